@@ -1,0 +1,37 @@
+"""Semi-supervised 3D medical image segmentation.
+
+The names below load what they need on first use, so that importing semiseg is fast and imports no torch.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from semiseg.errors import SemisegError
+    from semiseg.evaluation.folders import evaluate
+    from semiseg.pipeline.check import check
+    from semiseg.pipeline.predict import predict
+    from semiseg.pipeline.run import run
+    from semiseg.recipe.load import load_recipe
+
+__version__ = "0.1.0"
+__all__ = ["SemisegError", "__version__", "check", "evaluate", "load_recipe", "predict", "run"]
+
+_HOMES = {
+    "SemisegError": "semiseg.errors",
+    "check": "semiseg.pipeline.check",
+    "evaluate": "semiseg.evaluation.folders",
+    "load_recipe": "semiseg.recipe.load",
+    "predict": "semiseg.pipeline.predict",
+    "run": "semiseg.pipeline.run",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'semiseg' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

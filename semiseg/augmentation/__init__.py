@@ -1,0 +1,1 @@
+"""Built-in augmentations, found by entry points."""

@@ -1,0 +1,1 @@
+"""Splits, the case store, patch sampling and two-stream batches."""

@@ -1,0 +1,1 @@
+"""Built-in datasets, found by entry points."""

@@ -1,0 +1,1 @@
+"""What a component must offer, one module per kind."""

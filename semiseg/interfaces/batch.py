@@ -1,0 +1,99 @@
+"""What a strategy is given at each step: two streams, and where in training it is."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from semiseg.seeding import derive_seed
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class UnlabeledStream:
+    """Samples without labels.
+
+    Attributes:
+        image: (b, C, X, Y, Z) float32; b may be 0 in a micro-batch or on a rank.
+        count: size of this stream in the whole step, over all micro-batches and ranks. A loss is a sum over the
+            samples here divided by ``count``; results are then added, never averaged.
+        slots: the samples' numbers in the step, for ``Step.generator``.
+        cases: the samples' case ids, for messages.
+    """
+
+    image: Tensor
+    count: int
+    slots: tuple[int, ...]
+    cases: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.slots)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LabeledStream(UnlabeledStream):
+    """Samples with labels: ``label`` is (b, X, Y, Z) int64 class indices."""
+
+    label: Tensor
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Batch:
+    """One step's samples, or a part of them."""
+
+    labeled: LabeledStream
+    unlabeled: UnlabeledStream
+
+    def images(self) -> Tensor:
+        """All images, labeled first: (n_labeled + n_unlabeled, C, X, Y, Z)."""
+        return torch.cat([self.labeled.image, self.unlabeled.image])
+
+    def divide(self, values: Tensor) -> tuple[Tensor, Tensor]:
+        """Values for all samples, as ``images()`` orders them, cut into labeled and unlabeled."""
+        labeled, unlabeled = values.split([len(self.labeled), len(self.unlabeled)])
+        return labeled, unlabeled
+
+    def apply(self, move: Callable[[Tensor], Tensor]) -> "Batch":
+        """The batch with every tensor moved, for instance to a device."""
+        return Batch(
+            replace(self.labeled, image=move(self.labeled.image), label=move(self.labeled.label)),
+            replace(self.unlabeled, image=move(self.unlabeled.image)),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Where in training a step is. Schedules read it, and never a counter of their own.
+
+    Attributes:
+        index: number of the step in the whole training, from 0.
+        total: steps of the whole training.
+        epoch_length: steps of an epoch.
+        stage: name of the stage.
+        stage_index: number of the step in its stage, from 0.
+        stage_total: steps of the stage.
+        seed: the run's seed.
+    """
+
+    index: int
+    total: int
+    epoch_length: int
+    stage: str = "train"
+    stage_index: int = 0
+    stage_total: int = 0
+    seed: int = 0
+
+    @property
+    def epoch(self) -> int:
+        """Number of the epoch, from 0."""
+        return self.index // self.epoch_length
+
+    @property
+    def progress(self) -> float:
+        """Share of the stage that is done before this step, in [0, 1)."""
+        return self.stage_index / max(self.stage_total, 1)
+
+    def generator(self, slot: int, name: str, device: torch.device | str = "cpu") -> torch.Generator:
+        """A generator for a strategy's own noise on one sample: it depends on (seed, step, slot, name) alone."""
+        generator = torch.Generator(device)
+        return generator.manual_seed(derive_seed(self.seed, name, self.index, slot))

@@ -1,0 +1,1 @@
+"""Reading volumes with integrity checks, and writing them in their own geometry."""

@@ -1,0 +1,1 @@
+"""The composition root: what a run, a check and a prediction are made of."""

@@ -1,0 +1,1 @@
+"""Recipes: schema, loading with line numbers, overrides."""

@@ -1,0 +1,135 @@
+"""How a component is found: by the entry points of installed packages, without importing any but the one asked for."""
+
+import difflib
+import inspect
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any, Literal
+
+from pydantic import ValidationError
+
+from semiseg.errors import ComponentError, Problem
+from semiseg.interfaces.component import ComponentOptions
+
+Kind = Literal["backbone", "dataset", "strategy", "augmentation", "metric"]
+
+GROUPS: Mapping[Kind, str] = {
+    "backbone": "semiseg.backbones",
+    "dataset": "semiseg.datasets",
+    "strategy": "semiseg.strategies",
+    "augmentation": "semiseg.augmentations",
+    "metric": "semiseg.metrics",
+}
+_INTERFACES: Mapping[Kind, str] = {
+    "backbone": "semiseg.interfaces.backbone:Backbone",
+    "dataset": "semiseg.interfaces.dataset:Dataset",
+    "strategy": "semiseg.interfaces.strategy:Strategy",
+    "augmentation": "semiseg.interfaces.augmentation:Augmentation",
+    "metric": "semiseg.interfaces.metric:Metric",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One installed component, read from package metadata; nothing was imported for it."""
+
+    kind: Kind
+    name: str
+    package: str
+    version: str
+    target: str
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.package} {self.version})"
+
+
+def installed(kind: Kind) -> tuple[Entry, ...]:
+    """All components of a kind, ordered by name, then package."""
+    found = {_entry(kind, point) for point in entry_points(group=GROUPS[kind])}
+    return tuple(sorted(found, key=lambda entry: (entry.name, entry.package, entry.target)))
+
+
+def _entry(kind: Kind, point: EntryPoint) -> Entry:
+    package, version = (point.dist.name, point.dist.version) if point.dist else ("unknown", "?")
+    return Entry(kind, point.name, package, version, point.value)
+
+
+def find(kind: Kind, name: str, where: str = "") -> Entry:
+    """The one component of this name. ``where`` is the recipe's line, for the message."""
+    entries = installed(kind)
+    matches = [entry for entry in entries if entry.name == name]
+    if len(matches) == 1:
+        return matches[0]
+    place = f" ({where})" if where else ""
+    if matches:
+        claims = " and ".join(f"{entry.package} {entry.version}" for entry in matches)
+        raise ComponentError(f"{kind} {name!r} is claimed by {claims}{place}.", "Uninstall one of the packages.")
+    near = difflib.get_close_matches(name, [entry.name for entry in entries], n=1, cutoff=0.5)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    known = ", ".join(str(entry) for entry in entries) or "none"
+    raise ComponentError(f"Unknown {kind} {name!r}{place}.{hint}", f"Installed: {known}.")
+
+
+def load(kind: Kind, name: str | type, where: str = "") -> type:
+    """The class of a component, from its name, or the class itself where a caller gives one.
+
+    Raises ComponentError where the name is unknown or ambiguous, the import fails, or it is not of this kind.
+    """
+    if isinstance(name, str):
+        entry = find(kind, name, where)
+        title = f"{kind} {entry}"
+        cls = _import(entry, title)
+    else:
+        title, cls = f"{kind} {getattr(name, '__name__', name)!r}", name
+    interface = _resolve(_INTERFACES[kind])
+    if not (inspect.isclass(cls) and issubclass(cls, interface)):
+        raise ComponentError(
+            f"{title} is not a {interface.__name__}: it is {cls!r}.",
+            f"It has to be a subclass of {interface.__module__}.{interface.__name__}.",
+        )
+    if not issubclass(getattr(cls, "Options", object), ComponentOptions):
+        raise ComponentError(
+            f"{title} has options that are not ComponentOptions.",
+            "Nest `class Options(ComponentOptions)` in the class.",
+        )
+    return cls
+
+
+def _import(entry: Entry, title: str) -> Any:
+    try:
+        return _resolve(entry.target)
+    except Exception as error:  # any failure of a stranger's module is shown as that module's
+        raise ComponentError(
+            f"{title} cannot be imported: {type(error).__name__}: {error}.",
+            f"Its entry point is {entry.target!r}; `pip install --upgrade {entry.package}` may mend it.",
+        ) from error
+
+
+def _resolve(target: str) -> Any:
+    module, _, attribute = target.partition(":")
+    found: Any = import_module(module)
+    for part in attribute.split("."):
+        found = getattr(found, part)
+    return found
+
+
+def make_options(cls: type, values: Mapping[str, Any]) -> ComponentOptions:
+    """A component's options, validated. Raises pydantic's ValidationError; the recipe adds lines to it."""
+    options: ComponentOptions = cls.Options.model_validate(dict(values))  # type: ignore[attr-defined]
+    return options
+
+
+def create(kind: Kind, component: Any, values: Mapping[str, Any] | None = None) -> Any:
+    """A component (not a strategy, which needs networks) from its name, its class, or itself."""
+    if not isinstance(component, str) and not inspect.isclass(component):
+        return component
+    cls = load(kind, component)
+    try:
+        return cls(make_options(cls, values or {}))
+    except ValidationError as error:
+        name = component if isinstance(component, str) else component.__name__
+        raise ComponentError(
+            [Problem(f"{kind} {name}.{'.'.join(map(str, e['loc']))}", e["msg"]) for e in error.errors()]
+        ) from error
