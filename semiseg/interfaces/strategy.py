@@ -1,4 +1,4 @@
-"""The strategy interface: a method's networks, losses and state. Files, devices, precision and checkpoints are not its."""
+"""The strategy interface: a method's networks, losses and state; not files, devices, precision or checkpoints."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping

@@ -1,0 +1,87 @@
+"""Files that are either whole or not there: written beside the target, flushed to disk, then renamed."""
+
+import errno
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from semiseg.errors import StorageError
+
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+@contextmanager
+def atomic_file(path: Path) -> Iterator[Path]:
+    """A path to write to; it becomes ``path`` where the block ends without an error.
+
+    The temporary file keeps the target's suffixes, since writers choose the format by them. Raises StorageError
+    where the disk is full or refuses; what ``path`` was before is intact then.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".tmp-{os.getpid()}-{uuid.uuid4().hex[:8]}-{path.name}")
+    written = 0
+    try:
+        yield temporary
+        with temporary.open("rb+") as file:
+            written = file.seek(0, os.SEEK_END)
+            os.fsync(file.fileno())
+        temporary.replace(path)
+        _sync_folder(path.parent)
+    except BaseException as error:
+        with suppress(OSError):
+            written = max(written, temporary.stat().st_size)
+            temporary.unlink()
+        if _is_full(error):
+            raise _storage_error(path, written) from error
+        raise
+
+
+def _is_full(error: BaseException | None) -> bool:
+    # torch.save hides the disk's own error behind a RuntimeError of its zip writer.
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in _FULL:
+            return True
+        if isinstance(error, RuntimeError) and ("PytorchStreamWriter" in str(error) or "unexpected pos" in str(error)):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def _storage_error(path: Path, written: int) -> StorageError:
+    free = shutil.disk_usage(path.parent).free
+    return StorageError(
+        f"{path} could not be written: no room after {written:,} bytes ({free:,} bytes are free on this disk).",
+        "Free some room, or a larger quota, and run the same command again with --resume; earlier files are intact.",
+    )
+
+
+def _sync_folder(folder: Path) -> None:
+    with suppress(OSError):  # some file systems cannot sync a folder
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def sweep_temporaries(folder: Path) -> None:
+    """Remove what killed writers left in a folder; to be called by the one that owns the folder."""
+    for orphan in folder.glob(".tmp-*"):
+        with suppress(OSError):
+            orphan.unlink()
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file atomically (UTF-8)."""
+    with atomic_file(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a value as indented JSON, atomically."""
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")

@@ -1,0 +1,199 @@
+"""The recipe as data. Components' own options are validated by the components (semiseg.recipe.components)."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+
+Share = Annotated[float, Field(ge=0, lt=1)]
+Extent = Annotated[int, Field(ge=8)]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False, arbitrary_types_allowed=True
+    )
+
+
+class Block(_Model):
+    """A component: its name, and beside it its options. A bare name stands for the defaults."""
+
+    model_config = ConfigDict(extra="allow")
+
+    name: Any
+    """Name of an installed component; from Python also its class, or the component itself."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _bare_name(cls, value: Any) -> Any:
+        return value if isinstance(value, dict | Block) else {"name": value}
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """The component's options as they are written."""
+        return dict(self.model_extra or {})
+
+
+class StrategyBlock(Block):
+    """A strategy; ``networks`` overrides the recipe's backbone for single roles."""
+
+    networks: dict[str, Block] = {}
+    """Backbone by role, for instance ``{student_b: {name: unetr}}``."""
+
+
+class Split(_Model):
+    """Who is in which role. A count takes cases at random, a list takes them by id."""
+
+    test: NonNegativeInt | list[str] = 0
+    """Test cases; they are opened once, at the end of a run."""
+    validation: NonNegativeInt | list[str] = 0
+    """Validation cases: the best checkpoint is chosen on them."""
+    labeled: NonNegativeInt | list[str] | Literal["all"]
+    """Training cases whose labels are used; smaller counts are subsets of larger ones."""
+    total: NonNegativeInt | list[str] | Literal["all"] = "all"
+    """All training cases, labeled ones included."""
+    seed: int = 0
+    """Draws test and validation, alike for a whole study."""
+    draw: int | None = None
+    """Draws the order of the training cases; the recipe's seed where absent."""
+
+
+class Preprocessing(_Model):
+    """What happens to every case once, before training. It never looks at a label."""
+
+    normalize: Literal["zscore", "minmax", "none"] = "zscore"
+    """Per modality over its foreground: zero mean and unit variance, or the range 0 to 1."""
+    foreground: Literal["nonzero", "all"] = "nonzero"
+    """What counts as foreground: voxels that are not 0 (skull-stripped MR), or all (CT). Background stays 0."""
+    crop: bool = True
+    """Keep only the box that holds the foreground."""
+    store: Path | None = None
+    """Folder of the case store; by default $SEMISEG_CACHE/store, else ~/.cache/semiseg/store."""
+
+
+class BatchSize(_Model):
+    """Samples of each stream in a step, over all devices."""
+
+    labeled: NonNegativeInt = 2
+    """Labeled samples."""
+    unlabeled: NonNegativeInt = 2
+    """Unlabeled samples; where there is nothing unlabeled to draw, the whole batch is labeled."""
+
+    @property
+    def total(self) -> int:
+        """Samples of a step."""
+        return self.labeled + self.unlabeled
+
+
+class Optimizer(_Model):
+    """How weights are updated; one optimizer for each trained network."""
+
+    name: Literal["adam", "adamw", "sgd"] = "adam"
+    """adam adds weight_decay to the gradient (L2), adamw decays the weights themselves."""
+    lr: PositiveFloat = 5e-4
+    """Learning rate at the start."""
+    weight_decay: Annotated[float, Field(ge=0)] = 2e-5
+    """Weight decay."""
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    """Momentum of sgd."""
+
+
+class Schedule(_Model):
+    """The learning rate's course over a stage."""
+
+    name: Literal["cosine", "poly", "constant"] = "cosine"
+    """cosine to 0; poly: (1 - t)^power."""
+    power: PositiveFloat = 0.9
+    """Exponent of poly."""
+
+
+class Validation(_Model):
+    """When and how the validation cases are predicted."""
+
+    every: PositiveInt = 1
+    """Epochs between validations; the last epoch always validates."""
+    mode: Literal["volume", "patch"] = "volume"
+    """Whole volumes by sliding window, or the center patch of each (cheaper, and another figure)."""
+
+
+class Checkpoint(_Model):
+    """How often the state is saved; it is also saved at the end, on Ctrl-C and on SIGTERM."""
+
+    minutes: Annotated[float, Field(ge=0)] = 10
+    """Minutes between checkpoints; 0 saves after every step."""
+
+
+class Training(_Model):
+    """The training loop."""
+
+    epochs: PositiveInt = 1000
+    """Number of epochs."""
+    examples_per_epoch: PositiveInt = 250
+    """Samples drawn in an epoch, both streams counted: ceil(examples / batch) steps."""
+    patch_size: tuple[Extent, Extent, Extent] = (128, 128, 128)
+    """Voxels along right, anterior and superior."""
+    batch_size: BatchSize = BatchSize()
+    """Samples of each stream in a step."""
+    optimizer: Optimizer = Optimizer()
+    """How weights are updated."""
+    schedule: Schedule = Schedule()
+    """The learning rate's course."""
+    precision: Literal["auto", "32", "bf16", "fp16"] = "auto"
+    """auto: bf16 on GPUs that have it, else 32."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """auto: a CUDA GPU where there is one."""
+    deterministic: bool = False
+    """On a GPU: only deterministic kernels, slower (CPU runs are deterministic anyway)."""
+    workers: NonNegativeInt | Literal["auto"] = "auto"
+    """Processes that make samples; the result does not depend on it."""
+    validation: Validation = Validation()
+    """When and how the validation cases are predicted."""
+    checkpoint: Checkpoint = Checkpoint()
+    """How often the state is saved."""
+
+
+class Inference(_Model):
+    """Sliding-window prediction over the foreground box."""
+
+    overlap: Share = 0.5
+    """Share of a window that its neighbor covers too."""
+    weighting: Literal["gaussian", "constant"] = "gaussian"
+    """How much a voxel counts by its place in the window."""
+    batch_size: PositiveInt = 1
+    """Windows in one forward."""
+
+
+class Evaluation(_Model):
+    """What is measured on the test cases, for the last and the best checkpoint."""
+
+    metrics: list[Block] = [Block(name="dice"), Block(name="hd95")]
+    """Metrics, by name."""
+    missed: Literal["image_diagonal", "exclude"] = "image_diagonal"
+    """What a distance counts in a mean where a structure is missed or spurious; both are always counted."""
+
+
+class Recipe(_Model):
+    """Everything that a run depends on."""
+
+    name: str
+    """Name of the run."""
+    seed: int = 0
+    """Seed of weights, samples and augmentation."""
+    dataset: Block
+    """Where the cases come from."""
+    split: Split
+    """Who is in which role."""
+    preprocessing: Preprocessing = Preprocessing()
+    """What happens to every case once."""
+    augmentation: Block = Block(name="paper")
+    """How training samples are changed."""
+    backbone: Block
+    """The network of every role."""
+    strategy: StrategyBlock
+    """The method."""
+    training: Training = Training()
+    """The training loop."""
+    inference: Inference = Inference()
+    """Sliding-window prediction."""
+    evaluation: Evaluation = Evaluation()
+    """What is measured."""
