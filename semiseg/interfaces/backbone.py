@@ -18,6 +18,8 @@ class Backbone(Component, ABC):
 
     capabilities: ClassVar[frozenset[str]] = frozenset()
     """What the networks offer beyond logits; a strategy's ``requires`` is checked against it before training."""
+    unused_parameters: ClassVar[frozenset[str]] = frozenset()
+    """Parts of the names of parameters that never get a gradient, as they are in some published networks."""
 
     @abstractmethod
     def build(self, task: Task) -> nn.Module:

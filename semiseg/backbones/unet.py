@@ -1,0 +1,66 @@
+"""MONAI's residual UNet."""
+
+import math
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field, PositiveInt, model_validator
+from torch import nn
+
+from semiseg.interfaces.backbone import Backbone
+from semiseg.interfaces.component import ComponentOptions
+from semiseg.types import Task
+
+
+class UNet(Backbone):
+    """MONAI's residual 3D UNet, with the sizes of its tutorials as defaults.
+
+    Kerfoot et al. 2019 (doi:10.1007/978-3-030-12029-0_40) after Ronneberger et al. 2015 (arXiv:1505.04597). Instance
+    normalization: a sample's logits do not depend on the rest of the batch.
+    """
+
+    class Options(ComponentOptions):
+        """Sizes of the network."""
+
+        channels: Annotated[tuple[PositiveInt, ...], Field(min_length=2)] = (16, 32, 64, 128, 256)
+        """Channels of each level, top first."""
+        strides: tuple[PositiveInt, ...] = (2, 2, 2, 2)
+        """Downsampling between levels; one fewer than channels."""
+        num_res_units: Annotated[int, Field(ge=0)] = 2
+        """Residual units a level; 0 for plain convolutions."""
+        norm: Literal["instance", "batch"] = "instance"
+        """Normalization."""
+        dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+        """Dropout probability."""
+
+        @model_validator(mode="after")
+        def _sizes(self) -> "UNet.Options":
+            if len(self.strides) != len(self.channels) - 1:
+                raise ValueError(f"{len(self.channels)} channels take {len(self.channels) - 1} strides")
+            return self
+
+    capabilities: ClassVar[frozenset[str]] = frozenset()
+
+    def build(self, task: Task) -> nn.Module:
+        """A network for the task."""
+        from monai.networks.nets.unet import UNet as Network
+
+        o = self.options
+        network: nn.Module = Network(
+            spatial_dims=3,
+            in_channels=task.in_channels,
+            out_channels=task.out_channels,
+            channels=o.channels,
+            strides=o.strides,
+            num_res_units=o.num_res_units,
+            norm=o.norm,
+            dropout=o.dropout,
+        )
+        return network
+
+    def patch_problems(self, task: Task) -> list[str]:
+        """The patch has to divide by the product of the strides, and leave more than one voxel at the bottom."""
+        factor = math.prod(self.options.strides)
+        problems = [f"{n} is not a multiple of {factor}" for n in task.patch_size if n % factor]
+        if not problems and all(n == factor for n in task.patch_size):
+            problems.append(f"a patch of {factor} voxels leaves a single voxel at the lowest level: double one side")
+        return problems

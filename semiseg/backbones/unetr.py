@@ -1,0 +1,63 @@
+"""MONAI's UNETR."""
+
+from typing import Annotated, ClassVar
+
+from pydantic import Field, PositiveInt, model_validator
+from torch import nn
+
+from semiseg.interfaces.backbone import Backbone
+from semiseg.interfaces.component import ComponentOptions
+from semiseg.types import Task
+
+TOKEN = 16
+
+
+class UNETR(Backbone):
+    """MONAI's UNETR: a vision transformer encodes, convolutions decode.
+
+    Hatamizadeh et al. 2022 (arXiv:2103.10504), MONAI's defaults. Its network is made for one patch size.
+    """
+
+    class Options(ComponentOptions):
+        """Sizes of the network; MONAI's defaults."""
+
+        feature_size: PositiveInt = 16
+        """Channels of the decoder's last level."""
+        hidden_size: PositiveInt = 768
+        """Width of the transformer."""
+        mlp_dim: PositiveInt = 3072
+        """Width of its feed-forward layers."""
+        num_heads: PositiveInt = 12
+        """Attention heads."""
+        dropout_rate: Annotated[float, Field(ge=0, lt=1)] = 0.0
+        """Dropout probability."""
+
+        @model_validator(mode="after")
+        def _heads(self) -> "UNETR.Options":
+            if self.hidden_size % self.num_heads:
+                raise ValueError(f"hidden_size {self.hidden_size} is not a multiple of num_heads {self.num_heads}")
+            return self
+
+    capabilities: ClassVar[frozenset[str]] = frozenset()
+    unused_parameters: ClassVar[frozenset[str]] = frozenset({"norm_cross_attn"})
+
+    def build(self, task: Task) -> nn.Module:
+        """A network for the task's patch size."""
+        from monai.networks.nets.unetr import UNETR as Network  # noqa: N811 (a class, all capitals)
+
+        o = self.options
+        network: nn.Module = Network(
+            in_channels=task.in_channels,
+            out_channels=task.out_channels,
+            img_size=task.patch_size,
+            feature_size=o.feature_size,
+            hidden_size=o.hidden_size,
+            mlp_dim=o.mlp_dim,
+            num_heads=o.num_heads,
+            dropout_rate=o.dropout_rate,
+        )
+        return network
+
+    def patch_problems(self, task: Task) -> list[str]:
+        """The patch has to divide into tokens of 16 voxels a side."""
+        return [f"{n} is not a multiple of {TOKEN}" for n in task.patch_size if n % TOKEN]

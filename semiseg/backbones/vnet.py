@@ -1,0 +1,49 @@
+"""MONAI's V-Net."""
+
+from typing import Annotated, ClassVar
+
+from pydantic import Field
+from torch import nn
+
+from semiseg.interfaces.backbone import Backbone
+from semiseg.interfaces.component import ComponentOptions
+from semiseg.types import Task
+
+FACTOR = 16
+
+
+class VNet(Backbone):
+    """MONAI's V-Net, the network of the left-atrium papers' protocol.
+
+    Milletari et al. 2016 (arXiv:1606.04797). Batch normalization: a sample's logits depend on the rest of the batch,
+    and the running statistics belong to the state.
+    """
+
+    class Options(ComponentOptions):
+        """Options of the network."""
+
+        dropout: Annotated[float, Field(ge=0, lt=1)] = 0.5
+        """Dropout probability of the lower levels (MONAI's default)."""
+
+    capabilities: ClassVar[frozenset[str]] = frozenset()
+
+    def build(self, task: Task) -> nn.Module:
+        """A network for the task."""
+        from monai.networks.nets.vnet import VNet as Network
+
+        dropout = self.options.dropout
+        network: nn.Module = Network(
+            spatial_dims=3,
+            in_channels=task.in_channels,
+            out_channels=task.out_channels,
+            dropout_prob_down=dropout,
+            dropout_prob_up=(dropout, dropout),
+        )
+        return network
+
+    def patch_problems(self, task: Task) -> list[str]:
+        """The patch has to divide by 16, and MONAI's V-Net repeats its input up to 16 channels."""
+        problems = [f"{n} is not a multiple of {FACTOR}" for n in task.patch_size if n % FACTOR]
+        if FACTOR % task.in_channels:
+            problems.append(f"{task.in_channels} modalities do not divide its first level's {FACTOR} channels")
+        return problems

@@ -1,0 +1,115 @@
+"""Where commands speak: rich bars on a terminal, plain lines elsewhere. Both on standard error."""
+
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from semiseg.progress import Meter, Reporter
+
+QUIET_SECONDS = 30.0
+
+
+def make_reporter(quiet: bool = False) -> Reporter:
+    """The reporter that suits standard error."""
+    if quiet:
+        return Reporter()
+    return RichReporter() if sys.stderr.isatty() else PlainReporter()
+
+
+def figures(info: Mapping[str, float | str] | None) -> str:
+    """Figures as text: ``epoch 3/10  loss 0.412``."""
+    shown = (
+        f"{name} {value if isinstance(value, str) else format(value, '.3f')}" for name, value in (info or {}).items()
+    )
+    return "  ".join(shown)
+
+
+class PlainReporter(Reporter):
+    """Lines for logs: the start and the end of each piece of work, and a line now and then between."""
+
+    @contextmanager
+    def work(self, title: str, total: int, done: int = 0, unit: str = "") -> Iterator[Meter]:
+        """A piece of work, as lines."""
+        meter = _PlainMeter(self, title, total, done, unit)
+        yield meter
+        meter.close()
+
+    def say(self, text: str) -> None:
+        """One line."""
+        print(text, file=sys.stderr, flush=True)
+
+
+class _PlainMeter(Meter):
+    def __init__(self, reporter: Reporter, title: str, total: int, done: int, unit: str) -> None:
+        self.reporter, self.title, self.total, self.done, self.unit = reporter, title, total, done, unit
+        self.first, self.started, self.spoken = done, time.monotonic(), time.monotonic()
+        self.info: Mapping[str, float | str] | None = None
+
+    def advance(self, amount: int = 1, info: Mapping[str, float | str] | None = None) -> None:
+        self.at(self.done + amount, info)
+
+    def at(self, done: int, info: Mapping[str, float | str] | None = None) -> None:
+        self.done, self.info, now = done, info, time.monotonic()
+        if now - self.spoken >= QUIET_SECONDS and done < self.total:
+            self.spoken = now
+            left = (now - self.started) / max(done - self.first, 1) * (self.total - done)
+            self._say(f"  about {_duration(left)} left")
+
+    def close(self) -> None:
+        self._say(f"  done in {_duration(time.monotonic() - self.started)}")
+
+    def _say(self, tail: str) -> None:
+        unit = f" {self.unit}s" if self.unit else ""
+        text = f"{self.title}: {self.done} of {self.total}{unit}  {figures(self.info)}".rstrip()
+        self.reporter.say(text + tail)
+
+
+class RichReporter(Reporter):
+    """A live bar with an estimate of the time left."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+
+        self.console = Console(stderr=True)
+
+    @contextmanager
+    def work(self, title: str, total: int, done: int = 0, unit: str = "") -> Iterator[Meter]:
+        """A piece of work, as a bar."""
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=30),
+            MofNCompleteColumn(),
+            TextColumn(unit + "s" if unit else ""),
+            TimeRemainingColumn(compact=True),
+            TextColumn("{task.fields[figures]}", style="dim"),
+        )
+        with Progress(*columns, console=self.console, transient=False) as progress:
+            task = progress.add_task(title, total=total, completed=done, figures="")
+            yield _RichMeter(progress, task)
+
+    def say(self, text: str) -> None:
+        """One line above the bar."""
+        self.console.print(text, markup=False, highlight=False)
+
+
+class _RichMeter(Meter):
+    def __init__(self, progress: Any, task: Any) -> None:
+        self.progress, self.task = progress, task
+
+    def advance(self, amount: int = 1, info: Mapping[str, float | str] | None = None) -> None:
+        self.progress.update(self.task, advance=amount, figures=figures(info))
+
+    def at(self, done: int, info: Mapping[str, float | str] | None = None) -> None:
+        self.progress.update(self.task, completed=done, figures=figures(info))
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes:02d} min"
+    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"

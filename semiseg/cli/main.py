@@ -1,0 +1,64 @@
+"""The command ``semiseg``: its subcommands, and how errors reach the person at the terminal."""
+
+import sys
+
+import typer
+
+from semiseg.cli import plugins
+from semiseg.cli.check import check
+from semiseg.cli.evaluate import evaluate
+from semiseg.cli.init import init
+from semiseg.cli.predict import predict
+from semiseg.cli.run import run
+from semiseg.cli.schema import schema
+from semiseg.errors import Interrupted, SemisegError
+
+app = typer.Typer(
+    name="semiseg",
+    help="Train 3D segmentation networks on few annotated scans and many that are not."
+    "\n\nFirst steps:  semiseg run recipes/quickstart.yaml  ·  semiseg init FOLDER  ·  semiseg plugins",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command()(run)
+app.command()(check)
+app.command()(predict)
+app.command()(evaluate)
+app.command()(init)
+app.add_typer(plugins.app, name="plugins")
+app.command()(schema)
+
+
+def _show_version(value: bool) -> None:
+    if value:
+        from semiseg import __version__
+
+        typer.echo(f"semiseg {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: bool = typer.Option(False, "--version", callback=_show_version, is_eager=True, help="Show the version."),
+) -> None:
+    pass
+
+
+def main() -> None:
+    """Run the command line; errors of input are shown without a traceback, and set the exit code.
+
+    1 unknown, 2 recipe or component, 3 data, 4 run folder or disk, 5 training, 130 Ctrl-C, 143 SIGTERM.
+    """
+    try:
+        app()
+    except SemisegError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        sys.exit(128 + error.signum if isinstance(error, Interrupted) else error.exit_code)
+    except KeyboardInterrupt:
+        print("Stopped by Ctrl-C.", file=sys.stderr)
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,50 @@
+"""``semiseg run``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Change the recipe: --set training.epochs=10. Repeatable."),
+]
+
+
+def run(
+    recipe: Annotated[Path, typer.Argument(help="Recipe file.")],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Run folder; by default runs/<recipe name>.")
+    ] = None,
+    overrides: Overrides = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on where a run in this folder stopped.")] = False,
+    tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Write curves for TensorBoard.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but the result and errors.")] = False,
+) -> None:
+    """Train, predict the test cases and score them.
+
+    Example: semiseg run recipes/brats_cps.yaml --set dataset.root=/data/BraTS2021 -o runs/brats_cps
+    """
+    from semiseg.cli.console import make_reporter
+    from semiseg.pipeline.run import run as run_recipe
+    from semiseg.recipe.load import load_recipe
+
+    loaded = load_recipe(recipe, overrides or [])
+    folder = output or Path("runs") / loaded.name
+    result = run_recipe(loaded, folder, resume=resume, reporter=make_reporter(quiet), tensorboard=tensorboard)
+    _show(result)
+
+
+def _show(result: object) -> None:
+    from rich.console import Console
+
+    from semiseg.evaluation.show import summary_table
+    from semiseg.pipeline.run import RunResult
+
+    assert isinstance(result, RunResult)
+    console = Console()
+    if result.scores:
+        console.print(summary_table(result.summary["scores"]))
+    else:
+        console.print("No test cases with labels: nothing was scored.")
+    console.print(f"Everything is in {result.folder}", markup=False, highlight=False, soft_wrap=True)

@@ -1,0 +1,31 @@
+"""Networks for a strategy's roles, each drawn from its own seed."""
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import nn
+
+from semiseg.interfaces.backbone import Backbone
+from semiseg.interfaces.strategy import Role
+from semiseg.seeding import derive_seed
+from semiseg.types import Task
+
+
+def build_networks(
+    roles: Sequence[Role], backbones: Mapping[str, Backbone], task: Task, seed: int, stage: int = 0
+) -> dict[str, nn.Module]:
+    """One network a role. Its weights depend on (seed, stage, role name) alone, not on the other roles.
+
+    A role that names ``initialized_like`` starts as a copy of that role; one that is not trained has no gradients.
+    The caller's random state is left as it was.
+    """
+    networks: dict[str, nn.Module] = {}
+    for role in roles:
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(derive_seed(seed, "init", stage, role.name))
+            networks[role.name] = backbones[role.name].build(task)
+    for role in roles:
+        if role.initialized_like is not None:
+            networks[role.name].load_state_dict(networks[role.initialized_like].state_dict())
+        networks[role.name].requires_grad_(role.trained)
+    return networks

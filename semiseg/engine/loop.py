@@ -1,0 +1,253 @@
+"""The training loop: steps, epochs, validation, and a state from which it continues bit for bit."""
+
+import signal
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import nn
+from torch.optim import Optimizer
+
+from semiseg.engine.checkpoint import Checkpoints
+from semiseg.engine.log import JsonLog
+from semiseg.engine.optim import learning_rate, make_optimizer
+from semiseg.engine.runtime import Runtime
+from semiseg.engine.schedule import Timetable
+from semiseg.engine.signals import StopRequests
+from semiseg.engine.step import StepRunner
+from semiseg.engine.validation import ValidationScore
+from semiseg.errors import Interrupted, RunError
+from semiseg.interfaces.batch import Batch
+from semiseg.interfaces.strategy import Strategy
+from semiseg.progress import Meter, Reporter
+from semiseg.recipe import schema
+
+FORMAT = 1
+
+
+class Batches(Protocol):
+    """Where batches come from: a step's batch depends on its number alone."""
+
+    def steps(self, start: int, stop: int) -> Iterator[Batch]:
+        """The batches of steps ``start`` to ``stop - 1``."""
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a training is made of."""
+
+    strategy: Strategy
+    redraw: Callable[[int], Mapping[str, nn.Module]]
+    """New networks by role, for a stage (its number) that resets all."""
+    timetable: Timetable
+    batches: Batches
+    validate: Callable[[Callable[[], None]], ValidationScore] | None
+    """Scores the validation cases; it calls its argument between cases."""
+    class_names: tuple[str, ...]
+    runtime: Runtime
+    folder: Path
+    reporter: Reporter
+    observe: Callable[[int, Mapping[str, Any]], None]
+    """Told each epoch's record (step, record), for instance to draw curves."""
+
+
+class Trainer:
+    """Trains a strategy in a run folder, from its newest checkpoint if it has one."""
+
+    def __init__(self, parts: Parts, options: schema.Training) -> None:
+        self.parts, self.options = parts, options
+        self.runtime, self.timetable = parts.runtime, parts.timetable
+        self.strategy = parts.strategy.to(parts.runtime.device)
+        self.checkpoints = Checkpoints(parts.folder / "checkpoints", parts.reporter.say)
+        self.log = JsonLog(parts.folder / "log.jsonl")
+        self.done = 0
+        self.closed_epochs = 0
+        self.best: dict[str, float] | None = None
+        self.sums: dict[str, float] = {}
+        self.seconds = 0.0
+        self.runner = StepRunner(self.strategy, self._optimizers(), self.runtime)
+        self._saved_at = time.monotonic()
+        self._saved_step = -1
+        self._stop = StopRequests()
+
+    def fit(self) -> None:
+        """Train to the end; then ``best`` and ``last`` stand in the checkpoints folder.
+
+        Raises Interrupted after a signal, with the state saved; TrainingError where the loss is not finite.
+        """
+        self._restore()
+        total = self.timetable.total
+        with self._stop, self.parts.reporter.work("training", total, self.done, "step") as meter:
+            with closing(self.parts.batches.steps(self.done, total)) as batches:  # type: ignore[type-var]
+                self._train(batches, meter)
+            self._save()
+            if self.runtime.is_main:
+                self.checkpoints.save_weights("last", self.strategy.state_dict(), self.done)
+                if self.parts.validate is None:
+                    self.checkpoints.save_weights("best", self.strategy.state_dict(), self.done)
+            self.runtime.barrier()
+
+    def _train(self, batches: Iterator[Batch], meter: Meter) -> None:
+        while True:
+            if self.done == (self.closed_epochs + 1) * self.timetable.epoch_length:
+                self._close_epoch(meter)
+            if self.done == self.timetable.total:
+                return
+            self._one_step(next(batches))
+            meter.at(self.done, self._figures())
+            self._check_stop()
+            if self._is_due():
+                self._save()
+
+    def _one_step(self, batch: Batch) -> None:
+        started = time.monotonic()
+        span = self.timetable.span(self.done)
+        if self.done == span.start and self.done > 0:
+            self._enter_stage()
+        for optimizer in self.runner.optimizers.values():
+            for group in optimizer.param_groups:
+                group["lr"] = learning_rate(
+                    self.options.schedule,
+                    self.options.optimizer.lr,
+                    self.done - span.schedule_start,
+                    span.schedule_stop - span.schedule_start,
+                )
+        device = self.runtime.device
+        parts = self.runner(batch.apply(lambda t: t.to(device, non_blocking=True)), self.timetable.step(self.done))
+        for name, value in parts.items():
+            self.sums[name] = self.sums.get(name, 0.0) + value
+        self.done += 1
+        self.seconds += time.monotonic() - started
+
+    def _enter_stage(self) -> None:
+        stage = self.timetable.span(self.done).stage
+        if stage.reset == "none":
+            return
+        if stage.reset == "all":
+            number = [span.stage for span in self.timetable.spans].index(stage)
+            for role, network in self.parts.redraw(number).items():
+                self.strategy.networks[role].load_state_dict(network.state_dict())
+        self.runner.optimizers = self._optimizers()
+
+    def _optimizers(self) -> dict[str, Optimizer]:
+        roles = self.strategy.roles(self.strategy.options)
+        return {
+            role.name: make_optimizer(self.options.optimizer, self.strategy.networks[role.name].parameters())
+            for role in roles
+            if role.trained
+        }
+
+    def _figures(self) -> dict[str, float | str]:
+        steps = self.done - self.closed_epochs * self.timetable.epoch_length
+        figures: dict[str, float | str] = {"epoch": f"{self.closed_epochs + 1}/{self.timetable.epochs}"}
+        figures |= {name: value / steps for name, value in self.sums.items()}
+        if self.best is not None:
+            figures["val dice"] = self.best["dice"]
+        if self.runtime.device.type == "cuda":
+            figures["GiB"] = torch.cuda.max_memory_allocated() / 2**30
+        return figures
+
+    def _close_epoch(self, meter: Meter) -> None:
+        epoch, steps = self.closed_epochs + 1, self.timetable.epoch_length
+        record: dict[str, Any] = {"epoch": epoch, "step": self.done}
+        record["lr"] = learning_rate(self.options.schedule, self.options.optimizer.lr, *self._at_last_step())
+        record["train"] = {name: value / steps for name, value in self.sums.items()}
+        if self._validates(epoch) and self.parts.validate is not None:
+            self.strategy.eval()
+            score = self.parts.validate(self._check_stop_alone)
+            record["validation"] = {
+                "loss": score.loss,
+                "dice": dict(zip(self.parts.class_names[1:], score.dice, strict=True)),
+                "mean_dice": score.mean_dice,
+            }
+            self._keep_best(score)
+        record["seconds"] = round(self.seconds, 3)
+        if self.runtime.is_main:
+            self.log.write(record)
+            self.parts.observe(self.done, record)
+        self.closed_epochs, self.sums, self.seconds = epoch, {}, 0.0
+
+    def _at_last_step(self) -> tuple[int, int]:
+        span = self.timetable.span(self.done - 1)
+        return self.done - 1 - span.schedule_start, span.schedule_stop - span.schedule_start
+
+    def _validates(self, epoch: int) -> bool:
+        return epoch % self.options.validation.every == 0 or epoch == self.timetable.epochs
+
+    def _keep_best(self, score: ValidationScore) -> None:
+        if self.best is not None and not score.loss < self.best["loss"]:
+            return
+        self.best = {"loss": score.loss, "dice": score.mean_dice, "step": self.done}
+        if self.runtime.is_main:
+            self.checkpoints.save_weights("best", self.strategy.state_dict(), self.done)
+
+    def _is_due(self) -> bool:
+        due = time.monotonic() - self._saved_at >= 60 * self.options.checkpoint.minutes
+        return bool(self.runtime.broadcast(due))
+
+    def _check_stop(self) -> None:
+        flag = self.runtime.sum(torch.tensor(float(self._stop.signum), device=self.runtime.device))
+        if float(flag):
+            self._leave()
+
+    def _check_stop_alone(self) -> None:
+        # Within validation processes are not in step with one another, so several of them wait for its end.
+        if self.runtime.world == 1 and self._stop.signum:
+            self._leave()
+
+    def _leave(self) -> None:
+        self._save()
+        signum = self._stop.signum or signal.SIGTERM
+        raise Interrupted(
+            f"Stopped by {signal.Signals(signum).name} after step {self.done} of {self.timetable.total}; the state is"
+            f" saved in {self.parts.folder}.",
+            "To go on, run the same command with --resume.",
+            signum,
+        )
+
+    def _save(self) -> None:
+        if self._saved_step != self.done and self.runtime.is_main:
+            self.checkpoints.save(self.done, self._state())
+        self._saved_at, self._saved_step = time.monotonic(), self.done
+
+    def _state(self) -> dict[str, Any]:
+        return {
+            "format": FORMAT,
+            "step": self.done,
+            "closed_epochs": self.closed_epochs,
+            "best": self.best,
+            "sums": self.sums,
+            "seconds": self.seconds,
+            "log_size": self.log.size(),
+            "world": self.runtime.world,
+            "strategy": self.strategy.state_dict(),
+            "optimizers": {role: optimizer.state_dict() for role, optimizer in self.runner.optimizers.items()},
+            "scaler": self.runner.scaler.state_dict(),
+        }
+
+    def _restore(self) -> None:
+        with self.runtime.main_first():
+            state = self.checkpoints.newest()
+        if state is None:
+            self.log.cut(0)
+            return
+        if state["format"] != FORMAT or state["world"] != self.runtime.world:
+            raise RunError(
+                f"The checkpoint is of format {state['format']} and {state['world']} processes, not of {FORMAT}"
+                f" and {self.runtime.world}.",
+                "Resume with as many processes as before: another number sums in another order.",
+            )
+        self.strategy.load_state_dict(state["strategy"])
+        for role, optimizer in self.runner.optimizers.items():
+            optimizer.load_state_dict(state["optimizers"][role])
+        self.runner.scaler.load_state_dict(state["scaler"])
+        self.done, self.closed_epochs = state["step"], state["closed_epochs"]
+        self.best, self.sums, self.seconds = state["best"], state["sums"], state["seconds"]
+        if self.runtime.is_main:
+            self.log.cut(state["log_size"])
+        self._saved_step = self.done
+        self.parts.reporter.say(f"Going on after step {self.done} of {self.timetable.total}.")

@@ -1,0 +1,30 @@
+"""Optimizers by name, and the learning rate as a function of where training is: no state of its own to restore."""
+
+import math
+from collections.abc import Iterable
+
+import torch
+from torch import nn
+from torch.optim import Optimizer
+
+from semiseg.recipe import schema
+
+
+def make_optimizer(options: schema.Optimizer, parameters: Iterable[nn.Parameter]) -> Optimizer:
+    """The recipe's optimizer over one role's parameters."""
+    trained = [p for p in parameters if p.requires_grad]
+    if options.name == "sgd":
+        return torch.optim.SGD(trained, lr=options.lr, momentum=options.momentum, weight_decay=options.weight_decay)
+    cls = torch.optim.Adam if options.name == "adam" else torch.optim.AdamW
+    fused = bool(trained) and all(p.is_cuda for p in trained)
+    return cls(trained, lr=options.lr, weight_decay=options.weight_decay, fused=fused)
+
+
+def learning_rate(options: schema.Schedule, base: float, step: int, total: int) -> float:
+    """The rate of step ``step`` (from 0) of ``total``: cosine (Loshchilov and Hutter 2017, no restart) or poly to 0."""
+    done = step / total
+    if options.name == "cosine":
+        return base * 0.5 * (1 + math.cos(math.pi * done))
+    if options.name == "poly":
+        return float(base * (1 - done) ** options.power)
+    return base

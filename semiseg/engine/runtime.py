@@ -1,0 +1,113 @@
+"""Devices, processes and precision: Lightning Fabric for launch and collectives, and nothing else of it."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from semiseg.errors import RecipeError
+
+_AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+class Runtime:
+    """Where a run happens. One process by default; as many as torchrun or SLURM started, where they did.
+
+    Networks are not wrapped: gradients are summed by ``engine.gradients``. Attributes: ``device``, ``rank``,
+    ``world``, ``precision`` ("32", "bf16" or "fp16").
+    """
+
+    def __init__(self, device: str = "auto", precision: str = "auto", deterministic: bool = False) -> None:
+        accelerator = _accelerator(device)
+        self.precision = _precision(precision, accelerator)
+        if deterministic and accelerator == "cuda":
+            _only_deterministic_kernels()
+        self._fabric = _launch(accelerator)
+        self.device: torch.device = self._fabric.device
+        self.rank: int = self._fabric.global_rank
+        self.world: int = self._fabric.world_size
+
+    @property
+    def is_main(self) -> bool:
+        """Whether this process writes files and speaks to the user."""
+        return self.rank == 0
+
+    def autocast(self) -> Any:
+        """A context for one forward (never for several: pytorch#112583)."""
+        if self.precision == "32":
+            return nullcontext()
+        return torch.autocast(self.device.type, dtype=_AUTOCAST[self.precision])
+
+    def sum(self, tensor: Tensor) -> Tensor:
+        """The sum over all processes."""
+        if self.world == 1:
+            return tensor
+        total: Tensor = self._fabric.all_reduce(tensor, reduce_op="sum")
+        return total
+
+    def broadcast(self, value: Any) -> Any:
+        """The main process's value, in every process."""
+        return value if self.world == 1 else self._fabric.broadcast(value)
+
+    def gather(self, value: Any) -> list[Any]:
+        """Every process's value, in the order of ranks."""
+        if self.world == 1:
+            return [value]
+        values: list[Any] = [None] * self.world
+        torch.distributed.all_gather_object(values, value)
+        return values
+
+    def barrier(self) -> None:
+        """Wait until every process is here."""
+        if self.world > 1:
+            self._fabric.barrier()
+
+    @contextmanager
+    def main_first(self) -> Iterator[None]:
+        """The main process runs the block before the others, for instance to fill a cache."""
+        if not self.is_main:
+            self.barrier()
+        yield
+        if self.is_main:
+            self.barrier()
+
+
+def _launch(accelerator: str) -> Any:
+    import lightning_fabric
+
+    world = int(os.environ.get("WORLD_SIZE", "1"))
+    local = int(os.environ.get("LOCAL_WORLD_SIZE", world))
+    fabric = lightning_fabric.Fabric(
+        accelerator=accelerator,
+        devices=local,
+        num_nodes=max(world // local, 1),
+        strategy="ddp" if world > 1 else "auto",
+        precision="32-true",
+    )
+    fabric.launch()
+    return fabric
+
+
+def _accelerator(device: str) -> str:
+    if device == "cuda" and not torch.cuda.is_available():
+        raise RecipeError("training.device is cuda, but torch finds no CUDA GPU.", "Set training.device=auto or cpu.")
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    return device
+
+
+def _precision(precision: str, accelerator: str) -> str:
+    if precision == "auto":
+        return "bf16" if accelerator == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False) else "32"
+    if precision == "fp16" and accelerator == "cpu":
+        raise RecipeError("training.precision is fp16, which is for GPUs.", "Set training.precision=32 or bf16.")
+    return precision
+
+
+def _only_deterministic_kernels() -> None:
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(True)
+    torch.backends.cudnn.benchmark = False

@@ -1,0 +1,80 @@
+"""Validation: the soft Dice loss of the prediction, by which the best checkpoint is chosen, and Dice by class."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from semiseg.engine.runtime import Runtime
+from semiseg.losses.dice import dice_from_probabilities
+
+
+class ValidationCase(Protocol):
+    """A case with its label, normalized, as the case store keeps it."""
+
+    case_id: str
+
+    def image(self) -> NDArray[np.float32]:
+        """(C, X, Y, Z)."""
+
+    def label(self) -> NDArray[np.uint8]:
+        """(X, Y, Z) class indices."""
+
+
+@dataclass(frozen=True, slots=True)
+class ValidationScore:
+    """Means over the validation cases. ``dice`` is by foreground class; not a number where no case has the class."""
+
+    loss: float
+    dice: tuple[float, ...]
+
+    @property
+    def mean_dice(self) -> float:
+        """Mean over the classes that some case has."""
+        known = [value for value in self.dice if not math.isnan(value)]
+        return sum(known) / len(known) if known else float("nan")
+
+
+def validate(
+    cases: Sequence[ValidationCase],
+    predict: Callable[[NDArray[np.float32]], Tensor],
+    n_classes: int,
+    runtime: Runtime,
+    after_case: Callable[[], None],
+) -> ValidationScore:
+    """Score the cases; each process takes its share.
+
+    Args:
+        cases: what to score.
+        predict: (C, X, Y, Z) to class probabilities (K, X, Y, Z).
+        n_classes: background counted.
+        runtime: the processes that share the work.
+        after_case: called after each case; it may raise to stop.
+    """
+    scores = []
+    for index in range(runtime.rank, len(cases), runtime.world):
+        case = cases[index]
+        probabilities = predict(case.image())
+        label = torch.from_numpy(case.label().astype(np.int64)).to(probabilities.device)
+        loss = float(dice_from_probabilities(probabilities[None], label[None])[0])
+        scores.append((index, loss, _dice(probabilities.argmax(0), label, n_classes)))
+        after_case()
+    gathered = sorted(score for part in runtime.gather(scores) for score in part)
+    dice = np.array([d for _, _, d in gathered], dtype=np.float64)
+    known = ~np.isnan(dice)
+    means = np.where(known.any(0), np.where(known, dice, 0).sum(0) / np.maximum(known.sum(0), 1), np.nan)
+    return ValidationScore(float(np.mean([loss for _, loss, _ in gathered])), tuple(map(float, means)))
+
+
+def _dice(prediction: Tensor, label: Tensor, n_classes: int) -> tuple[float, ...]:
+    values = []
+    for k in range(1, n_classes):
+        p, t = prediction == k, label == k
+        size = int(p.sum()) + int(t.sum())
+        values.append(2 * int((p & t).sum()) / size if size else float("nan"))
+    return tuple(values)

@@ -1,0 +1,53 @@
+"""Sliding-window prediction of one preprocessed image."""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from semiseg.interfaces.strategy import Strategy
+from semiseg.recipe import schema
+from semiseg.types import Shape
+
+
+class Predictor:
+    """Predicts images of any size with a strategy's networks, window by window.
+
+    Windows of the training patch's size overlap by ``options.overlap`` and are weighted by a Gaussian of an eighth of
+    the window (nnU-Net's and MONAI's choice), or equally. An image smaller than the window is padded with background.
+    """
+
+    def __init__(
+        self, strategy: Strategy, patch_size: Shape, options: schema.Inference, device: torch.device | str
+    ) -> None:
+        self.strategy = strategy
+        self.patch_size = patch_size
+        self.options = options
+        self.device = torch.device(device)
+
+    def probabilities(self, image: NDArray[np.float32]) -> Tensor:
+        """Class probabilities (K, X, Y, Z) float32 of a normalized image (C, X, Y, Z); on the CPU.
+
+        The ensemble of a strategy's networks is taken window by window, so each window is visited once.
+        """
+        from monai.inferers.utils import sliding_window_inference
+
+        self.strategy.eval()
+        tensor = torch.from_numpy(np.ascontiguousarray(image, dtype=np.float32))[None]
+        with torch.inference_mode():
+            weighted: Tensor = sliding_window_inference(
+                tensor,
+                roi_size=self.patch_size,
+                sw_batch_size=self.options.batch_size,
+                predictor=self.strategy.predict,
+                overlap=self.options.overlap,
+                mode=self.options.weighting,
+                sw_device=self.device,
+                device="cpu",
+            )
+        return weighted[0].clone()
+
+    def labels(self, image: NDArray[np.float32]) -> NDArray[np.uint8]:
+        """The class of the highest mean probability, (X, Y, Z) uint8."""
+        labels: NDArray[np.uint8] = self.probabilities(image).argmax(0).to(torch.uint8).numpy()
+        return labels

@@ -1,0 +1,94 @@
+"""Everything that can be known about a recipe and its data before training."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from semiseg.data.verify import verify_cases
+from semiseg.engine.memory import estimate_memory
+from semiseg.errors import DataError, raise_all
+from semiseg.pipeline.plan import Plan, make_plan
+from semiseg.progress import Reporter
+from semiseg.recipe.load import load_recipe
+from semiseg.recipe.schema import Recipe
+
+
+def check(
+    recipe: Recipe | Mapping[str, Any] | str | Path,
+    *,
+    overrides: Sequence[str] = (),
+    quick: bool = False,
+    reporter: Reporter | None = None,
+) -> list[str]:
+    """Check a recipe: its keys and components, the split, the patch, and every file of every case in the split.
+
+    Labels of unlabeled and test cases are read too, for integrity, geometry and values only; nothing of them is kept.
+
+    Args:
+        recipe: a recipe, a mapping with its content, or the path of its file.
+        overrides: changes such as ``"training.epochs=10"``.
+        quick: read headers only.
+        reporter: who hears of progress.
+
+    Returns:
+        Lines that say what the run will be: cases by role, steps, memory, and notes.
+
+    Raises:
+        SemisegError: with all problems at once.
+    """
+    reporter = reporter or Reporter()
+    if not isinstance(recipe, Recipe):
+        recipe = load_recipe(recipe, overrides)
+    plan = make_plan(recipe)
+    used = set(plan.split.ids())
+    cases = [case for case in plan.cases if case.id in used]
+    with reporter.work("reading headers" if quick else "reading cases", len(cases), unit="case") as meter:
+        problems = verify_cases(plan.components.dataset, cases, quick=quick, progress=lambda *_: meter.advance())
+    raise_all(problems, DataError)
+    return [*_describe(plan), *(f"Note: {note}." for note in _notes(plan)), "Nothing is wrong."]
+
+
+def _describe(plan: Plan) -> list[str]:
+    recipe, split, training = plan.recipe, plan.split, plan.recipe.training
+    steps = training.epochs * -(-training.examples_per_epoch // plan.batch_size.total)
+    patch = " x ".join(map(str, training.patch_size))
+    memory = estimate_memory(plan.components.roles, plan.components.backbones, plan.task, plan.batch_size.total)
+    return [
+        f"Recipe {recipe.name}: {recipe.strategy.name} with {recipe.backbone.name} on {plan.info.name}",
+        f"Modalities: {', '.join(plan.info.modalities)}; classes: {', '.join(plan.info.classes)}",
+        f"Cases: {len(split.labeled)} labeled, {len(split.unlabeled)} unlabeled, {len(split.validation)} validation,"
+        f" {len(split.test)} test, of {len(plan.cases)}",
+        f"Training: {steps} steps of {plan.batch_size.labeled} labeled and {plan.batch_size.unlabeled} unlabeled"
+        f" patches of {patch}",
+        f"Memory of a step in float32, about: {_gib(memory.total)} ({_gib(memory.activations)} activations,"
+        f" {_gib(memory.parameters)} weights, gradients and optimizer)",
+    ]
+
+
+def _notes(plan: Plan) -> list[str]:
+    notes = list(plan.notes)
+    if not plan.split.validation:
+        notes.append("there are no validation cases: the best checkpoint will be the last")
+    if not plan.split.test:
+        notes.append("there are no test cases: nothing will be scored")
+    notes += small_images(plan)
+    return notes
+
+
+def small_images(plan: Plan) -> list[str]:
+    """Cases whose image is smaller than the patch, which are padded with background."""
+    dataset, patch = plan.components.dataset, plan.task.patch_size
+    used = set(plan.split.ids())
+    small = []
+    for case in plan.cases:
+        shape = dataset.read_geometry(case).shape if case.id in used else patch
+        if any(n < p for n, p in zip(sorted(shape), sorted(patch), strict=True)):
+            small.append(case.id)
+    if not small:
+        return []
+    examples = ", ".join(small[:3]) + (", …" if len(small) > 3 else "")
+    return [f"{len(small)} images are smaller than the patch and are padded with background: {examples}"]
+
+
+def _gib(count: int) -> str:
+    return f"{count / 2**30:.2f} GiB"

@@ -1,0 +1,104 @@
+"""The run folder: what it holds, who may use it, and whether a recipe may continue in it."""
+
+import json
+import os
+import platform
+import sys
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from semiseg.errors import Problem, RunError
+from semiseg.io.atomic import write_json, write_text
+from semiseg.recipe.compare import changes
+from semiseg.recipe.dump import dump_recipe
+from semiseg.recipe.load import load_recipe
+from semiseg.recipe.schema import Recipe
+
+_PACKAGES = ("semiseg", "torch", "monai", "torchio", "numpy", "scipy", "nibabel", "lightning-fabric", "pydantic")
+
+
+class RunFolder:
+    """Paths of a run folder."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path.absolute()
+        self.recipe = self.path / "recipe.yaml"
+        self.split = self.path / "split.json"
+        self.environment = self.path / "environment.json"
+        self.model = self.path / "model.json"
+        self.log = self.path / "log.jsonl"
+        self.checkpoints = self.path / "checkpoints"
+        self.predictions = self.path / "predictions"
+        self.scores = self.path / "scores.csv"
+        self.summary = self.path / "summary.json"
+        self.preview = self.path / "preview.png"
+        self.test_openings = self.path / "test_openings.jsonl"
+
+    def prepare(self, recipe: Recipe, resume: bool) -> None:
+        """Make the folder, or make sure that this recipe may continue in it.
+
+        Raises RunError where it holds something and ``resume`` is not asked for, or the recipe has changed.
+        """
+        if self.recipe.exists():
+            if not resume:
+                raise RunError(
+                    f"{self.path} already holds a run.", "Continue it with --resume, or choose another --output."
+                )
+            self._refuse_changes(recipe)
+        elif self.path.exists() and not self.path.is_dir():
+            raise RunError(f"{self.path} is a file.", "Choose another --output.")
+        elif self.path.exists() and any(p.name != "lock.json" for p in self.path.iterdir()):
+            raise RunError(f"{self.path} is not empty and holds no run.", "Choose another --output.")
+
+    def write_start(self, recipe: Recipe, split: dict[str, Any], model: dict[str, Any]) -> None:
+        """Write what is known before training. ``recipe.yaml`` comes last: with it, the folder is a run."""
+        write_json(self.split, split)
+        write_json(self.model, model)
+        write_json(self.environment, environment())
+        write_text(self.recipe, dump_recipe(recipe))
+
+    def _refuse_changes(self, recipe: Recipe) -> None:
+        before = load_recipe(self.recipe, expand=False)
+        changed = changes(before, recipe)
+        if changed:
+            raise RunError(
+                [Problem(c.key, f"was {c.old!r}, is {c.new!r}") for c in changed]
+                + [
+                    Problem(
+                        "", "A run cannot go on with another recipe.", "Undo the changes, or choose another --output."
+                    )
+                ]
+            )
+
+    def open_test_set(self, purpose: str, details: dict[str, Any]) -> None:
+        """Note that the test cases are being read, in a log that is only ever added to."""
+        record = {"time": datetime.now(UTC).isoformat(timespec="seconds"), "purpose": purpose, **details}
+        with self.test_openings.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(record) + "\n")
+
+
+def environment() -> dict[str, Any]:
+    """Versions and hardware, for whoever wants to know why two runs differ."""
+    import torch
+
+    versions = {}
+    for name in _PACKAGES:
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    return {
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "cpus": os.cpu_count(),
+        "torch_threads": torch.get_num_threads(),
+        "gpus": gpus,
+        "cuda": torch.version.cuda,
+        "cudnn": torch.backends.cudnn.version(),
+        "packages": versions,
+        "command": sys.argv,
+    }

@@ -1,0 +1,95 @@
+"""A strategy with its networks, as a run makes it and as a run folder keeps it."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from semiseg.engine.build import build_networks
+from semiseg.engine.checkpoint import Checkpoints
+from semiseg.engine.runtime import Runtime
+from semiseg.errors import RunError
+from semiseg.inference.sliding_window import Predictor
+from semiseg.interfaces.strategy import Strategy
+from semiseg.pipeline.folder import RunFolder
+from semiseg.pipeline.plan import Plan
+from semiseg.recipe.components import Components, resolve
+from semiseg.recipe.load import load_recipe
+from semiseg.recipe.schema import Recipe
+from semiseg.types import DatasetInfo, Task
+
+
+@dataclass(frozen=True)
+class Model:
+    """A strategy with networks, and what is needed to use it on new images."""
+
+    recipe: Recipe
+    components: Components
+    info: DatasetInfo
+    task: Task
+    strategy: Strategy
+
+    def predictor(self, device: torch.device | str) -> Predictor:
+        """Predicts preprocessed images with the present weights."""
+        return Predictor(self.strategy.to(device), self.task.patch_size, self.recipe.inference, device)
+
+    def record(self) -> dict[str, Any]:
+        """What a run folder keeps, so that a model can be used where its training data are not."""
+        info = self.info
+        return {
+            "modalities": list(info.modalities),
+            "classes": list(info.classes),
+            "label_map": {str(k): v for k, v in info.label_map.items()},
+            "class_values": list(info.class_values),
+            "dataset": info.name,
+            "patch_size": list(self.task.patch_size),
+        }
+
+
+def new_model(plan: Plan, runtime: Runtime) -> Model:
+    """A model with freshly drawn weights; all forwards outside of training steps run in the runtime's precision."""
+    model = _assemble(plan.recipe, plan.components, plan.info, plan.task)
+    model.strategy.attach(lambda role: runtime.autocast())
+    return model
+
+
+def load_model(run: Path, checkpoint: str, runtime: Runtime) -> Model:
+    """The model of a finished run, with its ``last`` or ``best`` weights.
+
+    Raises RunError where the folder holds no such checkpoint, or a damaged one.
+    """
+    folder = RunFolder(run)
+    if not folder.recipe.exists() or not folder.model.exists():
+        raise RunError(f"{run} is not a run folder: it has no recipe.yaml and model.json.")
+    recipe = load_recipe(folder.recipe, expand=False)
+    record = json.loads(folder.model.read_text(encoding="utf-8"))
+    info = DatasetInfo(
+        record["dataset"],
+        tuple(record["modalities"]),
+        tuple(record["classes"]),
+        {int(k): v for k, v in record["label_map"].items()},
+        tuple(record["class_values"]),
+    )
+    x, y, z = record["patch_size"]
+    model = _assemble(recipe, resolve(recipe), info, Task(len(info.modalities), info.classes, (x, y, z)))
+    load_weights(model, folder, checkpoint)
+    model.strategy.attach(lambda role: runtime.autocast())
+    return model
+
+
+def load_weights(model: Model, folder: RunFolder, checkpoint: str) -> int:
+    """Give the model a run's ``last`` or ``best`` weights; returns the step that they are of."""
+    from semiseg.engine.checkpoint import load_state
+
+    path = Checkpoints(folder.checkpoints, lambda text: None).weights_file(checkpoint)
+    state = load_state(path)
+    model.strategy.load_state_dict(state["strategy"])
+    return int(state["step"])
+
+
+def _assemble(recipe: Recipe, components: Components, info: DatasetInfo, task: Task) -> Model:
+    networks = build_networks(components.roles, components.backbones, task, recipe.seed)
+    strategy = components.strategy(components.strategy_options, networks)
+    return Model(recipe, components, info, task, strategy)

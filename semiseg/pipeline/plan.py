@@ -1,0 +1,86 @@
+"""What a recipe comes to on this data, before anything is trained: split, task and batch, with all problems at once."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from semiseg.data.split import Split, make_split
+from semiseg.errors import DataError, Problem, RecipeError
+from semiseg.interfaces.strategy import BatchNeeds
+from semiseg.recipe.components import Components, resolve
+from semiseg.recipe.schema import BatchSize, Recipe
+from semiseg.types import Case, DatasetInfo, Task
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A recipe with its components, cases and split. ``cases`` are as the dataset gives them, labels included."""
+
+    recipe: Recipe
+    components: Components
+    info: DatasetInfo
+    cases: tuple[Case, ...]
+    split: Split
+    task: Task
+    batch_size: BatchSize
+    notes: tuple[str, ...]
+
+
+def make_plan(recipe: Recipe) -> Plan:
+    """Resolve a recipe against its data; no voxel is read. Raises SemisegError with every problem found."""
+    components = resolve(recipe)
+    dataset = components.dataset
+    info = dataset.info()
+    task = Task(len(info.modalities), info.classes, recipe.training.patch_size)
+    problems = patch_problems(components, task, recipe)
+    try:
+        cases = tuple(dataset.cases())
+        draw = recipe.seed if recipe.split.draw is None else recipe.split.draw
+        split = make_split(cases, recipe.split, draw)
+    except DataError as error:
+        if not problems:
+            raise
+        raise DataError([*problems, *error.problems]) from error
+    batch_size, notes = fit_batch(recipe.training.batch_size, components.strategy.needs, bool(split.unlabeled))
+    problems += batch_problems(batch_size, components.strategy.needs, recipe)
+    if problems:
+        raise RecipeError(problems)
+    return Plan(recipe, components, info, cases, split, task, batch_size, (*recipe.notes, *notes))
+
+
+def patch_problems(components: Components, task: Task, recipe: Recipe) -> list[Problem]:
+    """What each role's backbone has against the patch size."""
+    where = recipe.where("training.patch_size")
+    found = {
+        f"training.patch_size {list(task.patch_size)} does not fit backbone {type(backbone).__name__}: {text}"
+        for backbone in components.backbones.values()
+        for text in backbone.patch_problems(task)
+    }
+    return [Problem(where, text, "Choose sides that do, for instance multiples of 16.") for text in sorted(found)]
+
+
+def fit_batch(batch: BatchSize, needs: BatchNeeds, any_unlabeled: bool) -> tuple[BatchSize, Sequence[str]]:
+    """The batch as it is drawn: all labeled where the strategy takes no unlabeled samples, or there are none.
+
+    So a supervised baseline and CPS without unlabeled data see as many samples a step as CPS with them.
+    """
+    if not batch.unlabeled or (needs.unlabeled.uses and any_unlabeled):
+        return batch, ()
+    reason = "there are no unlabeled cases" if needs.unlabeled.uses else "the strategy takes no unlabeled samples"
+    return BatchSize(labeled=batch.total, unlabeled=0), (f"{reason}: all {batch.total} samples of a step are labeled",)
+
+
+def batch_problems(batch: BatchSize, needs: BatchNeeds, recipe: Recipe) -> list[Problem]:
+    """Where the batch is not what the strategy needs."""
+    problems = []
+    for name, size, need in (
+        ("labeled", batch.labeled, needs.labeled),
+        ("unlabeled", batch.unlabeled, needs.unlabeled),
+    ):
+        key = f"training.batch_size.{name}"
+        if size < need.minimum:
+            problems.append(Problem(recipe.where(key), f"{key} is {size}; the strategy needs at least {need.minimum}"))
+        elif size % need.unit:
+            problems.append(
+                Problem(recipe.where(key), f"{key} is {size}; the strategy needs a multiple of {need.unit}")
+            )
+    return problems

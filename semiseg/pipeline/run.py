@@ -1,0 +1,99 @@
+"""A run: from a recipe to weights, predictions and scores in one folder."""
+
+import json
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from semiseg.engine.runtime import Runtime
+from semiseg.engine.schedule import Timetable
+from semiseg.evaluation.harness import Score
+from semiseg.evaluation.table import read_scores
+from semiseg.pipeline.folder import RunFolder
+from semiseg.pipeline.model import Model, new_model
+from semiseg.pipeline.plan import Plan, make_plan
+from semiseg.pipeline.score import predict_test_cases, score_predictions
+from semiseg.pipeline.train import fill_store, train
+from semiseg.progress import Reporter
+from semiseg.recipe.load import load_recipe
+from semiseg.recipe.schema import Recipe
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What a run came to: its folder, the scores of every test case, and their summary (as in summary.json)."""
+
+    folder: Path
+    scores: tuple[Score, ...]
+    summary: Mapping[str, Any]
+
+
+def run(
+    recipe: Recipe | Mapping[str, Any] | str | Path,
+    output: str | Path,
+    *,
+    overrides: Sequence[str] = (),
+    resume: bool = False,
+    reporter: Reporter | None = None,
+    tensorboard: bool = False,
+) -> RunResult:
+    """Train, predict the test cases with the last and the best weights, and score them.
+
+    Args:
+        recipe: a recipe, a mapping with its content, or the path of its file.
+        output: the run folder; new or empty, unless ``resume``.
+        overrides: changes such as ``"training.epochs=10"``.
+        resume: go on where an earlier run in ``output`` stopped, or start where there is none.
+        reporter: who hears of progress; nobody by default.
+        tensorboard: write curves to ``output/tensorboard`` (extra ``tensorboard``).
+
+    Raises:
+        SemisegError: in words for the user; see ``semiseg.errors`` for its kinds. ``Interrupted`` after Ctrl-C.
+    """
+    from semiseg.engine.lock import locked
+
+    if not isinstance(recipe, Recipe):
+        recipe = load_recipe(recipe, overrides)
+    elif overrides:
+        raise TypeError("overrides are for recipes that are loaded here: give a path or a mapping")
+    options = recipe.training
+    runtime = Runtime(options.device, options.precision, options.deterministic)
+    reporter = reporter if reporter is not None and runtime.is_main else Reporter()
+    folder = RunFolder(Path(output))
+    if runtime.is_main:
+        folder.path.mkdir(parents=True, exist_ok=True)
+    with locked(folder.path) if runtime.is_main else nullcontext():
+        folder.prepare(recipe, resume)
+        plan = make_plan(recipe)
+        for note in plan.notes:
+            reporter.say(f"Note: {note}.")
+        return _run(plan, folder, runtime, reporter, tensorboard)
+
+
+def _run(plan: Plan, folder: RunFolder, runtime: Runtime, reporter: Reporter, tensorboard: bool) -> RunResult:
+    model = new_model(plan, runtime)
+    if runtime.is_main and not folder.recipe.exists():
+        folder.write_start(plan.recipe, plan.split.as_dict(), model.record())
+    runtime.barrier()
+    if not folder.summary.exists():
+        _train(plan, model, folder, runtime, reporter, tensorboard)
+        predict_test_cases(plan, model, folder, runtime, reporter)
+        if runtime.is_main:
+            score_predictions(plan, folder, reporter)
+        runtime.barrier()
+    summary = json.loads(folder.summary.read_text(encoding="utf-8"))
+    return RunResult(folder.path, tuple(read_scores(folder.scores)), summary)
+
+
+def _train(
+    plan: Plan, model: Model, folder: RunFolder, runtime: Runtime, reporter: Reporter, tensorboard: bool
+) -> None:
+    options = plan.recipe.training
+    timetable = Timetable(
+        model.strategy.stages(), options.epochs, options.examples_per_epoch, plan.batch_size.total, plan.recipe.seed
+    )
+    with runtime.main_first():
+        store = fill_store(plan, reporter)
+    train(plan, model, store, timetable, folder, runtime, reporter, tensorboard)

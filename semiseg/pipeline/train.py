@@ -1,0 +1,145 @@
+"""The training of a run: the case store, the batches, validation, and the trainer that brings them together."""
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from semiseg.data.batches import TrainingBatches
+from semiseg.data.patches import center_patch
+from semiseg.data.store import CaseStore, StoredLabeled
+from semiseg.engine.build import build_networks
+from semiseg.engine.loop import Parts, Trainer
+from semiseg.engine.runtime import Runtime
+from semiseg.engine.schedule import Timetable
+from semiseg.engine.validation import ValidationScore, validate
+from semiseg.errors import RecipeError
+from semiseg.pipeline.folder import RunFolder
+from semiseg.pipeline.model import Model
+from semiseg.pipeline.plan import Plan
+from semiseg.progress import Reporter
+
+
+def fill_store(plan: Plan, reporter: Reporter) -> CaseStore:
+    """Preprocess every case of the split that training may see, and read the others to their end.
+
+    Raises DataError with every problem of every file.
+    """
+    store = CaseStore(plan.components.dataset, plan.recipe.preprocessing, plan.split)
+    with reporter.work("reading cases", store.n_work, unit="case") as meter:
+        notes = store.fill(plan.cases, meter.advance)
+    for note in notes:
+        reporter.say(f"Note: {note}.")
+    return store
+
+
+def train(
+    plan: Plan,
+    model: Model,
+    store: CaseStore,
+    timetable: Timetable,
+    folder: RunFolder,
+    runtime: Runtime,
+    reporter: Reporter,
+    tensorboard: bool,
+) -> None:
+    """Train to the end, from the newest checkpoint if there is one."""
+    options, split = plan.recipe.training, plan.split
+    batches = TrainingBatches(
+        [store.labeled(case.id) for case in split.labeled],
+        [store.image(case.id) for case in split.unlabeled],
+        plan.components.augmentation,
+        options.patch_size,
+        plan.batch_size,
+        plan.recipe.seed,
+        n_workers(options.workers),
+        runtime.rank,
+        runtime.world,
+    )
+
+    def redraw(stage: int) -> Mapping[str, nn.Module]:
+        return build_networks(plan.components.roles, plan.components.backbones, plan.task, plan.recipe.seed, stage)
+
+    parts = Parts(
+        strategy=model.strategy,
+        redraw=redraw,
+        timetable=timetable,
+        batches=batches,
+        validate=_validator(plan, model, store, runtime) if split.validation else None,
+        class_names=plan.info.classes,
+        runtime=runtime,
+        folder=folder.path,
+        reporter=reporter,
+        observe=_tensorboard(folder) if tensorboard and runtime.is_main else _ignore,
+    )
+    Trainer(parts, options).fit()
+
+
+def n_workers(workers: int | str) -> int:
+    """How many processes make samples: as asked for, or one core fewer than there are, at most 8."""
+    if isinstance(workers, int):
+        return workers
+    return min(max((os.cpu_count() or 1) - 1, 0), 8)
+
+
+class _Center:
+    """A validation case cut to the center patch."""
+
+    def __init__(self, case: StoredLabeled, size: tuple[int, int, int]) -> None:
+        self.case_id, self._case, self._size = case.case_id, case, size
+
+    def image(self) -> NDArray[np.float32]:
+        return center_patch(self._case.image(), self._size)
+
+    def label(self) -> NDArray[np.uint8]:
+        return center_patch(self._case.label(), self._size)
+
+
+def _validator(
+    plan: Plan, model: Model, store: CaseStore, runtime: Runtime
+) -> Callable[[Callable[[], None]], ValidationScore]:
+    options = plan.recipe.training
+    stored = [store.labeled(case.id) for case in plan.split.validation]
+    cases: Sequence[Any] = (
+        stored if options.validation.mode == "volume" else [_Center(case, options.patch_size) for case in stored]
+    )
+
+    def score(after_case: Callable[[], None]) -> ValidationScore:
+        predictor = model.predictor(runtime.device)
+
+        def predict(image: NDArray[np.float32]) -> Tensor:
+            return predictor.probabilities(image)
+
+        return validate(cases, predict, plan.task.out_channels, runtime, after_case)
+
+    return score
+
+
+def _ignore(step: int, record: Mapping[str, Any]) -> None:
+    pass
+
+
+def _tensorboard(folder: RunFolder) -> Callable[[int, Mapping[str, Any]], None]:
+    try:
+        from torch.utils.tensorboard.writer import SummaryWriter
+    except ImportError as error:
+        raise RecipeError("TensorBoard is not installed.", 'pip install "semiseg[tensorboard]"') from error
+    writers: list[SummaryWriter] = []
+
+    def write(step: int, record: Mapping[str, Any]) -> None:
+        if not writers:  # a resumed run drops the curves' points beyond its checkpoint
+            writers.append(SummaryWriter(str(folder.path / "tensorboard"), purge_step=step))
+        writer = writers[0]
+        for name, value in record["train"].items():
+            writer.add_scalar(f"train/{name}", value, step)
+        writer.add_scalar("lr", record["lr"], step)
+        if "validation" in record:
+            writer.add_scalar("validation/loss", record["validation"]["loss"], step)
+            for name, value in record["validation"]["dice"].items():
+                writer.add_scalar(f"validation/dice/{name}", value, step)
+        writer.flush()
+
+    return write

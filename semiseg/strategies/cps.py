@@ -1,0 +1,78 @@
+"""Cross pseudo supervision: two networks that label for one another."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+import torch
+from pydantic import Field, NonNegativeInt, model_validator
+from torch import Tensor
+
+from semiseg.interfaces.batch import Batch, Step
+from semiseg.interfaces.mutual import Mutual
+from semiseg.interfaces.strategy import Losses, Role, StrategyOptions
+from semiseg.losses.named import named_loss
+
+
+class CrossPseudoSupervision(Mutual):
+    """Cross pseudo supervision (CPS): two networks, each trained on the other's argmax beside the labels.
+
+    Luque et al. 2023, "Reducing Annotator's Burden: Cross-Pseudo Supervision for Brain Tumor Segmentation",
+    equations 2 to 4: for each network, the mean over labeled samples of [Dice(P, Y) + phi Dice(P, Y')] plus phi
+    times the mean over unlabeled samples of Dice(P, Y'), Y' being the other network's argmax; the two networks'
+    losses are added. The original method (Chen et al. 2021, arXiv:2106.01226) is phi 1.5, ``cross_entropy``.
+    """
+
+    class Options(StrategyOptions):
+        """Options of CPS; the defaults are those of the 3D paper but for the wait period, which it states in epochs."""
+
+        phi: Annotated[float, Field(ge=0)] = 0.5
+        """Weight of the pseudo-label loss."""
+        wait_epochs: NonNegativeInt | None = None
+        """Epochs of fully supervised training before the networks teach one another (the paper: 15)."""
+        wait_share: Annotated[float, Field(ge=0, lt=1)] | None = None
+        """The same wait as a share of training. Too short a wait lets both networks agree on nonsense."""
+        pseudo_loss: Literal["dice", "cross_entropy"] = "dice"
+        """Loss against pseudo-labels: dice (the 3D paper) or cross_entropy (the original CPS)."""
+        pseudo_on: Literal["labeled_and_unlabeled", "unlabeled"] = "labeled_and_unlabeled"
+        """The samples that pseudo-labels are used on (equation 3: both)."""
+        loss: Literal["dice", "dice_ce"] = "dice"
+        """Supervised loss: dice (the paper), or the sum of Dice and cross entropy."""
+
+        @model_validator(mode="after")
+        def _one_wait(self) -> "CrossPseudoSupervision.Options":
+            if self.wait_epochs is not None and self.wait_share is not None:
+                raise ValueError("give wait_epochs or wait_share, not both")
+            return self
+
+    @classmethod
+    def roles(cls, options: Any) -> tuple[Role, ...]:
+        """Two students with different first weights; both predict."""
+        return (Role("student_a"), Role("student_b"))
+
+    def lessons_needed(self, step: Step) -> bool:
+        """Whether the wait period is over."""
+        if self.options.wait_epochs is not None:
+            return step.epoch >= int(self.options.wait_epochs)
+        return step.index >= (self.options.wait_share or 0.0) * step.total
+
+    def teach(self, role: str, output: Tensor, batch: Batch) -> Tensor:
+        """The class of the highest confidence, (n, X, Y, Z) uint8: the paper's pseudo-label."""
+        return torch.argmax(output, dim=1).to(torch.uint8)
+
+    def loss(self, role: str, output: Tensor, lessons: Mapping[str, Any], batch: Batch, step: Step) -> Losses:
+        """Equations 2 to 4 for one network."""
+        labeled, unlabeled = batch.divide(output)
+        zero = output.sum() * 0.0
+        supervised = zero
+        if len(batch.labeled):
+            supervised = named_loss(labeled, batch.labeled.label, self.options.loss).sum() / batch.labeled.count
+        pseudo = zero
+        for lesson in lessons.values():
+            on_labeled, on_unlabeled = batch.divide(lesson)
+            if len(batch.labeled) and self.options.pseudo_on == "labeled_and_unlabeled":
+                pseudo = pseudo + named_loss(labeled, on_labeled, self.options.pseudo_loss).sum() / batch.labeled.count
+            if len(batch.unlabeled):
+                losses = named_loss(unlabeled, on_unlabeled, self.options.pseudo_loss)
+                pseudo = pseudo + losses.sum() / batch.unlabeled.count
+        parts = {"supervised": supervised.detach(), "pseudo": pseudo.detach()}
+        return Losses(supervised + self.options.phi * pseudo, frozenset({role}), parts)
