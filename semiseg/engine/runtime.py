@@ -1,5 +1,6 @@
 """Devices, processes and precision: Lightning Fabric for launch and collectives, and nothing else of it."""
 
+import atexit
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -88,6 +89,8 @@ def _launch(accelerator: str) -> Any:
         precision="32-true",
     )
     fabric.launch()
+    if world > 1:  # left to the interpreter's end, the backend's threads may outlive what they use
+        atexit.register(torch.distributed.destroy_process_group)
     return fabric
 
 

@@ -129,10 +129,10 @@ class Strategy(nn.Module, ABC):
         return total / len(names)
 
     def run(self, role: str, images: Tensor) -> Tensor:
-        """The logits (B, K, X, Y, Z) float32 of one network, in the engine's precision and random state."""
+        """The logits (B, K, X, Y, Z), float32 or more, of one network, in the engine's precision and random state."""
         with self._around(role):
             logits: Tensor = self.networks[role](images)
-        return logits.float()
+        return logits.float() if logits.dtype in (torch.bfloat16, torch.float16) else logits
 
     def attach(self, around: Callable[[str], AbstractContextManager[Any]]) -> None:
         """For the engine: the context that every ``run`` happens in."""

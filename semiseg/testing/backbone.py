@@ -1,0 +1,87 @@
+"""What every backbone has to do; subclass it in your package's tests."""
+
+from typing import Any
+
+import pytest
+import torch
+from pydantic import ValidationError
+from torch import nn
+
+from semiseg.interfaces.backbone import Backbone
+from semiseg.types import Task
+
+
+class BackboneContract:
+    """Tests of a backbone. Give it a ``backbone`` fixture, and a ``task`` that is small and that it accepts."""
+
+    @pytest.fixture
+    def backbone(self) -> Backbone:
+        """The backbone to test."""
+        raise NotImplementedError
+
+    @pytest.fixture
+    def task(self) -> Task:
+        """Two modalities, three classes, patches of 32 voxels a side."""
+        return Task(2, ("background", "a", "b"), (32, 32, 32))
+
+    @staticmethod
+    def build(backbone: Backbone, task: Task, seed: int = 0) -> nn.Module:
+        """A network drawn from a seed."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            return backbone.build(task)
+
+    @staticmethod
+    def images(task: Task, count: int = 2) -> torch.Tensor:
+        """Noise of the task's shape."""
+        return torch.randn((count, task.in_channels, *task.patch_size), generator=torch.Generator().manual_seed(1))
+
+    def test_logits_have_a_channel_a_class(self, backbone: Backbone, task: Task) -> None:
+        """(B, C, X, Y, Z) gives finite (B, K, X, Y, Z)."""
+        assert backbone.patch_problems(task) == []
+        logits = self.build(backbone, task)(self.images(task))
+        assert logits.shape == (2, task.out_channels, *task.patch_size)
+        assert torch.isfinite(logits).all()
+
+    def test_weights_come_from_torch_s_seed(self, backbone: Backbone, task: Task) -> None:
+        """Same seed, same weights; another seed, others."""
+        one, same, other = (self.build(backbone, task, seed).state_dict() for seed in (0, 0, 1))
+        assert all(torch.equal(one[key], same[key]) for key in one)
+        assert any(not torch.equal(one[key], other[key]) for key in one)
+
+    def test_every_parameter_gets_a_gradient(self, backbone: Backbone, task: Task) -> None:
+        """But those that the backbone declares unused."""
+        network = self.build(backbone, task)
+        network(self.images(task)).square().sum().backward()
+        missing = [name for name, p in network.named_parameters() if p.grad is None]
+        assert [name for name in missing if not any(part in name for part in backbone.unused_parameters)] == []
+
+    def test_evaluation_is_deterministic_and_sample_by_sample(self, backbone: Backbone, task: Task) -> None:
+        """In eval mode, a sample's logits do not depend on the rest of the batch."""
+        network = self.build(backbone, task).eval()
+        images = self.images(task)
+        with torch.no_grad():
+            together = network(images)
+            alone = torch.cat([network(images[:1]), network(images[1:])])
+        assert torch.allclose(together, alone, atol=1e-4, rtol=1e-4)
+
+    def test_a_patch_that_does_not_fit_is_told(self, backbone: Backbone, task: Task) -> None:
+        """A patch of odd sides either runs or is refused in words before it is tried."""
+        odd = Task(task.in_channels, task.classes, (33, 35, 37))
+        if not backbone.patch_problems(odd):
+            assert self.build(backbone, odd)(self.images(odd)).shape[2:] == odd.patch_size
+
+    def test_unknown_options_are_refused(self, backbone: Backbone) -> None:
+        """A misspelt option is an error."""
+        with pytest.raises(ValidationError):
+            type(backbone).Options.model_validate({"no_such_option": 1})
+
+    def test_it_trains_in_bf16(self, backbone: Backbone, task: Task) -> None:
+        """Forward under autocast, backward outside."""
+        network: Any = self.build(backbone, task)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            logits = network(self.images(task))
+        logits.float().square().mean().backward()
+        grads = [p.grad for p in network.parameters() if p.grad is not None]
+        assert grads
+        assert all(torch.isfinite(g).all() for g in grads)

@@ -1,0 +1,33 @@
+import pytest
+
+from semiseg.strategies.cps import CrossPseudoSupervision
+from semiseg.strategies.supervised import Supervised
+from semiseg.testing.strategy import StrategyContract
+
+
+class TestSupervised(StrategyContract):
+    @pytest.fixture
+    def strategy_class(self):
+        return Supervised
+
+    @pytest.fixture(params=["dice", "dice_ce"])
+    def options(self, request):
+        return {"loss": request.param}
+
+
+class TestCPS(StrategyContract):
+    @pytest.fixture
+    def strategy_class(self):
+        return CrossPseudoSupervision
+
+    @pytest.fixture(
+        params=[
+            {},
+            {"wait_share": 0.5},
+            {"wait_epochs": 2, "pseudo_loss": "cross_entropy", "loss": "dice_ce"},
+            {"pseudo_on": "unlabeled", "phi": 1.5},
+        ],
+        ids=["default", "wait_share", "wait_epochs", "unlabeled"],
+    )
+    def options(self, request):
+        return request.param

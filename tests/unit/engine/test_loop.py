@@ -1,0 +1,160 @@
+import os
+import signal
+
+import pytest
+import torch
+from tiny_task import MadeBatches, cps
+
+from semiseg.engine.checkpoint import load_state
+from semiseg.errors import Interrupted, TrainingError
+from semiseg.interfaces.strategy import Stage
+
+
+def weights(trainer):
+    return {k: v.clone() for k, v in trainer.strategy.state_dict().items()}
+
+
+def assert_same(a, b):
+    assert a.keys() == b.keys()
+    assert [k for k in a if not torch.equal(a[k], b[k])] == []
+
+
+def scores(trainer):
+    records = trainer.log.read()
+    for record in records:
+        record.pop("seconds")
+    return records
+
+
+class Kill(BaseException):
+    """Stands for SIGKILL: nothing in the loop may catch it."""
+
+
+class KillingBatches(MadeBatches):
+    def __init__(self, at):
+        super().__init__()
+        self.at = at
+
+    def steps(self, start, stop):
+        for step, batch in zip(range(start, stop), super().steps(start, stop), strict=True):
+            if step == self.at:
+                raise Kill
+            yield batch
+
+
+def test_training_lowers_the_loss_and_keeps_best_and_last(make_trainer):
+    trainer = make_trainer(epochs=10)
+    trainer.fit()
+    records = trainer.log.read()
+    assert [record["epoch"] for record in records] == list(range(1, 11))
+    assert records[-1]["train"]["supervised"] < records[0]["train"]["supervised"]
+    assert records[-1]["validation"]["mean_dice"] > 0.9
+    best = load_state(trainer.checkpoints.weights_file("best"))
+    lowest = min(records, key=lambda record: record["validation"]["loss"])
+    assert best["step"] == lowest["step"]
+    assert_same(load_state(trainer.checkpoints.weights_file("last"))["strategy"], weights(trainer))
+
+
+@pytest.mark.parametrize("at", [1, 3, 4, 7, 11])
+def test_killed_at_any_step_it_continues_bit_for_bit(make_trainer, at):
+    whole = make_trainer("whole")
+    whole.fit()
+    with pytest.raises(Kill):
+        make_trainer("killed", batches=KillingBatches(at)).fit()
+    resumed = make_trainer("killed")
+    resumed.fit()
+    assert_same(weights(resumed), weights(whole))
+    assert scores(resumed) == scores(whole)
+    for name in ("best", "last"):
+        a, b = (load_state(t.checkpoints.weights_file(name)) for t in (resumed, whole))
+        assert a["step"] == b["step"]
+        assert_same(a["strategy"], b["strategy"])
+
+
+def test_a_checkpoint_older_than_the_kill_cuts_the_log_back(make_trainer):
+    whole = make_trainer("whole")
+    whole.fit()
+    first = make_trainer("killed", batches=KillingBatches(2))
+    with pytest.raises(Kill):
+        first.fit()
+    second = make_trainer("killed", batches=KillingBatches(10), minutes=60)  # two epochs on, no checkpoint
+    with pytest.raises(Kill):
+        second.fit()
+    assert len(second.log.read()) == 2
+    third = make_trainer("killed")
+    third.fit()
+    assert scores(third) == scores(whole)
+
+
+def test_a_damaged_checkpoint_is_passed_over(make_trainer):
+    whole = make_trainer("whole")
+    whole.fit()
+    with pytest.raises(Kill):
+        make_trainer("killed", batches=KillingBatches(6)).fit()
+    resumed = make_trainer("killed")
+    newest = resumed.checkpoints.steps()[-1]
+    data = bytearray(newest.read_bytes())
+    data[len(data) // 2] ^= 1
+    newest.write_bytes(data)
+    resumed.fit()
+    assert_same(weights(resumed), weights(whole))
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_saves_and_says_how_to_go_on(make_trainer, signum):
+    class Signaling(MadeBatches):
+        def steps(self, start, stop):
+            for step, batch in zip(range(start, stop), super().steps(start, stop), strict=True):
+                if step == 5:
+                    os.kill(os.getpid(), signum)
+                yield batch
+
+    with pytest.raises(Interrupted, match="--resume") as caught:
+        make_trainer("stopped", batches=Signaling(), minutes=60).fit()
+    assert caught.value.signum == signum
+    whole, resumed = make_trainer("whole"), make_trainer("stopped")
+    whole.fit()
+    resumed.fit()
+    assert_same(weights(resumed), weights(whole))
+
+
+def test_a_loss_that_is_not_finite_stops_names_the_cases_and_keeps_the_checkpoint(make_trainer):
+    trainer = make_trainer(batches=MadeBatches(poison_at=5))
+    with pytest.raises(TrainingError, match="case0, case1, case2, case3") as caught:
+        trainer.fit()
+    assert "Step 5 (epoch 2)" in str(caught.value)
+    state = load_state(trainer.checkpoints.steps()[-1])
+    assert state["step"] == 5
+    assert all(torch.isfinite(v).all() for v in state["strategy"].values())
+
+
+def test_without_validation_cases_best_is_last(make_trainer):
+    trainer = make_trainer(validation=False)
+    trainer.fit()
+    best, last = (load_state(trainer.checkpoints.weights_file(name)) for name in ("best", "last"))
+    assert_same(best["strategy"], last["strategy"])
+    assert "validation" not in trainer.log.read()[0]
+
+
+@pytest.mark.parametrize("reset", ["none", "optimizer", "all"])
+def test_stages_survive_a_kill_on_their_border(make_trainer, reset):
+    def staged():
+        strategy = cps(wait_share=0.3)
+        strategy.stages = lambda: (Stage("first", 0.5), Stage("second", 0.5, reset))
+        return strategy
+
+    whole = make_trainer("whole", strategy=staged())
+    whole.fit()
+    for at in (6, 7):
+        name = f"killed{at}"
+        with pytest.raises(Kill):
+            make_trainer(name, strategy=staged(), batches=KillingBatches(at)).fit()
+        resumed = make_trainer(name, strategy=staged())
+        resumed.fit()
+        assert_same(weights(resumed), weights(whole))
+
+
+def test_bf16_autocast_trains(make_trainer):
+    trainer = make_trainer(precision="bf16", epochs=6)
+    trainer.fit()
+    assert trainer.log.read()[-1]["validation"]["mean_dice"] > 0.8

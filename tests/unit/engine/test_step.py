@@ -1,0 +1,111 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from tiny_task import MadeBatches, cps
+
+from semiseg.engine.runtime import Runtime
+from semiseg.engine.step import StepRunner
+from semiseg.interfaces.batch import Step
+from semiseg.interfaces.strategy import Losses, Role, Strategy, StrategyOptions
+
+STEP = Step(0, 10, 5, seed=3)
+
+
+class Adversarial(Strategy):
+    """A student that must not train the critic it is judged by, and a critic that is stepped before the student."""
+
+    Options = StrategyOptions
+
+    @classmethod
+    def roles(cls, options):
+        return (Role("student"), Role("critic", predicts=False))
+
+    def losses(self, batch, step):
+        x = batch.labeled.image.flatten(1)
+        judged = self.run("critic", self.run("student", x).detach())
+        yield Losses((judged - 1).square().mean(), frozenset({"critic"}), step_now=True)
+        self.critic_between = self.networks["critic"].weight.detach().clone()
+        yield Losses(self.run("critic", self.run("student", x)).square().mean(), frozenset({"student"}))
+
+
+def adversarial():
+    torch.manual_seed(0)
+    networks = {"student": torch.nn.Linear(512, 4), "critic": torch.nn.Linear(4, 1)}
+    return Adversarial(StrategyOptions(), networks)
+
+
+def sgd(strategy):
+    return {role: torch.optim.SGD(net.parameters(), lr=0.1) for role, net in strategy.networks.items()}
+
+
+def test_a_loss_trains_only_the_roles_it_updates_and_step_now_comes_at_once():
+    strategy = adversarial()
+    before = {name: p.detach().clone() for name, p in strategy.named_parameters()}
+    runner = StepRunner(strategy, sgd(strategy), Runtime("cpu", "32"))
+    runner(MadeBatches().batch(0), STEP)
+    critic = strategy.networks["critic"].weight
+    assert not torch.equal(strategy.critic_between, before["networks.critic.weight"])
+    assert torch.equal(critic, strategy.critic_between)  # the student's loss left nothing in the critic
+    assert not torch.equal(strategy.networks["student"].weight, before["networks.student.weight"])
+    assert all(p.grad is None for p in strategy.parameters())
+
+
+def test_the_scaler_updates_once_a_step_however_many_optimizers():
+    strategy = cps()
+    runtime = Runtime("cpu", "32")
+    runner = StepRunner(strategy, sgd(strategy), runtime)
+    runner.scaler = torch.amp.GradScaler("cpu", growth_interval=1)
+    scale = runner.scaler.get_scale()
+    runner(MadeBatches().batch(0), STEP)
+    assert runner.scaler.get_scale() == 2 * scale
+
+
+def test_random_state_is_the_step_s_not_the_caller_s():
+    results = []
+    for seed in (1, 2):
+        strategy = cps()
+        torch.manual_seed(seed)
+        StepRunner(strategy, sgd(strategy), Runtime("cpu", "32"))(MadeBatches().batch(0), STEP)
+        results.append(strategy.state_dict())
+    assert all(torch.equal(results[0][key], results[1][key]) for key in results[0])
+
+
+def test_networks_of_one_step_draw_different_dropout():
+    class Probe(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = torch.nn.Parameter(torch.ones(1))
+            self.seen = []
+
+        def forward(self, x):
+            self.seen.append(torch.rand(4))
+            return torch.cat([x, -x], 1) * self.weight
+
+    strategy = cps()
+    strategy.networks = torch.nn.ModuleDict({"student_a": Probe(), "student_b": Probe()})
+    StepRunner(strategy, sgd(strategy), Runtime("cpu", "32"))(MadeBatches().batch(0), STEP)
+    a, b = (strategy.networks[role].seen for role in ("student_a", "student_b"))
+    assert len(a) == len(b) == 1  # the students' own forward gives the lessons
+    assert not torch.equal(a[0], b[0])
+
+
+@pytest.mark.slow
+def test_two_processes_sum_to_one(tmp_path):
+    script = Path(__file__).with_name("two_processes.py")
+    here = {"PYTHONPATH": str(script.parent), "OMP_NUM_THREADS": "1"}
+    env = {**os.environ, **here}
+    alone = [sys.executable, str(script), str(tmp_path / "alone.pt")]
+    both = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(script)]
+    for command in (alone, [*both, str(tmp_path / "both.pt")]):
+        done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr[-3000:]
+    one, two = (torch.load(tmp_path / f"{name}.pt", weights_only=True) for name in ("alone", "both"))
+    assert one["norms"] > 0
+    for key, value in one["weights"].items():
+        assert torch.allclose(value, two["weights"][key], atol=1e-12), key
+    assert two["unused_grad_kept_out"]
+    assert one["loss"] == pytest.approx(two["loss"], abs=1e-6)
