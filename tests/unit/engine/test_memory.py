@@ -1,0 +1,47 @@
+import pytest
+import torch
+
+from semiseg.backbones.unet import UNet
+from semiseg.backbones.unetr import UNETR
+from semiseg.engine.build import build_networks
+from semiseg.engine.memory import estimate_memory, saved_bytes
+from semiseg.interfaces.strategy import Role
+from semiseg.types import Task
+
+FULL = Task(4, ("background", "a", "b", "c"), (128, 128, 128))
+
+
+def test_saved_bytes_by_hand():
+    # A convolution saves its input; the ReLU its output. 8 voxels a side, 2 channels in, 3 out, float32.
+    net = torch.nn.Sequential(torch.nn.Conv3d(2, 3, 3, padding=1), torch.nn.ReLU()).to("meta")
+    assert saved_bytes(net, Task(2, ("a", "b", "c"), (8, 8, 8))) == (2 + 3) * 8**3 * 4
+
+
+@pytest.mark.parametrize(
+    ("backbone", "saved", "parameters"), [(UNet(), 0.392e9, 4.811e6), (UNETR(), 2.607e9, 102.468e6)]
+)
+def test_the_reference_study_s_networks_at_full_size(backbone, saved, parameters):
+    roles = (Role("student_a"), Role("student_b"))
+    estimate = estimate_memory(roles, {role.name: backbone for role in roles}, FULL, batch=4)
+    assert estimate.activations / 8 == pytest.approx(saved, rel=0.1)
+    assert estimate.parameters == pytest.approx(2 * 16 * parameters, rel=0.01)
+
+
+def test_weights_depend_on_seed_stage_and_role_alone():
+    task = Task(1, ("background", "a"), (32, 32, 32))
+    a, b, t = Role("a"), Role("b"), Role("t", trained=False, initialized_like="a")
+    backbones = {name: UNet() for name in "abt"}
+    torch.manual_seed(1)
+    before = torch.get_rng_state()
+    first = build_networks([a, b, t], backbones, task, seed=1)
+    assert torch.equal(torch.get_rng_state(), before)
+
+    def same(x, y):
+        return all(torch.equal(p, q) for p, q in zip(x.state_dict().values(), y.state_dict().values(), strict=True))
+
+    assert same(build_networks([a], backbones, task, seed=1)["a"], first["a"])
+    assert not same(first["a"], first["b"])
+    assert not same(build_networks([a], backbones, task, seed=2)["a"], first["a"])
+    assert not same(build_networks([a], backbones, task, seed=1, stage=1)["a"], first["a"])
+    assert same(first["t"], first["a"])
+    assert not any(p.requires_grad for p in first["t"].parameters())

@@ -1,0 +1,65 @@
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from semiseg.inference.sliding_window import Predictor
+from semiseg.interfaces.strategy import StrategyOptions
+from semiseg.recipe import schema
+from semiseg.strategies.cps import CrossPseudoSupervision
+from semiseg.strategies.supervised import Supervised
+
+
+class Voxelwise(nn.Module):
+    """Logits that depend on the voxel alone, so that windows cannot matter."""
+
+    def __init__(self, slope):
+        super().__init__()
+        self.slope = slope
+        self.shapes = []
+
+    def forward(self, x):
+        self.shapes.append(tuple(x.shape))
+        return torch.cat([x * 0, x * self.slope, x - 1], 1)
+
+
+def supervised(net):
+    return Supervised(StrategyOptions(), {"model": net})
+
+
+@pytest.mark.parametrize("shape", [(20, 17, 9), (8, 8, 8), (5, 30, 8), (3, 4, 2)])
+@pytest.mark.parametrize("weighting", ["gaussian", "constant"])
+@pytest.mark.parametrize("overlap", [0.0, 0.5])
+def test_windows_leave_no_trace(shape, weighting, overlap):
+    options = schema.Inference(overlap=overlap, weighting=weighting, batch_size=3)
+    image = np.random.default_rng(0).normal(size=(1, *shape)).astype(np.float32)
+    net = Voxelwise(2.0)
+    found = Predictor(supervised(net), (8, 8, 8), options, "cpu").probabilities(image)
+    expected = torch.softmax(Voxelwise(2.0)(torch.from_numpy(image)[None]), 1)[0]
+    assert found.shape == (3, *shape)
+    assert torch.allclose(found, expected, atol=1e-5)
+    assert {s[2:] for s in net.shapes} == {(8, 8, 8)}
+    assert max(s[0] for s in net.shapes) <= 3
+
+
+def test_the_class_of_the_highest_mean_confidence_wins():
+    # The networks disagree: their mean confidence decides, not either of them and not their mean logits.
+    nets = {"student_a": Voxelwise(0.0), "student_b": Voxelwise(9.0)}
+    strategy = CrossPseudoSupervision(CrossPseudoSupervision.Options(), nets)
+    image = np.random.default_rng(1).normal(size=(1, 6, 6, 6)).astype(np.float32)
+    x = torch.from_numpy(image)[None]
+    mean = (torch.softmax(nets["student_a"](x), 1) + torch.softmax(nets["student_b"](x), 1)) / 2
+    labels = Predictor(strategy, (8, 8, 8), schema.Inference(), "cpu").labels(image)
+    assert labels.dtype == np.uint8
+    assert np.array_equal(labels, mean.argmax(1)[0].numpy())
+
+
+def test_prediction_is_in_eval_mode():
+    class Watch(Voxelwise):
+        def forward(self, x):
+            assert not self.training
+            assert not torch.is_grad_enabled()
+            return super().forward(x)
+
+    strategy = supervised(Watch(1.0)).train()
+    Predictor(strategy, (8, 8, 8), schema.Inference(), "cpu").labels(np.zeros((1, 8, 8, 8), np.float32))
