@@ -1,0 +1,98 @@
+"""Every installed metric keeps the contract; and the contract catches metrics that do not."""
+
+import pytest
+
+from semiseg.interfaces.metric import Metric
+from semiseg.metrics.dice import Dice
+from semiseg.metrics.hausdorff import HD95
+from semiseg.registry import create, installed, load
+from semiseg.testing.metric import MetricContract
+
+NAMES = [entry.name for entry in installed("metric")]
+
+
+def test_the_built_in_metrics_are_installed():
+    assert {"dice", "hd95"} <= set(NAMES)
+
+
+@pytest.mark.parametrize("metric", NAMES, indirect=True)
+class TestInstalledMetrics(MetricContract):
+    @pytest.fixture
+    def metric(self, request) -> Metric:
+        return create("metric", request.param)
+
+    def test_the_class_says_what_it_is_and_where_it_is_from(self, metric):
+        assert metric.__doc__ is not None
+        assert "Source:" in metric.__doc__
+
+
+def test_entry_points_give_the_classes():
+    assert load("metric", "dice") is Dice
+    assert load("metric", "hd95") is HD95
+
+
+class Forgetful(HD95):
+    """Wrong on purpose: takes voxels for millimeters."""
+
+    def value(self, pair):
+        from semiseg.testing.metric import make_pair
+
+        return super().value(make_pair(pair.reference, pair.prediction))
+
+
+class OneAxis(HD95):
+    """Wrong on purpose: takes the first axis' spacing for all."""
+
+    def value(self, pair):
+        from semiseg.testing.metric import make_pair
+
+        return super().value(make_pair(pair.reference, pair.prediction, (pair.spacing[0],) * 3))
+
+
+class Scribbler(Dice):
+    """Wrong on purpose: writes to its input."""
+
+    def value(self, pair):
+        pair.reference[0] = False
+        return super().value(pair)
+
+
+class Upside(Dice):
+    """Wrong on purpose: says that lower is better."""
+
+    higher_is_better = False
+
+
+class Optimist(Dice):
+    """Wrong on purpose: a miss is not what it declares."""
+
+    def __call__(self, pair):
+        return 1.0 if pair.status == "missed" else super().__call__(pair)
+
+
+class Crooked(Dice):
+    """Wrong on purpose: depends on the order of axes."""
+
+    def value(self, pair):
+        return float(pair.prediction[len(pair.prediction) // 2 :].mean())
+
+
+contract = MetricContract()
+
+
+@pytest.mark.parametrize(
+    ("check", "metric"),
+    [
+        (contract.test_a_perfect_prediction_has_the_best_value, Upside()),
+        (contract.test_empty_masks_have_the_declared_values, Optimist()),
+        (contract.test_spacing_is_honored, Forgetful()),
+        (contract.test_spacing_is_honored, OneAxis()),
+        (contract.test_order_and_direction_of_axes_do_not_matter, OneAxis()),
+        (contract.test_order_and_direction_of_axes_do_not_matter, Crooked()),
+        (contract.test_masks_are_not_written_to, Scribbler()),
+    ],
+    ids=lambda value: getattr(value, "__name__", type(value).__name__),
+)
+def test_the_contract_catches(check, metric):
+    with pytest.raises((AssertionError, ValueError)):
+        check(metric)

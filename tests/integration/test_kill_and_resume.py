@@ -1,0 +1,130 @@
+"""Real processes, killed with SIGKILL wherever they are, and continued."""
+
+import hashlib
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from ruamel.yaml import YAML
+from small_run import SMALL, semiseg
+
+from semiseg.engine.checkpoint import load_state
+
+
+@pytest.fixture(scope="module")
+def recipe(tmp_path_factory):
+    path = tmp_path_factory.mktemp("recipe") / "small.yaml"
+    with path.open("w") as file:
+        YAML(typ="safe").dump(SMALL, file)
+    return path
+
+
+@pytest.fixture(scope="module")
+def whole(recipe, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("whole") / "run"
+    semiseg("run", recipe, "-o", folder)
+    return folder
+
+
+def result(folder):
+    """Everything a run results in: weights, predictions, scores, log; without times."""
+    weights = {}
+    for name in ("last", "best"):
+        state = load_state(folder / "checkpoints" / f"{name}.pt")
+        weights[name] = (state["step"], {k: v.numpy().tobytes() for k, v in state["strategy"].items()})
+    files = sorted((folder / "predictions").rglob("*.nii.gz"))
+    predictions = {str(p.relative_to(folder)): hashlib.sha256(p.read_bytes()).hexdigest() for p in files}
+    log = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+    for record in log:
+        record.pop("seconds")
+    return weights, predictions, (folder / "scores.csv").read_text(), log
+
+
+def start(recipe, folder, *more):
+    command = [sys.executable, "-m", "semiseg.cli.main", "run", str(recipe), "-o", str(folder), "--resume", *more]
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+
+
+def wait_for(process, happened, seconds=120):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if happened():
+            return
+        if process.poll() is not None:
+            raise AssertionError(f"the run ended before it was killed: {process.stderr.read()[-2000:]}")
+        time.sleep(0.002)
+    raise AssertionError("waited too long")
+
+
+def steps_done(folder):
+    found = [p.name for p in (folder / "checkpoints").glob("step-*.pt")]
+    return max((int(name[5:13]) for name in found), default=0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [0, 2])
+def test_killed_at_several_steps_and_resumed_it_ends_alike(recipe, whole, tmp_path, workers):
+    folder = tmp_path / "run"
+    draw = random.Random(workers)
+    for after in (1, 5, 9):
+        process = start(recipe, folder, "--set", f"training.workers={workers}")
+        wait_for(process, lambda after=after: steps_done(folder) >= after)
+        time.sleep(draw.random() * 0.2)
+        process.kill()
+        process.wait()
+    semiseg("run", recipe, "-o", folder, "--resume", "--set", f"training.workers={2 - workers}")
+    assert result(folder) == result(whole)
+
+
+@pytest.mark.slow
+def test_killed_while_predicting_it_goes_on_there(recipe, whole, tmp_path):
+    folder = tmp_path / "run"
+    process = start(recipe, folder)
+    wait_for(process, lambda: any((folder / "predictions").rglob("*.nii.gz")))
+    process.kill()
+    process.wait()
+    trained = {p: p.stat().st_mtime_ns for p in (folder / "checkpoints").glob("*.pt")}
+    assert not (folder / "summary.json").exists() or result(folder) == result(whole)
+    semiseg("run", recipe, "-o", folder, "--resume")
+    assert result(folder) == result(whole)
+    best = folder / "checkpoints" / "best.pt"
+    assert best.stat().st_mtime_ns == trained[best]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("signum", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_saves_and_says_how_to_go_on(recipe, whole, tmp_path, signum, code):
+    folder = tmp_path / "run"
+    process = start(recipe, folder, "--set", "training.checkpoint.minutes=60")
+    wait_for(process, lambda: (folder / "log.jsonl").exists() and (folder / "log.jsonl").stat().st_size)
+    os.kill(process.pid, signum)
+    _, said = process.communicate(timeout=120)
+    assert process.returncode == code, said
+    assert "--resume" in said
+    assert steps_done(folder) >= 4
+    semiseg("run", recipe, "-o", folder, "--resume")
+    assert result(folder) == result(whole)
+
+
+@pytest.mark.slow
+def test_a_changed_recipe_is_shown_and_refused(recipe, whole):
+    done = semiseg("run", recipe, "-o", whole, "--resume", "--set", "strategy.phi=0.9", check=False)
+    assert done.returncode == 4
+    assert "strategy.phi" in done.stderr
+    assert "0.5" in done.stderr
+    assert "0.9" in done.stderr
+
+
+@pytest.mark.slow
+def test_a_finished_run_is_not_overwritten_and_not_repeated(recipe, whole):
+    done = semiseg("run", recipe, "-o", whole, check=False)
+    assert done.returncode == 4
+    assert "already holds a run" in done.stderr
+    before = (whole / "test_openings.jsonl").read_text()
+    semiseg("run", recipe, "-o", whole, "--resume", "--set", "training.workers=1")
+    assert (whole / "test_openings.jsonl").read_text() == before
