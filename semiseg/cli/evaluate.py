@@ -1,0 +1,67 @@
+"""``semiseg evaluate``."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from semiseg.evaluation.folders import Evaluation
+
+
+def evaluate(
+    predictions: Annotated[Path, typer.Argument(help="Folder of predicted label files (NIfTI).")],
+    references: Annotated[Path, typer.Argument(help="Folder of reference label files, matched by case id.")],
+    labels: Annotated[
+        str | None,
+        typer.Option(
+            metavar="VALUE=NAME,…",
+            help="What the stored values are; values of one name are one class (3=enhancing,4=enhancing). "
+            "By default every value in the references, named by its number.",
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Folder for scores.csv and summary.json.")
+    ] = None,
+    policy: Annotated[
+        str, typer.Option(help="What the distance to a missed or spurious structure counts: image_diagonal or exclude.")
+    ] = "image_diagonal",
+    workers: Annotated[int | None, typer.Option(min=1, help="Cases at a time; by default all cores.")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but the result and errors.")] = False,
+) -> None:
+    """Score predictions against references: Dice and HD95 per class and case.
+
+    Files are named CASE.nii.gz (nnU-Net, Decathlon) or CASE_seg.nii.gz (BraTS), or lie in one folder per case.
+
+    Example: semiseg evaluate predictions/ labels/ --labels 1=necrosis,2=edema,3=enhancing -o scores/
+    """
+    from semiseg.cli.console import make_reporter
+    from semiseg.evaluation.folders import evaluate as evaluate_folders
+    from semiseg.evaluation.labels import parse_labels
+
+    evaluation = evaluate_folders(
+        predictions,
+        references,
+        labels=None if labels is None else parse_labels(labels),
+        output=output,
+        policy=policy,
+        workers=workers,
+        reporter=make_reporter(quiet),
+    )
+    _show(evaluation, output)
+
+
+def _show(evaluation: "Evaluation", output: Path | None) -> None:
+    from rich.console import Console
+
+    from semiseg.evaluation.show import summary_table, worst_table
+
+    console = Console()
+    console.print(summary_table(evaluation.summary))
+    console.print(worst_table(evaluation.summary))
+    lines = [f"No reference for {path}: not scored." for path in evaluation.unmatched_predictions]
+    lines += [f"No prediction for {path}: not scored." for path in evaluation.unmatched_references]
+    if output is not None:
+        lines.append(f"Wrote {output / 'scores.csv'} and {output / 'summary.json'}")
+    for line in lines:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)

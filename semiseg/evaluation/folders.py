@@ -1,0 +1,161 @@
+"""Evaluation of a folder of predictions against a folder of references, whatever made them."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+from numpy.typing import NDArray
+
+from semiseg.errors import DataError, Problem
+from semiseg.evaluation.harness import Score, score_case
+from semiseg.evaluation.labels import LabelMap, as_integers, stored_values
+from semiseg.evaluation.matching import find_labels
+from semiseg.evaluation.parallel import gather, map_cases
+from semiseg.evaluation.policy import find_policy
+from semiseg.evaluation.summary import summarize
+from semiseg.evaluation.table import write_scores
+from semiseg.interfaces.metric import Metric
+from semiseg.io.atomic import write_json
+from semiseg.io.nifti import read_nifti
+from semiseg.progress import Reporter
+from semiseg.registry import create
+
+T = TypeVar("T")
+Metrics = Mapping[str, str | type[Metric] | Metric] | Sequence[str]
+"""Names of installed metrics, or a table: name → installed name, class or object."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """What ``evaluate`` found: scores, their summary, and the files without a counterpart."""
+
+    scores: tuple[Score, ...]
+    summary: Mapping[str, Any]
+    unmatched_predictions: tuple[Path, ...]
+    unmatched_references: tuple[Path, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Files:
+    case: str
+    prediction: Path
+    reference: Path
+
+
+def evaluate(
+    predictions: Path | str,
+    references: Path | str,
+    *,
+    labels: Mapping[int, str] | None = None,
+    output: Path | str | None = None,
+    metrics: Metrics = ("dice", "hd95"),
+    policy: str = "image_diagonal",
+    workers: int | None = None,
+    reporter: Reporter | None = None,
+) -> Evaluation:
+    """Score the NIfTI label files in one folder against those in another, matched by case id.
+
+    Args:
+        predictions: a folder of label files, named as BraTS, nnU-Net or Decathlon do (see ``find_labels``).
+        references: likewise.
+        labels: the name of each stored value but 0; values of one name are one class ({3: "enhancing", 4:
+            "enhancing"}). Without it every value that a reference holds is a class, named by its number.
+        output: a folder for scores.csv and summary.json.
+        metrics: names of installed metrics, or a table from name to installed name, class or object.
+        policy: what values of empty masks count in the means (see ``POLICIES``).
+        workers: cases at a time; all available cores if None.
+        reporter: who hears of progress.
+
+    Raises DataError, with the problems of all cases at once: no case in both folders, a damaged file, values without
+    a class, files of one case on different grids (affines are compared to 1e-3).
+    """
+    find_policy(policy)
+    chosen = _create(metrics)
+    found = find_labels(Path(predictions)), find_labels(Path(references))
+    cases = _matched(*found, (predictions, references))
+    reporter = reporter or Reporter()
+    if labels is None:
+        with reporter.work("finding labels", len(cases), unit="case") as meter:
+            labels = _numbered(map_cases(_values, [files.reference for files in cases], workers, meter.advance))
+    label_map = LabelMap.of(labels)
+    with reporter.work("scoring", len(cases), unit="case") as meter:
+        rows = map_cases(lambda files: _score(files, label_map, chosen), cases, workers, meter.advance)
+    scores = tuple(score for row in rows for score in row)
+    unmatched = [
+        tuple(path for case, path in side.items() if case not in other) for side, other in (found, found[::-1])
+    ]
+    return _finish(Evaluation(scores, {}, *unmatched), policy, chosen, output)
+
+
+def _finish(
+    evaluation: Evaluation, policy: str, metrics: Mapping[str, Metric], output: Path | str | None
+) -> Evaluation:
+    """Add the summary, and write both. The scores are written first: they stand where no summary can be made."""
+    if output is not None:
+        write_scores(Path(output) / "scores.csv", evaluation.scores)
+    lower_is_better = [name for name, metric in metrics.items() if not metric.higher_is_better]
+    summary = summarize(evaluation.scores, policy, lower_is_better=lower_is_better)
+    summary["unmatched_predictions"] = [str(path) for path in evaluation.unmatched_predictions]
+    summary["unmatched_references"] = [str(path) for path in evaluation.unmatched_references]
+    if output is not None:
+        write_json(Path(output) / "summary.json", summary)
+    return replace(evaluation, summary=summary)
+
+
+def _create(metrics: Metrics) -> dict[str, Metric]:
+    named = metrics if isinstance(metrics, Mapping) else {name: name for name in metrics}
+    return {name: create("metric", metric) for name, metric in named.items()}
+
+
+def _matched(
+    predictions: Mapping[str, Path], references: Mapping[str, Path], folders: tuple[Path | str, Path | str]
+) -> list[_Files]:
+    cases = [_Files(case, path, references[case]) for case, path in predictions.items() if case in references]
+    if not cases:
+        held = [
+            f"{folder} holds {', '.join(list(side)[:3])}{'…' if len(side) > 3 else ''}"
+            for folder, side in zip(folders, (predictions, references), strict=True)
+        ]
+        raise DataError(
+            f"No case is in both folders: {held[0]}; {held[1]}.",
+            "Cases are matched by name: CASE.nii.gz, CASE_seg.nii.gz, or a folder CASE with one label file.",
+        )
+    return cases
+
+
+def _numbered(found: Sequence[set[int]]) -> dict[int, str]:
+    values = sorted(set().union(*found) - {0})
+    if not values:
+        raise DataError("The references hold background only: there is no class to score.", "Name the labels.")
+    return {value: str(value) for value in values}
+
+
+def _values(path: Path) -> set[int]:
+    return _about(path, lambda array: stored_values(as_integers(array)), read_nifti(path)[0])
+
+
+def _score(files: _Files, label_map: LabelMap, metrics: Mapping[str, Metric]) -> list[Score]:
+    paths = files.reference, files.prediction
+    (reference, geometry), (prediction, other) = gather([partial(read_nifti, path) for path in paths])
+    difference = geometry.difference(other)
+    if difference:
+        raise DataError(
+            Problem(
+                f"case {files.case}",
+                f"{paths[0]} and {paths[1]} are on different grids: {difference}",
+                "Predict on the grid of the reference, or resample the prediction to it (nearest neighbor).",
+            )
+        )
+    stored = zip(paths, (reference, prediction), strict=True)
+    truth, predicted = gather([partial(_about, path, label_map.to_indices, array) for path, array in stored])
+    return score_case(truth, predicted, geometry, label_map.classes, metrics, case=files.case)
+
+
+def _about(path: Path, function: Callable[[NDArray[Any]], T], array: NDArray[Any]) -> T:
+    """What the function makes of a file's voxels; its problems say which file they are about."""
+    try:
+        return function(array)
+    except DataError as error:
+        raise DataError([replace(problem, where=str(path)) for problem in error.problems]) from error

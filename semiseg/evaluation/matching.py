@@ -1,0 +1,81 @@
+"""Label files in a folder, by case: the naming of BraTS, nnU-Net and the Medical Decathlon."""
+
+import re
+from pathlib import Path
+
+from semiseg.errors import DataError, Problem, raise_all
+
+_NIFTI = (".nii.gz", ".nii")
+_SEGMENTATION = re.compile(r"(^|[_-])segm?$", re.IGNORECASE)
+
+
+def find_labels(folder: Path) -> dict[str, Path]:
+    """The label file of each case id in a folder, by id in alphabetical order.
+
+    Either the files lie in the folder itself, CASE.nii.gz (nnU-Net, Decathlon) or CASE_seg.nii.gz (BraTS, also
+    CASE-seg), or each case has a folder of its name with one label file. Images beside a ``_seg`` file of the same
+    case, and hidden files, are passed over. Raises DataError where there is no label file, or a case has two.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise DataError(Problem(str(folder), "there is no such folder"))
+    found = _flat(folder) or _in_case_folders(folder)
+    if not found:
+        raise DataError(Problem(str(folder), "holds no label files", _advice(folder)))
+    by_case: dict[str, Path] = {}
+    problems = []
+    for case, path in sorted(found):
+        if case in by_case:
+            problems.append(Problem(f"case {case}", f"has two label files: {by_case[case]} and {path}"))
+        by_case[case] = path
+    raise_all(problems, DataError)
+    return by_case
+
+
+def _flat(folder: Path) -> list[tuple[str, Path]]:
+    files = _nifti_files(folder)
+    marked = {_case_id(path) for path in files if _is_marked(path)}
+    return [(_case_id(path), path) for path in files if _is_marked(path) or not _belongs_to(path, marked)]
+
+
+def _in_case_folders(folder: Path) -> list[tuple[str, Path]]:
+    found = []
+    for inner in _folders(folder):
+        files = _nifti_files(inner)
+        files = [path for path in files if _is_marked(path)] or files
+        if len(files) == 1:
+            found.append((inner.name, files[0]))
+    return found
+
+
+def _nifti_files(folder: Path) -> list[Path]:
+    return [p for p in folder.iterdir() if p.name.endswith(_NIFTI) and not p.name.startswith(".") and p.is_file()]
+
+
+def _folders(folder: Path) -> list[Path]:
+    return sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
+
+
+def _belongs_to(path: Path, cases: set[str]) -> bool:
+    """Whether this is an image of one of the cases: its name is the case's and more (CASE_flair, CASE-t1n)."""
+    stem = _stem(path)
+    return any(stem[:i] in cases for i, letter in enumerate(stem) if letter in "_-")
+
+
+def _is_marked(path: Path) -> bool:
+    return _SEGMENTATION.search(_stem(path)) is not None
+
+
+def _case_id(path: Path) -> str:
+    return _SEGMENTATION.sub("", _stem(path)) or _stem(path)
+
+
+def _stem(path: Path) -> str:
+    return path.name.removesuffix(".gz").removesuffix(".nii")
+
+
+def _advice(folder: Path) -> str:
+    several = [inner.name for inner in _folders(folder) if len(_nifti_files(inner)) > 1]
+    if several:
+        return f"It holds folders with several files each ({', '.join(several[:5])}); give one of those."
+    return "Expected CASE.nii.gz or CASE_seg.nii.gz in it, or in one folder per case."

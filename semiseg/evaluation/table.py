@@ -1,0 +1,82 @@
+"""scores.csv: one row per run, checkpoint, case, class and metric."""
+
+import csv
+from collections.abc import Iterable, Mapping
+from dataclasses import astuple
+from pathlib import Path
+from typing import get_args
+
+from semiseg.errors import DataError, Problem, raise_all
+from semiseg.evaluation.harness import Score
+from semiseg.interfaces.metric import Status
+from semiseg.io.atomic import atomic_file
+
+COLUMNS = (
+    "run",
+    "checkpoint",
+    "case",
+    "class",
+    "metric",
+    "value",
+    "unit",
+    "status",
+    "n_reference",
+    "n_prediction",
+    "image_diagonal",
+)
+
+
+def write_scores(path: Path, scores: Iterable[Score]) -> None:
+    """Write scores as CSV (UTF-8), atomically.
+
+    Numbers are written so that reading gives back the same float64; infinity is ``inf``, an undefined value ``nan``.
+    Raises StorageError where the disk is full.
+    """
+    with atomic_file(Path(path)) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        writer.writerows(astuple(score) for score in scores)
+
+
+def read_scores(path: Path) -> list[Score]:
+    """Read what ``write_scores`` wrote; columns that are not known are passed over.
+
+    Raises DataError, with all lines that are wrong, where the file is no table of scores.
+    """
+    path = Path(path)
+    scores, problems = [], []
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            reader = csv.DictReader(file, restval="", strict=True)
+            lacking = [column for column in COLUMNS if column not in (reader.fieldnames or ())]
+            if lacking:
+                raise DataError(Problem(str(path), f"not a table of scores: it lacks {', '.join(lacking)}"))
+            for row in reader:
+                try:
+                    scores.append(_score(row))
+                except ValueError as error:
+                    problems.append(Problem(f"{path}:{reader.line_num}", str(error)))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(Problem(str(path), f"cannot be read: {error}")) from error
+    raise_all(problems, DataError)
+    return scores
+
+
+def _score(row: Mapping[str, str]) -> Score:
+    known = get_args(Status)
+    status = next((one for one in known if one == row["status"]), None)
+    if status is None:
+        raise ValueError(f"unknown status {row['status']!r}; known: {', '.join(known)}")
+    return Score(
+        run=row["run"],
+        checkpoint=row["checkpoint"],
+        case=row["case"],
+        class_name=row["class"],
+        metric=row["metric"],
+        value=float(row["value"]),
+        unit=row["unit"],
+        status=status,
+        n_reference=int(row["n_reference"]),
+        n_prediction=int(row["n_prediction"]),
+        image_diagonal=float(row["image_diagonal"]),
+    )

@@ -1,0 +1,115 @@
+"""The contract of a metric, as tests: subclass ``MetricContract`` and give it a ``metric`` fixture.
+
+Example::
+
+    class TestMyMetric(MetricContract):
+        @pytest.fixture
+        def metric(self) -> Metric:
+            return MyMetric()
+"""
+
+import itertools
+import math
+from typing import ClassVar
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from pydantic import ValidationError
+
+from semiseg.interfaces.metric import MaskPair, Metric
+
+Mask = NDArray[np.bool_]
+Spacing = tuple[float, float, float]
+
+
+def make_pair(reference: Mask, prediction: Mask, spacing: Spacing = (1.0, 1.0, 1.0)) -> MaskPair:
+    """A pair of masks (X, Y, Z) as the harness makes it, of an image of their shape, in mm."""
+    return MaskPair(
+        reference=reference,
+        prediction=prediction,
+        spacing=spacing,
+        unit="mm",
+        image_shape=(reference.shape[0], reference.shape[1], reference.shape[2]),
+        n_reference=int(np.count_nonzero(reference)),
+        n_prediction=int(np.count_nonzero(prediction)),
+    )
+
+
+def _blocks() -> tuple[Mask, Mask]:
+    """Two overlapping blobs with rough surfaces that no symmetry of the grid maps onto themselves."""
+    generator = np.random.default_rng(0)
+    reference, prediction = np.zeros((2, 12, 10, 9), dtype=np.bool_)
+    reference[2:8, 2:7, 1:6] = generator.random((6, 5, 5)) < 0.8
+    prediction[4:11, 3:9, 2:8] = generator.random((7, 6, 6)) < 0.8
+    return reference, prediction
+
+
+class MetricContract:
+    """What every metric has to keep. The fixture ``metric`` gives the one under test."""
+
+    uses_spacing: ClassVar[bool] = False
+    """To be set for a metric without unit that still depends on the spacing, such as one with a tolerance in mm."""
+
+    def test_a_perfect_prediction_has_the_best_value(self, metric: Metric) -> None:
+        """No other prediction is better than the reference itself; a distance is 0 then."""
+        reference, prediction = _blocks()
+        best = metric(make_pair(reference, reference.copy()))
+        others = [metric(make_pair(reference, other)) for other in (prediction, np.roll(reference, 2, 0))]
+        sign = 1 if metric.higher_is_better else -1
+        assert math.isfinite(best)
+        assert all(sign * other <= sign * best for other in others)
+        assert any(sign * other < sign * best for other in others)
+        assert best == 0 or not metric.distance
+
+    def test_empty_masks_have_the_declared_values(self, metric: Metric) -> None:
+        """Missed, spurious and both empty give what the class declares."""
+        full, empty = np.ones((2, 3, 4), dtype=np.bool_), np.zeros((2, 3, 4), dtype=np.bool_)
+        cases = [(full, empty, metric.missed), (empty, full, metric.spurious), (empty, empty, metric.both_empty)]
+        for reference, prediction, declared in cases:
+            np.testing.assert_equal(metric(make_pair(reference, prediction)), declared)
+
+    def test_spacing_is_honored(self, metric: Metric) -> None:
+        """A distance scales with the voxels, and grows with them along the axis that it spans; else nothing changes."""
+        reference, prediction = _blocks()
+        values = [metric(make_pair(reference, prediction, s)) for s in ((0.5, 0.75, 2.0), (1.5, 2.25, 6.0))]
+        if metric.distance:
+            assert values[1] == pytest.approx(3 * values[0])
+        elif not self.uses_spacing:
+            assert values[1] == pytest.approx(values[0])
+        for axis in range(3) if metric.distance else ():
+            near, far = (_apart_along(metric, axis, size) for size in (1.0, 3.0))
+            assert far > near, f"the spacing along axis {axis} is not used"
+
+    def test_order_and_direction_of_axes_do_not_matter(self, metric: Metric) -> None:
+        """The same scan, stored along other axes, has the same value."""
+        masks, spacing = _blocks(), (0.5, 0.75, 2.0)
+        expected = metric(make_pair(*masks, spacing))
+        for order in itertools.permutations(range(3)):
+            turned = [np.flip(mask.transpose(order), axis=order[0]) for mask in masks]
+            value = metric(make_pair(turned[0], turned[1], (spacing[order[0]], spacing[order[1]], spacing[order[2]])))
+            assert value == pytest.approx(expected)
+
+    def test_masks_are_not_written_to(self, metric: Metric) -> None:
+        """The harness gives the same masks to every metric."""
+        masks = _blocks()
+        copies = [mask.copy() for mask in masks]
+        for mask in masks:
+            mask.setflags(write=False)
+        metric(make_pair(*masks))
+        for mask, copy in zip(masks, copies, strict=True):
+            np.testing.assert_array_equal(mask, copy)
+
+    def test_unknown_options_are_rejected(self, metric: Metric) -> None:
+        """A misspelt key in a recipe is an error."""
+        with pytest.raises(ValidationError, match="no_such_option"):
+            metric.Options.model_validate({"no_such_option": 1})
+
+
+def _apart_along(metric: Metric, axis: int, size: float) -> float:
+    """The value of two voxels that are two steps apart along an axis whose voxels are ``size`` mm long."""
+    reference, prediction = np.zeros((2, 3, 3, 3), dtype=np.bool_)
+    reference[0, 0, 0] = True
+    prediction[tuple(2 if i == axis else 0 for i in range(3))] = True
+    x, y, z = (size if i == axis else 1.0 for i in range(3))
+    return metric(make_pair(reference, prediction, (x, y, z)))
