@@ -10,8 +10,9 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
-from semiseg.errors import ComponentError, Problem
+from semiseg.errors import ComponentError
 from semiseg.interfaces.component import ComponentOptions
+from semiseg.wording import Place, explain
 
 Kind = Literal["backbone", "dataset", "strategy", "augmentation", "metric"]
 
@@ -83,17 +84,23 @@ def load(kind: Kind, name: str | type, where: str = "") -> type:
         cls = _import(entry, title)
     else:
         title, cls = f"{kind} {getattr(name, '__name__', name)!r}", name
-    interface = _resolve(_INTERFACES[kind])
-    if not (inspect.isclass(cls) and issubclass(cls, interface)):
+    wanted = interface(kind)
+    if not (inspect.isclass(cls) and issubclass(cls, wanted)):
         raise ComponentError(
-            f"{title} is not a {interface.__name__}: it is {cls!r}.",
-            f"It has to be a subclass of {interface.__module__}.{interface.__name__}.",
+            f"{title} is not a {wanted.__name__}: it is {cls!r}.",
+            f"It has to be a subclass of {wanted.__module__}.{wanted.__name__}.",
         )
     if not issubclass(getattr(cls, "Options", object), ComponentOptions):
         raise ComponentError(
             f"{title} has options that are not ComponentOptions.",
             "Nest `class Options(ComponentOptions)` in the class.",
         )
+    return cls
+
+
+def interface(kind: Kind) -> type:
+    """The class that every component of a kind derives from. It imports torch for a backbone or a strategy."""
+    cls: type = _resolve(_INTERFACES[kind])
     return cls
 
 
@@ -122,14 +129,16 @@ def make_options(cls: type, values: Mapping[str, Any]) -> ComponentOptions:
 
 
 def create(kind: Kind, component: Any, values: Mapping[str, Any] | None = None) -> Any:
-    """A component (not a strategy, which needs networks) from its name, its class, or itself."""
-    if not isinstance(component, str) and not inspect.isclass(component):
+    """A component (not a strategy, which needs networks) from its name, its class, or itself.
+
+    Raises ComponentError as ``load`` does, and with every option that is wrong.
+    """
+    if isinstance(component, interface(kind)):
         return component
-    cls = load(kind, component)
+    cls, values = load(kind, component), values or {}
     try:
-        return cls(make_options(cls, values or {}))
+        return cls(make_options(cls, values))
     except ValidationError as error:
-        name = component if isinstance(component, str) else component.__name__
-        raise ComponentError(
-            [Problem(f"{kind} {name}.{'.'.join(map(str, e['loc']))}", e["msg"]) for e in error.errors()]
-        ) from error
+        name = component if isinstance(component, str) else cls.__name__
+        place = Place(f"{kind} {name}", known=f"Options of {name}")
+        raise ComponentError(explain(error, cls.Options, values, place)) from error  # type: ignore[attr-defined]

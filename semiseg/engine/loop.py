@@ -1,5 +1,6 @@
 """The training loop: steps, epochs, validation, and a state from which it continues bit for bit."""
 
+import math
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -20,7 +21,7 @@ from semiseg.engine.schedule import Timetable
 from semiseg.engine.signals import StopRequests
 from semiseg.engine.step import StepRunner
 from semiseg.engine.validation import ValidationScore
-from semiseg.errors import Interrupted, RunError
+from semiseg.errors import Interrupted, RunError, TrainingError
 from semiseg.interfaces.batch import Batch
 from semiseg.interfaces.strategy import Strategy
 from semiseg.progress import Meter, Reporter
@@ -82,8 +83,11 @@ class Trainer:
         self._restore()
         total = self.timetable.total
         with self._stop, self.parts.reporter.work("training", total, self.done, "step") as meter:
-            with closing(self.parts.batches.steps(self.done, total)) as batches:  # type: ignore[type-var]
-                self._train(batches, meter)
+            try:
+                with closing(self.parts.batches.steps(self.done, total)) as batches:  # type: ignore[type-var]
+                    self._train(batches, meter)
+            except torch.OutOfMemoryError as error:
+                raise TrainingError(*_out_of_memory()) from error
             self._save()
             if self.runtime.is_main:
                 self.checkpoints.save_weights("last", self.strategy.state_dict(), self.done)
@@ -179,7 +183,7 @@ class Trainer:
         return epoch % self.options.validation.every == 0 or epoch == self.timetable.epochs
 
     def _keep_best(self, score: ValidationScore) -> None:
-        if self.best is not None and not score.loss < self.best["loss"]:
+        if self.best is not None and not (score.loss < self.best["loss"] or math.isnan(self.best["loss"])):
             return
         self.best = {"loss": score.loss, "dice": score.mean_dice, "step": self.done}
         if self.runtime.is_main:
@@ -251,3 +255,11 @@ class Trainer:
             self.log.cut(state["log_size"])
         self._saved_step = self.done
         self.parts.reporter.say(f"Going on after step {self.done} of {self.timetable.total}.")
+
+
+def _out_of_memory() -> tuple[str, str]:
+    peak, whole = torch.cuda.max_memory_allocated(), torch.cuda.get_device_properties(0).total_memory
+    return (
+        f"The GPU's memory ran out: at most {peak / 2**30:.1f} of {whole / 2**30:.1f} GiB were in use by this run.",
+        "Use smaller training.batch_size or training.patch_size, or training.precision=bf16; then run in a new folder.",
+    )

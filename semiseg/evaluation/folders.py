@@ -21,6 +21,7 @@ from semiseg.io.atomic import write_json
 from semiseg.io.nifti import read_nifti
 from semiseg.progress import Reporter
 from semiseg.registry import create
+from semiseg.types import Geometry
 
 T = TypeVar("T")
 Metrics = Mapping[str, str | type[Metric] | Metric] | Sequence[str]
@@ -133,12 +134,12 @@ def _numbered(found: Sequence[set[int]]) -> dict[int, str]:
 
 
 def _values(path: Path) -> set[int]:
-    return _about(path, lambda array: stored_values(as_integers(array)), read_nifti(path)[0])
+    return _about(path, lambda array: stored_values(as_integers(array)), _read(path)[0])
 
 
 def _score(files: _Files, label_map: LabelMap, metrics: Mapping[str, Metric]) -> list[Score]:
     paths = files.reference, files.prediction
-    (reference, geometry), (prediction, other) = gather([partial(read_nifti, path) for path in paths])
+    (reference, geometry), (prediction, other) = gather([partial(_read, path) for path in paths])
     difference = geometry.difference(other)
     if difference:
         raise DataError(
@@ -151,6 +152,15 @@ def _score(files: _Files, label_map: LabelMap, metrics: Mapping[str, Metric]) ->
     stored = zip(paths, (reference, prediction), strict=True)
     truth, predicted = gather([partial(_about, path, label_map.to_indices, array) for path, array in stored])
     return score_case(truth, predicted, geometry, label_map.classes, metrics, case=files.case)
+
+
+def _read(path: Path) -> tuple[NDArray[Any], Geometry]:
+    array, geometry = read_nifti(path)
+    if array.shape != geometry.shape:
+        raise DataError(
+            Problem(str(path), f"a label has three dimensions, not the shape {array.shape}", "Give one label a voxel.")
+        )
+    return array, geometry
 
 
 def _about(path: Path, function: Callable[[NDArray[Any]], T], array: NDArray[Any]) -> T:

@@ -4,8 +4,8 @@ import re
 from pathlib import Path
 
 from semiseg.errors import DataError, Problem, raise_all
+from semiseg.io.names import nifti_files, nifti_stem
 
-_NIFTI = (".nii.gz", ".nii")
 _SEGMENTATION = re.compile(r"(^|[_-])segm?$", re.IGNORECASE)
 
 
@@ -33,7 +33,7 @@ def find_labels(folder: Path) -> dict[str, Path]:
 
 
 def _flat(folder: Path) -> list[tuple[str, Path]]:
-    files = _nifti_files(folder)
+    files = nifti_files(folder)
     marked = {_case_id(path) for path in files if _is_marked(path)}
     return [(_case_id(path), path) for path in files if _is_marked(path) or not _belongs_to(path, marked)]
 
@@ -41,15 +41,11 @@ def _flat(folder: Path) -> list[tuple[str, Path]]:
 def _in_case_folders(folder: Path) -> list[tuple[str, Path]]:
     found = []
     for inner in _folders(folder):
-        files = _nifti_files(inner)
+        files = nifti_files(inner)
         files = [path for path in files if _is_marked(path)] or files
         if len(files) == 1:
             found.append((inner.name, files[0]))
     return found
-
-
-def _nifti_files(folder: Path) -> list[Path]:
-    return [p for p in folder.iterdir() if p.name.endswith(_NIFTI) and not p.name.startswith(".") and p.is_file()]
 
 
 def _folders(folder: Path) -> list[Path]:
@@ -58,24 +54,20 @@ def _folders(folder: Path) -> list[Path]:
 
 def _belongs_to(path: Path, cases: set[str]) -> bool:
     """Whether this is an image of one of the cases: its name is the case's and more (CASE_flair, CASE-t1n)."""
-    stem = _stem(path)
+    stem = nifti_stem(path)
     return any(stem[:i] in cases for i, letter in enumerate(stem) if letter in "_-")
 
 
 def _is_marked(path: Path) -> bool:
-    return _SEGMENTATION.search(_stem(path)) is not None
+    return _SEGMENTATION.search(nifti_stem(path)) is not None
 
 
 def _case_id(path: Path) -> str:
-    return _SEGMENTATION.sub("", _stem(path)) or _stem(path)
-
-
-def _stem(path: Path) -> str:
-    return path.name.removesuffix(".gz").removesuffix(".nii")
+    return _SEGMENTATION.sub("", nifti_stem(path)) or nifti_stem(path)
 
 
 def _advice(folder: Path) -> str:
-    several = [inner.name for inner in _folders(folder) if len(_nifti_files(inner)) > 1]
+    several = [inner.name for inner in _folders(folder) if len(nifti_files(inner)) > 1]
     if several:
         return f"It holds folders with several files each ({', '.join(several[:5])}); give one of those."
     return "Expected CASE.nii.gz or CASE_seg.nii.gz in it, or in one folder per case."

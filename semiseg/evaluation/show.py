@@ -3,19 +3,19 @@
 from collections.abc import Mapping
 from typing import Any
 
+from rich.box import SIMPLE
 from rich.markup import escape
 from rich.table import Table
 
-_COUNTS = ("missed", "spurious", "both_empty")
 _NONE = "–"
 
 
 def summary_table(summary: Mapping[str, Any]) -> Table:
     """One row per checkpoint, metric and class, and one for the mean of the classes; from ``summarize``'s dict."""
-    table = Table(caption=_caption(summary), caption_justify="left")
-    table.add_column("class")
-    for title in ("n", "mean ± std", "95 % interval", "median (IQR)", "missed", "spurious", "both\nempty"):
-        table.add_column(title, justify="right")
+    table = Table(box=SIMPLE, padding=(0, 1, 0, 0), pad_edge=False, caption=_caption(summary), caption_justify="left")
+    table.add_column("class", overflow="fold", min_width=12)
+    for title in ("n", "mean ± std", "95 %\ninterval", "median (IQR)", "missed/\nspurious/\nboth empty"):
+        table.add_column(title, justify="right", no_wrap=True)
     for checkpoint, metrics in summary["checkpoints"].items():
         for metric, block in metrics.items():
             _add_block(table, _title(checkpoint, metric, block), block)
@@ -24,9 +24,16 @@ def summary_table(summary: Mapping[str, Any]) -> Table:
 
 def worst_table(summary: Mapping[str, Any]) -> Table:
     """The worst cases of each checkpoint and metric, by their mean over the classes, worst first."""
-    table = Table(title="Worst cases", title_justify="left")
-    for title in ("metric", "case", "mean of\nclasses"):
-        table.add_column(title, justify="right" if title.startswith("mean") else "left", overflow="fold")
+    table = Table(
+        box=SIMPLE,
+        padding=(0, 1, 0, 0),
+        pad_edge=False,
+        title="Worst cases",
+        title_justify="left",
+    )
+    table.add_column("metric")
+    table.add_column("case", overflow="fold")
+    table.add_column("mean of\nclasses", justify="right")
     for checkpoint, metrics in summary["checkpoints"].items():
         for metric, block in metrics.items():
             for rank, worst in enumerate(block["worst"]):
@@ -41,11 +48,11 @@ def _add_block(table: Table, title: str, block: Mapping[str, Any]) -> None:
     for name, part in block["classes"].items():
         mean = f"{_number(part['mean'], block)} ± {_number(part['std'], block)}"
         median = f"{_number(part['median'], block)} ({_range([part['q1'], part['q3']], block)})"
-        counts = (str(part[status] or _NONE) for status in _COUNTS)
-        table.add_row(f"  {escape(name)}", str(part["n"]), mean, _range(part["interval"], block), median, *counts)
+        counts = "/".join(str(part[status]) for status in ("missed", "spurious", "both_empty"))
+        table.add_row(f"  {escape(name)}", str(part["n"]), mean, _range(part["interval"], block), median, counts)
     whole = block["foreground"]
-    of = f"  mean of {whole['n_classes']} classes" if whole["n_classes"] != 1 else "  mean of 1 class"
-    table.add_row(of, str(whole["n"]), _number(whole["mean"], block), _range(whole["interval"], block))
+    title = f"  mean of {whole['n_classes']}"
+    table.add_row(title, str(whole["n"]), _number(whole["mean"], block), _range(whole["interval"], block))
     table.add_section()
 
 
@@ -64,7 +71,8 @@ def _number(value: float | None, block: Mapping[str, Any]) -> str:
 def _range(pair: list[float | None] | None, block: Mapping[str, Any]) -> str:
     if pair is None:
         return _NONE
-    return f"{_number(pair[0], block)} to {_number(pair[1], block)}"
+    low, high = (_number(value, block) for value in pair)
+    return _NONE if low == _NONE else f"{low}–{high}"
 
 
 def _caption(summary: Mapping[str, Any]) -> str:

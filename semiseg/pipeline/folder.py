@@ -13,8 +13,8 @@ from semiseg.errors import Problem, RunError
 from semiseg.io.atomic import write_json, write_text
 from semiseg.recipe.compare import changes
 from semiseg.recipe.dump import dump_recipe
-from semiseg.recipe.load import load_recipe
 from semiseg.recipe.schema import Recipe
+from semiseg.recipe.yaml import read_yaml
 
 _PACKAGES = ("semiseg", "torch", "monai", "torchio", "numpy", "scipy", "nibabel", "lightning-fabric", "pydantic")
 
@@ -60,8 +60,7 @@ class RunFolder:
         write_text(self.recipe, dump_recipe(recipe))
 
     def _refuse_changes(self, recipe: Recipe) -> None:
-        before = load_recipe(self.recipe, expand=False)
-        changed = changes(before, recipe)
+        changed = changes(read_yaml(self.recipe)[0], recipe)
         if changed:
             raise RunError(
                 [Problem(c.key, f"was {c.old!r}, is {c.new!r}") for c in changed]

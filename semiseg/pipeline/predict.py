@@ -6,7 +6,7 @@ from pathlib import Path
 from semiseg.engine.runtime import Runtime
 from semiseg.errors import RunError
 from semiseg.pipeline.model import load_model
-from semiseg.pipeline.score import CHECKPOINTS, predict_case
+from semiseg.pipeline.predictions import CHECKPOINTS, predict_case
 from semiseg.progress import Reporter
 
 

@@ -14,7 +14,8 @@ from semiseg.evaluation.table import read_scores
 from semiseg.pipeline.folder import RunFolder
 from semiseg.pipeline.model import Model, new_model
 from semiseg.pipeline.plan import Plan, make_plan
-from semiseg.pipeline.score import predict_test_cases, score_predictions
+from semiseg.pipeline.predictions import predict_test_cases
+from semiseg.pipeline.score import score_predictions
 from semiseg.pipeline.train import fill_store, train
 from semiseg.progress import Reporter
 from semiseg.recipe.load import load_recipe

@@ -1,10 +1,32 @@
 """The recipe as data. Components' own options are validated by the components (semiseg.recipe.components)."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    PrivateAttr,
+    field_validator,
+    model_validator,
+)
 
+from semiseg.recipe.places import Places
+
+Precision = Annotated[
+    Literal["auto", "32", "bf16", "fp16"],
+    # The quotes of "32" may be left out.
+    BeforeValidator(
+        lambda value: str(value) if type(value) is int else value,
+        json_schema_input_type=Literal["auto", "32", 32, "bf16", "fp16"],
+    ),
+]
 Share = Annotated[float, Field(ge=0, lt=1)]
 Extent = Annotated[int, Field(ge=8)]
 
@@ -79,6 +101,12 @@ class BatchSize(_Model):
     unlabeled: NonNegativeInt = 2
     """Unlabeled samples; where there is nothing unlabeled to draw, the whole batch is labeled."""
 
+    @model_validator(mode="after")
+    def _not_empty(self) -> "BatchSize":
+        if not self.total:
+            raise ValueError("a step needs at least one sample")
+        return self
+
     @property
     def total(self) -> int:
         """Samples of a step."""
@@ -138,7 +166,7 @@ class Training(_Model):
     """How weights are updated."""
     schedule: Schedule = Schedule()
     """The learning rate's course."""
-    precision: Literal["auto", "32", "bf16", "fp16"] = "auto"
+    precision: Precision = "auto"
     """auto: bf16 on GPUs that have it, else 32."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """auto: a CUDA GPU where there is one."""
@@ -197,3 +225,40 @@ class Recipe(_Model):
     """Sliding-window prediction."""
     evaluation: Evaluation = Evaluation()
     """What is measured."""
+
+    _places: Places = PrivateAttr(default_factory=Places)
+    _notes: tuple[str, ...] = PrivateAttr(default=())
+
+    @field_validator("name")
+    @classmethod
+    def _usable_as_folder(cls, name: str) -> str:
+        if not name.strip() or name in {".", ".."} or any(c in name for c in "/\\\0"):
+            raise ValueError(f"{name!r} cannot be a folder's name")
+        return name
+
+    def where(self, key: str) -> str:
+        """Where a key such as ``training.epochs`` was written (``recipes/x.yaml:12``); empty if in Python."""
+        return self._places.where(key)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the reader of the recipe should tell its user, such as options that an override dropped."""
+        return self._notes
+
+    def read_from(self, places: Places, notes: Sequence[str]) -> "Recipe":
+        """The same recipe, which knows where it was written."""
+        copy = self.model_copy()
+        copy._places, copy._notes = places, tuple(notes)
+        return copy
+
+    def with_component(
+        self, kind: Literal["dataset", "augmentation", "backbone", "strategy"], component: Any, /, **options: Any
+    ) -> "Recipe":
+        """The recipe with another component: its name, its class, or (but for a strategy) the component itself.
+
+        Example: ``recipe.with_component("strategy", MyStrategy, phi=1.0)``. Options are checked where it is used.
+        """
+        block = StrategyBlock if kind == "strategy" else Block
+        copy = self.model_copy(update={kind: block.model_validate({"name": component, **options})})
+        copy._places = self._places.without((kind,))
+        return copy

@@ -55,7 +55,7 @@ def run(app, *arguments):
 def test_table_worst_cases_and_files_without_counterpart(app, folders):
     result = run(app, folders / "predicted", folders / "truth", "--labels", "1=necrosis,2=edema", "-o", folders / "out")
     assert result.exit_code == 0
-    for text in ("necrosis", "edema", "dice", "hd95, mm", "mean of 2 classes", "Worst cases", "case_6"):
+    for text in ("necrosis", "edema", "dice", "hd95, mm", "mean of 2", "Worst cases", "case_6"):
         assert text in result.stdout
     assert f"No reference for {folders / 'predicted' / 'case_0.nii.gz'}" in result.stdout
     assert f"No prediction for {folders / 'truth' / 'case_7.nii.gz'}" in result.stdout
@@ -70,8 +70,8 @@ def test_the_numbers_in_the_table_are_those_of_the_summary(app, folders):
     result = run(app, folders / "predicted", folders / "truth", "-o", folders / "out")
     part = json.loads((folders / "out" / "summary.json").read_text())["checkpoints"][""]["dice"]["classes"]["2"]
     assert f"{part['mean']:.3f} ± {part['std']:.3f}" in result.stdout
-    assert "{:.3f} to {:.3f}".format(*part["interval"]) in result.stdout
-    assert f"{part['median']:.3f} ({part['q1']:.3f} to {part['q3']:.3f})" in result.stdout
+    assert "{:.3f}–{:.3f}".format(*part["interval"]) in result.stdout
+    assert f"{part['median']:.3f} ({part['q1']:.3f}–{part['q3']:.3f})" in result.stdout
 
 
 def test_another_policy(app, folders):

@@ -134,7 +134,14 @@ def test_another_affine_is_an_error_that_names_both(folders):
     assert str(predictions / "BraTS_2.nii.gz") in text
     assert str(references / "BraTS_2" / "BraTS_2_seg.nii.gz") in text
     assert "[-1." in text
-    assert "[ 1." in text
+    assert "[1." in text
+
+
+def test_a_label_of_four_dimensions(folders):
+    predictions, references = folders
+    write(predictions / "BraTS_2.nii.gz", np.stack([truth(3)] * 2, axis=-1))
+    with pytest.raises(DataError, match=r"BraTS_2.nii.gz: a label has three dimensions, not the shape \(12, 10, 8, 2"):
+        evaluate(predictions, references, labels=NAMES | {4: "enhancing"})
 
 
 def test_an_affine_within_a_thousandth_is_the_same(folders):

@@ -1,0 +1,71 @@
+"""Writes recipe.md beside this file from the schema: python docs/reference/make_recipe.py."""
+
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
+
+from pydantic import BaseModel
+from pydantic_core import PydanticUndefined
+
+from semiseg.recipe.schema import Block, Recipe
+
+HEAD = """# The recipe
+
+One YAML file (version 1.2: `1e-4` is a number, `NO` is text). Unknown and duplicate keys are errors, with their line.
+Anchors, aliases and tags are refused: a recipe is data.
+
+- `--set a.b=c` changes a key from the command line; `c` is read as YAML. `--set strategy.name=N` replaces the whole
+  block, and says which options were dropped.
+- `${VARIABLE}` and `${VARIABLE:-default}` are replaced in paths; a relative path is relative to the current folder.
+- A component block has a `name` and the component's options beside it: `semiseg plugins show NAME`.
+- `semiseg schema -o semiseg.json` writes a JSON Schema with the options of all installed plugins, for completion in
+  editors: begin the recipe with `# yaml-language-server: $schema=semiseg.json`.
+
+This page is made from the schema by `python docs/reference/make_recipe.py`.
+
+| key | default | what |
+|---|---|---|
+"""
+
+
+def rows(model: type[BaseModel], prefix: str = "") -> list[str]:
+    """A table row for each key, blocks before their keys."""
+    lines = []
+    for name, field in model.model_fields.items():
+        key = prefix + name
+        inner = block(field.annotation)
+        default = "" if inner else f"`{shown(field.default)}`" if field.default is not PydanticUndefined else "required"
+        if inner and issubclass(inner, Block):
+            default = f"`{field.default.name}`" if isinstance(field.default, Block) else "required"
+        lines.append(f"| `{key}` | {default} | {field.description} |")
+        if inner and not issubclass(inner, Block):
+            lines += rows(inner, f"{key}.")
+    return lines
+
+
+def block(annotation: Any) -> type[BaseModel] | None:
+    """The nested model of a field, where it is one."""
+    if get_origin(annotation) in (Union, UnionType, Annotated):
+        found = [block(a) for a in get_args(annotation) if a is not NoneType]
+        return found[0] if len(found) == 1 else None
+    return annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None
+
+
+def shown(value: Any) -> str:
+    """A default as it is written in YAML."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(v.name if isinstance(v, Block) else shown(v) for v in value) + "]"
+    return str(value)
+
+
+def page() -> str:
+    """The whole page."""
+    return HEAD + "\n".join(rows(Recipe)) + "\n"
+
+
+if __name__ == "__main__":
+    Path(__file__).with_name("recipe.md").write_text(page(), encoding="utf-8")

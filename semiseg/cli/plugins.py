@@ -1,0 +1,84 @@
+"""``semiseg plugins``."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from semiseg.registry import Entry, Kind
+
+app = typer.Typer(help="List the installed components, or show one.", invoke_without_command=True)
+
+
+@app.callback()
+def plugins(context: typer.Context) -> None:
+    """List the installed components of every kind, with their packages; nothing is imported for it.
+
+    Example: semiseg plugins · semiseg plugins show cps
+    """
+    from semiseg.recipe.describe import summary
+    from semiseg.registry import GROUPS, installed
+
+    if context.invoked_subcommand:
+        return
+    found = {kind: installed(kind) for kind in GROUPS}
+    entries = [entry for of_kind in found.values() for entry in of_kind]
+    names = max((len(entry.name) for entry in entries), default=0)
+    packages = max((len(f"{entry.package} {entry.version}") for entry in entries), default=0)
+    for kind, of_kind in found.items():
+        typer.echo(f"{kind}" if of_kind else f"{kind}: none")
+        for entry in of_kind:
+            package = f"{entry.package} {entry.version}"
+            typer.echo(f"  {entry.name:{names}}  {package:{packages}}  {summary(entry)}".rstrip())
+    typer.echo("\n`semiseg plugins show NAME` tells the options of one.")
+
+
+@app.command()
+def show(
+    name: Annotated[str, typer.Argument(help="Name of a component.")],
+    kind: Annotated[
+        str | None, typer.Option(help="backbone, dataset, strategy, augmentation or metric; by default all.")
+    ] = None,
+) -> None:
+    """Show a component: what it is, where it comes from, and its options.
+
+    Example: semiseg plugins show cps --kind strategy
+    """
+    for number, entry in enumerate(_matches(name, kind)):
+        if number:
+            typer.echo()
+        _show(entry)
+
+
+def _matches(name: str, kind: str | None) -> "list[Entry]":
+    """The components of this name, one of a kind; the error names those that there are."""
+    from semiseg.errors import ComponentError
+    from semiseg.registry import GROUPS, find, installed
+    from semiseg.wording import nearest
+
+    if kind is not None and kind not in GROUPS:
+        raise ComponentError(f"Unknown kind {kind!r}.{nearest(kind, GROUPS)}", f"Kinds: {', '.join(GROUPS)}.")
+    kinds: list[Kind] = [k for k in GROUPS if kind in (None, k)]
+    if len(kinds) == 1:
+        return [find(kinds[0], name)]
+    found = [k for k in kinds if any(entry.name == name for entry in installed(k))]
+    if not found:
+        names = {entry.name: f"{entry.name} ({k})" for k in kinds for entry in installed(k)}
+        raise ComponentError(
+            f"Unknown component {name!r}.{nearest(name, names)}", f"Installed: {', '.join(names.values()) or 'none'}."
+        )
+    return [find(k, name) for k in found]
+
+
+def _show(entry: "Entry") -> None:
+    from semiseg.recipe.describe import docstring, options
+
+    text = docstring(entry)  # before anything is printed: a broken one has nothing but its error
+    typer.echo(f"{entry.kind} {entry.name}\n{entry.package} {entry.version}, {entry.target}\n\n{text}\n")
+    rows = list(options(entry))
+    typer.echo("Options:" if rows else "It has no options.")
+    for option in rows:
+        default = "required" if option.default == "required" else f"default {option.default}"
+        typer.echo(f"  {option.name}: {option.type} ({default})")
+        if option.description:
+            typer.echo(f"      {option.description}")

@@ -1,0 +1,33 @@
+"""``semiseg schema``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def schema(
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="File to write; by default it is printed.")
+    ] = None,
+) -> None:
+    """Print the JSON Schema of recipes, with the options of all installed components.
+
+    Editors with a YAML language server complete and check a recipe that names the file in its first line:
+
+    # yaml-language-server: $schema=recipe.schema.json
+
+    Example: semiseg schema -o recipe.schema.json
+    """
+    import json
+
+    from semiseg.io.atomic import write_text
+    from semiseg.recipe.jsonschema import recipe_schema
+
+    text = json.dumps(recipe_schema(), indent=2, ensure_ascii=False) + "\n"
+    if output is None:
+        typer.echo(text, nl=False)
+    else:
+        write_text(output, text)
+        typer.echo(f"Wrote {output}. Name it in the first line of a recipe:")
+        typer.echo(f"# yaml-language-server: $schema={output}")

@@ -1,0 +1,165 @@
+"""How the cases of a split are found: lists resolved, counts drawn, and everything that is wrong told at once."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from difflib import get_close_matches
+from itertools import combinations
+
+from semiseg.data.subset import choose_groups, possible_sums
+from semiseg.errors import DataError, Problem, raise_all
+from semiseg.recipe import schema
+from semiseg.seeding import derive_seed
+from semiseg.types import Case
+
+
+class Drawing:
+    """One drawing of a split from the cases of a dataset."""
+
+    def __init__(self, cases: Sequence[Case], options: schema.Split, draw: int) -> None:
+        self.cases = {case.id: case for case in cases}
+        self.options, self.draw = options, draw
+        self.problems = [
+            Problem(f"case {name}", f"the dataset gives it {n} times", "Ids have to be unique.")
+            for name, n in Counter(case.id for case in cases).items()
+            if n > 1
+        ]
+        self.lists = {
+            role: self._resolve(role, asked)
+            for role in ("test", "validation", "labeled", "total")
+            if isinstance(asked := getattr(options, role), list)
+        }
+
+    def roles(self) -> dict[str, list[Case]]:
+        """Cases by role: test, validation, labeled, unlabeled. Raises DataError with all problems."""
+        self._check_lists()
+        self._check_numbers()
+        raise_all(self.problems, DataError)
+        evaluation: dict[str, list[Case]] = {role: self.lists.get(role, []) for role in ("test", "validation")}
+        for role in evaluation:
+            asked = getattr(self.options, role)
+            if isinstance(asked, int):
+                evaluation[role] = self._draw_patients(role, asked, _patients(evaluation.values()))
+        raise_all(self.problems, DataError)
+        self._check_training_lists(evaluation)
+        labeled, unlabeled = self._training(_patients(evaluation.values()))
+        raise_all(self.problems, DataError)
+        return {**evaluation, "labeled": labeled, "unlabeled": unlabeled}
+
+    def _problem(self, key: str, what: str, fix: str = "") -> None:
+        self.problems.append(Problem(f"split.{key}" if key else "split", what, fix))
+
+    def _resolve(self, role: str, ids: Sequence[str]) -> list[Case]:
+        for name, n in Counter(ids).items():
+            if n > 1:
+                self._problem(role, f"case {name!r} is listed {n} times")
+            if name not in self.cases:
+                near = get_close_matches(name, self.cases, n=1)
+                hint = f"Did you mean {near[0]!r}?" if near else f"There are {len(self.cases)} cases."
+                self._problem(role, f"there is no case {name!r}", hint)
+            elif role != "total" and self.cases[name].label is None:
+                self._problem(role, f"case {name!r} has no label", "A case without a label can only be unlabeled.")
+        return [self.cases[name] for name in dict.fromkeys(ids) if name in self.cases]
+
+    def _check_lists(self) -> None:
+        lists = dict(self.lists)
+        labeled, total = lists.pop("labeled", None), lists.pop("total", None)
+        if labeled is not None and total is not None:
+            for case in labeled:
+                if case not in total:
+                    self._problem("labeled", f"case {case.id!r} is not in split.total", "The total has all labeled.")
+        lists["training"] = list(dict.fromkeys([*(labeled or ()), *(total or ())]))
+        for (one, first), (other, second) in combinations(lists.items(), 2):
+            for case in first:
+                if case in second:
+                    self._problem("", f"case {case.id!r} is listed for {one} and for {other}")
+            seconds = {case.patient: case for case in second}
+            for case in first:
+                twin = seconds.get(case.patient)
+                if twin is not None and case not in second and twin not in first:
+                    self._problem(
+                        "", f"patient {case.patient!r} is on two sides: {case.id!r} in {one}, {twin.id!r} in {other}"
+                    )
+
+    def _check_numbers(self) -> None:
+        asked = {role: self._number(role) for role in ("test", "validation", "labeled", "total")}
+        if asked["labeled"] == 0:
+            self._problem("labeled", "there is no labeled case", "Training needs at least one.")
+        if self.options.total != "all" and asked["total"] < asked["labeled"]:
+            self._problem(
+                "labeled", f"{asked['labeled']} labeled cases are more than the total, {asked['total']}",
+                "split.total counts labeled and unlabeled cases.",
+            )  # fmt: skip
+        n_with_label = sum(case.label is not None for case in self.cases.values())
+        self._check_sum({role: asked[role] for role in ("test", "validation", "labeled")}, n_with_label, " with labels")
+        if asked["total"] > asked["labeled"]:
+            self._check_sum({role: asked[role] for role in ("test", "validation", "total")}, len(self.cases), "")
+
+    def _number(self, role: str) -> int:
+        asked = getattr(self.options, role)
+        if asked == "all":
+            return 1
+        return asked if isinstance(asked, int) else len(self.lists[role])
+
+    def _check_sum(self, asked: Mapping[str, int], available: int, kind: str) -> None:
+        if sum(asked.values()) > available:
+            numbers = " + ".join(f"{n} {role}" for role, n in asked.items())
+            self._problem("", f"{numbers} = {sum(asked.values())} cases{kind} are asked for; there are {available}")
+
+    def _draw_patients(self, role: str, count: int, taken: set[str]) -> list[Case]:
+        groups: dict[str, list[Case]] = {}
+        for case in self.cases.values():
+            if case.label is not None and case.patient not in taken:
+                groups.setdefault(case.patient, []).append(case)
+        order = sorted(groups, key=lambda patient: (derive_seed("split", role, self.options.seed, patient), patient))
+        sizes = [len(groups[patient]) for patient in order]
+        chosen = choose_groups(sizes, count)
+        if chosen is None:
+            near = " or ".join(map(str, possible_sums(sizes, count)))
+            self._problem(
+                role,
+                f"{count} cases cannot be taken without parting the cases of a patient; {near} can",
+                "Patients stay on one side of test, validation and training.",
+            )
+            return []
+        return [case for index in chosen for case in groups[order[index]]]
+
+    def _check_training_lists(self, evaluation: Mapping[str, Sequence[Case]]) -> None:
+        drawn = {case.patient: role for role, cases in evaluation.items() for case in cases}
+        for key in ("labeled", "total"):
+            for case in self.lists.get(key, ()):
+                if case.patient in drawn:
+                    self._problem(
+                        key,
+                        f"case {case.id!r} is of patient {case.patient!r}, drawn for {drawn[case.patient]}",
+                        "List the test and validation cases too, or choose another split.seed.",
+                    )
+
+    def _training(self, taken: set[str]) -> tuple[list[Case], list[Case]]:
+        pool = [case for case in self.lists.get("total", self.cases.values()) if case.patient not in taken]
+        pool.sort(
+            key=lambda case: (
+                derive_seed("split", "training", self.draw, case.patient), case.patient,
+                derive_seed("split", "training", self.draw, case.patient, case.id), case.id,
+            )
+        )  # fmt: skip
+        if self.options.labeled == "all" and isinstance(self.options.total, int):
+            pool = pool[: self.options.total]
+        labeled = self.lists.get("labeled", [case for case in pool if case.label is not None])
+        if isinstance(self.options.labeled, int):
+            self._check_left("labeled", self.options.labeled, len(labeled), "with labels ")
+            labeled = labeled[: self.options.labeled]
+        elif not labeled:
+            self._problem("labeled", "there is no labeled case among the training cases")
+        unlabeled = [case for case in pool if case not in labeled]
+        if isinstance(self.options.total, int):
+            self._check_left("total", self.options.total, len(labeled) + len(unlabeled), "")
+            unlabeled = unlabeled[: self.options.total - len(labeled)]
+        return labeled, unlabeled
+
+    def _check_left(self, key: str, asked: int, left: int, kind: str) -> None:
+        if asked > left:
+            self._problem(key, f"{asked} cases are asked for; {left} {kind}are left beside test and validation")
+
+
+def _patients(groups: Iterable[Sequence[Case]]) -> set[str]:
+    return {case.patient for cases in groups for case in cases}

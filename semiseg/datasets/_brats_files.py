@@ -1,0 +1,97 @@
+"""File names of the BraTS challenges, and the scans that a folder of such files holds."""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from semiseg.errors import DataError, Problem
+from semiseg.io.names import nifti_files, nifti_stem
+
+SEG = "seg"
+EXPECTED = "CASE_{t1,t1ce,t2,flair,seg}.nii.gz (2018 to 2022) or CASE-{t1n,t1c,t2w,t2f,seg}.nii.gz (2023 and later)"
+_UNTIL_2022 = re.compile(r"(?P<case>.+)_(?P<what>t1|t1ce|t2|flair|seg)")
+_SINCE_2023 = re.compile(r"(?P<case>.+)-(?P<what>t1n|t1c|t2w|t2f|seg)")
+_CANONICAL = {"t1n": "t1", "t1c": "t1ce", "t2w": "t2", "t2f": "flair"}
+_TIMEPOINT = re.compile(r"(?P<patient>.+-\d+)-\d+")
+_STRAY_SEG = re.compile(r".*[Ss]egm.*")
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """The files of one case: paths by modality (t1, t1ce, t2, flair) or "seg". ``modern``: named as since 2023."""
+
+    case_id: str
+    files: Mapping[str, list[Path]]
+    modern: bool
+
+    @property
+    def patient(self) -> str:
+        """Since 2023 the last group of digits is the time point of a patient (BraTS-GLI-00005-101)."""
+        match = _TIMEPOINT.fullmatch(self.case_id) if self.modern else None
+        return match["patient"] if match else self.case_id
+
+    @property
+    def folders(self) -> set[Path]:
+        """The folders that its files lie in."""
+        return {path.parent for paths in self.files.values() for path in paths}
+
+
+def parse_name(path: Path) -> tuple[str, str] | None:
+    """Case id and modality (t1, t1ce, t2, flair) or "seg", of either naming; None for any other name."""
+    parsed = _parse(path)
+    return parsed[:2] if parsed else None
+
+
+def _parse(path: Path) -> tuple[str, str, bool] | None:
+    stem = nifti_stem(path)
+    for pattern in (_SINCE_2023, _UNTIL_2022):
+        match = pattern.fullmatch(stem)
+        if match:
+            return match["case"], _CANONICAL.get(match["what"], match["what"]), pattern is _SINCE_2023
+    return None
+
+
+def find_scans(folder: Path) -> list[Scan]:
+    """The scans in a folder and the folders below it, by case id. Raises DataError where no name is understood."""
+    files = nifti_files(folder, recursive=True)
+    found: dict[tuple[str, bool], dict[str, list[Path]]] = defaultdict(lambda: defaultdict(list))
+    strays = []
+    for path in files:
+        parsed = _parse(path)
+        if parsed:
+            case_id, what, modern = parsed
+            found[case_id, modern][what].append(path)
+        else:
+            strays.append(path)
+    if not found:
+        raise DataError(Problem(str(folder), f"no BraTS files: {_names(folder, files)}", f"Expected {EXPECTED}."))
+    scans = [Scan(case_id, what, modern) for (case_id, modern), what in sorted(found.items())]
+    return _with_stray_labels(scans, strays)
+
+
+def _names(folder: Path, files: list[Path]) -> str:
+    some = files or sorted(path for path in folder.rglob("*") if path.is_file())
+    if not some:
+        return "it is empty"
+    return "there are " + ", ".join(path.name for path in some[:3]) + (", …" if len(some) > 3 else "")
+
+
+def _with_stray_labels(scans: list[Scan], strays: Iterable[Path]) -> list[Scan]:
+    # BraTS 2020, case 355, as it was published: its label is called W39_1998.09.19_Segm.nii.
+    labels: dict[Path, list[Path]] = defaultdict(list)
+    for path in strays:
+        if _STRAY_SEG.fullmatch(nifti_stem(path)):
+            labels[path.parent].append(path)
+    if not labels:
+        return scans
+    scans_in: dict[Path, list[Scan]] = defaultdict(list)
+    for scan in scans:
+        for folder in scan.folders:
+            scans_in[folder].append(scan)
+    for folder, paths in labels.items():
+        if len(scans_in[folder]) == len(paths) == 1 and SEG not in scans_in[folder][0].files:
+            scan = scans_in[folder][0]
+            scans[scans.index(scan)] = Scan(scan.case_id, {**scan.files, SEG: paths}, scan.modern)
+    return scans

@@ -1,0 +1,140 @@
+"""What datasets of NIfTI files share: reading a case, checking a list of cases, and cases from new files."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+
+from pydantic import Field
+
+from semiseg.errors import DataError, Problem, ProtocolError, raise_all
+from semiseg.interfaces.component import ComponentOptions
+from semiseg.interfaces.dataset import Dataset
+from semiseg.io.names import name_problems, nifti_files, nifti_stem
+from semiseg.io.volumes import read_image_files, read_image_geometry, read_label_file
+from semiseg.types import Case, Geometry, Volume
+
+ParseName = Callable[[Path], tuple[str, str] | None]
+"""From an image file's name: its case id and modality; None where the name does not say."""
+
+
+class NiftiOptions(ComponentOptions):
+    """Options of every dataset of NIfTI files."""
+
+    label_map: dict[int, int] = Field(default_factory=dict)
+    """Class index (0 is background) of stored label values that are not the usual ones, such as `{205: 1}`."""
+
+
+class NiftiDataset(Dataset):
+    """Cases whose images and labels are NIfTI files."""
+
+    Options = NiftiOptions
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """Names of the image's channels, in order."""
+        return self.info().modalities
+
+    def read_image(self, case: Case) -> Volume:
+        """The image (C, X, Y, Z) in its stored numeric type."""
+        return read_image_files(case.images, self.modalities)
+
+    def read_geometry(self, case: Case) -> Geometry:
+        """The grid of the image, from headers; every modality's is looked at."""
+        return read_image_geometry(case.images, self.modalities)
+
+    def read_label(self, case: Case) -> Volume:
+        """The label (X, Y, Z) as class indices; it has to be on the image's grid."""
+        if case.label is None:
+            raise ProtocolError(f"Case {case.id} carries no label here.", "Its label must not be read.")
+        label = read_label_file(case.label, self.info().label_map)
+        difference = self.read_geometry(case).difference(label.geometry)
+        if difference:
+            what = f"{case.images[0]} and its label {case.label} are on different grids: {difference}"
+            raise DataError(Problem(f"case {case.id}", what, _grid_fix(difference)))
+        return label
+
+
+def _grid_fix(difference: str) -> str:
+    if difference.startswith("shape"):
+        return "Draw the label on this image, or resample it to the image's grid (nearest neighbor)."
+    return "If the label was drawn on this very image, copy the image's header to it; else resample it."
+
+
+def merged_label_map(usual: Mapping[int, int], extra: Mapping[int, int], classes: Sequence[str]) -> dict[int, int]:
+    """The usual class indices of stored values, and the option ``label_map`` on top. Raises DataError."""
+    wrong = {value: index for value, index in extra.items() if not 0 <= index < len(classes)}
+    if wrong:
+        what = f"{wrong} names class indices that do not exist"
+        known = ", ".join(f"{index} {name}" for index, name in enumerate(classes))
+        raise DataError(Problem("dataset.label_map", what, f"Classes are: {known}."))
+    return {**usual, **extra}
+
+
+def existing_root(root: Path) -> Path:
+    """The folder itself. Raises DataError where there is none."""
+    if not root.is_dir():
+        raise DataError(Problem(str(root), "there is no such folder", "Set dataset.root to the folder of the data."))
+    return root
+
+
+def checked_cases(cases: Iterable[Case], problems: Sequence[Problem] = ()) -> tuple[Case, ...]:
+    """The cases ordered by id. Raises DataError with ``problems``, ids that are no file names, and ids that recur."""
+    ordered = sorted(cases, key=lambda case: case.id)
+    counts = Counter(case.id for case in ordered)
+    twice = [
+        Problem(
+            f"case {case_id}",
+            "its id occurs more than once: " + ", ".join(str(case.images[0]) for case in ordered if case.id == case_id),
+            "Remove the copies, or rename one of the cases.",
+        )
+        for case_id, count in counts.items()
+        if count > 1
+    ]
+    raise_all([*problems, *name_problems(counts), *twice], DataError)
+    return tuple(ordered)
+
+
+def only_folder(paths: Sequence[Path]) -> Path | None:
+    """The folder, where one folder is given. Raises DataError for nothing, or for paths that do not exist."""
+    if not paths:
+        raise DataError("No images were given.", "Give a folder, or the image files of one case.")
+    missing = [Problem(str(path), "there is no such file", "Check the path.") for path in paths if not path.exists()]
+    raise_all(missing, DataError)
+    return paths[0] if len(paths) == 1 and paths[0].is_dir() else None
+
+
+def nifti_files_in(folder: Path, recursive: bool = False) -> list[Path]:
+    """The NIfTI files of a folder. Raises DataError where there are none."""
+    files = nifti_files(folder, recursive)
+    if not files:
+        raise DataError(
+            Problem(str(folder), "there is no .nii.gz or .nii file in it", "Give the folder of the images.")
+        )
+    return files
+
+
+def one_case(paths: Sequence[Path], modalities: Sequence[str], parse: ParseName) -> Case:
+    """The case that these image files are, one a modality in order.
+
+    Raises DataError where their number is wrong, where a name says that a file is another modality or another case's,
+    or where a file is given twice.
+    """
+    order = f"Give the files of one case in this order: {', '.join(modalities)}."
+    if len(paths) != len(modalities):
+        given = ", ".join(path.name for path in paths)
+        raise DataError(f"{len(paths)} files for {len(modalities)} modalities: {given}.", order)
+    problems = []
+    named = [parse(path) for path in paths]
+    for path, wanted, said in zip(paths, modalities, named, strict=True):
+        if said and said[1] != wanted:
+            problems.append(Problem(str(path), f"this is {said[1]} by its name, where {wanted} is expected", order))
+    ids = sorted({said[0] for said in named if said})
+    if len(ids) > 1:
+        problems.append(Problem("", f"the files are of different cases: {', '.join(ids)}", order))
+    if len(set(paths)) < len(paths):
+        problems.append(Problem("", "a file is given more than once", order))
+    raise_all(problems, DataError)
+    case_id = ids[0] if ids else nifti_stem(paths[0])
+    if not case_id:
+        raise DataError(Problem(str(paths[0]), "it is no NIfTI file by its name", "Images are .nii.gz or .nii."))
+    return checked_cases([Case(case_id, tuple(paths))])[0]

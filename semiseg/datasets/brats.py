@@ -1,0 +1,114 @@
+"""The BraTS challenges' glioma cases, as they are downloaded."""
+
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, field_validator
+
+from semiseg.datasets._brats_files import EXPECTED, SEG, Scan, find_scans, parse_name
+from semiseg.datasets._nifti import (
+    NiftiDataset,
+    NiftiOptions,
+    checked_cases,
+    existing_root,
+    merged_label_map,
+    one_case,
+    only_folder,
+)
+from semiseg.errors import Problem
+from semiseg.types import Case, DatasetInfo
+
+Modality = Literal["t1", "t1ce", "t2", "flair"]
+CLASSES = ("background", "necrosis", "edema", "enhancing")
+_ENHANCING = CLASSES.index("enhancing")
+
+
+class Brats(NiftiDataset):
+    """BraTS glioma cases of 2018 and later: T1, contrast-enhanced T1, T2 and FLAIR, in folders or flat.
+
+    File names of either naming are understood: ``CASE_{t1,t1ce,t2,flair,seg}.nii.gz`` (2018 to 2022) and
+    ``CASE-{t1n,t1c,t2w,t2f,seg}.nii.gz`` (2023 and later, whose last group of digits is a patient's time point). A case
+    without ``seg`` is unlabeled. Label values: 1 necrosis, 2 edema, 4 (until 2022) or 3 (since 2023) enhancing tumor.
+
+    Source: Menze et al., IEEE TMI 34 (2015) 1993; Baid et al., arXiv:2107.02314.
+    """
+
+    class Options(NiftiOptions):
+        """Options of the BraTS reader."""
+
+        root: Path
+        """Folder of the cases; cases may lie in folders of their own, such as HGG/CASE."""
+        modalities: tuple[Modality, ...] = Field(default=("t1", "t1ce", "t2", "flair"), min_length=1)
+        """Which modalities to use, in this order; by these names under either naming of the files."""
+        enhancing_value: Literal[3, 4] | None = None
+        """Value that enhancing tumor is written with; by default 4, or 3 where all cases are named as since 2023."""
+
+        @field_validator("modalities")
+        @classmethod
+        def _no_duplicates(cls, modalities: tuple[Modality, ...]) -> tuple[Modality, ...]:
+            if len(set(modalities)) < len(modalities):
+                raise ValueError(f"a modality is named twice: {', '.join(modalities)}")
+            return modalities
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """Names of the image's channels, in order."""
+        return tuple(self.options.modalities)
+
+    @cached_property
+    def _all_modern(self) -> bool:
+        return all(scan.modern for scan in find_scans(existing_root(self.options.root)))
+
+    def info(self) -> DatasetInfo:
+        """Modalities, classes and label values.
+
+        Where all cases are named as since 2023, a stored 4 is not taken for enhancing tumor: in 2024 it is the
+        resection cavity. Names are looked at; the folder has to be there unless ``enhancing_value`` is 4.
+        """
+        written = self.options.enhancing_value or (3 if self._all_modern else 4)
+        label_map = {0: 0, 1: 1, 2: 2, 3: _ENHANCING}
+        if written == 4 or not self._all_modern:
+            label_map[4] = _ENHANCING
+        label_map = merged_label_map(label_map, self.options.label_map, CLASSES)
+        return DatasetInfo("brats", self.modalities, CLASSES, label_map, (0, 1, 2, written))
+
+    def cases(self) -> tuple[Case, ...]:
+        """All cases, ordered by id. Raises DataError with every case that lacks a modality or has one twice."""
+        return self._cases(find_scans(existing_root(self.options.root)))
+
+    def new_cases(self, paths: Sequence[Path]) -> tuple[Case, ...]:
+        """Cases to predict: a folder with the files of one or more cases, or one case's files in modality order."""
+        folder = only_folder(paths)
+        if folder is None:
+            return (one_case(paths, self.modalities, parse_name),)
+        return tuple(case.without_label() for case in self._cases(find_scans(folder)))
+
+    def _cases(self, scans: Sequence[Scan]) -> tuple[Case, ...]:
+        problems, cases = [], []
+        for scan in scans:
+            problem = self._problem(scan)
+            if problem:
+                problems.append(problem)
+                continue
+            images = tuple(scan.files[name][0] for name in self.modalities)
+            label = scan.files[SEG][0] if SEG in scan.files else None
+            cases.append(Case(scan.case_id, images, label, scan.patient))
+        return checked_cases(cases, problems)
+
+    def _problem(self, scan: Scan) -> Problem | None:
+        where = f"case {scan.case_id}"
+        twice = [
+            path for name in (*self.modalities, SEG) if len(scan.files.get(name, ())) > 1 for path in scan.files[name]
+        ]
+        if twice:
+            return Problem(
+                where, f"more than one file for one modality: {', '.join(map(str, twice))}", "Remove copies."
+            )
+        missing = [name for name in self.modalities if name not in scan.files]
+        if missing:
+            some = sorted(map(str, scan.folders))[0]
+            fix = f"Expected {EXPECTED}; or set dataset.modalities to those that all cases have."
+            return Problem(where, f"{', '.join(missing)} missing in {some}", fix)
+        return None

@@ -1,0 +1,173 @@
+"""A plain folder: images with labels, and images without."""
+
+import re
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from pydantic import Field, field_validator
+
+from semiseg.datasets._nifti import (
+    NiftiDataset,
+    NiftiOptions,
+    checked_cases,
+    existing_root,
+    merged_label_map,
+    nifti_files_in,
+    one_case,
+    only_folder,
+)
+from semiseg.errors import DataError, Problem
+from semiseg.io.names import nifti_files, nifti_stem
+from semiseg.types import Case, DatasetInfo
+
+TREE = """Expected:
+      ROOT/labeled/images/CASE.nii.gz        (CASE_0000.nii.gz, CASE_0001.nii.gz, … where there are several modalities)
+      ROOT/labeled/labels/CASE.nii.gz
+      ROOT/unlabeled/images/CASE.nii.gz      (likewise; may be left out)"""
+_CHANNEL = re.compile(r"(?P<case>.+)_(?P<channel>\d{4})")
+
+
+class Folder(NiftiDataset):
+    """Your own data: ``labeled/images``, ``labeled/labels`` and ``unlabeled/images`` in one folder.
+
+    With one modality an image is ``CASE.nii.gz``; with several it is one file a modality, ``CASE_0000.nii.gz``,
+    ``CASE_0001.nii.gz`` and so on, as nnU-Net names them. Where every image ends in ``_0000``, that is left out of the
+    case id with one modality too. A label is ``CASE.nii.gz``.
+    """
+
+    class Options(NiftiOptions):
+        """Options of a plain folder."""
+
+        root: Path
+        """Folder that holds labeled/images, labeled/labels and unlabeled/images."""
+        classes: dict[str, int] = Field(min_length=1)
+        """Stored value of each class, such as `{liver: 1, tumor: 2}`; background is 0 and need not be named."""
+        modalities: tuple[str, ...] = Field(default=("image",), min_length=1)
+        """Names of the modalities, in the order of the files' numbers."""
+        patient: str = ""
+        """Regular expression with one group: the patient in a case id, such as `(.+)_scan\\d+`; by default the id."""
+
+        @field_validator("classes")
+        @classmethod
+        def _distinct_values(cls, classes: dict[str, int]) -> dict[str, int]:
+            foreground = {name: value for name, value in classes.items() if (name, value) != ("background", 0)}
+            values = list(foreground.values())
+            if not values or min(values) < 1 or len(set(values)) < len(values):
+                raise ValueError("each class needs a stored value of its own, 1 or more (0 is background)")
+            return dict(sorted(foreground.items(), key=lambda item: item[1]))
+
+        @field_validator("patient")
+        @classmethod
+        def _one_group(cls, pattern: str) -> str:
+            try:
+                groups = re.compile(pattern).groups
+            except re.error as error:
+                raise ValueError(f"not a regular expression: {error}") from error
+            if pattern and groups != 1:
+                raise ValueError(f"it has {groups} groups; give one, around the part that names the patient")
+            return pattern
+
+    def info(self) -> DatasetInfo:
+        """Modalities, classes and label values, as the options say."""
+        values = (0, *self.options.classes.values())
+        classes = ("background", *self.options.classes)
+        usual = {value: index for index, value in enumerate(values)}
+        label_map = merged_label_map(usual, self.options.label_map, classes)
+        return DatasetInfo("folder", self.modalities, classes, label_map, values)
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """Names of the image's channels, in order."""
+        return tuple(self.options.modalities)
+
+    def cases(self) -> tuple[Case, ...]:
+        """All cases, ordered by id. Raises DataError with every image and label that lacks its counterpart."""
+        root = existing_root(self.options.root)
+        folders = [root / part / "images" for part in ("labeled", "unlabeled")]
+        files = [nifti_files(folder) for folder in folders]
+        labels = {nifti_stem(path): path for path in nifti_files(root / "labeled" / "labels")}
+        if not files[0]:
+            raise DataError(Problem(str(folders[0]), "there are no images in it", TREE))
+        numbered = self._numbered([path for part in files for path in part])
+        problems: list[Problem] = []
+        labeled, unlabeled = (self._group(part, numbered, problems) for part in files)
+        problems += _unpaired(labeled, labels, root)
+        cases = [Case(i, images, labels.get(i), self._patient(i, problems)) for i, images in labeled.items()]
+        cases += [Case(i, images, None, self._patient(i, problems)) for i, images in unlabeled.items()]
+        return checked_cases(cases, problems)
+
+    def new_cases(self, paths: Sequence[Path]) -> tuple[Case, ...]:
+        """Cases to predict: all images in a folder, or one case's files in modality order."""
+        folder = only_folder(paths)
+        if folder is None:
+            numbered = self._numbered(paths)
+            return (one_case(paths, self.modalities, lambda path: self._parse(path, numbered)),)
+        files = nifti_files_in(folder)
+        problems: list[Problem] = []
+        found = self._group(files, self._numbered(files), problems)
+        return checked_cases([Case(case_id, images) for case_id, images in found.items()], problems)
+
+    def _numbered(self, files: Sequence[Path]) -> bool:
+        """Whether names end in a modality's number. One modality: only where all do, since ids end in digits too."""
+        return len(self.modalities) > 1 or all(nifti_stem(path).endswith("_0000") for path in files)
+
+    def _parse(self, path: Path, numbered: bool) -> tuple[str, str] | None:
+        """Case id and modality by a file's name; the number itself where there is no such modality."""
+        match = _CHANNEL.fullmatch(nifti_stem(path)) if numbered else None
+        if match is None:
+            return None
+        channel = int(match["channel"])
+        return match["case"], self.modalities[channel] if channel < len(self.modalities) else match["channel"]
+
+    def _group(self, files: Sequence[Path], numbered: bool, problems: list[Problem]) -> Mapping[str, tuple[Path, ...]]:
+        """The image files of each case in modality order; what is wrong is added to ``problems``."""
+        found: dict[str, dict[str, list[Path]]] = defaultdict(lambda: defaultdict(list))
+        for path in files:
+            parsed = self._parse(path, numbered)
+            if parsed is None and numbered:
+                fix = f"Name it CASE_0000.nii.gz to CASE_{len(self.modalities) - 1:04d}.nii.gz, a file a modality."
+                problems.append(Problem(str(path), "its name ends in no modality number", fix))
+                continue
+            case_id, modality = parsed or (nifti_stem(path), self.modalities[0])
+            found[case_id][modality].append(path)
+        for case_id, by_modality in found.items():
+            problems += self._modality_problems(case_id, by_modality)
+        names = self.modalities
+        return {i: tuple(by[name][0] for name in names) for i, by in found.items() if all(by.get(n) for n in names)}
+
+    def _modality_problems(self, case_id: str, files: Mapping[str, list[Path]]) -> list[Problem]:
+        where, order = f"case {case_id}", ", ".join(f"_{i:04d} {name}" for i, name in enumerate(self.modalities))
+        problems = []
+        missing = [f"_{index:04d} ({name})" for index, name in enumerate(self.modalities) if name not in files]
+        if missing:
+            problems.append(Problem(where, f"modality {', '.join(missing)} is missing", f"Expected are {order}."))
+        for name, paths in files.items():
+            if name not in self.modalities:
+                fix = f"Expected are {order}; set dataset.modalities."
+                problems.append(Problem(where, f"there is no modality for {paths[0].name}", fix))
+            elif len(paths) > 1:
+                both = ", ".join(path.name for path in paths)
+                problems.append(Problem(where, f"more than one file for {name}: {both}", "Remove the copies."))
+        return problems
+
+    def _patient(self, case_id: str, problems: list[Problem]) -> str:
+        if not self.options.patient:
+            return case_id
+        match = re.search(self.options.patient, case_id)
+        if match and match[1]:
+            return match[1]
+        problems.append(Problem(f"case {case_id}", f"dataset.patient {self.options.patient!r} does not match its id"))
+        return case_id
+
+
+def _unpaired(images: Mapping[str, object], labels: Mapping[str, Path], root: Path) -> list[Problem]:
+    fix = f"A label has its image's case id; move images without label to {root / 'unlabeled' / 'images'}."
+    problems = [
+        Problem(f"case {case_id}", f"it has no label {root / 'labeled' / 'labels' / case_id}.nii.gz", fix)
+        for case_id in images
+        if case_id not in labels
+    ]
+    return problems + [
+        Problem(str(path), "it has no image", fix) for case_id, path in labels.items() if case_id not in images
+    ]

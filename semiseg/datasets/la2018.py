@@ -1,0 +1,131 @@
+"""The left atria of the 2018 challenge, as the semi-supervised papers use them."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import PositiveFloat
+
+from semiseg.datasets._nifti import checked_cases, existing_root, only_folder
+from semiseg.errors import DataError, Problem, ProtocolError
+from semiseg.interfaces.component import ComponentOptions
+from semiseg.interfaces.dataset import Dataset
+from semiseg.io.nifti import not_finite
+from semiseg.io.volumes import to_classes
+from semiseg.types import Case, DatasetInfo, Geometry, Volume
+
+_FILE = "mri_norm2.h5"
+
+
+class LA2018(Dataset):
+    """Left atria in MR images, as the h5 files of the semi-supervised papers (UA-MT and later).
+
+    Each case is a file ``ID/mri_norm2.h5`` with ``image`` (float32, z-scored) and ``label`` (0 or 1). Lists of cases
+    (``train.list``) are not read: a recipe's split names what it takes.
+
+    The volumes were cropped around the true label, by 10 to 20 voxels at random, the test cases too: figures are
+    comparable with the papers, and optimistic for a user, whose scans nobody has cropped. The files store no spacing;
+    distances are in voxels, as published, unless ``spacing_mm`` is given.
+
+    Source: Xiong et al., Medical Image Analysis 67 (2021) 101832; Yu et al., arXiv:1907.07034 (the h5 files).
+    """
+
+    class Options(ComponentOptions):
+        """Options of the LA 2018 reader."""
+
+        root: Path
+        """Folder that holds ID/mri_norm2.h5 files, at any depth."""
+        spacing_mm: tuple[PositiveFloat, PositiveFloat, PositiveFloat] | None = None
+        """Voxel size in mm (0.625 in the challenge), which files do not store; without it distances are in voxels."""
+
+    def info(self) -> DatasetInfo:
+        """One MR channel; background and left atrium."""
+        return DatasetInfo("la2018", ("mri",), ("background", "left atrium"), {0: 0, 1: 1}, (0, 1))
+
+    def cases(self) -> tuple[Case, ...]:
+        """All cases, ordered by id, which is the name of their folder."""
+        root = existing_root(self.options.root)
+        found = sorted(root.rglob(_FILE))
+        if not found:
+            fix = f"Expected ROOT/2018LA_Seg_Training Set/ID/{_FILE} (https://github.com/yulequan/UA-MT)."
+            raise DataError(Problem(str(root), f"there is no {_FILE} in it", fix))
+        return checked_cases(Case(_case_id(path), (path,), path) for path in found)
+
+    def new_cases(self, paths: Sequence[Path]) -> tuple[Case, ...]:
+        """Cases to predict: all h5 files in a folder and below it, or one h5 file."""
+        folder = only_folder(paths)
+        files = [*paths] if folder is None else sorted(folder.rglob("*.h5"))
+        if folder is not None and not files:
+            raise DataError(Problem(str(folder), "there is no .h5 file in it", "Give the folder of the images."))
+        if folder is None and len(files) > 1:
+            raise DataError(f"{len(files)} files for one modality (mri).", "Give one file, or a folder of cases.")
+        return checked_cases(Case(_case_id(path), (path,)) for path in files)
+
+    def read_image(self, case: Case) -> Volume:
+        """The image (1, X, Y, Z) float32."""
+        path = case.images[0]
+        with _open(path) as file:
+            array = _voxels(path, file, "image")
+        bad = array.size - int(np.count_nonzero(np.isfinite(array)))
+        if bad:
+            raise DataError(not_finite(str(path), bad, array.size))
+        return Volume(array[None], self._geometry(array.shape))
+
+    def read_label(self, case: Case) -> Volume:
+        """The label (X, Y, Z) as class indices, uint8."""
+        if case.label is None:
+            raise ProtocolError(f"Case {case.id} carries no label here.", "Its label must not be read.")
+        with _open(case.label) as file:
+            array, image_shape = _voxels(case.label, file, "label"), _dataset(case.label, file, "image").shape
+        if array.shape != image_shape:
+            what = f"image and label are on different grids: shape {image_shape} against {array.shape}"
+            raise DataError(Problem(str(case.label), what, "Download the file again."))
+        return Volume(to_classes(case.label, array, self.info().label_map), self._geometry(array.shape))
+
+    def read_geometry(self, case: Case) -> Geometry:
+        """The grid of the image, without reading voxels."""
+        with _open(case.images[0]) as file:
+            return self._geometry(_dataset(case.images[0], file, "image").shape)
+
+    def _geometry(self, shape: tuple[int, ...]) -> Geometry:
+        spacing = self.options.spacing_mm
+        affine = np.diag([*(spacing or (1.0, 1.0, 1.0)), 1.0])
+        return Geometry((shape[0], shape[1], shape[2]), affine, "mm" if spacing else "voxel")
+
+
+def _case_id(path: Path) -> str:
+    return path.parent.name if path.name == _FILE else path.stem
+
+
+@contextmanager
+def _open(path: Path) -> Iterator[Any]:
+    import h5py
+
+    try:
+        with h5py.File(path, "r") as file:
+            yield file
+    except FileNotFoundError as error:
+        raise DataError(Problem(str(path), "there is no such file", "Check the path.")) from error
+    except (OSError, RuntimeError, KeyError) as error:  # h5py's errors for a file that makes no sense
+        what = f"the file is damaged, truncated or no HDF5: {error}"
+        raise DataError(Problem(str(path), what, "Download or copy it again.")) from error
+
+
+def _dataset(path: Path, file: Any, name: str) -> Any:
+    import h5py
+
+    found = file.get(name)
+    if not isinstance(found, h5py.Dataset):
+        raise DataError(Problem(str(path), f"it holds no {name!r}", "Expected are 'image' and 'label' in each file."))
+    if found.ndim != 3 or found.dtype.kind not in "iuf":
+        what = f"{name!r} is {found.dtype} {found.shape}, not a volume (X, Y, Z) of numbers"
+        raise DataError(Problem(str(path), what, "Convert the file to the papers' layout."))
+    return found
+
+
+def _voxels(path: Path, file: Any, name: str) -> NDArray[Any]:
+    array: NDArray[Any] = _dataset(path, file, name)[()]
+    return array

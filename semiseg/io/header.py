@@ -1,0 +1,98 @@
+"""NIfTI headers: which file is one, and the grid that it describes."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from semiseg.errors import DataError, Problem
+from semiseg.types import Geometry
+
+HEADER_SIZE = 540
+"""Bytes that hold the header of either version: 348 (NIfTI-1) or 540 (NIfTI-2)."""
+_SHEAR = 1e-3
+"""Largest cosine between two axes that is taken for rounding."""
+_QUIET = logging.Logger("nifti header", level=logging.CRITICAL + 1)
+"""nibabel mends small flaws of a header, as every tool does; its remarks on them would only be noise."""
+_NOT_MM = {1: "meters", 3: "micrometers"}
+
+
+def parse_header(path: Path, data: bytes) -> Any:
+    """The nibabel header of a file's first bytes. Raises DataError where they are no single-file NIfTI."""
+    import nibabel
+
+    for header_class in (nibabel.Nifti1Header, nibabel.Nifti2Header):
+        if len(data) >= header_class.sizeof_hdr and header_class.may_contain_header(data):
+            return _checked(path, header_class, data)
+    raise DataError(Problem(str(path), f"the file is no NIfTI image{_looks_like(data)}", _how_to_mend(data)))
+
+
+def _checked(path: Path, header_class: Any, data: bytes) -> Any:
+    try:
+        header = header_class(data[: header_class.sizeof_hdr], check=False)
+        header.check_fix(logger=_QUIET)
+        header.get_data_shape(), header.get_slope_inter(), header.get_best_affine()
+    except Exception as error:  # nibabel raises many kinds for a header that makes no sense
+        raise DataError(
+            Problem(str(path), f"its NIfTI header is damaged: {error}", "Download or copy the file again.")
+        ) from error
+    if not header["magic"].item().startswith(b"n+"):
+        raise DataError(Problem(str(path), "it is half of a .hdr/.img pair", "Convert the pair to one .nii.gz."))
+    return header
+
+
+def _looks_like(data: bytes) -> str:
+    start = data[:200].lstrip().lower()
+    if start.startswith((b"<!doctype", b"<html", b"<?xml")):
+        return ": it is a web page"
+    if data[128:132] == b"DICM":
+        return ": it is DICOM"
+    if start.startswith(b"nrrd"):
+        return ": it is NRRD"
+    return ""
+
+
+def _how_to_mend(data: bytes) -> str:
+    if _looks_like(data) == ": it is a web page":
+        return "The download failed, perhaps for want of a login; download the file again."
+    return "Convert it to .nii.gz, or download it again."
+
+
+def header_geometry(path: Path, header: Any) -> tuple[Geometry, tuple[int, ...]]:
+    """The grid of the first three axes, and the shape of the whole array. Raises DataError where the grid is none."""
+    shape = tuple(int(n) for n in header.get_data_shape())
+    if len(shape) < 3 or min(shape) < 1:
+        raise DataError(
+            Problem(str(path), f"it is no volume: its shape is {shape}", "Give images in three dimensions.")
+        )
+    affine = np.asarray(header.get_best_affine(), dtype=np.float64)
+    problem = _unit_problem(header) or _affine_problem(affine)
+    if problem:
+        raise DataError(Problem(str(path), *problem))
+    return Geometry((shape[0], shape[1], shape[2]), affine), shape
+
+
+def _unit_problem(header: Any) -> tuple[str, str] | None:
+    unit = _NOT_MM.get(int(header["xyzt_units"]) & 7)
+    if unit is None:
+        return None
+    return f"its lengths are in {unit}", "Write it in mm: scale the affine, and set the header's xyzt_units to mm (2)."
+
+
+def _affine_problem(affine: NDArray[np.float64]) -> tuple[str, str] | None:
+    axes = affine[:3, :3]
+    lengths = np.sqrt((axes**2).sum(axis=0))
+    if not np.isfinite(affine).all() or not lengths.all():
+        return "its affine is singular: voxels have no size", "Mend the header (sform, qform, pixdim), or convert anew."
+    cosines = (axes / lengths).T @ (axes / lengths)
+    worst = float(np.abs(cosines - np.eye(3)).max())
+    if worst > 1 - _SHEAR:
+        return "its affine is singular: axes coincide", "Mend the header (sform, qform, pixdim), or convert anew."
+    if worst > _SHEAR:
+        return (
+            f"its affine is sheared: the cosine between two axes is {worst:.3g}",
+            "Resample it to a grid with right angles (3D Slicer: Resample Image), or mend the header.",
+        )
+    return None

@@ -1,0 +1,135 @@
+"""The files of one case as volumes: images stacked on one grid, labels as class indices."""
+
+from collections.abc import Callable, Mapping, Sequence
+from itertools import starmap
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from semiseg.errors import DataError, Problem, raise_all
+from semiseg.io.nifti import read_nifti, read_nifti_header
+from semiseg.types import Geometry, Volume
+
+T = TypeVar("T")
+
+
+def read_image_files(paths: Sequence[Path], modalities: Sequence[str]) -> Volume:
+    """The image of one case, (C, X, Y, Z), C-contiguous, in the files' common numeric type.
+
+    Args:
+        paths: one 3-D file a modality, in that order, or one file with the modalities along its last axis.
+        modalities: their names.
+
+    Raises DataError, with the problems of all files, for a file that cannot be read, one of the wrong number of axes
+    or channels, and files on different grids.
+    """
+    arrays, geometries = zip(*_each(read_nifti, paths), strict=True)
+    geometry = _common_grid(paths, [array.shape for array in arrays], geometries, modalities)
+    if len(paths) == 1:
+        stored = arrays[0].reshape((*geometry.shape, len(modalities)), order="A")
+        return Volume(np.ascontiguousarray(np.moveaxis(stored, -1, 0)), geometry)
+    result = np.empty((len(arrays), *geometry.shape), np.result_type(*arrays))
+    for channel, array in zip(result, arrays, strict=True):
+        channel[...] = array.reshape(geometry.shape, order="A")
+    return Volume(result, geometry)
+
+
+def read_image_geometry(paths: Sequence[Path], modalities: Sequence[str]) -> Geometry:
+    """The grid that ``read_image_files`` would give, from headers alone. Raises DataError alike."""
+    geometries, shapes = zip(*_each(read_nifti_header, paths), strict=True)
+    return _common_grid(paths, shapes, geometries, modalities)
+
+
+def _each(read: Callable[[Path], T], paths: Sequence[Path]) -> list[T]:
+    """What every file gives, or one error with the problems of all of them."""
+    found: list[T] = []
+    problems: list[Problem] = []
+    for path in paths:
+        try:
+            found.append(read(path))
+        except DataError as error:
+            problems += error.problems
+    raise_all(problems, DataError)
+    return found
+
+
+def _common_grid(
+    paths: Sequence[Path],
+    shapes: Sequence[tuple[int, ...]],
+    geometries: Sequence[Geometry],
+    modalities: Sequence[str],
+) -> Geometry:
+    names = ", ".join(modalities)
+    if len(paths) not in {1, len(modalities)}:
+        raise DataError(
+            Problem(str(paths[0]), f"{len(paths)} files for {len(modalities)} modalities ({names})", "One file each.")
+        )
+    channels = len(modalities) if len(paths) == 1 else 1
+    problems = [p for p in starmap(_axes_problem(channels, names), zip(paths, shapes, strict=True)) if p]
+    for path, geometry in list(zip(paths, geometries, strict=True))[1:]:
+        difference = geometries[0].difference(geometry)
+        if difference:
+            what = f"{paths[0]} and {path} are on different grids: {difference}"
+            problems.append(Problem("", what, "Register and resample the modalities to one grid."))
+    raise_all(problems, DataError)
+    return geometries[0]
+
+
+def _axes_problem(channels: int, names: str) -> Callable[[Path, tuple[int, ...]], Problem | None]:
+    def problem(path: Path, shape: tuple[int, ...]) -> Problem | None:
+        if (shape[3:] or (1,)) == (channels,):
+            return None
+        wanted = "X, Y, Z" if channels == 1 else f"X, Y, Z, {channels}"
+        what = f"its shape is {shape}, not ({wanted})"
+        if channels > 1:
+            return Problem(str(path), what, f"The last axis has to hold {names}, or give one file for each of them.")
+        return Problem(str(path), what, "Extract one 3-D volume from it, for instance with `fslroi` or nibabel.")
+
+    return problem
+
+
+def read_label_file(path: Path, label_map: Mapping[int, int]) -> Volume:
+    """A label file as class indices (X, Y, Z) uint8.
+
+    ``label_map`` takes each stored value to its class index. Raises DataError, with all that is wrong, for a file
+    that cannot be read, fractional values and values that are not in ``label_map``, with their numbers of voxels.
+    """
+    array, geometry = read_nifti(path)
+    problem = _axes_problem(1, "label")(path, array.shape)
+    if problem:
+        raise DataError(problem)
+    return Volume(to_classes(path, array.reshape(geometry.shape, order="A"), label_map), geometry)
+
+
+def to_classes(path: Path, stored: NDArray[Any], label_map: Mapping[int, int]) -> NDArray[np.uint8]:
+    """Stored label values as class indices, C-contiguous uint8. Raises DataError as ``read_label_file``."""
+    values, counts = np.unique(stored, return_counts=True)
+    whole = values == np.floor(values)
+    problems = []
+    if not whole.all():
+        examples = ", ".join(f"{value:g}" for value in values[~whole][:3])
+        what = (
+            f"{counts[~whole].sum():,} voxels are not whole numbers ({examples}{', …' if (~whole).sum() > 3 else ''})"
+        )
+        problems.append(Problem(str(path), what, "Resample labels with nearest-neighbor interpolation, or round them."))
+    unknown = [(int(v), int(n)) for v, n in zip(values[whole], counts[whole], strict=True) if int(v) not in label_map]
+    if unknown:
+        problems.append(Problem(str(path), *_unknown_values(unknown, label_map)))
+    raise_all(problems, DataError)
+    classes = np.zeros(stored.shape, np.uint8)
+    for value in values:
+        if label_map[int(value)]:
+            classes[stored == value] = label_map[int(value)]
+    return classes
+
+
+def _unknown_values(unknown: Sequence[tuple[int, int]], label_map: Mapping[int, int]) -> tuple[str, str]:
+    shown = ", ".join(f"{value} ({count:,} voxels)" for value, count in unknown[:20])
+    what = f"it holds values that belong to no class: {shown}{', …' if len(unknown) > 20 else ''}"
+    known = ", ".join(map(str, sorted(label_map)))
+    return what, (
+        f"Known are {known}. Say in the recipe which class index each value is, for instance:\n"
+        f"    dataset:\n      label_map: {{{unknown[0][0]}: {max(label_map.values())}}}"
+    )

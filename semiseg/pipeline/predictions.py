@@ -1,0 +1,75 @@
+"""Test cases are opened at the end of a run, and predicted with the last and the best weights."""
+
+from pathlib import Path
+
+import numpy as np
+
+from semiseg.data.preprocess import prepare
+from semiseg.engine.checkpoint import Checkpoints, file_digest
+from semiseg.engine.runtime import Runtime
+from semiseg.inference.sliding_window import Predictor
+from semiseg.interfaces.dataset import Dataset
+from semiseg.io.atomic import write_text
+from semiseg.io.nifti import write_label
+from semiseg.pipeline.folder import RunFolder
+from semiseg.pipeline.model import Model, load_weights
+from semiseg.pipeline.plan import Plan
+from semiseg.progress import Reporter
+from semiseg.recipe.schema import Recipe
+from semiseg.types import Case, DatasetInfo
+
+CHECKPOINTS = ("last", "best")
+
+
+def weights_digest(folder: RunFolder, checkpoint: str) -> str:
+    """SHA-256 of ``last.pt`` or ``best.pt``."""
+    return file_digest(Checkpoints(folder.checkpoints, lambda text: None).weights_file(checkpoint))
+
+
+def prediction_path(folder: RunFolder, checkpoint: str, case: Case) -> Path:
+    """Where the prediction of a test case stands."""
+    return folder.predictions / checkpoint / f"{case.id}.nii.gz"
+
+
+def predict_test_cases(plan: Plan, model: Model, folder: RunFolder, runtime: Runtime, reporter: Reporter) -> None:
+    """Predict every test case with the last and the best weights; what is there already is kept."""
+    if not plan.split.test:
+        return
+    digests = {name: weights_digest(folder, name) for name in CHECKPOINTS}
+    if runtime.is_main:
+        folder.open_test_set("run", {"weights": digests})
+    total = len(CHECKPOINTS) * len(plan.split.test)
+    with reporter.work("predicting test cases", total, unit="case") as meter:
+        for checkpoint in CHECKPOINTS:
+            target = folder.predictions / checkpoint
+            if runtime.is_main:
+                _keep_only_of(target, digests[checkpoint])
+            runtime.barrier()
+            load_weights(model, folder, checkpoint)
+            predictor = model.predictor(runtime.device)
+            for index, case in enumerate(plan.split.test):
+                path = prediction_path(folder, checkpoint, case)
+                if index % runtime.world == runtime.rank and not path.exists():
+                    predict_case(case, plan.components.dataset, predictor, plan.recipe, plan.info, path)
+                meter.advance()
+            runtime.barrier()
+
+
+def _keep_only_of(target: Path, digest: str) -> None:
+    # Predictions of other weights (a run that was trained further, say) are not of this result.
+    stamp = target / "weights.sha256"
+    if not stamp.exists() or stamp.read_text(encoding="utf-8").strip() != digest:
+        for old in target.glob("*.nii.gz"):
+            old.unlink()
+        write_text(stamp, digest + "\n")
+
+
+def predict_case(
+    case: Case, dataset: Dataset, predictor: Predictor, recipe: Recipe, info: DatasetInfo, path: Path
+) -> None:
+    """Predict one case and write it as NIfTI in the image's own grid, with the dataset's own label values."""
+    volume = dataset.read_image(case)
+    prepared = prepare(volume, recipe.preprocessing)
+    labels = prepared.restore(predictor.labels(prepared.normalized()))
+    values = np.asarray(info.class_values, dtype=np.uint8)
+    write_label(path, values[labels], volume.geometry)

@@ -1,0 +1,173 @@
+"""From a recipe's names to components, with every problem of names, options and roles at once."""
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from semiseg.errors import ComponentError, Problem, RecipeError, raise_all
+from semiseg.interfaces.augmentation import Augmentation
+from semiseg.interfaces.component import ComponentOptions
+from semiseg.interfaces.dataset import Dataset
+from semiseg.interfaces.metric import Metric
+from semiseg.recipe.blocks import ROLES, Slot, plain, slots
+from semiseg.recipe.schema import Recipe
+from semiseg.registry import installed, interface, load, make_options
+from semiseg.wording import Place, explain, nearest
+
+Where = Callable[[str], str]
+"""The file and line of a dotted key; empty where there is none."""
+
+if TYPE_CHECKING:
+    from semiseg.interfaces.backbone import Backbone
+    from semiseg.interfaces.strategy import Role, Strategy
+
+
+@dataclass(frozen=True)
+class Components:
+    """The components of a recipe, ready for use.
+
+    A strategy is its class with its options, since it is made with networks; ``backbones`` are by role, ``metrics``
+    by name.
+    """
+
+    dataset: Dataset
+    augmentation: Augmentation
+    strategy: "type[Strategy]"
+    strategy_options: Any
+    roles: "tuple[Role, ...]"
+    backbones: "Mapping[str, Backbone]"
+    metrics: Mapping[str, Metric]
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a slot's name stands for: a class with valid options, or a component that the caller made."""
+
+    slot: Slot
+    component: Any
+    options: ComponentOptions | None
+
+    def make(self) -> Any:
+        """The component."""
+        return self.component if self.options is None else self.component(self.options)
+
+
+def resolve(recipe: Recipe) -> Components:
+    """The components of a recipe. Raises RecipeError with every problem of their names, options and roles."""
+    found, problems = find_components(list(slots(plain(recipe))), recipe.where)
+    raise_all(problems, RecipeError)
+    strategy = found[("strategy",)]
+    roles = strategy.component.roles(strategy.options)
+    default = found[("backbone",)].make()
+    own = {role.name: found.get(("strategy", ROLES, role.name)) for role in roles}
+    return Components(
+        dataset=found[("dataset",)].make(),
+        augmentation=found[("augmentation",)].make(),
+        strategy=strategy.component,
+        strategy_options=strategy.options,
+        roles=roles,
+        backbones={name: other.make() if other else default for name, other in own.items()},
+        metrics={f.slot.title: f.make() for f in found.values() if f.slot.kind == "metric"},
+    )
+
+
+def find_components(wanted: Sequence[Slot], where: Where) -> tuple[dict[tuple[str, ...], Found], list[Problem]]:
+    """The components of a recipe's slots by key, as far as they are found, and all that is wrong with them."""
+    found: dict[tuple[str, ...], Found] = {}
+    problems: list[Problem] = []
+    for slot in wanted:
+        try:
+            found[slot.path] = _find(slot, where)
+        except ComponentError as error:
+            problems += error.problems
+    problems += _same_names([slot for slot in wanted if slot.kind == "metric"], where)
+    if ("strategy",) in found:
+        problems += _role_problems(found[("strategy",)], found, wanted, where)
+    return found, problems
+
+
+def component_class(slot: Slot, where: Where) -> type | None:
+    """The class that a slot's name stands for; None where it is a component already. Raises ComponentError."""
+    line = where(f"{slot.key}.name")
+    if isinstance(slot.name, str) or inspect.isclass(slot.name):
+        return load(slot.kind, slot.name, line)
+    place = f" ({line})" if line else ""
+    if slot.kind == "strategy" or not isinstance(slot.name, interface(slot.kind)):
+        raise ComponentError(
+            f"{slot.key}{place} has to be the name of a {slot.kind}, not {slot.name!r}.",
+            "`semiseg plugins` lists the names. From Python, its class does too, and but for a strategy the object.",
+        )
+    if slot.values:
+        options = ", ".join(slot.values)
+        raise ComponentError(f"{slot.key}{place} is a ready component, which takes no options: {options}.")
+    return None
+
+
+def _find(slot: Slot, where: Where) -> Found:
+    cls = component_class(slot, where)
+    if cls is None:
+        return Found(slot, slot.name, None)
+    try:
+        return Found(slot, cls, make_options(cls, slot.values))
+    except ValidationError as error:
+        keys = ("name", ROLES) if slot.kind == "strategy" else ("name",)
+        place = Place(slot.key, where, keys, f"Options of {slot.title}")
+        raise ComponentError(explain(error, cls.Options, slot.values, place)) from error  # type: ignore[attr-defined]
+
+
+def _same_names(metrics: Sequence[Slot], where: Where) -> Iterator[Problem]:
+    first: dict[str, Slot] = {}
+    for slot in metrics:
+        other = first.setdefault(slot.title, slot)
+        if other is not slot:
+            lines = " and ".join(filter(None, dict.fromkeys(where(s.key) for s in (other, slot))))
+            place = f" ({lines})" if lines else ""
+            yield Problem("", f"Metric {slot.title!r} is asked for twice{place}.", "Keep one of the two.")
+
+
+def _role_problems(
+    strategy: Found, found: Mapping[tuple[str, ...], Found], wanted: Sequence[Slot], where: Where
+) -> Iterator[Problem]:
+    """Roles that the strategy does not have, and backbones that do not offer what it requires."""
+    roles = [role.name for role in strategy.component.roles(strategy.options)]
+    own = {slot.path[-1]: slot for slot in wanted if slot.path[:2] == ("strategy", ROLES)}
+    for role, slot in own.items():
+        if role not in roles:
+            place = Place(where=where).of(slot.path)
+            yield Problem(
+                "",
+                f"Unknown role {role!r} in strategy.networks{place}.{nearest(role, roles)}",
+                f"Roles of {strategy.slot.title}: {', '.join(roles)}.",
+            )
+    by_backbone: dict[tuple[str, ...], list[str]] = {}
+    for role in roles:
+        by_backbone.setdefault(own[role].path if role in own else ("backbone",), []).append(role)
+    for path, names in by_backbone.items():
+        if path in found:
+            yield from _lacking(found[path], names, strategy, where)
+
+
+def _lacking(backbone: Found, roles: Sequence[str], strategy: Found, where: Where) -> Iterator[Problem]:
+    requires: frozenset[str] = strategy.component.requires
+    lacks = sorted(requires - backbone.component.capabilities)
+    if lacks:
+        place = Place(where=where).of(backbone.slot.path)
+        yield Problem(
+            "",
+            f"Backbone {backbone.slot.title!r}{place} does not offer {', '.join(lacks)}, which strategy"
+            f" {strategy.slot.title!r} requires of {', '.join(roles)}.",
+            f"Installed backbones that do: {', '.join(_offering(requires)) or 'none'}.",
+        )
+
+
+def _offering(requires: frozenset[str]) -> Iterator[str]:
+    for entry in installed("backbone"):
+        try:
+            cls: Any = load("backbone", entry.name)
+        except ComponentError:  # broken or claimed twice: it is not one to recommend
+            continue
+        if requires <= cls.capabilities:
+            yield str(entry)

@@ -1,0 +1,107 @@
+"""What can be said about an installed component: a line without importing it, and its options in words."""
+
+import ast
+import inspect
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from importlib.machinery import ModuleSpec
+from pathlib import Path
+from typing import Any
+
+from semiseg.registry import Entry, load
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One option in words; ``default`` is "required" where there is none."""
+
+    name: str
+    type: str
+    default: str
+    description: str
+
+
+def summary(entry: Entry) -> str:
+    """The first line of a component's docstring, read from its source; empty where that is not to be had.
+
+    Nothing is imported, not even the packages that the module is in.
+    """
+    module, _, name = entry.target.partition(":")
+    try:
+        source = _source(module)
+        tree = ast.parse(source.read_text(encoding="utf-8")) if source else None
+    except Exception:  # a stranger's finder or source; `semiseg plugins show` says what is wrong with it
+        return ""
+    for node in tree.body if tree else ():
+        if isinstance(node, ast.ClassDef) and node.name == name:
+            return (ast.get_docstring(node) or "").partition("\n")[0]
+    return ""
+
+
+def _source(module: str) -> Path | None:
+    """The file of a module, found as an import would find it, but without running its parents."""
+    folders: Any = None
+    spec: ModuleSpec | None = None
+    parts = module.split(".")
+    for depth in range(len(parts)):
+        spec = _spec(".".join(parts[: depth + 1]), folders)
+        if spec is None:
+            return None
+        folders = spec.submodule_search_locations
+    return Path(spec.origin) if spec and spec.has_location and spec.origin else None
+
+
+def _spec(name: str, folders: Any) -> ModuleSpec | None:
+    for finder in sys.meta_path:
+        if spec := finder.find_spec(name, folders):
+            return spec
+    return None
+
+
+def options(entry: Entry) -> Iterator[Option]:
+    """A component's options. Raises ComponentError where it cannot be loaded."""
+    cls: Any = load(entry.kind, entry.name)
+    schema = cls.Options.model_json_schema()
+    required = schema.get("required", [])
+    for name, about in schema.get("properties", {}).items():
+        default = "required" if name in required else show_default(about.get("default"))
+        yield Option(name, words(about, schema.get("$defs", {})), default, about.get("description", ""))
+
+
+def docstring(entry: Entry) -> str:
+    """A component's docstring. Raises ComponentError where it cannot be loaded."""
+    return inspect.cleandoc(load(entry.kind, entry.name).__doc__ or "")
+
+
+def show_default(value: Any) -> str:
+    """A default as it is written in a recipe."""
+    return value if isinstance(value, str) and value else json.dumps(value, ensure_ascii=False)
+
+
+def words(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> str:
+    """A JSON Schema's type in words: ``a number, at least 0``."""
+    if "$ref" in schema:
+        schema = definitions.get(str(schema["$ref"]).rpartition("/")[2], {})
+    if "anyOf" in schema:
+        return " or ".join(words(part, definitions) for part in schema["anyOf"])
+    if "enum" in schema or "const" in schema:
+        return " or ".join(map(str, schema.get("enum", [schema.get("const")])))
+    if "prefixItems" in schema:
+        return "[" + ", ".join(words(part, definitions) for part in schema["prefixItems"]) + "]"
+    if schema.get("type") == "array":
+        return f"list of {words(schema.get('items', {}), definitions)}"
+    simple = {"integer": "whole number", "string": "text", "object": "block of keys", "boolean": "true or false"}
+    kind = "path" if schema.get("format") in _PATHS else simple.get(schema.get("type", ""), schema.get("type", "any"))
+    bounds = [f"{text} {schema[key]:g}" for key, text in _BOUNDS.items() if key in schema]
+    return ", ".join([kind, *bounds])
+
+
+_PATHS = ("path", "file-path", "directory-path")
+_BOUNDS = {
+    "minimum": "at least",
+    "exclusiveMinimum": "more than",
+    "maximum": "at most",
+    "exclusiveMaximum": "less than",
+}

@@ -1,0 +1,60 @@
+"""A recipe as resolved YAML: every default written out, those of component options too."""
+
+import io
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.representer import RoundTripRepresenter
+
+from semiseg.errors import RecipeError, raise_all
+from semiseg.recipe.blocks import ROLES, plain, slots
+from semiseg.recipe.components import Found, find_components
+from semiseg.recipe.schema import Recipe
+
+
+class _Representer(RoundTripRepresenter):
+    """Writes ``null`` where ruamel would leave the value empty."""
+
+
+_Representer.add_representer(type(None), lambda own, _: own.represent_scalar("tag:yaml.org,2002:null", "null"))
+
+
+def dump_recipe(recipe: Recipe) -> str:
+    """The resolved recipe as YAML, which ``load_recipe`` reads again where all components are given by name.
+
+    A component that was given as a class or an object is written as ``module:Class``. Raises RecipeError where a
+    component cannot be found.
+    """
+    yaml = YAML()
+    yaml.Representer = _Representer
+    yaml.default_flow_style = None  # short lists in one line
+    yaml.width = 120
+    stream = io.StringIO()
+    yaml.dump(resolved(recipe), stream)
+    return stream.getvalue()
+
+
+def resolved(recipe: Recipe) -> dict[str, Any]:
+    """The resolved recipe as plain data of text, numbers, lists and dictionaries."""
+    data: dict[str, Any] = plain(recipe)
+    found, problems = find_components(list(slots(data)), recipe.where)
+    raise_all(problems, RecipeError)
+    for path, component in found.items():
+        parent: Any = data
+        for key in path[:-1]:
+            parent = parent[int(key)] if isinstance(parent, list) else parent[key]
+        last: Any = int(path[-1]) if isinstance(parent, list) else path[-1]
+        parent[last] = _block(component, parent[last])
+    preprocessing = recipe.preprocessing.model_dump(mode="json")
+    return {**data, "preprocessing": preprocessing}
+
+
+def _block(found: Found, block: dict[str, Any]) -> dict[str, Any]:
+    component = found.component
+    options = component.options if found.options is None else found.options
+    name = found.slot.name
+    if not isinstance(name, str):
+        cls = component if isinstance(component, type) else type(component)
+        name = f"{cls.__module__}:{cls.__qualname__}"
+    networks = {ROLES: block[ROLES]} if block.get(ROLES) and found.slot.kind == "strategy" else {}
+    return {"name": name, **options.model_dump(mode="json"), **networks}

@@ -1,0 +1,61 @@
+"""Loading a recipe: read, override, expand, validate, and tell everything that is wrong at once."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from semiseg.errors import ComponentError, Problem, RecipeError, raise_all
+from semiseg.recipe.blocks import plain, slots
+from semiseg.recipe.components import component_class, find_components
+from semiseg.recipe.overrides import apply_overrides
+from semiseg.recipe.places import Places
+from semiseg.recipe.schema import Recipe
+from semiseg.recipe.variables import Expander
+from semiseg.recipe.yaml import read_yaml
+from semiseg.wording import Place, explain
+
+
+def load_recipe(
+    source: str | Path | Mapping[str, Any], overrides: Sequence[str] = (), *, expand: bool = True
+) -> Recipe:
+    """A valid recipe; its component names and options are checked, its data are not looked at.
+
+    Args:
+        source: a YAML file, or a mapping with the same keys. In a mapping, components may be given as classes or
+            ready objects in place of names: ``{"strategy": {"name": MyStrategy, "phi": 1.0}}``.
+        overrides: changes such as ``"training.epochs=10"``, see ``semiseg.recipe.overrides``.
+        expand: replace environment variables and make paths absolute (relative to the current folder), see
+            ``semiseg.recipe.variables``.
+
+    Raises:
+        RecipeError: with all problems, each with file and line.
+    """
+    data, places = (plain(source), Places()) if isinstance(source, Mapping) else read_yaml(Path(source))
+    notes = apply_overrides(data, places, overrides)
+    problems = _expand(data, places) if expand else []
+    try:
+        recipe = Recipe.model_validate(data)
+    except ValidationError as error:
+        problems += explain(error, Recipe, data, Place(where=places.where))
+    problems += find_components(list(slots(data)), places.where)[1]
+    raise_all(problems, RecipeError)
+    return recipe.read_from(places, notes)
+
+
+def _expand(data: dict[Any, Any], places: Places) -> list[Problem]:
+    expander = Expander(places)
+    expander.fields(Recipe, data)
+    for slot in slots(data):
+        try:
+            cls: Any = component_class(slot, places.where)
+        except ComponentError:  # told by find_components
+            continue
+        if cls is not None and slot.values:
+            block: Any = data
+            for key in slot.path:
+                block = block[int(key)] if isinstance(block, list) else block[key]
+            expander.fields(cls.Options, slot.values, slot.key, texts=slot.kind == "dataset")
+            block.update(slot.values)
+    return expander.problems

@@ -1,0 +1,102 @@
+"""``--set KEY=VALUE``: changes to a recipe's plain data before it is validated."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from semiseg.errors import Problem, RecipeError, raise_all
+from semiseg.recipe.blocks import kind_at
+from semiseg.recipe.places import Places
+from semiseg.recipe.schema import Recipe
+from semiseg.recipe.yaml import parse_yaml
+from semiseg.wording import show
+
+
+def apply_overrides(data: dict[Any, Any], places: Places, overrides: Sequence[str]) -> list[str]:
+    """Apply changes such as ``training.epochs=10`` in their order; the value is YAML 1.2, text needs no quotes.
+
+    Another name for a component (``strategy.name=supervised``, or ``strategy=supervised``) replaces its whole block;
+    later changes apply to the new one.
+
+    Returns:
+        Notes on the options that went with a replaced block.
+
+    Raises:
+        RecipeError: with every change that cannot be made; whether the keys exist is validated afterwards.
+    """
+    problems: list[Problem] = []
+    notes: list[str] = []
+    for override in overrides:
+        try:
+            notes += _apply(data, places, override)
+        except RecipeError as error:
+            problems += error.problems
+    raise_all(problems, RecipeError)
+    return notes
+
+
+def _apply(data: dict[Any, Any], places: Places, override: str) -> list[str]:
+    source = f"--set {override}"
+    key, equals, text = override.partition("=")
+    path = tuple(key.strip().split("."))
+    if not equals or not all(path):
+        raise RecipeError(f"{source} is not KEY=VALUE.", "For instance: --set training.epochs=10")
+    value = _parse(text, source)
+    if kind_at(path) and not isinstance(value, dict):
+        path = (*path, "name")
+    block = _descend(data, path[:-1], source)
+    dropped: dict[Any, Any] = {}
+    if isinstance(block, dict) and path[-1] == "name" and kind_at(path[:-1]) and block.get("name") != value:
+        dropped = {option: old for option, old in block.items() if option != "name"}
+        block.clear()
+        places.put(path[:-1], source)
+    block[_existing(block, path, source)] = value
+    places.put(path, source)
+    if not dropped:
+        return []
+    parent = ".".join(path[:-1])
+    return [f"{source} dropped " + ", ".join(f"{parent}.{o}={_bare(v)}" for o, v in dropped.items())]
+
+
+def _parse(text: str, source: str) -> Any:
+    value, _ = parse_yaml(text, source, lines=False)
+    # A path keeps what YAML would take for a comment: data/set #2.
+    return text.strip() if isinstance(value, str) and text.lstrip()[:1] not in "'\"|>" else value
+
+
+def _descend(data: dict[Any, Any], path: tuple[str, ...], source: str) -> Any:
+    """The block at a path. Blocks that are not there yet begin with the schema's default component, or empty."""
+    block: Any = data
+    for depth in range(len(path)):
+        here = path[: depth + 1]
+        key = _existing(block, here, source)
+        below = block[key] if isinstance(block, list) else block.get(key)
+        if below is None:
+            below = _beginning(here)
+        elif kind_at(here) and not isinstance(below, dict):
+            below = {"name": below}
+        elif not isinstance(below, dict | list):
+            raise RecipeError(f"{source} cannot be set: {'.'.join(here)} is {show(below)}, not a block of keys.")
+        block[key] = below
+        block = below
+    return block
+
+
+def _beginning(path: tuple[str, ...]) -> dict[str, Any]:
+    info = Recipe.model_fields.get(path[0]) if kind_at(path) and len(path) == 1 else None
+    return {"name": info.default.name} if info and not info.is_required() else {}
+
+
+def _existing(block: Any, path: tuple[str, ...], source: str) -> Any:
+    """The last key of a path as the block has it: numbers are positions in lists, and may be keys of mappings."""
+    key = path[-1]
+    number = int(key) if key.isdecimal() else None
+    if isinstance(block, list):
+        if number is None or number >= len(block):
+            last = f"0 to {len(block) - 1}" if block else "nothing: it is empty"
+            raise RecipeError(f"{source} cannot be set: {'.'.join(path[:-1])} is a list with positions {last}.")
+        return number
+    return number if number in block and key not in block else key
+
+
+def _bare(value: Any) -> str:
+    return value if isinstance(value, str) else show(value)

@@ -1,0 +1,235 @@
+"""What pydantic's complaints mean, in words for the person who wrote the values: one sentence for each key."""
+
+import difflib
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, get_args
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from semiseg.errors import Problem
+
+Keys = tuple[str | int, ...]
+
+_EXPECTED = {
+    "int_type": "a whole number",
+    "int_parsing": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "float_parsing": "a number",
+    "finite_number": "a finite number",
+    "string_type": "text",
+    "bool_type": "true or false",
+    "bool_parsing": "true or false",
+    "list_type": "a list",
+    "tuple_type": "a list",
+    "dict_type": "a block of keys",
+    "model_type": "a block of keys",
+    "path_type": "a path",
+    "greater_than": "more than {gt:g}",
+    "greater_than_equal": "at least {ge:g}",
+    "less_than": "less than {lt:g}",
+    "less_than_equal": "at most {le:g}",
+    "literal_error": "{expected}",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where the values come from.
+
+    Attributes:
+        prefix: the key of the block that the values are, such as ``strategy``; empty for the whole.
+        where: the file and line of a dotted key; empty where there is none.
+        keys: keys of the block that are not the model's.
+        known: how the list of known keys begins.
+    """
+
+    prefix: str = ""
+    where: Callable[[str], str] = lambda key: ""
+    keys: tuple[str, ...] = ()
+    known: str = ""
+
+    def dotted(self, path: Keys) -> str:
+        """The full key of a path within the values."""
+        return ".".join(filter(None, (self.prefix, *map(str, path))))
+
+    def of(self, path: Keys) -> str:
+        """The file and line in parentheses, with a space before them; empty where they are not known."""
+        where = self.where(self.dotted(path))
+        return f" ({where})" if where else ""
+
+
+def nearest(word: str, words: Iterable[str]) -> str:
+    """A question that suggests the most similar word, with a space before it; empty where none is similar."""
+    near = difflib.get_close_matches(word, list(words), n=1)
+    return f" Did you mean {near[0]!r}?" if near else ""
+
+
+def show(value: Any) -> str:
+    """A value as it is written in a recipe, cut to a length that can be read."""
+    text = repr(value) if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def explain(error: ValidationError, model: type[BaseModel], values: Any, place: Place | None = None) -> list[Problem]:
+    """The problems of values that a model refused, in the order of their keys."""
+    place = place or Place()
+    problems = []
+    for complaint in _complaints(error.errors(include_url=False), values):
+        kinds = {detail["type"] for detail in complaint.details}
+        if kinds & {"extra_forbidden", "invalid_key"}:
+            problems.append(_unknown_key(complaint.path, model, place))
+        elif kinds == {"missing"}:
+            problems.append(_missing(complaint, model, place))
+        else:
+            what, fix = _sentence(complaint.details)
+            problems.append(Problem("", f"{place.dotted(complaint.path)}{place.of(complaint.path)}{what}", fix))
+    return problems
+
+
+@dataclass(slots=True)
+class _Complaint:
+    """All that was said about one key; several details where none of several alternatives fits."""
+
+    path: Keys
+    details: list[ErrorDetails] = field(default_factory=list)
+
+
+def _complaints(errors: Sequence[ErrorDetails], values: Any) -> Iterator[_Complaint]:
+    placed = [(_path(detail, values), detail) for detail in errors]
+    # Where an alternative fits at the outside (a list, say), what is wrong inside it is the complaint.
+    deeper = {choice for (path, choice), _ in placed if choice is not None and len(path) > len(choice)}
+    found: dict[Keys, _Complaint] = {}
+    for (path, choice), detail in placed:
+        if choice in deeper and len(path) == len(choice):
+            continue
+        short = detail["type"] == "missing" and isinstance(path[-1], int)  # entries lack at the end of a list
+        key = path[:-1] if short else path
+        found.setdefault(key, _Complaint(key)).details.append(detail)
+    yield from found.values()
+
+
+def _path(detail: ErrorDetails, values: Any) -> tuple[Keys, Keys | None]:
+    """The keys of a complaint, and those of the choice among alternatives that it was made in, if there is one."""
+    path: Keys = ()
+    choice: Keys | None = None
+    for index, part in enumerate(detail["loc"]):
+        if _has(values, part):
+            values, path = values[part], (*path, part)
+        elif detail["type"] == "missing" and index == len(detail["loc"]) - 1:
+            path = (*path, part)
+        else:  # pydantic's name of an alternative
+            choice = path if choice is None else choice
+    return path, choice
+
+
+def _has(values: Any, part: str | int) -> bool:
+    if isinstance(values, Mapping):
+        return part in values
+    return isinstance(values, list | tuple) and isinstance(part, int) and part < len(values)
+
+
+def _unknown_key(path: Keys, model: type[BaseModel], place: Place) -> Problem:
+    block, key = path[:-1], str(path[-1])
+    inner = _model_at(model, block)
+    known = [*(() if block else place.keys), *(inner.model_fields if inner else ())]
+    hint = nearest(key, known)
+    homes = _homes(model) if not place.prefix else {}
+    if not hint and key in homes:
+        hint = f" Did you mean {homes[key]!r}?"
+    where = place.of(path)
+    named = key if where else place.dotted(path)
+    title = (place.known if not block else "") or ("Known keys of " + place.dotted(block) if block else "Known keys")
+    return Problem("", f"Unknown key {named!r}{where}.{hint}", f"{title}: {', '.join(known) or 'none'}.")
+
+
+def _model_at(model: type[BaseModel], path: Keys) -> type[BaseModel] | None:
+    for part in path:
+        if isinstance(part, int):
+            continue
+        info = model.model_fields.get(part)
+        inner = info and model_in(info.annotation)
+        if not inner:
+            return None
+        model = inner
+    return model
+
+
+def model_in(annotation: Any) -> type[BaseModel] | None:
+    """The pydantic model that an annotation holds, on its own or in a list, a mapping or a choice."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((found for arg in get_args(annotation) if (found := model_in(arg))), None)
+
+
+def _homes(model: type[BaseModel], prefix: str = "") -> dict[str, str]:
+    """The dotted key of each key of the nested models."""
+    homes: dict[str, str] = {}
+    for name, info in model.model_fields.items():
+        homes.setdefault(name, prefix + name)
+        if inner := model_in(info.annotation):
+            homes = _homes(inner, f"{prefix}{name}.") | homes
+    return homes
+
+
+def _missing(complaint: _Complaint, model: type[BaseModel], place: Place) -> Problem:
+    path, detail = complaint.path, complaint.details[-1]
+    last = detail["loc"][-1]
+    if isinstance(last, int):
+        has = last + 1 - len(complaint.details)
+        what = f"{place.dotted(path)}{place.of(path)} has {_entries(has)}; it takes {last + 1}."
+        return Problem("", what)
+    inner = _model_at(model, path[:-1])
+    description = inner.model_fields[str(last)].description if inner and last in inner.model_fields else ""
+    return Problem("", f"{place.dotted(path)} is missing{place.of(path)}.", description or "")
+
+
+def _sentence(details: Sequence[ErrorDetails]) -> tuple[str, str]:
+    for detail in details:
+        if own := _own_words(detail):
+            return own, ""
+    value = details[0]["input"]
+    expected = _listed(dict.fromkeys(_expected(detail) for detail in details))
+    if value is None:
+        return f" is empty; it has to be {expected}.", ""
+    hint = fix = ""
+    choices = [c.strip("'") for d in details if d["type"] == "literal_error" for c in _choices(d)]
+    if isinstance(value, str):
+        hint = nearest(value, choices)
+    elif str(value) in choices or [d["type"] for d in details] == ["string_type"]:
+        fix = f'Put it in quotes: "{value}".' if isinstance(value, int | float) else ""
+    return f" has to be {expected}, not {show(value)}.{hint}", fix
+
+
+def _own_words(detail: ErrorDetails) -> str:
+    """The sentence for what is not a matter of kind or size; empty for what is."""
+    context = detail.get("ctx", {})
+    match detail["type"]:
+        case "value_error" | "assertion_error":
+            return f": {context['error']}".rstrip(".") + "."
+        case "too_short":
+            return f" has {_entries(context['actual_length'])}; it takes at least {context['min_length']}."
+        case "too_long":
+            return f" has {_entries(context['actual_length'])}; it takes at most {context['max_length']}."
+    return ""
+
+
+def _expected(detail: ErrorDetails) -> str:
+    message = detail["msg"].removeprefix("Input should be ")
+    return _EXPECTED.get(detail["type"], message).format_map(detail.get("ctx", {}))
+
+
+def _choices(detail: ErrorDetails) -> list[str]:
+    return str(detail.get("ctx", {}).get("expected", "")).replace(" or ", ", ").split(", ")
+
+
+def _listed(words: Iterable[str]) -> str:
+    *first, last = words
+    return f"{', '.join(first)} or {last}" if first else last
+
+
+def _entries(count: int) -> str:
+    return "1 entry" if count == 1 else f"{count} entries"

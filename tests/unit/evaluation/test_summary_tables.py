@@ -1,0 +1,60 @@
+"""The summary on a terminal 80 columns wide."""
+
+import io
+import math
+
+import pytest
+from rich.console import Console
+
+from semiseg.evaluation.harness import Score
+from semiseg.evaluation.show import summary_table, worst_table
+from semiseg.evaluation.summary import summarize
+
+
+def shown(table):
+    console = Console(file=io.StringIO(), width=80)
+    console.print(table)
+    return console.file.getvalue()
+
+
+def scores(checkpoint="best"):
+    for case, value, status in (("a", 2.0, "ok"), ("b", math.inf, "missed"), ("c", math.nan, "both_empty")):
+        yield Score("r", checkpoint, case, "edema", "hd95", value, "mm", status, 1, 1, 100.0)
+        yield Score("r", checkpoint, case, "empty", "hd95", math.nan, "mm", "both_empty", 0, 0, 100.0)
+
+
+def line(text, name):
+    return next(line.split() for line in text.splitlines() if line.strip().startswith(name))
+
+
+def test_numbers_and_counts_stand_in_one_line():
+    text = shown(summary_table(summarize(scores())))
+    expected = ["edema", "2", "51.00", "±", "69.30", "2.00–100.00", "51.00", "(26.50–75.50)", "1/0/1"]
+    assert line(text, "edema") == expected
+    assert line(text, "mean of") == ["mean", "of", "1", "2", "51.00", "2.00–100.00"]
+    assert "best: hd95, mm" in text
+    assert "counts the" in text
+
+
+def test_what_does_not_exist_is_a_dash():
+    text = shown(summary_table(summarize(scores())))
+    assert line(text, "empty") == ["empty", "0", "–", "±", "–", "–", "–", "(–)", "0/0/3"]
+    assert "nan" not in text
+    assert "None" not in text
+
+
+def test_every_checkpoint_and_the_policy_are_named():
+    text = shown(summary_table(summarize([*scores("last"), *scores("best")], "exclude")))
+    assert text.index("last: hd95") < text.index("best: hd95")
+    assert "are left out" in text
+
+
+def test_worst_cases():
+    text = shown(worst_table(summarize(scores())))
+    assert text.index(" b ") < text.index(" a ")
+    assert " c " not in text
+
+
+@pytest.mark.parametrize("table", [summary_table, worst_table])
+def test_without_scores_there_is_an_empty_table(table):
+    assert shown(table(summarize([])))
