@@ -140,5 +140,5 @@ def create(kind: Kind, component: Any, values: Mapping[str, Any] | None = None) 
         return cls(make_options(cls, values))
     except ValidationError as error:
         name = component if isinstance(component, str) else cls.__name__
-        place = Place(f"{kind} {name}", known=f"Options of {name}")
+        place = Place(name, known=f"Options of {name}")
         raise ComponentError(explain(error, cls.Options, values, place)) from error  # type: ignore[attr-defined]

@@ -30,4 +30,4 @@ def schema(
     else:
         write_text(output, text)
         typer.echo(f"Wrote {output}. Name it in the first line of a recipe:")
-        typer.echo(f"# yaml-language-server: $schema={output}")
+        typer.echo(f"# yaml-language-server: $schema={output.absolute()}")

@@ -28,22 +28,20 @@ class Drawing:
             for role in ("test", "validation", "labeled", "total")
             if isinstance(asked := getattr(options, role), list)
         }
+        self.evaluation = {role: self.lists.get(role, []) for role in ("test", "validation")}
 
     def roles(self) -> dict[str, list[Case]]:
         """Cases by role: test, validation, labeled, unlabeled. Raises DataError with all problems."""
         self._check_lists()
-        self._check_numbers()
+        roles: dict[str, list[Case]] = {}
+        if self._numbers_are_possible():
+            for role in ("test", "validation"):
+                self._draw_patients(role)
+            self._check_training_lists()
+            roles = {role: self.evaluation[role] for role in ("test", "validation")}
+            roles["labeled"], roles["unlabeled"] = self._training()
         raise_all(self.problems, DataError)
-        evaluation: dict[str, list[Case]] = {role: self.lists.get(role, []) for role in ("test", "validation")}
-        for role in evaluation:
-            asked = getattr(self.options, role)
-            if isinstance(asked, int):
-                evaluation[role] = self._draw_patients(role, asked, _patients(evaluation.values()))
-        raise_all(self.problems, DataError)
-        self._check_training_lists(evaluation)
-        labeled, unlabeled = self._training(_patients(evaluation.values()))
-        raise_all(self.problems, DataError)
-        return {**evaluation, "labeled": labeled, "unlabeled": unlabeled}
+        return roles
 
     def _problem(self, key: str, what: str, fix: str = "") -> None:
         self.problems.append(Problem(f"split.{key}" if key else "split", what, fix))
@@ -62,37 +60,35 @@ class Drawing:
 
     def _check_lists(self) -> None:
         lists = dict(self.lists)
-        labeled, total = lists.pop("labeled", None), lists.pop("total", None)
-        if labeled is not None and total is not None:
-            for case in labeled:
-                if case not in total:
-                    self._problem("labeled", f"case {case.id!r} is not in split.total", "The total has all labeled.")
-        lists["training"] = list(dict.fromkeys([*(labeled or ()), *(total or ())]))
+        labeled, total = lists.pop("labeled", []), lists.pop("total", [])
+        if labeled and total:
+            for case in _without(labeled, total):
+                self._problem("labeled", f"case {case.id!r} is not in split.total", "The total has all labeled cases.")
+        lists["training"] = [*labeled, *_without(total, labeled)]
         for (one, first), (other, second) in combinations(lists.items(), 2):
-            for case in first:
-                if case in second:
-                    self._problem("", f"case {case.id!r} is listed for {one} and for {other}")
-            seconds = {case.patient: case for case in second}
-            for case in first:
-                twin = seconds.get(case.patient)
-                if twin is not None and case not in second and twin not in first:
+            for case in _within(first, second):
+                self._problem("", f"case {case.id!r} is listed for {one} and for {other}")
+            by_patient = {case.patient: case.id for case in _without(second, first)}
+            for case in _without(first, second):
+                if case.patient in by_patient:
+                    twin = by_patient[case.patient]
                     self._problem(
-                        "", f"patient {case.patient!r} is on two sides: {case.id!r} in {one}, {twin.id!r} in {other}"
+                        "", f"patient {case.patient!r} is on two sides: {case.id!r} in {one}, {twin!r} in {other}"
                     )
 
-    def _check_numbers(self) -> None:
+    def _numbers_are_possible(self) -> bool:
+        before = len(self.problems)
         asked = {role: self._number(role) for role in ("test", "validation", "labeled", "total")}
         if asked["labeled"] == 0:
             self._problem("labeled", "there is no labeled case", "Training needs at least one.")
         if self.options.total != "all" and asked["total"] < asked["labeled"]:
-            self._problem(
-                "labeled", f"{asked['labeled']} labeled cases are more than the total, {asked['total']}",
-                "split.total counts labeled and unlabeled cases.",
-            )  # fmt: skip
+            what = f"{asked['labeled']} labeled cases are more than the total, {asked['total']}"
+            self._problem("labeled", what, "split.total counts labeled and unlabeled cases.")
         n_with_label = sum(case.label is not None for case in self.cases.values())
         self._check_sum({role: asked[role] for role in ("test", "validation", "labeled")}, n_with_label, " with labels")
         if asked["total"] > asked["labeled"]:
             self._check_sum({role: asked[role] for role in ("test", "validation", "total")}, len(self.cases), "")
+        return len(self.problems) == before
 
     def _number(self, role: str) -> int:
         asked = getattr(self.options, role)
@@ -105,8 +101,11 @@ class Drawing:
             numbers = " + ".join(f"{n} {role}" for role, n in asked.items())
             self._problem("", f"{numbers} = {sum(asked.values())} cases{kind} are asked for; there are {available}")
 
-    def _draw_patients(self, role: str, count: int, taken: set[str]) -> list[Case]:
-        groups: dict[str, list[Case]] = {}
+    def _draw_patients(self, role: str) -> None:
+        count = getattr(self.options, role)
+        if not isinstance(count, int):
+            return
+        taken, groups = self._evaluation_patients(), dict[str, list[Case]]()
         for case in self.cases.values():
             if case.label is not None and case.patient not in taken:
                 groups.setdefault(case.patient, []).append(case)
@@ -115,51 +114,57 @@ class Drawing:
         chosen = choose_groups(sizes, count)
         if chosen is None:
             near = " or ".join(map(str, possible_sums(sizes, count)))
-            self._problem(
-                role,
-                f"{count} cases cannot be taken without parting the cases of a patient; {near} can",
-                "Patients stay on one side of test, validation and training.",
-            )
-            return []
-        return [case for index in chosen for case in groups[order[index]]]
+            what = f"{count} cases cannot be taken without parting the cases of a patient; {near} can"
+            self._problem(role, what, "Patients stay on one side of test, validation and training.")
+        self.evaluation[role] = [case for index in chosen or () for case in groups[order[index]]]
 
-    def _check_training_lists(self, evaluation: Mapping[str, Sequence[Case]]) -> None:
-        drawn = {case.patient: role for role, cases in evaluation.items() for case in cases}
+    def _check_training_lists(self) -> None:
+        drawn = {
+            case.patient: role for role, cases in self.evaluation.items() if role not in self.lists for case in cases
+        }
         for key in ("labeled", "total"):
             for case in self.lists.get(key, ()):
                 if case.patient in drawn:
-                    self._problem(
-                        key,
-                        f"case {case.id!r} is of patient {case.patient!r}, drawn for {drawn[case.patient]}",
-                        "List the test and validation cases too, or choose another split.seed.",
-                    )
+                    what = f"case {case.id!r} is of patient {case.patient!r}, drawn for {drawn[case.patient]}"
+                    self._problem(key, what, "List the test and validation cases too, or choose another split.seed.")
 
-    def _training(self, taken: set[str]) -> tuple[list[Case], list[Case]]:
+    def _evaluation_patients(self) -> set[str]:
+        return {case.patient for cases in self.evaluation.values() for case in cases}
+
+    def _training(self) -> tuple[list[Case], list[Case]]:
+        options, taken = self.options, self._evaluation_patients()
         pool = [case for case in self.lists.get("total", self.cases.values()) if case.patient not in taken]
-        pool.sort(
-            key=lambda case: (
-                derive_seed("split", "training", self.draw, case.patient), case.patient,
-                derive_seed("split", "training", self.draw, case.patient, case.id), case.id,
-            )
-        )  # fmt: skip
-        if self.options.labeled == "all" and isinstance(self.options.total, int):
-            pool = pool[: self.options.total]
+        pool.sort(key=self._training_order)
+        if options.labeled == "all" and isinstance(options.total, int):
+            self._check_left("total", options.total, len(pool), "")
+            pool = pool[: options.total]
         labeled = self.lists.get("labeled", [case for case in pool if case.label is not None])
-        if isinstance(self.options.labeled, int):
-            self._check_left("labeled", self.options.labeled, len(labeled), "with labels ")
-            labeled = labeled[: self.options.labeled]
+        if isinstance(options.labeled, int):
+            self._check_left("labeled", options.labeled, len(labeled), "with labels ")
+            labeled = labeled[: options.labeled]
         elif not labeled:
             self._problem("labeled", "there is no labeled case among the training cases")
-        unlabeled = [case for case in pool if case not in labeled]
-        if isinstance(self.options.total, int):
-            self._check_left("total", self.options.total, len(labeled) + len(unlabeled), "")
-            unlabeled = unlabeled[: self.options.total - len(labeled)]
+        unlabeled = _without(pool, labeled)
+        if isinstance(options.total, int) and options.labeled != "all":
+            self._check_left("total", options.total, len(labeled) + len(unlabeled), "")
+            unlabeled = unlabeled[: options.total - len(labeled)]
         return labeled, unlabeled
+
+    def _training_order(self, case: Case) -> tuple[int, str, int, str]:
+        # By patient first: of two scans of a patient, the border between labeled and unlabeled seldom parts them.
+        by_patient = derive_seed("split", "training", self.draw, case.patient)
+        return by_patient, case.patient, derive_seed("split", "training", self.draw, case.patient, case.id), case.id
 
     def _check_left(self, key: str, asked: int, left: int, kind: str) -> None:
         if asked > left:
             self._problem(key, f"{asked} cases are asked for; {left} {kind}are left beside test and validation")
 
 
-def _patients(groups: Iterable[Sequence[Case]]) -> set[str]:
-    return {case.patient for cases in groups for case in cases}
+def _within(cases: Iterable[Case], others: Iterable[Case]) -> list[Case]:
+    ids = {case.id for case in others}
+    return [case for case in cases if case.id in ids]
+
+
+def _without(cases: Iterable[Case], others: Iterable[Case]) -> list[Case]:
+    ids = {case.id for case in others}
+    return [case for case in cases if case.id not in ids]

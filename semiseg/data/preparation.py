@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from semiseg.io.orientation import from_ras, to_ras
+from semiseg.io.orientation import to_ras
 from semiseg.types import Geometry, Shape
 
 Box = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
@@ -42,17 +42,17 @@ class Preparation:
         result = np.empty(array.shape, np.float32) if out is None else out
         for values, target, offset, scale in zip(array, result, self.offset, self.scale, strict=True):
             np.subtract(values, np.float32(offset), out=target, dtype=np.float32)
-            target *= np.float32(scale)
+            np.multiply(target, np.float32(scale), out=target)
             if self.zero_stays:
                 np.copyto(target, 0, where=values == 0)
         return result
 
     def restore(self, labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Class indices (x, y, z) of the box, back in the file's own grid; 0 outside the box."""
-        turned, grid = to_ras(np.zeros(self.geometry.shape, np.uint8), self.geometry)
-        full = np.zeros(grid.shape, np.uint8)
-        full[self._slices()] = labels
-        return np.ascontiguousarray(from_ras(full, self.geometry))
+        result = np.zeros(self.geometry.shape, np.uint8)
+        turned, _ = to_ras(result, self.geometry)  # a view: what is written there is in the result
+        turned[self._slices()] = labels
+        return result
 
     def cut_label(self, label: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], int]:
         """A label on the file's grid, cut to the box, and how many of its foreground voxels lie outside."""

@@ -64,7 +64,7 @@ def foreground_box(array: NDArray[np.generic], where: str = "") -> Box:
         mask = channel != 0
         flat = mask.any(axis=2)
         for side, found in zip(sides, (flat.any(axis=1), flat.any(axis=0), mask.any(axis=(0, 1))), strict=True):
-            side |= found
+            np.logical_or(side, found, out=side)
     if not sides[0].any():
         raise _no_foreground(where)
     spans = [np.flatnonzero(side) for side in sides]

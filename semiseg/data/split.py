@@ -1,4 +1,4 @@
-"""Who is in which role: a split of the cases, fixed before anything is read, with hashes that say when two are alike."""
+"""Who is in which role: a split, fixed before anything is read, with hashes that say when two are alike."""
 
 import hashlib
 import json
@@ -64,8 +64,10 @@ class Split:
 
     def as_dict(self) -> dict[str, Any]:
         """What a run folder keeps: ids and patients by role, and both hashes."""
-        by_role = {role: [{"id": case.id, "patient": case.patient} for case in self.cases(role)] for role in ROLES}
-        return {"evaluation_hash": self.evaluation_hash, "cases_hash": self.cases_hash, **by_role}
+        values: dict[str, Any] = {"evaluation_hash": self.evaluation_hash, "cases_hash": self.cases_hash}
+        for role in ROLES:
+            values[role] = [{"id": case.id, "patient": case.patient} for case in self.cases(role)]
+        return values
 
 
 def make_split(cases: Sequence[Case], options: schema.Split, draw: int) -> Split:

@@ -23,8 +23,8 @@ _BRIGHTNESS: Mapping[str, tuple[float, float, float, float]] = MappingProxyType(
         "scalp": (0.85, 0.90, 0.50, 0.55),
         "skull": (0.12, 0.13, 0.08, 0.10),
         "fluid": (0.18, 0.20, 1.00, 0.14),
-        "gray": (0.46, 0.48, 0.58, 0.52),
-        "white": (0.63, 0.65, 0.42, 0.42),
+        "gray": (0.43, 0.45, 0.60, 0.53),
+        "white": (0.66, 0.68, 0.40, 0.40),
         "vessel": (0.40, 1.05, 0.25, 0.30),
         "lesion": (0.52, 0.54, 0.72, 0.80),
         "edema": (0.44, 0.46, 0.80, 0.86),
@@ -57,10 +57,12 @@ def make_head(rng: np.random.Generator, size: Shape) -> Head:
 
 def _noise(rng: np.random.Generator, size: Shape, knots: int) -> Field:
     """A smooth random field of unit variance: a cubic B-spline with about ``knots`` random weights along each axis."""
-    field = rng.standard_normal((knots + 3,) * 3, dtype=np.float32)
+    field: Field = rng.standard_normal((knots + 3,) * 3, dtype=np.float32)
     for n in size:  # each turn takes the first axis and puts the finer one last
         field = np.tensordot(field, _splines(n, knots), axes=(0, 1))
-    return (field - field.mean()) / field.std()
+    field -= field.mean()
+    field /= field.std()
+    return field
 
 
 def _splines(n: int, knots: int) -> Field:
@@ -105,14 +107,14 @@ def _ellipsoid(points: Field, center: tuple[float, float, float], radii: tuple[f
 def _anatomy(rng: np.random.Generator, points: Field) -> dict[str, Mask]:
     """Masks of tissues that do not overlap and fill the head; "white" stands where nothing else is."""
     size = _size(points[0])
-    folds, blobs = _noise(rng, size, 12), _noise(rng, size, 12)
+    folds, blobs = _noise(rng, size, 16), _noise(rng, size, 12)
     depth = _ellipsoid(points, (0, 0, 0), (1, 1, 1))
     brain = depth < 0.82
     fissure = (np.abs(points[0]) < 0.018) & (depth > 0.45) & (points[2] > -0.3)
-    sulci = (depth > 0.66) & (np.abs(folds) < 0.12)  # thin sheets, as between the folds of a cortex
+    sulci = (depth > 0.63) & (np.abs(folds) < 0.14)  # thin sheets, as between the folds of a cortex
     fluid = brain & ((depth > 0.79) | sulci | fissure | _ventricles(rng, points))
     nuclei = [_ellipsoid(points, (side * 0.2, -0.02, -0.06), (0.11, 0.2, 0.13)) < 1 for side in (-1, 1)]
-    cortex = (depth > 0.7) | ((depth > 0.58) & (np.abs(folds) < 0.4))
+    cortex = (depth > 0.73) | ((depth > 0.56) & (np.abs(folds) < 0.45))
     vessel = brain & (_noise(rng, size, 18) > 2.7) & (depth > 0.3)
     lesion = brain & (blobs > 2.6) & (depth < 0.6)
     layers = {
@@ -148,21 +150,21 @@ def _tumor(rng: np.random.Generator, points: Field, tissues: Mapping[str, Mask])
     """Stored label values: necrosis within enhancing tumor within edema, all of them there."""
     size = _size(points[0])
     depth = _ellipsoid(points, (0, 0, 0), (1, 1, 1))
-    places = np.argwhere((depth > 0.25) & (depth < 0.62) & tissues["white"])
+    places = np.argwhere((depth > 0.25) & (depth < 0.6) & (np.abs(points[2]) < 0.4) & tissues["white"])
     center = points[:, *places[rng.integers(len(places))]]
-    radius = rng.uniform(0.17, 0.3)
+    radius = rng.uniform(0.18, 0.34)
     stretch = rng.uniform(0.8, 1.25, 3)
     x, y, z = (float(v) for v in center)
     a, b, c = (float(v) for v in radius * stretch)
     distance = _ellipsoid(points, (x, y, z), (a, b, c))
     brain = depth < 0.79
-    core = _largest(brain & (distance + 0.13 * _noise(rng, size, 11) < 1))
-    rim = rng.uniform(0.25, 0.45)
-    inner = ndimage.distance_transform_edt(core) > 1.0
-    necrosis = inner & ((distance + 0.13 * _noise(rng, size, 12) < 1 - rim) | (distance < 0.35))
+    core = _largest(brain & (distance + 0.17 * _noise(rng, size, 7) < 1))
+    rim = rng.uniform(0.2, 0.4)
+    inner = ndimage.binary_erosion(core)
+    necrosis = inner & ((distance + 0.15 * _noise(rng, size, 9) < 1 - rim) | (distance < 0.35))
     # Edema spreads along white matter, in fingers.
     spread = rng.uniform(1.4, 2.2)
-    reach = distance + 0.22 * _noise(rng, size, 10) + 0.25 * tissues["gray"]
+    reach = distance + 0.25 * _noise(rng, size, 8) + 0.25 * tissues["gray"]
     whole = _largest(core | (brain & ~tissues["fluid"] & (reach < spread)))
     label = np.zeros(size, np.uint8)
     label[whole] = EDEMA
@@ -192,7 +194,7 @@ def _image(
     clean = ndimage.gaussian_filter(clean, 0.6) * (1 + 0.04 * _noise(rng, size, 16))
     clean *= np.exp(0.12 * _noise(rng, size, 2))
     level = rng.uniform(0.02, 0.05)
-    real, imaginary = rng.normal(0, level, (2, *size)).astype(np.float32)
+    real, imaginary = level * rng.standard_normal((2, *size), dtype=np.float32)
     gain = 600 * np.exp(rng.uniform(-0.7, 0.7))
     # Voxels within the head are above 0, so that 0 says where it ends.
     image: NDArray[np.int16] = np.where(inside, np.hypot(clean + real, imaginary) * gain + 1, 0).astype(np.int16)

@@ -81,7 +81,7 @@ def show_default(value: Any) -> str:
 
 
 def words(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> str:
-    """A JSON Schema's type in words: ``a number, at least 0``."""
+    """A JSON Schema's type in words: ``number (at least 0)``."""
     if "$ref" in schema:
         schema = definitions.get(str(schema["$ref"]).rpartition("/")[2], {})
     if "anyOf" in schema:
@@ -92,10 +92,12 @@ def words(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> str:
         return "[" + ", ".join(words(part, definitions) for part in schema["prefixItems"]) + "]"
     if schema.get("type") == "array":
         return f"list of {words(schema.get('items', {}), definitions)}"
+    if isinstance(below := schema.get("additionalProperties"), dict):
+        return f"block of keys, each {words(below, definitions)}"
     simple = {"integer": "whole number", "string": "text", "object": "block of keys", "boolean": "true or false"}
     kind = "path" if schema.get("format") in _PATHS else simple.get(schema.get("type", ""), schema.get("type", "any"))
     bounds = [f"{text} {schema[key]:g}" for key, text in _BOUNDS.items() if key in schema]
-    return ", ".join([kind, *bounds])
+    return f"{kind} ({', '.join(bounds)})" if bounds else kind
 
 
 _PATHS = ("path", "file-path", "directory-path")

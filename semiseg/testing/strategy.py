@@ -84,7 +84,7 @@ class StrategyContract:
         """A batch that meets the strategy's needs."""
         labeled, unlabeled = strategy.needs.labeled, strategy.needs.unlabeled
         sizes = [max(need.minimum, need.unit, 2) if need.uses else 0 for need in (labeled, unlabeled)]
-        return make_batch(*sizes, seed=seed)
+        return make_batch(sizes[0], sizes[1], seed)
 
     def gradients(self, strategy: Strategy, batch: Batch, step: Step) -> dict[str, Tensor | None]:
         """Gradients by parameter, as the engine gathers them."""
@@ -157,8 +157,9 @@ class StrategyContract:
             gradients = self.gradients(strategy, self.batch(strategy, index), self.at(index, 6))
             with torch.no_grad():
                 for name, parameter in strategy.named_parameters():
-                    if gradients[name] is not None:
-                        parameter.sub_(0.1 * gradients[name])
+                    gradient = gradients[name]
+                    if gradient is not None:
+                        parameter.sub_(0.1 * gradient)
                 strategy.after_step(self.at(index, 6))
 
     def test_prediction_is_a_probability(self, strategy: Strategy) -> None:

@@ -5,8 +5,9 @@ import pytest
 from semiseg.interfaces.metric import Metric
 from semiseg.metrics.dice import Dice
 from semiseg.metrics.hausdorff import HD95
+from semiseg.metrics.surface import directed_distances
 from semiseg.registry import create, installed, load
-from semiseg.testing.metric import MetricContract
+from semiseg.testing.metric import MetricContract, make_pair
 
 NAMES = [entry.name for entry in installed("metric")]
 
@@ -35,8 +36,6 @@ class Forgetful(HD95):
     """Wrong on purpose: takes voxels for millimeters."""
 
     def value(self, pair):
-        from semiseg.testing.metric import make_pair
-
         return super().value(make_pair(pair.reference, pair.prediction))
 
 
@@ -44,8 +43,6 @@ class OneAxis(HD95):
     """Wrong on purpose: takes the first axis' spacing for all."""
 
     def value(self, pair):
-        from semiseg.testing.metric import make_pair
-
         return super().value(make_pair(pair.reference, pair.prediction, (pair.spacing[0],) * 3))
 
 
@@ -77,6 +74,21 @@ class Crooked(Dice):
         return float(pair.prediction[len(pair.prediction) // 2 :].mean())
 
 
+class Tolerant(Dice):
+    """Right: the share of the reference's border that the prediction's border is within 1 mm of."""
+
+    def value(self, pair):
+        return float((directed_distances(pair.reference, pair.prediction, pair.spacing)[0] <= 1).mean())
+
+
+class TestMetricWithATolerance(MetricContract):
+    uses_spacing = True
+
+    @pytest.fixture
+    def metric(self):
+        return Tolerant()
+
+
 contract = MetricContract()
 
 
@@ -87,6 +99,7 @@ contract = MetricContract()
         (contract.test_empty_masks_have_the_declared_values, Optimist()),
         (contract.test_spacing_is_honored, Forgetful()),
         (contract.test_spacing_is_honored, OneAxis()),
+        (contract.test_spacing_is_honored, Tolerant()),
         (contract.test_order_and_direction_of_axes_do_not_matter, OneAxis()),
         (contract.test_order_and_direction_of_axes_do_not_matter, Crooked()),
         (contract.test_masks_are_not_written_to, Scribbler()),

@@ -159,3 +159,10 @@ def test_real_cases_against_perturbed_copies_of_themselves(app, tmp_path):
     hd95 = json.loads((tmp_path / "out" / "summary.json").read_text())["checkpoints"][""]["hd95"]["classes"]
     assert list(hd95) == ["necrosis", "edema", "enhancing"]
     assert all(0 < part["mean"] <= 2 and part["n"] == 3 for part in hd95.values())
+
+
+def test_the_installed_command_shows_errors_without_a_traceback(folders):
+    command = [sys.executable, "-m", "semiseg.cli.main", "evaluate", str(folders / "nowhere"), str(folders / "truth")]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert result.returncode == DataError.exit_code
+    assert result.stderr == f"Error: {folders / 'nowhere'}: there is no such folder\n"

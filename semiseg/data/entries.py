@@ -1,0 +1,81 @@
+"""Entries of the case store: folders with one array and its record, that are either whole or not there."""
+
+import json
+import os
+import shutil
+import time
+import uuid
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from semiseg.data.digests import digest_text
+from semiseg.io.atomic import atomic_file, write_json
+
+ARRAY, RECORD = "array.npy", "record.json"
+_ORPHAN_SECONDS = 24 * 3600
+
+
+class Entries:
+    """A folder of entries, each under the key of its content; any number of processes may write at once."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def path(self, key: str) -> Path:
+        """The folder of an entry."""
+        return self.folder / key[:2] / key
+
+    def read(self, key: str) -> dict[str, Any] | None:
+        """The record of an entry; None where there is none, or it is damaged."""
+        try:
+            stored = json.loads((self.path(key) / RECORD).read_text(encoding="utf-8"))
+            size = (self.path(key) / ARRAY).stat().st_size
+            record: dict[str, Any] = stored["record"]
+            whole = stored["sha256"] == _seal(record) and stored["bytes"] == size
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+        return record if whole else None
+
+    def write(self, key: str, array: NDArray[Any], record: Mapping[str, Any]) -> None:
+        """Make an entry. Raises StorageError where the disk is full."""
+        target = self.path(key)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary = target.parent / f".tmp-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+        temporary.mkdir()
+        try:
+            with atomic_file(temporary / ARRAY) as path:
+                np.save(path, array)
+            size = (temporary / ARRAY).stat().st_size
+            write_json(temporary / RECORD, {"sha256": _seal(record), "bytes": size, "record": record})
+            self._move_in(key, temporary)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+    def _move_in(self, key: str, temporary: Path) -> None:
+        target = self.path(key)
+        if target.exists() and self.read(key) is None:
+            with suppress(FileNotFoundError):  # another process may have moved it away
+                damaged = target.parent / f".tmp-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+                target.rename(damaged)
+                shutil.rmtree(damaged, ignore_errors=True)
+        try:
+            temporary.rename(target)
+        except OSError:
+            if self.read(key) is None:  # else another process made the same entry meanwhile
+                raise
+
+    def sweep(self) -> None:
+        """Remove what killed writers left, a day later: a younger one may still be at work, on any machine."""
+        for orphan in self.folder.glob("*/.tmp-*"):
+            with suppress(OSError):
+                if time.time() - orphan.stat().st_mtime > _ORPHAN_SECONDS:
+                    shutil.rmtree(orphan, ignore_errors=True)
+
+
+def _seal(record: Mapping[str, Any]) -> str:
+    return digest_text(json.dumps(record, sort_keys=True))

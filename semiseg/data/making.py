@@ -1,0 +1,92 @@
+"""How the store's entries are made, and found again by what they were made of."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from semiseg.data.digests import Digests, digest_text
+from semiseg.data.entries import ARRAY, Entries
+from semiseg.data.preparation import Preparation
+from semiseg.data.preprocess import prepare
+from semiseg.data.stored import StoredImage, StoredLabeled
+from semiseg.data.verify import check_image, check_label
+from semiseg.interfaces.dataset import Dataset
+from semiseg.recipe import schema
+from semiseg.types import Case
+
+FORMAT = 1
+"""To be raised whenever the same files would give another entry, so that old entries are no longer found."""
+
+
+class CaseMaker:
+    """Makes entries of single cases; safe to use from several threads and processes.
+
+    A key is the hash of the files' content, the reader with its options (but for paths: data may move), what the
+    voxels mean, the preprocessing, and FORMAT.
+    """
+
+    def __init__(self, root: Path, dataset: Dataset, options: schema.Preprocessing) -> None:
+        self._entries, self._digests = Entries(root / "entries"), Digests(root / "digests")
+        self._checked = root / "checked"
+        self._dataset, self._options = dataset, options
+        self._reader = _describe(dataset)
+
+    def sweep(self) -> None:
+        """Remove what killed writers left."""
+        self._entries.sweep()
+
+    def image(self, case: Case) -> StoredImage:
+        """The entry of a case's image. Raises DataError for files that cannot be used."""
+        key = self._image_key(case)
+        record = self._entries.read(key)
+        if record is None:
+            volume = self._dataset.read_image(case)
+            check_image(self._dataset, volume)
+            prepared = prepare(volume, self._options)
+            record = prepared.preparation.as_dict()
+            self._entries.write(key, prepared.array, record)
+        return StoredImage(case.id, self._entries.path(key) / ARRAY, Preparation.from_dict(record))
+
+    def labeled(self, case: Case, image: StoredImage) -> StoredLabeled:
+        """The entry of a case's label, in the box of its image. Raises DataError for a file that cannot be used."""
+        assert case.label is not None
+        key = self._key("label", self._image_key(case), self._digests.of(case.label), self._label_meaning())
+        record = self._entries.read(key)
+        if record is None:
+            label = self._dataset.read_label(case)
+            check_label(self._dataset, case, label, image.preparation.geometry)
+            cut, n_outside = image.preparation.cut_label(label.array)
+            record = {"n_foreground": int(cut.astype(bool).sum()), "n_outside": n_outside}
+            self._entries.write(key, cut, record)
+        label_file = self._entries.path(key) / ARRAY
+        return StoredLabeled(
+            case.id, image.image_file, image.preparation, label_file, record["n_foreground"], record["n_outside"]
+        )
+
+    def check_once(self, case: Case, check: Callable[[], object]) -> None:
+        """Run a check that raises on bad files, unless it passed before on files of the same content."""
+        label = "" if case.label is None else self._digests.of(case.label)
+        key = self._key("checked", self._image_key(case), label, self._label_meaning())
+        note = self._checked / key[:2] / key
+        if not note.exists():
+            check()
+            note.parent.mkdir(parents=True, exist_ok=True)
+            note.touch()
+
+    def _image_key(self, case: Case) -> str:
+        preprocessing = self._options.model_dump(mode="json", exclude={"store"})
+        return self._key("image", [self._digests.of(path) for path in case.images], self._reader, preprocessing)
+
+    def _label_meaning(self) -> Any:
+        info = self._dataset.info()
+        return [sorted(info.label_map.items()), list(info.classes)]
+
+    def _key(self, *parts: Any) -> str:
+        return digest_text(json.dumps([FORMAT, *parts], sort_keys=True, default=str))
+
+
+def _describe(dataset: Dataset) -> list[Any]:
+    options = {name: value for name, value in dict(dataset.options).items() if not isinstance(value, Path)}
+    cls = type(dataset)
+    return [f"{cls.__module__}.{cls.__qualname__}", options, list(dataset.info().modalities)]

@@ -1,0 +1,88 @@
+"""One training sample, made from its number alone."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from semiseg.data.patches import around, random_start, read_label_patch, read_patch
+from semiseg.data.stored import StoredImage, StoredLabeled
+from semiseg.interfaces.augmentation import Augmentation
+from semiseg.seeding import derive_seed
+from semiseg.types import Shape
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sample:
+    """A patch of an unlabeled case, (C, \\*patch) float32. There is no label that it could have."""
+
+    slot: int
+    case_id: str
+    image: Tensor
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LabeledSample(Sample):
+    """A patch of a labeled case, with its label, (\\*patch) int64."""
+
+    label: Tensor
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Torch with one thread, as in a worker process, so that sums come out alike wherever a sample is made."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@contextmanager
+def drawn_from(seed: int) -> Iterator[None]:
+    """Torch's default generator seeded; the caller's random state is as before afterwards."""
+    with torch.random.fork_rng(devices=[]):
+        # torch.manual_seed would seed GPUs too, whose state nobody would restore.
+        torch.default_generator.manual_seed(seed)
+        yield
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sampler:
+    """Draws samples: case, place and augmentation come from (seed, step, slot) and nothing else.
+
+    Cases are drawn with replacement, each as likely as the others, and so are the places of the patch.
+    """
+
+    labeled: Sequence[StoredLabeled]
+    unlabeled: Sequence[StoredImage]
+    augmentation: Augmentation
+    patch_size: Shape
+    seed: int
+
+    def draw_labeled(self, step: int, slot: int) -> LabeledSample:
+        """The labeled sample of a slot."""
+        with one_thread(), drawn_from(derive_seed(self.seed, "sample", step, slot)):
+            case = self.labeled[int(torch.randint(len(self.labeled), ()))]
+            start, size = self._source(case)
+            image = torch.from_numpy(read_patch(case, start, size))
+            label = torch.from_numpy(read_label_patch(case, start, size)).long()
+            changed, changed_label = self.augmentation(image, label, self.patch_size)
+            assert changed_label is not None
+            return LabeledSample(slot, case.case_id, changed, changed_label)
+
+    def draw_unlabeled(self, step: int, slot: int) -> Sample:
+        """The unlabeled sample of a slot."""
+        with one_thread(), drawn_from(derive_seed(self.seed, "sample", step, slot)):
+            case = self.unlabeled[int(torch.randint(len(self.unlabeled), ()))]
+            start, size = self._source(case)
+            image, _ = self.augmentation(torch.from_numpy(read_patch(case, start, size)), None, self.patch_size)
+            return Sample(slot, case.case_id, image)
+
+    def _source(self, case: StoredImage) -> tuple[Shape, Shape]:
+        # The patch is drawn first: a margin for the augmentation changes nothing in where patches lie.
+        size = self.augmentation.source_size(self.patch_size)
+        return around(random_start(case.shape, self.patch_size), self.patch_size, size), size

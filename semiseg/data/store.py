@@ -1,0 +1,123 @@
+"""The case store: every training and validation case preprocessed once, and the rules of the protocol as code."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from semiseg.data.making import CaseMaker
+from semiseg.data.split import Split
+from semiseg.data.stored import StoredImage, StoredLabeled
+from semiseg.data.threads import Progress, in_threads
+from semiseg.data.verify import check_case, check_label, problems_of
+from semiseg.errors import DataError, ProtocolError, raise_all
+from semiseg.interfaces.dataset import Dataset
+from semiseg.recipe import schema
+from semiseg.types import Case
+
+__all__ = ["CaseStore", "StoredImage", "StoredLabeled", "default_root"]
+
+
+def default_root() -> Path:
+    """Where the store is by default: $SEMISEG_CACHE/store, else ~/.cache/semiseg/store."""
+    cache = os.environ.get("SEMISEG_CACHE")
+    return (Path(cache) if cache else Path.home() / ".cache" / "semiseg") / "store"
+
+
+class CaseStore:
+    """The preprocessed cases of a split.
+
+    An entry is found by the content of the files that it was made of, the reader and the preprocessing: many runs and
+    processes share a store, and a changed file is read anew. It serves no test case and no label of an unlabeled one.
+    """
+
+    def __init__(
+        self, dataset: Dataset, options: schema.Preprocessing, split: Split, root: str | Path | None = None
+    ) -> None:
+        self.root = Path(root or options.store or default_root()).expanduser()
+        self._dataset, self._split = dataset, split
+        self._maker = CaseMaker(self.root, dataset, options)
+        self._served: dict[str, StoredImage] = {}
+
+    @property
+    def n_work(self) -> int:
+        """How many cases ``fill`` looks at, and how often it calls ``progress``."""
+        return len(self._split.ids())
+
+    def fill(
+        self, cases: Sequence[Case], progress: Progress | None = None, workers: int | None = None
+    ) -> tuple[str, ...]:
+        """Preprocess what is not there yet; read test cases and labels of unlabeled cases to their end, once.
+
+        Of the latter nothing is kept but that files of this content are good.
+
+        Args:
+            cases: the dataset's cases with their labels; those that are not in the split are not touched.
+            progress: called after each case.
+            workers: how many cases are in memory at once; by default one a core, at most 8.
+
+        Returns:
+            What the user should know: empty labels, labels outside the foreground box.
+
+        Raises:
+            DataError: every problem of every file. StorageError: the disk is full.
+        """
+        self._maker.sweep()
+        used = [case for case in cases if self._split.role_of(case.id) is not None]
+        found = in_threads(lambda case: problems_of(case, lambda: self._fill_case(case)), used, workers, progress)
+        raise_all([problem for problems in found for problem in problems], DataError)
+        return self._notes()
+
+    def image(self, case_id: str) -> StoredImage:
+        """A training or validation image. Raises ProtocolError for a test case."""
+        self._allow(case_id, ("labeled", "unlabeled", "validation"), "a test case")
+        stored = self._served[case_id]
+        return StoredImage(stored.case_id, stored.image_file, stored.preparation)
+
+    def labeled(self, case_id: str) -> StoredLabeled:
+        """A labeled or validation case. Raises ProtocolError for a test case, and for an unlabeled one."""
+        self._allow(case_id, ("labeled", "validation"), "the label of an unlabeled case or of a test case")
+        stored = self._served[case_id]
+        assert isinstance(stored, StoredLabeled)
+        return stored
+
+    def _allow(self, case_id: str, roles: Sequence[str], refused: str) -> None:
+        role = self._split.role_of(case_id)
+        if role not in roles:
+            what = f"its role is {role}" if role else "it is not in the split"
+            raise ProtocolError(f"case {case_id} was asked for in training, and {what}: training never sees {refused}.")
+        if case_id not in self._served:
+            raise RuntimeError(f"case {case_id} is not there yet: fill the store first")
+
+    def _fill_case(self, case: Case) -> None:
+        role = self._split.role_of(case.id)
+        if role == "test":
+            self._maker.check_once(case, lambda: check_case(self._dataset, case))
+            return
+        image = self._maker.image(case.without_label())
+        if role != "unlabeled":
+            self._served[case.id] = self._maker.labeled(case, image)
+            return
+        self._served[case.id] = image
+        if case.label is not None:
+            self._maker.check_once(case, lambda: self._check_label(case, image))
+
+    def _check_label(self, case: Case, image: StoredImage) -> None:
+        check_label(self._dataset, case, self._dataset.read_label(case), image.preparation.geometry)
+
+    def _notes(self) -> tuple[str, ...]:
+        stored = [self.labeled(case.id) for case in (*self._split.labeled, *self._split.validation)]
+        notes = []
+        empty = sorted(case.case_id for case in stored if case.n_foreground == 0)
+        if empty:
+            notes.append(f"{len(empty)} label maps are empty (background alone): {_some(empty)}")
+        outside = sorted(f"{case.case_id} ({case.n_outside})" for case in stored if case.n_outside)
+        if outside:
+            notes.append(
+                f"{len(outside)} labels have voxels where the image is 0, outside its foreground box; they are not"
+                f" trained on: {_some(outside)}"
+            )
+        return tuple(notes)
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:5]) + (", …" if len(names) > 5 else "")

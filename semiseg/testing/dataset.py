@@ -1,0 +1,176 @@
+"""The contract of a dataset, as tests: subclass ``DatasetContract`` and give it a ``dataset`` fixture.
+
+Example::
+
+    class TestMyDataset(DatasetContract):
+        name = "mine"  # its entry point
+
+        @pytest.fixture
+        def dataset(self, tmp_path: Path) -> Dataset:
+            write_tiny_files(tmp_path)
+            return MyDataset(MyDataset.Options(root=tmp_path))
+"""
+
+import os
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from semiseg.errors import DataError, ProtocolError
+from semiseg.interfaces.dataset import Dataset
+from semiseg.io.names import safe_name
+from semiseg.registry import load
+from semiseg.types import Case
+
+
+class _Watch:
+    """The files that are opened, by Python or by HDF5, while it listens. An audit hook stays, so there is one."""
+
+    def __init__(self) -> None:
+        self.opened: set[str] | None = None
+        sys.addaudithook(self._hear)
+
+    def _hear(self, event: str, args: tuple[Any, ...]) -> None:
+        if self.opened is not None and event == "open" and isinstance(args[0], str | bytes | os.PathLike):
+            self.opened.add(os.path.realpath(os.fsdecode(args[0])))
+
+    @contextmanager
+    def listening(self) -> Iterator[set[str]]:
+        import h5py
+
+        opened: set[str] = set()
+        open_hdf5 = h5py.h5f.open
+
+        def open_and_tell(name: str | bytes, *args: Any, **kwargs: Any) -> Any:
+            opened.add(os.path.realpath(os.fsdecode(name)))
+            return open_hdf5(name, *args, **kwargs)
+
+        h5py.h5f.open = open_and_tell
+        self.opened = opened
+        try:
+            yield opened
+        finally:
+            self.opened = None
+            h5py.h5f.open = open_hdf5
+
+
+_WATCH: list[_Watch] = []
+
+
+@contextmanager
+def watch_opens() -> Iterator[set[str]]:
+    """The real paths of all files that are opened within the block, by Python or by h5py."""
+    if not _WATCH:
+        _WATCH.append(_Watch())
+    with _WATCH[0].listening() as opened:
+        yield opened
+
+
+class DatasetContract:
+    """What every dataset has to keep. The fixture ``dataset`` gives the one under test, with a labeled case or more."""
+
+    name: ClassVar[str] = ""
+    """Its entry point, where it is registered."""
+    sample: ClassVar[int] = 3
+    """How many cases are read."""
+
+    def test_cases_are_found_without_opening_their_files(self, dataset: Dataset) -> None:
+        """A dataset of thousands of cases is listed in an instant."""
+        dataset.cases()  # what is made on first use may be opened while it is made
+        with watch_opens() as opened:
+            cases = dataset.cases()
+        files = {os.path.realpath(path) for case in cases for path in _files(case)}
+        assert cases
+        assert not files & opened
+
+    def test_ids_are_unique_file_names_in_a_fixed_order(self, dataset: Dataset) -> None:
+        """An id names a case in splits, predictions and scores."""
+        ids = [case.id for case in dataset.cases()]
+        assert ids == [case.id for case in dataset.cases()]
+        assert len(set(ids)) == len(ids)
+        assert [safe_name(case_id) for case_id in ids] == ids
+        assert all(case.patient for case in dataset.cases())
+
+    def test_info_is_consistent(self, dataset: Dataset) -> None:
+        """Classes, stored values and written values fit together: what is written is read as the same class."""
+        info = dataset.info()
+        assert info.modalities
+        assert len(info.classes) == len(info.class_values) == len(set(info.class_values)) >= 2
+        assert set(info.label_map.values()) == set(range(len(info.classes)))
+        assert [info.label_map[value] for value in info.class_values] == list(range(len(info.classes)))
+
+    def test_images_have_a_channel_for_each_modality(self, dataset: Dataset) -> None:
+        """(C, X, Y, Z), finite, on the grid that the headers say."""
+        for case in dataset.cases()[: self.sample]:
+            image = dataset.read_image(case)
+            assert image.array.ndim == 4
+            assert image.array.shape == (len(dataset.info().modalities), *image.geometry.shape)
+            assert image.array.dtype.kind in "iuf"
+            assert np.isfinite(image.array).all()
+            geometry = dataset.read_geometry(case)
+            assert not geometry.difference(image.geometry, tolerance=0)
+            assert geometry.unit == image.geometry.unit
+
+    def test_labels_are_class_indices_on_the_image_grid(self, dataset: Dataset) -> None:
+        """(X, Y, Z) uint8, no index beyond the classes."""
+        labeled = [case for case in dataset.cases() if case.label is not None][: self.sample]
+        assert labeled
+        for case in labeled:
+            label = dataset.read_label(case)
+            assert label.array.dtype == np.uint8
+            assert label.array.shape == label.geometry.shape
+            assert label.array.max() < len(dataset.info().classes)
+            assert not dataset.read_geometry(case).difference(label.geometry)
+
+    def test_a_case_without_label_gives_none(self, dataset: Dataset) -> None:
+        """What the protocol withholds cannot be read."""
+        with pytest.raises(ProtocolError):
+            dataset.read_label(dataset.cases()[0].without_label())
+
+    def test_reading_does_not_change_the_dataset(self, dataset: Dataset) -> None:
+        """The same case is the same from every thread."""
+        case = dataset.cases()[0]
+        with ThreadPoolExecutor(4) as pool:
+            volumes = list(pool.map(dataset.read_image, [case] * 4))
+        for volume in volumes[1:]:
+            np.testing.assert_array_equal(volume.array, volumes[0].array)
+
+    def test_new_cases_carry_no_label(self, dataset: Dataset) -> None:
+        """By files and by folder; they are read like others."""
+        case = dataset.cases()[0]
+        (by_files,) = dataset.new_cases(case.images)
+        by_folder = dataset.new_cases([case.images[0].parent])
+        assert by_files.images == case.images
+        assert by_folder
+        assert all(new.label is None for new in (by_files, *by_folder))
+        np.testing.assert_array_equal(dataset.read_image(by_files).array, dataset.read_image(case).array)
+
+    def test_a_wrong_number_of_files_is_refused(self, dataset: Dataset) -> None:
+        """Not one modality too many, and not a path that leads nowhere."""
+        case = dataset.cases()[0]
+        with pytest.raises(DataError):
+            dataset.new_cases(case.images * (len(dataset.info().modalities) + 1))
+        with pytest.raises(DataError):
+            dataset.new_cases([case.images[0].parent / "no-such-file.nii.gz"])
+
+    def test_unknown_options_are_rejected(self, dataset: Dataset) -> None:
+        """A misspelt key in a recipe is an error."""
+        with pytest.raises(ValidationError, match="no_such_option"):
+            dataset.Options.model_validate({"no_such_option": 1})
+
+    def test_the_entry_point_loads(self, dataset: Dataset) -> None:
+        """The name in a recipe leads to this class."""
+        if not self.name:
+            pytest.skip("it has no entry point")
+        assert load("dataset", self.name) is type(dataset)
+
+
+def _files(case: Case) -> tuple[Path, ...]:
+    return (*case.images, *([case.label] if case.label else []))

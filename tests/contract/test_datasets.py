@@ -1,0 +1,173 @@
+"""Every built-in dataset keeps the contract, on tiny files, and on real ones where they are."""
+
+import os
+from pathlib import Path
+
+import helpers_volumes as made
+import pytest
+
+from semiseg.datasets.brats import Brats
+from semiseg.datasets.decathlon import Decathlon
+from semiseg.datasets.folder import Folder
+from semiseg.datasets.la2018 import LA2018
+from semiseg.datasets.phantom import Phantom
+from semiseg.interfaces.component import ComponentOptions
+from semiseg.io.nifti import read_nifti
+from semiseg.registry import installed
+from semiseg.testing.dataset import DatasetContract, watch_opens
+
+
+def test_the_built_in_datasets_are_installed():
+    assert {"brats", "decathlon", "folder", "la2018", "phantom"} <= {entry.name for entry in installed("dataset")}
+
+
+class TestBrats(DatasetContract):
+    name = "brats"
+
+    @pytest.fixture
+    def dataset(self, tmp_path):
+        return Brats(Brats.Options(root=made.write_brats(tmp_path)))
+
+
+class TestBrats2023(DatasetContract):
+    name = "brats"
+
+    @pytest.fixture
+    def dataset(self, tmp_path):
+        return Brats(Brats.Options(root=made.write_brats_2023(tmp_path), modalities=("flair", "t1ce")))
+
+
+class TestDecathlon(DatasetContract):
+    name = "decathlon"
+
+    @pytest.fixture
+    def dataset(self, tmp_path):
+        return Decathlon(Decathlon.Options(root=made.write_decathlon(tmp_path)))
+
+
+class TestDecathlonOfTwoModalities(DatasetContract):
+    name = "decathlon"
+
+    @pytest.fixture
+    def dataset(self, tmp_path):
+        return Decathlon(Decathlon.Options(root=made.write_decathlon(tmp_path, channels=2)))
+
+
+class TestFolder(DatasetContract):
+    name = "folder"
+
+    @pytest.fixture
+    def dataset(self, tmp_path):
+        return Folder(Folder.Options(root=made.write_folder(tmp_path), classes={"front": 1, "back": 2}))
+
+
+class TestFolderOfTwoModalities(DatasetContract):
+    name = "folder"
+
+    @pytest.fixture
+    def dataset(self, tmp_path):
+        root = made.write_folder(tmp_path, modalities=2)
+        return Folder(Folder.Options(root=root, classes={"front": 1, "back": 2}, modalities=("t1", "t2")))
+
+
+class TestLA2018(DatasetContract):
+    name = "la2018"
+
+    @pytest.fixture
+    def dataset(self, tmp_path):
+        return LA2018(LA2018.Options(root=made.write_la2018(tmp_path)))
+
+
+class TestPhantom(DatasetContract):
+    name = "phantom"
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def dataset(cls, tmp_path_factory):
+        return Phantom(Phantom.Options(root=tmp_path_factory.mktemp("phantom"), cases=3, size=(32, 32, 32)))
+
+
+def real(name):
+    folder = os.environ.get("SEMISEG_REAL_DATA")
+    if not folder or not (Path(folder) / name).is_dir():
+        pytest.skip(f"SEMISEG_REAL_DATA holds no {name}")
+    return Path(folder) / name
+
+
+@pytest.mark.real_data
+class TestRealBrats2018(DatasetContract):
+    sample = 1
+
+    @pytest.fixture
+    def dataset(self):
+        return Brats(Brats.Options(root=real("brats2018")))
+
+
+@pytest.mark.real_data
+class TestRealBrats2021(DatasetContract):
+    sample = 1
+
+    @pytest.fixture
+    def dataset(self):
+        return Brats(Brats.Options(root=real("brats2021"), modalities=("flair", "t1ce")))
+
+
+@pytest.mark.real_data
+class TestRealHippocampus(DatasetContract):
+    sample = 200
+
+    @pytest.fixture
+    def dataset(self):
+        return Decathlon(Decathlon.Options(root=real("hippocampus")))
+
+
+@pytest.mark.real_data
+class TestRealLA2018(DatasetContract):
+    @pytest.fixture
+    def dataset(self):
+        return LA2018(LA2018.Options(root=real("la2018")))
+
+
+class ReadsWhileListing(Brats):
+    """A fault that the contract has to catch."""
+
+    def cases(self):
+        found = super().cases()
+        read_nifti(found[0].images[0])
+        return found
+
+
+def test_the_contract_catches_a_dataset_that_reads_while_listing(tmp_path):
+    dataset = ReadsWhileListing(Brats.Options(root=made.write_brats(tmp_path)))
+    with pytest.raises(AssertionError):
+        DatasetContract().test_cases_are_found_without_opening_their_files(dataset)
+
+
+class OpensWhileListing(LA2018):
+    """Likewise, through HDF5's own input and output."""
+
+    def cases(self):
+        found = super().cases()
+        self.read_geometry(found[0])
+        return found
+
+
+def test_the_contract_catches_hdf5_too(tmp_path):
+    dataset = OpensWhileListing(LA2018.Options(root=made.write_la2018(tmp_path)))
+    with pytest.raises(AssertionError):
+        DatasetContract().test_cases_are_found_without_opening_their_files(dataset)
+
+
+def test_opens_are_heard_within_the_block_only(tmp_path):
+    path = tmp_path / "file"
+    path.write_text("x")
+    with watch_opens() as opened:
+        path.read_text()
+    (tmp_path / "other").write_text("y")
+    assert opened == {os.path.realpath(path)}
+
+
+@pytest.mark.parametrize("cls", [Brats, Decathlon, Folder, LA2018, Phantom])
+def test_every_option_is_described(cls):
+    assert issubclass(cls.Options, ComponentOptions)
+    assert all(field.description for field in cls.Options.model_fields.values())

@@ -1,0 +1,125 @@
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from semiseg.interfaces.augmentation import Augmentation
+from semiseg.recipe.compare import Change, changes, recipe_hash
+from semiseg.recipe.dump import dump_recipe, resolved
+from semiseg.recipe.load import load_recipe
+from semiseg.recipe.yaml import parse_yaml
+
+
+class Identity(Augmentation):
+    def __call__(self, image, label, patch_size):
+        return image, label
+
+
+@pytest.fixture
+def recipe(minimal):
+    return load_recipe(minimal)
+
+
+def test_a_dump_holds_the_defaults_of_the_recipe_and_of_every_component(recipe):
+    data, _ = parse_yaml(dump_recipe(recipe), "dump")
+
+    assert data["dataset"] == {"name": "shelf", "root": "/data", "label_map": {"4": 3}, "note": "", "cache": None}
+    assert data["backbone"]["channels"] == [16, 32, 64, 128, 256]
+    assert data["strategy"]["pseudo_loss"] == "dice"
+    assert data["training"]["optimizer"]["lr"] == 5e-4
+    assert data["evaluation"]["metrics"] == [{"name": "dice"}, {"name": "hd95"}]
+    assert data == resolved(recipe)
+
+
+def test_a_dump_is_loaded_to_the_same_recipe(recipe, tmp_path):
+    path = tmp_path / "recipe.yaml"
+    path.write_text(dump_recipe(recipe))
+    again = load_recipe(path, expand=False)
+
+    assert dump_recipe(again) == dump_recipe(recipe)
+    assert changes(recipe, again) == []
+    assert recipe_hash(again) == recipe_hash(recipe)
+
+
+def test_overridden_networks_are_dumped_with_their_defaults(edited):
+    recipe = load_recipe(edited("  phi: 0.25", "  networks: {student_b: vnet}"))
+
+    assert resolved(recipe)["strategy"]["networks"] == {"student_b": {"name": "vnet", "dropout": 0.5}}
+
+
+def test_short_lists_and_blocks_stand_in_one_line_and_nothing_is_left_empty(recipe):
+    lines = dump_recipe(recipe).splitlines()
+
+    assert "  patch_size: [128, 128, 128]" in lines
+    assert "  batch_size: {labeled: 2, unlabeled: 2}" in lines
+    assert "  wait_epochs: null" in lines
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=50)
+@given(text=st.one_of(st.text(max_size=12), st.sampled_from(["1e-4", "NO", "010", "null", "2024-01-01", "0x1F", "~"])))
+def test_any_text_survives_a_dump(recipe, text):
+    options = {**recipe.dataset.values, "note": text}
+    dumped = dump_recipe(recipe.with_component("dataset", "shelf", **options))
+
+    assert parse_yaml(dumped, "dump")[0]["dataset"]["note"] == text
+
+
+def test_components_given_in_python_are_dumped_by_module_and_class(recipe):
+    for component in (Identity, Identity()):
+        dumped = resolved(recipe.with_component("augmentation", component))
+
+        assert dumped["augmentation"] == {"name": f"{__name__}:Identity"}
+
+
+def test_a_written_recipe_can_be_compared_where_its_components_came_from_python(recipe):
+    own = recipe.with_component("augmentation", Identity())
+    written, _ = parse_yaml(dump_recipe(own), "dump")
+
+    assert changes(written, own) == []
+    assert changes(written, recipe)[0] == Change("augmentation.name", f"{__name__}:Identity", "mirror")
+
+
+def test_changes_name_keys_with_old_and_new_value(minimal, recipe):
+    other = load_recipe(minimal, ["seed=4", "training.epochs=5", "training.patch_size=[16,16,16]"])
+
+    assert changes(recipe, other) == [
+        Change("seed", 0, 4),
+        Change("training.epochs", 3, 5),
+        Change("training.patch_size", [128, 128, 128], [16, 16, 16]),
+    ]
+    assert recipe_hash(recipe) != recipe_hash(other)
+
+
+def test_an_option_that_only_one_recipe_has_is_a_change(minimal, recipe):
+    other = load_recipe(minimal, ["strategy.name=supervised"])
+
+    found = {change.key: change for change in changes(recipe, other)}
+    assert found["strategy.name"] == Change("strategy.name", "cps", "supervised")
+    assert found["strategy.phi"] == Change("strategy.phi", 0.25, None)
+    assert "strategy.loss" not in found
+
+
+@pytest.mark.parametrize(
+    "override",
+    ["name=other", "training.workers=3", "training.checkpoint.minutes=1", "preprocessing.store=/tmp/store"],
+)
+def test_keys_that_cannot_change_a_result_are_left_out(minimal, recipe, override):
+    other = load_recipe(minimal, [override])
+
+    assert dump_recipe(other) != dump_recipe(recipe)
+    assert changes(recipe, other) == []
+    assert recipe_hash(other) == recipe_hash(recipe)
+
+
+def test_a_default_that_is_written_out_is_no_change(edited, minimal):
+    written = load_recipe(edited("  epochs: 3", "  epochs: 3\n  optimizer: {lr: 0.0005}\n  examples_per_epoch: 250.0"))
+
+    assert changes(load_recipe(minimal), written) == []
+
+
+def test_the_hash_does_not_depend_on_the_order_of_keys_or_the_way_numbers_are_written(write):
+    head = "name: a\nsplit: {labeled: 1}\nbackbone: unet\ndataset: {name: shelf, root: /d}\n"
+    one = load_recipe(write(head + "strategy: {name: cps, phi: 1, wait_share: 0.5}\n"))
+    two = load_recipe(write("strategy: {wait_share: 5e-1, phi: 1.0, name: cps}\n" + head))
+
+    assert recipe_hash(one) == recipe_hash(two)
+    assert len(recipe_hash(one)) == 64

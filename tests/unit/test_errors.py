@@ -1,0 +1,57 @@
+import pytest
+
+from semiseg import errors
+from semiseg.errors import DataError, Interrupted, Problem, RecipeError, SemisegError, raise_all
+
+
+def test_a_problem_says_where_what_and_how_to_mend_it():
+    assert str(Problem("a.nii.gz", "is truncated", "Download it again.")) == (
+        "a.nii.gz: is truncated\n    Download it again."
+    )
+    assert str(Problem("", "is truncated")) == "is truncated"
+
+
+def test_one_problem_stands_alone_and_several_are_numbered():
+    one, two = Problem("a", "is empty", "Fill it."), Problem("b", "is missing")
+
+    assert str(DataError(one)) == "a: is empty\n    Fill it."
+    assert str(DataError([one, two])) == "2 problems:\n1. a: is empty\n    Fill it.\n2. b: is missing"
+    assert DataError([one, two]).problems == (one, two)
+
+
+def test_a_plain_text_is_one_problem():
+    error = RecipeError("It is wrong.", "Mend it.")
+
+    assert error.problems == (Problem("", "It is wrong.", "Mend it."),)
+
+
+def test_nothing_is_raised_for_no_problem_and_everything_at_once_otherwise():
+    raise_all([], DataError)
+    with pytest.raises(DataError) as raised:
+        raise_all([Problem("a", "x"), Problem("b", "y")], DataError)
+
+    assert len(raised.value.problems) == 2
+
+
+def test_exit_codes_are_those_of_the_documentation():
+    codes = {
+        cls.__name__: cls.exit_code
+        for cls in vars(errors).values()
+        if isinstance(cls, type) and issubclass(cls, SemisegError)
+    }
+
+    assert codes == {
+        "SemisegError": 1,
+        "RecipeError": 2,
+        "ComponentError": 2,
+        "DataError": 3,
+        "ProtocolError": 3,
+        "RunError": 4,
+        "StorageError": 4,
+        "TrainingError": 5,
+        "Interrupted": 130,
+    }
+
+
+def test_an_interruption_keeps_its_signal():
+    assert Interrupted("Stopped.", "Go on with --resume.", signum=15).signum == 15

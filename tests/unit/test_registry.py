@@ -1,0 +1,173 @@
+import sys
+
+import pytest
+
+from semiseg.errors import ComponentError
+from semiseg.interfaces.metric import Metric
+from semiseg.registry import GROUPS, create, find, installed, load
+
+VOLUME = '''
+    from typing import Annotated
+    from pydantic import Field
+    from semiseg.interfaces.component import ComponentOptions
+    from semiseg.interfaces.metric import Metric
+
+    class Volume(Metric):
+        """Volume ratio."""
+
+        class Options(ComponentOptions):
+            scale: Annotated[float, Field(gt=0)] = 1.0
+
+        def value(self, pair):
+            return self.options.scale * pair.n_prediction / pair.n_reference
+
+    class NotAMetric:
+        pass
+
+    class LooseOptions(Metric):
+        class Options:
+            pass
+
+        def value(self, pair):
+            return 0.0
+'''
+
+
+@pytest.fixture
+def volume(distribution):
+    return distribution("ratio", {"semiseg.metrics": {"volume": "ratio_metrics:Volume"}}, "0.3", ratio_metrics=VOLUME)
+
+
+def test_a_stranger_s_component_is_listed_without_being_imported(volume):
+    entry = next(entry for entry in installed("metric") if entry.name == "volume")
+
+    assert str(entry) == "volume (ratio 0.3)"
+    assert entry.target == "ratio_metrics:Volume"
+    assert "ratio_metrics" not in sys.modules
+
+
+def test_components_are_listed_in_the_order_of_their_names(volume):
+    names = [entry.name for entry in installed("metric")]
+
+    assert names == sorted(names)
+    assert {"dice", "hd95", "volume"} <= set(names)
+
+
+def test_semiseg_s_own_components_come_by_the_same_groups():
+    own = {entry.package for kind in GROUPS for entry in installed(kind)}
+
+    assert "semiseg" in own
+
+
+def test_loading_imports_the_one_that_is_asked_for(volume, distribution):
+    distribution("other", {"semiseg.metrics": {"other": "other_metrics:Other"}}, other_metrics=VOLUME)
+
+    assert load("metric", "volume").__name__ == "Volume"
+    assert "ratio_metrics" in sys.modules
+    assert "other_metrics" not in sys.modules
+
+
+def test_an_unknown_name_is_answered_with_the_nearest_and_with_those_that_are_known(volume):
+    with pytest.raises(ComponentError) as raised:
+        find("metric", "volum", "recipes/x.yaml:12")
+
+    assert str(raised.value) == (
+        "Unknown metric 'volum' (recipes/x.yaml:12). Did you mean 'volume'?\n"
+        "    Installed: dice (semiseg 0.1.0), hd95 (semiseg 0.1.0), volume (ratio 0.3)."
+    )
+    assert raised.value.exit_code == 2
+
+
+def test_a_name_unlike_any_other_gets_no_suggestion():
+    with pytest.raises(ComponentError, match=r"^Unknown metric 'qqqq'\.\n    Installed: dice"):
+        find("metric", "qqqq")
+
+
+def test_a_name_claimed_by_two_packages_names_both(volume, distribution):
+    distribution("ratio-two", {"semiseg.metrics": {"volume": "two:Volume"}}, "2.0", two=VOLUME)
+
+    with pytest.raises(ComponentError) as raised:
+        load("metric", "volume", "x.yaml:3")
+
+    assert str(raised.value) == (
+        "metric 'volume' is claimed by ratio 0.3 and ratio-two 2.0 (x.yaml:3).\n    Uninstall one of the packages."
+    )
+
+
+def test_a_plugin_that_cannot_be_imported_is_named_and_leaves_the_others_working(distribution, volume):
+    distribution(
+        "broken-metrics",
+        {"semiseg.metrics": {"broken": "broken_module:Broken"}},
+        broken_module="raise RuntimeError('no CUDA here')",
+    )
+
+    with pytest.raises(ComponentError) as raised:
+        load("metric", "broken")
+
+    assert str(raised.value) == (
+        "metric broken (broken-metrics 1.0) cannot be imported: RuntimeError: no CUDA here.\n"
+        "    Its entry point is 'broken_module:Broken'; `pip install --upgrade broken-metrics` may mend it."
+    )
+    assert isinstance(raised.value.__cause__, RuntimeError)
+    assert load("metric", "volume").__name__ == "Volume"
+
+
+@pytest.mark.parametrize(
+    ("target", "cause"),
+    [("nowhere_at_all:X", "ModuleNotFoundError"), ("ratio_metrics:Missing", "AttributeError")],
+)
+def test_an_entry_point_to_nothing_says_what_is_missing(distribution, volume, target, cause):
+    distribution("lost", {"semiseg.metrics": {"lost": target}})
+
+    with pytest.raises(ComponentError, match=rf"metric lost \(lost 1\.0\) cannot be imported: {cause}"):
+        load("metric", "lost")
+
+
+def test_a_component_of_another_kind_is_refused(distribution, volume):
+    distribution("wrong", {"semiseg.metrics": {"wrong": "ratio_metrics:NotAMetric"}})
+
+    with pytest.raises(ComponentError) as raised:
+        load("metric", "wrong")
+
+    assert str(raised.value) == (
+        "metric wrong (wrong 1.0) is not a Metric: it is <class 'ratio_metrics.NotAMetric'>.\n"
+        "    It has to be a subclass of semiseg.interfaces.metric.Metric."
+    )
+
+
+def test_options_that_are_not_component_options_are_refused(distribution, volume):
+    distribution("loose", {"semiseg.metrics": {"loose": "ratio_metrics:LooseOptions"}})
+
+    with pytest.raises(ComponentError, match=r"metric loose \(loose 1\.0\) has options that are not ComponentOptions"):
+        load("metric", "loose")
+
+
+def test_a_component_is_made_from_its_name_its_class_or_itself(volume):
+    cls = load("metric", "volume")
+    made = create("metric", "volume", {"scale": 2})
+
+    assert made.options.scale == 2.0
+    assert type(create("metric", cls)) is cls
+    assert create("metric", made) is made
+
+
+def test_what_is_neither_is_refused():
+    with pytest.raises(ComponentError, match="metric 3 is not a Metric"):
+        create("metric", 3)
+    with pytest.raises(ComponentError, match="metric 'Metricks' is not a Metric"):
+        create("metric", type("Metricks", (), {}))
+
+
+def test_every_wrong_option_is_told_in_words(volume):
+    with pytest.raises(ComponentError) as raised:
+        create("metric", "volume", {"scale": 0, "skale": 1})
+
+    assert [str(problem) for problem in raised.value.problems] == [
+        "volume.scale has to be more than 0, not 0.",
+        "Unknown key 'volume.skale'. Did you mean 'scale'?\n    Options of volume: scale.",
+    ]
+
+
+def test_an_abstract_metric_stays_abstract():
+    with pytest.raises(TypeError, match="abstract"):
+        Metric()
