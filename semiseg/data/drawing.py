@@ -94,7 +94,7 @@ class Drawing:
         asked = getattr(self.options, role)
         if asked == "all":
             return 1
-        return asked if isinstance(asked, int) else len(self.lists[role])
+        return asked if isinstance(asked, int) else len(asked)
 
     def _check_sum(self, asked: Mapping[str, int], available: int, kind: str) -> None:
         if sum(asked.values()) > available:
@@ -142,7 +142,7 @@ class Drawing:
         if isinstance(options.labeled, int):
             self._check_left("labeled", options.labeled, len(labeled), "with labels ")
             labeled = labeled[: options.labeled]
-        elif not labeled:
+        elif options.labeled == "all" and not labeled:
             self._problem("labeled", "there is no labeled case among the training cases")
         unlabeled = _without(pool, labeled)
         if isinstance(options.total, int) and options.labeled != "all":

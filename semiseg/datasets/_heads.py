@@ -26,7 +26,7 @@ _BRIGHTNESS: Mapping[str, tuple[float, float, float, float]] = MappingProxyType(
         "gray": (0.43, 0.45, 0.60, 0.53),
         "white": (0.66, 0.68, 0.40, 0.40),
         "vessel": (0.40, 1.05, 0.25, 0.30),
-        "lesion": (0.52, 0.54, 0.72, 0.80),
+        "lesion": (0.52, 0.54, 0.72, 0.82),
         "edema": (0.44, 0.46, 0.80, 0.86),
         "enhancing": (0.47, 1.05, 0.66, 0.72),
         "necrosis": (0.28, 0.30, 0.88, 0.50),
@@ -50,7 +50,7 @@ def make_head(rng: np.random.Generator, size: Shape) -> Head:
     label = _tumor(rng, points, tissues)
     masks = {**tissues, "edema": label == EDEMA, "enhancing": label == ENHANCING, "necrosis": label == NECROSIS}
     inside = np.any([*tissues.values()], axis=0)
-    contrast = rng.uniform(0.65, 1.15)
+    contrast = rng.uniform(0.5, 1.05)
     images = {name: _image(rng, index, masks, inside, contrast) for index, name in enumerate(MODALITIES)}
     return Head(images, label)
 
@@ -116,7 +116,7 @@ def _anatomy(rng: np.random.Generator, points: Field) -> dict[str, Mask]:
     nuclei = [_ellipsoid(points, (side * 0.2, -0.02, -0.06), (0.11, 0.2, 0.13)) < 1 for side in (-1, 1)]
     cortex = (depth > 0.73) | ((depth > 0.56) & (np.abs(folds) < 0.45))
     vessel = brain & (_noise(rng, size, 18) > 2.7) & (depth > 0.3)
-    lesion = brain & (blobs > 2.6) & (depth < 0.6)
+    lesion = brain & (blobs > 2.2) & (depth < 0.6)
     layers = {
         "scalp": (depth >= 0.92) & (depth < 1),
         "skull": (depth >= 0.82) & (depth < 0.92),
@@ -192,7 +192,7 @@ def _image(
             brightness = surroundings + contrast * rng.uniform(0.8, 1.2) * (brightness - surroundings)
         clean[mask] = brightness * rng.normal(1, 0.04)
     clean = ndimage.gaussian_filter(clean, 0.6) * (1 + 0.04 * _noise(rng, size, 16))
-    clean *= np.exp(0.12 * _noise(rng, size, 2))
+    clean *= np.exp(0.17 * _noise(rng, size, 2))
     level = rng.uniform(0.02, 0.05)
     real, imaginary = level * rng.standard_normal((2, *size), dtype=np.float32)
     gain = 600 * np.exp(rng.uniform(-0.7, 0.7))

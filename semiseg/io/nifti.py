@@ -97,7 +97,7 @@ def nifti_bytes(array: NDArray[Any], geometry: Geometry) -> bytes:
     """The content of a ``.nii.gz`` file with this array (X, Y, Z) in its own numeric type; no date is in it."""
     import nibabel
 
-    image = nibabel.Nifti1Image(array, None, _header(geometry))
+    image = nibabel.Nifti1Image(array, None, _header(geometry), dtype=array.dtype)
     return gzip.compress(image.to_bytes(), compresslevel=6, mtime=0)
 
 

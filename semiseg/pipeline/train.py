@@ -1,7 +1,8 @@
 """The training of a run: the case store, the batches, validation, and the trainer that brings them together."""
 
-import os
+import sys
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from semiseg.engine.runtime import Runtime
 from semiseg.engine.schedule import Timetable
 from semiseg.engine.validation import ValidationScore, validate
 from semiseg.errors import RecipeError
+from semiseg.evaluation.parallel import available_cores
 from semiseg.pipeline.folder import RunFolder
 from semiseg.pipeline.model import Model
 from semiseg.pipeline.plan import Plan
@@ -79,10 +81,19 @@ def train(
 
 
 def n_workers(workers: int | str) -> int:
-    """How many processes make samples: as asked for, or one core fewer than there are, at most 8."""
+    """How many processes make samples: as asked for, or one core fewer than there are, at most 8.
+
+    In a script of somebody's own "auto" is none: a new process would run a script without a main guard once more.
+    """
     if isinstance(workers, int):
         return workers
-    return min(max((os.cpu_count() or 1) - 1, 0), 8)
+    return min(available_cores() - 1, 8) if _main_can_be_imported() else 0
+
+
+def _main_can_be_imported() -> bool:
+    main = sys.modules["__main__"]
+    file, spec = getattr(main, "__file__", None), getattr(main, "__spec__", None)
+    return file is None or Path(file).stem == "semiseg" or (spec is not None and spec.name.startswith("semiseg."))
 
 
 class _Center:

@@ -1,9 +1,11 @@
 """A recipe as resolved YAML: every default written out, those of component options too."""
 
 import io
+from collections.abc import Mapping
 from typing import Any
 
 from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedSeq
 from ruamel.yaml.representer import RoundTripRepresenter
 
 from semiseg.errors import RecipeError, raise_all
@@ -25,13 +27,28 @@ def dump_recipe(recipe: Recipe) -> str:
     A component that was given as a class or an object is written as ``module:Class``. Raises RecipeError where a
     component cannot be found.
     """
+    return to_yaml(resolved(recipe))
+
+
+def to_yaml(data: Mapping[str, Any]) -> str:
+    """Plain data as YAML 1.2: one key a line, lists of single values in one line."""
     yaml = YAML()
     yaml.Representer = _Representer
-    yaml.default_flow_style = None  # short lists in one line
     yaml.width = 120
     stream = io.StringIO()
-    yaml.dump(resolved(recipe), stream)
+    yaml.dump(_styled(data), stream)
     return stream.getvalue()
+
+
+def _styled(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _styled(below) for key, below in value.items()}
+    if isinstance(value, list):
+        items = CommentedSeq(_styled(item) for item in value)
+        if not any(isinstance(item, dict | list) for item in value):
+            items.fa.set_flow_style()
+        return items
+    return value
 
 
 def resolved(recipe: Recipe) -> dict[str, Any]:

@@ -147,7 +147,7 @@ class Validation(_Model):
 class Checkpoint(_Model):
     """How often the state is saved; it is also saved at the end, on Ctrl-C and on SIGTERM."""
 
-    minutes: Annotated[float, Field(ge=0)] = 10
+    minutes: Annotated[float, Field(ge=0)] = 10.0
     """Minutes between checkpoints; 0 saves after every step."""
 
 

@@ -96,6 +96,7 @@ def real(name):
 
 @pytest.mark.real_data
 class TestRealBrats2018(DatasetContract):
+    name = "brats"
     sample = 1
 
     @pytest.fixture
@@ -105,6 +106,7 @@ class TestRealBrats2018(DatasetContract):
 
 @pytest.mark.real_data
 class TestRealBrats2021(DatasetContract):
+    name = "brats"
     sample = 1
 
     @pytest.fixture
@@ -114,6 +116,7 @@ class TestRealBrats2021(DatasetContract):
 
 @pytest.mark.real_data
 class TestRealHippocampus(DatasetContract):
+    name = "decathlon"
     sample = 200
 
     @pytest.fixture
@@ -123,6 +126,8 @@ class TestRealHippocampus(DatasetContract):
 
 @pytest.mark.real_data
 class TestRealLA2018(DatasetContract):
+    name = "la2018"
+
     @pytest.fixture
     def dataset(self):
         return LA2018(LA2018.Options(root=real("la2018")))

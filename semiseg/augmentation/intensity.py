@@ -1,0 +1,78 @@
+"""Changes of a channel's intensities: contrast, histogram, shift and scaling, each a monotone curve."""
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Curve:
+    """What is done to a channel, in this order; the defaults do nothing.
+
+    Attributes:
+        gamma: exponent on the channel rescaled to [0, 1].
+        heights: values in [0, 1] that equally spaced points of [0, 1] are moved to, linear between them; the first
+            is 0 and the last is 1, so that the range stays.
+        shift: is added, in standard deviations of the channel.
+        factor: multiplies.
+    """
+
+    gamma: float = 1.0
+    heights: Tensor | None = None
+    shift: float = 0.0
+    factor: float = 1.0
+
+
+def apply_curve(channel: Tensor, curve: Curve, keep_zero: bool) -> Tensor:
+    """A channel (X, Y, Z) float32 after a curve; the input is not written to.
+
+    ``keep_zero``: voxels of exactly 0 are background, stay 0, and count neither for the range nor for the deviation.
+    """
+    mask = channel != 0 if keep_zero else torch.ones_like(channel, dtype=torch.bool)
+    low = torch.where(mask, channel, torch.inf).min()
+    high = torch.where(mask, channel, -torch.inf).max()
+    shift = curve.shift * _deviation(channel, mask) if curve.shift else None
+    bends = (curve.gamma != 1 or curve.heights is not None) and bool(high > low)
+
+    def change(block: Tensor) -> Tensor:
+        changed = _bend(block, low, high, curve) if bends else block
+        changed = changed if shift is None else changed + shift
+        changed = changed if curve.factor == 1 else changed * curve.factor
+        return torch.where(block != 0, changed, 0) if keep_zero else changed
+
+    # Block by block, the intermediate results stay in the processor's cache, which takes half the time.
+    return torch.cat([change(block) for block in channel.split(_PLANES)])
+
+
+_PLANES = 8
+
+
+def _bend(block: Tensor, low: Tensor, high: Tensor, curve: Curve) -> Tensor:
+    unit: Tensor = ((block - low) / (high - low)).clamp_(0, 1)
+    if curve.gamma != 1:
+        unit = unit.pow_(curve.gamma)
+    if curve.heights is not None:
+        unit = piecewise_linear(unit, curve.heights)
+    unit.mul_(high - low).add_(low)
+    return unit
+
+
+def piecewise_linear(unit: Tensor, heights: Tensor) -> Tensor:
+    """Values in [0, 1] after the map that takes the i-th of n equally spaced points to ``heights[i]``.
+
+    As a sum of ramps, one from each point on, which is faster than to look up each voxel's interval.
+    """
+    place = unit * (len(heights) - 1)
+    slopes: list[float] = heights.diff().tolist()
+    result = place * slopes[0]
+    for i, (before, after) in enumerate(pairwise(slopes), 1):
+        result.add_((place - i).clamp_(min=0), alpha=after - before)
+    return result
+
+
+def _deviation(channel: Tensor, mask: Tensor) -> Tensor:
+    count = mask.sum()
+    mean = torch.where(mask, channel, 0).sum() / count
+    return (torch.where(mask, channel - mean, 0).square().sum() / count).sqrt()

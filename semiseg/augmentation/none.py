@@ -1,0 +1,19 @@
+"""No augmentation."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from semiseg.interfaces.augmentation import Augmentation
+from semiseg.types import Shape
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class NoAugmentation(Augmentation):
+    """Samples as they are."""
+
+    def __call__(self, image: Tensor, label: Tensor | None, patch_size: Shape) -> tuple[Tensor, Tensor | None]:
+        """The sample itself: it was read in the patch's size."""
+        return image, label

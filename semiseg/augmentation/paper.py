@@ -1,0 +1,148 @@
+"""The augmentation of the reference study."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import Field, PositiveFloat, field_validator
+
+from semiseg.interfaces.augmentation import Augmentation
+from semiseg.interfaces.component import ComponentOptions
+from semiseg.types import Shape
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from semiseg.augmentation.intensity import Curve
+
+Axis = Literal["left-right", "anterior-posterior", "superior-inferior"]
+AXES: tuple[Axis, ...] = ("left-right", "anterior-posterior", "superior-inferior")
+Operation = Literal[
+    "scaling", "rotation", "flipping", "gamma", "histogram_shift", "intensity_shift", "intensity_scaling"
+]
+Probability = Annotated[float, Field(ge=0, le=1)]
+Range = tuple[PositiveFloat, PositiveFloat]
+
+
+class PaperAugmentation(Augmentation):
+    """Scaling, rotation, flipping, contrast, histogram shift, intensity shift and scaling, in TorchIO.
+
+    The operations of Luque, Ottesen et al. 2023, "Reducing Annotator's Burden: Cross-Pseudo Supervision for Brain
+    Tumor Segmentation". The paper gives neither ranges nor probabilities nor the order: those here are semiseg's.
+    Zoom and rotation are in voxels; intensities change for each channel on its own, and whether an operation is
+    applied is drawn for each channel (each axis for flipping) too.
+    """
+
+    class Options(ComponentOptions):
+        """Ranges and probabilities."""
+
+        scaling: Range = (0.9, 1.1)
+        """Zoom, the same along all axes; 1.1 makes things look a tenth larger."""
+        rotation: Annotated[float, Field(ge=0, le=180)] = 15.0
+        """Largest angle around each axis, in degrees."""
+        flip_axes: tuple[Axis, ...] = AXES
+        """Axes that may be flipped; leave one out where its two sides are different classes."""
+        gamma: Range = (0.7, 1.5)
+        """Exponent on the channel rescaled to [0, 1], drawn uniformly in its logarithm."""
+        histogram_points: Annotated[int, Field(ge=3)] = 10
+        """Control points of the histogram shift, spaced equally over the channel's range."""
+        histogram_shift: Annotated[float, Field(ge=0, le=1)] = 1.0
+        """How far control points move: 1 is up to their neighbors, 0 not at all."""
+        intensity_shift: Annotated[float, Field(ge=0)] = 0.1
+        """Largest shift, in standard deviations of the channel."""
+        intensity_scaling: Annotated[float, Field(ge=0, lt=1)] = 0.1
+        """Largest relative change of the scale; 0.1 means factors from 0.9 to 1.1."""
+        probability: Probability = 0.5
+        """Probability of each operation."""
+        probabilities: Mapping[Operation, Probability] = {}
+        """Other probabilities for single operations, such as {flipping: 0.5, gamma: 0.2}."""
+        keep_background: bool = True
+        """Voxels of exactly 0 (background of skull-stripped images, padding) keep 0 through intensity operations.
+
+        It is 0 in every image that is predicted, too."""
+        margin: Annotated[float, Field(ge=0, le=1)] = 0.25
+        """What is read around a patch for zoom and rotation, at most, as a share of it. More costs time; what is
+        beyond is 0."""
+
+        @field_validator("flip_axes", mode="before")
+        @classmethod
+        def _numbers(cls, axes: object) -> object:
+            if isinstance(axes, list | tuple):
+                return tuple(AXES[a] if isinstance(a, int) and 0 <= a < len(AXES) else a for a in axes)
+            return axes
+
+        @field_validator("scaling", "gamma")
+        @classmethod
+        def _ordered(cls, values: tuple[float, float]) -> tuple[float, float]:
+            if values[0] > values[1]:
+                raise ValueError(f"the first number of a range is its smallest: write [{values[1]}, {values[0]}]")
+            return values
+
+    def source_size(self, patch_size: Shape) -> Shape:
+        """What zoom and rotation may need around the patch, up to the margin."""
+        from semiseg.augmentation.spatial import size_to_read
+
+        o = self.options
+        zoom = o.scaling[0] if self._probability("scaling") else 1.0
+        return size_to_read(patch_size, zoom, o.rotation if self._probability("rotation") else 0.0, o.margin)
+
+    def __call__(self, image: Tensor, label: Tensor | None, patch_size: Shape) -> tuple[Tensor, Tensor | None]:
+        """The seven operations; labels by nearest neighbor."""
+        from semiseg.augmentation import torchio_steps
+
+        axes = tuple(AXES.index(axis) for axis in self.options.flip_axes)
+        steps = [torchio_steps.RandomZoomAndRotation(patch_size, self._draw_pose)]
+        if axes:
+            steps.append(torchio_steps.random_flip(axes, self._probability("flipping")))
+        steps.append(torchio_steps.RandomCurves(self._draw_curve, self.options.keep_background))
+        return torchio_steps.run(steps, image, label)
+
+    def _draw_pose(self) -> tuple[float, tuple[float, float, float]]:
+        """A zoom and three angles in degrees."""
+        o = self.options
+        zoom = _uniform(*o.scaling) if self._happens("scaling") else 1.0
+        if not self._happens("rotation"):
+            return zoom, (0.0, 0.0, 0.0)
+        return zoom, (_signed(o.rotation), _signed(o.rotation), _signed(o.rotation))
+
+    def _draw_curve(self) -> Curve:
+        from semiseg.augmentation.intensity import Curve
+
+        o = self.options
+        gamma = o.gamma[0] * (o.gamma[1] / o.gamma[0]) ** _uniform(0, 1) if self._happens("gamma") else 1.0
+        heights = draw_heights(o.histogram_points, o.histogram_shift) if self._happens("histogram_shift") else None
+        shift = _signed(o.intensity_shift) if self._happens("intensity_shift") else 0.0
+        factor = 1 + _signed(o.intensity_scaling) if self._happens("intensity_scaling") else 1.0
+        return Curve(gamma, heights, shift, factor)
+
+    def _happens(self, operation: Operation) -> bool:
+        return _uniform(0, 1) < self._probability(operation)
+
+    def _probability(self, operation: Operation) -> float:
+        return float(self.options.probabilities.get(operation, self.options.probability))
+
+
+def draw_heights(n_points: int, amount: float) -> Tensor:
+    """A random rising map of [0, 1] onto itself, at equally spaced points.
+
+    As in MONAI's RandHistogramShift, each point in turn is drawn between the one before, as drawn, and the one
+    after; ``amount`` blends that with the straight line.
+    """
+    import torch
+
+    line = torch.linspace(0, 1, n_points)
+    drawn = line.clone()
+    for i in range(1, n_points - 1):
+        drawn[i] = _uniform(float(drawn[i - 1]), float(drawn[i + 1]))
+    return torch.lerp(line, drawn, amount)
+
+
+def _uniform(low: float, high: float) -> float:
+    import torch
+
+    return low + (high - low) * float(torch.rand(()))
+
+
+def _signed(largest: float) -> float:
+    return _uniform(-largest, largest)

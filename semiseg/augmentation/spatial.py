@@ -1,0 +1,57 @@
+"""Zoom and rotation of a patch, and how much must be read around it."""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn.functional import affine_grid, grid_sample
+
+from semiseg.types import Shape
+
+
+def rotation_matrix(degrees: Sequence[float]) -> Tensor:
+    """Rz Rx Ry (3, 3) float64 of rotations around x, y and z: the order of SimpleITK, and so of TorchIO."""
+    (cx, sx), (cy, sy), (cz, sz) = ((math.cos(math.radians(d)), math.sin(math.radians(d))) for d in degrees)
+    around_x = torch.tensor([[1, 0, 0], [0, cx, -sx], [0, sx, cx]], dtype=torch.float64)
+    around_y = torch.tensor([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]], dtype=torch.float64)
+    around_z = torch.tensor([[cz, -sz, 0], [sz, cz, 0], [0, 0, 1]], dtype=torch.float64)
+    return around_z @ around_x @ around_y
+
+
+def sampling_grid(source: Shape, patch: Shape, zoom: float, degrees: Sequence[float]) -> Tensor:
+    """Where each voxel of a patch comes from in a larger source, in the coordinates of torch's ``grid_sample``.
+
+    Both have the same center. A zoom of 1.5 makes things look 1.5 times larger; all in voxels.
+    """
+    to_source = rotation_matrix(degrees).T / zoom
+    # In grid_sample's coordinates an image reaches from -1 to 1, and its axes are named from the last to the first.
+    scaled = to_source * torch.tensor(patch, dtype=torch.float64) / torch.tensor(source, dtype=torch.float64)[:, None]
+    theta = torch.cat([scaled.flip(0, 1), torch.zeros(3, 1, dtype=torch.float64)], dim=1)
+    return affine_grid(theta[None].float(), [1, 1, *patch], align_corners=False)
+
+
+def resample(array: Tensor, grid: Tensor, mode: str) -> Tensor:
+    """(C, X, Y, Z) float32 at the places of a grid, "bilinear" or "nearest"; 0 beyond the border."""
+    return grid_sample(array[None], grid, mode=mode, padding_mode="zeros", align_corners=False)[0]
+
+
+def center_crop(array: Tensor, size: Shape) -> Tensor:
+    """The middle of the last three axes."""
+    for axis, n in zip((-3, -2, -1), size, strict=True):
+        array = array.narrow(axis, (array.shape[axis] - n) // 2, n)
+    return array
+
+
+def size_to_read(patch: Shape, min_zoom: float, max_degrees: float, margin: float) -> Shape:
+    """How much to read around a patch so that no zoom or rotation brings in a border; at most ``margin`` more.
+
+    In a product of three rotations by up to t < 90 degrees no entry beside the diagonal exceeds sin t + sin² t. The
+    excess is even along each axis, so that source and patch have the same center.
+    """
+    sine = math.sin(math.radians(min(max_degrees, 90)))
+    beside = min(sine + sine**2, 1)
+    x, y, z = (
+        n + 2 * math.ceil(max(0, min((n + beside * (sum(patch) - n)) / min_zoom - n, n * margin)) / 2) for n in patch
+    )
+    return x, y, z

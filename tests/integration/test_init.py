@@ -1,0 +1,319 @@
+"""``semiseg init``: every layout that it knows, on files as users have them, and what it says to the others."""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import h5py
+import nibabel
+import numpy as np
+import pytest
+import typer
+from hypothesis import given
+from hypothesis import strategies as st
+from typer.testing import CliRunner
+
+import semiseg
+from semiseg.cli.init import init
+from semiseg.errors import DataError, RecipeError
+from semiseg.pipeline.init import patch_size, propose_recipe
+from semiseg.recipe.load import load_recipe
+
+RAS, LPS = np.diag([1.0, 1, 1, 1]), np.diag([-1.0, -1, 1, 1])
+
+
+def save(path, array, affine=RAS):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    nibabel.save(nibabel.Nifti1Image(array, affine), path)
+
+
+def scan(seed, shape=(40, 52, 36), skull_stripped=True):
+    """A bright box in a dark one, with or without zeros around it."""
+    image = np.random.default_rng(seed).normal(100, 5, shape).astype(np.float32)
+    label = np.zeros(shape, dtype=np.uint8)
+    label[12:20, 12:20, 12:20] = 1
+    label[12:16, 12:16, 12:16] = 3
+    image += 40 * label
+    if skull_stripped:
+        image[:2], image[-2:], image[:, :3], image[..., :1] = 0, 0, 0, 0
+    return image, label
+
+
+def fill_folder(root, labeled=10, unlabeled=3, channels=1, **options):
+    for number in range(labeled + unlabeled):
+        image, label = scan(number, **options)
+        part = "labeled" if number < labeled else "unlabeled"
+        for channel in range(channels):
+            suffix = f"_{channel:04d}" if channels > 1 else ""
+            save(root / part / "images" / f"scan_{number:02d}{suffix}.nii.gz", image)
+        if part == "labeled":
+            save(root / "labeled" / "labels" / f"scan_{number:02d}.nii.gz", label)
+    return root
+
+
+def fill_brats(root, ids, modern=False):
+    image, label = scan(0, shape=(40, 36, 32))
+    dash, names = ("-", ("t1n", "t1c", "t2w", "t2f")) if modern else ("_", ("t1", "t1ce", "t2", "flair"))
+    for case in ids:
+        for name in names:
+            save(root / case / f"{case}{dash}{name}.nii.gz", image, LPS)
+        save(root / case / f"{case}{dash}seg.nii.gz", label, LPS)
+    return root
+
+
+def fill_decathlon(root, classes, count=6):
+    for number in range(count):
+        image, label = scan(number, skull_stripped=False)
+        save(root / "imagesTr" / f"h_{number}.nii.gz", image)
+        save(root / "labelsTr" / f"h_{number}.nii.gz", label)
+    names = {str(value): name for value, name in enumerate(("background", *classes))}
+    training = [{"image": f"./imagesTr/h_{n}.nii.gz", "label": f"./labelsTr/h_{n}.nii.gz"} for n in range(count)]
+    manifest = {"name": "H", "modality": {"0": "MRI"}, "labels": names, "training": training}
+    (root / "dataset.json").write_text(json.dumps(manifest))
+    return root
+
+
+def proposed(folder, tmp_path, gpu=False):
+    path = tmp_path / "recipe.yaml"
+    path.write_text(propose_recipe(folder, gpu=gpu).text)
+    return load_recipe(path)
+
+
+def refusal(folder):
+    with pytest.raises(DataError) as raised:
+        propose_recipe(folder, gpu=False)
+    return str(raised.value)
+
+
+@given(st.tuples(*[st.integers(1, 700)] * 3), st.booleans())
+def test_patches_are_multiples_of_16_within_the_image_and_the_machine(extent, gpu):
+    patch = patch_size(extent, gpu)
+
+    assert not [n for n in patch if n % 16]
+    assert max(patch) <= (128 if gpu else 64)
+    if max(extent) >= 32:
+        assert all(n <= max(side, 16) for n, side in zip(patch, extent, strict=True))
+        assert all(n + 16 > side for n, side in zip(patch, extent, strict=True) if side <= (128 if gpu else 64))
+    assert patch != (16, 16, 16)
+
+
+def test_a_plain_folder_with_unlabeled_images(tmp_path):
+    folder = fill_folder(tmp_path / "my scans")
+    recipe = proposed(folder, tmp_path)
+
+    assert recipe.name == "my_scans"
+    assert recipe.dataset.name == "folder"
+    assert recipe.dataset.values == {"root": str(folder), "classes": {"class_1": 1, "class_3": 3}}
+    assert (recipe.split.test, recipe.split.validation, recipe.split.labeled) == (2, 1, "all")
+    # The foreground is 36 x 49 x 35 of 40 x 52 x 36 voxels.
+    assert recipe.training.patch_size == (32, 48, 32)
+    assert recipe.preprocessing.foreground == "nonzero"
+    assert recipe.strategy.name == "cps"
+    assert recipe.augmentation.values["flip_axes"] == ["left-right"]
+
+
+def test_several_modalities_by_their_numbers(tmp_path):
+    recipe = proposed(fill_folder(tmp_path / "d", labeled=4, unlabeled=0, channels=2), tmp_path)
+
+    assert recipe.dataset.values["modalities"] == ["modality_0", "modality_1"]
+
+
+def test_a_gpu_gets_a_larger_network_and_a_longer_training(tmp_path):
+    folder = fill_folder(tmp_path / "d", labeled=4, unlabeled=1)
+    small, large = proposed(folder, tmp_path), proposed(folder, tmp_path, gpu=True)
+
+    assert small.backbone.values["channels"] == [16, 32, 64, 128]
+    assert large.backbone.values == {}
+    assert large.training.epochs > small.training.epochs
+
+
+def test_images_without_zeros_count_whole(tmp_path):
+    recipe = proposed(fill_folder(tmp_path / "d", labeled=4, unlabeled=1, skull_stripped=False), tmp_path)
+
+    assert recipe.preprocessing.foreground == "all"
+
+
+def test_extents_are_along_right_anterior_superior_whatever_the_files_axes(tmp_path):
+    image, label = scan(0, shape=(20, 36, 52))
+    turned = np.array([[0, 0, 1.0, 0], [1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 0, 1]])  # axes are A, S, R
+    for number in range(4):
+        save(tmp_path / "d" / "labeled" / "images" / f"s{number}.nii.gz", image, turned)
+        save(tmp_path / "d" / "labeled" / "labels" / f"s{number}.nii.gz", label, turned)
+
+    assert proposed(tmp_path / "d", tmp_path).training.patch_size == (48, 16, 32)
+
+
+def test_where_every_case_has_a_label_some_serve_as_unlabeled_and_it_is_said(tmp_path):
+    folder = fill_folder(tmp_path / "d", labeled=20, unlabeled=0)
+    text = propose_recipe(folder, gpu=False).text
+    recipe = proposed(folder, tmp_path)
+
+    assert (recipe.split.test, recipe.split.validation, recipe.split.labeled) == (4, 2, 4)
+    assert "the labels of 4 of the 14 that are left are used" in text
+    assert "--set split.labeled=all --set strategy.name=supervised" in text
+
+
+def test_brats(tmp_path):
+    recipe = proposed(fill_brats(tmp_path / "b", [f"BraTS2021_{n:05d}" for n in range(5)]), tmp_path)
+
+    assert recipe.dataset.name == "brats"
+    assert recipe.augmentation.values["flip_axes"] == ["left-right", "anterior-posterior", "superior-inferior"]
+
+
+def test_counts_keep_a_patient_s_cases_together(tmp_path):
+    ids = [f"BraTS-GLI-{patient:05d}-{time:03d}" for patient in range(5) for time in (100, 101)]
+    recipe = proposed(fill_brats(tmp_path / "b", ids, modern=True), tmp_path)
+
+    assert (recipe.split.test, recipe.split.validation) == (2, 2)
+
+
+@pytest.mark.parametrize(
+    ("classes", "axes"),
+    [
+        (("Anterior", "Posterior", "x"), ["left-right"]),
+        (("left kidney", "right kidney", "x"), []),
+        (("left_lung", "right_lung", "x"), []),
+        (("left atrium", "x", "y"), ["left-right"]),
+    ],
+)
+def test_decathlon_and_no_flips_where_left_and_right_are_classes(tmp_path, classes, axes):
+    recipe = proposed(fill_decathlon(tmp_path / "d", classes), tmp_path)
+
+    assert recipe.dataset.name == "decathlon"
+    assert recipe.augmentation.values["flip_axes"] == axes
+
+
+def test_left_atria(tmp_path):
+    for number in range(5):
+        image, label = scan(number, skull_stripped=False)
+        path = tmp_path / "la" / "2018LA_Seg_Training Set" / f"CASE{number}" / "mri_norm2.h5"
+        path.parent.mkdir(parents=True)
+        with h5py.File(path, "w") as file:
+            file["image"], file["label"] = image, np.minimum(label, 1)
+    recipe = proposed(tmp_path / "la", tmp_path)
+
+    assert recipe.dataset.name == "la2018"
+    assert (recipe.preprocessing.normalize, recipe.preprocessing.crop) == ("none", False)
+
+
+def test_nnunet_files_can_be_used_by_the_commands_that_it_tells(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    raw = tmp_path / "Dataset001_X"
+    for number in range(5):
+        image, label = scan(number)
+        save(raw / "imagesTr" / f"x_{number:03d}_0000.nii.gz", image)
+        save(raw / "labelsTr" / f"x_{number:03d}.nii.gz", label)
+        save(raw / "imagesTs" / f"t_{number:03d}_0000.nii.gz", image)
+    manifest = {"channel_names": {"0": "T1"}, "labels": {"background": 0, "x": 1}, "numTraining": 5}
+    (raw / "dataset.json").write_text(json.dumps({**manifest, "file_ending": ".nii.gz"}))
+    text = refusal(raw)
+
+    assert text.startswith(f"{raw}: this is a dataset of nnU-Net v2, whose dataset.json lists no cases\n")
+    commands = [line.strip() for line in text.splitlines() if line.strip().startswith(("mkdir", "ln"))]
+    subprocess.run("\n".join(commands), shell=True, check=True)
+    recipe = proposed(tmp_path / "mydata", tmp_path)
+    assert recipe.split.labeled == "all"
+    (raw / "dataset.json").unlink()
+    assert "imagesTr and labelsTr without a dataset.json" in refusal(raw)
+
+
+def test_folders_that_are_not_understood(tmp_path):
+    assert refusal(tmp_path / "nowhere") == (
+        f"{tmp_path}/nowhere: there is no such folder\n    Give the folder of your data."
+    )
+    assert refusal(tmp_path).startswith(f"{tmp_path}: there are no images in it\n    Understood are\n")
+    save(tmp_path / "some" / "where.nii.gz", scan(0)[0])
+    assert refusal(tmp_path).startswith(
+        f"{tmp_path}: its layout is not understood; it holds some/where.nii.gz\n    Understood are\n"
+    )
+    (tmp_path / "dataset.json").write_text("{")
+    assert refusal(tmp_path).startswith(f"{tmp_path}/dataset.json: it cannot be read as JSON: ")
+
+
+def test_too_few_labels(tmp_path):
+    assert refusal(fill_folder(tmp_path / "d", labeled=2, unlabeled=1)).startswith(
+        f"{tmp_path}/d: 2 of 3 cases have a label; one each is needed to train, to validate and to test\n"
+    )
+
+
+def test_labels_that_say_nothing(tmp_path):
+    image, label = scan(0)
+    save(tmp_path / "labeled" / "images" / "a.nii.gz", image)
+    (tmp_path / "labeled" / "labels").mkdir()
+    assert refusal(tmp_path).startswith(f"{tmp_path}/labeled/labels: there are no labels in it\n")
+    save(tmp_path / "labeled" / "labels" / "a.nii.gz", label * 0)
+    assert refusal(tmp_path).startswith(f"{tmp_path}/labeled/labels: its labels are 0 everywhere\n")
+
+
+def test_damaged_files_are_all_named(tmp_path):
+    folder = fill_folder(tmp_path / "d", labeled=4, unlabeled=0)
+    for name in ("scan_01", "scan_02"):
+        path = folder / "labeled" / "images" / f"{name}.nii.gz"
+        path.write_bytes(path.read_bytes()[:-2000])
+    text = refusal(folder)
+
+    assert "scan_01.nii.gz" in text
+    assert "scan_02.nii.gz" in text
+
+
+@pytest.fixture
+def call():
+    app = typer.Typer()
+    app.command()(init)
+    return lambda *arguments: CliRunner().invoke(app, list(map(str, arguments)), catch_exceptions=False)
+
+
+def test_the_command_tells_what_it_found_and_what_to_do_next(tmp_path, call):
+    output = tmp_path / "out" / "mine.yaml"
+    result = call(fill_folder(tmp_path / "d"), "--output", output)
+
+    assert result.stdout.splitlines()[:5] == [
+        "Read as: folder",
+        "Cases: 13, 10 with a label, of 13 patients",
+        "Modalities: image; classes: background, class_1, class_3",
+        "Median image: 40 x 52 x 36 voxels, foreground: 36 x 49 x 35; patch: 32 x 48 x 32",
+        "Split: 7 labeled, 3 unlabeled, 1 validation, 2 test",
+    ]
+    assert f"semiseg check {output}" in result.stdout
+    assert output.read_text().startswith(f"# Written by `semiseg init` for {tmp_path}/d; a start, to be changed.\n#\n")
+
+
+def test_a_recipe_that_is_there_is_not_overwritten(tmp_path, call):
+    output = tmp_path / "mine.yaml"
+    output.write_text("name: mine")
+
+    with pytest.raises(RecipeError, match=r"mine\.yaml is there already\.\n    Choose another file with --output\."):
+        call(fill_folder(tmp_path / "d", labeled=3, unlabeled=0), "-o", output)
+    assert output.read_text() == "name: mine"
+
+
+@pytest.mark.slow
+def test_the_recipe_runs(tmp_path, monkeypatch):
+    monkeypatch.setenv("SEMISEG_CACHE", str(tmp_path / "cache"))
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(propose_recipe(fill_folder(tmp_path / "d", labeled=4, unlabeled=1), gpu=False).text)
+    small = ["training.epochs=1", "training.examples_per_epoch=4", "training.device=cpu", "training.workers=0",
+             "inference.overlap=0"]  # fmt: skip
+
+    assert semiseg.check(recipe, overrides=small)[-1] == "Nothing is wrong."
+    result = semiseg.run(recipe, tmp_path / "run", overrides=small)
+
+    assert {score.class_name for score in result.scores} == {"class_1", "class_3"}
+
+
+@pytest.mark.real_data
+@pytest.mark.skipif("SEMISEG_REAL_DATA" not in os.environ, reason="SEMISEG_REAL_DATA is not set")
+@pytest.mark.parametrize(
+    ("folder", "dataset", "patch"),
+    [
+        ("brats2018", "brats", (128, 128, 128)),
+        ("hippocampus", "decathlon", (32, 48, 32)),
+        ("la2018", "la2018", (128, 128, 80)),
+    ],
+)
+def test_real_data(tmp_path, folder, dataset, patch):
+    recipe = proposed(Path(os.environ["SEMISEG_REAL_DATA"]) / folder, tmp_path, gpu=True)
+
+    assert recipe.dataset.name == dataset
+    assert recipe.training.patch_size == patch

@@ -1,0 +1,86 @@
+import subprocess
+import sys
+
+import pytest
+import torch
+from pydantic import ValidationError
+
+from semiseg.augmentation.paper import PaperAugmentation
+
+SIZE = (16, 12, 10)
+
+
+def only(operation, **options):
+    """An augmentation that always does one thing and nothing else."""
+    return PaperAugmentation(PaperAugmentation.Options(probability=0, probabilities={operation: 1.0}, **options))
+
+
+def apply(augmentation, image, label=None, seed=0):
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        return augmentation(image, label, SIZE)
+
+
+@pytest.fixture
+def image():
+    image = torch.randn((2, *SIZE), generator=torch.Generator().manual_seed(3))
+    image[:, :5] = 0
+    return image
+
+
+def test_flips_only_the_axes_it_may(image):
+    for axes, dims in (["left-right"], (1,)), ([1, 2], (2, 3)), (["superior-inferior"], (3,)):
+        changed, _ = apply(only("flipping", flip_axes=axes), image)
+        assert torch.equal(changed, image.flip(dims))
+
+
+@pytest.mark.parametrize("operation", ["gamma", "histogram_shift", "intensity_shift", "intensity_scaling"])
+def test_intensity_operations_move_values_of_each_channel_alone_and_no_background(image, operation):
+    same = image[:1].expand(2, *SIZE)
+    changed, label = apply(only(operation), same, (same[0] > 0).long())
+    assert not torch.equal(changed[0], changed[1])
+    assert torch.equal(changed == 0, same == 0)
+    assert torch.equal(label, (same[0] > 0).long())
+    order = same[0].flatten().argsort()
+    foreground = same[0].flatten()[order] != 0
+    assert (changed[0].flatten()[order][foreground].diff() >= -1e-5).all()
+
+
+def test_ranges_are_kept(image):
+    constant = torch.ones_like(image)
+    for seed in range(50):
+        factor = apply(only("intensity_scaling", intensity_scaling=0.2), constant, seed=seed)[0].unique()
+        assert ((factor >= 0.8) & (factor <= 1.2)).all()
+        shifted = apply(only("intensity_shift", intensity_shift=0.3), image, seed=seed)[0] - image
+        for channel, values in zip(shifted, image, strict=True):
+            amount = channel[values != 0].unique()
+            assert amount.abs().max() <= 0.3 * values[values != 0].std() + 1e-4
+
+
+def test_nothing_happens_with_probability_0(image):
+    changed, _ = apply(PaperAugmentation(PaperAugmentation.Options(probability=0)), image)
+    assert torch.equal(changed, image)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"flip_axes": ["left"]},
+        {"flip_axes": [3]},
+        {"scaling": [1.1, 0.9]},
+        {"probabilities": {"flips": 0.5}},
+        {"probabilities": {"gamma": 1.5}},
+        {"gamma": [0, 1]},
+    ],
+)
+def test_bad_options_are_refused(options):
+    with pytest.raises(ValidationError):
+        PaperAugmentation.Options(**options)
+
+
+def test_options_are_read_without_torch_or_torchio():
+    code = (
+        "import sys; from semiseg.augmentation.paper import PaperAugmentation as P; P(P.Options());"
+        "assert not {'torch', 'torchio', 'monai'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,0 +1,251 @@
+"""What the store serves and refuses, what it makes anew, and what it says of bad files."""
+
+import json
+import multiprocessing
+import os
+import time
+
+import numpy as np
+import pytest
+from made_dataset import MadeDataset
+
+from semiseg.data.digests import Digests
+from semiseg.data.entries import ARRAY, RECORD, Entries
+from semiseg.data.preprocess import prepare
+from semiseg.data.split import make_split
+from semiseg.data.store import CaseStore, default_root
+from semiseg.data.stored import StoredImage, StoredLabeled
+from semiseg.errors import DataError, ProtocolError
+from semiseg.recipe import schema
+
+OPTIONS = schema.Preprocessing()
+SPLIT = schema.Split(test=["a"], validation=["b"], labeled=["c", "d"])
+
+
+@pytest.fixture
+def dataset(tmp_path):
+    return MadeDataset(tmp_path / "data", 8, unlabeled=2)
+
+
+def filled(dataset, tmp_path, options=OPTIONS, split=SPLIT, **kwargs):
+    made = make_split(dataset.cases(), split, 0)
+    store = CaseStore(dataset, options, made, tmp_path / "store")
+    store.notes = store.fill(dataset.cases(), **kwargs)
+    return store
+
+
+def touch_old(path):
+    os.utime(path, (1_600_000_000, 1_600_000_000))
+
+
+def test_what_is_served_is_the_prepared_case(dataset, tmp_path):
+    store = filled(dataset, tmp_path)
+    case = dataset.cases()[2]
+    prepared = prepare(dataset.read_image(case), OPTIONS)
+    stored = store.labeled("c")
+    assert isinstance(stored, StoredLabeled)
+    np.testing.assert_array_equal(stored.image(), prepared.normalized())
+    np.testing.assert_array_equal(prepared.restore(stored.label()), dataset.read_label(case).array)
+    assert (stored.case_id, stored.channels, stored.shape) == ("c", 2, prepared.array.shape[1:])
+
+
+def test_test_cases_and_labels_of_unlabeled_ones_are_refused(dataset, tmp_path):
+    store = filled(dataset, tmp_path)
+    for ask in (store.image, store.labeled):
+        with pytest.raises(ProtocolError, match="its role is test"):
+            ask("a")
+        with pytest.raises(ProtocolError, match="not in the split"):
+            ask("nobody")
+    with pytest.raises(ProtocolError, match="its role is unlabeled"):
+        store.labeled("e")
+    for name in "bcdefgh":
+        image = store.image(name)
+        assert type(image) is StoredImage
+        assert not any("label" in attribute for attribute in dir(image))
+
+
+def test_nothing_of_what_is_withheld_is_in_the_store(dataset, tmp_path):
+    store = filled(dataset, tmp_path)
+    made = len(list((tmp_path / "store" / "entries").glob("*/*")))
+    assert made == 7 + 3  # images of all but the test case; labels of two labeled cases and one for validation
+    assert store.n_work == 8
+
+
+def test_every_file_is_read_once_and_not_again(dataset, tmp_path):
+    calls = []
+    filled(dataset, tmp_path, progress=lambda: calls.append(1))
+    assert len(calls) == 8
+    assert sorted(dataset.read) == sorted(
+        [(name, "image") for name in "abcdefgh"] + [(name, "label") for name in "abcdef"]
+    )
+    dataset.read.clear()
+    filled(dataset, tmp_path)
+    assert dataset.read == []
+
+
+def test_a_changed_file_is_read_anew(dataset, tmp_path):
+    before = filled(dataset, tmp_path).labeled("c").image()
+    path = dataset.cases()[2].images[0]
+    np.save(path, np.load(path) * 2 + (np.load(path) > 600))
+    dataset.read.clear()
+    after = filled(dataset, tmp_path).labeled("c").image()
+    assert ("c", "image") in dataset.read
+    assert ("d", "image") not in dataset.read
+    assert not np.array_equal(before, after)
+
+
+def test_moved_data_and_another_split_find_the_same_entries(dataset, tmp_path):
+    filled(dataset, tmp_path)
+    (tmp_path / "data").rename(tmp_path / "elsewhere")
+    moved = MadeDataset(tmp_path / "elsewhere", 8, unlabeled=2)
+    filled(moved, tmp_path, split=schema.Split(test=["a"], validation=["b"], labeled=["c"]))
+    assert [what for _, what in moved.read] == ["label"]  # d's: it is unlabeled now
+
+
+def test_other_preprocessing_is_another_entry(dataset, tmp_path):
+    one = filled(dataset, tmp_path).image("c").image()
+    two = filled(dataset, tmp_path, schema.Preprocessing(normalize="minmax")).image("c").image()
+    assert two.max() == 1
+    assert not np.array_equal(one, two)
+
+
+@pytest.mark.parametrize("damage", ["no array", "short array", "no record", "changed record", "half a record"])
+def test_a_damaged_entry_is_made_anew(dataset, tmp_path, damage):
+    stored = filled(dataset, tmp_path).labeled("c")
+    good = stored.image()
+    array, record = stored.image_file, stored.image_file.with_name(RECORD)
+    if damage == "no array":
+        array.unlink()
+    elif damage == "short array":
+        array.write_bytes(array.read_bytes()[:-10])
+    elif damage == "no record":
+        record.unlink()
+    elif damage == "changed record":
+        record.write_text(record.read_text().replace('"zero_stays": true', '"zero_stays": false'))
+    else:
+        record.write_text(record.read_text()[:50])
+    dataset.read.clear()
+    again = filled(dataset, tmp_path).labeled("c")
+    assert dataset.read == [("c", "image")]
+    np.testing.assert_array_equal(again.image(), good)
+
+
+def test_an_entry_that_is_gone_while_training_is_told(dataset, tmp_path):
+    stored = filled(dataset, tmp_path).labeled("c")
+    stored.image_file.unlink()
+    with pytest.raises(DataError, match=r"case c cannot be read from the case store(.|\n)*Run again"):
+        stored.image()
+
+
+def test_all_problems_of_all_cases_at_once(dataset, tmp_path):
+    cases = {case.id: case for case in dataset.cases()}
+    cases["a"].images[1].write_bytes(b"")  # the test case's image
+    np.save(cases["c"].label, np.zeros((3, 3, 3), np.uint8))  # another grid
+    np.save(cases["e"].label, np.full_like(np.load(cases["e"].label), 7))  # an unlabeled case's label
+    for path in cases["h"].images:
+        np.save(path, np.zeros_like(np.load(path)))
+    with pytest.raises(DataError) as error:
+        filled(dataset, tmp_path)
+    text = str(error.value)
+    assert len(error.value.problems) == 4
+    assert f"{cases['a'].images[1]}: the file is damaged" in text
+    assert f"{cases['c'].label}: the image and the label are on different grids: shape" in text
+    assert f"{cases['e'].label}: class 7 is there" in text
+    assert "case h: the image is empty" in text
+
+
+def test_a_missing_file_is_a_problem_not_a_crash(dataset, tmp_path):
+    dataset.cases()[5].images[0].unlink()
+    with pytest.raises(DataError, match="case f: cannot be read"):
+        filled(dataset, tmp_path)
+
+
+def test_notes(dataset, tmp_path):
+    cases = {case.id: case for case in dataset.cases()}
+    label = np.load(cases["d"].label)
+    np.save(cases["c"].label, np.zeros_like(label))
+    label[0, 0, :3] = 1
+    np.save(cases["d"].label, label)
+    notes = filled(dataset, tmp_path).notes
+    assert notes[0] == "1 label maps are empty (background alone): c"
+    assert "outside its foreground box" in notes[1]
+    assert notes[1].endswith("d (3)")
+
+
+def _fill(root):
+    filled(MadeDataset(root / "data", 8, unlabeled=2), root)
+
+
+def test_two_processes_may_fill_at_once(dataset, tmp_path):
+    context = multiprocessing.get_context("spawn")
+    processes = [context.Process(target=_fill, args=(tmp_path,)) for _ in range(2)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    assert [process.exitcode for process in processes] == [0, 0]
+    dataset.read.clear()
+    filled(dataset, tmp_path)
+    assert dataset.read == []
+    assert not list((tmp_path / "store").rglob(".tmp-*"))
+
+
+def test_the_second_writer_of_an_entry_gives_way(tmp_path):
+    entries = Entries(tmp_path)
+    entries.write("ab", np.arange(3), {"who": 1})
+    entries.write("ab", np.arange(3), {"who": 2})
+    assert entries.read("ab") == {"who": 1}
+    assert sorted(path.name for path in entries.path("ab").iterdir()) == [ARRAY, RECORD]
+    assert len(list(entries.path("ab").parent.iterdir())) == 1
+
+
+def test_a_failing_writer_leaves_nothing(tmp_path):
+    entries = Entries(tmp_path)
+    with pytest.raises(TypeError):
+        entries.write("ab", np.arange(3), {"not JSON": object()})
+    assert entries.read("ab") is None
+    assert list((tmp_path / "ab").iterdir()) == []
+
+
+def test_what_killed_writers_left_is_swept_a_day_later(tmp_path):
+    entries = Entries(tmp_path)
+    young, old = (tmp_path / "ab" / name for name in (".tmp-young", ".tmp-old"))
+    for folder in (young, old):
+        folder.mkdir(parents=True)
+    touch_old(old)
+    entries.sweep()
+    assert (young.exists(), old.exists()) == (True, False)
+
+
+def test_digests_are_remembered_but_for_files_that_have_just_changed(tmp_path):
+    digests, path = Digests(tmp_path / "digests"), tmp_path / "file"
+    path.write_bytes(b"one")
+    first = digests.of(path)
+    os.utime(path, ns=(time.time_ns(), path.stat().st_mtime_ns))
+    path.write_bytes(b"two")
+    assert digests.of(path) != first
+    touch_old(path)
+    second = digests.of(path)
+    path.write_bytes(b"six")
+    touch_old(path)
+    assert digests.of(path) == second  # same path, size and time: the note is believed
+    notes = [note for note in (tmp_path / "digests").rglob("*") if note.is_file()]
+    assert len(notes) == 1
+    notes[0].write_text("half")
+    assert digests.of(path) not in (first, second)
+
+
+def test_where_the_store_is(monkeypatch, tmp_path, dataset):
+    monkeypatch.setenv("SEMISEG_CACHE", str(tmp_path / "cache"))
+    assert default_root() == tmp_path / "cache" / "store"
+    made = make_split(dataset.cases(), SPLIT, 0)
+    assert CaseStore(dataset, schema.Preprocessing(store=tmp_path / "mine"), made).root == tmp_path / "mine"
+    monkeypatch.delenv("SEMISEG_CACHE")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert CaseStore(dataset, OPTIONS, made).root == tmp_path / ".cache" / "semiseg" / "store"
+
+
+def test_records_are_json(dataset, tmp_path):
+    stored = filled(dataset, tmp_path).image("c")
+    record = json.loads(stored.image_file.with_name(RECORD).read_text())
+    assert record["record"]["box"] == [[2, 18], [3, 15], [1, 14]]

@@ -1,0 +1,176 @@
+"""What a newcomer has: three folders; and what is said where something in them is missing."""
+
+from pathlib import Path
+
+import helpers_volumes as made
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from semiseg.datasets.folder import Folder
+from semiseg.errors import DataError
+
+CLASSES = {"front": 1, "back": 2}
+
+
+def folder(root, **options):
+    return Folder(Folder.Options(root=root, **{"classes": CLASSES, **options}))
+
+
+def refusal(function, *args):
+    with pytest.raises(DataError) as caught:
+        function(*args)
+    return str(caught.value)
+
+
+def test_labeled_and_unlabeled_cases(tmp_path):
+    cases = folder(made.write_folder(tmp_path)).cases()
+    assert [(case.id, case.label) for case in cases] == [
+        ("a_1", tmp_path / "labeled" / "labels" / "a_1.nii.gz"),
+        ("a_2", tmp_path / "labeled" / "labels" / "a_2.nii.gz"),
+        ("b_1", None),
+    ]
+
+
+def test_several_modalities_in_the_order_of_their_numbers(tmp_path):
+    dataset = folder(made.write_folder(tmp_path, modalities=3), modalities=("t1", "t2", "flair"))
+    assert [case.id for case in dataset.cases()] == ["a_1", "a_2", "b_1"]
+    image = dataset.read_image(dataset.cases()[0]).array
+    np.testing.assert_array_equal(image, [made.image(seed) for seed in range(3)])
+
+
+def test_unlabeled_images_may_be_left_out(tmp_path):
+    made.save(tmp_path / "labeled" / "images" / "a.nii.gz", made.image())
+    made.save(tmp_path / "labeled" / "labels" / "a.nii", made.label())
+    assert [case.id for case in folder(tmp_path).cases()] == ["a"]
+
+
+def test_one_modality_with_numbers_as_nnunet_names_it(tmp_path):
+    for case_id in ("a_0001", "b"):
+        made.save(tmp_path / "labeled" / "images" / f"{case_id}_0000.nii.gz", made.image())
+        made.save(tmp_path / "labeled" / "labels" / f"{case_id}.nii.gz", made.label())
+    assert [case.id for case in folder(tmp_path).cases()] == ["a_0001", "b"]
+
+
+def test_ids_that_end_in_four_digits_are_kept(tmp_path):
+    for case_id in ("scan_0000", "scan_0001"):
+        made.save(tmp_path / "labeled" / "images" / f"{case_id}.nii.gz", made.image())
+        made.save(tmp_path / "labeled" / "labels" / f"{case_id}.nii.gz", made.label())
+    assert [case.id for case in folder(tmp_path).cases()] == ["scan_0000", "scan_0001"]
+
+
+def test_classes_are_ordered_by_value(tmp_path):
+    info = folder(tmp_path, classes={"tumor": 205, "background": 0, "liver": 3}, label_map={4: 1}).info()
+    assert info.classes == ("background", "liver", "tumor")
+    assert info.class_values == (0, 3, 205)
+    assert info.label_map == {0: 0, 3: 1, 205: 2, 4: 1}
+    assert info.modalities == ("image",)
+    assert "1 liver" in refusal(folder(tmp_path, classes={"liver": 3}, label_map={4: 2}).info)
+
+
+def test_patients_by_a_regular_expression(tmp_path):
+    root = made.write_folder(tmp_path)
+    assert [case.patient for case in folder(root).cases()] == ["a_1", "a_2", "b_1"]
+    assert [case.patient for case in folder(root, patient=r"(.+)_\d").cases()] == ["a", "a", "b"]
+    text = refusal(folder(root, patient=r"(a)_\d").cases)
+    assert "case b_1" in text
+    assert "does not match" in text
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"classes": {}},
+        {"classes": {"background": 0}},
+        {"classes": {"a": 1, "b": 1}},
+        {"classes": {"a": 0}},
+        {"patient": "(a)(b)"},
+        {"patient": "a"},
+        {"patient": "("},
+        {"modalities": ()},
+    ],
+)
+def test_options_that_make_no_sense(options):
+    with pytest.raises(ValidationError):
+        folder(Path(), **options)
+
+
+@pytest.mark.parametrize("made_folders", [(), ("labeled/images", "labeled/labels", "unlabeled/images"), ("labelled",)])
+def test_empty_folders_show_the_tree_that_is_expected(tmp_path, made_folders):
+    for name in made_folders:
+        (tmp_path / name).mkdir(parents=True)
+    text = refusal(folder(tmp_path).cases)
+    for line in ("ROOT/labeled/images/CASE.nii.gz", "ROOT/labeled/labels/CASE.nii.gz", "ROOT/unlabeled/images"):
+        assert line in text
+
+
+def test_images_and_labels_without_counterpart_are_all_named(tmp_path):
+    root = made.write_folder(tmp_path)
+    (root / "labeled" / "labels" / "a_1.nii.gz").unlink()
+    (root / "labeled" / "images" / "a_2.nii.gz").unlink()
+    text = refusal(folder(root).cases)
+    assert "case a_1: it has no label" in text
+    assert f"{root / 'labeled' / 'labels' / 'a_2.nii.gz'}: it has no image" in text
+    assert str(root / "unlabeled" / "images") in text
+
+
+def test_a_case_in_both_folders_is_refused(tmp_path):
+    root = made.write_folder(tmp_path)
+    made.save(root / "unlabeled" / "images" / "a_1.nii.gz", made.image())
+    assert "case a_1: its id occurs more than once" in refusal(folder(root).cases)
+
+
+def test_incomplete_and_unknown_modalities_are_named(tmp_path):
+    root = made.write_folder(tmp_path, modalities=2)
+    images = root / "labeled" / "images"
+    (images / "a_1_0001.nii.gz").unlink()
+    made.save(images / "a_2_0002.nii.gz", made.image())
+    made.save(images / "plain.nii.gz", made.image())
+    text = refusal(folder(root, modalities=("t1", "t2")).cases)
+    assert "case a_1: modality _0001 (t2) is missing" in text
+    assert "case a_2: there is no modality for a_2_0002.nii.gz" in text
+    assert "plain.nii.gz: its name ends in no modality number" in text
+
+
+def test_the_same_image_in_two_forms_is_refused(tmp_path):
+    root = made.write_folder(tmp_path)
+    made.save(root / "labeled" / "images" / "a_1.nii", made.image())
+    assert "more than one file for image: a_1.nii, a_1.nii.gz" in refusal(folder(root).cases)
+
+
+def test_names_that_are_unsafe_are_refused(tmp_path):
+    root = made.write_folder(tmp_path)
+    made.save(root / "unlabeled" / "images" / "my scan.nii.gz", made.image())
+    assert "'my scan'" in refusal(folder(root).cases)
+
+
+class TestNewCases:
+    def test_a_folder_of_several_cases(self, tmp_path):
+        dataset = folder(tmp_path, modalities=("t1", "t2"))
+        for name in ("x_0000", "x_0001", "y_0000", "y_0001"):
+            made.save(tmp_path / "new" / f"{name}.nii.gz", made.image())
+        cases = dataset.new_cases([tmp_path / "new"])
+        assert [case.id for case in cases] == ["x", "y"]
+        assert [path.name for path in cases[0].images] == ["x_0000.nii.gz", "x_0001.nii.gz"]
+        (tmp_path / "new" / "y_0001.nii.gz").unlink()
+        assert "case y: modality _0001 (t2)" in refusal(dataset.new_cases, [tmp_path / "new"])
+
+    def test_files_in_order_and_in_a_wrong_one(self, tmp_path):
+        dataset = folder(tmp_path, modalities=("t1", "t2"))
+        files = [made.save(tmp_path / f"x_{i:04d}.nii.gz", made.image(i)) for i in range(3)]
+        assert dataset.new_cases(files[:2])[0].id == "x"
+        assert "this is t2 by its name, where t1 is expected" in refusal(dataset.new_cases, files[1::-1])
+        assert "this is 0002 by its name, where t2 is expected" in refusal(dataset.new_cases, files[::2])
+
+    def test_one_modality(self, tmp_path):
+        dataset = folder(tmp_path)
+        for name in ("x.nii.gz", "y_0000.nii.gz", "z_0001.nii.gz"):
+            assert len(dataset.new_cases([made.save(tmp_path / "new" / name, made.image())])) == 1
+        assert [c.id for c in dataset.new_cases([tmp_path / "new"])] == ["x", "y_0000", "z_0001"]
+        assert dataset.new_cases([tmp_path / "new" / "y_0000.nii.gz"])[0].id == "y"
+
+    def test_an_empty_folder_and_a_file_that_is_no_image(self, tmp_path):
+        (tmp_path / "new").mkdir()
+        (tmp_path / "notes.txt").touch()
+        assert "no .nii.gz" in refusal(folder(tmp_path).new_cases, [tmp_path / "new"])
+        assert "no NIfTI file" in refusal(folder(tmp_path).new_cases, [tmp_path / "notes.txt"])

@@ -1,0 +1,137 @@
+"""Files of one case become one image or one label; what does not fit together is said in one error."""
+
+import helpers_volumes as made
+import numpy as np
+import pytest
+
+from semiseg.errors import DataError
+from semiseg.io.names import name_problems, nifti_files, nifti_stem, safe_name
+from semiseg.io.volumes import read_image_files, read_image_geometry, read_label_file
+
+TWO = ("t1", "t2")
+
+
+def message(function, *args):
+    with pytest.raises(DataError) as caught:
+        function(*args)
+    return str(caught.value)
+
+
+@pytest.fixture
+def pair(tmp_path):
+    return [made.save(tmp_path / f"{name}.nii.gz", made.image(seed)) for seed, name in enumerate(TWO)]
+
+
+def test_one_file_a_modality_is_stacked_in_order(pair):
+    volume = read_image_files(pair, TWO)
+    np.testing.assert_array_equal(volume.array, [made.image(0), made.image(1)])
+    assert volume.array.dtype == np.int16
+    assert volume.array.flags.c_contiguous
+    np.testing.assert_array_equal(read_image_files(pair[::-1], TWO).array[0], made.image(1))
+
+
+def test_types_are_joined_without_loss(tmp_path):
+    paths = [
+        made.save(tmp_path / f"{i}.nii.gz", made.image(i, dtype)) for i, dtype in enumerate((np.int16, np.float32))
+    ]
+    assert read_image_files(paths, TWO).array.dtype == np.float32
+
+
+def test_one_file_with_channels_last_is_split(tmp_path):
+    stored = made.image(shape=(*made.SHAPE, 2))
+    path = made.save(tmp_path / "both.nii.gz", stored)
+    volume = read_image_files([path], TWO)
+    assert volume.geometry.shape == made.SHAPE
+    assert volume.array.flags.c_contiguous
+    for channel in range(2):
+        np.testing.assert_array_equal(volume.array[channel], stored[..., channel])
+
+
+@pytest.mark.parametrize("shape", [made.SHAPE, (*made.SHAPE, 1)])
+def test_one_modality_with_and_without_a_fourth_axis(tmp_path, shape):
+    stored = made.image(shape=shape)
+    volume = read_image_files([made.save(tmp_path / "one.nii.gz", stored)], ["mri"])
+    np.testing.assert_array_equal(volume.array, stored.reshape(1, *made.SHAPE))
+
+
+@pytest.mark.parametrize("read", [read_image_files, read_image_geometry])
+def test_four_axes_where_three_are_expected(tmp_path, pair, read):
+    movie = made.save(tmp_path / "movie.nii.gz", made.image(shape=(*made.SHAPE, 5)))
+    assert "(9, 8, 7, 5), not (X, Y, Z)" in message(read, [movie], ["mri"])
+    assert "(9, 8, 7, 5), not (X, Y, Z, 2)" in message(read, [movie], TWO)
+    assert "(9, 8, 7, 5), not (X, Y, Z)" in message(read, [pair[0], movie], TWO)
+    assert "t1, t2" in message(read, [pair[0]], TWO)
+    assert "2 files for 3 modalities" in message(read, pair, ("a", "b", "c"))
+
+
+@pytest.mark.parametrize("read", [read_image_files, read_image_geometry])
+def test_modalities_on_different_grids_are_refused(tmp_path, pair, read):
+    shifted = made.LPS.copy()
+    shifted[0, 3] += 5
+    other = made.save(tmp_path / "shifted.nii.gz", made.image(), shifted)
+    text = message(read, [pair[0], other], TWO)
+    assert str(pair[0]) in text
+    assert str(other) in text
+    assert "affine [[ -1." in text
+    smaller = made.save(tmp_path / "smaller.nii.gz", made.image(shape=(9, 8, 6)))
+    assert "shape (9, 8, 7) against (9, 8, 6)" in message(read, [pair[0], smaller], TWO)
+
+
+def test_a_grid_that_differs_by_rounding_is_the_same(tmp_path, pair):
+    near = made.save(tmp_path / "near.nii.gz", made.image(), made.LPS + 2e-4 * np.eye(4, k=3))
+    assert read_image_files([pair[0], near], TWO).array.shape == (2, *made.SHAPE)
+
+
+def test_all_damaged_files_are_named_at_once(tmp_path, pair):
+    for path in pair:
+        path.write_bytes(path.read_bytes()[:100])
+    text = message(read_image_files, pair, TWO)
+    assert "2 problems" in text
+    assert all(str(path) in text for path in pair)
+
+
+def test_labels_become_class_indices(tmp_path):
+    path = made.save(tmp_path / "seg.nii.gz", made.label((0, 4, 1, 3), dtype=np.float64))
+    volume = read_label_file(path, {0: 0, 1: 1, 2: 2, 3: 3, 4: 3})
+    assert volume.array.dtype == np.uint8
+    np.testing.assert_array_equal(volume.array, made.label((0, 3, 1, 3)))
+
+
+def test_values_beyond_uint8_and_below_zero_are_mapped(tmp_path):
+    path = made.save(tmp_path / "seg.nii.gz", made.label((0, 820, -1), dtype=np.int16))
+    np.testing.assert_array_equal(read_label_file(path, {0: 0, 820: 1, -1: 2}).array, made.label((0, 1, 2)))
+
+
+def test_unknown_and_fractional_values_are_said_at_once(tmp_path):
+    array = made.label((0, 1), dtype=np.float32)
+    array[0, 0, :3], array[1, 1, 1], array[2, 2, :2] = 205, 7, (0.25, 0.5)
+    text = message(read_label_file, made.save(tmp_path / "seg.nii.gz", array), {0: 0, 1: 1})
+    assert "2 voxels are not whole numbers (0.25, 0.5)" in text
+    assert "7 (1 voxels), 205 (3 voxels)" in text
+    assert "label_map: {7: 1}" in text
+
+
+def test_a_label_with_four_axes_is_refused(tmp_path):
+    path = made.save(tmp_path / "seg.nii.gz", made.label(shape=(*made.SHAPE, 2)))
+    assert "not (X, Y, Z)" in message(read_label_file, path, {0: 0, 1: 1, 2: 2})
+
+
+@pytest.mark.parametrize("case_id", ["BraTS-GLI-00005-000", "a", "_x", "W39_1998.09.19", "0"])
+def test_ids_that_can_be_file_names(case_id):
+    assert safe_name(case_id) == case_id
+
+
+@pytest.mark.parametrize("case_id", ["", ".", "..", ".hidden", "-rf", "a/b", "a b", "<script>", "é", "a\n", "$(x)"])
+def test_ids_that_can_not(case_id):
+    with pytest.raises(DataError, match="file name"):
+        safe_name(case_id)
+    assert len(name_problems([case_id, "fine"])) == 1
+
+
+def test_nifti_files_by_name(tmp_path):
+    for name in ("b.nii", "a.nii.gz", "._a.nii.gz", "c.nii.gz.part", "d.txt", "sub/e.nii.gz"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "folder.nii").mkdir()
+    assert [path.name for path in nifti_files(tmp_path)] == ["a.nii.gz", "b.nii"]
+    assert [nifti_stem(path) for path in nifti_files(tmp_path, recursive=True)] == ["a", "b", "e"]

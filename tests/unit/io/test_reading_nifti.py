@@ -1,0 +1,216 @@
+"""A file is read to its end, and every fault that its bytes can show is named."""
+
+import gzip
+import os
+from pathlib import Path
+
+import helpers_volumes as made
+import nibabel
+import numpy as np
+import pytest
+
+from semiseg.errors import DataError
+from semiseg.io.nifti import read_nifti, read_nifti_header
+
+
+@pytest.fixture
+def scan(tmp_path):
+    return made.save(tmp_path / "scan.nii.gz", made.image())
+
+
+def refusal(path):
+    """What the reader says, the file's name included."""
+    with pytest.raises(DataError) as caught:
+        read_nifti(path)
+    text = str(caught.value)
+    assert str(path) in text
+    assert "\n    " in text, "no way to mend it"
+    return text
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.uint16, np.int32, np.float32, np.float64])
+@pytest.mark.parametrize("suffix", [".nii", ".nii.gz"])
+def test_voxels_are_as_stored(tmp_path, dtype, suffix):
+    stored = made.image(dtype=dtype)
+    array, geometry = read_nifti(made.save(tmp_path / f"scan{suffix}", stored))
+    assert array.dtype == dtype
+    np.testing.assert_array_equal(array, stored)
+    np.testing.assert_array_equal(geometry.affine, made.LPS)
+    assert (geometry.shape, geometry.unit) == (made.SHAPE, "mm")
+
+
+def test_big_endian_and_nifti2_are_read(tmp_path):
+    for name, header in (("big", nibabel.Nifti1Header(endianness=">")), ("two", nibabel.Nifti2Header())):
+        cls = nibabel.Nifti2Image if name == "two" else nibabel.Nifti1Image
+        path = tmp_path / f"{name}.nii.gz"
+        nibabel.save(cls(made.image(), made.LPS, header, dtype=np.int16), path)
+        array, geometry = read_nifti(path)
+        np.testing.assert_array_equal(array, made.image())
+        assert array.dtype == np.int16
+        assert array.dtype.isnative
+        np.testing.assert_array_equal(geometry.affine, made.LPS)
+        np.testing.assert_array_equal(read_nifti_header(path)[0].affine, made.LPS)
+
+
+def test_scaled_values_are_float32(tmp_path):
+    header = nibabel.Nifti1Header()
+    header.set_data_dtype(np.int16)
+    header.set_data_shape(made.SHAPE)
+    header["scl_slope"], header["scl_inter"], header["vox_offset"] = 0.5, -3, 352
+    (tmp_path / "scan.nii").write_bytes(header.binaryblock + b"\0" * 4 + made.image().tobytes(order="F"))
+    array, _ = read_nifti(tmp_path / "scan.nii")
+    assert array.dtype == np.float32
+    np.testing.assert_array_equal(array, made.image() * np.float32(0.5) - 3)
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9, 0.999])
+def test_a_truncated_gzip_stream_is_refused(scan, share):
+    content = scan.read_bytes()
+    scan.write_bytes(content[: int(len(content) * share)])
+    assert "truncated" in refusal(scan)
+
+
+def test_a_missing_checksum_is_noticed(scan):
+    scan.write_bytes(scan.read_bytes()[:-8])
+    assert "truncated" in refusal(scan)
+
+
+@pytest.mark.parametrize("place", [0.2, 0.4, 0.6, 0.8, 0.95])
+@pytest.mark.parametrize("bit", [0, 3, 7])
+def test_a_flipped_bit_is_refused(scan, place, bit):
+    content = bytearray(scan.read_bytes())
+    content[int(len(content) * place)] ^= 1 << bit
+    scan.write_bytes(content)
+    assert "damaged" in refusal(scan) or "truncated" in refusal(scan)
+
+
+@pytest.mark.parametrize("place", [-1, -5])
+def test_a_wrong_length_or_checksum_is_refused(scan, place):
+    content = bytearray(scan.read_bytes())
+    content[place] ^= 1
+    scan.write_bytes(content)
+    assert "damaged" in refusal(scan)
+
+
+def test_plain_files_named_gz_and_gzip_streams_named_nii_are_read(tmp_path, scan):
+    plain, packed = tmp_path / "plain.nii.gz", tmp_path / "packed.nii"
+    plain.write_bytes(gzip.decompress(scan.read_bytes()))
+    packed.write_bytes(scan.read_bytes())
+    for path in (plain, packed):
+        np.testing.assert_array_equal(read_nifti(path)[0], made.image())
+        assert read_nifti_header(path)[1] == made.SHAPE
+
+
+@pytest.mark.parametrize(
+    ("content", "word"),
+    [
+        (b"", "empty"),
+        (gzip.compress(b""), "empty"),
+        (b"<!DOCTYPE html><html><body>Sign in</body></html>", "web page"),
+        (gzip.compress(b"  <html>Not found</html>"), "web page"),
+        (b"\0" * 128 + b"DICM" + b"\0" * 400, "DICOM"),
+        (b"NRRD0004\n" + b"\0" * 400, "NRRD"),
+        (os.urandom(16) * 60, "no NIfTI"),
+    ],
+)
+def test_what_is_no_nifti_is_refused(tmp_path, content, word):
+    path = tmp_path / "scan.nii.gz"
+    path.write_bytes(content)
+    assert word in refusal(path)
+    with pytest.raises(DataError, match=word):
+        read_nifti_header(path)
+
+
+def test_missing_files_and_folders_are_refused(tmp_path):
+    assert "no such file" in refusal(tmp_path / "nowhere.nii.gz")
+    assert "directory" in refusal(tmp_path)
+
+
+def test_half_of_a_pair_and_a_shape_that_makes_no_sense_are_refused(tmp_path, scan):
+    content = bytearray(gzip.decompress(scan.read_bytes()))
+    path = tmp_path / "scan.nii"
+    path.write_bytes(content[:344] + b"ni1\0" + content[348:])
+    assert "pair" in refusal(path)
+    content[42:44] = (-9).to_bytes(2, "little", signed=True)
+    path.write_bytes(content)
+    assert "shape" in refusal(path)
+
+
+def test_fewer_bytes_than_the_header_says_are_refused(tmp_path, scan):
+    path = tmp_path / "short.nii.gz"
+    path.write_bytes(gzip.compress(gzip.decompress(scan.read_bytes())[:-10]))
+    text = refusal(path)
+    assert f"{352 + 9 * 8 * 7 * 2:,}" in text
+    assert f"{342 + 9 * 8 * 7 * 2:,}" in text
+
+
+def test_voxels_that_are_not_finite_are_counted(tmp_path):
+    array = made.image(dtype=np.float32)
+    array[0, 0, :2], array[3, 3, 3] = np.nan, -np.inf
+    assert "3 of 504 voxels are not finite" in refusal(made.save(tmp_path / "nan.nii.gz", array))
+
+
+@pytest.mark.parametrize(
+    ("axes", "word"),
+    [
+        ([[1, 0.2, 0], [0, 1, 0], [0, 0, 1]], "sheared"),
+        ([[1, 1, 0], [0, 0, 0], [0, 0, 1]], "singular"),
+        ([[0, 0, 0], [0, 1, 0], [0, 0, 1]], "singular"),
+    ],
+)
+def test_an_affine_that_is_no_grid_is_refused(tmp_path, axes, word):
+    header = nibabel.Nifti1Header()
+    header.set_data_dtype(np.int16)
+    header.set_data_shape(made.SHAPE)
+    affine = np.eye(4)
+    affine[:3, :3] = axes
+    header.set_sform(affine, 1)
+    header["vox_offset"] = 352
+    path = tmp_path / "scan.nii"
+    path.write_bytes(header.binaryblock + b"\0" * 4 + made.image().tobytes(order="F"))
+    assert word in refusal(path)
+    with pytest.raises(DataError, match=word):
+        read_nifti_header(path)
+
+
+def test_a_slight_rounding_of_axes_is_no_shear(tmp_path):
+    affine = np.eye(4)
+    affine[0, 1] = 1e-4
+    assert read_nifti(made.save(tmp_path / "scan.nii.gz", made.image(), affine))[1].shape == made.SHAPE
+
+
+@pytest.mark.parametrize("unit", ["meter", "micron"])
+def test_other_units_than_mm_are_refused(tmp_path, unit):
+    image = nibabel.Nifti1Image(made.image(), made.LPS)
+    image.header.set_xyzt_units(unit)
+    nibabel.save(image, tmp_path / "scan.nii.gz")
+    assert "mm" in refusal(tmp_path / "scan.nii.gz")
+
+
+def test_voxels_that_are_no_numbers_and_flat_pictures_are_refused(tmp_path):
+    colored = np.zeros(made.SHAPE, dtype=[("R", "u1"), ("G", "u1"), ("B", "u1")])
+    assert "not numbers" in refusal(made.save(tmp_path / "rgb.nii.gz", colored))
+    assert "shape is (9, 8)" in refusal(made.save(tmp_path / "flat.nii.gz", made.image()[:, :, 0]))
+
+
+def test_a_header_is_read_without_the_rest(scan):
+    content = scan.read_bytes()
+    geometry, shape = read_nifti_header(scan)
+    scan.write_bytes(content[: len(content) // 2])
+    again, shape_again = read_nifti_header(scan)
+    assert shape == shape_again == made.SHAPE
+    np.testing.assert_array_equal(geometry.affine, again.affine)
+
+
+@pytest.mark.real_data
+def test_real_files_are_read_as_nibabel_reads_them():
+    folder = os.environ.get("SEMISEG_REAL_DATA")
+    if not folder:
+        pytest.skip("SEMISEG_REAL_DATA is not set")
+    files = sorted(Path(folder).rglob("*.nii.gz"))[::12]
+    assert files
+    for path in files:
+        array, geometry = read_nifti(path)
+        image = nibabel.load(path)
+        np.testing.assert_array_equal(array, np.asanyarray(image.dataobj))
+        np.testing.assert_array_equal(geometry.affine, image.affine)
