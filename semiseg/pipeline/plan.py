@@ -49,13 +49,13 @@ def make_plan(recipe: Recipe) -> Plan:
 
 def patch_problems(components: Components, task: Task, recipe: Recipe) -> list[Problem]:
     """What each role's backbone has against the patch size."""
-    where = recipe.where("training.patch_size")
+    key = _placed("training.patch_size", recipe)
     found = {
-        f"training.patch_size {list(task.patch_size)} does not fit backbone {type(backbone).__name__}: {text}"
+        f"{key} {list(task.patch_size)} does not fit backbone {type(backbone).__name__}: {text}."
         for backbone in components.backbones.values()
         for text in backbone.patch_problems(task)
     }
-    return [Problem(where, text, "Choose sides that do, for instance multiples of 16.") for text in sorted(found)]
+    return [Problem("", text, "Choose sides that do, for instance multiples of 16.") for text in sorted(found)]
 
 
 def fit_batch(batch: BatchSize, needs: BatchNeeds, any_unlabeled: bool) -> tuple[BatchSize, Sequence[str]]:
@@ -76,9 +76,9 @@ def batch_problems(batch: BatchSize, needs: BatchNeeds, recipe: Recipe) -> list[
         ("labeled", batch.labeled, needs.labeled),
         ("unlabeled", batch.unlabeled, needs.unlabeled),
     ):
-        key = f"training.batch_size.{name}"
+        key = _placed(f"training.batch_size.{name}", recipe)
         if size < need.minimum:
-            problems.append(Problem(recipe.where(key), f"{key} is {size}; the strategy needs at least {need.minimum}"))
+            problems.append(Problem("", f"{key} is {size}; the strategy needs at least {need.minimum}."))
         elif size % need.unit:
             problems.append(
                 Problem(recipe.where(key), f"{key} is {size}; the strategy needs a multiple of {need.unit}")

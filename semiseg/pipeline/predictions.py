@@ -71,5 +71,5 @@ def predict_case(
     volume = dataset.read_image(case)
     prepared = prepare(volume, recipe.preprocessing)
     labels = prepared.restore(predictor.labels(prepared.normalized()))
-    values = np.asarray(info.class_values, dtype=np.uint8)
+    values = np.asarray(info.class_values)
     write_label(path, values[labels], volume.geometry)

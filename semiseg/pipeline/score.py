@@ -1,6 +1,5 @@
 """The scores of a run: test predictions against test labels, their summary, and a picture."""
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,8 +10,8 @@ from semiseg.evaluation.parallel import map_cases
 from semiseg.evaluation.summary import summarize
 from semiseg.evaluation.table import write_scores
 from semiseg.io.atomic import write_json
-from semiseg.io.nifti import read_nifti
 from semiseg.io.orientation import to_ras
+from semiseg.io.volumes import read_label_file
 from semiseg.pipeline.folder import RunFolder
 from semiseg.pipeline.plan import Plan
 from semiseg.pipeline.predictions import CHECKPOINTS, prediction_path, weights_digest
@@ -60,11 +59,8 @@ def _score(case: Case, plan: Plan, folder: RunFolder) -> list[Score]:
 
 
 def _read_prediction(case: Case, checkpoint: str, plan: Plan, folder: RunFolder) -> NDArray[np.uint8]:
-    to_class = np.zeros(256, dtype=np.uint8)
-    to_class[list(plan.info.class_values)] = range(len(plan.info.class_values))
-    path: Path = prediction_path(folder, checkpoint, case)
-    classes: NDArray[np.uint8] = to_class[read_nifti(path)[0].astype(np.uint8)]
-    return classes
+    indices = {value: index for index, value in enumerate(plan.info.class_values)}
+    return read_label_file(prediction_path(folder, checkpoint, case), indices).array
 
 
 def _preview(case: Case, plan: Plan, folder: RunFolder) -> PreviewCase:

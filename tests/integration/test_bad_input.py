@@ -87,7 +87,7 @@ def test_voxels_that_are_not_finite_are_counted(recipe, root, value):
     rewrite(path, change)
     message = problem(recipe)
     assert str(path) in message
-    assert "2 voxels" in message
+    assert "2 of 32,768 voxels" in message
 
 
 def test_another_affine_names_both_files_and_grids(recipe, root):
