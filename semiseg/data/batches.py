@@ -39,8 +39,6 @@ class TrainingBatches:
         ):
             if size and not cases:
                 raise ValueError(f"{size} {name} samples a step are asked for, and there are no {name} cases")
-        if not batch_size.total:
-            raise ValueError("a batch of no samples")
         self._sampler = Sampler(tuple(labeled), tuple(unlabeled), augmentation, patch_size, seed)
         self._counts = batch_size.labeled, batch_size.unlabeled
         self._channels = (*labeled, *unlabeled)[0].channels

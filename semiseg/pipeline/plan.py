@@ -80,7 +80,10 @@ def batch_problems(batch: BatchSize, needs: BatchNeeds, recipe: Recipe) -> list[
         if size < need.minimum:
             problems.append(Problem("", f"{key} is {size}; the strategy needs at least {need.minimum}."))
         elif size % need.unit:
-            problems.append(
-                Problem(recipe.where(key), f"{key} is {size}; the strategy needs a multiple of {need.unit}")
-            )
+            problems.append(Problem("", f"{key} is {size}; the strategy needs a multiple of {need.unit}."))
     return problems
+
+
+def _placed(key: str, recipe: Recipe) -> str:
+    where = recipe.where(key)
+    return f"{key} ({where})" if where else key
