@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 
+import torch
+
 from semiseg.data.packing import PackedBatch, pack
 from semiseg.data.samples import Sampler
 from semiseg.data.stored import StoredImage, StoredLabeled
@@ -54,9 +56,9 @@ class TrainingBatches:
             for step in range(start, stop):
                 yield self.packed(step).unpack()
             return
-        with closing(in_workers(self.packed, range(start, stop), self._workers)) as results:
-            for result in results:
-                yield result if isinstance(result, Batch) else result.unpack()
+        unpack = PackedBatch.unpack_pinned if torch.cuda.is_available() else PackedBatch.unpack
+        with closing(in_workers(self.packed, unpack, range(start, stop), self._workers)) as batches:
+            yield from batches
 
     def packed(self, step: int) -> PackedBatch:
         """This rank's part of a step's batch."""

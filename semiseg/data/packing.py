@@ -36,8 +36,8 @@ class PackedBatch:
             UnlabeledStream(torch.from_numpy(self.unlabeled), self.counts[1], self.slots[1], self.cases[1]),
         )
 
-    def pin_memory(self) -> Batch:
-        """The batch in page-locked memory; torch's DataLoader calls this in a thread of its own."""
+    def unpack_pinned(self) -> Batch:
+        """The batch in page-locked memory, from which copies to a GPU need not be waited for."""
         return self.unpack().apply(torch.Tensor.pin_memory)
 
 

@@ -1,88 +1,97 @@
-"""Work on numbered items in worker processes, in order, by torch's DataLoader, with its pitfalls dealt with."""
+"""Work on numbered items in worker processes, with results in order.
 
+Not by torch's DataLoader: it sends tensors through shared memory (which runs out of /dev/shm or of file descriptors,
+"received 0 items of ancdata"), tells of a killed worker wherever the main thread happens to be, and its workers die
+of the Ctrl-C that the main process answers by saving. A socket to each worker has none of this.
+"""
+
+import atexit
 import signal
-import threading
-import warnings
-from collections.abc import Callable, Generator, Iterator
-from typing import Any, Generic, TypeVar
+import traceback
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager, suppress
+from multiprocessing import get_context
+from socket import socket, socketpair
+from typing import TypeVar
 
 import torch
-from torch.utils.data import DataLoader
-from torch.utils.data import Dataset as TorchDataset
 
+from semiseg.data.transfer import receive, send
 from semiseg.errors import SemisegError, TrainingError
 
+Made = TypeVar("Made")
 Result = TypeVar("Result")
 
 
-def in_workers(work: Callable[[int], Result], items: range, workers: int) -> Generator[Any, None, None]:
-    """The results of ``work`` on each item, in order. Where there is a GPU, ``pin_memory()`` of each.
+def in_workers(
+    work: Callable[[int], Made], finish: Callable[[Made], Result], items: Sequence[int], n_workers: int
+) -> Generator[Result, None, None]:
+    """``finish(work(item))`` of each item, in order; close the generator to end the workers early.
 
-    Results should hold numpy arrays, not tensors: arrays are pickled through a pipe, so that neither file
-    descriptors ("received 0 items of ancdata") nor /dev/shm (64 MB in a container) can run out. Processes are
-    spawned, since a fork of a process with threads or CUDA may hang.
+    Worker i does every n-th item and is at most one ahead of what was asked for, for its socket is full then. ``work``
+    runs there, and travels by pickle; ``finish`` runs here, in a thread, while the result before is used. Processes
+    are spawned: a fork of a process with threads or CUDA may hang.
 
     Raises:
-        SemisegError: as ``work`` raised it. TrainingError: a worker was killed.
+        Exception: as ``work`` raised it. TrainingError: a worker was killed.
     """
-    iterator = _start(work, items, workers)
-    for _ in items:
-        try:
-            result = next(iterator)
-        except RuntimeError as error:
-            if str(error).startswith("DataLoader worker"):
-                raise _killed() from error
-            raise
-        if isinstance(result, SemisegError):
-            raise result
-        yield result
+    with ExitStack() as stack:  # ended from the last to the first: with the workers gone, the reader sees their end
+        pairs = [socketpair() for _ in range(n_workers)]
+        sources = [stack.enter_context(here) for here, _ in pairs]
+        reader = stack.enter_context(ThreadPoolExecutor(1))
+        for first, (_, there) in enumerate(pairs):
+            stack.enter_context(_worker(there, work, items[first::n_workers]))
+
+        def read(index: int) -> Result:
+            try:
+                made = receive(sources[index % n_workers])
+            except (EOFError, ConnectionError):
+                raise _killed() from None
+            if isinstance(made, Exception):
+                raise made
+            return finish(made)
+
+        coming: Future[Result] = reader.submit(read, 0)
+        for index in range(len(items)):
+            result = coming.result()
+            if index + 1 < len(items):
+                coming = reader.submit(read, index + 1)
+            yield result
 
 
-def _start(work: Callable[[int], Result], items: range, workers: int) -> Iterator[Any]:
-    with warnings.catch_warnings():
-        # More workers than cores is the user's choice.
-        warnings.filterwarnings("ignore", "This DataLoader will create", UserWarning)
-        loader: DataLoader[Any] = DataLoader(
-            _Work(work, items),
-            batch_size=None,
-            num_workers=workers,
-            collate_fn=_as_it_is,
-            pin_memory=torch.cuda.is_available(),
-            multiprocessing_context="spawn",
-            worker_init_fn=_ignore_signals,
-            generator=torch.Generator(),  # else it draws from the default one, whose state is the run's
-        )
-    main = threading.current_thread() is threading.main_thread()
-    before = signal.getsignal(signal.SIGCHLD) if main else None
-    iterator = iter(loader)
-    if main:
-        # The loader's own handler raises wherever the main thread is when a worker dies; here it is told by next().
-        signal.signal(signal.SIGCHLD, before)
-    return iterator
+@contextmanager
+def _worker(there: socket, work: Callable[[int], object], items: Sequence[int]) -> Iterator[None]:
+    with there:  # closed here once the process has it, so that its end is seen
+        process = get_context("spawn").Process(target=_serve, args=(there, work, items), daemon=True)
+        process.start()
+    atexit.register(process.kill)
+    try:
+        yield
+    finally:
+        process.kill()  # it holds nothing that would need an orderly end
+        process.join()
+        atexit.unregister(process.kill)
 
 
-class _Work(TorchDataset[Any], Generic[Result]):
-    def __init__(self, work: Callable[[int], Result], items: range) -> None:
-        self._work, self._items = work, items
-
-    def __len__(self) -> int:
-        return len(self._items)
-
-    def __getitem__(self, index: int) -> Result | SemisegError:
-        try:
-            return self._work(self._items[index])
-        except SemisegError as error:  # the loader would raise it again without its problems
-            return error
-
-
-def _as_it_is(value: Any) -> Any:
-    return value
-
-
-def _ignore_signals(worker: int) -> None:
+def _serve(to: socket, work: Callable[[int], object], items: Sequence[int]) -> None:
     # Ctrl-C and SIGTERM reach the whole process group; the main process decides, and may still need this batch.
     for signum in (signal.SIGINT, signal.SIGTERM):
         signal.signal(signum, signal.SIG_IGN)
+    torch.set_num_threads(1)
+    with to, suppress(ConnectionError):  # the main process may be gone
+        for item in items:
+            send(to, _result(work, item))
+
+
+def _result(work: Callable[[int], object], item: int) -> object:
+    try:
+        return work(item)
+    except SemisegError as error:
+        return error
+    except Exception as error:  # a defect, of semiseg or a plugin: the other process should see where it was
+        error.add_note(f"In a worker process:\n{traceback.format_exc()}")
+        return error
 
 
 def _killed() -> TrainingError:

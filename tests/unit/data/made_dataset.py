@@ -98,3 +98,10 @@ class Dies(Augmentation):
 
     def __call__(self, image, label, patch_size):
         os.kill(os.getpid(), signal.SIGKILL)
+
+
+class HasADefect(Augmentation):
+    """Divides by zero."""
+
+    def __call__(self, image, label, patch_size):
+        return image / (1 // 0), label

@@ -1,0 +1,71 @@
+"""The data path on public volumes, through the readers that users have."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from semiseg.augmentation.paper import PaperAugmentation
+from semiseg.data.batches import TrainingBatches
+from semiseg.data.preprocess import prepare
+from semiseg.data.split import make_split
+from semiseg.data.store import CaseStore
+from semiseg.recipe import schema
+from semiseg.registry import create
+
+ROOT = os.environ.get("SEMISEG_REAL_DATA", "")
+pytestmark = [pytest.mark.real_data, pytest.mark.skipif(not ROOT, reason="SEMISEG_REAL_DATA is not set")]
+
+
+def test_brats_cases_from_files_to_patches_and_back(tmp_path):
+    dataset = create("dataset", "brats", {"root": str(Path(ROOT) / "brats2018")})
+    cases = dataset.cases()
+    split = make_split(cases, schema.Split(test=5, validation=1, labeled=1, total=2), 0)
+    store = CaseStore(dataset, schema.Preprocessing(), split, tmp_path)
+    store.fill(cases)
+    case = split.labeled[0]
+    stored = store.labeled(case.id)
+    volume = dataset.read_image(case)
+    image = stored.image()
+    assert image.shape[0] == 4
+    assert np.prod(stored.shape) < 0.5 * np.prod(volume.array.shape[1:])
+    for channel, raw in zip(image, stored.raw(), strict=True):
+        foreground = channel[raw != 0].astype(np.float64)
+        assert foreground.mean() == pytest.approx(0, abs=1e-4)
+        assert foreground.std() == pytest.approx(1, abs=1e-4)
+        assert not channel[raw == 0].any()
+    np.testing.assert_array_equal(stored.preparation.restore(stored.label()), dataset.read_label(case).array)
+    assert stored.n_outside == 0
+    batches = TrainingBatches(
+        [stored], [store.image(c.id) for c in split.unlabeled], PaperAugmentation(), (64, 64, 64),
+        schema.BatchSize(labeled=1, unlabeled=1), 0, 0,
+    )  # fmt: skip
+    (batch,) = batches.steps(0, 1)
+    assert batch.images().shape == (2, 4, 64, 64, 64)
+    assert torch.isfinite(batch.images()).all()
+    assert set(batch.labeled.label.unique().tolist()) <= {0, 1, 2, 3}
+
+
+def test_hippocampus_intensities_come_to_one_scale():
+    dataset = create("dataset", "decathlon", {"root": str(Path(ROOT) / "hippocampus")})
+    for case in dataset.cases()[:20]:
+        volume = dataset.read_image(case)
+        prepared = prepare(volume, schema.Preprocessing())
+        image = prepared.normalized()
+        assert abs(image.mean()) < 0.2
+        assert 0.5 < image.std() < 1.2
+        label = dataset.read_label(case).array
+        cut, n_outside = prepared.preparation.cut_label(label)
+        assert n_outside == 0
+        np.testing.assert_array_equal(prepared.restore(cut), label)
+
+
+def test_la_volumes_stay_as_they_are_with_the_recipe_s_preprocessing():
+    dataset = create("dataset", "la2018", {"root": str(Path(ROOT) / "la2018")})
+    case = dataset.cases()[0]
+    volume = dataset.read_image(case)
+    options = schema.Preprocessing(normalize="none", foreground="all", crop=False)
+    prepared = prepare(volume, options)
+    np.testing.assert_array_equal(prepared.normalized(), volume.array)
