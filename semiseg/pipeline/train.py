@@ -57,7 +57,7 @@ def train(
         options.patch_size,
         plan.batch_size,
         plan.recipe.seed,
-        n_workers(options.workers),
+        n_workers(options.workers, runtime.device.type == "cuda"),
         runtime.rank,
         runtime.world,
     )
@@ -80,14 +80,17 @@ def train(
     Trainer(parts, options).fit()
 
 
-def n_workers(workers: int | str) -> int:
-    """How many processes make samples: as asked for, or one core fewer than there are, at most 8.
+def n_workers(workers: int | str, on_gpu: bool) -> int:
+    """How many processes make samples: as asked for, or by the cores there are, at most 8.
 
-    In a script of somebody's own "auto" is none: a new process would run a script without a main guard once more.
+    "auto" leaves one core to the process that feeds a GPU. On the CPU training itself needs the cores, and making
+    samples takes few of them: one in four. In a script of somebody's own it is none: a new process would run a script
+    without a main guard once more.
     """
     if isinstance(workers, int):
         return workers
-    return min(available_cores() - 1, 8) if _main_can_be_imported() else 0
+    cores = available_cores()
+    return min(cores - 1 if on_gpu else cores // 4, 8) if _main_can_be_imported() else 0
 
 
 def _main_can_be_imported() -> bool:
