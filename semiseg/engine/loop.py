@@ -15,6 +15,7 @@ from torch.optim import Optimizer
 
 from semiseg.engine.checkpoint import Checkpoints
 from semiseg.engine.log import JsonLog
+from semiseg.engine.memory import peak_memory
 from semiseg.engine.optim import learning_rate, make_optimizer
 from semiseg.engine.runtime import Runtime
 from semiseg.engine.schedule import Timetable
@@ -72,7 +73,7 @@ class Trainer:
         self.seconds = 0.0
         self.runner = StepRunner(self.strategy, self._optimizers(), self.runtime)
         self._saved_at = time.monotonic()
-        self._saved_step = -1
+        self._saved = (-1, -1)
         self._stop = StopRequests()
 
     def fit(self) -> None:
@@ -151,8 +152,7 @@ class Trainer:
         figures |= {name: value / steps for name, value in self.sums.items()}
         if self.best is not None:
             figures["val dice"] = self.best["dice"]
-        if self.runtime.device.type == "cuda":
-            figures["GiB"] = torch.cuda.max_memory_allocated() / 2**30
+        figures["GiB"] = peak_memory(self.runtime.device) / 2**30
         return figures
 
     def _close_epoch(self, meter: Meter) -> None:
@@ -214,9 +214,9 @@ class Trainer:
         )
 
     def _save(self) -> None:
-        if self._saved_step != self.done and self.runtime.is_main:
+        if self._saved != (self.done, self.closed_epochs) and self.runtime.is_main:
             self.checkpoints.save(self.done, self._state())
-        self._saved_at, self._saved_step = time.monotonic(), self.done
+        self._saved_at, self._saved = time.monotonic(), (self.done, self.closed_epochs)
 
     def _state(self) -> dict[str, Any]:
         return {
@@ -253,7 +253,7 @@ class Trainer:
         self.best, self.sums, self.seconds = state["best"], state["sums"], state["seconds"]
         if self.runtime.is_main:
             self.log.cut(state["log_size"])
-        self._saved_step = self.done
+        self._saved = self.done, self.closed_epochs
         self.parts.reporter.say(f"Going on after step {self.done} of {self.timetable.total}.")
 
 

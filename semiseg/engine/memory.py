@@ -1,5 +1,6 @@
 """What a step will take in memory, worked out from shapes alone: nothing is computed and nothing allocated."""
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -56,3 +57,15 @@ def saved_bytes(network: nn.Module, task: Task) -> int:
         network.train()
         network(images)
     return sum(tensor.untyped_storage().nbytes() for tensor in seen.values())
+
+
+def peak_memory(device: torch.device) -> int:
+    """The most that this process has used, in bytes: of the GPU's memory, or of the machine's."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    try:
+        import resource
+    except ImportError:  # Windows
+        return 0
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

@@ -1,9 +1,14 @@
-"""Ctrl-C and SIGTERM as a wish that the loop grants between two steps."""
+"""Ctrl-C and SIGTERM: a wish that the training loop grants between two steps, and an orderly end elsewhere."""
 
 import signal
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType, TracebackType
-from typing import Any
+from typing import Any, NoReturn
+
+from semiseg.errors import Interrupted
 
 
 class StopRequests:
@@ -14,7 +19,7 @@ class StopRequests:
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> "StopRequests":
-        if threading.current_thread() is threading.main_thread():
+        if in_main_thread():
             for signum in (signal.SIGINT, signal.SIGTERM):
                 self._before[signum] = signal.signal(signum, self._remember)
         return self
@@ -28,3 +33,33 @@ class StopRequests:
         if self.signum and signum == signal.SIGINT:
             raise KeyboardInterrupt
         self.signum = signum
+
+
+def in_main_thread() -> bool:
+    """Whether this thread may handle signals."""
+    return threading.current_thread() is threading.main_thread()
+
+
+@contextmanager
+def told_how_to_go_on(folder: Path) -> Iterator[None]:
+    """Turn Ctrl-C and SIGTERM outside of training steps into Interrupted, which says how to go on.
+
+    What is written is whole or not there, so the block may be left anywhere.
+    """
+    before = signal.signal(signal.SIGTERM, _terminate) if in_main_thread() else None
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        signum = error.args[0] if error.args else signal.SIGINT
+        raise Interrupted(
+            f"Stopped by {signal.Signals(signum).name}; what was finished is kept in {folder}.",
+            "To go on, run the same command with --resume.",
+            signum,
+        ) from None
+    finally:
+        if before is not None:
+            signal.signal(signal.SIGTERM, before)
+
+
+def _terminate(signum: int, frame: FrameType | None) -> NoReturn:
+    raise KeyboardInterrupt(signum)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from semiseg.errors import Problem, RunError
-from semiseg.io.atomic import write_json, write_text
+from semiseg.io.atomic import sweep_temporaries, write_json, write_text
 from semiseg.recipe.compare import changes
 from semiseg.recipe.dump import dump_recipe
 from semiseg.recipe.schema import Recipe
@@ -41,6 +41,7 @@ class RunFolder:
 
         Raises RunError where it holds something and ``resume`` is not asked for, or the recipe has changed.
         """
+        sweep_temporaries(self.path)
         if self.recipe.exists():
             if not resume:
                 raise RunError(

@@ -9,7 +9,7 @@ from semiseg.engine.checkpoint import Checkpoints, file_digest
 from semiseg.engine.runtime import Runtime
 from semiseg.inference.sliding_window import Predictor
 from semiseg.interfaces.dataset import Dataset
-from semiseg.io.atomic import write_text
+from semiseg.io.atomic import sweep_temporaries, write_text
 from semiseg.io.nifti import write_label
 from semiseg.pipeline.folder import RunFolder
 from semiseg.pipeline.model import Model, load_weights
@@ -57,6 +57,7 @@ def predict_test_cases(plan: Plan, model: Model, folder: RunFolder, runtime: Run
 
 def _keep_only_of(target: Path, digest: str) -> None:
     # Predictions of other weights (a run that was trained further, say) are not of this result.
+    sweep_temporaries(target)
     stamp = target / "weights.sha256"
     if not stamp.exists() or stamp.read_text(encoding="utf-8").strip() != digest:
         for old in target.glob("*.nii.gz"):

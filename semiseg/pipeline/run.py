@@ -9,6 +9,7 @@ from typing import Any
 
 from semiseg.engine.runtime import Runtime
 from semiseg.engine.schedule import Timetable
+from semiseg.engine.signals import told_how_to_go_on
 from semiseg.evaluation.harness import Score
 from semiseg.evaluation.table import read_scores
 from semiseg.pipeline.folder import RunFolder
@@ -65,7 +66,7 @@ def run(
     folder = RunFolder(Path(output))
     if runtime.is_main:
         folder.path.mkdir(parents=True, exist_ok=True)
-    with locked(folder.path) if runtime.is_main else nullcontext():
+    with told_how_to_go_on(folder.path), locked(folder.path) if runtime.is_main else nullcontext():
         folder.prepare(recipe, resume)
         plan = make_plan(recipe)
         for note in plan.notes:

@@ -76,7 +76,7 @@ def test_killed_at_several_steps_and_resumed_it_ends_alike(recipe, whole, tmp_pa
         wait_for(process, lambda after=after: steps_done(folder) >= after)
         time.sleep(draw.random() * 0.2)
         process.kill()
-        process.wait()
+        process.communicate()
     semiseg("run", recipe, "-o", folder, "--resume", "--set", f"training.workers={2 - workers}")
     assert result(folder) == result(whole)
 
@@ -87,7 +87,7 @@ def test_killed_while_predicting_it_goes_on_there(recipe, whole, tmp_path):
     process = start(recipe, folder)
     wait_for(process, lambda: any((folder / "predictions").rglob("*.nii.gz")))
     process.kill()
-    process.wait()
+    process.communicate()
     trained = {p: p.stat().st_mtime_ns for p in (folder / "checkpoints").glob("*.pt")}
     assert not (folder / "summary.json").exists() or result(folder) == result(whole)
     semiseg("run", recipe, "-o", folder, "--resume")
@@ -128,3 +128,19 @@ def test_a_finished_run_is_not_overwritten_and_not_repeated(recipe, whole):
     before = (whole / "test_openings.jsonl").read_text()
     semiseg("run", recipe, "-o", whole, "--resume", "--set", "training.workers=1")
     assert (whole / "test_openings.jsonl").read_text() == before
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("signum", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_while_predicting_says_how_to_go_on_too(recipe, whole, tmp_path, signum, code):
+    folder = tmp_path / "run"
+    process = start(recipe, folder)
+    wait_for(process, (folder / "test_openings.jsonl").exists)
+    os.kill(process.pid, signum)
+    _, said = process.communicate(timeout=120)
+    if process.returncode:  # it may have been faster
+        assert process.returncode == code, said
+        assert "--resume" in said
+        semiseg("run", recipe, "-o", folder, "--resume")
+    assert result(folder) == result(whole)
+    assert not (folder / "lock.json").exists()
