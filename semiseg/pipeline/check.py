@@ -7,7 +7,7 @@ from typing import Any
 from semiseg.data.verify import verify_cases
 from semiseg.engine.memory import estimate_memory
 from semiseg.errors import DataError, raise_all
-from semiseg.pipeline.plan import Plan, make_plan
+from semiseg.pipeline.plan import Plan, make_plan, padding_note
 from semiseg.progress import Reporter
 from semiseg.recipe.load import load_recipe
 from semiseg.recipe.schema import Recipe
@@ -84,10 +84,7 @@ def small_images(plan: Plan) -> list[str]:
         shape = dataset.read_geometry(case).shape if case.id in used else patch
         if any(n < p for n, p in zip(sorted(shape), sorted(patch), strict=True)):
             small.append(case.id)
-    if not small:
-        return []
-    examples = ", ".join(small[:3]) + (", …" if len(small) > 3 else "")
-    return [f"{len(small)} images are smaller than the patch and are padded with background: {examples}"]
+    return padding_note(small)
 
 
 def _gib(count: int) -> str:

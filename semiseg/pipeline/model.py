@@ -9,8 +9,9 @@ import torch
 
 from semiseg.engine.build import build_networks
 from semiseg.engine.checkpoint import Checkpoints
+from semiseg.engine.precision import cpu_bf16_problems
 from semiseg.engine.runtime import Runtime
-from semiseg.errors import RunError
+from semiseg.errors import RecipeError, RunError, raise_all
 from semiseg.inference.sliding_window import Predictor
 from semiseg.interfaces.strategy import Strategy
 from semiseg.pipeline.folder import RunFolder
@@ -50,6 +51,8 @@ class Model:
 
 def new_model(plan: Plan, runtime: Runtime) -> Model:
     """A model with freshly drawn weights; all forwards outside of training steps run in the runtime's precision."""
+    if runtime.precision == "bf16" and runtime.device.type == "cpu":
+        _refuse_wrong_gradients(plan)
     model = _assemble(plan.recipe, plan.components, plan.info, plan.task)
     model.strategy.attach(lambda role: runtime.autocast())
     return model
@@ -93,3 +96,10 @@ def _assemble(recipe: Recipe, components: Components, info: DatasetInfo, task: T
     networks = build_networks(components.roles, components.backbones, task, recipe.seed)
     strategy = components.strategy(components.strategy_options, networks)
     return Model(recipe, components, info, task, strategy)
+
+
+def _refuse_wrong_gradients(plan: Plan) -> None:
+    for backbone in plan.components.backbones.values():
+        with torch.device("meta"):
+            network = backbone.build(plan.task)
+        raise_all(cpu_bf16_problems(network, plan.task), RecipeError)

@@ -87,3 +87,11 @@ def batch_problems(batch: BatchSize, needs: BatchNeeds, recipe: Recipe) -> list[
 def _placed(key: str, recipe: Recipe) -> str:
     where = recipe.where(key)
     return f"{key} ({where})" if where else key
+
+
+def padding_note(small: Sequence[str]) -> list[str]:
+    """What to say of cases, by id, that are smaller than the patch."""
+    if not small:
+        return []
+    examples = ", ".join(small[:3]) + (", …" if len(small) > 3 else "")
+    return [f"{len(small)} images are smaller than the patch and are padded with background: {examples}"]

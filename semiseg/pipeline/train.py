@@ -21,7 +21,7 @@ from semiseg.errors import RecipeError
 from semiseg.evaluation.parallel import available_cores
 from semiseg.pipeline.folder import RunFolder
 from semiseg.pipeline.model import Model
-from semiseg.pipeline.plan import Plan
+from semiseg.pipeline.plan import Plan, padding_note
 from semiseg.progress import Reporter
 
 
@@ -30,10 +30,14 @@ def fill_store(plan: Plan, reporter: Reporter) -> CaseStore:
 
     Raises DataError with every problem of every file.
     """
-    store = CaseStore(plan.components.dataset, plan.recipe.preprocessing, plan.split)
+    split = plan.split
+    store = CaseStore(plan.components.dataset, plan.recipe.preprocessing, split)
     with reporter.work("reading cases", store.n_work, unit="case") as meter:
         notes = store.fill(plan.cases, meter.advance)
-    for note in notes:
+    stored = [store.image(case.id) for role in (split.labeled, split.unlabeled) for case in role]
+    patch = plan.task.patch_size
+    small = [case.case_id for case in stored if any(n < p for n, p in zip(case.shape, patch, strict=True))]
+    for note in (*notes, *padding_note(small)):
         reporter.say(f"Note: {note}.")
     return store
 

@@ -11,6 +11,7 @@ from small_run import SMALL, semiseg
 
 from semiseg import check, run
 from semiseg.errors import ComponentError, DataError, RecipeError, RunError, SemisegError
+from semiseg.progress import Reporter
 from semiseg.registry import create
 
 
@@ -154,8 +155,15 @@ def test_more_cases_than_there_are(recipe):
 def test_a_patch_larger_than_the_image_is_padded_and_said(recipe, tmp_path):
     recipe["training"] |= {"patch_size": [48, 48, 48], "epochs": 1, "examples_per_epoch": 2}
     assert any("smaller than the patch" in line and "padded" in line for line in check(recipe))
-    result = run(recipe, tmp_path / "run")
+    said = []
+
+    class Listener(Reporter):
+        def say(self, text):
+            said.append(text)
+
+    result = run(recipe, tmp_path / "run", reporter=Listener())
     assert len(result.scores) == 12
+    assert any("4 images are smaller than the patch" in line for line in said)
 
 
 def test_a_patch_that_the_network_cannot_take(recipe):
