@@ -93,5 +93,5 @@ def padding_note(small: Sequence[str]) -> list[str]:
     """What to say of cases, by id, that are smaller than the patch."""
     if not small:
         return []
-    examples = ", ".join(small[:3]) + (", …" if len(small) > 3 else "")
+    examples = ", ".join(small[:3]) + (" and others" if len(small) > 3 else "")
     return [f"{len(small)} images are smaller than the patch and are padded with background: {examples}"]

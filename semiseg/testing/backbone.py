@@ -27,12 +27,11 @@ class BackboneContract:
 
     @pytest.fixture
     def bf16_task(self, task: Task) -> Task:
-        """The task in bf16, half as large again: torch's CPU kernels are wrong at levels of 2x2x2 voxels.
+        """The task in bf16, longer along one axis: torch's CPU kernels are wrong where they are larger than a level.
 
         See semiseg.engine.precision.
         """
-        x, y, z = task.patch_size
-        return replace(task, patch_size=(x * 3 // 2, y * 3 // 2, z * 3 // 2))
+        return replace(task, patch_size=(80, *task.patch_size[1:]))
 
     @staticmethod
     def build(backbone: Backbone, task: Task, seed: int = 0) -> nn.Module:
