@@ -1,6 +1,5 @@
 """The case store: every training and validation case preprocessed once, and the rules of the protocol as code."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from semiseg.data.threads import Progress, in_threads
 from semiseg.data.verify import check_case, check_label, problems_of
 from semiseg.errors import DataError, ProtocolError, raise_all
 from semiseg.interfaces.dataset import Dataset
+from semiseg.io.cache import cache_folder
 from semiseg.recipe import schema
 from semiseg.types import Case
 
@@ -19,8 +19,7 @@ __all__ = ["CaseStore", "StoredImage", "StoredLabeled", "default_root"]
 
 def default_root() -> Path:
     """Where the store is by default: $SEMISEG_CACHE/store, else ~/.cache/semiseg/store."""
-    cache = os.environ.get("SEMISEG_CACHE")
-    return (Path(cache) if cache else Path.home() / ".cache" / "semiseg") / "store"
+    return cache_folder() / "store"
 
 
 class CaseStore:

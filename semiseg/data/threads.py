@@ -1,9 +1,10 @@
 """The same work on many cases, in as many threads as there are to be cases in memory at once."""
 
-import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from typing import TypeVar
+
+from semiseg.cores import available_cores
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -15,7 +16,7 @@ def in_threads(
     work: Callable[[Item], Result], items: Iterable[Item], workers: int | None = None, progress: Progress | None = None
 ) -> list[Result]:
     """The results of ``work``, in the order of the items. An exception stops what has not begun, and is raised."""
-    with ThreadPoolExecutor(workers or min(os.cpu_count() or 1, 8)) as pool:
+    with ThreadPoolExecutor(workers or min(available_cores(), 8)) as pool:
         futures = [pool.submit(work, item) for item in items]
         try:
             for future in as_completed(futures):

@@ -20,6 +20,7 @@ from semiseg.datasets.brats import Brats
 from semiseg.errors import StorageError
 from semiseg.interfaces.component import ComponentOptions
 from semiseg.interfaces.dataset import Dataset
+from semiseg.io.cache import cache_folder
 from semiseg.io.nifti import nifti_bytes
 from semiseg.seeding import derive_seed
 from semiseg.types import Case, DatasetInfo, Geometry, Volume
@@ -59,9 +60,10 @@ class Phantom(Dataset):
     def folder(self) -> Path:
         """Where the files are, or will be: a folder for these options alone."""
         options: Phantom.Options = self.options
-        cache = Path(os.environ.get("SEMISEG_CACHE") or "~/.cache/semiseg").expanduser() / "phantom"
         size = "x".join(map(str, options.size))
-        return (options.root or cache) / f"v{VERSION}-{options.cases}-cases-{size}-seed-{options.seed}"
+        return (
+            options.root or cache_folder() / "phantom"
+        ) / f"v{VERSION}-{options.cases}-cases-{size}-seed-{options.seed}"
 
     def info(self) -> DatasetInfo:
         """As BraTS."""

@@ -46,6 +46,11 @@ def checksum_file(path: Path) -> Path:
     return path.with_name(path.name + ".sha256")
 
 
+def weights_file(folder: Path, name: str) -> Path:
+    """Where ``best`` or ``last`` stands in a folder of checkpoints."""
+    return folder / f"{name}.pt"
+
+
 def file_digest(path: Path) -> str:
     """SHA-256 of a file."""
     with path.open("rb") as file:
@@ -89,4 +94,4 @@ class Checkpoints:
 
     def weights_file(self, name: str) -> Path:
         """Where ``best`` or ``last`` stands."""
-        return self.folder / f"{name}.pt"
+        return weights_file(self.folder, name)

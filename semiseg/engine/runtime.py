@@ -22,11 +22,11 @@ class Runtime:
     """
 
     def __init__(self, device: str = "auto", precision: str = "auto", deterministic: bool = False) -> None:
-        accelerator = _accelerator(device)
-        self.precision = _precision(precision, accelerator)
-        if deterministic and accelerator == "cuda":
+        kind = accelerator(device)
+        self.precision = precision_on(precision, kind)
+        if deterministic and kind == "cuda":
             _only_deterministic_kernels()
-        self._fabric = _launch(accelerator)
+        self._fabric = _launch(kind)
         self.device: torch.device = self._fabric.device
         self.rank: int = self._fabric.global_rank
         self.world: int = self._fabric.world_size
@@ -76,13 +76,13 @@ class Runtime:
             self.barrier()
 
 
-def _launch(accelerator: str) -> Any:
+def _launch(kind: str) -> Any:
     import lightning_fabric
 
     world = int(os.environ.get("WORLD_SIZE", "1"))
     local = int(os.environ.get("LOCAL_WORLD_SIZE", world))
     fabric = lightning_fabric.Fabric(
-        accelerator=accelerator,
+        accelerator=kind,
         devices=local,
         num_nodes=max(world // local, 1),
         strategy="ddp" if world > 1 else "auto",
@@ -94,7 +94,8 @@ def _launch(accelerator: str) -> Any:
     return fabric
 
 
-def _accelerator(device: str) -> str:
+def accelerator(device: str) -> str:
+    """Whether a recipe's ``training.device`` means cpu or cuda. Raises RecipeError where there is no such device."""
     if device == "cuda" and not torch.cuda.is_available():
         raise RecipeError("training.device is cuda, but torch finds no CUDA GPU.", "Set training.device=auto or cpu.")
     if device == "auto":
@@ -102,10 +103,14 @@ def _accelerator(device: str) -> str:
     return device
 
 
-def _precision(precision: str, accelerator: str) -> str:
+def precision_on(precision: str, kind: str) -> str:
+    """The precision that a recipe's ``training.precision`` comes to on "cpu" or "cuda".
+
+    Raises RecipeError where the device does not have it.
+    """
     if precision == "auto":
-        return "bf16" if accelerator == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False) else "32"
-    if precision == "fp16" and accelerator == "cpu":
+        return "bf16" if kind == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False) else "32"
+    if precision == "fp16" and kind == "cpu":
         raise RecipeError("training.precision is fp16, which is for GPUs.", "Set training.precision=32 or bf16.")
     return precision
 

@@ -1,11 +1,11 @@
 """Work on many cases in threads, with all their problems in one error."""
 
-import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import TypeVar
 
+from semiseg.cores import available_cores
 from semiseg.errors import DataError, Problem, raise_all
 
 Item = TypeVar("Item")
@@ -48,10 +48,3 @@ def gather(calls: Sequence[Callable[[], Result]]) -> list[Result]:
             problems.extend(error.problems)
     raise_all(problems, DataError)
     return results
-
-
-def available_cores() -> int:
-    """The number of cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

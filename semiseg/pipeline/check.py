@@ -43,7 +43,7 @@ def check(
     used = set(plan.split.ids())
     cases = [case for case in plan.cases if case.id in used]
     with reporter.work("reading headers" if quick else "reading cases", len(cases), unit="case") as meter:
-        problems = verify_cases(plan.components.dataset, cases, quick=quick, progress=lambda *_: meter.advance())
+        problems = verify_cases(plan.components.dataset, cases, quick=quick, progress=meter.advance)
     raise_all(problems, DataError)
     return [*_describe(plan), *(f"Note: {note}." for note in _notes(plan)), "Nothing is wrong."]
 

@@ -9,6 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from semiseg.engine.checkpoint import weights_file
 from semiseg.errors import Problem, RunError
 from semiseg.io.atomic import sweep_temporaries, write_json, write_text
 from semiseg.recipe.compare import changes
@@ -35,6 +36,10 @@ class RunFolder:
         self.summary = self.path / "summary.json"
         self.preview = self.path / "preview.png"
         self.test_openings = self.path / "test_openings.jsonl"
+
+    def weights(self, checkpoint: str) -> Path:
+        """Where ``last`` or ``best`` stands."""
+        return weights_file(self.checkpoints, checkpoint)
 
     def prepare(self, recipe: Recipe, resume: bool) -> None:
         """Make the folder, or make sure that this recipe may continue in it.

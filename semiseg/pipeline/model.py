@@ -8,10 +8,9 @@ from typing import Any
 import torch
 
 from semiseg.engine.build import build_networks
-from semiseg.engine.checkpoint import Checkpoints
-from semiseg.engine.precision import cpu_bf16_problems
+from semiseg.engine.checkpoint import load_state
 from semiseg.engine.runtime import Runtime
-from semiseg.errors import RecipeError, RunError, raise_all
+from semiseg.errors import RunError
 from semiseg.inference.sliding_window import Predictor
 from semiseg.interfaces.strategy import Strategy
 from semiseg.pipeline.folder import RunFolder
@@ -51,8 +50,6 @@ class Model:
 
 def new_model(plan: Plan, runtime: Runtime) -> Model:
     """A model with freshly drawn weights; all forwards outside of training steps run in the runtime's precision."""
-    if runtime.precision == "bf16" and runtime.device.type == "cpu":
-        _refuse_wrong_gradients(plan)
     model = _assemble(plan.recipe, plan.components, plan.info, plan.task)
     model.strategy.attach(lambda role: runtime.autocast())
     return model
@@ -77,29 +74,17 @@ def load_model(run: Path, checkpoint: str, runtime: Runtime) -> Model:
     )
     x, y, z = record["patch_size"]
     model = _assemble(recipe, resolve(recipe), info, Task(len(info.modalities), info.classes, (x, y, z)))
-    load_weights(model, folder, checkpoint)
+    load_weights(model, folder.weights(checkpoint))
     model.strategy.attach(lambda role: runtime.autocast())
     return model
 
 
-def load_weights(model: Model, folder: RunFolder, checkpoint: str) -> int:
-    """Give the model a run's ``last`` or ``best`` weights; returns the step that they are of."""
-    from semiseg.engine.checkpoint import load_state
-
-    path = Checkpoints(folder.checkpoints, lambda text: None).weights_file(checkpoint)
-    state = load_state(path)
-    model.strategy.load_state_dict(state["strategy"])
-    return int(state["step"])
+def load_weights(model: Model, path: Path) -> None:
+    """Give the model a run's ``last`` or ``best`` weights. Raises RunError where the file is missing or damaged."""
+    model.strategy.load_state_dict(load_state(path)["strategy"])
 
 
 def _assemble(recipe: Recipe, components: Components, info: DatasetInfo, task: Task) -> Model:
     networks = build_networks(components.roles, components.backbones, task, recipe.seed)
     strategy = components.strategy(components.strategy_options, networks)
     return Model(recipe, components, info, task, strategy)
-
-
-def _refuse_wrong_gradients(plan: Plan) -> None:
-    for backbone in plan.components.backbones.values():
-        with torch.device("meta"):
-            network = backbone.build(plan.task)
-        raise_all(cpu_bf16_problems(network, plan.task), RecipeError)

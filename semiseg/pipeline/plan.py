@@ -3,7 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import torch
+
 from semiseg.data.split import Split, make_split
+from semiseg.engine.precision import cpu_bf16_problems
+from semiseg.engine.runtime import accelerator, precision_on
 from semiseg.errors import DataError, Problem, RecipeError
 from semiseg.interfaces.strategy import BatchNeeds
 from semiseg.recipe.components import Components, resolve
@@ -31,7 +35,7 @@ def make_plan(recipe: Recipe) -> Plan:
     dataset = components.dataset
     info = dataset.info()
     task = Task(len(info.modalities), info.classes, recipe.training.patch_size)
-    problems = patch_problems(components, task, recipe)
+    problems = patch_problems(components, task, recipe) or precision_problems(components, task, recipe)
     try:
         cases = tuple(dataset.cases())
         draw = recipe.seed if recipe.split.draw is None else recipe.split.draw
@@ -56,6 +60,19 @@ def patch_problems(components: Components, task: Task, recipe: Recipe) -> list[P
         for text in backbone.patch_problems(task)
     }
     return [Problem("", text, "Choose sides that do, for instance multiples of 16.") for text in sorted(found)]
+
+
+def precision_problems(components: Components, task: Task, recipe: Recipe) -> list[Problem]:
+    """Where the precision cannot be trusted on the device that training would take."""
+    device = accelerator(recipe.training.device)
+    if (device, precision_on(recipe.training.precision, device)) != ("cpu", "bf16"):
+        return []
+    found: dict[str, Problem] = {}
+    for backbone in components.backbones.values():
+        with torch.device("meta"):
+            network = backbone.build(task)
+        found |= {problem.what: problem for problem in cpu_bf16_problems(network, task)}
+    return list(found.values())
 
 
 def fit_batch(batch: BatchSize, needs: BatchNeeds, any_unlabeled: bool) -> tuple[BatchSize, Sequence[str]]:

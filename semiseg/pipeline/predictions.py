@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from semiseg.data.preprocess import prepare
-from semiseg.engine.checkpoint import Checkpoints, file_digest
+from semiseg.engine.checkpoint import file_digest
 from semiseg.engine.runtime import Runtime
 from semiseg.inference.sliding_window import Predictor
 from semiseg.interfaces.dataset import Dataset
@@ -23,7 +23,7 @@ CHECKPOINTS = ("last", "best")
 
 def weights_digest(folder: RunFolder, checkpoint: str) -> str:
     """SHA-256 of ``last.pt`` or ``best.pt``."""
-    return file_digest(Checkpoints(folder.checkpoints, lambda text: None).weights_file(checkpoint))
+    return file_digest(folder.weights(checkpoint))
 
 
 def prediction_path(folder: RunFolder, checkpoint: str, case: Case) -> Path:
@@ -45,7 +45,7 @@ def predict_test_cases(plan: Plan, model: Model, folder: RunFolder, runtime: Run
             if runtime.is_main:
                 _keep_only_of(target, digests[checkpoint])
             runtime.barrier()
-            load_weights(model, folder, checkpoint)
+            load_weights(model, folder.weights(checkpoint))
             predictor = model.predictor(runtime.device)
             for index, case in enumerate(plan.split.test):
                 path = prediction_path(folder, checkpoint, case)

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from semiseg.engine.lock import locked
 from semiseg.engine.runtime import Runtime
-from semiseg.engine.schedule import Timetable
 from semiseg.engine.signals import told_how_to_go_on
 from semiseg.evaluation.harness import Score
 from semiseg.evaluation.table import read_scores
 from semiseg.pipeline.folder import RunFolder
-from semiseg.pipeline.model import Model, new_model
+from semiseg.pipeline.model import new_model
 from semiseg.pipeline.plan import Plan, make_plan
 from semiseg.pipeline.predictions import predict_test_cases
 from semiseg.pipeline.score import score_predictions
@@ -54,8 +54,6 @@ def run(
     Raises:
         SemisegError: in words for the user; see ``semiseg.errors`` for its kinds. ``Interrupted`` after Ctrl-C.
     """
-    from semiseg.engine.lock import locked
-
     if not isinstance(recipe, Recipe):
         recipe = load_recipe(recipe, overrides)
     elif overrides:
@@ -80,22 +78,12 @@ def _run(plan: Plan, folder: RunFolder, runtime: Runtime, reporter: Reporter, te
         folder.write_start(plan.recipe, plan.split.as_dict(), model.record())
     runtime.barrier()
     if not folder.summary.exists():
-        _train(plan, model, folder, runtime, reporter, tensorboard)
+        with runtime.main_first():
+            store = fill_store(plan, reporter)
+        train(plan, model, store, folder, runtime, reporter, tensorboard)
         predict_test_cases(plan, model, folder, runtime, reporter)
         if runtime.is_main:
             score_predictions(plan, folder, reporter)
         runtime.barrier()
     summary = json.loads(folder.summary.read_text(encoding="utf-8"))
     return RunResult(folder.path, tuple(read_scores(folder.scores)), summary)
-
-
-def _train(
-    plan: Plan, model: Model, folder: RunFolder, runtime: Runtime, reporter: Reporter, tensorboard: bool
-) -> None:
-    options = plan.recipe.training
-    timetable = Timetable(
-        model.strategy.stages(), options.epochs, options.examples_per_epoch, plan.batch_size.total, plan.recipe.seed
-    )
-    with runtime.main_first():
-        store = fill_store(plan, reporter)
-    train(plan, model, store, timetable, folder, runtime, reporter, tensorboard)

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from semiseg.data.split import ROLES
 from semiseg.evaluation.harness import Score, score_case
 from semiseg.evaluation.parallel import map_cases
 from semiseg.evaluation.summary import summarize
@@ -82,7 +83,7 @@ def _summary(scores: list[Score], plan: Plan, folder: RunFolder) -> dict[str, An
         "evaluation_hash": split.evaluation_hash,
         "cases_hash": split.cases_hash,
         "seed": recipe.seed,
-        "cases": {role: len(getattr(split, role)) for role in ("labeled", "unlabeled", "validation", "test")},
+        "cases": {role: len(split.cases(role)) for role in ROLES},
         "metric_versions": {name: metric.version for name, metric in metrics.items()},
         "weights": {name: weights_digest(folder, name) for name in CHECKPOINTS},
         "scores": summarize(scores, recipe.evaluation.missed, lower_is_better=lower),

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
+from semiseg.cores import available_cores
 from semiseg.data.batches import TrainingBatches
 from semiseg.data.patches import center_patch
 from semiseg.data.store import CaseStore, StoredLabeled
@@ -18,7 +19,6 @@ from semiseg.engine.runtime import Runtime
 from semiseg.engine.schedule import Timetable
 from semiseg.engine.validation import ValidationScore, validate
 from semiseg.errors import RecipeError
-from semiseg.evaluation.parallel import available_cores
 from semiseg.pipeline.folder import RunFolder
 from semiseg.pipeline.model import Model
 from semiseg.pipeline.plan import Plan, padding_note
@@ -46,7 +46,6 @@ def train(
     plan: Plan,
     model: Model,
     store: CaseStore,
-    timetable: Timetable,
     folder: RunFolder,
     runtime: Runtime,
     reporter: Reporter,
@@ -72,7 +71,9 @@ def train(
     parts = Parts(
         strategy=model.strategy,
         redraw=redraw,
-        timetable=timetable,
+        timetable=Timetable(
+            model.strategy.stages(), options.epochs, options.examples_per_epoch, plan.batch_size.total, plan.recipe.seed
+        ),
         batches=batches,
         validate=_validator(plan, model, store, runtime) if split.validation else None,
         class_names=plan.info.classes,
@@ -126,11 +127,7 @@ def _validator(
     )
 
     def score(after_case: Callable[[], None]) -> ValidationScore:
-        predictor = model.predictor(runtime.device)
-
-        def predict(image: NDArray[np.float32]) -> Tensor:
-            return predictor.probabilities(image)
-
+        predict = model.predictor(runtime.device).probabilities
         return validate(cases, predict, plan.task.out_channels, runtime, after_case)
 
     return score

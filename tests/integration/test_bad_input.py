@@ -173,6 +173,12 @@ def test_a_patch_that_the_network_cannot_take(recipe):
     assert "17 is not a multiple of 16" in message
 
 
+def test_a_precision_that_torch_gets_wrong(recipe):
+    recipe["training"] |= {"patch_size": [32, 32, 32], "precision": "bf16"}
+    recipe["backbone"] = {"name": "unet"}
+    assert "gradients are wrong" in problem(recipe, RecipeError)
+
+
 def test_misspelt_and_duplicate_keys_and_unknown_components(recipe, tmp_path):
     path = tmp_path / "bad.yaml"
     recipe["training"]["epohcs"] = 3
