@@ -6,12 +6,12 @@ from pathlib import Path
 from semiseg.data.making import CaseMaker
 from semiseg.data.split import Split
 from semiseg.data.stored import StoredImage, StoredLabeled
-from semiseg.data.threads import Progress, in_threads
 from semiseg.data.verify import check_case, check_label, problems_of
 from semiseg.errors import DataError, ProtocolError, raise_all
 from semiseg.interfaces.dataset import Dataset
 from semiseg.io.cache import cache_folder
 from semiseg.recipe import schema
+from semiseg.threads import Progress, in_threads
 from semiseg.types import Case
 
 __all__ = ["CaseStore", "StoredImage", "StoredLabeled", "default_root"]

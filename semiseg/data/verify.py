@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Sequence
 
-from semiseg.data.threads import Progress, in_threads
 from semiseg.errors import DataError, Problem
 from semiseg.interfaces.dataset import Dataset
+from semiseg.threads import Progress, in_threads
 from semiseg.types import Case, Geometry, Volume
 
 

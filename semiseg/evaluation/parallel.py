@@ -1,12 +1,11 @@
 """Work on many cases in threads, with all their problems in one error."""
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import TypeVar
 
-from semiseg.cores import available_cores
 from semiseg.errors import DataError, Problem, raise_all
+from semiseg.threads import Progress, in_threads
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -16,26 +15,20 @@ def map_cases(
     function: Callable[[Item], Result],
     items: Sequence[Item],
     workers: int | None = None,
-    tick: Callable[[], None] = lambda: None,
+    progress: Progress | None = None,
 ) -> list[Result]:
-    """The results of a function, in the order of the items; ``tick`` is called in this thread after each.
+    """The results of a function, in the order of the items.
 
-    Threads, not processes: reading files and searching neighbors release the interpreter's lock, and volumes need
-    not be copied. ``workers`` is their number, all available cores if None. Raises one DataError with the problems
-    of all items; any other error stops the rest.
+    Raises one DataError with the problems of all items; any other error stops the rest. See ``in_threads``.
     """
-    executor = ThreadPoolExecutor(workers or available_cores())
 
-    def finished(future: Future[Result]) -> Result:
+    def attempt(item: Item) -> Result | DataError:
         try:
-            return future.result()
-        finally:
-            tick()
+            return function(item)
+        except DataError as error:
+            return error
 
-    try:
-        return gather([partial(finished, executor.submit(function, item)) for item in items])
-    finally:
-        executor.shutdown(cancel_futures=True)
+    return gather([partial(_result, found) for found in in_threads(attempt, items, workers, progress)])
 
 
 def gather(calls: Sequence[Callable[[], Result]]) -> list[Result]:
@@ -48,3 +41,9 @@ def gather(calls: Sequence[Callable[[], Result]]) -> list[Result]:
             problems.extend(error.problems)
     raise_all(problems, DataError)
     return results
+
+
+def _result(found: Result | DataError) -> Result:
+    if isinstance(found, DataError):
+        raise found
+    return found

@@ -31,7 +31,7 @@ def score_predictions(plan: Plan, folder: RunFolder, reporter: Reporter) -> None
     """
     cases = [case for case in plan.split.test if case.label is not None]
     with reporter.work("scoring", len(cases), unit="case") as meter:
-        rows = map_cases(lambda case: _score(case, plan, folder), cases, tick=meter.advance)
+        rows = map_cases(lambda case: _score(case, plan, folder), cases, progress=meter.advance)
     scores = [score for row in rows for score in row]
     scores.sort(key=lambda score: CHECKPOINTS.index(score.checkpoint))
     write_scores(folder.scores, scores)

@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 from made_dataset import MadeDataset
 
-from semiseg.data.threads import in_threads
 from semiseg.data.verify import verify_cases
 
 
@@ -47,15 +46,3 @@ def test_an_image_of_another_number_of_channels(dataset):
     (problem,) = verify_cases(dataset, dataset.cases())
     assert problem.where == "case d"
     assert "1 channels for modalities one, two" in problem.what
-
-
-def test_an_exception_stops_the_threads():
-    begun = []
-
-    def work(n):
-        begun.append(n)
-        raise RuntimeError(f"item {n}")
-
-    with pytest.raises(RuntimeError, match="item"):
-        in_threads(work, range(1000), workers=1)
-    assert len(begun) < 1000
