@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from semiseg.errors import SemisegError
+    from semiseg.evaluation.compare import compare
     from semiseg.evaluation.folders import evaluate
     from semiseg.pipeline.check import check
     from semiseg.pipeline.predict import predict
@@ -15,11 +16,12 @@ if TYPE_CHECKING:
     from semiseg.recipe.load import load_recipe
 
 __version__ = "0.1.0"
-__all__ = ["SemisegError", "__version__", "check", "evaluate", "load_recipe", "predict", "run"]
+__all__ = ["SemisegError", "__version__", "check", "compare", "evaluate", "load_recipe", "predict", "run"]
 
 _HOMES = {
     "SemisegError": "semiseg.errors",
     "check": "semiseg.pipeline.check",
+    "compare": "semiseg.evaluation.compare",
     "evaluate": "semiseg.evaluation.folders",
     "load_recipe": "semiseg.recipe.load",
     "predict": "semiseg.pipeline.predict",

@@ -1,7 +1,7 @@
 """Plain records that travel between the rooms. No torch here."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -74,7 +74,8 @@ class DatasetInfo:
     """What a dataset's voxels mean.
 
     ``classes`` are names by class index, background first. ``label_map`` takes each stored value to its class
-    index; ``class_values`` is what is written for each class index.
+    index; ``class_values`` is what is written for each class index. ``regions`` are unions of classes that the field
+    scores beside them, by name: the names of their classes.
     """
 
     name: str
@@ -82,6 +83,7 @@ class DatasetInfo:
     classes: tuple[str, ...]
     label_map: Mapping[int, int]
     class_values: tuple[int, ...]
+    regions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

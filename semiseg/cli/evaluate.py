@@ -20,22 +20,46 @@ def evaluate(
             "By default every value in the references, named by its number.",
         ),
     ] = None,
+    regions: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME=CLASS+CLASS,…",
+            help="Unions of classes to score beside them (tumor core=necrosis+enhancing,whole tumor=…).",
+        ),
+    ] = None,
+    metric: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME[:OPTION=VALUE,…]",
+            help="A metric (repeat for more; `semiseg plugins` lists them): dice and hd95 by default. "
+            "Example: --metric nsd:tolerance=2.",
+        ),
+    ] = None,
+    preset: Annotated[
+        str | None,
+        typer.Option(help="Score exactly as another tool does, empty masks included: monai, medpy or brats2023."),
+    ] = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Folder for scores.csv and summary.json.")
     ] = None,
     policy: Annotated[
-        str, typer.Option(help="What the distance to a missed or spurious structure counts: image_diagonal or exclude.")
-    ] = "image_diagonal",
+        str | None,
+        typer.Option(
+            help="What the distance to a missed or spurious structure counts in means: image_diagonal (default) or "
+            "exclude."
+        ),
+    ] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Cases at a time; by default all cores.")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but the result and errors.")] = False,
 ) -> None:
-    """Score predictions against references: Dice and HD95 per class and case.
+    """Score predictions against references, by class, region and case.
 
     Files are named CASE.nii.gz (nnU-Net, Decathlon) or CASE_seg.nii.gz (BraTS), or lie in one folder per case.
 
     Example: semiseg evaluate predictions/ labels/ --labels 1=necrosis,2=edema,3=enhancing -o scores/
     """
     from semiseg.cli.console import make_reporter
+    from semiseg.evaluation.choice import parse_regions
     from semiseg.evaluation.folders import evaluate as evaluate_folders
     from semiseg.evaluation.labels import parse_labels
 
@@ -43,7 +67,10 @@ def evaluate(
         predictions,
         references,
         labels=None if labels is None else parse_labels(labels),
+        regions=None if regions is None else parse_regions(regions),
         output=output,
+        metrics=metric,
+        preset=preset,
         policy=policy,
         workers=workers,
         reporter=make_reporter(quiet),

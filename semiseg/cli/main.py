@@ -6,6 +6,7 @@ import typer
 
 from semiseg.cli import plugins
 from semiseg.cli.check import check
+from semiseg.cli.compare import compare
 from semiseg.cli.evaluate import evaluate
 from semiseg.cli.init import init
 from semiseg.cli.predict import predict
@@ -25,6 +26,7 @@ app.command()(run)
 app.command()(check)
 app.command()(predict)
 app.command()(evaluate)
+app.command()(compare)
 app.command()(init)
 app.add_typer(plugins.app, name="plugins")
 app.command()(schema)

@@ -22,6 +22,11 @@ from semiseg.types import Case, DatasetInfo
 
 Modality = Literal["t1", "t1ce", "t2", "flair"]
 CLASSES = ("background", "necrosis", "edema", "enhancing")
+REGIONS = {
+    "whole tumor": ("necrosis", "edema", "enhancing"),
+    "tumor core": ("necrosis", "enhancing"),
+    "enhancing tumor": ("enhancing",),
+}
 _ENHANCING = CLASSES.index("enhancing")
 
 
@@ -72,7 +77,7 @@ class Brats(NiftiDataset):
         if written == 4 or not self._all_modern:
             label_map[4] = _ENHANCING
         label_map = merged_label_map(label_map, self.options.label_map, CLASSES)
-        return DatasetInfo("brats", self.modalities, CLASSES, label_map, (0, 1, 2, written))
+        return DatasetInfo("brats", self.modalities, CLASSES, label_map, (0, 1, 2, written), REGIONS)
 
     def cases(self) -> tuple[Case, ...]:
         """All cases, ordered by id. Raises DataError with every case that lacks a modality or has one twice."""

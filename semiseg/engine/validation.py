@@ -11,7 +11,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from semiseg.engine.runtime import Runtime
+from semiseg.evaluation.harness import score_case
 from semiseg.losses.dice import dice_from_probabilities
+from semiseg.registry import create
+from semiseg.types import Geometry
 
 
 class ValidationCase(Protocol):
@@ -62,7 +65,7 @@ def validate(
         probabilities = predict(case.image())
         label = torch.from_numpy(case.label().astype(np.int64)).to(probabilities.device)
         loss = float(dice_from_probabilities(probabilities[None], label[None])[0])
-        scores.append((index, loss, _dice(probabilities.argmax(0), label, n_classes)))
+        scores.append((index, loss, _dice(case, probabilities.argmax(0), n_classes)))
         after_case()
     gathered = sorted(score for part in runtime.gather(scores) for score in part)
     dice = np.array([d for _, _, d in gathered], dtype=np.float64)
@@ -71,10 +74,12 @@ def validate(
     return ValidationScore(float(np.mean([loss for _, loss, _ in gathered])), tuple(map(float, means)))
 
 
-def _dice(prediction: Tensor, label: Tensor, n_classes: int) -> tuple[float, ...]:
-    values = []
-    for k in range(1, n_classes):
-        p, t = prediction == k, label == k
-        size = int(p.sum()) + int(t.sum())
-        values.append(2 * int((p & t).sum()) / size if size else float("nan"))
-    return tuple(values)
+def _dice(case: ValidationCase, prediction: Tensor, n_classes: int) -> tuple[float, ...]:
+    """Dice by foreground class, from the harness that scores the test cases too."""
+    indices = prediction.to(torch.uint8).cpu().numpy()
+    label = case.label()
+    x, y, z = label.shape
+    grid = Geometry((x, y, z), np.eye(4), "voxel")  # no matter to Dice
+    names = [str(k) for k in range(n_classes)]
+    scores = score_case(label, indices, grid, names, {"dice": create("metric", "dice")}, case=case.case_id)
+    return tuple(score.value for score in scores)

@@ -39,10 +39,11 @@ def _resampled_means(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def mean_of_means(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """The mean over classes of the means over cases, of (…, cases, classes); nan is left out, alone it stays nan."""
-    return _mean(_mean(values, axis=-2), axis=-1)
+    return finite_mean(finite_mean(values, axis=-2), axis=-1)
 
 
-def _mean(values: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
+def finite_mean(values: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
+    """The mean along an axis of the values that are finite; nan where none is."""
     there = np.isfinite(values)
     count = there.sum(axis=axis)
     total = np.where(there, values, 0.0).sum(axis=axis)

@@ -9,23 +9,22 @@ from typing import Any, TypeVar
 from numpy.typing import NDArray
 
 from semiseg.errors import DataError, Problem
-from semiseg.evaluation.harness import Score, score_case
+from semiseg.evaluation.choice import Metrics, choose_metrics
+from semiseg.evaluation.harness import Score, find_regions, score_case
 from semiseg.evaluation.labels import LabelMap, as_integers, stored_values
 from semiseg.evaluation.matching import find_labels
 from semiseg.evaluation.parallel import gather, map_cases
 from semiseg.evaluation.policy import find_policy
+from semiseg.evaluation.presets import find_preset
 from semiseg.evaluation.summary import summarize
 from semiseg.evaluation.table import write_scores
 from semiseg.interfaces.metric import Metric
 from semiseg.io.atomic import write_json
 from semiseg.io.nifti import read_nifti
 from semiseg.progress import Reporter
-from semiseg.registry import create
 from semiseg.types import Geometry
 
 T = TypeVar("T")
-Metrics = Mapping[str, str | type[Metric] | Metric] | Sequence[str]
-"""Names of installed metrics, or a table: name → installed name, class or object."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +49,11 @@ def evaluate(
     references: Path | str,
     *,
     labels: Mapping[int, str] | None = None,
+    regions: Mapping[str, Sequence[str]] | None = None,
     output: Path | str | None = None,
-    metrics: Metrics = ("dice", "hd95"),
-    policy: str = "image_diagonal",
+    metrics: Metrics | None = None,
+    preset: str | None = None,
+    policy: str | None = None,
     workers: int | None = None,
     reporter: Reporter | None = None,
 ) -> Evaluation:
@@ -63,17 +64,26 @@ def evaluate(
         references: likewise.
         labels: the name of each stored value but 0; values of one name are one class ({3: "enhancing", 4:
             "enhancing"}). Without it every value that a reference holds is a class, named by its number.
+        regions: unions of classes that are scored beside them, by name: {"tumor core": ["necrosis", "enhancing"]}.
         output: a folder for scores.csv and summary.json.
-        metrics: names of installed metrics, or a table from name to installed name, class or object.
-        policy: what values of empty masks count in the means (see ``POLICIES``).
+        metrics: installed metrics, each as ``NAME`` or ``NAME:OPTION=VALUE,…``, or a table from what it is to be
+            called to installed name, class or object; Dice and HD95 by default.
+        preset: another tool's conventions (see ``PRESETS``): its definitions and its values for empty masks, and
+            where it takes them for granted its labels and regions.
+        policy: what values of empty masks count in the means (see ``POLICIES``); by default the preset's, or
+            "image_diagonal".
         workers: cases at a time; all available cores if None.
         reporter: who hears of progress.
 
     Raises DataError, with the problems of all cases at once: no case in both folders, a damaged file, values without
     a class, files of one case on different grids (affines are compared to 1e-3).
     """
+    tool = None if preset is None else find_preset(preset)
+    if tool is not None:
+        labels, regions, policy = labels or tool.labels, regions or tool.regions, policy or tool.policy
+    policy = policy or "image_diagonal"
     find_policy(policy)
-    chosen = _create(metrics)
+    chosen = choose_metrics(metrics, tool)
     found = find_labels(Path(predictions)), find_labels(Path(references))
     cases = _matched(*found, (predictions, references))
     reporter = reporter or Reporter()
@@ -81,33 +91,34 @@ def evaluate(
         with reporter.work("finding labels", len(cases), unit="case") as meter:
             labels = _numbered(map_cases(_values, [files.reference for files in cases], workers, meter.advance))
     label_map = LabelMap.of(labels)
+    find_regions(regions or {}, label_map.classes)
     with reporter.work("scoring", len(cases), unit="case") as meter:
-        rows = map_cases(lambda files: _score(files, label_map, chosen), cases, workers, meter.advance)
+        rows = map_cases(lambda files: _score(files, label_map, regions, chosen), cases, workers, meter.advance)
     scores = tuple(score for row in rows for score in row)
     unmatched = [
         tuple(path for case, path in side.items() if case not in other) for side, other in (found, found[::-1])
     ]
-    return _finish(Evaluation(scores, {}, *unmatched), policy, chosen, output)
+    return _finish(Evaluation(scores, {}, *unmatched), policy, chosen, output, preset)
 
 
 def _finish(
-    evaluation: Evaluation, policy: str, metrics: Mapping[str, Metric], output: Path | str | None
+    evaluation: Evaluation,
+    policy: str,
+    metrics: Mapping[str, Metric],
+    output: Path | str | None,
+    preset: str | None,
 ) -> Evaluation:
     """Add the summary, and write both. The scores are written first: they stand where no summary can be made."""
     if output is not None:
         write_scores(Path(output) / "scores.csv", evaluation.scores)
     lower_is_better = [name for name, metric in metrics.items() if not metric.higher_is_better]
     summary = summarize(evaluation.scores, policy, lower_is_better=lower_is_better)
+    summary["preset"] = preset
     summary["unmatched_predictions"] = [str(path) for path in evaluation.unmatched_predictions]
     summary["unmatched_references"] = [str(path) for path in evaluation.unmatched_references]
     if output is not None:
         write_json(Path(output) / "summary.json", summary)
     return replace(evaluation, summary=summary)
-
-
-def _create(metrics: Metrics) -> dict[str, Metric]:
-    named = metrics if isinstance(metrics, Mapping) else {name: name for name in metrics}
-    return {name: create("metric", metric) for name, metric in named.items()}
 
 
 def _matched(
@@ -137,7 +148,9 @@ def _values(path: Path) -> set[int]:
     return _about(path, lambda array: stored_values(as_integers(array)), _read(path)[0])
 
 
-def _score(files: _Files, label_map: LabelMap, metrics: Mapping[str, Metric]) -> list[Score]:
+def _score(
+    files: _Files, label_map: LabelMap, regions: Mapping[str, Sequence[str]] | None, metrics: Mapping[str, Metric]
+) -> list[Score]:
     paths = files.reference, files.prediction
     (reference, geometry), (prediction, other) = gather([partial(_read, path) for path in paths])
     difference = geometry.difference(other)
@@ -151,7 +164,7 @@ def _score(files: _Files, label_map: LabelMap, metrics: Mapping[str, Metric]) ->
         )
     stored = zip(paths, (reference, prediction), strict=True)
     truth, predicted = gather([partial(_about, path, label_map.to_indices, array) for path, array in stored])
-    return score_case(truth, predicted, geometry, label_map.classes, metrics, case=files.case)
+    return score_case(truth, predicted, geometry, label_map.classes, metrics, case=files.case, regions=regions)
 
 
 def _read(path: Path) -> tuple[NDArray[Any], Geometry]:

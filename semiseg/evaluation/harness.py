@@ -1,29 +1,29 @@
 """One harness for every method: the scores of one case."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import find_objects
 
 from semiseg.errors import DataError, Problem, raise_all
-from semiseg.interfaces.metric import MaskPair, Metric, Status
+from semiseg.evaluation.masks import LabelPair, Target
+from semiseg.interfaces.metric import Metric, Status
 from semiseg.types import Geometry, Unit
 
-Box = tuple[slice, ...]
+Kind = Literal["class", "region"]
 
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """The value of one metric for one class of one case: a row of scores.csv.
+    """The value of one metric for one class or region of one case: a row of scores.csv.
 
     Attributes:
         run: the run that predicted; empty where the prediction came from elsewhere.
         checkpoint: last, best, or empty.
         case: the case's id.
-        class_name: the class ("class" in the file).
+        class_name: the class or region ("class" in the file).
         metric: the metric's name.
         value: the raw value: infinite or nan as the metric declares it where a mask is empty.
         unit: "1" for a number without unit; "mm" or "voxel" for a length.
@@ -31,6 +31,9 @@ class Score:
         n_reference: the class's voxels in the reference.
         n_prediction: the class's voxels in the prediction.
         image_diagonal: length of the image's diagonal in mm or voxels, which a miss counts by default.
+        kind: whether it is a class, or a region made of several.
+        definition: what the value means (``Metric.definition``); empty where a table does not say.
+        reference_digest: of the reference's mask and grid, by which the same reference is known; empty likewise.
     """
 
     run: str
@@ -44,6 +47,9 @@ class Score:
     n_reference: int
     n_prediction: int
     image_diagonal: float
+    kind: Kind = "class"
+    definition: str = ""
+    reference_digest: str = ""
 
     @property
     def is_distance(self) -> bool:
@@ -61,24 +67,63 @@ def score_case(
     case: str,
     run: str = "",
     checkpoint: str = "",
+    regions: Mapping[str, Sequence[str]] | None = None,
 ) -> list[Score]:
-    """The scores of one case: one for each foreground class and metric, classes in order.
+    """The scores of one case: one for each foreground class and metric, classes in order, then the regions.
 
     ``reference`` and ``prediction`` (X, Y, Z) hold class indices in any integer type, of the grid ``geometry``;
-    ``classes`` are names by index, background first. Raises DataError, naming the case, where an array has another
-    shape, is not of integers, or holds an index that is no class.
+    ``classes`` are names by index, background first; ``regions`` are names of regions and of the classes that each is
+    made of. Raises DataError, naming the case, where an array has another shape, is not of integers, or holds an
+    index that is no class, and where a region names a class that there is not.
     """
     _require_labels({"reference": reference, "prediction": prediction}, geometry, len(classes), case)
-    scores = []
-    for name, pair in zip(classes[1:], _pairs(reference, prediction, geometry, len(classes)), strict=True):
-        for key, metric in metrics.items():
-            unit = pair.unit if metric.distance else "1"
-            counts = pair.n_reference, pair.n_prediction
-            value = float(metric(pair))
-            scores.append(
-                Score(run, checkpoint, case, name, key, value, unit, pair.status, *counts, pair.image_diagonal)
-            )
-    return scores
+    targets = [Target(name, "class", (index,)) for index, name in enumerate(classes) if index]
+    targets += find_regions(regions or {}, classes)
+    labels = LabelPair(
+        reference.astype(np.uint8, copy=False), prediction.astype(np.uint8, copy=False), geometry, len(classes)
+    )
+    names = {"run": run, "checkpoint": checkpoint, "case": case}
+    return [score for target in targets for score in _score_target(labels, target, metrics, names)]
+
+
+def _score_target(
+    labels: LabelPair, target: Target, metrics: Mapping[str, Metric], names: Mapping[str, str]
+) -> list[Score]:
+    pair, digest = labels.masks(target), labels.reference_digest(target)
+    return [
+        Score(
+            **names,
+            class_name=target.name,
+            metric=name,
+            value=float(metric(pair)),
+            unit=pair.unit if metric.distance else "1",
+            status=pair.status,
+            n_reference=pair.n_reference,
+            n_prediction=pair.n_prediction,
+            image_diagonal=pair.image_diagonal,
+            kind=target.kind,
+            definition=metric.definition,
+            reference_digest=digest,
+        )
+        for name, metric in metrics.items()
+    ]
+
+
+def find_regions(regions: Mapping[str, Sequence[str]], classes: Sequence[str]) -> list[Target]:
+    """The regions with the indices of their classes. Raises DataError with everything that is wrong with them."""
+    problems, found = [], []
+    for name, members in regions.items():
+        unknown = [member for member in members if member not in classes[1:]]
+        if not members:
+            problems.append(Problem(f"region {name}", "is made of no class"))
+        if unknown:
+            known = ", ".join(classes[1:])
+            problems.append(Problem(f"region {name}", f"there is no class {', '.join(unknown)}", f"Known: {known}."))
+        if name in classes:
+            problems.append(Problem(f"region {name}", "has the name of a class", "Give it another one."))
+        found.append(Target(name, "region", tuple(classes.index(member) for member in members if member in classes)))
+    raise_all(problems, DataError)
+    return found
 
 
 def _require_labels(arrays: Mapping[str, NDArray[Any]], geometry: Geometry, n_classes: int, case: str) -> None:
@@ -92,27 +137,3 @@ def _require_labels(arrays: Mapping[str, NDArray[Any]], geometry: Geometry, n_cl
             found = f"class indices from {array.min()} to {array.max()}"
             problems.append(Problem(f"case {case}, {role}", f"{found}, but there are {n_classes} classes, 0 the first"))
     raise_all(problems, DataError)
-
-
-def _pairs(reference: NDArray[Any], prediction: NDArray[Any], geometry: Geometry, n_classes: int) -> Iterator[MaskPair]:
-    """The masks of each foreground class, cut to the box that holds both: metrics never see the whole image."""
-    boxes = zip(*(find_objects(array, n_classes - 1) for array in (reference, prediction)), strict=True)
-    for index, found in enumerate(boxes, start=1):
-        box = _union([one for one in found if one is not None])
-        # NIfTI arrays lie in memory the other way round (order F), in which finding voxels takes twice the time.
-        masks = [np.equal(array[box], index, order="C") for array in (reference, prediction)]
-        yield MaskPair(
-            reference=masks[0],
-            prediction=masks[1],
-            spacing=geometry.spacing,
-            unit=geometry.unit,
-            image_shape=geometry.shape,
-            n_reference=int(np.count_nonzero(masks[0])),
-            n_prediction=int(np.count_nonzero(masks[1])),
-        )
-
-
-def _union(boxes: Sequence[Box]) -> Box:
-    if not boxes:
-        return (slice(0, 0),) * 3
-    return tuple(slice(min(s.start for s in axis), max(s.stop for s in axis)) for axis in zip(*boxes, strict=True))

@@ -45,15 +45,21 @@ def worst_table(summary: Mapping[str, Any]) -> Table:
 
 def _add_block(table: Table, title: str, block: Mapping[str, Any]) -> None:
     table.add_row(f"[bold]{title}[/bold]")
-    for name, part in block["classes"].items():
+    _add_rows(table, block, block["classes"], block["foreground"], "classes")
+    if "regions" in block:
+        _add_rows(table, block, block["regions"], block["all_regions"], "regions")
+    table.add_section()
+
+
+def _add_rows(
+    table: Table, block: Mapping[str, Any], parts: Mapping[str, Any], whole: Mapping[str, Any], kind: str
+) -> None:
+    for name, part in parts.items():
         mean = f"{_number(part['mean'], block)} ± {_number(part['std'], block)}"
         median = f"{_number(part['median'], block)} ({_range([part['q1'], part['q3']], block)})"
         counts = "/".join(str(part[status]) for status in ("missed", "spurious", "both_empty"))
-        table.add_row(f"  {escape(name)}", str(part["n"]), mean, _range(part["interval"], block), median, counts)
-    whole = block["foreground"]
-    title = f"  mean of {whole['n_classes']}"
-    table.add_row(title, str(whole["n"]), _number(whole["mean"], block), _range(whole["interval"], block))
-    table.add_section()
+        table.add_row(f" {escape(name)}", str(part["n"]), mean, _range(part["interval"], block), median, counts)
+    table.add_row(f" all {kind}", str(whole["n"]), _number(whole["mean"], block), _range(whole["interval"], block))
 
 
 def _title(checkpoint: str, metric: str, block: Mapping[str, Any]) -> str:
@@ -77,6 +83,8 @@ def _range(pair: list[float | None] | None, block: Mapping[str, Any]) -> str:
 
 def _caption(summary: Mapping[str, Any]) -> str:
     counted = "n: values in the mean."
+    if summary.get("preset"):
+        return f"{counted} Definitions and values of empty masks are {summary['preset']}'s; undefined values: left out."
     if summary["policy"] == "image_diagonal":
         return (
             f"{counted} A distance to a missed or spurious structure counts the image diagonal; both empty: left out."

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from semiseg.errors import DataError, Problem, raise_all
 from semiseg.evaluation.bootstrap import RESAMPLES, SEED, bootstrap_interval, mean_of_means
-from semiseg.evaluation.harness import Score
+from semiseg.evaluation.harness import Kind, Score
 from semiseg.evaluation.policy import find_policy
 from semiseg.interfaces.metric import Status
 
@@ -26,7 +26,8 @@ def summarize(
     where lower; ``lower_is_better`` names other metrics that are. The layout:
 
     - ``policy``, and ``bootstrap`` with resamples, seed and level of the intervals;
-    - ``checkpoints`` → checkpoint → metric → ``unit``, ``classes``, ``foreground``, ``worst``;
+    - ``checkpoints`` → checkpoint → metric → ``definition``, ``unit``, ``classes``, ``foreground``, ``worst``, and
+      where there are regions ``regions`` and ``all_regions``, as classes and foreground;
     - ``classes`` → class → mean, interval (low and high of the mean, see ``bootstrap_interval``), median, std (of the
       sample, n - 1), q1, q3, over ``n`` values; ``excluded`` values that the policy left out; how many cases are ok,
       missed, spurious, both_empty. n + excluded = the number of cases;
@@ -75,21 +76,27 @@ def _grouped(scores: Iterable[Score]) -> dict[tuple[str, str], list[Score]]:
 
 
 def _metric(rows: Sequence[Score], policy: str, descending: bool) -> dict[str, Any]:
-    cases = {case: i for i, case in enumerate(dict.fromkeys(row.case for row in rows))}
-    classes = {name: i for i, name in enumerate(dict.fromkeys(row.class_name for row in rows))}
-    values = np.full((len(cases), len(classes)), np.nan)
+    cases = list(dict.fromkeys(row.case for row in rows))
+    classes, regions = ([row for row in rows if row.kind == kind] for kind in get_args(Kind))
+    block: dict[str, Any] = {"definition": rows[0].definition, "unit": rows[0].unit}
+    for key, mean, part in (("classes", "foreground", classes), ("regions", "all_regions", regions)):
+        if part or key == "classes":
+            values, names = _table(part, cases, policy)
+            statuses = {name: Counter(row.status for row in part if row.class_name == name) for name in names}
+            block[key] = {name: _statistics(values[:, [i]], statuses[name]) for i, name in enumerate(names)}
+            block[mean] = _foreground(values, len(part))
+    values, _ = _table(classes or regions, cases, policy)
+    return {**block, "worst": _worst(cases, values, descending)}
+
+
+def _table(rows: Sequence[Score], cases: Sequence[str], policy: str) -> tuple[NDArray[np.float64], list[str]]:
+    """Values by case and class under a policy, (cases, classes), and the classes' names."""
+    names = list(dict.fromkeys(row.class_name for row in rows))
+    places = {case: i for i, case in enumerate(cases)}
+    values = np.full((len(cases), len(names)), np.nan)
     for row in rows:
-        values[cases[row.case], classes[row.class_name]] = find_policy(policy)(row)
-    by_class = {}
-    for name, column in classes.items():
-        statuses = Counter(row.status for row in rows if row.class_name == name)
-        by_class[name] = _statistics(values[:, [column]], statuses)
-    return {
-        "unit": rows[0].unit,
-        "classes": by_class,
-        "foreground": _foreground(values, len(rows)),
-        "worst": _worst(list(cases), values, descending),
-    }
+        values[places[row.case], names.index(row.class_name)] = find_policy(policy)(row)
+    return values, names
 
 
 def _statistics(column: NDArray[np.float64], statuses: Counter[Status]) -> dict[str, Any]:

@@ -1,13 +1,13 @@
 """scores.csv: one row per run, checkpoint, case, class and metric."""
 
 import csv
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 from semiseg.errors import DataError, Problem, raise_all
-from semiseg.evaluation.harness import Score
+from semiseg.evaluation.harness import Kind, Score
 from semiseg.interfaces.metric import Status
 from semiseg.io.atomic import atomic_file
 
@@ -23,7 +23,11 @@ COLUMNS = (
     "n_reference",
     "n_prediction",
     "image_diagonal",
+    "kind",
+    "definition",
+    "reference_digest",
 )
+_REQUIRED = COLUMNS[:-3]  # a table from elsewhere need not have the others
 
 
 def write_scores(path: Path, scores: Iterable[Score]) -> None:
@@ -48,7 +52,7 @@ def read_scores(path: Path) -> list[Score]:
     try:
         with path.open(encoding="utf-8", newline="") as file:
             reader = csv.DictReader(file, restval="", strict=True)
-            lacking = [column for column in COLUMNS if column not in (reader.fieldnames or ())]
+            lacking = [column for column in _REQUIRED if column not in (reader.fieldnames or ())]
             if lacking:
                 raise DataError(Problem(str(path), f"not a table of scores: it lacks {', '.join(lacking)}"))
             for row in reader:
@@ -63,10 +67,8 @@ def read_scores(path: Path) -> list[Score]:
 
 
 def _score(row: Mapping[str, str]) -> Score:
-    known = get_args(Status)
-    status = next((one for one in known if one == row["status"]), None)
-    if status is None:
-        raise ValueError(f"unknown status {row['status']!r}; known: {', '.join(known)}")
+    status: Status = _one_of("status", row["status"], get_args(Status))
+    kind: Kind = _one_of("kind", row.get("kind") or "class", get_args(Kind))
     return Score(
         run=row["run"],
         checkpoint=row["checkpoint"],
@@ -79,4 +81,13 @@ def _score(row: Mapping[str, str]) -> Score:
         n_reference=int(row["n_reference"]),
         n_prediction=int(row["n_prediction"]),
         image_diagonal=float(row["image_diagonal"]),
+        kind=kind,
+        definition=row.get("definition", ""),
+        reference_digest=row.get("reference_digest", ""),
     )
+
+
+def _one_of(column: str, value: str, known: Sequence[Any]) -> Any:
+    if value not in known:
+        raise ValueError(f"unknown {column} {value!r}; known: {', '.join(known)}")
+    return value

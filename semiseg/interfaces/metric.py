@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
-from typing import ClassVar, Literal
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal, TypeVar, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,13 +15,15 @@ from semiseg.interfaces.component import Component
 from semiseg.types import Shape, Unit
 
 Status = Literal["ok", "missed", "spurious", "both_empty"]
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MaskPair:
-    """Reference and prediction of one class, boolean, cut to a box that holds both.
+    """Reference and prediction of one class or region, boolean, cut to a box that holds both.
 
-    ``spacing`` is the voxel size along each axis in ``unit``; ``image_shape`` is the shape of the whole image.
+    ``spacing`` is the voxel size along each axis in ``unit``; ``image_shape`` is the shape of the whole image. Axes
+    are in the order in which they lie in memory, which may be the reverse of the image's: a metric must not care.
     """
 
     reference: NDArray[np.bool_]
@@ -30,6 +33,18 @@ class MaskPair:
     image_shape: Shape
     n_reference: int
     n_prediction: int
+    _shared: dict[Callable[[MaskPair], Any], Any] = field(default_factory=dict, init=False, repr=False)
+
+    def shared(self, function: Callable[[MaskPair], Result]) -> Result:
+        """``function(self)``, worked out once for all metrics of this pair that ask for it.
+
+        For what is costly and common to several metrics, such as the distances between the surfaces. The function is
+        the key: it has to be one that exists once, not a new lambda at each call.
+        """
+        if function not in self._shared:
+            self._shared[function] = function(self)
+        result: Result = self._shared[function]
+        return result
 
     @property
     def status(self) -> Status:
@@ -54,16 +69,34 @@ class Metric(Component, ABC):
     higher_is_better: ClassVar[bool] = True
     version: ClassVar[int] = 1
     """To be raised with every change of values: scores of different versions are not compared."""
-    missed: ClassVar[float] = 0.0
-    spurious: ClassVar[float] = 0.0
-    both_empty: ClassVar[float] = math.nan
-    """Raw values where a mask is empty. Not a number means: undefined; excluded from means, and counted."""
+    missed: float = 0.0
+    spurious: float = 0.0
+    both_empty: float = math.nan
+    """Raw values where a mask is empty. Not a number means: undefined; excluded from means, and counted.
+
+    A class declares its own; a preset that follows another tool's convention sets them on the object."""
+
+    @property
+    def definition(self) -> str:
+        """What the values mean, in one line: class, version, options, and declared values that are not the class's.
+
+        Scores whose definitions differ are not compared.
+        """
+        changed = {n: getattr(self, n) for n in get_args(Status) if n != "ok" and n in vars(self)}
+        details = {**self.options.model_dump(mode="json"), **changed}
+        said = ", ".join(f"{name}={value}" for name, value in details.items())
+        return f"{type(self).__name__} {self.version}" + (f" ({said})" if said else "")
 
     def __call__(self, pair: MaskPair) -> float:
         """The value of any pair: ``value`` where both masks have voxels, else the declared one."""
         if pair.status == "ok":
             return self.value(pair)
         return float(getattr(self, pair.status))
+
+    def title(self, name: str) -> str:
+        """What a metric asked for as ``name`` is called in tables: with the options that are not the default."""
+        changed = self.options.model_dump(mode="json", exclude_defaults=True)
+        return " ".join([name, *(f"{key}={value}" for key, value in changed.items())])
 
     @abstractmethod
     def value(self, pair: MaskPair) -> float:

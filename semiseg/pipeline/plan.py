@@ -1,6 +1,6 @@
 """What a recipe comes to on this data, before anything is trained: split, task and batch, with all problems at once."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -9,6 +9,7 @@ from semiseg.data.split import Split, make_split
 from semiseg.engine.precision import cpu_bf16_problems
 from semiseg.engine.runtime import accelerator, precision_on
 from semiseg.errors import DataError, Problem, RecipeError
+from semiseg.evaluation.harness import find_regions
 from semiseg.interfaces.strategy import BatchNeeds
 from semiseg.recipe.components import Components, resolve
 from semiseg.recipe.schema import BatchSize, Recipe
@@ -28,6 +29,12 @@ class Plan:
     batch_size: BatchSize
     notes: tuple[str, ...]
 
+    @property
+    def regions(self) -> Mapping[str, Sequence[str]]:
+        """The regions that are scored: the recipe's, or where it names none the dataset's."""
+        asked = self.recipe.evaluation.regions
+        return self.info.regions if asked is None else asked
+
 
 def make_plan(recipe: Recipe) -> Plan:
     """Resolve a recipe against its data; no voxel is read. Raises SemisegError with every problem found."""
@@ -36,6 +43,7 @@ def make_plan(recipe: Recipe) -> Plan:
     info = dataset.info()
     task = Task(len(info.modalities), info.classes, recipe.training.patch_size)
     problems = patch_problems(components, task, recipe) or precision_problems(components, task, recipe)
+    problems += region_problems(recipe, info)
     try:
         cases = tuple(dataset.cases())
         draw = recipe.seed if recipe.split.draw is None else recipe.split.draw
@@ -73,6 +81,16 @@ def precision_problems(components: Components, task: Task, recipe: Recipe) -> li
             network = backbone.build(task)
         found |= {problem.what: problem for problem in cpu_bf16_problems(network, task)}
     return list(found.values())
+
+
+def region_problems(recipe: Recipe, info: DatasetInfo) -> list[Problem]:
+    """What is wrong with the recipe's regions, for the dataset's classes."""
+    try:
+        find_regions(recipe.evaluation.regions or {}, info.classes)
+    except DataError as error:
+        key = _placed("evaluation.regions", recipe)
+        return [Problem(f"{key}, {problem.where}", problem.what, problem.fix) for problem in error.problems]
+    return []
 
 
 def fit_batch(batch: BatchSize, needs: BatchNeeds, any_unlabeled: bool) -> tuple[BatchSize, Sequence[str]]:

@@ -55,6 +55,7 @@ def _score(case: Case, plan: Plan, folder: RunFolder) -> list[Score]:
             case=case.id,
             run=plan.recipe.name,
             checkpoint=checkpoint,
+            regions=plan.regions,
         )
     ]
 

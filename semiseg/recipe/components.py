@@ -70,7 +70,7 @@ def resolve(recipe: Recipe) -> Components:
         strategy_options=strategy.options,
         roles=roles,
         backbones={name: other.make() if other else default for name, other in own.items()},
-        metrics={f.slot.title: f.make() for f in found.values() if f.slot.kind == "metric"},
+        metrics={metric.title(f.slot.title): metric for f, metric in _metrics(found)},
     )
 
 
@@ -83,7 +83,7 @@ def find_components(wanted: Sequence[Slot], where: Where) -> tuple[dict[tuple[st
             found[slot.path] = _find(slot, where)
         except ComponentError as error:
             problems += error.problems
-    problems += _same_names([slot for slot in wanted if slot.kind == "metric"], where)
+    problems += _same_metrics(found, where)
     if ("strategy",) in found:
         problems += _role_problems(found[("strategy",)], found, wanted, where)
     return found, problems
@@ -118,14 +118,19 @@ def _find(slot: Slot, where: Where) -> Found:
         raise ComponentError(explain(error, cls.Options, slot.values, place)) from error  # type: ignore[attr-defined]
 
 
-def _same_names(metrics: Sequence[Slot], where: Where) -> Iterator[Problem]:
+def _metrics(found: Mapping[tuple[str, ...], Found]) -> Iterator[tuple[Found, Metric]]:
+    yield from ((f, f.make()) for f in found.values() if f.slot.kind == "metric")
+
+
+def _same_metrics(found: Mapping[tuple[str, ...], Found], where: Where) -> Iterator[Problem]:
     first: dict[str, Slot] = {}
-    for slot in metrics:
-        other = first.setdefault(slot.title, slot)
+    for f, metric in _metrics(found):
+        slot, title = f.slot, metric.title(f.slot.title)
+        other = first.setdefault(title, slot)
         if other is not slot:
             lines = " and ".join(filter(None, dict.fromkeys(where(s.key) for s in (other, slot))))
             place = f" ({lines})" if lines else ""
-            yield Problem("", f"Metric {slot.title!r} is asked for twice{place}.", "Keep one of the two.")
+            yield Problem("", f"Metric {title!r} is asked for twice{place}.", "Keep one of the two.")
 
 
 def _role_problems(

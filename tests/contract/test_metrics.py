@@ -3,9 +3,9 @@
 import pytest
 
 from semiseg.interfaces.metric import Metric
-from semiseg.metrics.dice import Dice
-from semiseg.metrics.hausdorff import HD95
-from semiseg.metrics.surface import directed_distances
+from semiseg.metrics.distances import HD95, NSD
+from semiseg.metrics.overlap import Dice
+from semiseg.metrics.surface import border_surfaces
 from semiseg.registry import create, installed, load
 from semiseg.testing.metric import MetricContract, make_pair
 
@@ -13,11 +13,17 @@ NAMES = [entry.name for entry in installed("metric")]
 
 
 def test_the_built_in_metrics_are_installed():
-    assert {"dice", "hd95"} <= set(NAMES)
+    assert set(NAMES) >= {
+        "assd", "dice", "hd", "hd95", "jaccard", "nsd", "precision", "sensitivity", "volume_difference"
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("metric", NAMES, indirect=True)
 class TestInstalledMetrics(MetricContract):
+    @pytest.fixture(autouse=True)
+    def _tolerance(self, request):
+        self.uses_spacing = request.node.callspec.params["metric"] == "nsd"
+
     @pytest.fixture
     def metric(self, request) -> Metric:
         return create("metric", request.param)
@@ -25,6 +31,13 @@ class TestInstalledMetrics(MetricContract):
     def test_the_class_says_what_it_is_and_where_it_is_from(self, metric):
         assert metric.__doc__ is not None
         assert "Source:" in metric.__doc__
+
+
+@pytest.mark.parametrize(
+    "metric", [HD95(HD95.Options(kind="pooled")), HD95(HD95.Options(kind="area")), NSD(NSD.Options(kind="area"))]
+)
+class TestVariants(MetricContract):
+    uses_spacing = True
 
 
 def test_entry_points_give_the_classes():
@@ -78,7 +91,7 @@ class Tolerant(Dice):
     """Right: the share of the reference's border that the prediction's border is within 1 mm of."""
 
     def value(self, pair):
-        return float((directed_distances(pair.reference, pair.prediction, pair.spacing)[0] <= 1).mean())
+        return float((pair.shared(border_surfaces).from_reference <= 1).mean())
 
 
 class TestMetricWithATolerance(MetricContract):

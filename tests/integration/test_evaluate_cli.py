@@ -55,7 +55,7 @@ def run(app, *arguments):
 def test_table_worst_cases_and_files_without_counterpart(app, folders):
     result = run(app, folders / "predicted", folders / "truth", "--labels", "1=necrosis,2=edema", "-o", folders / "out")
     assert result.exit_code == 0
-    for text in ("necrosis", "edema", "dice", "hd95, mm", "mean of 2", "Worst cases", "case_6"):
+    for text in ("necrosis", "edema", "dice", "hd95, mm", "all classes", "Worst cases", "case_6"):
         assert text in result.stdout
     assert f"No reference for {folders / 'predicted' / 'case_0.nii.gz'}" in result.stdout
     assert f"No prediction for {folders / 'truth' / 'case_7.nii.gz'}" in result.stdout
@@ -166,3 +166,23 @@ def test_the_installed_command_shows_errors_without_a_traceback(folders):
     result = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert result.returncode == DataError.exit_code
     assert result.stderr == f"Error: {folders / 'nowhere'}: there is no such folder\n"
+
+
+def test_regions_metrics_with_options_and_a_preset(app, folders):
+    both = folders / "predicted", folders / "truth"
+    labels = ("--labels", "1=necrosis,2=edema,3=enhancing")
+    chosen = ("--metric", "nsd:tolerance=2", "--metric", "jaccard")
+    result = run(app, *both, *labels, "--regions", "tumor core=necrosis+enhancing", *chosen, "-o", folders / "out")
+    assert result.exit_code == 0
+    for text in ("tumor core", "all regions", "nsd tolerance=2.0", "jaccard"):
+        assert text in result.stdout
+    assert "hd95" not in result.stdout
+    result = run(app, *both, "--preset", "brats2023", "-o", folders / "preset")
+    assert "brats2023's" in result.stdout
+    summary = json.loads((folders / "preset" / "summary.json").read_text())
+    assert set(summary["checkpoints"][""]["hd95"]["regions"]) == {"whole tumor", "tumor core", "enhancing tumor"}
+    assert summary["checkpoints"][""]["hd95"]["regions"]["whole tumor"]["missed"] == 1
+    assert summary["checkpoints"][""]["hd95"]["worst"][0] == {
+        "case": "case_6",
+        "value": pytest.approx(2 * 374 / 3),
+    }  # one class is in neither

@@ -16,7 +16,15 @@ def loaded(code):
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--help"], ["run", "--help"], ["--version"], ["plugins"], ["evaluate", "--help"], ["predict", "--help"]],
+    [
+        ["--help"],
+        ["run", "--help"],
+        ["--version"],
+        ["plugins"],
+        ["evaluate", "--help"],
+        ["compare", "--help"],
+        ["predict", "--help"],
+    ],
     ids=" ".join,
 )
 def test_commands_that_only_tell_import_nothing_heavy(arguments):

@@ -12,7 +12,7 @@ import semiseg
 from semiseg.errors import ComponentError, DataError
 from semiseg.evaluation.folders import evaluate
 from semiseg.evaluation.table import read_scores
-from semiseg.metrics.dice import Dice
+from semiseg.metrics.overlap import Dice
 from semiseg.progress import Meter, Reporter
 
 SHAPE = (12, 10, 8)
@@ -255,3 +255,67 @@ def real_brats():
     if not folder:
         pytest.skip("SEMISEG_REAL_DATA is not set")
     return min(Path(folder).glob("brats2018/*/*_seg.nii.gz"))
+
+
+def test_regions_are_scored_as_the_union_of_their_classes(folders):
+    regions = {"tumor core": ["necrosis", "enhancing"], "whole tumor": ["necrosis", "edema", "enhancing"]}
+    found = evaluate(*folders, labels={**NAMES, 4: "enhancing"}, regions=regions, metrics=["dice"])
+    rows = {(s.case, s.class_name): s for s in found.scores}
+    core, whole = rows["BraTS_2", "tumor core"], rows["BraTS_2", "whole tumor"]
+    assert (core.kind, whole.kind, rows["BraTS_2", "edema"].kind) == ("region", "region", "class")
+    assert core.n_reference == 3 * 3 * 3
+    assert core.value == pytest.approx(2 * 3 * 3 * 2 / (2 * 27))
+    assert whole.n_reference == 7 * 6 * 6
+    assert set(found.summary["checkpoints"][""]["dice"]["regions"]) == set(regions)
+    assert found.summary["checkpoints"][""]["dice"]["foreground"]["n_classes"] == 3
+
+
+def test_all_that_is_wrong_with_regions_is_told_at_once(folders):
+    regions = {"core": ["necrosis", "cyst"], "edema": ["edema"], "nothing": []}
+    with pytest.raises(DataError) as caught:
+        evaluate(*folders, labels={**NAMES, 4: "enhancing"}, regions=regions)
+    told = str(caught.value)
+    assert "region core: there is no class cyst" in told
+    assert "region edema: has the name of a class" in told
+    assert "region nothing: is made of no class" in told
+
+
+@pytest.mark.parametrize(
+    ("metrics", "names"),
+    [
+        (["nsd", "nsd:tolerance=2"], ["nsd", "nsd tolerance=2.0"]),
+        (["hd95:kind=pooled", "hd95"], ["hd95 kind=pooled", "hd95"]),
+        ({"mine": "dice"}, ["mine"]),
+        (None, ["dice", "hd95"]),
+    ],
+)
+def test_metrics_and_their_options(folders, metrics, names):
+    found = evaluate(*folders, labels={**NAMES, 4: "enhancing"}, metrics=metrics)
+    assert list(dict.fromkeys(score.metric for score in found.scores)) == names
+    assert len({score.definition for score in found.scores}) == len(names)
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ({"metrics": ["dice", "dice"]}, "dice is asked for twice"),
+        ({"metrics": ["nsd:2"]}, "'nsd:2' is not NAME or NAME:OPTION=VALUE"),
+        ({"metrics": ["nsd:tolerance=far"]}, "tolerance"),
+        ({"metrics": ["assd"], "preset": "brats2023"}, "the preset has no assd"),
+        ({"preset": "brats1999"}, "Unknown preset 'brats1999'"),
+    ],
+)
+def test_what_cannot_be_measured_is_told(folders, asked, message):
+    with pytest.raises((DataError, ComponentError), match=message):
+        evaluate(*folders, labels={**NAMES, 4: "enhancing"}, **asked)
+
+
+def test_a_preset_scores_missed_structures_as_its_tool_does(tmp_path):
+    write(tmp_path / "truth" / "a.nii.gz", truth(enhancing=3))
+    write(tmp_path / "predicted" / "a.nii.gz", np.where(truth(enhancing=3) == 3, 2, truth(enhancing=3)))
+    folders = tmp_path / "predicted", tmp_path / "truth"
+    for preset, dice, hd95 in (("monai", 0, math.nan), ("medpy", 0, math.nan), ("brats2023", 0, 374)):
+        found = values(evaluate(*folders, labels=NAMES, preset=preset))
+        np.testing.assert_equal(found["a", "enhancing", "dice"], dice)
+        np.testing.assert_equal(found["a", "enhancing", "hd95"], hd95)
+    assert ("a", "whole tumor", "hd95") in found

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from semiseg.errors import DataError
+from semiseg.evaluation import boxes
 from semiseg.evaluation.harness import score_case
-from semiseg.metrics.dice import Dice
-from semiseg.metrics.hausdorff import HD95
+from semiseg.metrics.distances import HD95
+from semiseg.metrics.overlap import Dice
 from semiseg.types import Geometry
 
 CLASSES = ("background", "core", "edema", "rare")
@@ -122,3 +123,48 @@ def test_indices_that_are_no_class(value):
     wrong[0, 0, 0] = value
     with pytest.raises(DataError, match="there are 4 classes"):
         score_case(labels(), wrong, grid(), CLASSES, METRICS, case="c")
+
+
+def test_a_reference_is_known_again_whatever_it_is_scored_against_and_however_it_lies_in_memory():
+    reference = labels(core=np.s_[1:3, 1:4, 1], edema=np.s_[5, 5, 1])
+    other = labels(core=np.s_[1:3, 1:4, 2], edema=np.s_[5, 5, 1])
+
+    def digests(reference, prediction, geometry=None):
+        scores = score_case(reference, prediction, geometry or grid(), CLASSES, {"dice": Dice()}, case="c")
+        return [score.reference_digest for score in scores]
+
+    found = digests(reference, reference)
+    assert len(set(found)) == 3
+    assert digests(reference, labels()) == found
+    assert digests(np.asfortranarray(reference), other) == found
+    assert digests(reference.astype(np.int64), np.asfortranarray(other)) == found
+    assert [a == b for a, b in zip(digests(other, reference), found, strict=True)] == [False, True, True]
+    assert not set(digests(reference, reference, grid(spacing=(1.0, 1.0, 2.0)))) & set(found)
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_the_order_in_memory_changes_no_value(order):
+    generator = np.random.default_rng(0)
+    reference, prediction = generator.integers(0, 4, (2, 10, 8, 6)).astype(np.uint8)
+    expected = score_case(reference, prediction, grid(spacing=(0.5, 1.0, 3.0)), CLASSES, METRICS, case="c")
+    turned = np.asarray(reference, order="F"), np.asarray(prediction, order=order)
+    found = score_case(*turned, grid(spacing=(0.5, 1.0, 3.0)), CLASSES, METRICS, case="c")
+    assert [s.value for s in found] == pytest.approx([s.value for s in expected], rel=1e-12)
+    assert [s.n_prediction for s in found] == [s.n_prediction for s in expected]
+
+
+@pytest.mark.parametrize("backend", ["numba", "scipy"])
+def test_boxes_of_classes(monkeypatch, backend):
+    if backend == "scipy":
+        monkeypatch.setattr(boxes, "_kernels", lambda: None)
+    generator = np.random.default_rng(1)
+    for _ in range(200):
+        shape = tuple(generator.integers(1, 7, 3))
+        array = np.where(generator.random(shape) < 0.15, generator.integers(0, 5, shape), 0).astype(np.uint8)
+        for index, box in enumerate(boxes.class_boxes(array, 5), start=1):
+            places = np.argwhere(array == index)
+            assert (box is None) == (places.size == 0)
+            if box is not None:
+                assert [(s.start, s.stop) for s in box] == list(zip(places.min(0), places.max(0) + 1, strict=True))
+    with pytest.raises(ValueError, match="class index 4 of 4"):
+        boxes.class_boxes(np.full((1, 1, 1), 4, dtype=np.uint8), 4)

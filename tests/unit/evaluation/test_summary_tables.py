@@ -2,6 +2,7 @@
 
 import io
 import math
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
@@ -31,9 +32,21 @@ def test_numbers_and_counts_stand_in_one_line():
     text = shown(summary_table(summarize(scores())))
     expected = ["edema", "2", "51.00", "±", "69.30", "2.00–100.00", "51.00", "(26.50–75.50)", "1/0/1"]
     assert line(text, "edema") == expected
-    assert line(text, "mean of") == ["mean", "of", "1", "2", "51.00", "2.00–100.00"]
+    assert line(text, "all classes") == ["all", "classes", "2", "51.00", "2.00–100.00"]
+    assert "regions" not in text
     assert "best: hd95, mm" in text
     assert "counts the" in text
+
+
+def test_regions_stand_below_the_classes_and_have_their_own_mean():
+    regions = [replace(score, class_name=f"whole {score.class_name}", kind="region") for score in scores()]
+    text = shown(summary_table(summarize([*scores(), *regions])))
+    assert line(text, "whole edema")[2:5] == ["2", "51.00", "±"]
+    assert text.index("all classes") < text.index("whole edema") < text.index("all regions")
+
+
+def test_a_preset_is_named():
+    assert "brats2023" in shown(summary_table({**summarize(scores(), "exclude"), "preset": "brats2023"}))
 
 
 def test_what_does_not_exist_is_a_dash():

@@ -26,7 +26,7 @@ def test_a_dump_holds_the_defaults_of_the_recipe_and_of_every_component(recipe):
     assert data["backbone"]["channels"] == [16, 32, 64, 128, 256]
     assert data["strategy"]["pseudo_loss"] == "dice"
     assert data["training"]["optimizer"]["lr"] == 5e-4
-    assert data["evaluation"]["metrics"] == [{"name": "dice"}, {"name": "hd95"}]
+    assert data["evaluation"]["metrics"] == [{"name": "dice"}, {"name": "hd95", "kind": "maximum"}]
     assert data == resolved(recipe)
 
 

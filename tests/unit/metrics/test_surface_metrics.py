@@ -1,4 +1,4 @@
-"""Dice and HD95: geometry worked out by hand, a brute-force reference, MONAI, and where MedPy differs."""
+"""Surface distances: geometry worked out by hand, a brute-force reference, and what all ways of searching share."""
 
 import math
 
@@ -8,12 +8,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from semiseg.metrics.dice import Dice
-from semiseg.metrics.hausdorff import HD95
-from semiseg.metrics.surface import border, directed_distances
+from semiseg.metrics import points
+from semiseg.metrics.areas import surface_areas
+from semiseg.metrics.distances import ASSD, HD, HD95, NSD
+from semiseg.metrics.overlap import Dice, Jaccard
+from semiseg.metrics.points import border
+from semiseg.metrics.surface import border_surfaces
 from semiseg.testing.metric import make_pair
 
 ANISOTROPIC = (0.5, 0.8, 3.0)
+KINDS = ("maximum", "pooled", "area")
 
 
 def voxels(*places, shape=(8, 8, 8)):
@@ -115,14 +119,103 @@ class TestByHand:
 
     def test_no_distance_to_nothing(self):
         with pytest.raises(ValueError, match="both masks"):
-            directed_distances(voxels((1, 1, 1)), np.zeros((8, 8, 8), dtype=bool), (1, 1, 1))
+            border_surfaces(make_pair(voxels((1, 1, 1)), np.zeros((8, 8, 8), dtype=bool)))
 
     def test_distances_are_in_the_order_of_border_voxels(self):
-        ours, theirs = directed_distances(voxels((0, 0, 0), (0, 0, 3)), voxels((0, 0, 1)), (1, 1, 2))
-        np.testing.assert_allclose(ours, [2, 4])
-        np.testing.assert_allclose(theirs, [2])
+        found = border_surfaces(make_pair(voxels((0, 0, 0), (0, 0, 3)), voxels((0, 0, 1)), (1, 1, 2)))
+        np.testing.assert_allclose(found.from_reference, [2, 4])
+        np.testing.assert_allclose(found.from_prediction, [2])
 
 
+@pytest.fixture(params=["numba", "scipy"])
+def backend(request, monkeypatch):
+    """Both ways of the same work: compiled loops, and scipy where numba is missing."""
+    if request.param == "scipy":
+        monkeypatch.setattr(points, "kernels", lambda: None)
+    else:
+        pytest.importorskip("numba")
+
+
+class TestOtherDistancesByHand:
+    """Two bars of one voxel's width, 10 and 4 voxels long, that begin together: 6 voxels are 1 to 6 away."""
+
+    PAIR = make_pair(cube((1, 1, 1), (11, 2, 2)), cube((1, 1, 1), (5, 2, 2)), (2.0, 1.0, 1.0))
+    FAR = (0,) * 4 + (2, 4, 6, 8, 10, 12)
+
+    def test_hd(self):
+        assert HD()(self.PAIR) == 12
+
+    def test_assd(self):
+        assert ASSD()(self.PAIR) == pytest.approx(sum(self.FAR) / 14)
+
+    def test_pooled_hd95(self):
+        pooled = HD95(HD95.Options(kind="pooled"))(self.PAIR)
+        assert pooled == pytest.approx(np.percentile([*self.FAR, 0, 0, 0, 0], 95))
+
+    @pytest.mark.parametrize(("tolerance", "within"), [(0, 8), (1.9, 8), (2, 9), (4, 10), (100, 14)])
+    def test_nsd(self, tolerance, within):
+        assert NSD(NSD.Options(tolerance=tolerance))(self.PAIR) == pytest.approx(within / 14)
+
+    def test_area_weights(self):
+        # A voxel of 1 x 2 x 3 mm has 8 corners, each with a triangle through the middles of three edges.
+        size = np.array([1.0, 2.0, 3.0])
+        one = np.linalg.norm(np.array([size[1] * size[2], size[0] * size[2], size[0] * size[1]]) / 8)
+        found, areas = surface_areas(np.ones((1, 1, 1), dtype=bool), (1.0, 2.0, 3.0))
+        assert found.tolist() == list(range(8))
+        np.testing.assert_allclose(areas, one)
+
+    def test_area_of_a_plane_is_its_size(self):
+        # Corners in the middle of a slab's faces each stand for one voxel's face.
+        found, areas = surface_areas(np.ones((1, 6, 6), dtype=bool), (1.0, 0.5, 3.0))
+        inner = np.ravel_multi_index((0, 3, 3), (2, 7, 7))
+        assert areas[found.tolist().index(inner)] == pytest.approx(0.5 * 3.0)
+
+
+@pytest.mark.usefixtures("backend")
+class TestAllWaysOfSearching:
+    def test_border(self):
+        for reference, prediction, _ in random_masks(seed=5, n=200):
+            for mask in (reference, prediction, reference.T):
+                np.testing.assert_array_equal(points.border_points(mask), np.flatnonzero(border(mask)))
+
+    @pytest.mark.parametrize("settings", [{}, {"_SLICE_COST": 0}, {"_SLICE_COST": 10**6}], ids=str)
+    @pytest.mark.parametrize("shells", [True, False])
+    def test_nearest(self, monkeypatch, settings, shells):
+        for name, value in settings.items():
+            monkeypatch.setattr(points, name, value)
+        if not shells:  # nothing is found nearby: all is left to the transform, or to looking at every target
+            monkeypatch.setattr(points, "_shells", lambda _: (np.zeros((1, 3), dtype=np.int64), np.zeros(1)))
+        for reference, prediction, spacing in random_masks(seed=6, n=150, largest=9):
+            start, target = np.flatnonzero(reference), np.flatnonzero(prediction)
+            places = [np.transpose(np.unravel_index(p, reference.shape)) * spacing for p in (start, target)]
+            expected = np.linalg.norm(places[0][:, None] - places[1][None], axis=-1).min(axis=1)
+            found = points.nearest(start, target, reference.shape, spacing)
+            np.testing.assert_allclose(found, expected, atol=1e-12)
+
+    @pytest.mark.parametrize("cost", [0, 10**6])
+    def test_far_apart_in_a_long_grid(self, monkeypatch, cost):
+        monkeypatch.setattr(points, "_SLICE_COST", cost)
+        # More than 254 voxels along the first axis need more than a byte to count.
+        shape = (700, 3, 2)
+        start, target = np.array([0, 1, 5, 4199]), np.array([4198])
+        x, y, z = np.unravel_index(start, shape)
+        expected = np.hypot(np.hypot(699 - x, 2 - y), 0 - z)
+        np.testing.assert_allclose(points.nearest(start, target, shape, (1, 1, 1)), expected)
+
+    def test_points_beyond_the_grid_are_refused_before_they_index_anything(self):
+        with pytest.raises(ValueError, match="not all in a grid"):
+            points.nearest(np.array([0, 8]), np.array([1]), (2, 2, 2), (1, 1, 1))
+        with pytest.raises(ValueError, match="not all in a grid"):
+            points.nearest(np.array([0]), np.array([-1]), (2, 2, 2), (1, 1, 1))
+
+    def test_no_start_and_no_target(self):
+        none = np.array([], dtype=np.int64)
+        assert points.nearest(none, np.array([1]), (2, 2, 2), (1, 1, 1)).size == 0
+        with pytest.raises(ValueError, match="both masks"):
+            points.nearest(np.array([1]), none, (2, 2, 2), (1, 1, 1))
+
+
+@pytest.mark.usefixtures("backend")
 def test_thousands_of_tiny_masks_against_brute_force():
     compared = 0
     for reference, prediction, spacing in random_masks(seed=1, n=3000, largest=6):
@@ -132,6 +225,7 @@ def test_thousands_of_tiny_masks_against_brute_force():
     assert compared > 2000
 
 
+@pytest.mark.usefixtures("backend")
 def test_larger_random_masks_against_brute_force():
     for reference, prediction, spacing in random_masks(seed=2, n=12, largest=14):
         value = HD95()(make_pair(reference, prediction, spacing))
@@ -146,55 +240,16 @@ masks = arrays(np.bool_, array_shapes(min_dims=3, max_dims=3, min_side=1, max_si
 def test_properties_on_any_masks(reference, data):
     prediction = data.draw(arrays(np.bool_, reference.shape))
     pair, swapped = make_pair(reference, prediction, ANISOTROPIC), make_pair(prediction, reference, ANISOTROPIC)
-    for metric in (Dice(), HD95()):
+    symmetric = (Dice(), Jaccard(), HD(), ASSD(), NSD(), *(HD95(HD95.Options(kind=k)) for k in KINDS))
+    for metric in symmetric:
         np.testing.assert_equal(metric(pair), metric(swapped))
-    assert pair.status != "ok" or 0 <= HD95()(pair) <= pair.image_diagonal
+    if pair.status == "ok":
+        assert 0 <= HD95()(pair) <= HD()(pair) <= pair.image_diagonal
+        assert HD95(HD95.Options(kind="pooled"))(pair) <= HD()(pair)
+        assert ASSD()(pair) <= HD()(pair)
+        assert NSD(NSD.Options(tolerance=HD()(pair)))(pair) == 1
+        larger = make_pair(reference, prediction, tuple(3 * size for size in ANISOTROPIC))
+        for metric in (HD(), ASSD(), HD95()):
+            assert metric(larger) == pytest.approx(3 * metric(pair))
     padded = make_pair(np.pad(reference, 2), np.pad(prediction, 2), ANISOTROPIC)
     np.testing.assert_allclose(HD95()(padded), HD95()(pair), rtol=1e-12)  # the box does not matter
-
-
-class TestReferenceImplementations:
-    @pytest.mark.filterwarnings("ignore:.*always_return_as_numpy:FutureWarning")  # MONAI's call of itself
-    def test_monai(self):
-        import torch
-        from monai.metrics import compute_dice, compute_hausdorff_distance
-
-        compared = 0
-        for reference, prediction, spacing in random_masks(seed=3, n=60, largest=16):
-            pair = make_pair(reference, prediction, spacing)
-            one_hot = [torch.from_numpy(mask)[None, None] for mask in (prediction, reference)]
-            theirs = compute_hausdorff_distance(*one_hot, include_background=True, percentile=95, spacing=spacing)
-            assert HD95()(pair) == pytest.approx(float(theirs), abs=1e-3)
-            assert np.float32(Dice()(pair)) == np.float32(compute_dice(*one_hot).item())
-            compared += 1
-        assert compared > 40
-
-    def test_medpy_has_the_same_distances_but_pools_both_directions(self):
-        from medpy.metric import binary as medpy
-
-        for reference, prediction, spacing in random_masks(seed=4, n=60, largest=12):
-            pair = make_pair(reference, prediction, spacing)
-            pooled = np.concatenate(directed_distances(reference, prediction, spacing))
-            theirs = medpy.hd95(prediction, reference, voxelspacing=spacing)
-            assert np.percentile(pooled, 95) == pytest.approx(theirs, abs=1e-9)
-            assert medpy.dc(prediction, reference) == pytest.approx(Dice()(pair), abs=1e-12)
-
-    def test_medpy_hides_what_is_far_off_in_one_direction(self):
-        from medpy.metric import binary as medpy
-
-        reference = cube((2, 2, 2), (8, 8, 8), (60, 12, 12))
-        prediction = reference.copy()
-        prediction[50, 2:5, 2:5] = True  # 9 of 161 predicted border voxels are false and far: 5.6 %, pooled 2.9 %
-        assert medpy.hd95(prediction, reference) == 0
-        assert HD95()(make_pair(reference, prediction)) > 40
-
-
-@pytest.mark.parametrize(
-    ("metric", "missed", "spurious"), [(Dice(), 0.0, 0.0), (HD95(), math.inf, math.inf)], ids=["dice", "hd95"]
-)
-def test_empty_masks(metric, missed, spurious):
-    full, empty = np.ones((2, 2, 2), dtype=bool), np.zeros((2, 2, 2), dtype=bool)
-    assert metric(make_pair(full, empty)) == missed
-    assert metric(make_pair(empty, full)) == spurious
-    assert math.isnan(metric(make_pair(empty, empty)))
-    assert math.isnan(metric(make_pair(np.zeros((0, 0, 0), dtype=bool), np.zeros((0, 0, 0), dtype=bool))))

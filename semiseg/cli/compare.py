@@ -1,0 +1,58 @@
+"""``semiseg compare``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def compare(
+    runs: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="[NAME=]PATH…",
+            help="Run folders, output folders of `semiseg evaluate`, or scores.csv files. Runs whose recipes differ in "
+            "the seed alone are one method; NAME=PATH says which method it is.",
+        ),
+    ],
+    baseline: Annotated[
+        str | None, typer.Option(help="The method that the others are compared with; by default the first.")
+    ] = None,
+    checkpoint: Annotated[
+        str | None, typer.Option(help="last or best; by default last, or the only one there is.")
+    ] = None,
+    metric: Annotated[
+        list[str] | None, typer.Option(help="A metric to compare; may be repeated. By default all that all have.")
+    ] = None,
+    policy: Annotated[
+        str, typer.Option(help="What the distance to a missed or spurious structure counts: image_diagonal or exclude.")
+    ] = "image_diagonal",
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Folder for compare.json and compare.csv.")
+    ] = None,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Show the tables only, not the runs, notes and methods.")
+    ] = False,
+) -> None:
+    """Compare methods on the same test cases: paired differences with intervals, tests and ranks.
+
+    Refuses other test cases, classes, references, or metrics of another definition, and says which.
+
+    Example: semiseg compare runs/supervised_s1 runs/supervised_s2 runs/cps_s1 runs/cps_s2 -o comparison/
+    """
+    from rich.console import Console
+
+    from semiseg.evaluation.compare import compare as compare_runs
+    from semiseg.evaluation.compare_show import comparison_tables, explanation
+
+    comparison = compare_runs(
+        runs, baseline=baseline, checkpoint=checkpoint, metrics=metric, policy=policy, output=output
+    )
+    console = Console()
+    for table in comparison_tables(comparison):
+        console.print(table)
+    if not quiet:
+        console.print(explanation(comparison))
+    if output is not None:
+        where = f"Wrote {output / 'compare.json'} and {output / 'compare.csv'}"
+        console.print(where, markup=False, highlight=False, soft_wrap=True)

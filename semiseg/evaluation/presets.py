@@ -1,0 +1,98 @@
+"""Other tools' conventions, exactly: which definition, and what counts where a mask is empty."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from semiseg.errors import DataError
+from semiseg.interfaces.metric import Metric
+from semiseg.registry import create
+
+nan, inf = math.nan, math.inf
+Regions = Mapping[str, Sequence[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Convention:
+    """One metric as a tool has it: values for a missed structure, a spurious one, and for both masks empty."""
+
+    missed: float
+    spurious: float
+    both_empty: float
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def create(self, name: str, options: Mapping[str, Any] | None = None) -> Metric:
+        """The installed metric of this name, with the tool's definition and values, and further options."""
+        metric: Metric = create("metric", name, {**(options or {}), **self.options})
+        metric.missed, metric.spurious, metric.both_empty = self.missed, self.spurious, self.both_empty
+        return metric
+
+
+@dataclass(frozen=True, slots=True)
+class Preset:
+    """A tool's conventions, by metric; the first two are scored unless others are asked for.
+
+    ``labels`` and ``regions`` are what the tool takes for granted, where it does.
+    """
+
+    source: str
+    policy: str
+    metrics: Mapping[str, Convention]
+    labels: Mapping[int, str] | None = None
+    regions: Regions = field(default_factory=dict)
+
+
+PRESETS: Mapping[str, Preset] = {
+    "monai": Preset(
+        "MONAI 1.6, monai.metrics, include_background=True on one channel a class; means leave nan out",
+        policy="exclude",
+        metrics={
+            "dice": Convention(0.0, nan, nan),
+            "hd95": Convention(nan, nan, nan),
+            "jaccard": Convention(0.0, nan, nan),
+            "hd": Convention(inf, inf, nan),
+            "assd": Convention(inf, inf, nan),
+            "nsd": Convention(0.0, 0.0, nan),
+            "sensitivity": Convention(0.0, nan, nan),
+            "precision": Convention(nan, 0.0, nan),
+        },
+    ),
+    "medpy": Preset(
+        "MedPy 0.5, medpy.metric.binary; nan stands also for its RuntimeError where a mask is empty",
+        policy="exclude",
+        metrics={
+            "dice": Convention(0.0, 0.0, nan),
+            "hd95": Convention(nan, nan, nan, {"kind": "pooled"}),
+            "jaccard": Convention(0.0, 0.0, 1.0),
+            "hd": Convention(nan, nan, nan),
+            "assd": Convention(nan, nan, nan),
+            "sensitivity": Convention(0.0, nan, nan),
+            "precision": Convention(nan, 0.0, nan),
+            "volume_difference": Convention(1.0, nan, nan),
+        },
+    ),
+    "brats2023": Preset(
+        "BraTS 2023 evaluation of whole images (github.com/rachitsaluja/BraTS-2023-Metrics: Legacy_Dice, Legacy_HD95, "
+        "Sensitivity), by region; not its lesion-wise scores",
+        policy="exclude",
+        metrics={
+            "dice": Convention(0.0, 0.0, 1.0),
+            "hd95": Convention(374.0, 374.0, 0.0, {"kind": "area"}),
+            "sensitivity": Convention(0.0, 0.0, 1.0),
+        },
+        labels={1: "necrosis", 2: "edema", 3: "enhancing"},
+        regions={
+            "whole tumor": ("necrosis", "edema", "enhancing"),
+            "tumor core": ("necrosis", "enhancing"),
+            "enhancing tumor": ("enhancing",),
+        },
+    ),
+}
+
+
+def find_preset(name: str) -> Preset:
+    """The preset of this name. Raises DataError, with the known names, where there is none."""
+    if name not in PRESETS:
+        raise DataError(f"Unknown preset {name!r}.", f"Known: {', '.join(PRESETS)}.")
+    return PRESETS[name]

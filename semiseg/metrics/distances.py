@@ -1,0 +1,143 @@
+"""Metrics of the distance between the surfaces of two masks."""
+
+import math
+from typing import Annotated, ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from semiseg.interfaces.component import ComponentOptions
+from semiseg.interfaces.metric import MaskPair, Metric
+from semiseg.metrics.surface import Surfaces, area_surfaces, border_surfaces
+
+Array = NDArray[np.float64]
+
+
+class _Distance(Metric):
+    """A length: a missed or a spurious structure is infinitely far, which the policy for means replaces."""
+
+    distance: ClassVar[bool] = True
+    higher_is_better: ClassVar[bool] = False
+    missed: float = math.inf
+    spurious: float = math.inf
+
+
+class HD95(_Distance):
+    """95 % Hausdorff distance: the larger of the two directed 95th percentiles.
+
+    From each border voxel of one mask (a voxel with a face neighbor outside the mask, or at the image's edge) to the
+    nearest border voxel of the other; of these distances the 95th percentile, by linear interpolation between order
+    statistics; of both directions the larger one. In the image's unit: mm, or voxels where no spacing is known. A
+    missed or a spurious structure is infinitely far, which the policy for means replaces or leaves out, and counts;
+    where both masks are empty the value is not defined (nan).
+
+    Three definitions are in use, and differ by several times on the same masks: ``maximum``, as above, equals MONAI's
+    ``compute_hausdorff_distance(percentile=95)``; ``pooled`` takes one percentile of both directions' distances
+    together, which hides what lies far off in one, and equals MedPy's ``hd95``; ``area`` measures between the
+    surface elements at voxel corners, weights them by their areas, and equals surface-distance's
+    ``compute_robust_hausdorff(…, 95)``, which BraTS 2023 and later use.
+
+    Source: D. P. Huttenlocher et al., "Comparing images using the Hausdorff distance", IEEE TPAMI 15, 1993, with the
+    percentile in place of the maximum; for ``area`` S. Nikolov et al. 2021, doi:10.2196/26151.
+    """
+
+    class Options(ComponentOptions):
+        """Which of the definitions."""
+
+        kind: Literal["maximum", "pooled", "area"] = "maximum"
+        """maximum of the directed percentiles (MONAI), both directions pooled (MedPy), area weighted (BraTS 2023)."""
+
+    def value(self, pair: MaskPair) -> float:
+        """The distance in ``pair.unit``."""
+        if self.options.kind == "area":
+            surfaces = pair.shared(area_surfaces)
+            there = _weighted_percentile(surfaces.from_reference, surfaces.reference_areas, 0.95)
+            return max(there, _weighted_percentile(surfaces.from_prediction, surfaces.prediction_areas, 0.95))
+        surfaces = pair.shared(border_surfaces)
+        if self.options.kind == "pooled":
+            return _percentile(np.concatenate([surfaces.from_reference, surfaces.from_prediction]), 0.95)
+        return max(_percentile(surfaces.from_reference, 0.95), _percentile(surfaces.from_prediction, 0.95))
+
+
+class HD(_Distance):
+    """Hausdorff distance: the largest distance from a border voxel of one mask to the other's nearest.
+
+    Border voxels are those with a face neighbor outside the mask, or at the image's edge. In the image's unit: mm, or
+    voxels where no spacing is known. One voxel far off decides it. A missed or a spurious structure is infinitely far,
+    which the policy for means replaces or leaves out, and counts; where both masks are empty it is not defined (nan).
+
+    Source: D. P. Huttenlocher et al., "Comparing images using the Hausdorff distance", IEEE TPAMI 15, 1993. Equals
+    MONAI's ``compute_hausdorff_distance`` and MedPy's ``hd``.
+    """
+
+    def value(self, pair: MaskPair) -> float:
+        """The distance in ``pair.unit``."""
+        surfaces = pair.shared(border_surfaces)
+        return float(max(surfaces.from_reference.max(), surfaces.from_prediction.max()))
+
+
+class ASSD(_Distance):
+    """Average symmetric surface distance: the mean over the border voxels of both masks.
+
+    Of the distances from each border voxel (one with a face neighbor outside the mask, or at the image's edge) of
+    either mask to the nearest of the other. In the image's unit: mm, or voxels where no spacing is known. A missed or
+    a spurious structure is infinitely far, which the policy for means replaces or leaves out, and counts; where both
+    masks are empty it is not defined (nan).
+
+    Source: T. Heimann et al., "Comparison and evaluation of methods for liver segmentation from CT datasets", IEEE
+    TMI 28, 2009. Equals MedPy's ``assd`` and MONAI's ``compute_average_surface_distance(symmetric=True)``.
+    """
+
+    def value(self, pair: MaskPair) -> float:
+        """The mean in ``pair.unit``."""
+        surfaces = pair.shared(border_surfaces)
+        total = surfaces.from_reference.sum() + surfaces.from_prediction.sum()
+        return float(total / (surfaces.from_reference.size + surfaces.from_prediction.size))
+
+
+class NSD(Metric):
+    """Normalized surface distance (surface Dice): the share of both surfaces within a tolerance of the other.
+
+    From 0 to 1, without unit. Counted in border voxels (those with a face neighbor outside the mask, or at the image's
+    edge), or weighted by the areas of surface elements. A missed or a spurious structure counts 0; where both masks
+    are empty the value is not defined (nan) and stays out of means.
+
+    Source: S. Nikolov et al., "Clinically applicable segmentation of head and neck anatomy for radiotherapy", JMIR 23,
+    2021, doi:10.2196/26151. ``border`` equals MONAI's ``compute_surface_dice``, ``area`` surface-distance's
+    ``compute_surface_dice_at_tolerance``.
+    """
+
+    class Options(ComponentOptions):
+        """The tolerance, and what is counted."""
+
+        tolerance: Annotated[float, Field(ge=0)] = 1.0
+        """Distance that is still right, in mm, or in voxels where no spacing is known: between two annotators."""
+        kind: Literal["border", "area"] = "border"
+        """Border voxels (MONAI), or areas of surface elements (surface-distance)."""
+
+    def value(self, pair: MaskPair) -> float:
+        """The share of both surfaces that is within the tolerance."""
+        surfaces = pair.shared(border_surfaces if self.options.kind == "border" else area_surfaces)
+        right = sum(float(areas[distances <= self.options.tolerance].sum()) for distances, areas in _sides(surfaces))
+        return right / sum(float(areas.sum()) for _, areas in _sides(surfaces))
+
+
+def _sides(surfaces: Surfaces) -> tuple[tuple[Array, Array], ...]:
+    return (
+        (surfaces.from_reference, surfaces.reference_areas),
+        (surfaces.from_prediction, surfaces.prediction_areas),
+    )
+
+
+def _percentile(distances: Array, share: float) -> float:
+    """By linear interpolation between order statistics."""
+    return float(np.quantile(distances, share, method="linear"))
+
+
+def _weighted_percentile(distances: Array, areas: Array, share: float) -> float:
+    """The smallest distance within which at least this share of the area lies."""
+    order = np.argsort(distances)
+    reached = np.cumsum(areas[order]) / areas.sum()
+    place = min(int(np.searchsorted(reached, share)), distances.size - 1)
+    return float(distances[order][place])

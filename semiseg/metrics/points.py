@@ -1,0 +1,136 @@
+"""Nearest points on a voxel grid, and the border voxels of a mask: what all surface distances are made of."""
+
+import importlib
+from functools import lru_cache
+from types import ModuleType
+
+import numpy as np
+from numpy.typing import NDArray
+
+Mask = NDArray[np.bool_]
+Points = NDArray[np.int64]
+Distances = NDArray[np.float64]
+Spacing = tuple[float, float, float]
+
+_FIRST_SHELL, _SHELL = 60, 600
+"""Grid points around a point that are looked at one by one, nearest first, before anything else is tried."""
+_SLICE_COST = 10
+"""What a voxel of the distance transform costs, in looks at grid points or comparisons of two points (measured)."""
+_QUERY_COST = 8
+"""What a search in scipy's tree costs, in voxels of its distance transform (measured on BraTS cases: 6 to 12)."""
+
+
+def kernels() -> ModuleType | None:
+    """The compiled loops; None where numba is missing or does not work with this Python or NumPy."""
+    try:
+        return importlib.import_module("semiseg.metrics.kernels")
+    except ImportError:
+        return None
+
+
+def border(mask: Mask) -> Mask:
+    """The border voxels of a mask (X, Y, Z): those with at least one of their six face neighbors outside of it.
+
+    What lies beyond the array counts as outside, so voxels at its edge are border voxels. The border is therefore
+    the same for any array that holds the whole mask, be it the image or the tightest box.
+    """
+    # The margin makes every neighbor a fixed step in memory, which is 5 to 20 times faster than a binary erosion.
+    padded = np.pad(mask, 1)
+    flat = np.ascontiguousarray(padded).ravel()
+    inner = flat.copy()
+    for step in (1, padded.shape[2], padded.shape[1] * padded.shape[2]):
+        inner[step:] &= flat[:-step]
+        inner[:-step] &= flat[step:]
+    return mask & ~inner.reshape(padded.shape)[1:-1, 1:-1, 1:-1]
+
+
+def border_points(mask: Mask) -> Points:
+    """Flat indices (C order, ascending) of the border voxels of a mask (X, Y, Z); see ``border``."""
+    loops = kernels()
+    if loops is None or not mask.size:
+        return np.flatnonzero(border(mask))
+    points: Points = loops.border_points(np.ascontiguousarray(mask).view(np.uint8))
+    return points
+
+
+def nearest(start: Points, target: Points, shape: tuple[int, int, int], spacing: Spacing) -> Distances:
+    """From each point, the Euclidean distance (float64, in the unit of ``spacing``) to the nearest target.
+
+    Points are flat indices, in C order and ascending, of a grid of ``shape``. Raises ValueError where there is no
+    target, or a point lies beyond the grid. Exact: no rounding but that of float64.
+    """
+    _require_points(start, target, shape)
+    loops = kernels()
+    if loops is None:
+        return _by_scipy(start, target, shape, spacing)
+    return _by_numba(loops, start, target, shape, spacing)
+
+
+def _require_points(start: Points, target: Points, shape: tuple[int, int, int]) -> None:
+    if not target.size:
+        raise ValueError("a surface distance needs voxels in both masks")
+    size = int(np.prod(shape))
+    for points in (start, target):
+        if points.size and not 0 <= points[0] <= points[-1] < size:
+            raise ValueError(f"points from {points[0]} to {points[-1]} are not all in a grid of {shape}")
+
+
+def _by_numba(
+    loops: ModuleType, start: Points, target: Points, shape: tuple[int, int, int], spacing: Spacing
+) -> Distances:
+    distances = np.empty(start.size)
+    sides, sizes = np.asarray(shape, dtype=np.int64), np.asarray(spacing, dtype=np.float64)
+    budget = int(_SLICE_COST * sides.prod())
+    missing = loops.search_shells(start, target, sides, *_shells(spacing), _FIRST_SHELL, budget, distances)
+    if not missing:
+        return distances
+    if missing * target.size <= budget:
+        loops.compare_all(start, target, sides, sizes, distances)
+        return distances
+    # One byte a voxel where it is enough: this is the largest array of all.
+    kind = np.uint8 if shape[0] < 255 else np.uint32
+    steps = np.full(shape, np.iinfo(kind).max, dtype=kind)
+    loops.steps_along_x(target, steps)
+    loops.search_slices(start, steps, sizes, distances)
+    return distances
+
+
+@lru_cache(maxsize=64)
+def _shells(spacing: Spacing) -> tuple[NDArray[np.int64], Distances]:
+    """Offsets (n, 3) to all grid points within a radius, nearest first, and their lengths."""
+    sizes = np.asarray(spacing)
+    radius = (_SHELL * sizes.prod() * 3 / (4 * np.pi)) ** (1 / 3)
+    reach = np.minimum(radius / sizes, 64).astype(int)
+    axes = [np.arange(-n, n + 1) for n in reach]
+    offsets = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
+    lengths = np.sqrt(((offsets * sizes) ** 2).sum(axis=1))
+    # Beyond the reach along some axis, which is cut, a nearer point may be missing from the list.
+    order = np.argsort(lengths, kind="stable")
+    order = order[lengths[order] < ((reach + 1) * sizes).min()]
+    return offsets[order].astype(np.int64), lengths[order]
+
+
+def _by_scipy(start: Points, target: Points, shape: tuple[int, int, int], spacing: Spacing) -> Distances:
+    from scipy.ndimage import distance_transform_edt
+    from scipy.spatial import KDTree
+
+    # Points of both sets are at distance 0 and need no search.
+    there = np.zeros(shape, dtype=np.bool_)
+    there.ravel()[target] = True
+    apart = ~there.ravel()[start]
+    # Few points search a tree; where they fill the box (a prediction that is wrong all over the head, as early in
+    # training) the distance transform of the box is up to 3 times faster.
+    if _QUERY_COST * np.count_nonzero(apart) > there.size:
+        transform: Distances = distance_transform_edt(~there, sampling=spacing)
+        return transform.ravel()[start]
+    # Grid points have so many ties that a balanced tree costs more to build than it saves.
+    tree = KDTree(_places(target, shape, spacing), leafsize=32, compact_nodes=False, balanced_tree=False)
+    distances = np.zeros(start.size)
+    distances[apart] = tree.query(_places(start[apart], shape, spacing))[0]
+    return distances
+
+
+def _places(points: Points, shape: tuple[int, int, int], spacing: Spacing) -> Distances:
+    """Points (N, 3) in the unit of ``spacing``."""
+    places = np.unravel_index(points, shape)
+    return np.stack([place * size for place, size in zip(places, spacing, strict=True)], axis=1)
