@@ -24,6 +24,11 @@ class Curve:
     shift: float = 0.0
     factor: float = 1.0
 
+    @property
+    def bends(self) -> bool:
+        """Whether it does more than to shift and to scale."""
+        return self.gamma != 1 or self.heights is not None
+
 
 def apply_curve(channel: Tensor, curve: Curve, keep_zero: bool) -> Tensor:
     """A channel (X, Y, Z) float32 after a curve; the input is not written to.
@@ -31,10 +36,9 @@ def apply_curve(channel: Tensor, curve: Curve, keep_zero: bool) -> Tensor:
     ``keep_zero``: voxels of exactly 0 are background, stay 0, and count neither for the range nor for the deviation.
     """
     mask = channel != 0 if keep_zero else torch.ones_like(channel, dtype=torch.bool)
-    low = torch.where(mask, channel, torch.inf).min()
-    high = torch.where(mask, channel, -torch.inf).max()
-    shift = curve.shift * _deviation(channel, mask) if curve.shift else None
-    bends = (curve.gamma != 1 or curve.heights is not None) and bool(high > low)
+    low, high = value_range(channel, mask)
+    shift = curve.shift * deviation(channel, mask) if curve.shift else None
+    bends = curve.bends and bool(high > low)
 
     def change(block: Tensor) -> Tensor:
         changed = _bend(block, low, high, curve) if bends else block
@@ -72,7 +76,13 @@ def piecewise_linear(unit: Tensor, heights: Tensor) -> Tensor:
     return result
 
 
-def _deviation(channel: Tensor, mask: Tensor) -> Tensor:
+def value_range(channel: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    """The smallest and the largest value in a mask; infinity and minus infinity where it is empty."""
+    return torch.where(mask, channel, torch.inf).min(), torch.where(mask, channel, -torch.inf).max()
+
+
+def deviation(channel: Tensor, mask: Tensor) -> Tensor:
+    """The standard deviation (of a population) in a mask; not a number where it is empty."""
     count = mask.sum()
     mean = torch.where(mask, channel, 0).sum() / count
     return (torch.where(mask, channel - mean, 0).square().sum() / count).sqrt()

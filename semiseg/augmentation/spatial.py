@@ -19,16 +19,35 @@ def rotation_matrix(degrees: Sequence[float]) -> Tensor:
     return around_z @ around_x @ around_y
 
 
-def sampling_grid(source: Shape, patch: Shape, zoom: float, degrees: Sequence[float]) -> Tensor:
-    """Where each voxel of a patch comes from in a larger source, in the coordinates of torch's ``grid_sample``.
+def voxel_map(
+    source: Shape, patch: Shape, zoom: float, degrees: Sequence[float], flips: Sequence[int] = ()
+) -> tuple[Tensor, Tensor]:
+    """Where each voxel of a patch comes from in a larger source: ``matrix @ voxel + offset``, float64, in voxels.
 
-    Both have the same center. A zoom of 1.5 makes things look 1.5 times larger; all in voxels.
+    Both have the same center. A zoom of 1.5 makes things look 1.5 times larger. ``flips`` are axes of the patch that
+    are reversed after zoom and rotation.
     """
-    to_source = rotation_matrix(degrees).T / zoom
+    signs = torch.ones(3, dtype=torch.float64)
+    signs[list(flips)] = -1
+    matrix = rotation_matrix(degrees).T / zoom * signs
+    centers = [(torch.tensor(shape, dtype=torch.float64) - 1) / 2 for shape in (source, patch)]
+    return matrix, centers[0] - matrix @ centers[1]
+
+
+def sampling_grid(
+    source: Shape,
+    patch: Shape,
+    zoom: float,
+    degrees: Sequence[float],
+    flips: Sequence[int] = (),
+    device: torch.device | str = "cpu",
+) -> Tensor:
+    """The same as ``voxel_map``, for every voxel and in the coordinates of torch's ``grid_sample``."""
+    to_source, _ = voxel_map(source, patch, zoom, degrees, flips)
     # In grid_sample's coordinates an image reaches from -1 to 1, and its axes are named from the last to the first.
     scaled = to_source * torch.tensor(patch, dtype=torch.float64) / torch.tensor(source, dtype=torch.float64)[:, None]
     theta = torch.cat([scaled.flip(0, 1), torch.zeros(3, 1, dtype=torch.float64)], dim=1)
-    return affine_grid(theta[None].float(), [1, 1, *patch], align_corners=False)
+    return affine_grid(theta[None].float().to(device), [1, 1, *patch], align_corners=False)
 
 
 def resample(array: Tensor, grid: Tensor, mode: str) -> Tensor:
@@ -41,6 +60,11 @@ def center_crop(array: Tensor, size: Shape) -> Tensor:
     for axis, n in zip((-3, -2, -1), size, strict=True):
         array = array.narrow(axis, (array.shape[axis] - n) // 2, n)
     return array
+
+
+def crop_and_flip(array: Tensor, size: Shape, flips: Sequence[int]) -> Tensor:
+    """The middle of the last three axes, with those of them that ``flips`` names (0, 1, 2) reversed."""
+    return center_crop(array, size).flip([axis - 3 for axis in flips])
 
 
 def size_to_read(patch: Shape, min_zoom: float, max_degrees: float, margin: float) -> Shape:

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 
+from semiseg.augmentation.fused import FusedAugmentation
 from semiseg.augmentation.none import NoAugmentation
 from semiseg.augmentation.paper import PaperAugmentation
 from semiseg.interfaces.augmentation import Augmentation
@@ -20,6 +21,18 @@ class TestPaper(AugmentationContract):
     )
     def augmentation(self, request):
         return PaperAugmentation(PaperAugmentation.Options(**request.param))
+
+
+class TestFused(AugmentationContract):
+    @pytest.fixture(
+        params=[
+            {},
+            {"probability": 1.0, "rotation": 30.0, "margin": 0.5},
+            {"probability": 1.0, "keep_background": False, "flip_axes": ["left-right"]},
+        ]
+    )
+    def augmentation(self, request):
+        return FusedAugmentation(FusedAugmentation.Options(**request.param))
 
 
 class TestNone(AugmentationContract):
@@ -71,6 +84,6 @@ def test_the_contract_catches(fault):
         getattr(AugmentationContract(), CAUGHT_BY[fault])(Broken(fault), (24, 32, 20))
 
 
-@pytest.mark.parametrize(("name", "kind"), [("paper", PaperAugmentation), ("none", NoAugmentation)])
+@pytest.mark.parametrize(("name", "kind"), [("fused", FusedAugmentation), ("paper", PaperAugmentation), ("none", NoAugmentation)])
 def test_found_by_name(name, kind):
     assert type(create("augmentation", name)) is kind

@@ -1,0 +1,65 @@
+"""The augmentation of the reference study in one pass."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING
+
+from semiseg.augmentation.paper import AXES, PaperAugmentation
+from semiseg.types import Shape
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from semiseg.augmentation.change import Change
+
+
+class FusedAugmentation(PaperAugmentation):
+    """What ``paper`` does, four times faster: one resampling, and one table of intensities a channel.
+
+    The same options, the same distribution and, from the same seed, the same draws. Images agree within the tolerance
+    of the tables (``tables.INTERVALS``), labels but for places halfway between two voxels. It runs in numba, and in
+    torch (as fast as ``paper``) where numba cannot be imported.
+    """
+
+    def __call__(self, image: Tensor, label: Tensor | None, patch_size: Shape) -> tuple[Tensor, Tensor | None]:
+        """The seven operations; labels by nearest neighbor."""
+        change = self.draw(len(image))
+        if image.device.type == "cpu" and _numba_works():
+            from semiseg.augmentation.fused_numba import apply_change
+
+            return apply_change(image, label, change, patch_size, self.options.keep_background)
+        from semiseg.augmentation.fused_torch import apply_changes
+
+        labels = None if label is None else label[None]
+        images, labels = apply_changes(image[None], labels, [change], patch_size, self.options.keep_background)
+        return images[0], None if labels is None else labels[0]
+
+    def draw(self, n_channels: int) -> Change:
+        """A sample's change, from torch's default generator: the numbers that ``paper`` draws, in its order.
+
+        Among them are TorchIO's own: one for each of its transforms, which decides whether it is applied.
+        """
+        import torch
+
+        from semiseg.augmentation.change import Change
+
+        torch.rand(2)  # the whole; zoom and rotation
+        zoom, degrees = self._draw_pose()
+        flips: tuple[int, ...] = ()
+        if self.options.flip_axes:
+            torch.rand(1)
+            happens = (torch.rand(3) < self._probability("flipping")).tolist()
+            flips = tuple(axis for axis in range(3) if happens[axis] and AXES[axis] in self.options.flip_axes)
+            torch.rand(1 if flips else 0)
+        torch.rand(1)
+        return Change(zoom, degrees, flips, tuple(self._draw_curve() for _ in range(n_channels)))
+
+
+@cache
+def _numba_works() -> bool:
+    try:
+        import numba  # noqa: F401
+    except ImportError:
+        return False
+    return True

@@ -1,0 +1,51 @@
+"""Changes applied in torch: a batch at a time, on any device."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from semiseg.augmentation.change import Change
+from semiseg.augmentation.spatial import crop_and_flip, resample, sampling_grid
+from semiseg.augmentation.tables import apply_table
+from semiseg.types import Shape
+
+
+def apply_changes(
+    images: Tensor, labels: Tensor | None, changes: Sequence[Change], patch_size: Shape, keep_zero: bool
+) -> tuple[Tensor, Tensor | None]:
+    """Samples changed and cut to the patch size, on the device that they are on; the inputs are not written to.
+
+    Args:
+        images: (B, C, X, Y, Z) float32, which the patches are cut from the middle of.
+        labels: (B, X, Y, Z) int64 class indices below 2**24, or None.
+        changes: one for each sample, each with a curve for each channel.
+        patch_size: voxels along each axis of the result.
+        keep_zero: voxels of exactly 0 are background and keep 0.
+
+    Returns:
+        Images (B, C, \\*patch_size) float32, trilinear, and labels (B, \\*patch_size) int64, of the nearest voxel; 0
+        beyond the border.
+    """
+    changed, changed_labels = [], []
+    for i, change in enumerate(changes):
+        grid = _grid(images, change, patch_size)
+        image = _move(images[i], grid, change, "bilinear", patch_size)
+        pairs = zip(image, change.curves, strict=True)
+        changed.append(torch.stack([apply_table(channel, curve, keep_zero) for channel, curve in pairs]))
+        if labels is not None:
+            label = _move(labels[i, None].float(), grid, change, "nearest", patch_size)
+            changed_labels.append(label[0].long())
+    return torch.stack(changed), None if labels is None else torch.stack(changed_labels)
+
+
+def _grid(images: Tensor, change: Change, patch_size: Shape) -> Tensor | None:
+    if not change.interpolates:
+        return None
+    x, y, z = images.shape[-3:]
+    return sampling_grid((x, y, z), patch_size, change.zoom, change.degrees, change.flips, images.device)
+
+
+def _move(array: Tensor, grid: Tensor | None, change: Change, mode: str, patch_size: Shape) -> Tensor:
+    # Cutting and flipping alone is exact: rounded places would let values seep into the background.
+    return crop_and_flip(array, patch_size, change.flips) if grid is None else resample(array, grid, mode)
