@@ -15,7 +15,8 @@ TOKEN = 16
 class UNETR(Backbone):
     """MONAI's UNETR: a vision transformer encodes, convolutions decode.
 
-    Hatamizadeh et al. 2022 (arXiv:2103.10504), MONAI's defaults. Its network is made for one patch size.
+    Hatamizadeh et al. 2022 (arXiv:2103.10504), MONAI's defaults. Its network is made for one patch size. Without
+    dropout, attention is torch's fused one: the same function, and the matrices of weights are never stored.
     """
 
     class Options(ComponentOptions):
@@ -56,8 +57,19 @@ class UNETR(Backbone):
             num_heads=o.num_heads,
             dropout_rate=o.dropout_rate,
         )
+        if not o.dropout_rate:
+            _use_fused_attention(network)
         return network
 
     def patch_problems(self, task: Task) -> list[str]:
         """The patch has to divide into tokens of 16 voxels a side."""
         return [f"{n} is not a multiple of {TOKEN}" for n in task.patch_size if n % TOKEN]
+
+
+def _use_fused_attention(network: nn.Module) -> None:
+    # UNETR passes no such option on to its blocks. Not with dropout: MONAI 1.6's blocks then drop in eval() too.
+    from monai.networks.blocks.selfattention import SABlock
+
+    for block in network.modules():
+        if isinstance(block, SABlock):
+            block.use_flash_attention = True

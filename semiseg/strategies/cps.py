@@ -7,10 +7,10 @@ import torch
 from pydantic import Field, NonNegativeInt, model_validator
 from torch import Tensor
 
-from semiseg.interfaces.batch import Batch, Step
+from semiseg.interfaces.batch import Batch, Step, UnlabeledStream
 from semiseg.interfaces.mutual import Mutual
 from semiseg.interfaces.strategy import Losses, Role, StrategyOptions
-from semiseg.losses.named import named_loss
+from semiseg.losses.named import named_losses
 
 
 class CrossPseudoSupervision(Mutual):
@@ -61,18 +61,17 @@ class CrossPseudoSupervision(Mutual):
 
     def loss(self, role: str, output: Tensor, lessons: Mapping[str, Any], batch: Batch, step: Step) -> Losses:
         """Equations 2 to 4 for one network."""
-        labeled, unlabeled = batch.divide(output)
-        zero = output.sum() * 0.0
-        supervised = zero
-        if len(batch.labeled):
-            supervised = named_loss(labeled, batch.labeled.label, self.options.loss).sum() / batch.labeled.count
-        pseudo = zero
-        for lesson in lessons.values():
-            on_labeled, on_unlabeled = batch.divide(lesson)
-            if len(batch.labeled) and self.options.pseudo_on == "labeled_and_unlabeled":
-                pseudo = pseudo + named_loss(labeled, on_labeled, self.options.pseudo_loss).sum() / batch.labeled.count
-            if len(batch.unlabeled):
-                losses = named_loss(unlabeled, on_unlabeled, self.options.pseudo_loss)
-                pseudo = pseudo + losses.sum() / batch.unlabeled.count
+        crossed = [(lesson, self.options.pseudo_loss) for lesson in lessons.values()]
+        own, *others = named_losses(output, [(batch.labeled.label, self.options.loss), *crossed])
+        supervised, pseudo = _mean(own, batch.labeled), output.new_zeros(())
+        for losses in others:
+            on_labeled, on_unlabeled = batch.divide(losses)
+            pseudo = pseudo + _mean(on_unlabeled, batch.unlabeled)
+            if self.options.pseudo_on == "labeled_and_unlabeled":
+                pseudo = pseudo + _mean(on_labeled, batch.labeled)
         parts = {"supervised": supervised.detach(), "pseudo": pseudo.detach()}
         return Losses(supervised + self.options.phi * pseudo, frozenset({role}), parts)
+
+
+def _mean(losses: Tensor, stream: UnlabeledStream) -> Tensor:
+    return losses.sum() / max(stream.count, 1)  # no samples have no loss
