@@ -1,10 +1,11 @@
 """Networks for a strategy's roles, each drawn from its own seed."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 from torch import nn
 
+from semiseg.errors import RecipeError
 from semiseg.interfaces.backbone import Backbone
 from semiseg.interfaces.strategy import Role
 from semiseg.seeding import derive_seed
@@ -29,3 +30,21 @@ def build_networks(
             networks[role.name].load_state_dict(networks[role.initialized_like].state_dict())
         networks[role.name].requires_grad_(role.trained)
     return networks
+
+
+def compile_networks(networks: Iterable[nn.Module], device: torch.device) -> None:
+    """Have networks compiled by torch.compile, in place: the names in their state stay what they were.
+
+    They are compiled at their first forward, and once more for other sizes of the batch. What of a network cannot be
+    compiled runs as it is. Raises RecipeError where torch cannot compile for the device at all.
+    """
+    try:
+        torch.compile(lambda x: x + 1)(torch.zeros(8, device=device))
+    except Exception as error:  # the compilers' errors have no class in common
+        first, *_ = str(error).strip().splitlines() or [type(error).__name__]
+        raise RecipeError(
+            f"training.compile is true, but torch cannot compile for the {device.type} here: {first}",
+            "Set training.compile=false, or install what is missing (a C++ compiler; for a GPU, Triton).",
+        ) from error
+    for network in networks:
+        network.compile()

@@ -3,7 +3,7 @@
 import math
 import signal
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,13 +14,14 @@ from torch import nn
 from torch.optim import Optimizer
 
 from semiseg.engine.checkpoint import Checkpoints
+from semiseg.engine.choice import Choice
 from semiseg.engine.log import JsonLog
 from semiseg.engine.memory import peak_memory
 from semiseg.engine.optim import learning_rate, make_optimizer
 from semiseg.engine.runtime import Runtime
 from semiseg.engine.schedule import Timetable
 from semiseg.engine.signals import StopRequests
-from semiseg.engine.step import StepRunner
+from semiseg.engine.step import StepRunner, trained_roles
 from semiseg.engine.validation import ValidationScore
 from semiseg.errors import Interrupted, RunError, TrainingError
 from semiseg.interfaces.batch import Batch
@@ -28,7 +29,7 @@ from semiseg.interfaces.strategy import Strategy
 from semiseg.progress import Meter, Reporter
 from semiseg.recipe import schema
 
-FORMAT = 1
+FORMAT = 2
 
 
 class Batches(Protocol):
@@ -46,6 +47,8 @@ class Parts:
     redraw: Callable[[int], Mapping[str, nn.Module]]
     """New networks by role, for a stage (its number) that resets all."""
     timetable: Timetable
+    choose: Callable[[], Choice]
+    """The step mode of a run that starts; one that is resumed keeps its own."""
     batches: Batches
     validate: Callable[[Callable[[], None]], ValidationScore] | None
     """Scores the validation cases; it calls its argument between cases."""
@@ -70,8 +73,7 @@ class Trainer:
         self.closed_epochs = 0
         self.best: dict[str, float] | None = None
         self.sums: dict[str, float] = {}
-        self.seconds = 0.0
-        self.runner = StepRunner(self.strategy, self._optimizers(), self.runtime)
+        self.seconds = self.waited = 0.0
         self._saved_at = time.monotonic()
         self._saved = (-1, -1)
         self._stop = StopRequests()
@@ -90,10 +92,12 @@ class Trainer:
             except torch.OutOfMemoryError as error:
                 raise TrainingError(*_out_of_memory()) from error
             self._save()
+            self.runner.synchronize()
             if self.runtime.is_main:
                 self.checkpoints.save_weights("last", self.strategy.state_dict(), self.done)
                 if self.parts.validate is None:
                     self.checkpoints.save_weights("best", self.strategy.state_dict(), self.done)
+                self.parts.reporter.say(waiting_for_data(self.log.read()))
             self.runtime.barrier()
 
     def _train(self, batches: Iterator[Batch], meter: Meter) -> None:
@@ -102,11 +106,17 @@ class Trainer:
                 self._close_epoch(meter)
             if self.done == self.timetable.total:
                 return
-            self._one_step(next(batches))
+            self._one_step(self._next(batches))
             meter.at(self.done, self._figures())
             self._check_stop()
             if self._is_due():
                 self._save()
+
+    def _next(self, batches: Iterator[Batch]) -> Batch:
+        started = time.monotonic()
+        batch = next(batches)
+        self.waited += time.monotonic() - started
+        return batch
 
     def _one_step(self, batch: Batch) -> None:
         started = time.monotonic()
@@ -138,12 +148,14 @@ class Trainer:
                 self.strategy.networks[role].load_state_dict(network.state_dict())
         self.runner.optimizers = self._optimizers()
 
+    def _use(self, choice: Choice) -> None:
+        self.choice = choice
+        self.runner = StepRunner(self.strategy, self._optimizers(), self.runtime, choice.mode)
+
     def _optimizers(self) -> dict[str, Optimizer]:
-        roles = self.strategy.roles(self.strategy.options)
         return {
-            role.name: make_optimizer(self.options.optimizer, self.strategy.networks[role.name].parameters())
-            for role in roles
-            if role.trained
+            role: make_optimizer(self.options.optimizer, self.strategy.networks[role].parameters())
+            for role in trained_roles(self.strategy, self.choice.mode, self.runtime)
         }
 
     def _figures(self) -> dict[str, float | str]:
@@ -161,6 +173,7 @@ class Trainer:
         record["lr"] = learning_rate(self.options.schedule, self.options.optimizer.lr, *self._at_last_step())
         record["train"] = {name: value / steps for name, value in self.sums.items()}
         if self._validates(epoch) and self.parts.validate is not None:
+            self.runner.synchronize()
             self.strategy.eval()
             score = self.parts.validate(self._check_stop_alone)
             record["validation"] = {
@@ -170,10 +183,11 @@ class Trainer:
             }
             self._keep_best(score)
         record["seconds"] = round(self.seconds, 3)
+        record["seconds_waited_for_data"] = round(self.waited, 3)
         if self.runtime.is_main:
             self.log.write(record)
             self.parts.observe(self.done, record)
-        self.closed_epochs, self.sums, self.seconds = epoch, {}, 0.0
+        self.closed_epochs, self.sums, self.seconds, self.waited = epoch, {}, 0.0, 0.0
 
     def _at_last_step(self) -> tuple[int, int]:
         span = self.timetable.span(self.done - 1)
@@ -214,11 +228,14 @@ class Trainer:
         )
 
     def _save(self) -> None:
-        if self._saved != (self.done, self.closed_epochs) and self.runtime.is_main:
-            self.checkpoints.save(self.done, self._state())
+        if self._saved != (self.done, self.closed_epochs):
+            state = self._state()
+            if self.runtime.is_main:
+                self.checkpoints.save(self.done, state)
         self._saved_at, self._saved = time.monotonic(), (self.done, self.closed_epochs)
 
     def _state(self) -> dict[str, Any]:
+        self.runner.synchronize()
         return {
             "format": FORMAT,
             "step": self.done,
@@ -226,10 +243,12 @@ class Trainer:
             "best": self.best,
             "sums": self.sums,
             "seconds": self.seconds,
+            "waited": self.waited,
             "log_size": self.log.size(),
             "world": self.runtime.world,
+            "step_mode": self.choice.record(),
             "strategy": self.strategy.state_dict(),
-            "optimizers": {role: optimizer.state_dict() for role, optimizer in self.runner.optimizers.items()},
+            "optimizers": self.runner.optimizer_states(),
             "scaler": self.runner.scaler.state_dict(),
         }
 
@@ -238,6 +257,8 @@ class Trainer:
             state = self.checkpoints.newest()
         if state is None:
             self.log.cut(0)
+            self._use(self.parts.choose())
+            self.parts.reporter.say(f"Step mode: {self.choice}.")
             return
         if state["format"] != FORMAT or state["world"] != self.runtime.world:
             raise RunError(
@@ -245,21 +266,37 @@ class Trainer:
                 f" and {self.runtime.world}.",
                 "Resume with as many processes as before: another number sums in another order.",
             )
+        self._use(Choice.of(state["step_mode"]))
         self.strategy.load_state_dict(state["strategy"])
         for role, optimizer in self.runner.optimizers.items():
             optimizer.load_state_dict(state["optimizers"][role])
         self.runner.scaler.load_state_dict(state["scaler"])
         self.done, self.closed_epochs = state["step"], state["closed_epochs"]
-        self.best, self.sums, self.seconds = state["best"], state["sums"], state["seconds"]
+        self.best, self.sums = state["best"], state["sums"]
+        self.seconds, self.waited = state["seconds"], state["waited"]
         if self.runtime.is_main:
             self.log.cut(state["log_size"])
         self._saved = self.done, self.closed_epochs
-        self.parts.reporter.say(f"Going on after step {self.done} of {self.timetable.total}.")
+        self.parts.reporter.say(
+            f"Going on after step {self.done} of {self.timetable.total}; step mode as before: {self.choice.mode}."
+        )
+
+
+def waiting_for_data(records: Sequence[Mapping[str, Any]]) -> str:
+    """What share of the training's time, by its log, steps waited for their batches; and what to do where it is large.
+
+    The time of a step is from when it has its batch; validation is not counted.
+    """
+    waited = sum(record["seconds_waited_for_data"] for record in records)
+    share = waited / max(waited + sum(record["seconds"] for record in records), 1e-9)
+    hint = "" if share < 0.1 else "; `semiseg bench` says what to change"
+    return f"Steps waited for data {share:.0%} of the time{hint}."
 
 
 def _out_of_memory() -> tuple[str, str]:
     peak, whole = torch.cuda.max_memory_allocated(), torch.cuda.get_device_properties(0).total_memory
     return (
         f"The GPU's memory ran out: at most {peak / 2**30:.1f} of {whole / 2**30:.1f} GiB were in use by this run.",
-        "Use smaller training.batch_size or training.patch_size, or training.precision=bf16; then run in a new folder.",
+        "Use training.step.mode=alternating, a smaller training.step.micro_batch, training.batch_size or"
+        " training.patch_size, or training.precision=bf16; then run in a new folder.",
     )

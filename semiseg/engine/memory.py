@@ -1,5 +1,6 @@
 """What a step will take in memory, worked out from shapes alone: nothing is computed and nothing allocated."""
 
+import math
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,38 +8,86 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from semiseg.engine.modes import StepMode
 from semiseg.interfaces.backbone import Backbone
 from semiseg.interfaces.strategy import Role
 from semiseg.types import Task
 
-WEIGHT_GRADIENT_AND_ADAM = 16
-"""Bytes for a parameter in float32: weight, gradient, and Adam's two moments."""
+WEIGHT, GRADIENT, ADAM = 4, 4, 8
+"""Bytes for a parameter in float32: itself, its gradient, and Adam's two moments."""
+IMAGE, LABEL = 4, 8
+"""Bytes for a voxel of a modality, and of a label."""
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkMemory:
+    """A role's network: bytes that a forward of one sample saves for backward, and its number of parameters."""
+
+    saved: int
+    parameters: int
+    trained: bool
 
 
 @dataclass(frozen=True, slots=True)
 class MemoryEstimate:
-    """Bytes of a joint step in float32: what networks save for backward, and their weights and optimizer states."""
+    """Bytes of a step in float32.
 
+    Attributes:
+        batch: images and labels.
+        activations: what networks save for backward.
+        parameters: weights, gradients and Adam's state.
+    """
+
+    batch: int
     activations: int
     parameters: int
 
     @property
     def total(self) -> int:
-        """Both; workspaces of kernels and the allocator's own come on top."""
-        return self.activations + self.parameters
+        """All of it; the loss, workspaces of kernels and the allocator's own come on top."""
+        return self.batch + self.activations + self.parameters
 
 
-def estimate_memory(roles: Sequence[Role], backbones: Mapping[str, Backbone], task: Task, batch: int) -> MemoryEstimate:
-    """The memory of a step with all trained networks' graphs alive at once, for a batch of ``batch`` samples."""
-    activations = parameters = 0
-    for role in roles:
-        with torch.device("meta"):
-            network = backbones[role.name].build(task)
-        count = sum(p.numel() for p in network.parameters())
-        parameters += count * (WEIGHT_GRADIENT_AND_ADAM if role.trained else 4)
-        if role.trained:
-            activations += saved_bytes(network, task) * batch
-    return MemoryEstimate(activations, parameters)
+def meta_networks(roles: Sequence[Role], backbones: Mapping[str, Backbone], task: Task) -> dict[str, nn.Module]:
+    """Networks by role without memory (on the meta device); roles of one backbone share one."""
+    built: dict[int, nn.Module] = {}
+    with torch.device("meta"):
+        for role in roles:
+            backbone = backbones[role.name]
+            if id(backbone) not in built:
+                built[id(backbone)] = backbone.build(task)
+    return {role.name: built[id(backbones[role.name])] for role in roles}
+
+
+def measure_networks(roles: Sequence[Role], networks: Mapping[str, nn.Module], task: Task) -> list[NetworkMemory]:
+    """What ``estimate_memory`` needs of ``meta_networks``."""
+    saved = {id(net): saved_bytes(net, task) for net in {id(net): net for net in networks.values()}.values()}
+    return [
+        NetworkMemory(
+            saved[id(networks[role.name])], sum(p.numel() for p in networks[role.name].parameters()), role.trained
+        )
+        for role in roles
+    ]
+
+
+def estimate_memory(networks: Sequence[NetworkMemory], task: Task, mode: StepMode, batch: int) -> MemoryEstimate:
+    """The memory of a step on ``batch`` samples of this process, in a step mode.
+
+    joint has all trained networks' graphs and gradients at once, the others one network's; ``split`` has one
+    network's moments, and the others' weights in the CPU's memory, which are counted for the CPU's sake.
+    """
+    samples = batch if mode.micro_batch is None else min(mode.micro_batch, batch)
+    trained = [network for network in networks if network.trained]
+    together = sum if mode.name == "joint" else max
+    moments = max if mode.name == "split" else sum
+    weights = WEIGHT * sum(network.parameters for network in networks)
+    gradients = GRADIENT * together(network.parameters for network in trained)
+    states = ADAM * moments(network.parameters for network in trained)
+    return MemoryEstimate(
+        batch * math.prod(task.patch_size) * (IMAGE * task.in_channels + LABEL),
+        samples * together(network.saved for network in trained),
+        weights + gradients + states,
+    )
 
 
 def saved_bytes(network: nn.Module, task: Task) -> int:
@@ -54,8 +103,7 @@ def saved_bytes(network: nn.Module, task: Task) -> int:
 
     images = torch.empty((1, task.in_channels, *task.patch_size), device="meta")
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        network.train()
-        network(images)
+        network.train()(images)
     return sum(tensor.untyped_storage().nbytes() for tensor in seen.values())
 
 

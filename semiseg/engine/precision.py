@@ -1,10 +1,16 @@
 """Where a precision cannot be trusted, found before training."""
 
+import math
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor, nn
 
 from semiseg.errors import Problem
 from semiseg.types import Task
+
+BF16_TOLERANCE = 0.02
+"""How far bf16 may be off, as a share of the largest value; it rounds to 8 bits, which is 0.004."""
 
 
 def cpu_bf16_problems(network: nn.Module, task: Task) -> list[Problem]:
@@ -31,3 +37,49 @@ def cpu_bf16_problems(network: nn.Module, task: Task) -> list[Problem]:
     what = "training.precision is bf16: on the CPU its gradients are wrong where a kernel is larger than its image."
     fix = "A level of the network is that small: use a larger training.patch_size, or set training.precision=32."
     return [Problem("", what, fix)] if found else []
+
+
+def bf16_problems(device: torch.device) -> list[Problem]:
+    """What is wrong with 3D convolutions in bf16 on a device: a self-test of a second or less.
+
+    The kinds that MONAI's networks have, small, are compared with float32 on the CPU: results, and gradients of image
+    and weight. What goes in is exact in bf16, so that what comes out may differ by its rounding alone. It finds a
+    build of torch that is wrong as a rule, not what goes wrong at large sizes only. Random state is left as it was.
+    """
+    error, where = max(_bf16_errors(device))
+    if error <= BF16_TOLERANCE:
+        return []
+    versions = f"torch {torch.__version__}, cuDNN {torch.backends.cudnn.version()}"
+    what = (
+        f"training.precision comes to bf16, which is wrong on this machine's {device.type}: the {where} is off by"
+        f" {error:.0%} of its largest value ({versions})."
+    )
+    return [Problem("", what, "Set training.precision=32, or install another version of torch and cuDNN.")]
+
+
+def _bf16_errors(device: torch.device) -> Iterator[tuple[float, str]]:
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(0)
+        layers: dict[str, nn.Conv3d | nn.ConvTranspose3d] = {
+            "convolution": nn.Conv3d(16, 32, 3, padding=1, bias=False),
+            "strided convolution": nn.Conv3d(4, 16, 3, stride=2, padding=1, bias=False),
+            "pointwise convolution": nn.Conv3d(32, 8, 1, bias=False),
+            "transposed convolution": nn.ConvTranspose3d(32, 16, 3, 2, padding=1, output_padding=1, bias=False),
+        }
+        for name, layer in layers.items():
+            image = torch.randn(2, layer.in_channels, 16, 12, 8).bfloat16()
+            upstream = torch.randn(layer(image.float()).shape).bfloat16()
+            in_bf16 = _results(layer.to(device, torch.bfloat16), image.to(device), upstream.to(device))
+            in_float = _results(layer.to("cpu", torch.float32), image.float(), upstream.float())
+            for what, (found, right) in zip(_RESULTS, zip(in_bf16, in_float, strict=True), strict=True):
+                error = float((found.cpu().float() - right).abs().max() / right.abs().max())
+                yield math.inf if math.isnan(error) else error, f"{what} of a {name}"
+
+
+_RESULTS = ("result", "gradient of the image", "gradient of the weight")
+
+
+def _results(layer: nn.Module, image: Tensor, upstream: Tensor) -> tuple[Tensor, ...]:
+    image = image.detach().requires_grad_()
+    out = layer(image)
+    return (out.detach(), *torch.autograd.grad(out, [image, *layer.parameters()], upstream))

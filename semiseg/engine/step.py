@@ -1,31 +1,50 @@
-"""One training step: a strategy's losses, their gradients, and the optimizers' update."""
+"""One training step: a strategy's losses in the order of a step mode, their gradients, and the optimizers' update."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any, cast
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from semiseg.engine.exchange import alone, exchange
 from semiseg.engine.gradients import share_buffers, sum_gradients
+from semiseg.engine.micro import micro_batches
+from semiseg.engine.modes import StepMode, alternating, joint, split
 from semiseg.engine.runtime import Runtime
 from semiseg.errors import TrainingError
 from semiseg.interfaces.batch import Batch, Step
+from semiseg.interfaces.mutual import Mutual
 from semiseg.interfaces.strategy import Losses, Strategy
 from semiseg.seeding import derive_seed
 
 
 class StepRunner:
-    """Runs a strategy's steps. ``optimizers`` has one for each trained role; the scaler updates once a step."""
+    """Runs a strategy's steps in a step mode.
 
-    def __init__(self, strategy: Strategy, optimizers: Mapping[str, Optimizer], runtime: Runtime) -> None:
+    ``optimizers`` has one for each role that this process trains: in ``split`` its own alone, else every trained one.
+    The scaler updates once a step. Processes share the batch, but in ``split``: there each has all of it.
+    """
+
+    def __init__(
+        self,
+        strategy: Strategy,
+        optimizers: Mapping[str, Optimizer],
+        runtime: Runtime,
+        mode: StepMode = StepMode(),  # noqa: B008 (frozen)
+    ) -> None:
         self.strategy = strategy
         self.optimizers = dict(optimizers)
         self.runtime = runtime
+        self.mode = mode
         self.scaler = torch.amp.GradScaler(runtime.device.type, enabled=runtime.precision == "fp16")
+        self._is_split = mode.name == "split"
+        self._sharing = alone(runtime) if self._is_split else runtime
         self._step: Step | None = None
         self._passes: Counter[str] = Counter()
+        self._reports: dict[str, list[Tensor]] = {}
         strategy.attach(self._around)
 
     @contextmanager
@@ -34,46 +53,104 @@ class StepRunner:
         if self._step is not None:
             at = self._step
             self._passes[role] += 1
-            torch.manual_seed(derive_seed(at.seed, "network", at.index, self.runtime.rank, role, self._passes[role]))
+            torch.manual_seed(derive_seed(at.seed, "network", at.index, self._sharing.rank, role, self._passes[role]))
         with self.runtime.autocast():
             yield
 
     def __call__(self, batch: Batch, step: Step) -> dict[str, float]:
         """Run one step; returns the summed loss and its parts. Raises TrainingError where the loss is not finite.
 
-        Weights are as before the step where it raises.
+        Weights are as before the step where it raises, but for networks that ``alternating`` updated by then.
         """
         self.strategy.train()
         self._step, self._passes = step, Counter()
         totals: dict[str, float] = {}
+        waiting: set[str] = set()
         try:
             for optimizer in self.optimizers.values():
                 optimizer.zero_grad(set_to_none=True)
-            for losses in self.strategy.losses(batch, step):
-                self._backward(losses, batch, step, totals)
+            for losses in self._losses(batch, step):
+                waiting |= self._backward(losses)
                 if losses.step_now:
+                    self._check(batch, step, totals)
                     self._update(self._roles(losses))
-            self._update(set(self.optimizers))
+                    waiting -= self._roles(losses)
+            self._check(batch, step, totals)
+            self._update(waiting)
             self.scaler.update()
             with torch.no_grad():
                 self.strategy.after_step(step)
-            share_buffers(self.strategy, self.runtime)
+            share_buffers(self.strategy, self._sharing)
         finally:
             self._step = None
+            self._reports.clear()
         return totals
+
+    def _losses(self, batch: Batch, step: Step) -> Iterator[Losses]:
+        parts = micro_batches(batch, self.mode.micro_batch, self.strategy.needs)
+        if self.mode.name == "joint":
+            return joint(self.strategy, parts, step)
+        strategy = cast(Mutual, self.strategy)
+        if self.mode.name == "alternating":
+            return alternating(strategy, parts, step, self._rehearse)
+        for role in self._foreign():
+            strategy.networks[role].to("cpu")  # until the next ``synchronize`` nobody reads it here
+        (own,) = self.optimizers
+        return split(strategy, parts, step, own, lambda lesson: exchange(lesson, self.runtime))
+
+    def _rehearse(self, role: str, images: Tensor) -> Tensor:
+        # The forward that follows draws and counts the same once more: dropout masks and running statistics are as if
+        # there had been that one alone.
+        buffers = list(self.strategy.networks[role].buffers())
+        before = [buffer.clone() for buffer in buffers]
+        with torch.no_grad():
+            output = self.strategy.run(role, images)
+            for buffer, value in zip(buffers, before, strict=True):
+                buffer.copy_(value)
+        self._passes[role] -= 1
+        return output
+
+    def _foreign(self) -> list[str]:
+        return [role for role in self.strategy.networks if role not in self.optimizers] if self._is_split else []
+
+    def synchronize(self) -> None:
+        """Give every process every network, as ``split`` trained them; in other modes they are there already."""
+        if self._is_split:
+            (own,) = self.optimizers
+            states = exchange(dict(self.strategy.networks[own].state_dict()), self.runtime)
+            for (name, network), state in zip(self.strategy.networks.items(), states, strict=True):
+                if name != own:
+                    network.load_state_dict(state)
+
+    def optimizer_states(self) -> dict[str, Any]:
+        """The state of every role's optimizer, for a checkpoint; all processes have to call it."""
+        states = {role: optimizer.state_dict() for role, optimizer in self.optimizers.items()}
+        if self._is_split:
+            shared = exchange(states, self.runtime, keep=lambda tensor: tensor.cpu())
+            states = {role: state for part in shared for role, state in part.items()}
+        return states
 
     def _roles(self, losses: Losses) -> set[str]:
         return set(self.optimizers if losses.updates is None else losses.updates)
 
-    def _backward(self, losses: Losses, batch: Batch, step: Step, totals: dict[str, float]) -> None:
-        names = ["loss", *losses.parts]
-        values = torch.stack([v.detach().float() for v in (losses.total, *losses.parts.values())])
-        for name, value in zip(names, self.runtime.sum(values).tolist(), strict=True):
-            totals[name] = totals.get(name, 0.0) + value
+    def _backward(self, losses: Losses) -> set[str]:
+        for name, value in {"loss": losses.total, **losses.parts}.items():
+            self._reports.setdefault(name, []).append(value.detach().float())
+        roles = self._roles(losses)
+        inputs = [p for role in sorted(roles) for p in self._parameters(role)]
+        self.scaler.scale(losses.total).backward(inputs=inputs)
+        return roles
+
+    def _check(self, batch: Batch, step: Step, totals: dict[str, float]) -> None:
+        """Add what was reported since the last time, over all processes, before weights are changed by it."""
+        names = list(self._reports)
+        sums = torch.stack([torch.stack(values).sum() for values in self._reports.values()]).tolist() if names else []
+        self._reports.clear()
+        for part in self.runtime.gather(dict(zip(names, sums, strict=True))):
+            for name, value in part.items():
+                totals[name] = totals.get(name, 0.0) + value
         if not all(map(_finite, totals.values())):
             raise TrainingError(self._not_finite(batch, step, totals), _NOT_FINITE_FIX)
-        inputs = [p for role in sorted(self._roles(losses)) for p in self._parameters(role)]
-        self.scaler.scale(losses.total).backward(inputs=inputs)
 
     def _parameters(self, role: str) -> list[nn.Parameter]:
         return [p for p in self.strategy.networks[role].parameters() if p.requires_grad]
@@ -81,16 +158,23 @@ class StepRunner:
     def _update(self, roles: set[str]) -> None:
         for role in sorted(roles):
             parameters = self._parameters(role)
-            sum_gradients(parameters, self.runtime)
+            sum_gradients(parameters, self._sharing)
             if any(p.grad is not None for p in parameters):
                 self.scaler.step(self.optimizers[role])
             self.optimizers[role].zero_grad(set_to_none=True)
 
     def _not_finite(self, batch: Batch, step: Step, totals: Mapping[str, float]) -> str:
         cases = [*batch.labeled.cases, *batch.unlabeled.cases]
-        gathered = [case for part in self.runtime.gather(cases) for case in part]
+        gathered = [case for part in self._sharing.gather(cases) for case in part]
         bad = ", ".join(f"{name} = {value}" for name, value in totals.items() if not _finite(value))
         return f"Step {step.index} (epoch {step.epoch + 1}): {bad}. Cases of the batch: {', '.join(gathered)}."
+
+
+def trained_roles(strategy: Strategy, mode: StepMode, runtime: Runtime) -> list[str]:
+    """The roles that this process trains: all that are trained, or in ``split`` the one of its rank."""
+    if mode.name == "split":
+        return [list(strategy.networks)[runtime.rank]]
+    return [role.name for role in strategy.roles(strategy.options) if role.trained]
 
 
 _NOT_FINITE_FIX = (

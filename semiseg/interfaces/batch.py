@@ -60,6 +60,14 @@ class Batch:
             replace(self.unlabeled, image=move(self.unlabeled.image)),
         )
 
+    def part(self, labeled: slice, unlabeled: slice) -> "Batch":
+        """Some samples of each stream, as views, with the counts of the whole step."""
+        l, u = self.labeled, self.unlabeled  # noqa: E741
+        return Batch(
+            LabeledStream(l.image[labeled], l.count, l.slots[labeled], l.cases[labeled], l.label[labeled]),
+            UnlabeledStream(u.image[unlabeled], u.count, u.slots[unlabeled], u.cases[unlabeled]),
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Step:

@@ -96,7 +96,11 @@ class Strategy(nn.Module, ABC):
     requires: ClassVar[frozenset[str]] = frozenset()
     """Capabilities that every role's backbone must offer."""
     exact: ClassVar[frozenset[str]] = frozenset()
-    """Step modes (joint, alternating, split) and "micro_batch", where they leave the gradients unchanged."""
+    """Step modes and "micro_batch", where they leave gradients unchanged; joint on the whole batch needs no mention.
+
+    "micro_batch": ``losses`` may be called for parts of a step's batch, one after another, and their gradients add up:
+    no loss steps at once (``step_now``), none couples samples. "alternating", "split": see ``Mutual``.
+    """
 
     def __init__(self, options: Any, networks: Mapping[str, nn.Module]) -> None:
         super().__init__()

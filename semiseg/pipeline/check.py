@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from semiseg.data.verify import verify_cases
-from semiseg.engine.memory import estimate_memory
+from semiseg.engine.runtime import accelerator
 from semiseg.errors import DataError, raise_all
 from semiseg.pipeline.plan import Plan, make_plan, padding_note
+from semiseg.pipeline.step_mode import forecast, launch
 from semiseg.progress import Reporter
 from semiseg.recipe.load import load_recipe
 from semiseg.recipe.schema import Recipe
@@ -52,7 +53,7 @@ def _describe(plan: Plan) -> list[str]:
     recipe, split, training = plan.recipe, plan.split, plan.recipe.training
     steps = training.epochs * -(-training.examples_per_epoch // plan.batch_size.total)
     patch = " x ".join(map(str, training.patch_size))
-    memory = estimate_memory(plan.components.roles, plan.components.backbones, plan.task, plan.batch_size.total)
+    choice, memory = forecast(plan)
     return [
         f"Recipe {recipe.name}: {recipe.strategy.name} with {recipe.backbone.name} on {plan.info.name}",
         f"Modalities: {', '.join(plan.info.modalities)}; classes: {', '.join(plan.info.classes)}",
@@ -60,8 +61,9 @@ def _describe(plan: Plan) -> list[str]:
         f" {len(split.test)} test, of {len(plan.cases)}",
         f"Training: {steps} steps of {plan.batch_size.labeled} labeled and {plan.batch_size.unlabeled} unlabeled"
         f" patches of {patch}",
-        f"Memory of a step in float32, about: {_gib(memory.total)} ({_gib(memory.activations)} activations,"
-        f" {_gib(memory.parameters)} weights, gradients and optimizer)",
+        f"Step mode: {choice}",
+        f"Memory of a step in float32, about: {_gib(memory.total)} ({_gib(memory.batch)} batch,"
+        f" {_gib(memory.activations)} activations, {_gib(memory.parameters)} weights, gradients and optimizer)",
     ]
 
 
@@ -71,6 +73,10 @@ def _notes(plan: Plan) -> list[str]:
         notes.append("there are no validation cases: the best checkpoint will be the last")
     if not plan.split.test:
         notes.append("there are no test cases: nothing will be scored")
+    if plan.recipe.training.step.mode == "split":
+        notes.append(f"training.step.mode is split: start the run with {launch(plan)}")
+    elif accelerator(plan.recipe.training.device) == "cuda" and not plan.recipe.training.deterministic:
+        notes.append("on a GPU the run chooses its step mode anew, by trial")
     notes += small_images(plan)
     return notes
 

@@ -11,6 +11,7 @@ from semiseg.engine.runtime import accelerator, precision_on
 from semiseg.errors import DataError, Problem, RecipeError
 from semiseg.evaluation.harness import find_regions
 from semiseg.interfaces.strategy import BatchNeeds
+from semiseg.pipeline.step_mode import step_problems
 from semiseg.recipe.components import Components, resolve
 from semiseg.recipe.schema import BatchSize, Recipe
 from semiseg.types import Case, DatasetInfo, Task
@@ -42,7 +43,8 @@ def make_plan(recipe: Recipe) -> Plan:
     dataset = components.dataset
     info = dataset.info()
     task = Task(len(info.modalities), info.classes, recipe.training.patch_size)
-    problems = patch_problems(components, task, recipe) or precision_problems(components, task, recipe)
+    unfit = patch_problems(components, task, recipe)
+    problems = unfit or precision_problems(components, task, recipe)
     problems += region_problems(recipe, info)
     try:
         cases = tuple(dataset.cases())
@@ -54,6 +56,8 @@ def make_plan(recipe: Recipe) -> Plan:
         raise DataError([*problems, *error.problems]) from error
     batch_size, notes = fit_batch(recipe.training.batch_size, components.strategy.needs, bool(split.unlabeled))
     problems += batch_problems(batch_size, components.strategy.needs, recipe)
+    if not unfit:
+        problems += step_problems(components, task, batch_size, recipe, lambda key: _placed(key, recipe))
     if problems:
         raise RecipeError(problems)
     return Plan(recipe, components, info, cases, split, task, batch_size, (*recipe.notes, *notes))

@@ -13,7 +13,8 @@ from semiseg.cores import available_cores
 from semiseg.data.batches import TrainingBatches
 from semiseg.data.patches import center_patch
 from semiseg.data.store import CaseStore, StoredLabeled
-from semiseg.engine.build import build_networks
+from semiseg.engine.build import build_networks, compile_networks
+from semiseg.engine.exchange import alone
 from semiseg.engine.loop import Parts, Trainer
 from semiseg.engine.runtime import Runtime
 from semiseg.engine.schedule import Timetable
@@ -22,6 +23,7 @@ from semiseg.errors import RecipeError
 from semiseg.pipeline.folder import RunFolder
 from semiseg.pipeline.model import Model
 from semiseg.pipeline.plan import Plan, padding_note
+from semiseg.pipeline.step_mode import choose_step_mode
 from semiseg.progress import Reporter
 
 
@@ -53,6 +55,7 @@ def train(
 ) -> None:
     """Train to the end, from the newest checkpoint if there is one."""
     options, split = plan.recipe.training, plan.split
+    sharing = alone(runtime) if options.step.mode == "split" else runtime
     batches = TrainingBatches(
         [store.labeled(case.id) for case in split.labeled],
         [store.image(case.id) for case in split.unlabeled],
@@ -61,8 +64,11 @@ def train(
         plan.batch_size,
         plan.recipe.seed,
         n_workers(options.workers, runtime.device.type == "cuda"),
-        runtime.rank,
-        runtime.world,
+        sharing.rank,
+        sharing.world,
+    )
+    timetable = Timetable(
+        model.strategy.stages(), options.epochs, options.examples_per_epoch, plan.batch_size.total, plan.recipe.seed
     )
 
     def redraw(stage: int) -> Mapping[str, nn.Module]:
@@ -71,9 +77,8 @@ def train(
     parts = Parts(
         strategy=model.strategy,
         redraw=redraw,
-        timetable=Timetable(
-            model.strategy.stages(), options.epochs, options.examples_per_epoch, plan.batch_size.total, plan.recipe.seed
-        ),
+        timetable=timetable,
+        choose=lambda: choose_step_mode(plan, model.strategy, timetable.step(timetable.total - 1), runtime),
         batches=batches,
         validate=_validator(plan, model, store, runtime) if split.validation else None,
         class_names=plan.info.classes,
@@ -82,6 +87,8 @@ def train(
         reporter=reporter,
         observe=_tensorboard(folder) if tensorboard and runtime.is_main else _ignore,
     )
+    if options.compile:
+        compile_networks(model.strategy.networks.values(), runtime.device)
     Trainer(parts, options).fit()
 
 

@@ -151,6 +151,15 @@ class Checkpoint(_Model):
     """Minutes between checkpoints; 0 saves after every step."""
 
 
+class StepMode(_Model):
+    """In what order and in what parts a step is computed: it changes memory and time, not the gradients."""
+
+    mode: Literal["auto", "joint", "alternating", "split"] = "auto"
+    """joint: all networks at once; alternating: one after another, less memory, one more forward; split: one a GPU."""
+    micro_batch: PositiveInt | Literal["auto"] = "auto"
+    """Samples in memory at once, both streams counted; smaller takes less memory."""
+
+
 class Training(_Model):
     """The training loop."""
 
@@ -162,6 +171,8 @@ class Training(_Model):
     """Voxels along right, anterior and superior."""
     batch_size: BatchSize = BatchSize()
     """Samples of each stream in a step."""
+    step: StepMode = StepMode()
+    """How a step is computed; auto: the fastest way that fits into memory."""
     optimizer: Optimizer = Optimizer()
     """How weights are updated."""
     schedule: Schedule = Schedule()
@@ -170,6 +181,8 @@ class Training(_Model):
     """auto: bf16 on GPUs that have it, else 32."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """auto: a CUDA GPU where there is one."""
+    compile: bool = False
+    """Networks compiled by torch.compile: faster steps, for a minute or more at the start. Needs a compiler."""
     deterministic: bool = False
     """On a GPU: only deterministic kernels, slower (CPU runs are deterministic anyway)."""
     workers: NonNegativeInt | Literal["auto"] = "auto"
@@ -195,7 +208,9 @@ class Evaluation(_Model):
     """What is measured on the test cases, for the last and the best checkpoint."""
 
     metrics: list[Block] = [Block(name="dice"), Block(name="hd95")]
-    """Metrics, by name."""
+    """Metrics, by name; with options, one may be there several times."""
+    regions: dict[str, list[str]] | None = None
+    """Unions of classes that are scored beside them, as ``{core: [necrosis, enhancing]}``; by default the dataset's."""
     missed: Literal["image_diagonal", "exclude"] = "image_diagonal"
     """What a distance counts in a mean where a structure is missed or spurious; both are always counted."""
 

@@ -9,7 +9,11 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor, nn
 
+from semiseg.engine.modes import ModeName, StepMode
+from semiseg.engine.runtime import Runtime
+from semiseg.engine.step import StepRunner
 from semiseg.interfaces.batch import Batch, LabeledStream, Step, UnlabeledStream
+from semiseg.interfaces.mutual import Mutual
 from semiseg.interfaces.strategy import Strategy
 
 CLASSES = 3
@@ -128,12 +132,34 @@ class StrategyContract:
         expected = self.gradients(strategy, whole, self.at(99))
         total: dict[str, Tensor] = {}
         for part in (slice(0, 1), slice(1, None)):
-            for name, gradient in self.gradients(strategy, cut(whole, part), self.at(99)).items():
+            for name, gradient in self.gradients(strategy, whole.part(part, part), self.at(99)).items():
                 if gradient is not None:
                     total[name] = total.get(name, torch.zeros_like(gradient)) + gradient
         for name, gradient in expected.items():
             if gradient is not None:
                 assert torch.allclose(total[name], gradient, atol=1e-12, rtol=1e-9), name
+
+    def test_declared_modes_give_the_joint_step(
+        self, strategy_class: type[Strategy], options: Mapping[str, Any]
+    ) -> None:
+        """Every step mode that is declared, and needs one process, leads to the joint step's weights."""
+        assert strategy_class.exact <= {"joint", "alternating", "split", "micro_batch"}
+        assert issubclass(strategy_class, Mutual) or not strategy_class.exact & {"alternating", "split"}
+        sizes = (None, 3, 2) if "micro_batch" in strategy_class.exact else (None,)
+        names: tuple[ModeName, ...] = ("joint", "alternating") if "alternating" in strategy_class.exact else ("joint",)
+        weights = [self.stepped(strategy_class, options, StepMode(name, size)) for name in names for size in sizes]
+        for other in weights[1:]:
+            for key, value in weights[0].items():
+                assert torch.allclose(other[key], value, atol=1e-12, rtol=1e-9), key
+
+    def stepped(self, strategy_class: type[Strategy], options: Mapping[str, Any], mode: StepMode) -> dict[str, Tensor]:
+        """The state after one step of the engine by plain gradient descent, in float64."""
+        strategy = self.make(strategy_class, options).double()
+        batch = self.batch(strategy).apply(lambda t: t.double() if t.is_floating_point() else t)
+        trained = [role.name for role in strategy_class.roles(strategy.options) if role.trained]
+        optimizers = {name: torch.optim.SGD(strategy.networks[name].parameters(), lr=1.0) for name in trained}
+        StepRunner(strategy, optimizers, Runtime("cpu", "32"), mode)(batch, self.at(99))
+        return strategy.state_dict()
 
     def test_state_continues_after_a_round_trip(
         self, strategy_class: type[Strategy], options: Mapping[str, Any]
@@ -183,12 +209,3 @@ class StrategyContract:
         """A misspelt option is an error."""
         with pytest.raises(ValidationError):
             strategy_class.Options.model_validate({"no_such_option": 1})
-
-
-def cut(batch: Batch, part: slice) -> Batch:
-    """A part of both streams, with the counts of the whole."""
-    l, u = batch.labeled, batch.unlabeled  # noqa: E741
-    return Batch(
-        LabeledStream(l.image[part], l.count, l.slots[part], l.cases[part], l.label[part]),
-        UnlabeledStream(u.image[part], u.count, u.slots[part], u.cases[part]),
-    )

@@ -84,6 +84,8 @@ def test_the_contract_catches(fault):
         getattr(AugmentationContract(), CAUGHT_BY[fault])(Broken(fault), (24, 32, 20))
 
 
-@pytest.mark.parametrize(("name", "kind"), [("fused", FusedAugmentation), ("paper", PaperAugmentation), ("none", NoAugmentation)])
+@pytest.mark.parametrize(
+    ("name", "kind"), [("fused", FusedAugmentation), ("paper", PaperAugmentation), ("none", NoAugmentation)]
+)
 def test_found_by_name(name, kind):
     assert type(create("augmentation", name)) is kind

@@ -162,7 +162,7 @@ def test_a_patch_larger_than_the_image_is_padded_and_said(recipe, tmp_path):
             said.append(text)
 
     result = run(recipe, tmp_path / "run", reporter=Listener())
-    assert len(result.scores) == 12
+    assert len(result.scores) == 2 * 2 * (3 + 3)  # checkpoints, metrics, classes and regions
     assert any("4 images are smaller than the patch" in line for line in said)
 
 

@@ -42,6 +42,7 @@ def result(folder):
     log = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
     for record in log:
         record.pop("seconds")
+        record.pop("seconds_waited_for_data")
     return weights, predictions, (folder / "scores.csv").read_text(), log
 
 

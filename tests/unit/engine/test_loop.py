@@ -4,10 +4,14 @@ import signal
 import pytest
 import torch
 from tiny_task import MadeBatches, cps
+from tiny_trainer import Kill, KillingBatches
 
 from semiseg.engine.checkpoint import load_state
+from semiseg.engine.loop import waiting_for_data
+from semiseg.engine.modes import StepMode
 from semiseg.errors import Interrupted, TrainingError
 from semiseg.interfaces.strategy import Stage
+from semiseg.progress import Reporter
 
 
 def weights(trainer):
@@ -23,23 +27,8 @@ def scores(trainer):
     records = trainer.log.read()
     for record in records:
         record.pop("seconds")
+        record.pop("seconds_waited_for_data")
     return records
-
-
-class Kill(BaseException):
-    """Stands for SIGKILL: nothing in the loop may catch it."""
-
-
-class KillingBatches(MadeBatches):
-    def __init__(self, at):
-        super().__init__()
-        self.at = at
-
-    def steps(self, start, stop):
-        for step, batch in zip(range(start, stop), super().steps(start, stop), strict=True):
-            if step == self.at:
-                raise Kill
-            yield batch
 
 
 def test_training_lowers_the_loss_and_keeps_best_and_last(make_trainer):
@@ -69,6 +58,34 @@ def test_killed_at_any_step_it_continues_bit_for_bit(make_trainer, at):
         a, b = (load_state(t.checkpoints.weights_file(name)) for t in (resumed, whole))
         assert a["step"] == b["step"]
         assert_same(a["strategy"], b["strategy"])
+
+
+class Listener(Reporter):
+    def __init__(self):
+        self.heard = []
+
+    def say(self, text):
+        self.heard.append(text)
+
+
+def test_a_resumed_run_keeps_its_step_mode_and_says_so(make_trainer):
+    mode, said = StepMode("alternating"), Listener()
+    whole = make_trainer("whole", mode=mode, reporter=said)
+    whole.fit()
+    assert said.heard[0] == "Step mode: alternating on the whole batch (a test)."
+    said.heard.clear()
+    with pytest.raises(Kill):
+        make_trainer("killed", mode=mode, batches=KillingBatches(7)).fit()
+    resumed = make_trainer("killed", mode=StepMode("joint", 1), reporter=said)
+    resumed.fit()
+    assert resumed.choice.mode == mode
+    assert said.heard[0] == "Going on after step 7 of 12; step mode as before: alternating on the whole batch."
+    assert_same(weights(resumed), weights(whole))
+    assert load_state(resumed.checkpoints.steps()[-1])["step_mode"] == {
+        "name": "alternating",
+        "micro_batch": None,
+        "reason": "a test",
+    }
 
 
 def test_a_checkpoint_older_than_the_kill_cuts_the_log_back(make_trainer):
@@ -158,3 +175,16 @@ def test_bf16_autocast_trains(make_trainer):
     trainer = make_trainer(precision="bf16", epochs=6)
     trainer.fit()
     assert trainer.log.read()[-1]["validation"]["mean_dice"] > 0.8
+
+
+@pytest.mark.parametrize(
+    ("waited", "text"),
+    [
+        ([0.0, 1.0], "Steps waited for data 5% of the time."),
+        ([4.0, 6.0], "Steps waited for data 33% of the time; `semis"),
+    ],
+)
+def test_the_share_of_time_that_steps_waited_is_told(waited, text):
+    records = [{"seconds": 10.0, "seconds_waited_for_data": value} for value in waited]
+    assert waiting_for_data(records).startswith(text)
+    assert waiting_for_data([]) == "Steps waited for data 0% of the time."

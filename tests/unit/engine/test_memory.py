@@ -4,7 +4,8 @@ import torch
 from semiseg.backbones.unet import UNet
 from semiseg.backbones.unetr import UNETR
 from semiseg.engine.build import build_networks
-from semiseg.engine.memory import estimate_memory, saved_bytes
+from semiseg.engine.memory import NetworkMemory, estimate_memory, measure_networks, meta_networks, saved_bytes
+from semiseg.engine.modes import StepMode
 from semiseg.interfaces.strategy import Role
 from semiseg.types import Task
 
@@ -22,9 +23,25 @@ def test_saved_bytes_by_hand():
 )
 def test_the_reference_study_s_networks_at_full_size(backbone, saved, parameters):
     roles = (Role("student_a"), Role("student_b"))
-    estimate = estimate_memory(roles, {role.name: backbone for role in roles}, FULL, batch=4)
+    networks = meta_networks(roles, {role.name: backbone for role in roles}, FULL)
+    estimate = estimate_memory(measure_networks(roles, networks, FULL), FULL, StepMode(), batch=4)
     assert estimate.activations / 8 == pytest.approx(saved, rel=0.1)
     assert estimate.parameters == pytest.approx(2 * 16 * parameters, rel=0.01)
+
+
+def test_what_a_step_mode_has_at_once_by_hand():
+    # A network with 10 parameters that saves 100 bytes a sample, one with 20 and 300; weight and gradient are 4 bytes
+    # each, Adam's moments 8.
+    pair = [NetworkMemory(100, 10, True), NetworkMemory(300, 20, True)]
+    joint = estimate_memory(pair, FULL, StepMode("joint", 2), batch=4)
+    assert joint.batch == 4 * 128**3 * (4 * 4 + 8)  # four float32 images and an int64 label for each sample
+    assert (joint.activations, joint.parameters) == (2 * (100 + 300), 16 * 30)
+    alternating = estimate_memory(pair, FULL, StepMode("alternating", 1), batch=4)
+    assert (alternating.activations, alternating.parameters) == (300, 12 * 30 + 4 * 20)
+    split = estimate_memory(pair, FULL, StepMode("split"), batch=4)
+    assert (split.activations, split.parameters) == (4 * 300, 4 * 30 + 12 * 20)
+    frozen = estimate_memory([pair[0], NetworkMemory(300, 20, False)], FULL, StepMode(), batch=4)
+    assert (frozen.activations, frozen.parameters) == (400, 16 * 10 + 4 * 20)
 
 
 def test_weights_depend_on_seed_stage_and_role_alone():

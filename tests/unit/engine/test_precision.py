@@ -3,7 +3,7 @@ import torch
 
 from semiseg.backbones.unet import UNet
 from semiseg.backbones.vnet import VNet
-from semiseg.engine.precision import cpu_bf16_problems
+from semiseg.engine.precision import bf16_problems, cpu_bf16_problems
 from semiseg.types import Task
 
 
@@ -40,3 +40,45 @@ def test_the_extents_that_are_allowed_have_right_gradients(extent):
     layer.zero_grad()
     layer(images).square().mean().backward()
     assert torch.allclose(found, layer.weight.grad, atol=0.03 * float(layer.weight.grad.abs().max()))
+
+
+def test_bf16_is_right_here_and_the_random_state_is_left_alone():
+    before = torch.random.get_rng_state()
+    assert bf16_problems(torch.device("cpu")) == []
+    assert torch.equal(torch.random.get_rng_state(), before)
+
+
+class WrongGradient(torch.autograd.Function):
+    """As it is, but for the gradient, which is ``factor`` times what it should be."""
+
+    @staticmethod
+    def forward(ctx, values, factor):
+        ctx.factor = factor
+        return values.clone()
+
+    @staticmethod
+    def backward(ctx, gradient):
+        return ctx.factor * gradient, None
+
+
+@pytest.mark.parametrize("what", ["result", "gradient of the image", "gradient of the weight"])
+@pytest.mark.parametrize("factor", [1.1, float("nan")])
+@pytest.mark.parametrize("kind", ["conv3d", "conv_transpose3d"])
+def test_wrong_bf16_is_found(monkeypatch, what, factor, kind):
+    right = getattr(torch.nn.functional, kind)
+
+    def wrong(image, weight, *args):
+        if weight.dtype != torch.bfloat16:
+            return right(image, weight, *args)
+        if what == "gradient of the image":
+            image = WrongGradient.apply(image, factor)
+        if what == "gradient of the weight":
+            weight = WrongGradient.apply(weight, factor)
+        out = right(image, weight, *args)
+        return out * factor if what == "result" else out
+
+    monkeypatch.setattr(torch.nn.functional, kind, wrong)
+    (problem,) = bf16_problems(torch.device("cpu"))
+    assert f"the {what} of a" in problem.what
+    assert torch.__version__ in problem.what
+    assert "training.precision=32" in problem.fix

@@ -8,7 +8,7 @@ from torch import nn
 
 from semiseg.engine.runtime import Runtime
 from semiseg.engine.step import StepRunner
-from semiseg.interfaces.batch import Batch, LabeledStream, Step, UnlabeledStream
+from semiseg.interfaces.batch import Step
 from semiseg.strategies.cps import CrossPseudoSupervision
 
 
@@ -23,15 +23,6 @@ class Net(nn.Module):
         return self.layers(x)
 
 
-def share(batch, rank, world):
-    part = slice(rank, None, world)
-    l, u = batch.labeled, batch.unlabeled  # noqa: E741
-    return Batch(
-        LabeledStream(l.image[part], l.count, l.slots[part], l.cases[part], l.label[part]),
-        UnlabeledStream(u.image[part], u.count, u.slots[part], u.cases[part]),
-    )
-
-
 runtime = Runtime("cpu", "32")
 networks = {"student_a": Net(1), "student_b": Net(2)}
 strategy = CrossPseudoSupervision(CrossPseudoSupervision.Options(), networks).double()
@@ -39,11 +30,12 @@ optimizers = {
     role: torch.optim.Adam(net.parameters(), lr=0.01, weight_decay=0.1) for role, net in strategy.networks.items()
 }
 runner = StepRunner(strategy, optimizers, runtime)
+share = slice(runtime.rank, None, runtime.world)
 for index in range(3):
     # Three labeled samples: one process has two of them; one unlabeled: the other process has none.
     whole = MadeBatches(labeled=3, unlabeled=1).batch(index)
     whole = whole.apply(lambda t: t.double() if t.is_floating_point() else t)
-    parts = runner(share(whole, runtime.rank, runtime.world), Step(index, 3, 3, seed=1))
+    parts = runner(whole.part(share, share), Step(index, 3, 3, seed=1))
 if runtime.is_main:
     weights = {name: p.detach() for name, p in strategy.named_parameters()}
     kept_out = all(bool(net.unused == 1) for net in strategy.networks.values())

@@ -47,8 +47,8 @@ def test_notes_of_overrides_stay_with_the_recipe(minimal):
 
 KNOWN = "name, seed, dataset, split, preprocessing, augmentation, backbone, strategy, training, inference, evaluation"
 TRAINING = (
-    "epochs, examples_per_epoch, patch_size, batch_size, optimizer, schedule, precision, device, deterministic, "
-    "workers, validation, checkpoint"
+    "epochs, examples_per_epoch, patch_size, batch_size, step, optimizer, schedule, precision, device, compile, "
+    "deterministic, workers, validation, checkpoint"
 )
 
 

@@ -1,0 +1,116 @@
+"""The choice of a step mode: as the recipe says, or the fastest that fits into memory."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from semiseg.engine.modes import ModeName, StepMode
+from semiseg.engine.probe import Measured
+from semiseg.recipe import schema
+
+WORTH_IT = 0.95
+"""A smaller micro-batch is taken for its speed only where it needs less than this share of the time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A step mode, and why it was chosen."""
+
+    mode: StepMode
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.mode} ({self.reason})"
+
+    def record(self) -> dict[str, Any]:
+        """For a checkpoint."""
+        return {"name": self.mode.name, "micro_batch": self.mode.micro_batch, "reason": self.reason}
+
+    @classmethod
+    def of(cls, record: Mapping[str, Any]) -> "Choice":
+        """From a checkpoint."""
+        return cls(StepMode(record["name"], record["micro_batch"]), record["reason"])
+
+
+def candidates(options: schema.StepMode, batch: int, is_exact: Callable[[StepMode], bool]) -> list[StepMode]:
+    """The modes that the recipe leaves open and that are exact, fastest first (by the number of forwards).
+
+    ``batch`` is the number of samples that one process has in a step. joint with half the batch takes the memory of
+    alternating with all of it, and one forward less: so joint comes first. split is never a guess: it is asked for.
+    """
+    names: tuple[ModeName, ...] = ("joint", "alternating") if options.mode == "auto" else (options.mode,)
+    asked = options.micro_batch
+    sizes = _halvings(batch) if asked == "auto" else [asked if asked < batch else None]
+    return [mode for name in names for size in sizes if is_exact(mode := StepMode(name, size))]
+
+
+def _halvings(batch: int) -> list[int | None]:
+    sizes: list[int | None] = [None]
+    while batch > 1:
+        batch = -(-batch // 2)
+        sizes.append(batch)
+    return sizes
+
+
+def choose(
+    modes: Sequence[StepMode],
+    estimate: Callable[[StepMode], int],
+    room: int | None,
+    probe: Callable[[StepMode], Measured | None] | None = None,
+    sees_memory: bool = False,
+) -> Choice:
+    """One of the modes, which are given fastest first: the first kind of which one fits.
+
+    Args:
+        modes: at least one.
+        estimate: a mode's memory in bytes; it is called only where there is a choice.
+        room: bytes there are; None where that is not known.
+        probe: times a mode; None of it where memory ran out. Without a probe the largest micro-batch is taken.
+        sees_memory: the probe measures memory too (on a GPU), and better than it can be estimated. Where it does not,
+            what fits by the estimate is believed, and the first mode is taken untimed where it fits.
+    """
+    if len(modes) == 1:
+        return Choice(modes[0], "the recipe and what is exact leave no other")
+    if room is None:
+        return Choice(modes[0], "how much memory there is cannot be told")
+    sizes = {mode: estimate(mode) for mode in modes}
+    for name in dict.fromkeys(mode.name for mode in modes):
+        fitting = [m for m in modes if m.name == name and sizes[m] <= (2 if sees_memory else 1) * room]
+        if probe is None or (not sees_memory and (len(fitting) == 1 or modes[0] in fitting)):
+            if fitting:
+                return Choice(fitting[0], _by_estimate(fitting[0], modes[0], sizes, room))
+        elif found := _measure(fitting, probe, room):
+            return _fastest(found, room)
+    least = min(modes, key=sizes.__getitem__)
+    return Choice(least, f"the least memory, though about {_gib(sizes[least])} of {_gib(room)}")
+
+
+def _measure(
+    modes: Sequence[StepMode], probe: Callable[[StepMode], Measured | None], room: int
+) -> dict[StepMode, Measured]:
+    # Smallest first: where one does not fit, the larger ones need no trial.
+    found: dict[StepMode, Measured] = {}
+    for mode in reversed(modes):
+        result = probe(mode)
+        if result is None or result.bytes > room:
+            break
+        found[mode] = result
+    return found
+
+
+def _fastest(found: Mapping[StepMode, Measured], room: int) -> Choice:
+    best, *rest = reversed(list(found))
+    for mode in rest:
+        if found[mode].seconds < WORTH_IT * found[best].seconds:
+            best = mode
+    tried = "; ".join(f"{mode}: {result}" for mode, result in found.items())
+    return Choice(best, f"the fastest of what was measured to fit into {_gib(room)}: {tried}")
+
+
+def _by_estimate(mode: StepMode, first: StepMode, sizes: Mapping[StepMode, int], room: int) -> str:
+    text = f"about {_gib(sizes[mode])} of {_gib(room)}"
+    return text if mode == first else f"{text}; {first} would take {_gib(sizes[first])}"
+
+
+def _gib(count: int) -> str:
+    return f"{count / 2**30:.3g} GiB"

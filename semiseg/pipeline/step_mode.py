@@ -1,0 +1,127 @@
+"""The step mode of a recipe: what is wrong with it, what is left open, and what is chosen."""
+
+from collections.abc import Callable
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from torch.optim import Optimizer
+
+from semiseg.engine.choice import Choice, candidates, choose
+from semiseg.engine.exactness import inexact
+from semiseg.engine.exchange import alone
+from semiseg.engine.memory import MemoryEstimate, NetworkMemory, estimate_memory, measure_networks, meta_networks
+from semiseg.engine.modes import StepMode
+from semiseg.engine.optim import make_optimizer
+from semiseg.engine.probe import Measured, noise_batch, probe
+from semiseg.engine.room import memory_room
+from semiseg.engine.runtime import Runtime, accelerator, precision_on
+from semiseg.errors import Problem
+from semiseg.interfaces.batch import Step
+from semiseg.interfaces.strategy import Strategy
+from semiseg.recipe.components import Components
+from semiseg.recipe.schema import BatchSize, Recipe
+from semiseg.types import Task
+
+if TYPE_CHECKING:
+    from semiseg.pipeline.plan import Plan
+
+
+def step_problems(
+    components: Components, task: Task, batch: BatchSize, recipe: Recipe, placed: Callable[[str], str]
+) -> list[Problem]:
+    """Where the recipe asks for a step mode or micro-batch that would not give the joint step's gradients.
+
+    ``placed`` gives a key with the place where it was written.
+    """
+    options = recipe.training.step
+    size = None if options.micro_batch == "auto" else options.micro_batch
+    fixes = {"mode": "Set it to auto or joint.", "micro_batch": f"Set it to auto or {batch.total}, the whole batch."}
+    if size is not None and size > batch.total:
+        what = f"{placed('training.step.micro_batch')} is {size}, but a step has {batch.total} samples."
+        return [Problem("", what, fixes["micro_batch"])]
+    mode = StepMode("joint" if options.mode == "auto" else options.mode, size)
+    networks = meta_networks(components.roles, components.backbones, task) if size is not None else {}
+    precision = precision_on(recipe.training.precision, accelerator(recipe.training.device))
+    return [
+        Problem("", f"{placed(f'training.step.{key}')} is {getattr(options, key)}, not exact here: {why}.", fixes[key])
+        for key, why in inexact(mode, components.strategy, networks, batch.total, precision)
+    ]
+
+
+def process_problems(plan: "Plan", world: int) -> list[Problem]:
+    """Where a run in split mode has not one process for each network."""
+    roles = [role.name for role in plan.components.roles]
+    if plan.recipe.training.step.mode != "split" or world == len(roles):
+        return []
+    what = f"training.step.mode is split, which takes {len(roles)} processes, one for each network ({', '.join(roles)})"
+    return [Problem("", f"{what}; there {'is' if world == 1 else 'are'} {world}.", f"Start it with {launch(plan)}.")]
+
+
+def launch(plan: "Plan") -> str:
+    """The command that starts a run in split mode."""
+    return f"torchrun --nproc-per-node {len(plan.components.roles)} -m semiseg.cli.main run RECIPE -o DIR"
+
+
+class OpenModes:
+    """The step modes that a plan leaves open, fastest first, and their memory on each of ``world`` processes."""
+
+    def __init__(self, plan: "Plan", world: int) -> None:
+        training, components = plan.recipe.training, plan.components
+        self.sharing = 1 if training.step.mode == "split" else world
+        self.batch = -(-plan.batch_size.total // self.sharing)
+        self._plan = plan
+        self._networks = meta_networks(components.roles, components.backbones, plan.task)
+        precision = precision_on(training.precision, accelerator(training.device))
+
+        def is_exact(mode: StepMode) -> bool:
+            return not inexact(mode, components.strategy, self._networks, self.batch, precision)
+
+        self.modes = candidates(training.step, self.batch, is_exact)
+
+    @cached_property
+    def memory(self) -> list[NetworkMemory]:
+        """What each network takes."""
+        return measure_networks(self._plan.components.roles, self._networks, self._plan.task)
+
+    def estimate(self, mode: StepMode) -> int:
+        """Bytes of a step in float32."""
+        return estimate_memory(self.memory, self._plan.task, mode, self.batch).total
+
+
+def forecast(plan: "Plan") -> tuple[Choice, MemoryEstimate]:
+    """The choice in one process by the memory formula alone, and its memory."""
+    found = OpenModes(plan, world=1)
+    choice = choose(found.modes, found.estimate, memory_room(accelerator(plan.recipe.training.device)))
+    return choice, estimate_memory(found.memory, plan.task, choice.mode, found.batch)
+
+
+def choose_step_mode(plan: "Plan", strategy: Strategy, late: Step, runtime: Runtime) -> Choice:
+    """The choice for a run that starts, alike in all processes; on a GPU by trial.
+
+    Trials are of ``late``, a step at which all losses are on. In a deterministic run the estimate decides, since times
+    are not twice the same; so it does in split mode, where one process cannot try alone.
+    """
+    found, training, single = OpenModes(plan, runtime.world), plan.recipe.training, alone(runtime)
+    batch = plan.batch_size
+
+    def trial(mode: StepMode) -> Measured | None:
+        labeled, unlabeled = -(-batch.labeled // found.sharing), -(-batch.unlabeled // found.sharing)
+        noise = noise_batch(plan.task, labeled, unlabeled, runtime.device)
+        return probe(strategy, optimizers, single, mode, noise, late)
+
+    def optimizers() -> dict[str, Optimizer]:
+        roles = [role.name for role in plan.components.roles if role.trained]
+        return {role: make_optimizer(training.optimizer, strategy.networks[role].parameters()) for role in roles}
+
+    by_trial = not training.deterministic and training.step.mode != "split"
+    rooms = runtime.gather(memory_room(runtime.device.type, runtime.device))
+    choice: Choice = runtime.broadcast(
+        choose(
+            found.modes,
+            found.estimate,
+            None if None in rooms else min(rooms),
+            trial if by_trial else None,
+            sees_memory=by_trial and runtime.device.type == "cuda",
+        )
+    )
+    return choice

@@ -1,0 +1,75 @@
+"""CPS over several Adam steps, joint in one process or split under torchrun: <folder>/<case>-<rank>.pt.
+
+Under torchrun also a whole training on the tiny task, killed and resumed, in <folder>/trained.
+"""
+
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+import torch
+from test_step_modes import SMALL_UNET, SMALL_UNETR, MixedTeaching, make, make_batch
+from tiny_trainer import Kill, KillingBatches, tiny_trainer
+
+from semiseg.backbones.unet import UNet
+from semiseg.backbones.unetr import UNETR
+from semiseg.backbones.vnet import VNet
+from semiseg.engine.modes import StepMode
+from semiseg.engine.runtime import Runtime
+from semiseg.engine.step import StepRunner, trained_roles
+from semiseg.interfaces.batch import Step
+from semiseg.strategies.cps import CrossPseudoSupervision
+
+STEPS = 3
+COUPLED = UNet(UNet.Options(**SMALL_UNET, norm="batch", dropout=0.2))
+CASES = {
+    "unet": (UNet(UNet.Options(**SMALL_UNET)), CrossPseudoSupervision, None),
+    "unet_by_one": (UNet(UNet.Options(**SMALL_UNET)), CrossPseudoSupervision, 1),
+    "unetr_by_three": (UNETR(UNETR.Options(**SMALL_UNETR)), CrossPseudoSupervision, 3),
+    "norm_and_dropout": (COUPLED, CrossPseudoSupervision, None),
+    "lessons_of_their_own": (COUPLED, MixedTeaching, None),
+    "vnet": (VNet(), CrossPseudoSupervision, None),
+}
+
+
+def start(name):
+    """The strategy before its first step, its batch, and how many steps to take.
+
+    In float64, but for V-Net, whose large kernels are slow in it.
+    """
+    backbone, strategy_class, _ = CASES[name]
+    strategy = make(backbone, strategy_class)
+    if name != "vnet":
+        return strategy, make_batch(), STEPS
+    return strategy.float(), make_batch(1, 1).apply(lambda t: t.float() if t.is_floating_point() else t), 2
+
+
+def train(name, mode, runtime):
+    """The state after some steps, and the bytes that were broadcast during them."""
+    strategy, batch, steps = start(name)
+    optimizers = {
+        role: torch.optim.Adam(strategy.networks[role].parameters(), lr=1e-2, weight_decay=0.1)
+        for role in trained_roles(strategy, mode, runtime)
+    }
+    runner = StepRunner(strategy, optimizers, runtime, mode)
+    sent = []
+    plain = torch.distributed.broadcast
+    torch.distributed.broadcast = lambda tensor, source: (sent.append(tensor.numel()), plain(tensor, source))
+    try:
+        losses = [runner(batch, Step(index, steps, steps, seed=1)) for index in range(steps)]
+    finally:
+        torch.distributed.broadcast = plain
+    runner.synchronize()
+    optimizer_states = runner.optimizer_states()
+    return {"weights": strategy.state_dict(), "optimizers": optimizer_states, "losses": losses, "sent": sum(sent)}
+
+
+if __name__ == "__main__":
+    folder, processes = Path(sys.argv[1]), Runtime("cpu", "32")
+    for case, (_, _, m) in CASES.items():
+        state = train(case, StepMode("split", m), processes)
+        torch.save(state, folder / f"{case}-{processes.rank}.pt")
+    with suppress(Kill):
+        killed = KillingBatches(7)
+        tiny_trainer(folder / "trained", batches=killed, runtime=processes, mode=StepMode("split")).fit()
+    tiny_trainer(folder / "trained", runtime=processes).fit()

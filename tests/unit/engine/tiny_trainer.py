@@ -1,0 +1,70 @@
+"""A trainer on the tiny task."""
+
+from tiny_task import SIZE, MadeBatches, MadeCase, Net, cps
+
+from semiseg.engine.choice import Choice
+from semiseg.engine.loop import Parts, Trainer
+from semiseg.engine.modes import StepMode
+from semiseg.engine.runtime import Runtime
+from semiseg.engine.schedule import Timetable
+from semiseg.engine.validation import validate
+from semiseg.inference.sliding_window import Predictor
+from semiseg.progress import Reporter
+from semiseg.recipe import schema
+
+WHOLE = StepMode()
+
+
+class Kill(BaseException):
+    """Stands for SIGKILL: nothing in the loop may catch it."""
+
+
+class KillingBatches(MadeBatches):
+    def __init__(self, at):
+        super().__init__()
+        self.at = at
+
+    def steps(self, start, stop):
+        for step, batch in zip(range(start, stop), super().steps(start, stop), strict=True):
+            if step == self.at:
+                raise Kill
+            yield batch
+
+
+def tiny_trainer(
+    folder,
+    strategy=None,
+    batches=None,
+    epochs=3,
+    minutes=0.0,
+    runtime=None,
+    validation=True,
+    mode=WHOLE,
+    reporter=None,
+):
+    strategy = strategy or cps(wait_share=0.3)
+    runtime = runtime or Runtime("cpu", "32")
+    options = schema.Training(
+        epochs=epochs,
+        examples_per_epoch=16,
+        patch_size=SIZE,
+        checkpoint=schema.Checkpoint(minutes=minutes),
+        optimizer=schema.Optimizer(lr=0.01),
+    )
+    predictor = Predictor(strategy, SIZE, schema.Inference(), "cpu")
+    cases = [MadeCase("v1", 7001), MadeCase("v2", 7002)]
+    folder.mkdir(exist_ok=True)
+    parts = Parts(
+        strategy=strategy,
+        redraw=lambda stage: {role: Net(100 * stage + i) for i, role in enumerate(strategy.networks)},
+        timetable=Timetable(strategy.stages(), epochs, 16, 4, seed=5),
+        choose=lambda: Choice(mode, "a test"),
+        batches=batches or MadeBatches(),
+        validate=(lambda after: validate(cases, predictor.probabilities, 2, runtime, after)) if validation else None,
+        class_names=("background", "bright"),
+        runtime=runtime,
+        folder=folder,
+        reporter=reporter or Reporter(),
+        observe=lambda step, record: None,
+    )
+    return Trainer(parts, options)
