@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 from typing import TYPE_CHECKING
 
 from semiseg.augmentation.paper import AXES, PaperAugmentation
+from semiseg.interfaces.augmentation import BatchAugmentation
 from semiseg.types import Shape
 
 if TYPE_CHECKING:
@@ -14,7 +16,7 @@ if TYPE_CHECKING:
     from semiseg.augmentation.change import Change
 
 
-class FusedAugmentation(PaperAugmentation):
+class FusedAugmentation(PaperAugmentation, BatchAugmentation):
     """What ``paper`` does, four times faster: one resampling, and one table of intensities a channel.
 
     The same options, the same distribution and, from the same seed, the same draws. Images agree within the tolerance
@@ -29,11 +31,16 @@ class FusedAugmentation(PaperAugmentation):
             from semiseg.augmentation.fused_numba import apply_change
 
             return apply_change(image, label, change, patch_size, self.options.keep_background)
+        images, labels = self.apply(image[None], None if label is None else label[None], [change], patch_size)
+        return images[0], None if labels is None else labels[0]
+
+    def apply(
+        self, images: Tensor, labels: Tensor | None, changes: Sequence[Change], patch_size: Shape
+    ) -> tuple[Tensor, Tensor | None]:
+        """The drawn changes of a batch, in torch, on the device that it is on."""
         from semiseg.augmentation.fused_torch import apply_changes
 
-        labels = None if label is None else label[None]
-        images, labels = apply_changes(image[None], labels, [change], patch_size, self.options.keep_background)
-        return images[0], None if labels is None else labels[0]
+        return apply_changes(images, labels, changes, patch_size, self.options.keep_background)
 
     def draw(self, n_channels: int) -> Change:
         """A sample's change, from torch's default generator: the numbers that ``paper`` draws, in its order.

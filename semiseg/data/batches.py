@@ -2,14 +2,16 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import closing
+from dataclasses import replace
 
 import torch
+from torch import Tensor
 
 from semiseg.data.packing import PackedBatch, pack
 from semiseg.data.samples import Sampler
 from semiseg.data.stored import StoredImage, StoredLabeled
 from semiseg.data.workers import in_workers
-from semiseg.interfaces.augmentation import Augmentation
+from semiseg.interfaces.augmentation import Augmentation, BatchAugmentation
 from semiseg.interfaces.batch import Batch
 from semiseg.recipe import schema
 from semiseg.types import Shape
@@ -33,15 +35,19 @@ class TrainingBatches:
         workers: int,
         rank: int = 0,
         world: int = 1,
+        deferred: bool = False,
     ) -> None:
-        """Raises ValueError where a stream is asked for and there are no cases to draw from."""
+        """Raises ValueError where a stream is asked for and there are no cases to draw from.
+
+        ``deferred``: samples are made with the augmentation's margin and changed by ``finish``, a batch at a time.
+        """
         for name, size, cases in (
             ("labeled", batch_size.labeled, labeled),
             ("unlabeled", batch_size.unlabeled, unlabeled),
         ):
             if size and not cases:
                 raise ValueError(f"{size} {name} samples a step are asked for, and there are no {name} cases")
-        self._sampler = Sampler(tuple(labeled), tuple(unlabeled), augmentation, patch_size, seed)
+        self._sampler = Sampler(tuple(labeled), tuple(unlabeled), augmentation, patch_size, seed, deferred)
         self._counts = batch_size.labeled, batch_size.unlabeled
         self._channels = (*labeled, *unlabeled)[0].channels
         self._workers, self._rank, self._world = workers, rank, world
@@ -68,4 +74,25 @@ class TrainingBatches:
         unlabeled = [
             self._sampler.draw_unlabeled(step, slot) for slot in range(n_labeled, n_labeled + n_unlabeled)[mine]
         ]
-        return pack(labeled, unlabeled, self._counts, (self._channels, *self._sampler.patch_size))
+        return pack(labeled, unlabeled, self._counts, (self._channels, *self._sampler.sample_size))
+
+    def finish(self, batch: Batch, step: int) -> Batch:
+        """The batch of a step as it is trained on: augmented where it is (a GPU, say), if that was deferred."""
+        sampler = self._sampler
+        if not sampler.deferred:
+            return batch
+        labeled, unlabeled = batch.labeled, batch.unlabeled
+        image, label = self._augmented(labeled.image, labeled.label, step, labeled.slots, sampler.labeled)
+        assert label is not None
+        others, _ = self._augmented(unlabeled.image, None, step, unlabeled.slots, sampler.unlabeled)
+        return Batch(replace(labeled, image=image, label=label), replace(unlabeled, image=others))
+
+    def _augmented(
+        self, image: Tensor, label: Tensor | None, step: int, slots: Sequence[int], cases: Sequence[StoredImage]
+    ) -> tuple[Tensor, Tensor | None]:
+        sampler, size = self._sampler, self._sampler.patch_size
+        if not slots:
+            return image.new_empty((0, self._channels, *size)), None if label is None else label.new_empty((0, *size))
+        assert isinstance(sampler.augmentation, BatchAugmentation)
+        changes = [sampler.change(step, slot, cases) for slot in slots]
+        return sampler.augmentation.apply(image, label, changes, size)

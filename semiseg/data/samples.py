@@ -3,15 +3,18 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
 from semiseg.data.patches import around, random_start, read_label_patch, read_patch
 from semiseg.data.stored import StoredImage, StoredLabeled
-from semiseg.interfaces.augmentation import Augmentation
+from semiseg.interfaces.augmentation import Augmentation, BatchAugmentation
 from semiseg.seeding import derive_seed
 from semiseg.types import Shape
+
+Stored = TypeVar("Stored", bound=StoredImage)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -54,7 +57,8 @@ def drawn_from(seed: int) -> Iterator[None]:
 class Sampler:
     """Draws samples: case, place and augmentation come from (seed, step, slot) and nothing else.
 
-    Cases are drawn with replacement, each as likely as the others, and so are the places of the patch.
+    Cases are drawn with replacement, each as likely as the others, and so are the places of the patch. ``deferred``
+    samples are left as they are read, margin and all, to be changed by ``change`` later.
     """
 
     labeled: Sequence[StoredLabeled]
@@ -62,27 +66,48 @@ class Sampler:
     augmentation: Augmentation
     patch_size: Shape
     seed: int
+    deferred: bool = False
 
     def draw_labeled(self, step: int, slot: int) -> LabeledSample:
         """The labeled sample of a slot."""
-        with one_thread(), drawn_from(derive_seed(self.seed, "sample", step, slot)):
-            case = self.labeled[int(torch.randint(len(self.labeled), ()))]
-            start, size = self._source(case)
+        with self._drawing(step, slot):
+            case, start, size = self._place(self.labeled)
             image = torch.from_numpy(read_patch(case, start, size))
             label = torch.from_numpy(read_label_patch(case, start, size)).long()
+            if self.deferred:
+                return LabeledSample(slot, case.case_id, image, label)
             changed, changed_label = self.augmentation(image, label, self.patch_size)
             assert changed_label is not None
             return LabeledSample(slot, case.case_id, changed, changed_label)
 
     def draw_unlabeled(self, step: int, slot: int) -> Sample:
         """The unlabeled sample of a slot."""
-        with one_thread(), drawn_from(derive_seed(self.seed, "sample", step, slot)):
-            case = self.unlabeled[int(torch.randint(len(self.unlabeled), ()))]
-            start, size = self._source(case)
-            image, _ = self.augmentation(torch.from_numpy(read_patch(case, start, size)), None, self.patch_size)
+        with self._drawing(step, slot):
+            case, start, size = self._place(self.unlabeled)
+            image = torch.from_numpy(read_patch(case, start, size))
+            if not self.deferred:
+                image, _ = self.augmentation(image, None, self.patch_size)
             return Sample(slot, case.case_id, image)
 
-    def _source(self, case: StoredImage) -> tuple[Shape, Shape]:
+    def change(self, step: int, slot: int, of: Sequence[StoredImage]) -> Any:
+        """What is to be done to the deferred sample of a slot of one stream: drawn anew, so that it need not travel."""
+        assert isinstance(self.augmentation, BatchAugmentation)
+        with self._drawing(step, slot):
+            case, _, _ = self._place(of)
+            return self.augmentation.draw(case.channels)
+
+    @property
+    def sample_size(self) -> Shape:
+        """The size of samples as they are drawn."""
+        return self.augmentation.source_size(self.patch_size) if self.deferred else self.patch_size
+
+    @contextmanager
+    def _drawing(self, step: int, slot: int) -> Iterator[None]:
+        with one_thread(), drawn_from(derive_seed(self.seed, "sample", step, slot)):
+            yield
+
+    def _place(self, cases: Sequence[Stored]) -> tuple[Stored, Shape, Shape]:
         # The patch is drawn first: a margin for the augmentation changes nothing in where patches lie.
+        case = cases[int(torch.randint(len(cases), ()))]
         size = self.augmentation.source_size(self.patch_size)
-        return around(random_start(case.shape, self.patch_size), self.patch_size, size), size
+        return case, around(random_start(case.shape, self.patch_size), self.patch_size, size), size

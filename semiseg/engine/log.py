@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,17 @@ class JsonLog:
             return []
         lines = self.path.read_text(encoding="utf-8").splitlines(keepends=True)
         return [json.loads(line) for line in lines if line.endswith("\n")]
+
+
+def waiting_for_data(records: Sequence[Mapping[str, Any]]) -> str:
+    """What share of the training's time, by its log, steps waited for their batches; and what to do where it is large.
+
+    The time of a step is from when it has its batch; validation is not counted.
+    """
+    waited = sum(record["seconds_waited_for_data"] for record in records)
+    share = waited / max(waited + sum(record["seconds"] for record in records), 1e-9)
+    hint = "" if share < 0.1 else "; `semiseg bench` says what to change"
+    return f"Steps waited for data {share:.0%} of the time{hint}."
 
 
 def _clean(value: Any) -> Any:

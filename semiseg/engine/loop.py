@@ -3,7 +3,7 @@
 import math
 import signal
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +15,7 @@ from torch.optim import Optimizer
 
 from semiseg.engine.checkpoint import Checkpoints
 from semiseg.engine.choice import Choice
-from semiseg.engine.log import JsonLog
+from semiseg.engine.log import JsonLog, waiting_for_data
 from semiseg.engine.memory import peak_memory
 from semiseg.engine.optim import learning_rate, make_optimizer
 from semiseg.engine.runtime import Runtime
@@ -37,6 +37,9 @@ class Batches(Protocol):
 
     def steps(self, start: int, stop: int) -> Iterator[Batch]:
         """The batches of steps ``start`` to ``stop - 1``."""
+
+    def finish(self, batch: Batch, step: int) -> Batch:
+        """What is left to be done to a step's batch on the device that trains."""
 
 
 @dataclass(frozen=True)
@@ -132,7 +135,8 @@ class Trainer:
                     span.schedule_stop - span.schedule_start,
                 )
         device = self.runtime.device
-        parts = self.runner(batch.apply(lambda t: t.to(device, non_blocking=True)), self.timetable.step(self.done))
+        batch = self.parts.batches.finish(batch.apply(lambda t: t.to(device, non_blocking=True)), self.done)
+        parts = self.runner(batch, self.timetable.step(self.done))
         for name, value in parts.items():
             self.sums[name] = self.sums.get(name, 0.0) + value
         self.done += 1
@@ -280,17 +284,6 @@ class Trainer:
         self.parts.reporter.say(
             f"Going on after step {self.done} of {self.timetable.total}; step mode as before: {self.choice.mode}."
         )
-
-
-def waiting_for_data(records: Sequence[Mapping[str, Any]]) -> str:
-    """What share of the training's time, by its log, steps waited for their batches; and what to do where it is large.
-
-    The time of a step is from when it has its batch; validation is not counted.
-    """
-    waited = sum(record["seconds_waited_for_data"] for record in records)
-    share = waited / max(waited + sum(record["seconds"] for record in records), 1e-9)
-    hint = "" if share < 0.1 else "; `semiseg bench` says what to change"
-    return f"Steps waited for data {share:.0%} of the time{hint}."
 
 
 def _out_of_memory() -> tuple[str, str]:

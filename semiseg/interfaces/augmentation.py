@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from semiseg.interfaces.component import Component
 from semiseg.types import Shape
@@ -35,4 +36,31 @@ class Augmentation(Component, ABC):
 
         Returns:
             The image (C, \\*patch_size) float32 and the label (\\*patch_size) int64, aligned, without new values.
+        """
+
+
+class BatchAugmentation(Augmentation):
+    """An augmentation whose draws are apart from their application: a GPU can then change whole batches.
+
+    ``__call__`` is ``apply`` of one ``draw``, within the tolerance of another device's arithmetic.
+    """
+
+    @abstractmethod
+    def draw(self, n_channels: int) -> Any:
+        """What is to be done to one sample, from torch's default generator, whether it has a label or not."""
+
+    @abstractmethod
+    def apply(
+        self, images: Tensor, labels: Tensor | None, changes: Sequence[Any], patch_size: Shape
+    ) -> tuple[Tensor, Tensor | None]:
+        """Samples changed, each as it was drawn, and cut to the patch size; the inputs are not written to.
+
+        Args:
+            images: (B, C, X, Y, Z) float32 on any device, each of ``source_size(patch_size)``.
+            labels: (B, X, Y, Z) int64 class indices on the same device, or None.
+            changes: one for each sample, from ``draw``.
+            patch_size: voxels along each axis of the result.
+
+        Returns:
+            Images (B, C, \\*patch_size) float32 and labels (B, \\*patch_size) int64, on that device.
         """

@@ -10,6 +10,7 @@ from semiseg.engine.precision import cpu_bf16_problems
 from semiseg.engine.runtime import accelerator, precision_on
 from semiseg.errors import DataError, Problem, RecipeError
 from semiseg.evaluation.harness import find_regions
+from semiseg.interfaces.augmentation import BatchAugmentation
 from semiseg.interfaces.strategy import BatchNeeds
 from semiseg.pipeline.step_mode import step_problems
 from semiseg.recipe.components import Components, resolve
@@ -45,7 +46,7 @@ def make_plan(recipe: Recipe) -> Plan:
     task = Task(len(info.modalities), info.classes, recipe.training.patch_size)
     unfit = patch_problems(components, task, recipe)
     problems = unfit or precision_problems(components, task, recipe)
-    problems += region_problems(recipe, info)
+    problems += region_problems(recipe, info) + augmentation_problems(components, recipe)
     try:
         cases = tuple(dataset.cases())
         draw = recipe.seed if recipe.split.draw is None else recipe.split.draw
@@ -95,6 +96,15 @@ def region_problems(recipe: Recipe, info: DatasetInfo) -> list[Problem]:
         key = _placed("evaluation.regions", recipe)
         return [Problem(f"{key}, {problem.where}", problem.what, problem.fix) for problem in error.problems]
     return []
+
+
+def augmentation_problems(components: Components, recipe: Recipe) -> list[Problem]:
+    """Where the augmentation is to run on the device and cannot."""
+    if recipe.training.augmentation_on == "workers" or isinstance(components.augmentation, BatchAugmentation):
+        return []
+    key, name = _placed("training.augmentation_on", recipe), recipe.augmentation.name
+    what = f"{key} is device, but augmentation {name} changes single samples only (it is no BatchAugmentation)."
+    return [Problem("", what, "Set it to workers, or take an augmentation that can, such as fused.")]
 
 
 def fit_batch(batch: BatchSize, needs: BatchNeeds, any_unlabeled: bool) -> tuple[BatchSize, Sequence[str]]:

@@ -66,6 +66,7 @@ def train(
         n_workers(options.workers, runtime.device.type == "cuda"),
         sharing.rank,
         sharing.world,
+        deferred=options.augmentation_on == "device",
     )
     timetable = Timetable(
         model.strategy.stages(), options.epochs, options.examples_per_epoch, plan.batch_size.total, plan.recipe.seed

@@ -187,6 +187,8 @@ class Training(_Model):
     """On a GPU: only deterministic kernels, slower (CPU runs are deterministic anyway)."""
     workers: NonNegativeInt | Literal["auto"] = "auto"
     """Processes that make samples; the result does not depend on it."""
+    augmentation_on: Literal["workers", "device"] = "workers"
+    """Where samples are augmented: in these processes, or on the device that trains (``fused`` and its like)."""
     validation: Validation = Validation()
     """When and how the validation cases are predicted."""
     checkpoint: Checkpoint = Checkpoint()

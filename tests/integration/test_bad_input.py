@@ -241,3 +241,16 @@ def test_a_folder_of_something_else_is_left_alone(recipe, tmp_path):
 
 def test_all_errors_are_of_one_family():
     assert issubclass(ComponentError, SemisegError)
+
+
+def test_an_augmentation_that_cannot_change_whole_batches_and_regions_of_no_class(recipe, tmp_path):
+    recipe["training"]["augmentation_on"] = "device"
+    recipe["evaluation"] = {"regions": {"core": ["necrosis", "cyst"]}}
+    message = problem(recipe, RecipeError)
+    assert "augmentation paper changes single samples only" in message
+    assert "evaluation.regions, region core: there is no class cyst" in message
+    recipe["augmentation"] = {"name": "fused"}
+    recipe["evaluation"]["regions"] = {"core": ["necrosis", "enhancing"]}
+    recipe["training"] |= {"epochs": 1, "examples_per_epoch": 4}
+    result = run(recipe, tmp_path / "run")
+    assert {score.class_name for score in result.scores if score.kind == "region"} == {"core"}

@@ -9,6 +9,7 @@ import pytest
 import torch
 from made_dataset import Dies, HasADefect, MadeDataset, Refuses
 
+from semiseg.augmentation.fused import FusedAugmentation
 from semiseg.augmentation.none import NoAugmentation
 from semiseg.augmentation.paper import PaperAugmentation
 from semiseg.data.batches import TrainingBatches
@@ -69,6 +70,29 @@ def test_steps_slots_and_seeds_differ(cases):
     assert not torch.equal(first.unlabeled.image[0], first.unlabeled.image[1])
     (other,) = batches(cases, seed=2).steps(0, 1)
     assert not torch.equal(first.labeled.image, other.labeled.image)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+@pytest.mark.parametrize("ranks", [{}, {"rank": 1, "world": 2}, {"rank": 4, "world": 5}])
+def test_augmented_where_it_is_trained_a_batch_is_what_workers_would_have_made(cases, workers, ranks):
+    fused = FusedAugmentation(FusedAugmentation.Options(probability=0.7))
+    expected = list(batches(cases, augmentation=fused, **ranks).steps(0, 4))
+    late = batches(cases, augmentation=fused, workers=workers, deferred=True, **ranks)
+    for step, (raw, one) in enumerate(zip(late.steps(0, 4), expected, strict=True)):
+        assert raw.unlabeled.image.shape[2:] == fused.source_size(PATCH)
+        made = late.finish(raw, step)
+        assert (made.labeled.slots, made.labeled.cases) == (one.labeled.slots, one.labeled.cases)
+        assert made.labeled.label.dtype == torch.int64
+        assert made.labeled.label.shape == one.labeled.label.shape
+        assert (made.labeled.label == one.labeled.label).float().mean() > 0.999 or not len(one.labeled)
+        for found, wanted in ((made.labeled, one.labeled), (made.unlabeled, one.unlabeled)):
+            torch.testing.assert_close(found.image, wanted.image, atol=2e-3, rtol=1e-3)
+
+
+def test_what_is_not_deferred_is_finished(cases):
+    made = batches(cases)
+    (batch,) = made.steps(0, 1)
+    assert made.finish(batch, 0) is batch
 
 
 @pytest.mark.parametrize("workers", [0, 1])

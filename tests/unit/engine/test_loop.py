@@ -7,7 +7,7 @@ from tiny_task import MadeBatches, cps
 from tiny_trainer import Kill, KillingBatches
 
 from semiseg.engine.checkpoint import load_state
-from semiseg.engine.loop import waiting_for_data
+from semiseg.engine.log import waiting_for_data
 from semiseg.engine.modes import StepMode
 from semiseg.errors import Interrupted, TrainingError
 from semiseg.interfaces.strategy import Stage

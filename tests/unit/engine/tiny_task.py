@@ -31,6 +31,9 @@ class MadeBatches:
         for step in range(start, stop):
             yield self.batch(step)
 
+    def finish(self, batch: Batch, step: int) -> Batch:
+        return batch
+
     def batch(self, step):
         drawn = [sample(derive_seed("sample", step, slot)) for slot in range(self.labeled + self.unlabeled)]
         images = torch.stack([image for image, _ in drawn])
