@@ -26,6 +26,8 @@ class Runtime:
         self.precision = precision_on(precision, kind)
         if deterministic and kind == "cuda":
             _only_deterministic_kernels()
+        else:
+            torch.backends.cudnn.benchmark = True  # every step has the same shapes: the fastest kernels are found once
         self._fabric = _launch(kind)
         self.device: torch.device = self._fabric.device
         self.rank: int = self._fabric.global_rank
