@@ -5,17 +5,19 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from semiseg.data.digests import Digests, digest_text
 from semiseg.data.entries import ARRAY, Entries
 from semiseg.data.preparation import Preparation
-from semiseg.data.preprocess import prepare
+from semiseg.data.preprocess import nonzero_box, prepare
 from semiseg.data.stored import StoredImage, StoredLabeled
 from semiseg.data.verify import check_image, check_label
 from semiseg.interfaces.dataset import Dataset
 from semiseg.recipe import schema
 from semiseg.types import Case
 
-FORMAT = 1
+FORMAT = 2
 """To be raised whenever the same files would give another entry, so that old entries are no longer found."""
 
 
@@ -31,6 +33,8 @@ class CaseMaker:
         self._checked = root / "checked"
         self._dataset, self._options = dataset, options
         self._reader = _describe(dataset)
+        self.made = set[str]()
+        """Ids of the cases of which this object made an entry or ran a check, rather than found it done."""
 
     def sweep(self) -> None:
         """Remove what killed writers left."""
@@ -46,6 +50,7 @@ class CaseMaker:
             prepared = prepare(volume, self._options)
             record = prepared.preparation.as_dict()
             self._entries.write(key, prepared.array, record)
+            self.made.add(case.id)
         return StoredImage(case.id, self._entries.path(key) / ARRAY, Preparation.from_dict(record))
 
     def labeled(self, case: Case, image: StoredImage) -> StoredLabeled:
@@ -57,12 +62,17 @@ class CaseMaker:
             label = self._dataset.read_label(case)
             check_label(self._dataset, case, label, image.preparation.geometry)
             cut, n_outside = image.preparation.cut_label(label.array)
-            record = {"n_foreground": int(cut.astype(bool).sum()), "n_outside": n_outside}
-            self._entries.write(key, cut, record)
-        label_file = self._entries.path(key) / ARRAY
-        return StoredLabeled(
-            case.id, image.image_file, image.preparation, label_file, record["n_foreground"], record["n_outside"]
-        )
+            box = nonzero_box(cut[None]) or ((0, 1),) * 3  # an empty file cannot be mapped
+            record = {
+                "n_foreground": int(np.count_nonzero(cut)),
+                "n_outside": n_outside,
+                "start": [first for first, _ in box],
+            }
+            self._entries.write(key, np.ascontiguousarray(cut[tuple(slice(*side) for side in box)]), record)
+            self.made.add(case.id)
+        label_file, (x, y, z) = self._entries.path(key) / ARRAY, record["start"]
+        counts = record["n_foreground"], record["n_outside"]
+        return StoredLabeled(case.id, image.image_file, image.preparation, label_file, (x, y, z), *counts)
 
     def check_once(self, case: Case, check: Callable[[], object]) -> None:
         """Run a check that raises on bad files, unless it passed before on files of the same content."""
@@ -71,6 +81,7 @@ class CaseMaker:
         note = self._checked / key[:2] / key
         if not note.exists():
             check()
+            self.made.add(case.id)
             note.parent.mkdir(parents=True, exist_ok=True)
             note.touch()
 

@@ -45,7 +45,8 @@ def read_patch(stored: StoredImage, start: Shape, size: Shape) -> NDArray[np.flo
 
 def read_label_patch(stored: StoredLabeled, start: Shape, size: Shape) -> NDArray[np.uint8]:
     """The same box of the label, (*size) class indices; 0 (background) where it leaves the image."""
-    return _cut(stored.raw_label(), start, size)
+    x, y, z = (begin - own for begin, own in zip(start, stored.label_start, strict=True))
+    return _cut(stored.raw_label(), (x, y, z), size)
 
 
 def center_patch(array: NDArray[Value], size: Shape) -> NDArray[Value]:

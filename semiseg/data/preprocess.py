@@ -59,6 +59,14 @@ def foreground_box(array: NDArray[np.generic], where: str = "") -> Box:
 
     Raises DataError where all are 0.
     """
+    box = nonzero_box(array)
+    if box is None:
+        raise _no_foreground(where)
+    return box
+
+
+def nonzero_box(array: NDArray[np.generic]) -> Box | None:
+    """``foreground_box``, or None where all voxels are 0."""
     sides = [np.zeros(n, dtype=bool) for n in array.shape[1:]]
     for channel in array:
         mask = channel != 0
@@ -66,7 +74,7 @@ def foreground_box(array: NDArray[np.generic], where: str = "") -> Box:
         for side, found in zip(sides, (flat.any(axis=1), flat.any(axis=0), mask.any(axis=(0, 1))), strict=True):
             np.logical_or(side, found, out=side)
     if not sides[0].any():
-        raise _no_foreground(where)
+        return None
     spans = [np.flatnonzero(side) for side in sides]
     x, y, z = ((int(span[0]), int(span[-1]) + 1) for span in spans)
     return x, y, z

@@ -42,6 +42,11 @@ class CaseStore:
         """How many cases ``fill`` looks at, and how often it calls ``progress``."""
         return len(self._split.ids())
 
+    @property
+    def n_made(self) -> int:
+        """How many cases ``fill`` had to read; of the others all was there already."""
+        return len(self._maker.made)
+
     def fill(
         self, cases: Sequence[Case], progress: Progress | None = None, workers: int | None = None
     ) -> tuple[str, ...]:

@@ -46,21 +46,28 @@ class StoredImage:
 class StoredLabeled(StoredImage):
     """A preprocessed image with its label.
 
-    ``n_foreground`` counts the label's voxels of any class but background, ``n_outside`` those of them that lie
-    outside the image's foreground box and are not stored.
+    Of the label the file holds the part around its foreground, which is background beyond. ``n_foreground`` counts the
+    label's voxels of any class but background, ``n_outside`` those of them that lie outside the image's foreground box
+    and are not stored.
     """
 
     label_file: Path
+    label_start: Shape
     n_foreground: int
     n_outside: int
 
     def raw_label(self) -> NDArray[np.uint8]:
-        """Class indices (x, y, z), memory-mapped. Raises DataError where the file is gone or damaged."""
+        """Class indices of the part that begins at ``label_start`` in the image's box, memory-mapped.
+
+        Raises DataError where the file is gone or damaged.
+        """
         return _open(self.label_file, self.case_id)
 
     def label(self) -> NDArray[np.uint8]:
         """Class indices (x, y, z)."""
-        return np.array(self.raw_label())
+        part, label = self.raw_label(), np.zeros(self.shape, np.uint8)
+        label[tuple(slice(s, s + n) for s, n in zip(self.label_start, part.shape, strict=True))] = part
+        return label
 
 
 def _open(path: Path, case_id: str) -> NDArray[Any]:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from semiseg.engine.runtime import Runtime
 from semiseg.evaluation.harness import score_case
+from semiseg.inference.sliding_window import highest
 from semiseg.losses.dice import dice_from_probabilities
 from semiseg.registry import create
 from semiseg.types import Geometry
@@ -65,7 +66,7 @@ def validate(
         probabilities = predict(case.image())
         label = torch.from_numpy(case.label().astype(np.int64)).to(probabilities.device)
         loss = float(dice_from_probabilities(probabilities[None], label[None])[0])
-        scores.append((index, loss, _dice(case, probabilities.argmax(0), n_classes)))
+        scores.append((index, loss, _dice(case, highest(probabilities), n_classes)))
         after_case()
     gathered = sorted(score for part in runtime.gather(scores) for score in part)
     dice = np.array([d for _, _, d in gathered], dtype=np.float64)
@@ -76,7 +77,7 @@ def validate(
 
 def _dice(case: ValidationCase, prediction: Tensor, n_classes: int) -> tuple[float, ...]:
     """Dice by foreground class, from the harness that scores the test cases too."""
-    indices = prediction.to(torch.uint8).cpu().numpy()
+    indices = prediction.cpu().numpy()
     label = case.label()
     x, y, z = label.shape
     grid = Geometry((x, y, z), np.eye(4), "voxel")  # no matter to Dice

@@ -55,19 +55,7 @@ def train(
 ) -> None:
     """Train to the end, from the newest checkpoint if there is one."""
     options, split = plan.recipe.training, plan.split
-    sharing = alone(runtime) if options.step.mode == "split" else runtime
-    batches = TrainingBatches(
-        [store.labeled(case.id) for case in split.labeled],
-        [store.image(case.id) for case in split.unlabeled],
-        plan.components.augmentation,
-        options.patch_size,
-        plan.batch_size,
-        plan.recipe.seed,
-        n_workers(options.workers, runtime.device.type == "cuda"),
-        sharing.rank,
-        sharing.world,
-        deferred=options.augmentation_on == "device",
-    )
+    batches = training_batches(plan, store, runtime)
     timetable = Timetable(
         model.strategy.stages(), options.epochs, options.examples_per_epoch, plan.batch_size.total, plan.recipe.seed
     )
@@ -81,7 +69,7 @@ def train(
         timetable=timetable,
         choose=lambda: choose_step_mode(plan, model.strategy, timetable.step(timetable.total - 1), runtime),
         batches=batches,
-        validate=_validator(plan, model, store, runtime) if split.validation else None,
+        validate=validator(plan, model, store, runtime) if split.validation else None,
         class_names=plan.info.classes,
         runtime=runtime,
         folder=folder.path,
@@ -91,6 +79,24 @@ def train(
     if options.compile:
         compile_networks(model.strategy.networks.values(), runtime.device)
     Trainer(parts, options).fit()
+
+
+def training_batches(plan: Plan, store: CaseStore, runtime: Runtime) -> TrainingBatches:
+    """The batches of a run; in split mode each process has all of a batch."""
+    options, split = plan.recipe.training, plan.split
+    sharing = alone(runtime) if options.step.mode == "split" else runtime
+    return TrainingBatches(
+        [store.labeled(case.id) for case in split.labeled],
+        [store.image(case.id) for case in split.unlabeled],
+        plan.components.augmentation,
+        options.patch_size,
+        plan.batch_size,
+        plan.recipe.seed,
+        n_workers(options.workers, runtime.device.type == "cuda"),
+        sharing.rank,
+        sharing.world,
+        deferred=options.augmentation_on == "device",
+    )
 
 
 def n_workers(workers: int | str, on_gpu: bool) -> int:
@@ -125,9 +131,10 @@ class _Center:
         return center_patch(self._case.label(), self._size)
 
 
-def _validator(
+def validator(
     plan: Plan, model: Model, store: CaseStore, runtime: Runtime
 ) -> Callable[[Callable[[], None]], ValidationScore]:
+    """What scores the validation cases with a model; it calls its argument after each."""
     options = plan.recipe.training
     stored = [store.labeled(case.id) for case in plan.split.validation]
     cases: Sequence[Any] = (

@@ -127,7 +127,7 @@ def test_components_may_be_classes_and_objects(tmp_path):
     recipe = library.load_recipe({**SMALL, "augmentation": {"name": Center()}})
     recipe = recipe.with_component("strategy", Constant, weight=0.1)
     result = library.run(recipe, tmp_path / "run")
-    assert len(result.scores) == 12
+    assert len(result.scores) == 2 * 2 * (3 + 3)  # checkpoints, metrics, classes and regions
     assert "Constant" in (tmp_path / "run" / "recipe.yaml").read_text()
     assert library.run(recipe, tmp_path / "run", resume=True).scores == result.scores
 

@@ -11,6 +11,7 @@ from made_dataset import MadeDataset
 
 from semiseg.data.digests import Digests
 from semiseg.data.entries import ARRAY, RECORD, Entries
+from semiseg.data.patches import read_label_patch
 from semiseg.data.preprocess import prepare
 from semiseg.data.split import make_split
 from semiseg.data.store import CaseStore, default_root
@@ -47,6 +48,31 @@ def test_what_is_served_is_the_prepared_case(dataset, tmp_path):
     np.testing.assert_array_equal(stored.image(), prepared.normalized())
     np.testing.assert_array_equal(prepared.restore(stored.label()), dataset.read_label(case).array)
     assert (stored.case_id, stored.channels, stored.shape) == ("c", 2, prepared.array.shape[1:])
+
+
+def test_of_a_label_only_the_part_around_its_foreground_is_stored(dataset, tmp_path):
+    stored = filled(dataset, tmp_path).labeled("c")
+    part, whole = stored.raw_label(), stored.label()
+    assert part.size < 0.3 * whole.size
+    spans = [np.flatnonzero(whole.any(axis=tuple({0, 1, 2} - {axis}))) for axis in range(3)]
+    assert stored.label_start == tuple(span[0] for span in spans)
+    assert part.shape == tuple(span[-1] - span[0] + 1 for span in spans)
+
+
+def test_a_case_with_an_empty_label_can_be_read(dataset, tmp_path):
+    path = dataset.cases()[2].label
+    np.save(path, np.zeros_like(np.load(path)))
+    stored = filled(dataset, tmp_path).labeled("c")
+    assert (stored.n_foreground, stored.label().shape, stored.label().any()) == (0, stored.shape, False)
+    assert not read_label_patch(stored, (-3, 0, 2), (9, 9, 9)).any()
+
+
+def test_how_many_cases_had_to_be_read(dataset, tmp_path):
+    assert filled(dataset, tmp_path).n_made == 8
+    assert filled(dataset, tmp_path).n_made == 0
+    path = dataset.cases()[3].label
+    np.save(path, np.zeros_like(np.load(path)))
+    assert filled(dataset, tmp_path).n_made == 1
 
 
 def test_test_cases_and_labels_of_unlabeled_ones_are_refused(dataset, tmp_path):

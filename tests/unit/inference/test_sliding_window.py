@@ -1,9 +1,11 @@
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import nn
 
-from semiseg.inference.sliding_window import Predictor
+from semiseg.inference.sliding_window import Predictor, highest
 from semiseg.interfaces.strategy import StrategyOptions
 from semiseg.recipe import schema
 from semiseg.strategies.cps import CrossPseudoSupervision
@@ -52,6 +54,14 @@ def test_the_class_of_the_highest_mean_confidence_wins():
     labels = Predictor(strategy, (8, 8, 8), schema.Inference(), "cpu").labels(image)
     assert labels.dtype == np.uint8
     assert np.array_equal(labels, mean.argmax(1)[0].numpy())
+
+
+@given(st.integers(1, 6), st.integers(0, 2**32 - 1))
+def test_the_highest_class_is_the_first_of_equals(n_classes, seed):
+    values = np.random.default_rng(seed).integers(0, 3, (n_classes, 3, 4, 2)).astype(np.float32)
+    labels = highest(torch.from_numpy(values))
+    assert labels.dtype == torch.uint8
+    np.testing.assert_array_equal(labels.numpy(), values.argmax(0))
 
 
 def test_prediction_is_in_eval_mode():
