@@ -5,10 +5,12 @@ import sys
 import typer
 
 from semiseg.cli import plugins
+from semiseg.cli.bench import bench
 from semiseg.cli.check import check
 from semiseg.cli.compare import compare
 from semiseg.cli.evaluate import evaluate
 from semiseg.cli.init import init
+from semiseg.cli.new import new
 from semiseg.cli.predict import predict
 from semiseg.cli.run import run
 from semiseg.cli.schema import schema
@@ -24,10 +26,12 @@ app = typer.Typer(
 )
 app.command()(run)
 app.command()(check)
+app.command()(bench)
 app.command()(predict)
 app.command()(evaluate)
 app.command()(compare)
 app.command()(init)
+app.command()(new)
 app.add_typer(plugins.app, name="plugins")
 app.command()(schema)
 

@@ -4,17 +4,21 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-if TYPE_CHECKING:
-    from semiseg.registry import Entry, Kind
+from semiseg.cli.components import entries_named
+from semiseg.cli.plugins_check import check
 
-app = typer.Typer(help="List the installed components, or show one.", invoke_without_command=True)
+if TYPE_CHECKING:
+    from semiseg.registry import Entry
+
+app = typer.Typer(help="List the installed components, show one, or check one.", invoke_without_command=True)
+app.command()(check)
 
 
 @app.callback()
 def plugins(context: typer.Context) -> None:
     """List the installed components of every kind, with their packages; nothing is imported for it.
 
-    Example: semiseg plugins · semiseg plugins show cps
+    Example: semiseg plugins · semiseg plugins show cps · semiseg plugins check cps
     """
     from semiseg.recipe.describe import summary
     from semiseg.registry import GROUPS, installed
@@ -30,7 +34,7 @@ def plugins(context: typer.Context) -> None:
         for entry in of_kind:
             package = f"{entry.package} {entry.version}"
             typer.echo(f"  {entry.name:{names}}  {package:{packages}}  {summary(entry)}".rstrip())
-    typer.echo("\n`semiseg plugins show NAME` tells the options of one.")
+    typer.echo("\n`semiseg plugins show NAME` tells the options of one, `semiseg plugins check NAME` tests it.")
 
 
 @app.command()
@@ -44,30 +48,10 @@ def show(
 
     Example: semiseg plugins show cps --kind strategy
     """
-    for number, entry in enumerate(_matches(name, kind)):
+    for number, entry in enumerate(entries_named(name, kind)):
         if number:
             typer.echo()
         _show(entry)
-
-
-def _matches(name: str, kind: str | None) -> "list[Entry]":
-    """The components of this name, one of a kind; the error names those that there are."""
-    from semiseg.errors import ComponentError
-    from semiseg.registry import GROUPS, find, installed
-    from semiseg.wording import nearest
-
-    if kind is not None and kind not in GROUPS:
-        raise ComponentError(f"Unknown kind {kind!r}.{nearest(kind, GROUPS)}", f"Kinds: {', '.join(GROUPS)}.")
-    kinds: list[Kind] = [k for k in GROUPS if kind in (None, k)]
-    if len(kinds) == 1:
-        return [find(kinds[0], name)]
-    found = [k for k in kinds if any(entry.name == name for entry in installed(k))]
-    if not found:
-        names = {entry.name: f"{entry.name} ({k})" for k in kinds for entry in installed(k)}
-        raise ComponentError(
-            f"Unknown component {name!r}.{nearest(name, names)}", f"Installed: {', '.join(names.values()) or 'none'}."
-        )
-    return [find(k, name) for k in found]
 
 
 def _show(entry: "Entry") -> None:

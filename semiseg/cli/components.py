@@ -1,0 +1,35 @@
+"""Kinds and components as they are named on the command line."""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from semiseg.registry import Entry, Kind
+
+
+def kind_named(text: str) -> "Kind":
+    """The kind of component of this name. Raises ComponentError that lists the kinds."""
+    from semiseg.errors import ComponentError
+    from semiseg.registry import GROUPS
+    from semiseg.wording import nearest
+
+    kinds = {str(kind): kind for kind in GROUPS}
+    if text not in kinds:
+        raise ComponentError(f"Unknown kind {text!r}.{nearest(text, kinds)}", f"Kinds: {', '.join(kinds)}.")
+    return kinds[text]
+
+
+def entries_named(name: str, kind: str | None = None) -> "list[Entry]":
+    """The installed components of this name, one a kind. Raises ComponentError that names those that there are."""
+    from semiseg.errors import ComponentError
+    from semiseg.registry import GROUPS, find, installed
+    from semiseg.wording import nearest
+
+    if kind is not None:
+        return [find(kind_named(kind), name)]
+    found = [k for k in GROUPS if any(entry.name == name for entry in installed(k))]
+    if not found:
+        names = {entry.name: f"{entry.name} ({k})" for k in GROUPS for entry in installed(k)}
+        raise ComponentError(
+            f"Unknown component {name!r}.{nearest(name, names)}", f"Installed: {', '.join(names.values()) or 'none'}."
+        )
+    return [find(k, name) for k in found]

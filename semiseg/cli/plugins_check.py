@@ -1,0 +1,163 @@
+"""``semiseg plugins check``."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from semiseg.cli.components import entries_named
+
+if TYPE_CHECKING:
+    from semiseg.errors import Problem
+    from semiseg.pipeline.contract import Outcome
+    from semiseg.registry import Entry
+
+
+def check(
+    name: Annotated[str, typer.Argument(help="Name of an installed component.")],
+    kind: Annotated[
+        str | None,
+        typer.Option(help="backbone, dataset, strategy, augmentation or metric, where several have the name."),
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="OPTION=VALUE", help="An option of the component: --set root=data. Repeatable."),
+    ] = None,
+    declare: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="FLAG",
+            help="What cannot be seen from outside: deterministic (an augmentation draws nothing), uses_spacing (a "
+            "metric without unit depends on the voxel size). Repeatable.",
+        ),
+    ] = None,
+) -> None:
+    """Run the contract suite of its kind on an installed component, and tell what fails and why.
+
+    Example: semiseg plugins check cps --set phi=1.0 · semiseg plugins check my_dataset --set root=data
+    """
+    entry = _only_one(entries_named(name, kind), name)
+    _require_pytest()
+
+    from semiseg.errors import ComponentError
+    from semiseg.pipeline.contract import SMALL_UNET, Subject, run_contract
+    from semiseg.registry import load
+
+    cls: Any = load(entry.kind, name)
+    values = _options(cls, entry, settings or [])
+    subject = Subject(entry, cls, values, _declared(entry, declare or []))
+    typer.echo(f"{entry.kind} {entry}")
+    if entry.kind == "strategy":
+        _refuse_missing_capabilities(cls, entry)
+        typer.echo("with a small unet a role: " + ", ".join(f"{key}={value}" for key, value in SMALL_UNET.items()))
+    outcomes = run_contract(subject, _show)
+    if failed := sum(outcome.status == "FAIL" for outcome in outcomes):
+        where = f"The suite is semiseg.testing.{entry.kind}; `semiseg plugins show {name}` tells the options."
+        raise ComponentError(
+            f"{failed} of {len(outcomes)} checks fail for {entry.kind} {entry}.", where + _flags(entry)
+        )
+    typer.echo(f"All is well: {len(outcomes)} checks.")
+
+
+def _only_one(entries: "Sequence[Entry]", name: str) -> "Entry":
+    from semiseg.errors import ComponentError
+
+    if len(entries) > 1:
+        fix = "Choose one: " + ", ".join(f"--kind {entry.kind}" for entry in entries)
+        raise ComponentError(f"{name!r} is the name of {len(entries)} components.", f"{fix}.")
+    return entries[0]
+
+
+def _require_pytest() -> None:
+    from importlib.util import find_spec
+
+    from semiseg.errors import ComponentError
+
+    if find_spec("pytest") is None:
+        raise ComponentError("The checks need pytest, which is not installed.", "pip install 'semiseg[test]'")
+
+
+def _options(cls: Any, entry: "Entry", settings: Sequence[str]) -> Mapping[str, Any]:
+    """The options that were given. Raises ComponentError with all that is wrong, and which ones are required."""
+    from pydantic import ValidationError
+
+    from semiseg.errors import ComponentError
+    from semiseg.registry import make_options
+    from semiseg.wording import Place, explain
+
+    values = _parse(settings)
+    required = [name for name, field in cls.Options.model_fields.items() if field.is_required()]
+    try:
+        make_options(cls, values)
+    except ValidationError as error:
+        problems = explain(error, cls.Options, values, Place(entry.name, known=f"Options of {entry.name}"))
+        if missing := [name for name in required if name not in values]:
+            problems.append(_how_to_give(entry, missing))
+        raise ComponentError(problems) from error
+    return values
+
+
+def _how_to_give(entry: "Entry", missing: Sequence[str]) -> "Problem":
+    from semiseg.errors import Problem
+
+    example = " ".join(f"--set {name}=…" for name in missing)
+    return Problem(
+        "", f"To be checked, {entry.kind} {entry.name!r} has to be told {' and '.join(missing)}.",
+        f"semiseg plugins check {entry.name} {example}",
+    )  # fmt: skip
+
+
+def _parse(settings: Sequence[str]) -> dict[str, Any]:
+    from semiseg.errors import ComponentError, Problem, SemisegError, raise_all
+    from semiseg.recipe.yaml import parse_yaml
+
+    values: dict[str, Any] = {}
+    problems: list[Problem] = []
+    for setting in settings:
+        key, equals, text = setting.partition("=")
+        try:
+            if not (key.strip() and equals):
+                raise ComponentError(f"--set {setting} is not OPTION=VALUE.", "For instance: --set root=data")
+            values[key.strip()] = parse_yaml(text, f"--set {setting}", lines=False)[0]
+        except SemisegError as error:
+            problems += error.problems
+    raise_all(problems, ComponentError)
+    return values
+
+
+def _declared(entry: "Entry", flags: Sequence[str]) -> tuple[str, ...]:
+    from semiseg.errors import ComponentError
+    from semiseg.pipeline.contract import DECLARATIONS
+
+    known = DECLARATIONS.get(entry.kind, ())
+    if unknown := [flag for flag in flags if flag not in known]:
+        raise ComponentError(
+            f"Unknown flag {unknown[0]!r} in --declare.", f"Flags of kind {entry.kind}: {', '.join(known) or 'none'}."
+        )
+    return tuple(flags)
+
+
+def _flags(entry: "Entry") -> str:
+    from semiseg.pipeline.contract import DECLARATIONS
+
+    flags = " or ".join(f"--declare {flag}" for flag in DECLARATIONS.get(entry.kind, ()))
+    return f"\n    If that is so by intention: {flags}." if flags else ""
+
+
+def _refuse_missing_capabilities(cls: Any, entry: "Entry") -> None:
+    from semiseg.errors import ComponentError
+    from semiseg.registry import load
+
+    unet: Any = load("backbone", "unet")
+    if lacking := sorted(cls.requires - unet.capabilities):
+        raise ComponentError(
+            f"{entry.kind} {entry} requires {', '.join(lacking)} of its backbones, which the unet of the checks does"
+            " not offer.",
+            "Subclass semiseg.testing.strategy.StrategyContract in your package, with networks that do.",
+        )
+
+
+def _show(outcome: "Outcome") -> None:
+    typer.echo(f"  {outcome.status:4}  {outcome.check}")
+    for line in outcome.reason.splitlines():
+        typer.echo(f"        {line}")

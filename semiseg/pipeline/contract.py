@@ -1,0 +1,133 @@
+"""An installed component through the contract suite of its kind, by pytest, in this process."""
+
+import inspect
+import io
+import os
+import sys
+from collections.abc import Callable, Generator, Mapping
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import pytest
+
+from semiseg.errors import ComponentError
+from semiseg.registry import Entry, Kind, make_options
+
+SMALL_UNET: Mapping[str, Any] = {"channels": (4, 8), "strides": (2,), "num_res_units": 0}
+"""Options of the ``unet`` that every network of a strategy is made by."""
+DECLARATIONS: Mapping[Kind, tuple[str, ...]] = {"augmentation": ("deterministic",), "metric": ("uses_spacing",)}
+"""What cannot be seen from a component and changes what its suite expects, by kind: flags of the suite's class."""
+_LINES, _WIDTH = 8, 200
+
+
+@dataclass(frozen=True)
+class Subject:
+    """The component under test: its class, the options as a recipe would give them, and flags of its suite."""
+
+    entry: Entry
+    cls: Any
+    values: Mapping[str, Any]
+    declared: tuple[str, ...] = ()
+
+    def make(self) -> Any:
+        """A new component of these options (for a strategy the class is used: it needs networks)."""
+        return self.cls(make_options(self.cls, self.values))
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """One check: what it asks in words, how it ended, and why, where it did not pass."""
+
+    check: str
+    status: Literal["ok", "FAIL", "skip"]
+    reason: str = ""
+
+
+def run_contract(subject: Subject, heard: Callable[[Outcome], None]) -> list[Outcome]:
+    """Run the suite of the component's kind; ``heard`` gets each outcome as soon as it is there.
+
+    Pytest's settings and plugins of the caller's project, and its output, are left out. Raises ComponentError where
+    the suite itself cannot be run.
+    """
+    listener = _Listener(subject, heard)
+    arguments = [
+        "-c",
+        os.devnull,
+        "--rootdir",
+        os.fspath(Path.cwd()),
+        "-p",
+        "no:cacheprovider",
+        "-p",
+        "no:faulthandler",
+    ]
+    suite = f"semiseg.testing.installed::Test{subject.entry.kind.capitalize()}"
+    said = io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(said), redirect_stderr(said):
+        patch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+        for name in ("PYTEST_ADDOPTS", "PYTEST_PLUGINS"):
+            patch.delenv(name, raising=False)
+        code = pytest.main([*arguments, "--pyargs", suite], plugins=[listener])
+    if code == pytest.ExitCode.INTERRUPTED and not said.getvalue().count("ERROR"):
+        raise KeyboardInterrupt
+    if code not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
+        raise ComponentError(f"The {subject.entry.kind} checks cannot be run:\n{said.getvalue().strip()}")
+    return listener.outcomes
+
+
+class _Listener:
+    """A pytest plugin: it gives the suite its subject, and tells how each check ended."""
+
+    def __init__(self, subject: Subject, heard: Callable[[Outcome], None]) -> None:
+        self._subject, self._heard, self._out = subject, heard, (sys.stdout, sys.stderr)
+        self.outcomes: list[Outcome] = []
+
+    @pytest.fixture
+    def subject(self) -> Subject:
+        """The component under test."""
+        return self._subject
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Function, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """A check has ended, or could not begin."""
+        report = yield
+        if report.when == "call" or not report.passed:
+            self._tell(_outcome(item, call, report, self._subject.cls))
+        return report
+
+    def _tell(self, outcome: Outcome) -> None:
+        self.outcomes.append(outcome)
+        with redirect_stdout(self._out[0]), redirect_stderr(self._out[1]):
+            self._heard(outcome)
+
+
+def _outcome(item: pytest.Function, call: pytest.CallInfo[None], report: pytest.TestReport, cls: type) -> Outcome:
+    check = _in_words(item)
+    if report.passed or call.excinfo is None:
+        return Outcome(check, "ok")
+    if report.skipped:
+        return Outcome(check, "skip", str(call.excinfo.value))
+    lines = [line for line in call.excinfo.exconly(tryshort=True).splitlines() if line.strip()]
+    shown = [line if len(line) <= _WIDTH else line[: _WIDTH - 3] + "..." for line in lines[:_LINES]]
+    return Outcome(check, "FAIL", "\n".join([*shown, f"at {_place(call.excinfo, cls)}"]))
+
+
+def _in_words(item: pytest.Function) -> str:
+    """The name of a test as a sentence, its parameters, and the first line of its docstring."""
+    name = item.originalname.removeprefix("test_").replace("_", " ")
+    parameters = item.name.removeprefix(item.originalname)
+    about = (inspect.getdoc(item.function) or "").partition("\n")[0].replace("``", "`")
+    return f"{name.capitalize()}{' ' if parameters else ''}{parameters}. {about}".rstrip()
+
+
+def _place(excinfo: pytest.ExceptionInfo[BaseException], cls: type) -> str:
+    """The line of the component's package that failed; where none of it was running, the line of the check."""
+    package = Path(inspect.getfile(cls)).parent
+    entries = [(Path(entry.path), entry.lineno + 1) for entry in excinfo.traceback]
+    own = [entry for entry in entries if package in entry[0].parents]
+    suite = [entry for entry in entries if Path(__file__).parents[1] / "testing" in entry[0].parents]
+    path, line = (own or suite or entries)[-1]
+    return f"{path}:{line}"

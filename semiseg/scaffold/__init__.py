@@ -1,0 +1,1 @@
+"""Packages for the authors of components, written from templates."""

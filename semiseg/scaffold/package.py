@@ -1,0 +1,94 @@
+"""A new package that holds one component, with its entry point, its tests and a recipe."""
+
+import builtins
+import json
+import keyword
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from string import Template
+
+from semiseg import __version__
+from semiseg.errors import ComponentError, Problem, StorageError, raise_all
+from semiseg.registry import GROUPS, Kind, installed
+from semiseg.scaffold.content import substitutions
+
+TEMPLATES = Path(__file__).parent / "templates"
+_SUFFIX = ".tmpl"
+_NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
+_YAML_WORDS = {"null", "true", "false"}
+
+
+def write_package(kind: Kind, name: str, folder: Path, author: str = "") -> list[Path]:
+    """Write a package with a small working component into a folder that is new or empty.
+
+    Args:
+        kind: what the component is.
+        name: what recipes will call it: small letters, digits and single underscores.
+        folder: where to write; its parents are made.
+        author: a person's name for pyproject.toml; none is written where it is empty.
+
+    Returns:
+        The files, relative to the folder, sorted.
+
+    Raises:
+        ComponentError: with everything that is wrong with the name and the folder; nothing was written then.
+        StorageError: where the disk refuses.
+    """
+    raise_all([*_name_problems(kind, name), *_folder_problems(folder)], ComponentError)
+    files = dict(render(kind, name, author))
+    try:
+        for path, text in files.items():
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            (folder / path).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise StorageError(f"{folder} could not be written: {error.strerror}.", "Choose another one.") from error
+    return sorted(files)
+
+
+def render(kind: Kind, name: str, author: str = "") -> Iterator[tuple[Path, str]]:
+    """The files of a package, relative to its folder, with their text."""
+    package = f"semiseg_{name}"
+    values = {
+        **substitutions(kind, name),
+        "kind": kind,
+        "name": name,
+        "package": package,
+        "class_name": class_name(kind, name),
+        "distribution": package.replace("_", "-"),
+        "group": GROUPS[kind],
+        "version": __version__,
+        "authors": f"authors = [{{name = {json.dumps(author)}}}]\n" if author else "",
+    }
+    for part in ("common", kind):
+        for template in sorted((TEMPLATES / part).rglob(f"*{_SUFFIX}")):
+            path = template.relative_to(TEMPLATES / part).as_posix().removesuffix(_SUFFIX)
+            path = path.replace("PACKAGE", package).replace("NAME", name)
+            yield Path(path), Template(template.read_text(encoding="utf-8")).substitute(values)
+
+
+def class_name(kind: Kind, name: str) -> str:
+    """The name in capitals and small letters; with the kind at its end where the example needs the word itself."""
+    plain = "".join(word.capitalize() for word in name.split("_"))
+    texts = (path.read_text(encoding="utf-8") for path in (TEMPLATES / kind).rglob(f"*.py{_SUFFIX}"))
+    taken = {word for text in texts for word in re.findall(r"\w+", text)} | set(dir(builtins)) | set(keyword.kwlist)
+    return plain + kind.capitalize() if plain in taken else plain
+
+
+def _name_problems(kind: Kind, name: str) -> Iterator[Problem]:
+    if not _NAME.fullmatch(name):
+        near = re.sub(r"[^a-z0-9]+", "_", re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()).strip("_")
+        hint = f" For instance {near!r}." if _NAME.fullmatch(near) else ""
+        fix = f"Small letters, digits and single underscores, a letter first.{hint}"
+        yield Problem("", f"{name!r} cannot be the name of a component.", fix)
+    if name in _YAML_WORDS:
+        yield Problem("", f"{name!r} cannot be the name of a component: in a recipe it is no text.", "Choose another.")
+    for entry in installed(kind):
+        if entry.name == name:
+            what = f"A {kind} {name!r} is installed already, from {entry.package} {entry.version}."
+            yield Problem("", what, "Choose another name: two with the same one cannot be told apart.")
+
+
+def _folder_problems(folder: Path) -> Iterator[Problem]:
+    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+        yield Problem("", f"{folder} is there already.", "Choose another folder with --output; nothing is overwritten.")

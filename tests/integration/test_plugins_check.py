@@ -1,0 +1,187 @@
+"""``semiseg plugins check``: which check fails, and why, for components that are wrong on purpose."""
+
+import importlib.util
+import os
+import subprocess
+import sys
+import tomllib
+
+import pytest
+from typer.testing import CliRunner
+
+from semiseg.cli.main import app
+from semiseg.errors import ComponentError
+from semiseg.scaffold.package import render
+
+
+def check(name, *arguments):
+    return CliRunner().invoke(app, ["plugins", "check", name, *arguments])
+
+
+def failing(result):
+    """The names of the checks that failed, and the reason below each."""
+    lines = result.stdout.splitlines()
+    at = [i for i, line in enumerate(lines) if line.startswith("  FAIL")]
+    return {lines[i].removeprefix("  FAIL  ").partition(".")[0]: "\n".join(lines[i + 1 : i + 12]) for i in at}
+
+
+@pytest.fixture
+def broken(distribution, tmp_path):
+    """Installs the new package of a kind, with one thing changed in its source."""
+
+    def install(kind, right, wrong):
+        files = {str(path): text for path, text in render(kind, "broken")}
+        project = tomllib.loads(files["pyproject.toml"])["project"]
+        sources = {path.removeprefix("src/"): text for path, text in files.items() if path.startswith("src/")}
+        module = f"semiseg_broken/{kind}.py"
+        assert right in sources[module]
+        sources[module] = sources[module].replace(right, wrong)
+        if kind == "dataset":
+            (tmp_path / "tiny_data.py").write_text(files["tests/tiny_data.py"])
+            subprocess.run([sys.executable, tmp_path / "tiny_data.py", tmp_path / "data"], check=True)
+        return distribution(project["name"], project["entry-points"], files=sources)
+
+    return install
+
+
+@pytest.mark.parametrize(
+    ("kind", "right", "wrong", "caught_by", "reason"),
+    [
+        (
+            "strategy",
+            "mean_entropy(unlabeled).sum() / batch.unlabeled.count",
+            "mean_entropy(unlabeled).mean()",
+            "Counts make micro batches add up",
+            "AssertionError: networks.model.",
+        ),
+        (
+            "strategy",
+            "yield Losses(supervised",
+            "yield Losses(float('nan') * supervised",
+            "Losses are finite scalars [50]",
+            "isfinite",
+        ),
+        (
+            "backbone",
+            "        self.head =",
+            "        self.spare = nn.Linear(2, 2)\n        self.head =",
+            "Every parameter gets a gradient",
+            "spare.weight",
+        ),
+        (
+            "dataset",
+            "    return Case(",
+            "    image.open('rb').close()\n    return Case(",
+            "Cases are found without opening their files",
+            "case00.nii.gz",
+        ),
+        ("metric", "return 1 - abs(", "return 1 - pair.spacing[0] * abs(", "Spacing is honored", "comparison failed"),
+        (
+            "augmentation",
+            "label.flip(0)",
+            "label",
+            "Image and label stay aligned",
+            "image and label overlap by a Dice of",
+        ),
+    ],
+)
+def test_a_broken_component_fails_the_check_that_is_about_it(broken, tmp_path, kind, right, wrong, caught_by, reason):
+    broken(kind, right, wrong)
+    result = check("broken", *(["--set", f"root={tmp_path / 'data'}"] if kind == "dataset" else []))
+    failed = failing(result)
+
+    assert isinstance(result.exception, ComponentError)
+    assert caught_by in failed
+    assert reason in failed[caught_by]
+    assert "  ok    " in result.stdout
+    assert str(result.exception).startswith(f"{len(failed)} of ")
+    assert f"checks fail for {kind} broken (semiseg-broken 1.0)." in str(result.exception)
+
+
+def test_an_error_of_the_component_s_own_is_shown_with_its_line(broken):
+    site = broken("metric", "return 1 - abs(", "return 1 // 0 - abs(")
+    reason = failing(check("broken"))["Spacing is honored"]
+    source = site / "semiseg_broken" / "metric.py"
+    line = next(i for i, text in enumerate(source.read_text().splitlines(), 1) if "1 // 0" in text)
+
+    assert reason.splitlines()[0].strip() == "ZeroDivisionError: integer division or modulo by zero"
+    assert f"at {source}:{line}" in reason
+
+
+def test_the_command_s_exit_code_is_the_component_error_s(broken):
+    site = broken("metric", "return 1 - abs(", "return abs(")
+    command = [sys.executable, "-m", "semiseg.cli.main", "plugins", "check"]
+    # A project's own pytest settings must not matter.
+    environment = {**os.environ, "PYTHONPATH": str(site), "PYTEST_ADDOPTS": "--no-such-flag"}
+    bad = subprocess.run([*command, "broken"], env=environment, capture_output=True, text=True, check=False)
+    assert bad.returncode == 2, bad.stderr
+    assert "  FAIL  A perfect prediction has the best value. No other prediction" in bad.stdout
+    assert bad.stderr.startswith("Error: ")
+    assert "Traceback" not in bad.stderr
+
+
+def test_a_strategy_is_run_with_networks_that_are_named():
+    result = check("cps", "--set", "phi=1.0")
+
+    assert result.exit_code == 0, result.stdout
+    assert result.stdout.splitlines()[0].startswith("strategy cps (semiseg ")
+    assert result.stdout.splitlines()[1].startswith("with a small unet a role: channels=(4, 8)")
+    assert result.stdout.splitlines()[-1].startswith("All is well: ")
+
+
+def test_what_a_strategy_requires_and_unet_does_not_offer_is_told(broken):
+    broken("strategy", "    exact:", '    requires = frozenset({"telepathy"})\n    exact:')
+
+    assert "broken (semiseg-broken 1.0) requires telepathy of its backbones" in str(check("broken").exception)
+
+
+def test_options_reach_the_component_and_wrong_ones_are_told(tmp_path):
+    good = check("phantom", "--set", f"root={tmp_path}", "--set", "cases=2", "--set", "size=[32, 32, 32]")
+    assert good.exit_code == 0, good.stdout
+    assert [path.name for path in tmp_path.iterdir()] == ["v1-2-cases-32x32x32-seed-0"]
+    text = str(check("phantom", "--set", "casse=2", "--set", "seed=x").exception)
+    assert "Unknown key 'phantom.casse'. Did you mean 'cases'?" in text
+    assert "phantom.seed has to be a whole number, not 'x'." in text
+    assert str(check("phantom", "--set", "cases").exception).startswith("--set cases is not OPTION=VALUE.")
+
+
+def test_required_options_are_named_with_how_to_give_them():
+    text = str(check("folder").exception)
+
+    assert "folder.root is missing." in text
+    assert "dataset 'folder' has to be told root and classes." in text
+    assert "semiseg plugins check folder --set root=… --set classes=…" in text
+
+
+@pytest.mark.parametrize(
+    ("name", "flag", "about"),
+    [
+        ("none", "deterministic", "The seed of torch decides"),
+        ("nsd", "uses_spacing", "Spacing is honored"),
+    ],
+)
+def test_what_cannot_be_seen_from_outside_is_declared(name, flag, about):
+    undeclared = check(name)
+
+    assert list(failing(undeclared)) == [about]
+    assert f"--declare {flag}" in str(undeclared.exception)
+    assert check(name, "--declare", flag).exit_code == 0
+    assert str(check("cps", "--declare", flag).exception).startswith(f"Unknown flag '{flag}' in --declare.")
+
+
+def test_a_name_of_several_kinds_needs_the_kind(distribution):
+    distribution("semiseg-two", {"semiseg.metrics": {"cps": "semiseg.metrics.overlap:Dice"}})
+
+    assert "Choose one: --kind strategy, --kind metric." in str(check("cps").exception)
+    assert check("cps", "--kind", "metric").stdout.startswith("metric cps (semiseg-two 1.0)\n")
+
+
+def test_without_pytest_the_message_says_how_to_install_it(monkeypatch):
+    found = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name, *rest: None if name == "pytest" else found(name, *rest)
+    )
+
+    assert str(check("dice").exception) == (
+        "The checks need pytest, which is not installed.\n    pip install 'semiseg[test]'"
+    )
