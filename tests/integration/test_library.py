@@ -4,6 +4,7 @@ import copy
 import csv
 import json
 import shutil
+from dataclasses import replace
 
 import nibabel as nib
 import numpy as np
@@ -12,6 +13,7 @@ import torch
 from small_run import SMALL, semiseg
 
 import semiseg as library
+from semiseg.datasets.brats import REGIONS
 from semiseg.errors import DataError, ProtocolError, RunError
 from semiseg.interfaces.augmentation import Augmentation
 from semiseg.interfaces.strategy import Losses, Role, Strategy, StrategyOptions
@@ -38,9 +40,10 @@ def test_the_run_folder_holds_what_the_documents_say(finished):
     assert summary["cases"] == {"labeled": 2, "unlabeled": 2, "validation": 1, "test": 1}
     with (folder / "scores.csv").open() as file:
         rows = list(csv.DictReader(file))
-    assert len(rows) == 2 * 3 * 2  # checkpoints, classes, metrics
+    assert len(rows) == 2 * (3 + 3) * 2  # checkpoints, classes and regions, metrics
     assert {row["checkpoint"] for row in rows} == {"last", "best"}
-    assert {row["class"] for row in rows} == {"necrosis", "edema", "enhancing"}
+    assert {row["class"] for row in rows if row["kind"] == "class"} == {"necrosis", "edema", "enhancing"}
+    assert {row["class"] for row in rows if row["kind"] == "region"} == set(REGIONS)
 
 
 def test_predictions_are_on_the_image_s_grid_in_its_values(finished):
@@ -91,10 +94,10 @@ def test_evaluating_the_predictions_gives_the_run_s_scores(finished, tmp_path):
     (tmp_path / "truth").mkdir()
     shutil.copy(case.label, tmp_path / "truth" / f"{case.id}.nii.gz")
     labels = {1: "necrosis", 2: "edema", 4: "enhancing"}
-    found = library.evaluate(finished.folder / "predictions" / "best", tmp_path / "truth", labels=labels)
-    mine = {(s.class_name, s.metric): s.value for s in finished.scores if s.checkpoint == "best"}
-    theirs = {(s.class_name, s.metric): s.value for s in found.scores}
-    assert mine == theirs
+    predictions = finished.folder / "predictions" / "best"
+    found = library.evaluate(predictions, tmp_path / "truth", labels=labels, regions=REGIONS)
+    mine = [replace(score, run="", checkpoint="") for score in finished.scores if score.checkpoint == "best"]
+    assert mine == list(found.scores)  # digests of the references and definitions of the metrics among them
 
 
 class Constant(Strategy):

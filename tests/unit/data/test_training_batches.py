@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import signal
+from functools import partial
 
 import numpy as np
 import pytest
@@ -96,7 +97,8 @@ def test_what_is_not_deferred_is_finished(cases):
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_the_caller_s_state_is_left_alone(cases, workers):
+def test_the_caller_s_state_is_left_alone(cases, workers, request):
+    request.addfinalizer(partial(torch.set_num_threads, torch.get_num_threads()))
     torch.set_num_threads(2)
     torch.manual_seed(11)
     np.random.seed(11)

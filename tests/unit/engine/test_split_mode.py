@@ -17,6 +17,8 @@ from semiseg.engine.log import JsonLog
 from semiseg.engine.modes import StepMode
 from semiseg.engine.runtime import Runtime
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 
 @pytest.fixture(scope="module")
 def split_folder(tmp_path_factory):

@@ -146,6 +146,7 @@ class Listener(Reporter):
         self.heard.append(text)
 
 
+@pytest.mark.usefixtures("one_thread")
 @pytest.mark.slow
 def test_two_processes_give_the_run_of_one(tmp_path, monkeypatch):
     monkeypatch.setenv("SEMISEG_CACHE", str(tmp_path / "cache"))
