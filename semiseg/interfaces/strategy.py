@@ -42,12 +42,15 @@ class Role:
         trained: whether an optimizer updates it.
         predicts: whether its probabilities go into the prediction.
         initialized_like: another role whose first weights it copies (a teacher's student).
+        backbone: name of the backbone that it has unless ``strategy.networks`` of a recipe says otherwise, with that
+            backbone's default options; None is the recipe's ``backbone``.
     """
 
     name: str
     trained: bool = True
     predicts: bool = True
     initialized_like: str | None = None
+    backbone: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

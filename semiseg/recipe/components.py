@@ -57,9 +57,11 @@ class Found:
 
 def resolve(recipe: Recipe) -> Components:
     """The components of a recipe. Raises RecipeError with every problem of their names, options and roles."""
-    found, problems = find_components(list(slots(plain(recipe))), recipe.where)
+    wanted = list(slots(plain(recipe)))
+    found, problems = find_components(wanted, recipe.where)
     raise_all(problems, RecipeError)
     strategy = found[("strategy",)]
+    found |= _find_each(list(_chosen_by_roles(strategy, wanted)), recipe.where)[0]
     roles = strategy.component.roles(strategy.options)
     default = found[("backbone",)].make()
     own = {role.name: found.get(("strategy", ROLES, role.name)) for role in roles}
@@ -76,6 +78,16 @@ def resolve(recipe: Recipe) -> Components:
 
 def find_components(wanted: Sequence[Slot], where: Where) -> tuple[dict[tuple[str, ...], Found], list[Problem]]:
     """The components of a recipe's slots by key, as far as they are found, and all that is wrong with them."""
+    found, problems = _find_each(wanted, where)
+    problems += _same_metrics(found, where)
+    if strategy := found.get(("strategy",)):
+        chosen = list(_chosen_by_roles(strategy, wanted))
+        theirs, more = _find_each(chosen, where)
+        problems += [*more, *_role_problems(strategy, {**found, **theirs}, [*wanted, *chosen], where)]
+    return found, problems
+
+
+def _find_each(wanted: Sequence[Slot], where: Where) -> tuple[dict[tuple[str, ...], Found], list[Problem]]:
     found: dict[tuple[str, ...], Found] = {}
     problems: list[Problem] = []
     for slot in wanted:
@@ -83,10 +95,16 @@ def find_components(wanted: Sequence[Slot], where: Where) -> tuple[dict[tuple[st
             found[slot.path] = _find(slot, where)
         except ComponentError as error:
             problems += error.problems
-    problems += _same_metrics(found, where)
-    if ("strategy",) in found:
-        problems += _role_problems(found[("strategy",)], found, wanted, where)
     return found, problems
+
+
+def _chosen_by_roles(strategy: Found, wanted: Sequence[Slot]) -> Iterator[Slot]:
+    """The backbones that the strategy's roles name themselves, where the recipe names none for them."""
+    named = {slot.path for slot in wanted}
+    for role in strategy.component.roles(strategy.options):
+        path = ("strategy", ROLES, role.name)
+        if role.backbone is not None and path not in named:
+            yield Slot("backbone", path, role.backbone, {})
 
 
 def component_class(slot: Slot, where: Where) -> type | None:

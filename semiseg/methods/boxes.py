@@ -1,0 +1,27 @@
+"""Random boxes in a volume."""
+
+from collections.abc import Sequence
+
+import torch
+
+Box = tuple[slice, slice, slice]
+
+
+def random_box(shape: Sequence[int], sides: Sequence[float], generator: torch.Generator) -> Box:
+    """A box inside a volume, at a place that is uniform over all that there are.
+
+    Args:
+        shape: the volume's X, Y, Z in voxels.
+        sides: the box's sides as shares of them, in [0, 1]; they are rounded to voxels.
+        generator: on the CPU.
+
+    Returns:
+        A slice for each axis.
+    """
+    x, y, z = (_interval(n, round(n * side), generator) for n, side in zip(shape, sides, strict=True))
+    return x, y, z
+
+
+def _interval(length: int, side: int, generator: torch.Generator) -> slice:
+    start = int(torch.randint(length - side + 1, (), generator=generator))
+    return slice(start, start + side)

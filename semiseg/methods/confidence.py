@@ -1,0 +1,53 @@
+"""Pseudo-labels of confident voxels; the others are ignored, and never taken for background."""
+
+import torch
+from torch import Tensor
+
+from semiseg.losses.cross_entropy import cross_entropy
+from semiseg.losses.dice import dice_from_probabilities
+
+IGNORE = -100
+"""The label of a voxel that no loss looks at; torch's own value for that."""
+
+
+@torch.no_grad()
+def confident_labels(logits: Tensor, threshold: float) -> Tensor:
+    """The class of the highest probability where that is at least ``threshold``, and IGNORE elsewhere.
+
+    Args:
+        logits: (n, K, X, Y, Z) float.
+        threshold: in [0, 1]; 0 accepts every voxel.
+
+    Returns:
+        (n, X, Y, Z) int64, without gradient.
+    """
+    highest, labels = logits.max(dim=1)
+    probability = (highest - logits.logsumexp(dim=1)).exp()
+    return torch.where(probability >= threshold, labels, IGNORE)
+
+
+def accepted_share(labels: Tensor) -> Tensor:
+    """The share of voxels that are not ignored, for each sample: (n, X, Y, Z) gives (n,) float32."""
+    return (labels != IGNORE).flatten(1).float().mean(dim=1)
+
+
+def masked_loss(logits: Tensor, labels: Tensor, kind: str) -> Tensor:
+    """The loss of each sample against pseudo-labels, over the voxels that are not ignored.
+
+    ``cross_entropy``: the sum over accepted voxels, divided by the number of all voxels, so that a sample of which
+    little is accepted says little (FixMatch, arXiv:2001.07685, equation 4). ``dice``: the soft Dice loss of the
+    accepted voxels alone, 0 where there are none (UniMatch's medical code). ``dice_ce``: their sum.
+
+    Args:
+        logits: (n, K, X, Y, Z) float.
+        labels: (n, X, Y, Z) int64 class indices, or IGNORE.
+        kind: cross_entropy, dice or dice_ce.
+
+    Returns:
+        (n,) losses; the gradient is 0 at ignored voxels.
+    """
+    if kind == "cross_entropy":
+        return cross_entropy(logits, labels)  # mean over all voxels, of which torch sets the ignored to 0
+    kept = (labels != IGNORE).unsqueeze(1)
+    dice = dice_from_probabilities(torch.softmax(logits, dim=1) * kept, labels)
+    return dice if kind == "dice" else dice + cross_entropy(logits, labels)

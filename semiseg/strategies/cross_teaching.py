@@ -1,0 +1,60 @@
+"""Cross teaching: two networks of different kinds that label for one another."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from semiseg.interfaces.batch import Batch, Step
+from semiseg.interfaces.mutual import Mutual
+from semiseg.interfaces.strategy import Losses, Role, StrategyOptions
+from semiseg.losses.named import named_loss
+from semiseg.methods.ramps import RampName, ramp
+from semiseg.methods.streams import stream_mean, supervised_loss
+
+
+class CrossTeaching(Mutual):
+    """Cross teaching (CTCT): a convolutional network and a transformer, each trained on the other's argmax.
+
+    Luo et al. 2022, "Semi-Supervised Medical Image Segmentation via Cross Teaching between CNN and Transformer"
+    (arXiv:2112.04894), equations 4 to 6, in 3D: for each network the supervised loss plus a weight times the Dice loss
+    of unlabeled samples against the other network's argmax. The defaults are those of its public code (SSL4MIS,
+    train_cross_teaching_between_cnn_transformer_2D.py): weight 0.1, a sigmoid ramp-up that ends with training. There
+    the supervised loss is half of Dice plus cross entropy: ``loss=dice_ce, weight=0.2`` is twice its loss. The paper
+    tests with the convolutional network alone; here both predict. Networks: the recipe's backbone and ``unetr``
+    (the paper: U-Net and Swin-UNet, in 2D), or what ``strategy.networks`` names.
+    """
+
+    class Options(StrategyOptions):
+        """Options of cross teaching."""
+
+        weight: Annotated[float, Field(ge=0)] = 0.1
+        """Weight of the pseudo-label loss, after the ramp-up."""
+        ramp: RampName = "sigmoid"
+        """How the weight rises."""
+        ramp_share: Annotated[float, Field(ge=0, le=1)] = 1.0
+        """Share of training that the rise takes."""
+        loss: Literal["dice", "dice_ce"] = "dice"
+        """Supervised loss: dice, or the sum of Dice and cross entropy."""
+
+    @classmethod
+    def roles(cls, options: Any) -> tuple[Role, ...]:
+        """Two students, the second with a backbone of its own; both predict."""
+        return (Role("student_a"), Role("student_b", backbone="unetr"))
+
+    def teach(self, role: str, output: Tensor, batch: Batch) -> Tensor:
+        """The class of the highest probability of the unlabeled samples, (b, X, Y, Z) uint8."""
+        return torch.argmax(batch.divide(output)[1], dim=1).to(torch.uint8)
+
+    def loss(self, role: str, output: Tensor, lessons: Mapping[str, Any], batch: Batch, step: Step) -> Losses:
+        """The loss of one network."""
+        o = self.options
+        labeled, unlabeled = batch.divide(output)
+        supervised = supervised_loss(labeled, batch, o.loss)
+        (labels,) = lessons.values()
+        pseudo = stream_mean(named_loss(unlabeled, labels, "dice"), batch.unlabeled)
+        weight = o.weight * ramp(o.ramp, step.index / step.total, o.ramp_share)
+        parts = {"supervised": supervised.detach(), "pseudo": pseudo.detach()}
+        return Losses(supervised + weight * pseudo, frozenset({role}), parts)

@@ -1,0 +1,68 @@
+"""Entropy minimization: predictions are to be sure of themselves."""
+
+import math
+from collections.abc import Iterator
+from typing import Annotated, Any, ClassVar, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from semiseg.interfaces.batch import Batch, Step
+from semiseg.interfaces.strategy import Losses, Role, Strategy, StrategyOptions
+from semiseg.methods.ramps import RampName, ramp
+from semiseg.methods.streams import stream_mean, supervised_loss
+
+
+class EntropyMinimization(Strategy):
+    """Entropy minimization: the supervised loss plus the entropy of the predictions.
+
+    Grandvalet and Bengio 2004 (NeurIPS 17, "Semi-supervised learning by entropy minimization"), per voxel and divided
+    by the logarithm of the number of classes as in ADVENT (Vu et al. 2019, arXiv:1811.12833): H(p) / ln K in [0, 1].
+    The defaults are those of SSL4MIS, train_entropy_minimization_3D.py: the mean over labeled and unlabeled samples
+    together, weight 0.1, a sigmoid ramp-up that ends with training. There the supervised loss is half of Dice plus
+    cross entropy: ``loss=dice_ce, weight=0.2`` is twice its loss. The paper's own is ``entropy_on=unlabeled``,
+    ``ramp=constant``.
+    """
+
+    class Options(StrategyOptions):
+        """Options of entropy minimization."""
+
+        weight: Annotated[float, Field(ge=0)] = 0.1
+        """Weight of the entropy, after the ramp-up."""
+        ramp: RampName = "sigmoid"
+        """How the weight rises."""
+        ramp_share: Annotated[float, Field(ge=0, le=1)] = 1.0
+        """Share of training that the rise takes."""
+        entropy_on: Literal["labeled_and_unlabeled", "unlabeled"] = "labeled_and_unlabeled"
+        """The samples whose entropy counts: all (SSL4MIS), or the unlabeled ones (the paper)."""
+        loss: Literal["dice", "dice_ce"] = "dice"
+        """Supervised loss: dice, or the sum of Dice and cross entropy."""
+
+    exact: ClassVar[frozenset[str]] = frozenset({"micro_batch"})
+
+    @classmethod
+    def roles(cls, options: Any) -> tuple[Role, ...]:
+        """One network, called model."""
+        return (Role("model"),)
+
+    def losses(self, batch: Batch, step: Step) -> Iterator[Losses]:
+        """The supervised loss plus the weighted entropy, from one forward."""
+        o = self.options
+        logits = self.run("model", batch.images())
+        labeled, unlabeled = batch.divide(logits)
+        supervised = supervised_loss(labeled, batch, o.loss)
+        if o.entropy_on == "unlabeled":
+            uncertain = stream_mean(normalized_entropy(unlabeled), batch.unlabeled)
+        else:
+            uncertain = stream_mean(normalized_entropy(logits), batch.labeled, batch.unlabeled)
+        weight = o.weight * ramp(o.ramp, step.index / step.total, o.ramp_share)
+        parts = {"supervised": supervised.detach(), "entropy": uncertain.detach()}
+        yield Losses(supervised + weight * uncertain, frozenset({"model"}), parts)
+
+
+def normalized_entropy(logits: Tensor) -> Tensor:
+    """Mean over voxels of H(p) / ln K, for each sample: (n, K, X, Y, Z) gives (n,) in [0, 1]; K is at least 2."""
+    log_p = torch.log_softmax(logits, dim=1)
+    entropy = -(log_p.exp() * log_p).sum(dim=1)
+    return entropy.flatten(1).mean(dim=1) / math.log(logits.shape[1])

@@ -1,0 +1,94 @@
+"""FixMatch: what is sure on a weak view is the label of a strong one."""
+
+from collections.abc import Iterator
+from typing import Annotated, Any, ClassVar, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from semiseg.interfaces.batch import Batch, Step
+from semiseg.interfaces.strategy import Losses, Role, Strategy, StrategyOptions
+from semiseg.methods.confidence import accepted_share, confident_labels, masked_loss
+from semiseg.methods.ema import update_teacher, warmed_decay
+from semiseg.methods.ramps import RampName, ramp
+from semiseg.methods.streams import stream_mean, supervised_loss
+from semiseg.methods.views import strong_view
+
+
+class FixMatch(Strategy):
+    """FixMatch: unlabeled samples in a strong view, against the argmax of the weak view where that is confident.
+
+    Sohn et al. 2020 (arXiv:2001.07685), equations 3 and 4, per voxel: cross entropy at voxels of probability 0.95 or
+    more, over all voxels, weight 1, no ramp-up. The weak view is the sample as the recipe augments it, and is run
+    without gradient; the strong view has other intensities, noise and a box cut out. Rejected voxels are ignored.
+
+    Variants: ``pseudo_loss=dice`` is the masked Dice of UniMatch's code for medical images (there with squared
+    probabilities). SSL4MIS, train_fixmatch_cta.py, is ``labels_from=teacher, threshold=0, pseudo_loss=dice_ce,
+    loss=dice_ce, weight=0.1, ramp=sigmoid, ramp_share=1``: a moving average labels every voxel (its own option for a
+    threshold is never read) and predicts. Its train_fixmatch_standard_augs.py has no variant here: it takes rejected
+    voxels for background.
+    """
+
+    class Options(StrategyOptions):
+        """Options of FixMatch."""
+
+        weight: Annotated[float, Field(ge=0)] = 1.0
+        """Weight of the pseudo-label loss, after the ramp-up."""
+        threshold: Annotated[float, Field(ge=0, le=1)] = 0.95
+        """Least probability of a pseudo-label; 0 accepts all."""
+        ramp: RampName = "constant"
+        """How the weight rises; constant is no ramp-up."""
+        ramp_share: Annotated[float, Field(ge=0, le=1)] = 0.0
+        """Share of training that the rise takes."""
+        pseudo_loss: Literal["cross_entropy", "dice", "dice_ce"] = "cross_entropy"
+        """Loss against pseudo-labels, over the accepted voxels."""
+        labels_from: Literal["model", "teacher"] = "model"
+        """Who labels the weak view: the model itself, or its moving average, which then predicts too."""
+        decay: Annotated[float, Field(ge=0, le=1)] = 0.99
+        """Decay of the moving average, after its warm-up."""
+        strength: Annotated[float, Field(ge=0)] = 1.0
+        """How much the strong view's intensities change; 0 not at all."""
+        cut_out: Annotated[float, Field(ge=0, le=1)] = 0.5
+        """Longest side of the strong view's box, as a share of the patch's; 0 is no box."""
+        loss: Literal["dice", "dice_ce"] = "dice"
+        """Supervised loss: dice, or the sum of Dice and cross entropy."""
+
+    exact: ClassVar[frozenset[str]] = frozenset({"micro_batch"})
+
+    @classmethod
+    def roles(cls, options: Any) -> tuple[Role, ...]:
+        """One network, called model; with ``labels_from=teacher`` its moving average too."""
+        if options.labels_from == "model":
+            return (Role("model"),)
+        return (Role("model", predicts=False), Role("teacher", trained=False, initialized_like="model"))
+
+    def losses(self, batch: Batch, step: Step) -> Iterator[Losses]:
+        """The supervised loss plus the weighted loss of strong views against labels from weak ones."""
+        o, unlabeled = self.options, batch.unlabeled
+        labels = self._labels(batch)
+        strong = strong_view(unlabeled.image, unlabeled.slots, step, "fixmatch", o.strength, o.cut_out)
+        on_labeled, on_strong = batch.divide(self.run("model", torch.cat([batch.labeled.image, strong])))
+        supervised = supervised_loss(on_labeled, batch, o.loss)
+        pseudo = stream_mean(masked_loss(on_strong, labels, o.pseudo_loss), unlabeled)
+        weight = o.weight * ramp(o.ramp, step.index / step.total, o.ramp_share)
+        parts = {
+            "supervised": supervised.detach(),
+            "pseudo": pseudo.detach(),
+            "accepted": stream_mean(accepted_share(labels), unlabeled),
+        }
+        yield Losses(supervised + weight * pseudo, frozenset({"model"}), parts)
+
+    def _labels(self, batch: Batch) -> Tensor:
+        """Labels of the weak views, (b, X, Y, Z) int64 or IGNORE."""
+        images = batch.unlabeled.image
+        if not len(images):  # a network need not take an empty batch
+            return batch.labeled.label[:0]
+        with torch.no_grad():
+            return confident_labels(self.run(self.options.labels_from, images), self.options.threshold)
+
+    def after_step(self, step: Step) -> None:
+        """Move the moving average; its running statistics are its own, from weak views, as in SSL4MIS."""
+        if self.options.labels_from == "teacher":
+            decay = warmed_decay(step.index, self.options.decay)
+            update_teacher(self.networks["teacher"], self.networks["model"], decay, buffers="own")

@@ -1,0 +1,71 @@
+"""Pseudo-labels, online: the network learns what it is sure of already."""
+
+from collections.abc import Iterator
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import Field, model_validator
+
+from semiseg.interfaces.batch import Batch, Step
+from semiseg.interfaces.strategy import Losses, Role, Strategy, StrategyOptions
+from semiseg.methods.confidence import accepted_share, confident_labels, masked_loss
+from semiseg.methods.ramps import RampName, ramp
+from semiseg.methods.streams import stream_mean, supervised_loss
+
+
+class PseudoLabel(Strategy):
+    """Pseudo-labels, online: the loss of unlabeled samples against the network's own argmax, where it is confident.
+
+    Lee 2013 (ICML workshop, "Pseudo-Label: The simple and efficient semi-supervised learning method"), with the
+    threshold and the ramp-up of USB (microsoft/Semi-supervised-learning, pseudolabel.py): cross entropy at voxels of
+    probability 0.95 or more, over all voxels; a weight that rises linearly over the first 40 % of training. Rejected
+    voxels are ignored. Lee's own has no threshold, and a weight that is 0 up to T1, rises linearly to 3 at T2, and
+    stays: ``threshold=0, weight=3``, ``wait_share`` T1 and ``ramp_share`` T2 - T1, as shares of training. USB runs
+    the unlabeled samples with the running statistics of batch normalization frozen; here all samples go through the
+    network together, as in Lee's.
+    """
+
+    class Options(StrategyOptions):
+        """Options of online pseudo-labels."""
+
+        weight: Annotated[float, Field(ge=0)] = 1.0
+        """Weight of the pseudo-label loss, after the ramp-up."""
+        threshold: Annotated[float, Field(ge=0, le=1)] = 0.95
+        """Least probability of a pseudo-label; 0 accepts all."""
+        wait_share: Annotated[float, Field(ge=0, lt=1)] = 0.0
+        """Share of training before the weight begins to rise."""
+        ramp: RampName = "linear"
+        """How the weight rises."""
+        ramp_share: Annotated[float, Field(ge=0, le=1)] = 0.4
+        """Share of training that the rise takes."""
+        pseudo_loss: Literal["cross_entropy", "dice"] = "cross_entropy"
+        """Loss against pseudo-labels: cross_entropy (the papers), or the Dice of the accepted voxels."""
+        loss: Literal["dice", "dice_ce"] = "dice"
+        """Supervised loss: dice, or the sum of Dice and cross entropy."""
+
+        @model_validator(mode="after")
+        def _rises_in_time(self) -> "PseudoLabel.Options":
+            if self.wait_share + self.ramp_share > 1:
+                raise ValueError("wait_share and ramp_share together are more than 1: the weight is never reached")
+            return self
+
+    exact: ClassVar[frozenset[str]] = frozenset({"micro_batch"})
+
+    @classmethod
+    def roles(cls, options: Any) -> tuple[Role, ...]:
+        """One network, called model."""
+        return (Role("model"),)
+
+    def losses(self, batch: Batch, step: Step) -> Iterator[Losses]:
+        """The supervised loss plus the weighted loss against pseudo-labels, from one forward."""
+        o = self.options
+        labeled, unlabeled = batch.divide(self.run("model", batch.images()))
+        supervised = supervised_loss(labeled, batch, o.loss)
+        labels = confident_labels(unlabeled, o.threshold)
+        pseudo = stream_mean(masked_loss(unlabeled, labels, o.pseudo_loss), batch.unlabeled)
+        weight = o.weight * ramp(o.ramp, step.index / step.total, o.ramp_share, o.wait_share)
+        parts = {
+            "supervised": supervised.detach(),
+            "pseudo": pseudo.detach(),
+            "accepted": stream_mean(accepted_share(labels), batch.unlabeled),
+        }
+        yield Losses(supervised + weight * pseudo, frozenset({"model"}), parts)

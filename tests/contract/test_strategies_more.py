@@ -1,0 +1,65 @@
+import pytest
+
+from semiseg.strategies.cross_teaching import CrossTeaching
+from semiseg.strategies.entropy_minimization import EntropyMinimization
+from semiseg.strategies.fixmatch import FixMatch
+from semiseg.strategies.pi_model import PiModel
+from semiseg.strategies.pseudo_label import PseudoLabel
+from semiseg.testing.strategy import StrategyContract
+
+
+class TestEntropyMinimization(StrategyContract):
+    @pytest.fixture
+    def strategy_class(self):
+        return EntropyMinimization
+
+    @pytest.fixture(params=[{}, {"entropy_on": "unlabeled", "ramp": "constant", "loss": "dice_ce"}])
+    def options(self, request):
+        return request.param
+
+
+class TestPseudoLabel(StrategyContract):
+    @pytest.fixture
+    def strategy_class(self):
+        return PseudoLabel
+
+    @pytest.fixture(params=[{"threshold": 0.4}, {"threshold": 0.0, "wait_share": 0.2, "pseudo_loss": "dice"}])
+    def options(self, request):
+        return request.param
+
+
+class TestCrossTeaching(StrategyContract):
+    @pytest.fixture
+    def strategy_class(self):
+        return CrossTeaching
+
+    @pytest.fixture(params=["dice", "dice_ce"])
+    def options(self, request):
+        return {"loss": request.param}
+
+
+class TestPiModel(StrategyContract):
+    @pytest.fixture
+    def strategy_class(self):
+        return PiModel
+
+    @pytest.fixture(params=[{}, {"consistency_on": "labeled_and_unlabeled", "gradient": "both", "flips": False}])
+    def options(self, request):
+        return request.param
+
+
+class TestFixMatch(StrategyContract):
+    @pytest.fixture
+    def strategy_class(self):
+        return FixMatch
+
+    @pytest.fixture(
+        params=[
+            {"threshold": 0.4},
+            {"threshold": 0.4, "pseudo_loss": "dice", "cut_out": 0.0},
+            {"labels_from": "teacher", "threshold": 0.0, "pseudo_loss": "dice_ce", "ramp": "sigmoid"},
+        ],
+        ids=["paper", "dice", "teacher"],
+    )
+    def options(self, request):
+        return request.param
