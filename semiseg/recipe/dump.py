@@ -15,10 +15,14 @@ from semiseg.recipe.schema import Recipe
 
 
 class _Representer(RoundTripRepresenter):
-    """Writes ``null`` where ruamel would leave the value empty."""
+    """Writes ``null`` where ruamel would leave the value empty, and quotes what it would read as something else."""
 
 
 _Representer.add_representer(type(None), lambda own, _: own.represent_scalar("tag:yaml.org,2002:null", "null"))
+_Representer.add_representer(
+    str,  # "?0" within [ ] would be a key
+    lambda own, text: own.represent_scalar("tag:yaml.org,2002:str", text, '"' if text.startswith("?") else None),
+)
 
 
 def dump_recipe(recipe: Recipe) -> str:

@@ -56,7 +56,7 @@ def test_a_dump_has_one_key_a_line_and_leaves_no_value_empty(recipe):
 
 TEXT = st.text(st.characters(exclude_categories=["Cc", "Cs", "Zl", "Zp"]), max_size=12)
 LOOKS_LIKE = st.sampled_from(
-    ["1e-4", "NO", "010", "null", "2024-01-01", "0x1F", "~", "=", "1_000", "a: b", "- a", "a #b"]
+    ["1e-4", "NO", "?0", "010", "null", "2024-01-01", "0x1F", "~", "=", "1_000", "a: b", "- a", "a #b"]
 )
 NUMBERS = st.floats(allow_nan=False, allow_infinity=False) | st.integers(-(10**20), 10**20)
 VALUES = st.recursive(
