@@ -5,7 +5,6 @@ import json
 import time
 
 import pytest
-import yaml
 from small_run import SMALL, semiseg
 
 from semiseg.datasets.phantom import Phantom
@@ -14,6 +13,7 @@ from semiseg.inference.sliding_window import Predictor
 from semiseg.interfaces.augmentation import Augmentation
 from semiseg.pipeline.bench import bench, n_validations
 from semiseg.pipeline.plan import make_plan
+from semiseg.recipe.dump import to_yaml
 from semiseg.recipe.load import load_recipe
 
 
@@ -114,7 +114,7 @@ def test_the_command_with_a_worker(recipe, tmp_path):
     folder = tmp_path / "here"
     folder.mkdir()
     path = folder / "recipe.yaml"
-    path.write_text(yaml.safe_dump(recipe))
+    path.write_text(to_yaml(recipe))
     done = semiseg("bench", path, "--steps", "2", "--set", "training.workers=1", "-o", folder / "bench.json")
     found = json.loads((folder / "bench.json").read_text())
     assert found["machine"]["workers"] == 1
