@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache
 from typing import TYPE_CHECKING
 
 from semiseg.augmentation.paper import AXES, PaperAugmentation
+from semiseg.compiled import compiled_loops
 from semiseg.interfaces.augmentation import BatchAugmentation
 from semiseg.types import Shape
 
@@ -63,10 +63,5 @@ class FusedAugmentation(PaperAugmentation, BatchAugmentation):
         return Change(zoom, degrees, flips, tuple(self._draw_curve() for _ in range(n_channels)))
 
 
-@cache
 def _numba_works() -> bool:
-    try:
-        import numba  # noqa: F401
-    except ImportError:
-        return False
-    return True
+    return compiled_loops("semiseg.augmentation.fused_kernels") is not None

@@ -1,23 +1,21 @@
-"""The one module that imports numba: changes applied to one sample, on one core.
+"""Changes applied to one sample, on one core, in compiled loops (numba).
 
 The first call on a machine compiles (some seconds); later processes load what was compiled.
 """
 
 import math
-from collections.abc import Callable
-from typing import Any, TypeVar, cast
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
-Function = TypeVar("Function", bound=Callable[..., Any])
+from semiseg.compiled import Loop, compiled
+
 Point = tuple[float, float, float]
 
 
-def _compiled(function: Function) -> Function:
+def _compiled(loop: Loop) -> Loop:
     # Sums may be reordered, for speed; infinities and signs of zero keep their meaning.
-    return cast(Function, njit(cache=True, nogil=True, fastmath={"contract", "reassoc"})(function))
+    return compiled(loop, fastmath={"contract", "reassoc"})
 
 
 @_compiled

@@ -17,7 +17,7 @@ from semiseg.engine.checkpoint import Checkpoints
 from semiseg.engine.choice import Choice
 from semiseg.engine.log import JsonLog, waiting_for_data
 from semiseg.engine.memory import peak_memory
-from semiseg.engine.optim import learning_rate, make_optimizer
+from semiseg.engine.optim import learning_rate, make_optimizers
 from semiseg.engine.runtime import Runtime
 from semiseg.engine.schedule import Timetable
 from semiseg.engine.signals import StopRequests
@@ -157,10 +157,8 @@ class Trainer:
         self.runner = StepRunner(self.strategy, self._optimizers(), self.runtime, choice.mode)
 
     def _optimizers(self) -> dict[str, Optimizer]:
-        return {
-            role: make_optimizer(self.options.optimizer, self.strategy.networks[role].parameters())
-            for role in trained_roles(self.strategy, self.choice.mode, self.runtime)
-        }
+        roles = trained_roles(self.strategy, self.choice.mode, self.runtime)
+        return make_optimizers(self.options.optimizer, self.strategy.networks, roles)
 
     def _figures(self) -> dict[str, float | str]:
         steps = self.done - self.closed_epochs * self.timetable.epoch_length

@@ -20,6 +20,11 @@ def make_optimizer(options: schema.Optimizer, parameters: Iterable[nn.Parameter]
     return cls(trained, lr=options.lr, weight_decay=options.weight_decay, fused=fused)
 
 
+def make_optimizers(options: schema.Optimizer, networks: nn.ModuleDict, roles: Iterable[str]) -> dict[str, Optimizer]:
+    """The recipe's optimizer for each of these roles."""
+    return {role: make_optimizer(options, networks[role].parameters()) for role in roles}
+
+
 def learning_rate(options: schema.Schedule, base: float, step: int, total: int) -> float:
     """The rate of step ``step`` (from 0) of ``total``: cosine (Loshchilov and Hutter 2017, no restart) or poly to 0."""
     done = step / total

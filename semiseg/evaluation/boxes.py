@@ -1,12 +1,13 @@
 """The box of each class in a label, found in one pass over the voxels."""
 
-import importlib
 from collections.abc import Iterable, Sequence
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from semiseg.compiled import compiled_loops
 
 Box = tuple[slice, ...]
 
@@ -34,10 +35,7 @@ def union(boxes: Iterable[Box | None]) -> Box:
 
 
 def _kernels() -> ModuleType | None:
-    try:
-        return importlib.import_module("semiseg.evaluation.kernels")
-    except ImportError:
-        return None
+    return compiled_loops("semiseg.evaluation.kernels")
 
 
 def _by_scipy(labels: NDArray[np.uint8], n_classes: int) -> list[Box | None]:

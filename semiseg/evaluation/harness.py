@@ -2,17 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from semiseg.errors import DataError, Problem, raise_all
-from semiseg.evaluation.masks import LabelPair, Target
+from semiseg.evaluation.masks import Kind, LabelPair, Target
 from semiseg.interfaces.metric import Metric, Status
 from semiseg.types import Geometry, Unit
-
-Kind = Literal["class", "region"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,10 +3,11 @@
 from typing import Any
 
 import numpy as np
-from numba import njit
+
+from semiseg.compiled import compiled
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def class_bounds(labels: Any, n_classes: int) -> Any:
     """The first voxel of each class along each axis and the one after the last, (n_classes, 3, 2); 0 where none is.
 

@@ -12,6 +12,7 @@ from semiseg.interfaces.metric import MaskPair
 from semiseg.types import Geometry
 
 Labels = NDArray[np.uint8]
+Kind = Literal["class", "region"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +20,7 @@ class Target:
     """What is scored: a class, or a region made of several, with the class indices that belong to it."""
 
     name: str
-    kind: Literal["class", "region"]
+    kind: Kind
     indices: tuple[int, ...]
 
 

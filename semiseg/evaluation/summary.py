@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from semiseg.errors import DataError, Problem, raise_all
 from semiseg.evaluation.bootstrap import RESAMPLES, SEED, bootstrap_interval, mean_of_means
-from semiseg.evaluation.harness import Kind, Score
+from semiseg.evaluation.harness import Score
+from semiseg.evaluation.masks import Kind
 from semiseg.evaluation.policy import find_policy
 from semiseg.interfaces.metric import Status
 

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any, get_args
 
 from semiseg.errors import DataError, Problem, raise_all
-from semiseg.evaluation.harness import Kind, Score
+from semiseg.evaluation.harness import Score
+from semiseg.evaluation.masks import Kind
 from semiseg.interfaces.metric import Status
 from semiseg.io.atomic import atomic_file
 

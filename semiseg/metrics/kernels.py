@@ -4,18 +4,11 @@ Flat indices are positions in an array in C order; those handed in have to lie w
 does not check bounds. ``semiseg.metrics.points`` sees to that, and does the same with scipy where numba is missing.
 """
 
-from collections.abc import Callable
-from typing import Any, TypeVar, cast
+from typing import Any
 
 import numpy as np
-from numba import njit
 
-Loop = TypeVar("Loop", bound=Callable[..., Any])
-
-
-def compiled(loop: Loop) -> Loop:
-    """Compiled at the first call, kept on disk for the next process, and run without the interpreter's lock."""
-    return cast(Loop, njit(cache=True, nogil=True)(loop))
+from semiseg.compiled import compiled
 
 
 @compiled

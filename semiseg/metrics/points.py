@@ -1,11 +1,12 @@
 """Nearest points on a voxel grid, and the border voxels of a mask: what all surface distances are made of."""
 
-import importlib
 from functools import lru_cache
 from types import ModuleType
 
 import numpy as np
 from numpy.typing import NDArray
+
+from semiseg.compiled import compiled_loops
 
 Mask = NDArray[np.bool_]
 Points = NDArray[np.int64]
@@ -21,11 +22,8 @@ _QUERY_COST = 8
 
 
 def kernels() -> ModuleType | None:
-    """The compiled loops; None where numba is missing or does not work with this Python or NumPy."""
-    try:
-        return importlib.import_module("semiseg.metrics.kernels")
-    except ImportError:
-        return None
+    """The compiled loops; None where numba does not work."""
+    return compiled_loops("semiseg.metrics.kernels")
 
 
 def border(mask: Mask) -> Mask:

@@ -9,17 +9,15 @@ from typing import Any
 import torch
 
 from semiseg.cores import available_cores
-from semiseg.engine.precision import bf16_problems
 from semiseg.engine.runtime import Runtime
 from semiseg.engine.schedule import Timetable
-from semiseg.errors import RecipeError, raise_all
 from semiseg.pipeline.bench_advice import advice
 from semiseg.pipeline.bench_measure import Steps, Subject
 from semiseg.pipeline.bench_result import BenchResult, Machine, Stage
 from semiseg.pipeline.model import new_model
 from semiseg.pipeline.plan import Plan, make_plan
 from semiseg.pipeline.predictions import CHECKPOINTS
-from semiseg.pipeline.step_mode import process_problems
+from semiseg.pipeline.step_mode import require_machine
 from semiseg.pipeline.train import fill_store, n_workers
 from semiseg.progress import Reporter
 from semiseg.recipe.load import load_recipe
@@ -59,8 +57,7 @@ def bench(
     options = recipe.training
     runtime, reporter = Runtime(options.device, options.precision, options.deterministic), reporter or Reporter()
     plan = make_plan(recipe)
-    unfit = bf16_problems(runtime.device) if runtime.precision == "bf16" else []
-    raise_all([*process_problems(plan, runtime.world), *unfit], RecipeError)
+    require_machine(plan, runtime)
     for note in plan.notes:
         reporter.say(f"Note: {note}.")
     result = _measure(plan, runtime, steps, reporter)

@@ -16,7 +16,7 @@ from semiseg.data.split import Split
 from semiseg.data.store import CaseStore
 from semiseg.engine.build import compile_networks
 from semiseg.engine.memory import peak_memory
-from semiseg.engine.optim import make_optimizer
+from semiseg.engine.optim import make_optimizers
 from semiseg.engine.runtime import Runtime
 from semiseg.engine.schedule import Timetable
 from semiseg.engine.step import StepRunner, trained_roles
@@ -139,10 +139,8 @@ class Subject:
         strategy, options = self.model.strategy.to(self.runtime.device), self.plan.recipe.training
         late = self.timetable.step(self.timetable.total - 1)
         mode = choose_step_mode(self.plan, strategy, late, self.runtime).mode
-        optimizers = {
-            role: make_optimizer(options.optimizer, strategy.networks[role].parameters())
-            for role in trained_roles(strategy, mode, self.runtime)
-        }
+        roles = trained_roles(strategy, mode, self.runtime)
+        optimizers = make_optimizers(options.optimizer, strategy.networks, roles)
         if options.compile:
             compile_networks(strategy.networks.values(), self.runtime.device)
         if self.runtime.device.type == "cuda":

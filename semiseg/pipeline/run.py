@@ -8,10 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from semiseg.engine.lock import locked
-from semiseg.engine.precision import bf16_problems
 from semiseg.engine.runtime import Runtime
 from semiseg.engine.signals import told_how_to_go_on
-from semiseg.errors import RecipeError, raise_all
 from semiseg.evaluation.harness import Score
 from semiseg.evaluation.table import read_scores
 from semiseg.pipeline.folder import RunFolder
@@ -19,7 +17,7 @@ from semiseg.pipeline.model import new_model
 from semiseg.pipeline.plan import Plan, make_plan
 from semiseg.pipeline.predictions import predict_test_cases
 from semiseg.pipeline.score import score_predictions
-from semiseg.pipeline.step_mode import process_problems
+from semiseg.pipeline.step_mode import require_machine
 from semiseg.pipeline.train import fill_store, train
 from semiseg.progress import Reporter
 from semiseg.recipe.load import load_recipe
@@ -70,8 +68,7 @@ def run(
     with told_how_to_go_on(folder.path), locked(folder.path) if runtime.is_main else nullcontext():
         folder.prepare(recipe, resume)
         plan = make_plan(recipe)
-        unfit = bf16_problems(runtime.device) if runtime.precision == "bf16" else []
-        raise_all([*process_problems(plan, runtime.world), *unfit], RecipeError)
+        require_machine(plan, runtime)
         for note in plan.notes:
             reporter.say(f"Note: {note}.")
         return _run(plan, folder, runtime, reporter, tensorboard)

@@ -11,11 +11,12 @@ from semiseg.engine.exactness import inexact
 from semiseg.engine.exchange import alone
 from semiseg.engine.memory import MemoryEstimate, NetworkMemory, estimate_memory, measure_networks, meta_networks
 from semiseg.engine.modes import StepMode
-from semiseg.engine.optim import make_optimizer
+from semiseg.engine.optim import make_optimizers
+from semiseg.engine.precision import bf16_problems
 from semiseg.engine.probe import Measured, noise_batch, probe
 from semiseg.engine.room import memory_room
 from semiseg.engine.runtime import Runtime, accelerator, precision_on
-from semiseg.errors import Problem
+from semiseg.errors import Problem, RecipeError, raise_all
 from semiseg.interfaces.batch import Step
 from semiseg.interfaces.strategy import Strategy
 from semiseg.recipe.components import Components
@@ -55,6 +56,12 @@ def process_problems(plan: "Plan", world: int) -> list[Problem]:
         return []
     what = f"training.step.mode is split, which takes {len(roles)} processes, one for each network ({', '.join(roles)})"
     return [Problem("", f"{what}; there {'is' if world == 1 else 'are'} {world}.", f"Start it with {launch(plan)}.")]
+
+
+def require_machine(plan: "Plan", runtime: Runtime) -> None:
+    """Raise RecipeError, with all reasons, where the recipe's training would not be right on this machine."""
+    unfit = bf16_problems(runtime.device) if runtime.precision == "bf16" else []
+    raise_all([*process_problems(plan, runtime.world), *unfit], RecipeError)
 
 
 def launch(plan: "Plan") -> str:
@@ -111,7 +118,7 @@ def choose_step_mode(plan: "Plan", strategy: Strategy, late: Step, runtime: Runt
 
     def optimizers() -> dict[str, Optimizer]:
         roles = [role.name for role in plan.components.roles if role.trained]
-        return {role: make_optimizer(training.optimizer, strategy.networks[role].parameters()) for role in roles}
+        return make_optimizers(training.optimizer, strategy.networks, roles)
 
     by_trial = not training.deterministic and training.step.mode != "split"
     rooms = runtime.gather(memory_room(runtime.device.type, runtime.device))

@@ -7,10 +7,11 @@ import torch
 from pydantic import Field, NonNegativeInt, model_validator
 from torch import Tensor
 
-from semiseg.interfaces.batch import Batch, Step, UnlabeledStream
+from semiseg.interfaces.batch import Batch, Step
 from semiseg.interfaces.mutual import Mutual
 from semiseg.interfaces.strategy import Losses, Role, StrategyOptions
 from semiseg.losses.named import named_losses
+from semiseg.methods.streams import stream_mean
 
 
 class CrossPseudoSupervision(Mutual):
@@ -63,15 +64,11 @@ class CrossPseudoSupervision(Mutual):
         """Equations 2 to 4 for one network."""
         crossed = [(lesson, self.options.pseudo_loss) for lesson in lessons.values()]
         own, *others = named_losses(output, [(batch.labeled.label, self.options.loss), *crossed])
-        supervised, pseudo = _mean(own, batch.labeled), output.new_zeros(())
+        supervised, pseudo = stream_mean(own, batch.labeled), output.new_zeros(())
         for losses in others:
             on_labeled, on_unlabeled = batch.divide(losses)
-            pseudo = pseudo + _mean(on_unlabeled, batch.unlabeled)
+            pseudo = pseudo + stream_mean(on_unlabeled, batch.unlabeled)
             if self.options.pseudo_on == "labeled_and_unlabeled":
-                pseudo = pseudo + _mean(on_labeled, batch.labeled)
+                pseudo = pseudo + stream_mean(on_labeled, batch.labeled)
         parts = {"supervised": supervised.detach(), "pseudo": pseudo.detach()}
         return Losses(supervised + self.options.phi * pseudo, frozenset({role}), parts)
-
-
-def _mean(losses: Tensor, stream: UnlabeledStream) -> Tensor:
-    return losses.sum() / max(stream.count, 1)  # no samples have no loss

@@ -5,7 +5,7 @@ from typing import Any, ClassVar, Literal
 
 from semiseg.interfaces.batch import Batch, Step
 from semiseg.interfaces.strategy import BatchNeeds, Losses, Role, Strategy, StrategyOptions, StreamNeeds
-from semiseg.losses.named import named_loss
+from semiseg.methods.streams import supervised_loss
 
 
 class Supervised(Strategy):
@@ -31,6 +31,5 @@ class Supervised(Strategy):
 
     def losses(self, batch: Batch, step: Step) -> Iterator[Losses]:
         """The supervised loss."""
-        logits = self.run("model", batch.labeled.image)
-        loss = named_loss(logits, batch.labeled.label, self.options.loss).sum() / batch.labeled.count
+        loss = supervised_loss(self.run("model", batch.labeled.image), batch, self.options.loss)
         yield Losses(loss, frozenset({"model"}), {"supervised": loss.detach()})

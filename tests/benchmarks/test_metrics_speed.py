@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from resident_memory import RESET, memory, reset_peak
 from scipy.ndimage import distance_transform_edt, find_objects, gaussian_filter
 
 from semiseg.evaluation import boxes
@@ -169,7 +170,7 @@ def test_dice_and_hd95_of_three_classes(benchmark, monkeypatch, case, quality, m
         np.testing.assert_allclose(np.array(hd95)[there], np.array(expected[1])[there], atol=1e-3)
 
 
-@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="needs Linux's high-water mark of memory")
+@pytest.mark.skipif(not RESET.exists(), reason="needs Linux's high-water mark of memory")
 def test_memory_above_the_inputs():
     """At most 32 MiB, compiled code's own arrays included, which only the operating system sees.
 
@@ -191,14 +192,9 @@ def memory_above_the_inputs(quality):
     prediction = predict(reference, quality)
     ours(reference, prediction)  # compiled
     before = memory("VmRSS")
-    Path("/proc/self/clear_refs").write_text("5")
+    reset_peak()
     ours(reference, prediction)
     return (memory("VmHWM") - before) / 2**20
-
-
-def memory(name):
-    line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith(name))
-    return int(line.split()[1]) * 1024
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
+from resident_memory import RESET, memory, reset_peak
 
 from semiseg.data.making import CaseMaker
 from semiseg.data.patches import read_patch
@@ -181,7 +182,7 @@ ONE_CASE = 4 * 2 * 80**3 / 2**20
 """MiB of a made case's four modalities as int16."""
 
 
-@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="needs Linux's high-water mark of memory")
+@pytest.mark.skipif(not RESET.exists(), reason="needs Linux's high-water mark of memory")
 def test_memory_does_not_grow_with_the_number_of_cases(tmp_path):
     """Of four times as many cases, no more are in memory at a time; a process of its own is measured.
 
@@ -202,16 +203,11 @@ def fill(dataset, root, n_cases, workers):
     split = make_split(dataset.cases(), schema.Split(labeled=n_cases, total=n_cases), 0)
     store = CaseStore(dataset, schema.Preprocessing(), split, root)
     before = memory("VmRSS")
-    Path("/proc/self/clear_refs").write_text("5")
+    reset_peak()
     started = time.perf_counter()
     store.fill(dataset.cases(), workers=workers)
     seconds = time.perf_counter() - started
     return {"MiB": round((memory("VmHWM") - before) / 2**20, 1), "seconds": round(seconds, 2)}
-
-
-def memory(name):
-    line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith(name))
-    return int(line.split()[1]) * 1024
 
 
 if __name__ == "__main__":
