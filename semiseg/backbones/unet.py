@@ -8,6 +8,8 @@ from torch import nn
 
 from semiseg.interfaces.backbone import Backbone
 from semiseg.interfaces.component import ComponentOptions
+from semiseg.interfaces.split import Upsampling
+from semiseg.methods.upsampling import replace_upsampling
 from semiseg.types import Task
 
 
@@ -31,6 +33,8 @@ class UNet(Backbone):
         """Normalization."""
         dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
         """Dropout probability."""
+        upsampling: Upsampling = "transposed"
+        """From level to level: transposed convolutions (MONAI), or interpolation and a convolution."""
 
         @model_validator(mode="after")
         def _sizes(self) -> "UNet.Options":
@@ -38,14 +42,14 @@ class UNet(Backbone):
                 raise ValueError(f"{len(self.channels)} channels take {len(self.channels) - 1} strides")
             return self
 
-    capabilities: ClassVar[frozenset[str]] = frozenset()
+    capabilities: ClassVar[frozenset[str]] = frozenset({"split", "scales", "upsampling"})
 
     def build(self, task: Task) -> nn.Module:
         """A network for the task."""
-        from monai.networks.nets.unet import UNet as Network
+        from semiseg.backbones._split_unet import SplitUNet
 
         o = self.options
-        network: nn.Module = Network(
+        network = SplitUNet(
             spatial_dims=3,
             in_channels=task.in_channels,
             out_channels=task.out_channels,
@@ -55,6 +59,7 @@ class UNet(Backbone):
             norm=o.norm,
             dropout=o.dropout,
         )
+        replace_upsampling(network, o.upsampling)
         return network
 
     def patch_problems(self, task: Task) -> list[str]:

@@ -7,6 +7,8 @@ from torch import nn
 
 from semiseg.interfaces.backbone import Backbone
 from semiseg.interfaces.component import ComponentOptions
+from semiseg.interfaces.split import Upsampling
+from semiseg.methods.upsampling import replace_upsampling
 from semiseg.types import Task
 
 TOKEN = 16
@@ -32,6 +34,8 @@ class UNETR(Backbone):
         """Attention heads."""
         dropout_rate: Annotated[float, Field(ge=0, lt=1)] = 0.0
         """Dropout probability."""
+        upsampling: Upsampling = "transposed"
+        """From level to level: transposed convolutions (MONAI), or interpolation and a convolution."""
 
         @model_validator(mode="after")
         def _heads(self) -> "UNETR.Options":
@@ -39,15 +43,15 @@ class UNETR(Backbone):
                 raise ValueError(f"hidden_size {self.hidden_size} is not a multiple of num_heads {self.num_heads}")
             return self
 
-    capabilities: ClassVar[frozenset[str]] = frozenset()
+    capabilities: ClassVar[frozenset[str]] = frozenset({"split", "scales", "upsampling"})
     unused_parameters: ClassVar[frozenset[str]] = frozenset({"norm_cross_attn"})
 
     def build(self, task: Task) -> nn.Module:
         """A network for the task's patch size."""
-        from monai.networks.nets.unetr import UNETR as Network  # noqa: N811 (a class, all capitals)
+        from semiseg.backbones._split_unetr import SplitUNETR
 
         o = self.options
-        network: nn.Module = Network(
+        network = SplitUNETR(
             in_channels=task.in_channels,
             out_channels=task.out_channels,
             img_size=task.patch_size,
@@ -59,6 +63,7 @@ class UNETR(Backbone):
         )
         if not o.dropout_rate:
             _use_fused_attention(network)
+        replace_upsampling(network, o.upsampling)
         return network
 
     def patch_problems(self, task: Task) -> list[str]:

@@ -7,6 +7,8 @@ from torch import nn
 
 from semiseg.interfaces.backbone import Backbone
 from semiseg.interfaces.component import ComponentOptions
+from semiseg.interfaces.split import Upsampling
+from semiseg.methods.upsampling import replace_upsampling
 from semiseg.types import Task
 
 FACTOR = 16
@@ -24,21 +26,24 @@ class VNet(Backbone):
 
         dropout: Annotated[float, Field(ge=0, lt=1)] = 0.5
         """Dropout probability of the lower levels (MONAI's default)."""
+        upsampling: Upsampling = "transposed"
+        """From level to level: transposed convolutions (MONAI), or interpolation and a convolution."""
 
-    capabilities: ClassVar[frozenset[str]] = frozenset()
+    capabilities: ClassVar[frozenset[str]] = frozenset({"split", "scales", "upsampling"})
 
     def build(self, task: Task) -> nn.Module:
         """A network for the task."""
-        from monai.networks.nets.vnet import VNet as Network
+        from semiseg.backbones._split_vnet import SplitVNet
 
         dropout = self.options.dropout
-        network: nn.Module = Network(
+        network = SplitVNet(
             spatial_dims=3,
             in_channels=task.in_channels,
             out_channels=task.out_channels,
             dropout_prob_down=dropout,
             dropout_prob_up=(dropout, dropout),
         )
+        replace_upsampling(network, self.options.upsampling)
         return network
 
     def patch_problems(self, task: Task) -> list[str]:

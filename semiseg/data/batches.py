@@ -7,12 +7,13 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from semiseg.data.packing import PackedBatch, pack
-from semiseg.data.samples import Sampler
+from semiseg.data.packing import PackedBatch, make_targets, pack
+from semiseg.data.samples import Sampler, one_thread
 from semiseg.data.stored import StoredImage, StoredLabeled
 from semiseg.data.workers import in_workers
 from semiseg.interfaces.augmentation import Augmentation, BatchAugmentation
 from semiseg.interfaces.batch import Batch
+from semiseg.interfaces.strategy import Target
 from semiseg.recipe import schema
 from semiseg.types import Shape
 
@@ -36,10 +37,13 @@ class TrainingBatches:
         rank: int = 0,
         world: int = 1,
         deferred: bool = False,
+        targets: Sequence[Target] = (),
+        n_classes: int = 0,
     ) -> None:
         """Raises ValueError where a stream is asked for and there are no cases to draw from.
 
         ``deferred``: samples are made with the augmentation's margin and changed by ``finish``, a batch at a time.
+        ``targets``: what is made of the labels of tasks with ``n_classes`` classes.
         """
         for name, size, cases in (
             ("labeled", batch_size.labeled, labeled),
@@ -51,6 +55,11 @@ class TrainingBatches:
         self._counts = batch_size.labeled, batch_size.unlabeled
         self._channels = (*labeled, *unlabeled)[0].channels
         self._workers, self._rank, self._world = workers, rank, world
+        self._targets, self._n_classes = tuple(targets), n_classes
+
+    def serve_unlabeled(self, cases: Sequence[StoredImage]) -> None:
+        """From the next call of ``steps`` on, draw unlabeled samples from these cases (with pseudo-labels, say)."""
+        self._sampler = replace(self._sampler, unlabeled=tuple(cases))
 
     def steps(self, start: int, stop: int) -> Iterator[Batch]:
         """The batches of steps ``start`` to ``stop - 1``; close the iterator to end its workers early.
@@ -74,7 +83,13 @@ class TrainingBatches:
         unlabeled = [
             self._sampler.draw_unlabeled(step, slot) for slot in range(n_labeled, n_labeled + n_unlabeled)[mine]
         ]
-        return pack(labeled, unlabeled, self._counts, (self._channels, *self._sampler.sample_size))
+        shape = (self._channels, *self._sampler.sample_size)
+        packed = pack(labeled, unlabeled, self._counts, shape, self._sampler.with_pseudo)
+        if self._sampler.deferred or not self._targets:
+            return packed
+        with one_thread():
+            made = make_targets(self._targets, torch.from_numpy(packed.label).long(), self._n_classes)
+        return replace(packed, targets={name: target.numpy() for name, target in made.items()})
 
     def finish(self, batch: Batch, step: int) -> Batch:
         """The batch of a step as it is trained on: augmented where it is (a GPU, say), if that was deferred."""
@@ -84,8 +99,12 @@ class TrainingBatches:
         labeled, unlabeled = batch.labeled, batch.unlabeled
         image, label = self._augmented(labeled.image, labeled.label, step, labeled.slots, sampler.labeled)
         assert label is not None
-        others, _ = self._augmented(unlabeled.image, None, step, unlabeled.slots, sampler.unlabeled)
-        return Batch(replace(labeled, image=image, label=label), replace(unlabeled, image=others))
+        targets = make_targets(self._targets, label, self._n_classes)
+        others, pseudo = self._augmented(unlabeled.image, unlabeled.pseudo, step, unlabeled.slots, sampler.unlabeled)
+        return Batch(
+            replace(labeled, image=image, label=label, targets=targets),
+            replace(unlabeled, image=others, pseudo=pseudo),
+        )
 
     def _augmented(
         self, image: Tensor, label: Tensor | None, step: int, slots: Sequence[int], cases: Sequence[StoredImage]

@@ -1,6 +1,6 @@
 """A batch as arrays, which travel between processes through a pipe."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,17 +8,23 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from semiseg.data.samples import LabeledSample, Sample
+from semiseg.data.samples import LabeledSample, PseudoSample, Sample
 from semiseg.interfaces.batch import Batch, LabeledStream, UnlabeledStream
+from semiseg.interfaces.strategy import Target
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PackedBatch:
-    """The arrays of a batch: images (b, C, X, Y, Z) float32, labels (b, X, Y, Z) uint8."""
+    """The arrays of a batch: images (b, C, X, Y, Z) float32, labels and pseudo-labels (b, X, Y, Z) uint8.
+
+    ``targets`` are (b, C, X, Y, Z) float32 by name, of the labeled samples.
+    """
 
     labeled: NDArray[np.float32]
     label: NDArray[np.uint8]
     unlabeled: NDArray[np.float32]
+    pseudo: NDArray[np.uint8] | None
+    targets: Mapping[str, NDArray[np.float32]]
     slots: tuple[tuple[int, ...], tuple[int, ...]]
     cases: tuple[tuple[str, ...], tuple[str, ...]]
     counts: tuple[int, int]
@@ -32,8 +38,15 @@ class PackedBatch:
                 self.slots[0],
                 self.cases[0],
                 torch.from_numpy(self.label).long(),
+                {name: torch.from_numpy(array) for name, array in self.targets.items()},
             ),
-            UnlabeledStream(torch.from_numpy(self.unlabeled), self.counts[1], self.slots[1], self.cases[1]),
+            UnlabeledStream(
+                torch.from_numpy(self.unlabeled),
+                self.counts[1],
+                self.slots[1],
+                self.cases[1],
+                None if self.pseudo is None else torch.from_numpy(self.pseudo).long(),
+            ),
         )
 
     def unpack_pinned(self) -> Batch:
@@ -42,17 +55,29 @@ class PackedBatch:
 
 
 def pack(
-    labeled: Sequence[LabeledSample], unlabeled: Sequence[Sample], counts: tuple[int, int], shape: tuple[int, ...]
+    labeled: Sequence[LabeledSample],
+    unlabeled: Sequence[Sample],
+    counts: tuple[int, int],
+    shape: tuple[int, ...],
+    with_pseudo: bool = False,
 ) -> PackedBatch:
-    """Samples of ``shape`` (C, X, Y, Z) as a batch; either stream may be empty."""
+    """Samples of ``shape`` (C, X, Y, Z) as a batch without targets; either stream may be empty."""
+    pseudo = [sample.pseudo.numpy() for sample in unlabeled if isinstance(sample, PseudoSample)]
     return PackedBatch(
         _stack([sample.image.numpy() for sample in labeled], shape, np.float32),
         _stack([sample.label.numpy() for sample in labeled], shape[1:], np.uint8),
         _stack([sample.image.numpy() for sample in unlabeled], shape, np.float32),
+        _stack(pseudo, shape[1:], np.uint8) if with_pseudo else None,
+        {},
         (tuple(sample.slot for sample in labeled), tuple(sample.slot for sample in unlabeled)),
         (tuple(sample.case_id for sample in labeled), tuple(sample.case_id for sample in unlabeled)),
         counts,
     )
+
+
+def make_targets(targets: Sequence[Target], labels: torch.Tensor, n_classes: int) -> dict[str, torch.Tensor]:
+    """What a strategy asked for beside the labels (b, X, Y, Z) int64, by name."""
+    return {target.name: target.make(labels, n_classes) for target in targets}
 
 
 def _stack(arrays: Sequence[NDArray[Any]], shape: tuple[int, ...], dtype: type[np.generic]) -> NDArray[Any]:

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from semiseg.data.stored import StoredImage, StoredLabeled
+from semiseg.data.stored import StoredImage, StoredLabeled, StoredPseudo
 from semiseg.types import Shape
 
 Value = TypeVar("Value", bound=np.generic)
@@ -47,6 +47,11 @@ def read_label_patch(stored: StoredLabeled, start: Shape, size: Shape) -> NDArra
     """The same box of the label, (*size) class indices; 0 (background) where it leaves the image."""
     x, y, z = (begin - own for begin, own in zip(start, stored.label_start, strict=True))
     return _cut(stored.raw_label(), (x, y, z), size)
+
+
+def read_pseudo_patch(stored: StoredPseudo, start: Shape, size: Shape) -> NDArray[np.uint8]:
+    """The same box of the pseudo-label, (*size) class indices; 0 (background) where it leaves the image."""
+    return _cut(stored.raw_pseudo(), start, size)
 
 
 def center_patch(array: NDArray[Value], size: Shape) -> NDArray[Value]:

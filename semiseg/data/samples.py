@@ -5,11 +5,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from semiseg.data.patches import around, random_start, read_label_patch, read_patch
-from semiseg.data.stored import StoredImage, StoredLabeled
+from semiseg.data.patches import around, random_start, read_label_patch, read_patch, read_pseudo_patch
+from semiseg.data.stored import StoredImage, StoredLabeled, StoredPseudo
 from semiseg.interfaces.augmentation import Augmentation, BatchAugmentation
 from semiseg.seeding import derive_seed
 from semiseg.types import Shape
@@ -24,6 +26,13 @@ class Sample:
     slot: int
     case_id: str
     image: Tensor
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PseudoSample(Sample):
+    """A patch of an unlabeled case, with its pseudo-label, (\\*patch) int64."""
+
+    pseudo: Tensor
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -72,22 +81,26 @@ class Sampler:
         """The labeled sample of a slot."""
         with self._drawing(step, slot):
             case, start, size = self._place(self.labeled)
-            image = torch.from_numpy(read_patch(case, start, size))
-            label = torch.from_numpy(read_label_patch(case, start, size)).long()
-            if self.deferred:
-                return LabeledSample(slot, case.case_id, image, label)
-            changed, changed_label = self.augmentation(image, label, self.patch_size)
-            assert changed_label is not None
-            return LabeledSample(slot, case.case_id, changed, changed_label)
+            image, label = self._patch(case, start, size, read_label_patch(case, start, size))
+            assert label is not None
+            return LabeledSample(slot, case.case_id, image, label)
 
     def draw_unlabeled(self, step: int, slot: int) -> Sample:
-        """The unlabeled sample of a slot."""
+        """The unlabeled sample of a slot, with its pseudo-label where its case has one."""
         with self._drawing(step, slot):
             case, start, size = self._place(self.unlabeled)
-            image = torch.from_numpy(read_patch(case, start, size))
-            if not self.deferred:
-                image, _ = self.augmentation(image, None, self.patch_size)
-            return Sample(slot, case.case_id, image)
+            indices = read_pseudo_patch(case, start, size) if isinstance(case, StoredPseudo) else None
+            image, pseudo = self._patch(case, start, size, indices)
+            if pseudo is None:
+                return Sample(slot, case.case_id, image)
+            return PseudoSample(slot, case.case_id, image, pseudo)
+
+    def _patch(
+        self, case: StoredImage, start: Shape, size: Shape, indices: NDArray[np.uint8] | None
+    ) -> tuple[Tensor, Tensor | None]:
+        image = torch.from_numpy(read_patch(case, start, size))
+        label = None if indices is None else torch.from_numpy(indices).long()
+        return (image, label) if self.deferred else self.augmentation(image, label, self.patch_size)
 
     def change(self, step: int, slot: int, of: Sequence[StoredImage]) -> Any:
         """What is to be done to the deferred sample of a slot of one stream: drawn anew, so that it need not travel."""
@@ -95,6 +108,11 @@ class Sampler:
         with self._drawing(step, slot):
             case, _, _ = self._place(of)
             return self.augmentation.draw(case.channels)
+
+    @property
+    def with_pseudo(self) -> bool:
+        """Whether unlabeled samples come with pseudo-labels: all of them, or none."""
+        return bool(self.unlabeled) and all(isinstance(case, StoredPseudo) for case in self.unlabeled)
 
     @property
     def sample_size(self) -> Shape:

@@ -43,6 +43,17 @@ class StoredImage:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class StoredPseudo(StoredImage):
+    """A preprocessed image with a prediction of it, class indices (x, y, z) uint8 in the image's box, in a file."""
+
+    pseudo_file: Path
+
+    def raw_pseudo(self) -> NDArray[np.uint8]:
+        """The pseudo-label, memory-mapped. Raises DataError where the file is gone or damaged."""
+        return _open(self.pseudo_file, self.case_id)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class StoredLabeled(StoredImage):
     """A preprocessed image with its label.
 

@@ -24,7 +24,7 @@ def build_networks(
     for role in roles:
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(derive_seed(seed, "init", stage, role.name))
-            networks[role.name] = backbones[role.name].build(task)
+            networks[role.name] = role.build(backbones[role.name], task)
     for role in roles:
         if role.initialized_like is not None:
             networks[role.name].load_state_dict(networks[role.initialized_like].state_dict())

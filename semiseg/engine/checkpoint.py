@@ -51,6 +51,11 @@ def weights_file(folder: Path, name: str) -> Path:
     return folder / f"{name}.pt"
 
 
+def snapshot_file(folder: Path, stage: str, number: int) -> Path:
+    """Where a snapshot of a stage stands, numbered from 1, in a folder of checkpoints: weights only."""
+    return weights_file(folder, f"snapshot-{stage}-{number}")
+
+
 def file_digest(path: Path) -> str:
     """SHA-256 of a file."""
     with path.open("rb") as file:

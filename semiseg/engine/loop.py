@@ -3,64 +3,29 @@
 import math
 import signal
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
-from torch import nn
 from torch.optim import Optimizer
 
-from semiseg.engine.checkpoint import Checkpoints
+from semiseg.engine.checkpoint import Checkpoints, snapshot_file
 from semiseg.engine.choice import Choice
 from semiseg.engine.log import JsonLog, waiting_for_data
 from semiseg.engine.memory import peak_memory
 from semiseg.engine.optim import learning_rate, make_optimizers
-from semiseg.engine.runtime import Runtime
-from semiseg.engine.schedule import Timetable
+from semiseg.engine.parts import Parts
+from semiseg.engine.schedule import Span
 from semiseg.engine.signals import StopRequests
 from semiseg.engine.step import StepRunner, trained_roles
 from semiseg.engine.validation import ValidationScore
 from semiseg.errors import Interrupted, RunError, TrainingError
 from semiseg.interfaces.batch import Batch
-from semiseg.interfaces.strategy import Strategy
-from semiseg.progress import Meter, Reporter
+from semiseg.progress import Meter
 from semiseg.recipe import schema
 
 FORMAT = 2
-
-
-class Batches(Protocol):
-    """Where batches come from: a step's batch depends on its number alone."""
-
-    def steps(self, start: int, stop: int) -> Iterator[Batch]:
-        """The batches of steps ``start`` to ``stop - 1``."""
-
-    def finish(self, batch: Batch, step: int) -> Batch:
-        """What is left to be done to a step's batch on the device that trains."""
-
-
-@dataclass(frozen=True)
-class Parts:
-    """What a training is made of."""
-
-    strategy: Strategy
-    redraw: Callable[[int], Mapping[str, nn.Module]]
-    """New networks by role, for a stage (its number) that resets all."""
-    timetable: Timetable
-    choose: Callable[[], Choice]
-    """The step mode of a run that starts; one that is resumed keeps its own."""
-    batches: Batches
-    validate: Callable[[Callable[[], None]], ValidationScore] | None
-    """Scores the validation cases; it calls its argument between cases."""
-    class_names: tuple[str, ...]
-    runtime: Runtime
-    folder: Path
-    reporter: Reporter
-    observe: Callable[[int, Mapping[str, Any]], None]
-    """Told each epoch's record (step, record), for instance to draw curves."""
 
 
 class Trainer:
@@ -90,8 +55,7 @@ class Trainer:
         total = self.timetable.total
         with self._stop, self.parts.reporter.work("training", total, self.done, "step") as meter:
             try:
-                with closing(self.parts.batches.steps(self.done, total)) as batches:  # type: ignore[type-var]
-                    self._train(batches, meter)
+                self._train(meter)
             except torch.OutOfMemoryError as error:
                 raise TrainingError(*_out_of_memory()) from error
             self._save()
@@ -103,17 +67,25 @@ class Trainer:
                 self.parts.reporter.say(waiting_for_data(self.log.read()))
             self.runtime.barrier()
 
-    def _train(self, batches: Iterator[Batch], meter: Meter) -> None:
-        while True:
-            if self.done == (self.closed_epochs + 1) * self.timetable.epoch_length:
-                self._close_epoch(meter)
-            if self.done == self.timetable.total:
-                return
-            self._one_step(self._next(batches))
-            meter.at(self.done, self._figures())
-            self._check_stop()
-            if self._is_due():
-                self._save()
+    def _train(self, meter: Meter) -> None:
+        """All stages that are left, each with batches of its own."""
+        self._close_epoch_if_due(meter)
+        for number, span in enumerate(self.timetable.spans):
+            if span.stop <= self.done:
+                continue
+            self._enter_stage(number, span)
+            with closing(self.parts.batches.steps(self.done, span.stop)) as batches:  # type: ignore[type-var]
+                for _ in range(self.done, span.stop):
+                    self._one_step(self._next(batches), span)
+                    meter.at(self.done, self._figures())
+                    self._check_stop()
+                    if self._is_due():
+                        self._save()
+                    self._close_epoch_if_due(meter)
+
+    def _close_epoch_if_due(self, meter: Meter) -> None:
+        if self.done == (self.closed_epochs + 1) * self.timetable.epoch_length:
+            self._close_epoch(meter)
 
     def _next(self, batches: Iterator[Batch]) -> Batch:
         started = time.monotonic()
@@ -121,11 +93,8 @@ class Trainer:
         self.waited += time.monotonic() - started
         return batch
 
-    def _one_step(self, batch: Batch) -> None:
+    def _one_step(self, batch: Batch, span: Span) -> None:
         started = time.monotonic()
-        span = self.timetable.span(self.done)
-        if self.done == span.start and self.done > 0:
-            self._enter_stage()
         for optimizer in self.runner.optimizers.values():
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate(
@@ -141,13 +110,28 @@ class Trainer:
             self.sums[name] = self.sums.get(name, 0.0) + value
         self.done += 1
         self.seconds += time.monotonic() - started
+        self._keep_snapshot(span)
 
-    def _enter_stage(self) -> None:
-        stage = self.timetable.span(self.done).stage
-        if stage.reset == "none":
+    def _keep_snapshot(self, span: Span) -> None:
+        # A stage of n steps with two snapshots keeps them after n/3 and 2n/3.
+        length, parts = span.stop - span.start, span.stage.snapshots + 1
+        for number in range(1, parts):
+            if self.done - span.start == round(length * number / parts):
+                self.runner.synchronize()
+                if self.runtime.is_main:
+                    name = snapshot_file(self.checkpoints.folder, span.stage.name, number).stem
+                    self.checkpoints.save_weights(name, self.strategy.state_dict(), self.done)
+
+    def _enter_stage(self, number: int, span: Span) -> None:
+        # No state is saved between this and the stage's first step, so a run that is killed here enters it anew.
+        begins, stage = self.done == span.start, span.stage
+        if begins and stage.pseudo_labels:
+            self._save()  # predicting takes a while, and a stop in the middle of it has nothing more to save
+            self.runner.synchronize()
+        self.parts.prepare_stage(number, begins, self._check_stop_alone)
+        if not begins or self.done == 0 or stage.reset == "none":
             return
         if stage.reset == "all":
-            number = [span.stage for span in self.timetable.spans].index(stage)
             for role, network in self.parts.redraw(number).items():
                 self.strategy.networks[role].load_state_dict(network.state_dict())
         self.runner.optimizers = self._optimizers()

@@ -4,6 +4,7 @@ import math
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -49,14 +50,17 @@ class MemoryEstimate:
 
 
 def meta_networks(roles: Sequence[Role], backbones: Mapping[str, Backbone], task: Task) -> dict[str, nn.Module]:
-    """Networks by role without memory (on the meta device); roles of one backbone share one."""
-    built: dict[int, nn.Module] = {}
+    """Networks by role without memory (on the meta device); roles alike share one."""
+    built: dict[Any, nn.Module] = {}
+    networks: dict[str, nn.Module] = {}
     with torch.device("meta"):
         for role in roles:
             backbone = backbones[role.name]
-            if id(backbone) not in built:
-                built[id(backbone)] = backbone.build(task)
-    return {role.name: built[id(backbones[role.name])] for role in roles}
+            key = id(backbone), role.network
+            if key not in built:
+                built[key] = role.build(backbone, task)
+            networks[role.name] = built[key]
+    return networks
 
 
 def measure_networks(roles: Sequence[Role], networks: Mapping[str, nn.Module], task: Task) -> list[NetworkMemory]:

@@ -1,7 +1,7 @@
 """A trial of a step mode: a few steps on noise, timed, with their peak of memory; nothing of them is left behind."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -11,7 +11,7 @@ from semiseg.engine.modes import StepMode
 from semiseg.engine.runtime import Runtime
 from semiseg.engine.step import StepRunner
 from semiseg.interfaces.batch import Batch, LabeledStream, Step, UnlabeledStream
-from semiseg.interfaces.strategy import Strategy
+from semiseg.interfaces.strategy import Strategy, Target
 from semiseg.types import Task
 
 TIMED = 2
@@ -77,16 +77,30 @@ def _now(device: torch.device) -> float:
     return time.perf_counter()
 
 
-def noise_batch(task: Task, labeled: int, unlabeled: int, device: torch.device) -> Batch:
-    """A batch of the task's shapes, of noise with random labels."""
+def noise_batch(
+    task: Task,
+    labeled: int,
+    unlabeled: int,
+    device: torch.device,
+    targets: Sequence[Target] = (),
+    pseudo: bool = False,
+) -> Batch:
+    """A batch of the task's shapes, of noise with random labels, with a strategy's ``targets`` beside them.
+
+    ``pseudo``: with pseudo-labels for the unlabeled samples.
+    """
     total = labeled + unlabeled
     generator = torch.Generator(device).manual_seed(0)
     images = torch.randn((total, task.in_channels, *task.patch_size), generator=generator, device=device)
-    labels = torch.randint(
-        task.out_channels, (labeled, *task.patch_size), generator=generator, device=device, dtype=torch.int64
+    drawn = torch.randint(
+        task.out_channels, (total, *task.patch_size), generator=generator, device=device, dtype=torch.int64
     )
+    labels = drawn[:labeled]
+    made = {target.name: target.make(labels, task.out_channels) for target in targets}
     slots, cases = tuple(range(total)), ("noise",) * total
     return Batch(
-        LabeledStream(images[:labeled], labeled, slots[:labeled], cases[:labeled], labels),
-        UnlabeledStream(images[labeled:], unlabeled, slots[labeled:], cases[labeled:]),
+        LabeledStream(images[:labeled], labeled, slots[:labeled], cases[:labeled], labels, made),
+        UnlabeledStream(
+            images[labeled:], unlabeled, slots[labeled:], cases[labeled:], drawn[labeled:] if pseudo else None
+        ),
     )

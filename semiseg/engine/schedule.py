@@ -51,6 +51,10 @@ class Timetable:
 def _spans(stages: Sequence[Stage], total: int) -> tuple[Span, ...]:
     if not math.isclose(sum(stage.share for stage in stages), 1.0, abs_tol=1e-6):
         raise ComponentError(f"The shares of the stages add up to {sum(s.share for s in stages)}, not to 1.")
+    if stages[0].pseudo_labels:
+        raise ComponentError(
+            f"The first stage, {stages[0].name}, cannot have pseudo-labels: no network has learned yet."
+        )
     bounds = [round(total * sum(s.share for s in stages[:i])) for i in range(len(stages) + 1)]
     # A schedule goes on through stages that keep the optimizer.
     heads = [i for i, stage in enumerate(stages) if i == 0 or stage.reset != "none"]

@@ -1,7 +1,7 @@
 """What a strategy is given at each step: two streams, and where in training it is."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -10,8 +10,8 @@ from semiseg.seeding import derive_seed
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class UnlabeledStream:
-    """Samples without labels.
+class Stream:
+    """Samples of a step, or a part of them.
 
     Attributes:
         image: (b, C, X, Y, Z) float32; b may be 0 in a micro-batch or on a rank.
@@ -31,10 +31,25 @@ class UnlabeledStream:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class LabeledStream(UnlabeledStream):
-    """Samples with labels: ``label`` is (b, X, Y, Z) int64 class indices."""
+class UnlabeledStream(Stream):
+    """Samples without labels.
+
+    ``pseudo`` is there in a stage with pseudo-labels (``Stage.pseudo_labels``): (b, X, Y, Z) int64 class indices that
+    networks of the stage before gave to the whole cases, moved with the image by its augmentation.
+    """
+
+    pseudo: Tensor | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LabeledStream(Stream):
+    """Samples with labels: ``label`` is (b, X, Y, Z) int64 class indices.
+
+    ``targets`` has what the strategy asked for beside them (``BatchNeeds.targets``), each (b, C, X, Y, Z) float32.
+    """
 
     label: Tensor
+    targets: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,17 +70,21 @@ class Batch:
 
     def apply(self, move: Callable[[Tensor], Tensor]) -> "Batch":
         """The batch with every tensor moved, for instance to a device."""
+        l, u = self.labeled, self.unlabeled  # noqa: E741
+        targets = {name: move(target) for name, target in l.targets.items()}
         return Batch(
-            replace(self.labeled, image=move(self.labeled.image), label=move(self.labeled.label)),
-            replace(self.unlabeled, image=move(self.unlabeled.image)),
+            replace(l, image=move(l.image), label=move(l.label), targets=targets),
+            replace(u, image=move(u.image), pseudo=None if u.pseudo is None else move(u.pseudo)),
         )
 
     def part(self, labeled: slice, unlabeled: slice) -> "Batch":
         """Some samples of each stream, as views, with the counts of the whole step."""
         l, u = self.labeled, self.unlabeled  # noqa: E741
+        targets = {name: target[labeled] for name, target in l.targets.items()}
+        pseudo = None if u.pseudo is None else u.pseudo[unlabeled]
         return Batch(
-            LabeledStream(l.image[labeled], l.count, l.slots[labeled], l.cases[labeled], l.label[labeled]),
-            UnlabeledStream(u.image[unlabeled], u.count, u.slots[unlabeled], u.cases[unlabeled]),
+            LabeledStream(l.image[labeled], l.count, l.slots[labeled], l.cases[labeled], l.label[labeled], targets),
+            UnlabeledStream(u.image[unlabeled], u.count, u.slots[unlabeled], u.cases[unlabeled], pseudo),
         )
 
 

@@ -9,8 +9,11 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
+from semiseg.interfaces.backbone import Backbone
 from semiseg.interfaces.batch import Batch, Step
 from semiseg.interfaces.component import ComponentOptions
+from semiseg.interfaces.split import Outputs
+from semiseg.types import Task
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +29,24 @@ class StreamNeeds:
 
 
 @dataclass(frozen=True, slots=True)
+class Target:
+    """Something that is made of the labels where samples are made, in worker processes: a distance map, for instance.
+
+    ``make`` takes labels (b, X, Y, Z) int64, on any device, and the number of classes, and gives (b, C, X, Y, Z)
+    float32 there; b may be 0. It is a function of a module, for it travels to other processes.
+    """
+
+    name: str
+    make: Callable[[Tensor, int], Tensor]
+
+
+@dataclass(frozen=True, slots=True)
 class BatchNeeds:
-    """What a strategy needs of a batch, per stream."""
+    """What a strategy needs of a batch, per stream, and ``targets`` beside the labels."""
 
     labeled: StreamNeeds = StreamNeeds(minimum=1)
     unlabeled: StreamNeeds = StreamNeeds()
+    targets: tuple[Target, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +60,8 @@ class Role:
         initialized_like: another role whose first weights it copies (a teacher's student).
         backbone: name of the backbone that it has unless ``strategy.networks`` of a recipe says otherwise, with that
             backbone's default options; None is the recipe's ``backbone``.
+        network: makes the network from its backbone and the task, where it is not just ``backbone.build(task)``: one
+            with further decoders or heads, for instance (``semiseg.methods.heads``). A function that exists once.
     """
 
     name: str
@@ -51,18 +69,35 @@ class Role:
     predicts: bool = True
     initialized_like: str | None = None
     backbone: str | None = None
+    network: Callable[[Backbone, Task], nn.Module] | None = None
+
+    def build(self, backbone: Backbone, task: Task) -> nn.Module:
+        """A new network for this role, with freshly drawn parameters."""
+        return backbone.build(task) if self.network is None else self.network(backbone, task)
 
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """A part of training: its share of the steps, and what is reset where it begins.
+    """A part of training.
 
-    "optimizer" starts optimizers and schedules anew, "all" the networks too (drawn anew, from other seeds).
+    Attributes:
+        name: in ``Step.stage`` and in the run folder.
+        share: of the steps of the training.
+        reset: what is made new where it begins: "optimizer" starts optimizers and schedules anew, "all" the networks
+            too (drawn anew, from other seeds).
+        pseudo_labels: before the reset, the strategy as it then is predicts the unlabeled cases; in this stage they
+            are served with that prediction, ``batch.unlabeled.pseudo``. Not for the first stage.
+        reliable: the share of the unlabeled cases that are labeled, and served, in this stage: those whose prediction
+            changed least from the snapshots of the stage before to its end, by the mean IoU of all classes (ST++).
+        snapshots: how many states of the strategy are kept on the way, at equal distances, for the next stage.
     """
 
     name: str = "train"
     share: float = 1.0
     reset: Literal["none", "optimizer", "all"] = "none"
+    pseudo_labels: bool = False
+    reliable: float = 1.0
+    snapshots: int = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -137,10 +172,25 @@ class Strategy(nn.Module, ABC):
 
     def run(self, role: str, images: Tensor) -> Tensor:
         """The logits (B, K, X, Y, Z), float32 or more, of one network, in the engine's precision and random state."""
+        return self.outputs(role, images).logits
+
+    def outputs(self, role: str, images: Tensor) -> Outputs:
+        """All that one network gives, float32 or more; logits alone for a network of one output."""
         with self._around(role):
-            logits: Tensor = self.networks[role](images)
-        return logits.float() if logits.dtype in (torch.bfloat16, torch.float16) else logits
+            given = self.networks[role](images)
+        if not isinstance(given, Outputs):
+            return Outputs(_at_least_float32(given))
+        return Outputs(
+            _at_least_float32(given.logits),
+            tuple(map(_at_least_float32, given.decoders)),
+            tuple(map(_at_least_float32, given.scales)),
+            {name: _at_least_float32(value) for name, value in given.heads.items()},
+        )
 
     def attach(self, around: Callable[[str], AbstractContextManager[Any]]) -> None:
         """For the engine: the context that every ``run`` happens in."""
         self._around = around
+
+
+def _at_least_float32(tensor: Tensor) -> Tensor:
+    return tensor.float() if tensor.dtype in (torch.bfloat16, torch.float16) else tensor

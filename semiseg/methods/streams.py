@@ -2,11 +2,11 @@
 
 from torch import Tensor
 
-from semiseg.interfaces.batch import Batch, UnlabeledStream
+from semiseg.interfaces.batch import Batch, Stream
 from semiseg.losses.named import named_loss
 
 
-def stream_mean(values: Tensor, *streams: UnlabeledStream) -> Tensor:
+def stream_mean(values: Tensor, *streams: Stream) -> Tensor:
     """The share that the samples at hand have in the mean over a whole step; 0 where the streams are empty.
 
     Args:

@@ -31,6 +31,7 @@ class RunFolder:
         self.model = self.path / "model.json"
         self.log = self.path / "log.jsonl"
         self.checkpoints = self.path / "checkpoints"
+        self.pseudo_labels = self.path / "pseudo_labels"
         self.predictions = self.path / "predictions"
         self.scores = self.path / "scores.csv"
         self.summary = self.path / "summary.json"

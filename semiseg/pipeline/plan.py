@@ -3,9 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import torch
-
 from semiseg.data.split import Split, make_split
+from semiseg.engine.memory import meta_networks
 from semiseg.engine.precision import cpu_bf16_problems
 from semiseg.engine.runtime import accelerator, precision_on
 from semiseg.errors import DataError, Problem, RecipeError
@@ -81,9 +80,7 @@ def precision_problems(components: Components, task: Task, recipe: Recipe) -> li
     if (device, precision_on(recipe.training.precision, device)) != ("cpu", "bf16"):
         return []
     found: dict[str, Problem] = {}
-    for backbone in components.backbones.values():
-        with torch.device("meta"):
-            network = backbone.build(task)
+    for network in meta_networks(components.roles, components.backbones, task).values():
         found |= {problem.what: problem for problem in cpu_bf16_problems(network, task)}
     return list(found.values())
 

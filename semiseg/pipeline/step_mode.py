@@ -113,7 +113,8 @@ def choose_step_mode(plan: "Plan", strategy: Strategy, late: Step, runtime: Runt
 
     def trial(mode: StepMode) -> Measured | None:
         labeled, unlabeled = -(-batch.labeled // found.sharing), -(-batch.unlabeled // found.sharing)
-        noise = noise_batch(plan.task, labeled, unlabeled, runtime.device)
+        pseudo = next(stage.pseudo_labels for stage in strategy.stages() if stage.name == late.stage)
+        noise = noise_batch(plan.task, labeled, unlabeled, runtime.device, strategy.needs.targets, pseudo)
         return probe(strategy, optimizers, single, mode, noise, late)
 
     def optimizers() -> dict[str, Optimizer]:

@@ -15,7 +15,8 @@ from semiseg.data.patches import center_patch
 from semiseg.data.store import CaseStore, StoredLabeled
 from semiseg.engine.build import build_networks, compile_networks
 from semiseg.engine.exchange import alone
-from semiseg.engine.loop import Parts, Trainer
+from semiseg.engine.loop import Trainer
+from semiseg.engine.parts import Parts
 from semiseg.engine.runtime import Runtime
 from semiseg.engine.schedule import Timetable
 from semiseg.engine.validation import ValidationScore, validate
@@ -23,6 +24,7 @@ from semiseg.errors import RecipeError
 from semiseg.pipeline.folder import RunFolder
 from semiseg.pipeline.model import Model
 from semiseg.pipeline.plan import Plan, padding_note
+from semiseg.pipeline.pseudo_labels import PseudoLabels
 from semiseg.pipeline.step_mode import choose_step_mode
 from semiseg.progress import Reporter
 
@@ -63,12 +65,19 @@ def train(
     def redraw(stage: int) -> Mapping[str, nn.Module]:
         return build_networks(plan.components.roles, plan.components.backbones, plan.task, plan.recipe.seed, stage)
 
+    stages = model.strategy.stages()
+    labels = PseudoLabels([store.image(case.id) for case in split.unlabeled], model, folder, runtime, reporter)
+
+    def prepare_stage(number: int, begins: bool, after_case: Callable[[], None]) -> None:
+        batches.serve_unlabeled(labels.of(stages, number, begins, after_case))
+
     parts = Parts(
         strategy=model.strategy,
         redraw=redraw,
         timetable=timetable,
         choose=lambda: choose_step_mode(plan, model.strategy, timetable.step(timetable.total - 1), runtime),
         batches=batches,
+        prepare_stage=prepare_stage,
         validate=validator(plan, model, store, runtime) if split.validation else None,
         class_names=plan.info.classes,
         runtime=runtime,
@@ -96,6 +105,8 @@ def training_batches(plan: Plan, store: CaseStore, runtime: Runtime) -> Training
         sharing.rank,
         sharing.world,
         deferred=options.augmentation_on == "device",
+        targets=plan.components.strategy.needs.targets,
+        n_classes=plan.task.out_channels,
     )
 
 

@@ -3,8 +3,9 @@
 from tiny_task import SIZE, MadeBatches, MadeCase, Net, cps
 
 from semiseg.engine.choice import Choice
-from semiseg.engine.loop import Parts, Trainer
+from semiseg.engine.loop import Trainer
 from semiseg.engine.modes import StepMode
+from semiseg.engine.parts import Parts
 from semiseg.engine.runtime import Runtime
 from semiseg.engine.schedule import Timetable
 from semiseg.engine.validation import validate
@@ -60,6 +61,7 @@ def tiny_trainer(
         timetable=Timetable(strategy.stages(), epochs, 16, 4, seed=5),
         choose=lambda: Choice(mode, "a test"),
         batches=batches or MadeBatches(),
+        prepare_stage=lambda number, begins, after_case: None,
         validate=(lambda after: validate(cases, predictor.probabilities, 2, runtime, after)) if validation else None,
         class_names=("background", "bright"),
         runtime=runtime,

@@ -1,0 +1,69 @@
+"""MONAI's UNet in parts. It is a nest of (down, skip around the next level, up); weights and outputs stay MONAI's."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from monai.networks.nets.unet import UNet
+from torch import Tensor, nn
+
+from semiseg.interfaces.split import Level, SplitNetwork
+
+_NEXT = "1.submodule"
+"""Within a level's Sequential, the next level: inside the skip connection."""
+
+
+class SplitUNet(SplitNetwork, UNet):  # type: ignore[misc]
+    """MONAI's UNet with its parts.
+
+    The encoder is the downward blocks and the bottom. What is decoded at a level is the upward input there: the skip's
+    features beside those from below. The head is the last upward block, which doubles the resolution too.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        names = [name for name, _ in self._nested()]
+        bottom = f"{names[-1]}.{_NEXT}"
+        self.parts = {
+            "encoder": (*(f"{name}.0" for name in names), bottom),
+            "decoder": tuple(f"{name}.2" for name in names[1:]),
+            "head": (f"{names[0]}.2",),
+        }
+        channels, factor, levels = [*self.channels], 1, []
+        for index, stride in enumerate(self.strides):
+            factor *= stride
+            below = channels[index] if index < len(self.strides) - 1 else channels[index + 1]
+            levels.append(Level(channels[index] + below, (factor, factor, factor)))
+        self.levels = tuple(levels)
+
+    def _nested(self) -> Iterator[tuple[str, nn.Module]]:
+        name, level = "model", self.model
+        while isinstance(level, nn.Sequential) and len(level) == 3 and hasattr(level[1], "submodule"):
+            yield name, level
+            name, level = f"{name}.{_NEXT}", level[1].submodule
+
+    def encode(self, images: Tensor) -> tuple[Tensor, ...]:
+        """The features of each level, finest first, and the bottom's."""
+        features = []
+        below: Any = None
+        for _, level in self._nested():
+            images = level[0](images)  # type: ignore[index]
+            features.append(images)
+            below = level[1].submodule  # type: ignore[index]
+        return (*features, below(images))
+
+    def decode(self, features: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """At each level, finest first, the skip's features beside those from below."""
+        *skips, x = features
+        decoded = []
+        for (_, level), skip in zip(reversed(list(self._nested())), reversed(skips), strict=True):
+            joined = torch.cat([skip, x], dim=1)
+            decoded.append(joined)
+            if len(decoded) < len(skips):
+                x = level[2](joined)  # type: ignore[index]
+        return tuple(reversed(decoded))
+
+    def classify(self, decoded: tuple[Tensor, ...]) -> Tensor:
+        """The logits, by the last upward block."""
+        logits: Tensor = self.model[2](decoded[0])
+        return logits

@@ -1,0 +1,87 @@
+"""Further decoders and heads for any backbone that offers its parts: made of more networks of the same backbone."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import cast
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from semiseg.errors import ComponentError
+from semiseg.interfaces.backbone import Backbone
+from semiseg.interfaces.split import Outputs, SplitNetwork, Upsampling, keep
+from semiseg.types import Task
+
+
+class MoreDecoders(nn.Module):
+    """One encoder and several decoders, each with a head; ``Outputs.logits`` are the first one's.
+
+    Capabilities: "split", and "upsampling" where one is not "transposed".
+    """
+
+    def __init__(self, backbone: Backbone, task: Task, upsampling: Sequence[Upsampling]) -> None:
+        """One decoder for each of ``upsampling``, drawn one after another."""
+        super().__init__()
+        ways = [backbone if mode == "transposed" else backbone.with_upsampling(mode) for mode in upsampling]
+        self.network = ways[0].build(task)
+        self.others = nn.ModuleList(keep(way.build(task), "decoder", "head") for way in ways[1:])
+
+    def forward(self, images: Tensor) -> Outputs:
+        """Logits of every decoder from one pass of the encoder."""
+        features = _parts(self.network).encode(images)
+        first, *more = [part.classify(part.decode(features)) for part in map(_parts, (self.network, *self.others))]
+        return Outputs(first, decoders=tuple(more))
+
+
+class MoreHeads(nn.Module):
+    """One network and further heads of the same kind on its decoder's finest features. Capability: "split"."""
+
+    def __init__(self, backbone: Backbone, task: Task, heads: Mapping[str, Sequence[str]]) -> None:
+        """``heads``: the names of the channels of each further head, by its name."""
+        super().__init__()
+        self.network = backbone.build(task)
+        self.heads = nn.ModuleDict(
+            {name: keep(backbone.build(replace(task, classes=tuple(ch))), "head") for name, ch in heads.items()}
+        )
+
+    def forward(self, images: Tensor) -> Outputs:
+        """Logits and the further heads' outputs, as they are: an activation is the strategy's."""
+        network = _parts(self.network)
+        decoded = network.decode(network.encode(images))
+        heads = {name: _parts(head).classify(decoded) for name, head in self.heads.items()}
+        return Outputs(network.classify(decoded), heads=heads)
+
+
+class MoreScales(nn.Module):
+    """One network and a 1x1x1 convolution to logits on each coarser level of its decoder. Capability: "scales".
+
+    The logits of a level are brought to the image's size by trilinear interpolation.
+    """
+
+    def __init__(self, backbone: Backbone, task: Task, dropout: float = 0.0) -> None:
+        """``dropout``: of whole channels, before each of these convolutions.
+
+        Raises ComponentError for a network with no level that is coarser than the image.
+        """
+        super().__init__()
+        self.network = backbone.build(task)
+        levels = _parts(self.network).levels
+        self.coarse = [index for index, level in enumerate(levels) if max(level.factor) > 1]
+        if not self.coarse:
+            raise ComponentError("The network has no level that is coarser than the image.", "Give it more levels.")
+        self.dropout = nn.Dropout3d(dropout)
+        self.scales = nn.ModuleList(nn.Conv3d(levels[i].channels, task.out_channels, 1) for i in self.coarse)
+
+    def forward(self, images: Tensor) -> Outputs:
+        """The network's logits, and those of the coarser levels, finest first."""
+        network = _parts(self.network)
+        decoded = network.decode(network.encode(images))
+        scales = []
+        for index, convolution in zip(self.coarse, self.scales, strict=True):
+            logits = convolution(self.dropout(decoded[index]))
+            scales.append(F.interpolate(logits, size=images.shape[2:], mode="trilinear", align_corners=False))
+        return Outputs(network.classify(decoded), scales=tuple(scales))
+
+
+def _parts(network: nn.Module) -> SplitNetwork:
+    return cast(SplitNetwork, network)

@@ -1,0 +1,32 @@
+"""Other ways for a decoder to go from level to level."""
+
+from torch import nn
+
+from semiseg.interfaces.split import SplitNetwork, Upsampling
+
+
+def replace_upsampling(network: nn.Module, mode: Upsampling) -> None:
+    """Replace each transposed convolution of a network's decoder and head, in place: interpolation, then a 3x3x3 one.
+
+    So the decoders of MC-Net+ differ (arXiv:2109.09960: transposed convolution, trilinear, nearest). The new
+    convolutions are drawn from torch's default generator. ``transposed`` changes nothing.
+
+    Raises:
+        TypeError: the network is no ``SplitNetwork``.
+    """
+    if not isinstance(network, SplitNetwork):
+        raise TypeError(f"{type(network).__name__} is no SplitNetwork")
+    if mode == "transposed":
+        return
+    for part in (*network.parts["decoder"], *network.parts["head"]):
+        for name, module in list(network.get_submodule(part).named_modules(prefix=part)):
+            if isinstance(module, nn.ConvTranspose3d):
+                network.set_submodule(name, _interpolating(module, mode))
+
+
+def _interpolating(transposed: nn.ConvTranspose3d, mode: Upsampling) -> nn.Module:
+    x, y, z = transposed.stride
+    align = False if mode == "trilinear" else None
+    has_bias = transposed.bias is not None
+    convolution = nn.Conv3d(transposed.in_channels, transposed.out_channels, 3, padding=1, bias=has_bias)
+    return nn.Sequential(nn.Upsample(scale_factor=(x, y, z), mode=mode, align_corners=align), convolution)

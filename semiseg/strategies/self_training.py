@@ -1,0 +1,80 @@
+"""Self-training: a network labels the unlabeled cases, and another one learns from both."""
+
+from collections.abc import Iterator
+from typing import Annotated, Any, ClassVar, Literal
+
+import torch
+from pydantic import Field
+
+from semiseg.interfaces.batch import Batch, Step
+from semiseg.interfaces.strategy import Losses, Role, Stage, Strategy, StrategyOptions
+from semiseg.losses.named import named_loss
+from semiseg.methods.streams import stream_mean, supervised_loss
+from semiseg.methods.views import strong_view
+
+
+class SelfTraining(Strategy):
+    """Self-training in stages: a teacher labels the unlabeled cases, once, and a new network learns from all cases.
+
+    ST of Yang et al. 2022, "ST++: Make Self-training Work Better for Semi-supervised Semantic Segmentation"
+    (arXiv:2106.05095), section 3.1, after Lee 2013: the teacher's argmax of each whole unlabeled case is written once,
+    and a student drawn anew learns from labels and pseudo-labels alike, the unlabeled samples in a strong view. ST++
+    (section 3.2) is ``reliable_share=0.5``: it labels and learns from the half of the unlabeled cases first whose
+    predictions changed least over the teacher's training (the mean IoU of earlier snapshots with the last one, as in
+    its public code, LiheYoung/ST-PlusPlus, main.py), labels all of them with what that gave, and learns once more from
+    the beginning. Each training there has the whole budget; here the stages share it.
+    """
+
+    class Options(StrategyOptions):
+        """Options of self-training; the defaults are plain ST."""
+
+        teacher_share: Annotated[float, Field(gt=0, lt=1)] = 0.5
+        """Share of training for the teacher; the other stages share the rest alike."""
+        reliable_share: Annotated[float, Field(gt=0, le=1)] = 1.0
+        """Share of the unlabeled cases that are learned from first, the most stable ones; 1 is ST, 0.5 is ST++."""
+        snapshots: Annotated[int, Field(ge=1)] = 2
+        """Earlier states of the teacher that say how stable a case is; the paper has 2 beside the last."""
+        weight: Annotated[float, Field(ge=0)] = 1.0
+        """Weight of the pseudo-label loss (the papers: 1)."""
+        pseudo_loss: Literal["dice", "cross_entropy", "dice_ce"] = "cross_entropy"
+        """Loss against pseudo-labels."""
+        strength: Annotated[float, Field(ge=0)] = 1.0
+        """How much the strong view's intensities change; 0 not at all."""
+        cut_out: Annotated[float, Field(ge=0, le=1)] = 0.5
+        """Longest side of the strong view's box, as a share of the patch's; 0 is no box."""
+        loss: Literal["dice", "dice_ce"] = "dice"
+        """Supervised loss: dice, or the sum of Dice and cross entropy."""
+
+    exact: ClassVar[frozenset[str]] = frozenset({"micro_batch"})
+
+    @classmethod
+    def roles(cls, options: Any) -> tuple[Role, ...]:
+        """One network, called model: the teacher first, then each student."""
+        return (Role("model"),)
+
+    def stages(self) -> tuple[Stage, ...]:
+        """The teacher and the student; for ST++ a student of the reliable cases between them."""
+        o = self.options
+        if o.reliable_share == 1:
+            teacher = Stage("teacher", o.teacher_share)
+            return teacher, Stage("student", 1 - o.teacher_share, reset="all", pseudo_labels=True)
+        rest = (1 - o.teacher_share) / 2
+        return (
+            Stage("teacher", o.teacher_share, snapshots=o.snapshots),
+            Stage("reliable", rest, reset="all", pseudo_labels=True, reliable=o.reliable_share),
+            Stage("student", rest, reset="all", pseudo_labels=True),
+        )
+
+    def losses(self, batch: Batch, step: Step) -> Iterator[Losses]:
+        """The supervised loss, and where there are pseudo-labels that of strong views against them."""
+        o, unlabeled = self.options, batch.unlabeled
+        if unlabeled.pseudo is None:
+            supervised = supervised_loss(self.run("model", batch.labeled.image), batch, o.loss)
+            yield Losses(supervised, frozenset({"model"}), {"supervised": supervised.detach()})
+            return
+        strong = strong_view(unlabeled.image, unlabeled.slots, step, "self_training", o.strength, o.cut_out)
+        on_labeled, on_strong = batch.divide(self.run("model", torch.cat([batch.labeled.image, strong])))
+        supervised = supervised_loss(on_labeled, batch, o.loss)
+        pseudo = stream_mean(named_loss(on_strong, unlabeled.pseudo, o.pseudo_loss), unlabeled)
+        parts = {"supervised": supervised.detach(), "pseudo": pseudo.detach()}
+        yield Losses(supervised + o.weight * pseudo, frozenset({"model"}), parts)
