@@ -9,11 +9,12 @@ from torch import Tensor
 
 from semiseg.data.packing import PackedBatch, make_targets, pack
 from semiseg.data.samples import Sampler, one_thread
+from semiseg.data.shares import share_of
 from semiseg.data.stored import StoredImage, StoredLabeled
 from semiseg.data.workers import in_workers
 from semiseg.interfaces.augmentation import Augmentation, BatchAugmentation
 from semiseg.interfaces.batch import Batch
-from semiseg.interfaces.strategy import Target
+from semiseg.interfaces.strategy import BatchNeeds
 from semiseg.recipe import schema
 from semiseg.types import Shape
 
@@ -21,8 +22,8 @@ from semiseg.types import Shape
 class TrainingBatches:
     """Batches of patches, each step's made from (seed, step, slot) alone.
 
-    Slots are numbered over all devices, labeled ones first; a rank makes every ``world``-th of each stream, and a
-    stream may be empty there. Counts are those of the whole step.
+    Slots are numbered over all devices, labeled ones first; a rank makes every ``world``-th group of each stream
+    (``share_of``), and a stream may be empty there. Counts are those of the whole step.
     """
 
     def __init__(
@@ -37,13 +38,13 @@ class TrainingBatches:
         rank: int = 0,
         world: int = 1,
         deferred: bool = False,
-        targets: Sequence[Target] = (),
+        needs: BatchNeeds = BatchNeeds(),  # noqa: B008 (frozen)
         n_classes: int = 0,
     ) -> None:
         """Raises ValueError where a stream is asked for and there are no cases to draw from.
 
         ``deferred``: samples are made with the augmentation's margin and changed by ``finish``, a batch at a time.
-        ``targets``: what is made of the labels of tasks with ``n_classes`` classes.
+        ``needs``: the strategy's, for a task of ``n_classes`` classes.
         """
         for name, size, cases in (
             ("labeled", batch_size.labeled, labeled),
@@ -55,7 +56,7 @@ class TrainingBatches:
         self._counts = batch_size.labeled, batch_size.unlabeled
         self._channels = (*labeled, *unlabeled)[0].channels
         self._workers, self._rank, self._world = workers, rank, world
-        self._targets, self._n_classes = tuple(targets), n_classes
+        self._needs, self._n_classes = needs, n_classes
 
     def serve_unlabeled(self, cases: Sequence[StoredImage]) -> None:
         """From the next call of ``steps`` on, draw unlabeled samples from these cases (with pseudo-labels, say)."""
@@ -78,17 +79,16 @@ class TrainingBatches:
     def packed(self, step: int) -> PackedBatch:
         """This rank's part of a step's batch."""
         n_labeled, n_unlabeled = self._counts
-        mine = slice(self._rank, None, self._world)
-        labeled = [self._sampler.draw_labeled(step, slot) for slot in range(n_labeled)[mine]]
-        unlabeled = [
-            self._sampler.draw_unlabeled(step, slot) for slot in range(n_labeled, n_labeled + n_unlabeled)[mine]
-        ]
+        mine = share_of(n_labeled, self._needs.labeled.unit, self._rank, self._world)
+        others = share_of(n_unlabeled, self._needs.unlabeled.unit, self._rank, self._world)
+        labeled = [self._sampler.draw_labeled(step, slot) for slot in mine]
+        unlabeled = [self._sampler.draw_unlabeled(step, n_labeled + slot) for slot in others]
         shape = (self._channels, *self._sampler.sample_size)
         packed = pack(labeled, unlabeled, self._counts, shape, self._sampler.with_pseudo)
-        if self._sampler.deferred or not self._targets:
+        if self._sampler.deferred or not self._needs.targets:
             return packed
         with one_thread():
-            made = make_targets(self._targets, torch.from_numpy(packed.label).long(), self._n_classes)
+            made = make_targets(self._needs.targets, torch.from_numpy(packed.label).long(), self._n_classes)
         return replace(packed, targets={name: target.numpy() for name, target in made.items()})
 
     def finish(self, batch: Batch, step: int) -> Batch:
@@ -99,7 +99,7 @@ class TrainingBatches:
         labeled, unlabeled = batch.labeled, batch.unlabeled
         image, label = self._augmented(labeled.image, labeled.label, step, labeled.slots, sampler.labeled)
         assert label is not None
-        targets = make_targets(self._targets, label, self._n_classes)
+        targets = make_targets(self._needs.targets, label, self._n_classes)
         others, pseudo = self._augmented(unlabeled.image, unlabeled.pseudo, step, unlabeled.slots, sampler.unlabeled)
         return Batch(
             replace(labeled, image=image, label=label, targets=targets),

@@ -50,9 +50,14 @@ def step_problems(
 
 
 def process_problems(plan: "Plan", world: int) -> list[Problem]:
-    """Where a run in split mode has not one process for each network."""
-    roles = [role.name for role in plan.components.roles]
-    if plan.recipe.training.step.mode != "split" or world == len(roles):
+    """Where a run in split mode has not one process for each network, or a batch cannot be shared by processes."""
+    roles, strategy = [role.name for role in plan.components.roles], plan.components.strategy
+    if plan.recipe.training.step.mode != "split":
+        if world == 1 or "micro_batch" in strategy.exact:
+            return []
+        what = f"the losses of {strategy.__name__} are of a whole batch, which {world} processes cannot share"
+        return [Problem("", f"{what}.", "Start it as one process.")]
+    if world == len(roles):
         return []
     what = f"training.step.mode is split, which takes {len(roles)} processes, one for each network ({', '.join(roles)})"
     return [Problem("", f"{what}; there {'is' if world == 1 else 'are'} {world}.", f"Start it with {launch(plan)}.")]

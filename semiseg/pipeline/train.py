@@ -105,7 +105,7 @@ def training_batches(plan: Plan, store: CaseStore, runtime: Runtime) -> Training
         sharing.rank,
         sharing.world,
         deferred=options.augmentation_on == "device",
-        targets=plan.components.strategy.needs.targets,
+        needs=plan.components.strategy.needs,
         n_classes=plan.task.out_channels,
     )
 

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-import torch
 
 from semiseg.interfaces.augmentation import Augmentation
 from semiseg.interfaces.backbone import Backbone
@@ -20,8 +19,7 @@ from semiseg.testing.augmentation import AugmentationContract
 from semiseg.testing.backbone import BackboneContract
 from semiseg.testing.dataset import DatasetContract
 from semiseg.testing.metric import MetricContract
-from semiseg.testing.strategy import CLASSES, SIZE, StrategyContract
-from semiseg.types import Task
+from semiseg.testing.strategy import StrategyContract
 
 
 class _Declared:
@@ -89,16 +87,7 @@ class TestStrategy(StrategyContract):
         return subject.values
 
     @staticmethod
-    def make(strategy_class: type[Strategy], options: Mapping[str, Any]) -> Strategy:
-        """Build a strategy from fixed seeds."""
-        chosen = strategy_class.Options.model_validate(options)
-        task = Task(2, tuple(f"class {index}" for index in range(CLASSES)), SIZE)
-        networks = {}
-        for seed, role in enumerate(strategy_class.roles(chosen)):
-            with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(seed)
-                networks[role.name] = create("backbone", "unet", SMALL_UNET).build(task).requires_grad_(role.trained)
-        for role in strategy_class.roles(chosen):
-            if role.initialized_like is not None:
-                networks[role.name].load_state_dict(networks[role.initialized_like].state_dict())
-        return strategy_class(chosen, networks)
+    def backbone() -> Backbone:
+        """A small unet."""
+        backbone: Backbone = create("backbone", "unet", SMALL_UNET)
+        return backbone

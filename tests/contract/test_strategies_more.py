@@ -5,6 +5,7 @@ from semiseg.strategies.entropy_minimization import EntropyMinimization
 from semiseg.strategies.fixmatch import FixMatch
 from semiseg.strategies.pi_model import PiModel
 from semiseg.strategies.pseudo_label import PseudoLabel
+from semiseg.strategies.self_training import SelfTraining
 from semiseg.testing.strategy import StrategyContract
 
 
@@ -61,5 +62,15 @@ class TestFixMatch(StrategyContract):
         ],
         ids=["paper", "dice", "teacher"],
     )
+    def options(self, request):
+        return request.param
+
+
+class TestSelfTraining(StrategyContract):
+    @pytest.fixture
+    def strategy_class(self):
+        return SelfTraining
+
+    @pytest.fixture(params=[{}, {"reliable_share": 0.5, "pseudo_loss": "dice_ce", "cut_out": 0.0}], ids=["st", "st++"])
     def options(self, request):
         return request.param

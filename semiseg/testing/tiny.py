@@ -1,0 +1,62 @@
+"""A backbone that is small, smooth and offers every capability: what a strategy is tested with."""
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from semiseg.interfaces.backbone import Backbone
+from semiseg.interfaces.component import ComponentOptions
+from semiseg.interfaces.split import Level, SplitNetwork, Upsampling
+from semiseg.methods.upsampling import replace_upsampling
+from semiseg.types import Task
+
+
+class TinyNetwork(SplitNetwork, nn.Module):
+    """Two levels; a sample's logits do not depend on the rest of the batch, and every parameter has a gradient."""
+
+    def __init__(self, task: Task) -> None:
+        nn.Module.__init__(self)
+        self.first = nn.Conv3d(task.in_channels, 4, 3, padding=1)
+        self.down = nn.Conv3d(4, 6, 3, stride=2, padding=1)
+        self.up = nn.ConvTranspose3d(6, 4, 2, stride=2)
+        self.head = nn.Conv3d(8, task.out_channels, 1)
+        self.levels = (Level(8, (1, 1, 1)), Level(6, (2, 2, 2)))
+        self.parts = {"encoder": ("first", "down"), "decoder": ("up",), "head": ("head",)}
+
+    def encode(self, images: Tensor) -> tuple[Tensor, ...]:
+        """(B, C, X, Y, Z) to 4 channels there and 6 at half the resolution."""
+        fine = self.first(images).tanh()
+        return fine, self.down(fine).tanh()
+
+    def decode(self, features: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """8 channels at the image's resolution and 6 at half of it."""
+        fine, coarse = features
+        return torch.cat([fine, self.up(coarse).tanh()], dim=1), coarse
+
+    def classify(self, decoded: tuple[Tensor, ...]) -> Tensor:
+        """The logits."""
+        logits: Tensor = self.head(decoded[0])
+        return logits
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(B, C, X, Y, Z) to (B, K, X, Y, Z); sides are even."""
+        return self.classify(self.decode(self.encode(images)))
+
+
+class TinyBackbone(Backbone):
+    """The tiny network, with every capability."""
+
+    class Options(ComponentOptions):
+        """How its decoder goes up."""
+
+        upsampling: Upsampling = "transposed"
+        """From the coarse level to the fine one."""
+
+    capabilities: ClassVar[frozenset[str]] = frozenset({"split", "scales", "upsampling"})
+
+    def build(self, task: Task) -> nn.Module:
+        """A network for the task."""
+        network = TinyNetwork(task)
+        replace_upsampling(network, self.options.upsampling)
+        return network
