@@ -13,6 +13,7 @@ from semiseg.strategies.entropy_minimization import EntropyMinimization
 from semiseg.strategies.fixmatch import FixMatch
 from semiseg.strategies.pi_model import PiModel
 from semiseg.strategies.pseudo_label import PseudoLabel
+from semiseg.strategies.self_training import SelfTraining
 
 SMALL_UNETR = {"name": "unetr", "feature_size": 4, "hidden_size": 12, "mlp_dim": 12, "num_heads": 2}
 
@@ -25,6 +26,7 @@ SMALL_UNETR = {"name": "unetr", "feature_size": 4, "hidden_size": 12, "mlp_dim":
         (CrossTeaching, {"networks": {"student_b": SMALL_UNETR}}, "pseudo"),
         (PiModel, {}, "consistency"),
         (FixMatch, {"threshold": 0.3, "labels_from": "teacher"}, "accepted"),
+        (SelfTraining, {"teacher_share": 0.3}, "pseudo"),
     ],
 )
 def test_a_strategy_trains_predicts_and_resumes(strategy, options, part, tmp_path):

@@ -1,0 +1,67 @@
+"""Self-training: stages that share the budget, and a student that learns from labels and pseudo-labels alike."""
+
+import pytest
+import torch
+
+from semiseg.losses.named import named_loss
+from semiseg.methods.views import strong_view
+from semiseg.strategies.self_training import SelfTraining
+from semiseg.testing.strategy import StrategyContract, make_batch
+
+
+def made(**options):
+    return StrategyContract.make(SelfTraining, options)
+
+
+def step_of(strategy, index):
+    return StrategyContract.at(strategy, index)
+
+
+def test_st_has_a_teacher_and_a_new_student():
+    teacher, student = made(teacher_share=0.3).stages()
+    assert (teacher.share, student.share) == (0.3, 0.7)
+    assert (teacher.pseudo_labels, student.pseudo_labels) == (False, True)
+    assert student.reset == "all"
+    assert student.reliable == 1
+
+
+def test_st_plus_plus_has_a_student_of_the_reliable_cases_between():
+    teacher, reliable, student = made(reliable_share=0.5, teacher_share=0.4, snapshots=3).stages()
+    assert [stage.share for stage in (teacher, reliable, student)] == pytest.approx([0.4, 0.3, 0.3])
+    assert (teacher.snapshots, reliable.reliable, student.reliable) == (3, 0.5, 1)
+    assert all(stage.reset == "all" and stage.pseudo_labels for stage in (reliable, student))
+
+
+def test_the_teacher_learns_from_labels_alone():
+    strategy, batch = made(), make_batch()
+    (losses,) = strategy.losses(batch, step_of(strategy, 10))
+    logits = strategy.networks["model"](batch.labeled.image)
+    assert losses.total.item() == pytest.approx(named_loss(logits, batch.labeled.label, "dice").mean().item())
+    assert "pseudo" not in losses.parts
+
+
+def test_the_student_learns_from_both_the_unlabeled_ones_in_a_strong_view():
+    strategy, batch = made(weight=0.7, loss="dice_ce"), make_batch(pseudo=True)
+    step, unlabeled = step_of(strategy, 80), batch.unlabeled
+    (losses,) = strategy.losses(batch, step)
+    view = strong_view(unlabeled.image, unlabeled.slots, step, "self_training", 1.0, 0.5)
+    network = strategy.networks["model"]
+    supervised = named_loss(network(batch.labeled.image), batch.labeled.label, "dice_ce").mean()
+    pseudo = torch.nn.functional.cross_entropy(network(view), unlabeled.pseudo)
+    assert not torch.equal(view, unlabeled.image)
+    assert losses.total.item() == pytest.approx((supervised + 0.7 * pseudo).item(), rel=1e-5)
+
+
+def test_the_pseudo_label_is_what_is_learned():
+    """A student of pseudo-labels alone comes to say what they say: not what the network said itself."""
+    torch.manual_seed(0)
+    strategy, batch = made(strength=0.0, cut_out=0.0), make_batch(0, 2, pseudo=True)
+    optimizer = torch.optim.Adam(strategy.parameters(), lr=0.02)
+    step = step_of(strategy, 80)
+    batch.unlabeled.pseudo.fill_(2)
+    for _ in range(40):
+        optimizer.zero_grad()
+        (losses,) = strategy.losses(batch, step)
+        losses.total.backward()
+        optimizer.step()
+    assert (strategy.predict(batch.unlabeled.image).argmax(1) == 2).float().mean() > 0.95
