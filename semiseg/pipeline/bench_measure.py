@@ -2,7 +2,8 @@
 
 import math
 import time
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -11,9 +12,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from semiseg.data.batches import TrainingBatches
 from semiseg.data.samples import Sampler
 from semiseg.data.split import Split
 from semiseg.data.store import CaseStore
+from semiseg.data.stored import StoredPseudo
 from semiseg.engine.build import compile_networks
 from semiseg.engine.memory import peak_memory
 from semiseg.engine.optim import make_optimizers
@@ -94,10 +97,12 @@ class Subject:
     def measure_steps(self, count: int, meter: Meter) -> Steps:
         """The steps at the end of the timetable, with the recipe's workers; the meter hears of each."""
         untimed, timed = self.n_steps(count)
-        batches = training_batches(self.plan, self.store, self.runtime)
         runner, total = self._runner(), self.timetable.total
         wait = step = 0.0
-        with closing(batches.steps(total - timed - untimed, total)) as coming:  # type: ignore[type-var]
+        with (
+            self._batches() as batches,
+            closing(batches.steps(total - timed - untimed, total)) as coming,  # type: ignore[type-var]
+        ):
             for index in range(total - timed - untimed, total):
                 started = self._now()
                 batch = next(coming)
@@ -108,6 +113,20 @@ class Subject:
                     step += self._now() - there
                 meter.advance()
         return Steps(wait / timed, step / timed, str(runner.mode), peak_memory(self.runtime.device))
+
+    @contextmanager
+    def _batches(self) -> Iterator[TrainingBatches]:
+        """The batches of the last stage; where it has pseudo-labels, with empty ones."""
+        batches = training_batches(self.plan, self.store, self.runtime)
+        with TemporaryDirectory() as folder:
+            if self.model.strategy.stages()[-1].pseudo_labels:
+                served = []
+                for case in (self.store.image(case.id) for case in self.plan.split.unlabeled):
+                    path = Path(folder) / f"{case.case_id}.npy"
+                    np.lib.format.open_memmap(path, "w+", np.uint8, case.shape)
+                    served.append(StoredPseudo(case.case_id, case.image_file, case.preparation, path))
+                batches.serve_unlabeled(served)
+            yield batches
 
     def measure_validation(self) -> float:
         """Seconds to predict and score the first validation case."""

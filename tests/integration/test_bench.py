@@ -3,6 +3,7 @@
 import copy
 import json
 import time
+from pathlib import Path
 
 import pytest
 from small_run import SMALL, semiseg
@@ -78,6 +79,12 @@ def test_augmentation_on_the_device_is_part_of_the_step(recipe):
     names = {stage.name for stage in result.stages}
     assert "augment" not in names
     assert {"read", "step"} < names
+
+
+def test_a_stage_with_pseudo_labels_is_timed_with_them(recipe):
+    recipe["strategy"] = {"name": "self_training"}
+    assert bench(recipe, steps=1).seconds("step") > 0
+    assert not list(Path(recipe["preprocessing"]["store"]).rglob("pseudo*"))
 
 
 @pytest.mark.parametrize("mode", ["volume", "patch"])
