@@ -1,4 +1,4 @@
-"""Pseudo-labels travel with their image; targets are made of the labels as they are trained on; groups stay together."""
+"""Pseudo-labels travel with their image; targets are made of augmented labels; groups stay together."""
 
 import numpy as np
 import pytest

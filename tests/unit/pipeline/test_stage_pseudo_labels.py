@@ -127,7 +127,7 @@ def test_files_that_changed_are_refused_by_name(made):
 
 def test_the_most_stable_cases_come_first_and_the_weights_are_as_before(made):
     """With thresholds 0.4 and 0.3 on the way to 0.5, what lies between is what changed: nothing of a, most of d."""
-    labels, model, cases = made
+    labels, model, _ = made
     snapshots(labels, 0.4, 0.3)
     served = labels.of(RELIABLE, 1, True, lambda: None)
     assert [case.case_id for case in served] == ["a", "b"]
