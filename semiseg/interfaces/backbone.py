@@ -20,8 +20,8 @@ class Backbone(Component, ABC):
     capabilities: ClassVar[frozenset[str]] = frozenset()
     """What the networks offer beyond logits; a strategy's ``requires`` is checked against it before training.
 
-    "split": networks are ``SplitNetwork``; "scales": of two levels or more; "upsampling": an option of that name, see
-    ``with_upsampling``.
+    "split": networks are ``SplitNetwork``; "scales": with a level that is coarser than the image; "upsampling": the
+    backbone has an option of that name, see ``with_upsampling``.
     """
     unused_parameters: ClassVar[frozenset[str]] = frozenset()
     """Parts of the names of parameters that never get a gradient, as they are in some published networks."""

@@ -46,7 +46,7 @@ class SplitNetwork(ABC):
     """
 
     levels: tuple[Level, ...]
-    """What ``decode`` gives, finest first; the head takes the first. Two or more for the capability "scales"."""
+    """What ``decode`` gives, finest first; the head takes the first. For "scales" one is coarser than the image."""
     parts: Mapping[Part, tuple[str, ...]]
     """Names of the submodules of each part; every parameter belongs to just one."""
 

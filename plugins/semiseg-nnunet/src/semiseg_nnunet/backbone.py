@@ -1,0 +1,78 @@
+"""What both backbones share: from the options and the task to a network's arguments."""
+
+import math
+from abc import abstractmethod
+from typing import Any, ClassVar, TypeVar
+
+from torch import nn
+
+from semiseg.interfaces.backbone import Backbone
+from semiseg.methods.upsampling import replace_upsampling
+from semiseg.types import Task
+from semiseg_nnunet.topology import Topology, planned
+
+T = TypeVar("T")
+MIN_STAGES = 3
+
+
+def held(values: tuple[T, ...], count: int) -> tuple[T, ...]:
+    """The first ``count`` values; the last one is repeated where there are fewer."""
+    return (*values, *values[-1:] * (count - len(values)))[:count]
+
+
+class NNUNetBackbone(Backbone):
+    """A U-Net as nnU-Net builds it: instance normalization, leaky ReLU, biases, He's initialization."""
+
+    capabilities: ClassVar[frozenset[str]] = frozenset({"split", "scales", "upsampling"})
+
+    @abstractmethod
+    def network(self, **arguments: Any) -> nn.Module:
+        """A network with its parts, from the arguments that both networks have."""
+
+    def topology(self, task: Task) -> Topology:
+        """Strides and kernels: the options', or nnU-Net's plan for the task's patch size."""
+        o = self.options
+        if o.strides is None:
+            plan = planned(task.patch_size, o.spacing, o.n_stages)
+        else:
+            plan = Topology(o.strides, ((3, 3, 3),) * len(o.strides))
+        return plan if o.kernel_sizes is None else Topology(plan.strides, held(o.kernel_sizes, len(plan.strides)))
+
+    def build(self, task: Task) -> nn.Module:
+        """A network for the task's patch size.
+
+        Raises ValueError where that does not fit.
+        """
+        if problems := self.patch_problems(task):
+            raise ValueError("; ".join(problems))
+        topology = self.topology(task)
+        stages = len(topology.strides)
+        network = self.network(
+            input_channels=task.in_channels,
+            num_classes=task.out_channels,
+            n_stages=stages,
+            features_per_stage=held(self.options.features_per_stage, stages),
+            strides=topology.strides,
+            kernel_sizes=topology.kernel_sizes,
+            conv_op=nn.Conv3d,
+            conv_bias=True,
+            norm_op=nn.InstanceNorm3d,
+            norm_op_kwargs={"eps": 1e-5, "affine": True},
+            nonlin=nn.LeakyReLU,
+            nonlin_kwargs={"inplace": True},
+        )
+        replace_upsampling(network, self.options.upsampling)
+        return network
+
+    def patch_problems(self, task: Task) -> list[str]:
+        """The patch has to divide by the product of its axis's strides, with room for the stages."""
+        topology = self.topology(task)
+        size = " x ".join(map(str, task.patch_size))
+        stages, wanted = len(topology.strides), self.options.n_stages or MIN_STAGES
+        if stages < wanted:
+            return [f"nnU-Net plans {stages} stages for a patch of {size}, fewer than {wanted}"]
+        bottom = topology.factors[-1]
+        problems = [f"{n} is not a multiple of {f}" for n, f in zip(task.patch_size, bottom, strict=True) if n % f]
+        if not problems and math.prod(task.patch_size) == math.prod(bottom):
+            problems.append(f"a patch of {size} leaves a single voxel at the lowest stage: double one side")
+        return problems

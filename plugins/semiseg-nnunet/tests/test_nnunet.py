@@ -1,0 +1,260 @@
+"""Both networks against those of dynamic-network-architectures, built with the arguments of nnU-Net's plans."""
+
+import gc
+import weakref
+
+import pytest
+import torch
+from dynamic_network_architectures.architectures.unet import PlainConvUNet, ResidualEncoderUNet
+from pydantic import ValidationError
+from torch import nn
+
+from semiseg.interfaces.split import Level, keep
+from semiseg.registry import load
+from semiseg.testing.backbone import BackboneContract
+from semiseg.types import Task
+from semiseg_nnunet.nnunet_plain import NNUNetPlain
+from semiseg_nnunet.nnunet_resenc import NNUNetResEnc
+
+TASK = Task(2, ("background", "a", "b"), (32, 48, 32))
+NARROW = {"features_per_stage": (4, 6, 8)}
+BOTH = pytest.mark.parametrize("kind", [NNUNetPlain, NNUNetResEnc])
+ALL = (2, 2, 2)
+ODD_STRIDES = {"strides": ((1, 1, 1), (1, 2, 2), (2, 2, 1)), "kernel_sizes": ((1, 3, 3), (3, 3, 3))}
+
+
+def made(kind, task=TASK, **options):
+    torch.manual_seed(0)
+    return kind(kind.Options(**{**NARROW, **options})).build(task)
+
+
+def theirs(kind, **changes):
+    """The network that nnU-Net builds for ``TASK``, but narrow."""
+    arguments = {
+        "input_channels": 2,
+        "num_classes": 3,
+        "n_stages": 4,
+        "features_per_stage": (4, 6, 8, 8),
+        "conv_op": nn.Conv3d,
+        "kernel_sizes": [[3, 3, 3]] * 4,
+        "strides": [[1, 1, 1], [2, 2, 2], [2, 2, 2], [2, 2, 2]],
+        "conv_bias": True,
+        "norm_op": nn.InstanceNorm3d,
+        "norm_op_kwargs": {"eps": 1e-5, "affine": True},
+        "dropout_op": None,
+        "nonlin": nn.LeakyReLU,
+        "nonlin_kwargs": {"inplace": True},
+        **changes,
+    }
+    torch.manual_seed(0)
+    if kind is NNUNetPlain:
+        network = PlainConvUNet(**arguments, n_conv_per_stage=(2,) * 4, n_conv_per_stage_decoder=(2,) * 3)
+    else:
+        network = ResidualEncoderUNet(**arguments, n_blocks_per_stage=(1, 3, 4, 6), n_conv_per_stage_decoder=(1,) * 3)
+    network.apply(network.initialize)
+    return network
+
+
+def images(task=TASK, count=2):
+    return torch.randn((count, task.in_channels, *task.patch_size), generator=torch.Generator().manual_seed(1))
+
+
+def scrambled(network):
+    """Residual blocks start as the identity, and biases at zero: other weights show more."""
+    with torch.no_grad():
+        for parameter in network.parameters():
+            generator = torch.Generator().manual_seed(parameter.numel())
+            parameter.add_(torch.randn(parameter.shape, generator=generator), alpha=0.1)
+    return network
+
+
+class TestNNUNetPlain(BackboneContract):
+    @pytest.fixture(params=[{}, {**ODD_STRIDES, "upsampling": "trilinear", "n_conv_per_stage": (1, 2)}])
+    def backbone(self, request):
+        return NNUNetPlain(NNUNetPlain.Options(**NARROW, **request.param))
+
+
+class TestNNUNetResEnc(BackboneContract):
+    @pytest.fixture(params=[{}, {"upsampling": "nearest", "n_blocks_per_stage": (1,)}])
+    def backbone(self, request):
+        return NNUNetResEnc(NNUNetResEnc.Options(**NARROW, **request.param))
+
+
+def test_they_are_found_by_their_names():
+    assert load("backbone", "nnunet_plain") is NNUNetPlain
+    assert load("backbone", "nnunet_resenc") is NNUNetResEnc
+
+
+@BOTH
+def test_weights_and_logits_are_those_of_nnunet_s_network(kind):
+    ours, reference = made(kind), theirs(kind)
+    expected = reference.state_dict()
+    assert all(torch.equal(value, expected[key]) for key, value in ours.state_dict().items())
+    assert torch.equal(ours(images()), reference(images()))
+
+
+@BOTH
+def test_a_state_dict_of_nnunet_s_fits(kind):
+    ours, reference = made(kind), scrambled(theirs(kind))
+    assert ours.load_state_dict(reference.state_dict(), strict=False).missing_keys == []
+    with torch.no_grad():
+        assert torch.equal(ours(images()), reference(images()))
+
+
+@BOTH
+def test_each_parameter_has_one_name(kind):
+    network, reference = made(kind), theirs(kind)
+    names = [name for name, _ in network.named_parameters()]
+    assert list(network.state_dict()) == names
+    assert sorted(names) == sorted(name for name, _ in network.named_parameters(remove_duplicate=False))
+    unused = {f"decoder.seg_layers.{i}.{what}" for i in (0, 1) for what in ("weight", "bias")}
+    values = sum(p.numel() for name, p in reference.named_parameters() if name not in unused)
+    assert sum(p.numel() for p in network.parameters()) == values
+
+
+@BOTH
+def test_the_stages_work_for_nnunet_s_estimate_of_memory(kind):
+    """``compute_conv_feature_map_size`` reads the encoder's strides through the decoder."""
+    patch = TASK.patch_size
+    assert made(kind).compute_conv_feature_map_size(patch) == theirs(kind).compute_conv_feature_map_size(patch)
+
+
+@BOTH
+@pytest.mark.parametrize("options", [{}, {"upsampling": "nearest"}, ODD_STRIDES], ids=["plan", "nearest", "given"])
+def test_the_parts_make_the_forward_pass(kind, options):
+    network = scrambled(made(kind, **options))
+    with torch.no_grad():
+        features = network.encode(images())
+        decoded = network.decode(features)
+        assert torch.equal(network.classify(decoded), network(images()))
+    assert len(features) == len(decoded) + 1
+    for level, values in zip(network.levels, decoded, strict=True):
+        sides = tuple(n // f for n, f in zip(TASK.patch_size, level.factor, strict=True))
+        assert values.shape == (2, level.channels, *sides)
+
+
+@BOTH
+def test_decoding_leaves_the_features_as_they_are(kind):
+    """The networks' activations work in place, and a strategy decodes the same features more than once."""
+    network = scrambled(made(kind))
+    with torch.no_grad():
+        features = network.encode(images())
+        before = [f.clone() for f in features]
+        first = network.classify(network.decode(features))
+        assert all(torch.equal(a, b) for a, b in zip(features, before, strict=True))
+        assert torch.equal(network.classify(network.decode(features)), first)
+
+
+@BOTH
+@pytest.mark.parametrize("upsampling", ["transposed", "trilinear"])
+def test_the_parts_share_out_the_parameters(kind, upsampling):
+    network = made(kind, upsampling=upsampling)
+    owned = [
+        f"{name}.{rest}"
+        for names in network.parts.values()
+        for name in names
+        for rest, _ in network.get_submodule(name).named_parameters()
+    ]
+    assert sorted(owned) == sorted(name for name, _ in network.named_parameters())
+
+
+@BOTH
+def test_what_is_not_kept_is_freed(kind):
+    network, other = made(kind), made(kind)
+    encoder = weakref.ref(next(network.encoder.parameters()))
+    features = other.encode(images())
+    expected = other(images())
+    keep(network, "decoder", "head")
+    gc.collect()
+    assert encoder() is None
+    assert not any(name.startswith("encoder") or ".encoder" in name for name in network.state_dict())
+    assert torch.equal(network.classify(network.decode(features)), expected)
+    decoded = other.decode(features)
+    keep(network, "head")
+    assert [name for name, _ in network.named_parameters()] == [f"decoder.seg_layers.2.{w}" for w in ("weight", "bias")]
+    assert torch.equal(network.classify(decoded), expected)
+    keep(other, "encoder")
+    assert all(name.startswith("encoder.") for name, _ in other.named_parameters())
+    assert all(torch.equal(a, b) for a, b in zip(other.encode(images()), features, strict=True))
+
+
+@BOTH
+def test_channels_double_up_to_320(kind):
+    with torch.device("meta"):
+        network = kind().build(Task(1, ("background", "a"), (112, 160, 128)))
+    assert network.levels == (
+        Level(32, (1, 1, 1)),
+        Level(64, ALL),
+        Level(128, (4, 4, 4)),
+        Level(256, (8, 8, 8)),
+        Level(320, (16, 16, 16)),
+    )
+    assert network.encoder.output_channels == (32, 64, 128, 256, 320, 320)
+
+
+def test_blocks_and_convolutions_a_stage_are_the_presets():
+    task = Task(1, ("background", "a"), (128, 128, 128))
+    with torch.device("meta"):
+        plain, resenc = NNUNetPlain().build(task), NNUNetResEnc().build(task)
+    assert [len(stage[0].convs) for stage in plain.encoder.stages] == [2] * 6
+    assert [len(stage.convs) for stage in plain.decoder.stages] == [2] * 5
+    assert [len(stage.blocks) for stage in resenc.encoder.stages] == [1, 3, 4, 6, 6, 6]
+    assert [len(stage.convs) for stage in resenc.decoder.stages] == [1] * 5
+
+
+def test_a_decoder_s_convolutions_are_given_lowest_first():
+    network = made(NNUNetPlain, n_conv_per_stage_decoder=(3, 1))
+    assert [len(stage.convs) for stage in network.decoder.stages] == [3, 1, 1]
+
+
+def test_a_coarse_axis_has_flat_kernels_and_strides():
+    network = made(NNUNetPlain, spacing=(1, 1, 5))
+    assert network.encoder.strides[:3] == [(1, 1, 1), (2, 2, 1), (2, 2, 1)]
+    assert network.encoder.stages[0][0].convs[0].all_modules[0].kernel_size == (3, 3, 1)
+
+
+@BOTH
+def test_with_upsampling_replaces_every_transposed_convolution(kind):
+    backbone = kind(kind.Options(**NARROW))
+    for mode, count in (("transposed", 3), ("trilinear", 0), ("nearest", 0)):
+        network = backbone.with_upsampling(mode).build(TASK)
+        assert sum(isinstance(module, nn.ConvTranspose3d) for module in network.modules()) == count
+        assert network(images()).shape == (2, 3, *TASK.patch_size)
+
+
+@pytest.mark.parametrize(
+    ("patch", "options", "told"),
+    [
+        ((33, 35, 37), {}, ["33 is not a multiple of 8", "35 is not a multiple of 8", "37 is not a multiple of 8"]),
+        ((112, 160, 120), {}, ["120 is not a multiple of 32"]),
+        ((16, 8, 8), {}, ["nnU-Net plans 2 stages for a patch of 16 x 8 x 8, fewer than 3"]),
+        ((32, 32, 32), {"n_stages": 6}, ["nnU-Net plans 4 stages for a patch of 32 x 32 x 32, fewer than 6"]),
+        ((30, 30, 30), ODD_STRIDES, ["30 is not a multiple of 4"]),
+        (
+            (4, 4, 4),
+            {"strides": ((1, 1, 1), ALL, ALL)},
+            ["a patch of 4 x 4 x 4 leaves a single voxel at the lowest stage: double one side"],
+        ),
+    ],
+)
+def test_a_patch_that_does_not_fit_is_refused_in_words(patch, options, told):
+    backbone, task = NNUNetPlain(NNUNetPlain.Options(**options)), Task(1, ("background", "a"), patch)
+    assert backbone.patch_problems(task) == told
+    with pytest.raises(ValueError, match=told[0]):
+        backbone.build(task)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"strides": (ALL, ALL, ALL)}, "first stage has stride 1"),
+        ({"strides": ((1, 1, 1), ALL)}, "at least 3"),
+        ({"strides": ((1, 1, 1), ALL, ALL), "n_stages": 4}, "3 strides make 3 stages"),
+        ({"kernel_sizes": ((2, 3, 3),)}, "odd sizes"),
+        ({"features_per_stage": ()}, "at least 1"),
+        ({"n_stages": 2}, "greater than or equal to 3"),
+    ],
+)
+def test_impossible_options_are_refused(options, message):
+    with pytest.raises(ValidationError, match=message):
+        NNUNetPlain.Options(**options)
