@@ -1,0 +1,81 @@
+"""DTC: a segmentation and a distance map that have to say the same."""
+
+from collections.abc import Iterator
+from typing import Annotated, Any, ClassVar, Literal
+
+import torch
+from pydantic import Field
+from torch import nn
+
+from semiseg.interfaces.backbone import Backbone
+from semiseg.interfaces.batch import Batch, Step
+from semiseg.interfaces.strategy import BatchNeeds, Losses, Role, Strategy, StrategyOptions, Target
+from semiseg.methods.heads import MoreHeads
+from semiseg.methods.ramps import RampName, ramp
+from semiseg.methods.signed_distance import signed_distances
+from semiseg.methods.streams import stream_mean, supervised_loss
+from semiseg.types import Task
+
+HEAD = "signed_distance"
+
+
+def with_distance_head(backbone: Backbone, task: Task) -> nn.Module:
+    """The task's network, with a head of one channel a class but background."""
+    return MoreHeads(backbone, task, {HEAD: task.classes[1:]})
+
+
+class DTC(Strategy):
+    """Dual-task consistency (DTC): a segmentation and a signed distance map of one network have to agree.
+
+    Luo et al. 2021, "Semi-supervised Medical Image Segmentation through Dual-task Consistency" (arXiv:2009.04448),
+    equations 2 to 7, with the constants of its public code (HiLab-git/DTC, train_la_dtc.py): the supervised loss, plus
+    0.3 times the squared error of tanh(head) against the normalized signed distance, plus the squared difference
+    between sigmoid(-1500 tanh(head)) and the probability on labeled and unlabeled samples, with a weight of 1 that
+    rises along a sigmoid until the end of training. There the network has one foreground class and a sigmoid; here
+    each class but background has its own distance map, and the probability is the softmax's.
+    """
+
+    class Options(StrategyOptions):
+        """Options of DTC."""
+
+        beta: Annotated[float, Field(ge=0)] = 0.3
+        """Weight of the distance map's squared error on labeled samples."""
+        weight: Annotated[float, Field(ge=0)] = 1.0
+        """Weight of the consistency, after the ramp-up."""
+        ramp: RampName = "sigmoid"
+        """How the weight rises."""
+        ramp_share: Annotated[float, Field(ge=0, le=1)] = 1.0
+        """Share of training that the rise takes."""
+        steepness: Annotated[float, Field(gt=0)] = 1500.0
+        """How steeply a distance becomes a mask: sigmoid(-steepness * distance)."""
+        loss: Literal["dice", "dice_ce"] = "dice"
+        """Supervised loss: dice (the public code), or the sum of Dice and cross entropy."""
+
+    needs: ClassVar[BatchNeeds] = BatchNeeds(targets=(Target(HEAD, signed_distances),))
+    requires: ClassVar[frozenset[str]] = frozenset({"split"})
+    exact: ClassVar[frozenset[str]] = frozenset({"micro_batch"})
+
+    @classmethod
+    def roles(cls, options: Any) -> tuple[Role, ...]:
+        """One network with a second head; the first predicts."""
+        return (Role("model", network=with_distance_head),)
+
+    def losses(self, batch: Batch, step: Step) -> Iterator[Losses]:
+        """The supervised losses of both heads, and their difference."""
+        o, streams = self.options, (batch.labeled, batch.unlabeled)
+        outputs = self.outputs("model", batch.images())
+        distance = outputs.heads[HEAD].tanh()
+        on_labeled, _ = batch.divide(outputs.logits)
+        supervised = supervised_loss(on_labeled, batch, o.loss)
+        error = batch.divide(distance)[0] - batch.labeled.targets[HEAD]
+        regression = stream_mean(error.square().flatten(1).mean(dim=1), batch.labeled)
+        mask = torch.sigmoid(-o.steepness * distance)
+        difference = mask - torch.softmax(outputs.logits, dim=1)[:, 1:]
+        consistency = stream_mean(difference.square().flatten(1).mean(dim=1), *streams)
+        weight = o.weight * ramp(o.ramp, step.index / step.total, o.ramp_share)
+        parts = {
+            "supervised": supervised.detach(),
+            "distance": regression.detach(),
+            "consistency": consistency.detach(),
+        }
+        yield Losses(supervised + o.beta * regression + weight * consistency, frozenset({"model"}), parts)

@@ -1,0 +1,96 @@
+"""URPC: the scales of one network have to agree, where they are sure."""
+
+from collections.abc import Iterator
+from functools import lru_cache, partial
+from typing import Annotated, Any, ClassVar, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from semiseg.interfaces.backbone import Backbone
+from semiseg.interfaces.batch import Batch, Step
+from semiseg.interfaces.strategy import Losses, Role, Strategy, StrategyOptions
+from semiseg.methods.heads import MoreScales
+from semiseg.methods.ramps import RampName, ramp
+from semiseg.methods.streams import supervised_loss
+from semiseg.types import Task
+
+
+def _with_scales(backbone: Backbone, task: Task, dropout: float) -> nn.Module:
+    return MoreScales(backbone, task, dropout)
+
+
+@lru_cache
+def with_scales(dropout: float) -> "partial[nn.Module]":
+    """What makes a network with logits of each coarser level; the same object for the same dropout."""
+    return partial(_with_scales, dropout=dropout)
+
+
+class URPC(Strategy):
+    """Uncertainty rectified pyramid consistency (URPC): predictions of all scales against their mean.
+
+    Luo et al. 2021, "Efficient Semi-Supervised Gross Target Volume of Nasopharyngeal Carcinoma Segmentation via
+    Uncertainty Rectified Pyramid Consistency" (arXiv:2012.07042), equations 1 to 5. Every level of the decoder that is
+    coarser than the image gives logits too, brought to its size; all are supervised, and on unlabeled samples each
+    scale's squared distance from the mean prediction is weighted by exp(-KL(mean || scale)), voxel by voxel, and that
+    divergence is added. The defaults are those of SSL4MIS, train_uncertainty_rectified_pyramid_consistency_3D.py:
+    weight 0.1, a sigmoid ramp-up that ends with training. There the supervised loss is half of Dice plus cross entropy:
+    ``loss=dice_ce, weight=0.2`` is twice its loss; and its network drops channels between the levels, which here is the
+    backbone's own dropout. As published, the weights are normalized over all unlabeled samples of a step, so that it
+    cannot be computed in parts. The scale of the image itself predicts.
+    """
+
+    class Options(StrategyOptions):
+        """Options of URPC."""
+
+        weight: Annotated[float, Field(ge=0)] = 0.1
+        """Weight of the consistency, after the ramp-up."""
+        ramp: RampName = "sigmoid"
+        """How the weight rises."""
+        ramp_share: Annotated[float, Field(ge=0, le=1)] = 1.0
+        """Share of training that the rise takes."""
+        dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+        """Dropout of whole channels before the logits of the coarser levels."""
+        loss: Literal["dice", "dice_ce"] = "dice"
+        """Supervised loss of each scale: dice, or the sum of Dice and cross entropy."""
+
+    requires: ClassVar[frozenset[str]] = frozenset({"scales"})
+
+    @classmethod
+    def roles(cls, options: Any) -> tuple[Role, ...]:
+        """One network with logits of several scales."""
+        return (Role("model", network=with_scales(options.dropout)),)
+
+    def losses(self, batch: Batch, step: Step) -> Iterator[Losses]:
+        """The mean of the scales' supervised losses, and the weighted consistency of the unlabeled samples."""
+        o = self.options
+        outputs = self.outputs("model", batch.images())
+        scales = [batch.divide(logits) for logits in (outputs.logits, *outputs.scales)]
+        supervised = torch.stack([supervised_loss(labeled, batch, o.loss) for labeled, _ in scales]).mean()
+        consistency = pyramid_consistency([unlabeled for _, unlabeled in scales])
+        weight = o.weight * ramp(o.ramp, step.index / step.total, o.ramp_share)
+        parts = {"supervised": supervised.detach(), "consistency": consistency.detach()}
+        yield Losses(supervised + weight * consistency, frozenset({"model"}), parts)
+
+
+def pyramid_consistency(scales: list[Tensor]) -> Tensor:
+    """Equation 4 as the public code has it, a scalar; 0 where there is no sample.
+
+    For each scale i, with m the mean of all scales' probabilities and D_i = KL(m || p_i) at a voxel:
+    mean((m - p_i)^2 exp(-D_i)) / (mean(exp(-D_i)) + 1e-8) + mean(D_i); then the mean over scales.
+
+    Args:
+        scales: logits (n, K, X, Y, Z), one for each scale.
+    """
+    if not len(scales[0]):
+        return scales[0].new_zeros(())
+    logs = [torch.log_softmax(logits, dim=1) for logits in scales]
+    mean = torch.stack([log.exp() for log in logs]).mean(dim=0)
+    terms = []
+    for log in logs:
+        divergence = (mean * (mean.clamp_min(1e-30).log() - log)).sum(dim=1, keepdim=True)
+        sure = torch.exp(-divergence)
+        distance = (mean - log.exp()).square()
+        terms.append((distance * sure).mean() / (sure.mean() + 1e-8) + divergence.mean())
+    return torch.stack(terms).mean()

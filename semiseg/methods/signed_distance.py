@@ -1,0 +1,40 @@
+"""Normalized signed distances to the boundary of each class, as a target for networks."""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.ndimage import binary_erosion, distance_transform_edt
+from torch import Tensor
+
+
+def signed_distances(labels: Tensor, n_classes: int) -> Tensor:
+    """For each class but background the signed distance to its boundary, in [-1, 1]: negative inside, 0 on it.
+
+    Li et al. 2020, SASSNet (arXiv:2007.10732), equation 1, as its public code and DTC's make it: Euclidean distances
+    in voxels, outside divided by the largest one outside and inside by the largest one inside. The boundary is the
+    voxels of the class with one of the six neighbors outside it; the edge of the volume is none. Of a class that is
+    absent the map is 0, as in that code; of one that fills the volume it is -1.
+
+    Args:
+        labels: (b, X, Y, Z) integer class indices; b may be 0.
+        n_classes: background counted.
+
+    Returns:
+        (b, n_classes - 1, X, Y, Z) float32, on the labels' device.
+    """
+    maps = np.zeros((len(labels), n_classes - 1, *labels.shape[1:]), np.float32)
+    for sample, indices in zip(maps, labels.cpu().numpy(), strict=True):
+        for index, out in enumerate(sample, 1):
+            out[...] = _signed(indices == index)
+    return torch.from_numpy(maps).to(labels.device)
+
+
+def _signed(mask: NDArray[np.bool_]) -> NDArray[np.float64] | float:
+    if not mask.any():
+        return 0.0
+    if mask.all():
+        return -1.0
+    inside, outside = distance_transform_edt(mask), distance_transform_edt(~mask)
+    signed: NDArray[np.float64] = outside / outside.max() - inside / inside.max()
+    signed[mask & ~binary_erosion(mask, border_value=1)] = 0
+    return signed

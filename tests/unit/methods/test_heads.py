@@ -1,0 +1,112 @@
+"""Further decoders, heads and scales, on every built-in backbone."""
+
+import pytest
+import torch
+
+from semiseg.errors import ComponentError
+from semiseg.interfaces.split import Level, Outputs, keep
+from semiseg.methods.heads import MoreDecoders, MoreHeads, MoreScales
+from semiseg.methods.upsampling import replace_upsampling
+from semiseg.registry import create
+from semiseg.strategies.supervised import Supervised
+from semiseg.testing.tiny import TinyBackbone, TinyNetwork
+from semiseg.types import Task
+
+TASK = Task(2, ("background", "a", "b"), (32, 32, 32))
+SMALL = {
+    "unet": {"channels": (4, 8, 16), "strides": (2, 2), "num_res_units": 1},
+    "unetr": {"feature_size": 4, "hidden_size": 12, "mlp_dim": 12, "num_heads": 2},
+    "vnet": {"dropout": 0.0},
+}
+
+
+@pytest.fixture(params=SMALL)
+def backbone(request):
+    return create("backbone", request.param, SMALL[request.param])
+
+
+def images():
+    return torch.randn((1, 2, *TASK.patch_size), generator=torch.Generator().manual_seed(0))
+
+
+def drawn(make):
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return make().eval()
+
+
+def test_the_first_decoder_is_the_backbone_s_own_network(backbone):
+    more = drawn(lambda: MoreDecoders(backbone, TASK, ("transposed", "trilinear", "nearest")))
+    alone = drawn(lambda: backbone.build(TASK))
+    with torch.no_grad():
+        outputs, logits = more(images()), alone(images())
+    assert torch.equal(outputs.logits, logits)
+    assert len(outputs.decoders) == 2
+    assert all(o.shape == logits.shape and not torch.equal(o, logits) for o in outputs.decoders)
+
+
+def test_further_decoders_have_no_encoder(backbone):
+    more = MoreDecoders(backbone, TASK, ("transposed", "transposed"))
+    whole = sum(p.numel() for p in more.network.parameters())
+    encoder = sum(
+        p.numel() for part in more.network.parts["encoder"] for p in more.network.get_submodule(part).parameters()
+    )
+    assert sum(p.numel() for p in more.others.parameters()) == whole - encoder
+    assert 0 < encoder < whole
+
+
+def test_a_further_head_has_channels_of_its_own_and_learns_alone(backbone):
+    more = MoreHeads(backbone, TASK, {"distance": ("a", "b")})
+    outputs = more(images())
+    assert outputs.heads["distance"].shape == (1, 2, *TASK.patch_size)
+    outputs.heads["distance"].square().sum().backward()
+    head, main = more.heads["distance"], more.network
+    assert all(p.grad is not None for p in head.parameters())
+    assert all(p.grad is None for name in main.parts["head"] for p in main.get_submodule(name).parameters())
+    assert all(p.grad is not None for name in main.parts["decoder"] for p in main.get_submodule(name).parameters())
+
+
+def test_scales_are_the_coarser_levels_at_the_image_s_size(backbone):
+    more = drawn(lambda: MoreScales(backbone, TASK))
+    coarse = [level for level in more.network.levels if max(level.factor) > 1]
+    with torch.no_grad():
+        outputs = more(images())
+        network = more.network
+        decoded = network.decode(network.encode(images()))
+    assert len(outputs.scales) == len(coarse)
+    assert all(scale.shape == outputs.logits.shape for scale in outputs.scales)
+    index = network.levels.index(coarse[-1])
+    by_hand = torch.nn.functional.interpolate(more.scales[-1](decoded[index]), size=32, mode="trilinear")
+    assert torch.equal(outputs.scales[-1], by_hand)
+
+
+def test_a_network_without_a_coarse_level_is_refused(monkeypatch):
+    whole = TinyNetwork.__init__
+
+    def fine(self, task):
+        whole(self, task)
+        self.levels = (Level(8, (1, 1, 1)),)
+
+    monkeypatch.setattr(TinyNetwork, "__init__", fine)
+    with pytest.raises(ComponentError, match="no level that is coarser"):
+        MoreScales(TinyBackbone(), TASK)
+
+
+def test_networks_that_are_not_split_are_refused_by_name():
+    with pytest.raises(TypeError, match="Conv3d is no SplitNetwork"):
+        keep(torch.nn.Conv3d(1, 1, 1), "head")
+    with pytest.raises(TypeError, match="Conv3d is no SplitNetwork"):
+        replace_upsampling(torch.nn.Conv3d(1, 1, 1), "nearest")
+
+
+def test_all_outputs_come_back_in_float32_under_autocast():
+    class Half(torch.nn.Module):
+        def forward(self, x):
+            half = x.bfloat16()
+            return Outputs(half, (half,), (half, half), {"a": half})
+
+    strategy = Supervised(Supervised.Options(), {"model": Half()})
+    outputs = strategy.outputs("model", images())
+    tensors = [outputs.logits, *outputs.decoders, *outputs.scales, *outputs.heads.values()]
+    assert [t.dtype for t in tensors] == [torch.float32] * 5
+    assert torch.equal(strategy.run("model", images()), outputs.logits)
