@@ -116,7 +116,7 @@ class Trainer:
         # A stage of n steps with two snapshots keeps them after n/3 and 2n/3.
         length, parts = span.stop - span.start, span.stage.snapshots + 1
         for number in range(1, parts):
-            if self.done - span.start == round(length * number / parts):
+            if self.done - span.start == max(round(length * number / parts), 1):
                 self.runner.synchronize()
                 if self.runtime.is_main:
                     name = snapshot_file(self.checkpoints.folder, span.stage.name, number).stem

@@ -57,7 +57,8 @@ class PseudoLabels:
             before = stages[number - 1]
             numbers = range(1, before.snapshots + 1)
             snapshots = [snapshot_file(self.folder.checkpoints, before.name, n) for n in numbers]
-            self._make(stage, snapshots, after_case)
+            # A training so short that the stage before had no step has none.
+            self._make(stage, [path for path in snapshots if path.exists()], after_case)
         manifest = self._read(stage)
         return [
             StoredPseudo(case.case_id, case.image_file, case.preparation, self._file(stage, case))
