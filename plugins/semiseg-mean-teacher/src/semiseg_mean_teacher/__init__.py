@@ -1,0 +1,1 @@
+"""Strategies with a teacher that is the moving average of the student."""

@@ -1,0 +1,56 @@
+"""ICT: between two samples the prediction is to lie between theirs."""
+
+from collections.abc import Iterator
+from typing import Annotated, ClassVar
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from semiseg.interfaces.batch import Batch, Step
+from semiseg.interfaces.strategy import BatchNeeds, Losses, StreamNeeds
+from semiseg.methods.mixing import mixup_weights
+from semiseg.methods.streams import stream_mean, supervised_loss
+from semiseg_mean_teacher.averaged import AveragedOptions, AveragedTeacher
+
+
+class ICT(AveragedTeacher):
+    """Interpolation consistency training (ICT): a mix of two samples against the mix of their predictions.
+
+    Verma et al. 2019 (arXiv:1903.03825), equation 3: the mean squared difference between the student's prediction of
+    m u + (1 - m) v and m p'(u) + (1 - m) p'(v), with the averaged teacher's p' and m from Beta(alpha, alpha), drawn for
+    each pair. The defaults are those of SSL4MIS, train_interpolation_consistency_training_3D.py: alpha 0.2, weight 0.1,
+    a sigmoid ramp-up that ends with training, decay 0.99; there the supervised loss is half of Dice plus cross entropy
+    (``loss=dice_ce, weight=0.2`` is twice its loss). The two samples of a pair stand next to one another in the batch.
+    """
+
+    class Options(AveragedOptions):
+        """Options of ICT."""
+
+        alpha: Annotated[float, Field(gt=0)] = 0.2
+        """Both parameters of the Beta distribution of the mixing weight."""
+
+    needs: ClassVar[BatchNeeds] = BatchNeeds(unlabeled=StreamNeeds(unit=2))
+    exact: ClassVar[frozenset[str]] = frozenset({"micro_batch"})
+
+    def losses(self, batch: Batch, step: Step) -> Iterator[Losses]:
+        """The supervised loss, and the difference of mixed predictions."""
+        o, unlabeled = self.options, batch.unlabeled
+        weights = mixup_weights(unlabeled.slots[::2], step, "ict", o.alpha).to(unlabeled.image)
+        mixed = mix(unlabeled.image, weights)
+        logits = self.run("student", torch.cat([batch.labeled.image, mixed]))
+        labeled, on_mixed = logits.split([len(batch.labeled), len(mixed)])
+        supervised = supervised_loss(labeled, batch, o.loss)
+        consistency = supervised.new_zeros(())
+        if len(mixed):  # a network need not take an empty batch
+            target = mix(self.teach(unlabeled.image), weights)
+            difference = (torch.softmax(on_mixed, dim=1) - target).square().flatten(1).mean(dim=1)
+            consistency = 2 * stream_mean(difference, unlabeled)  # half as many mixes as samples
+        parts = {"supervised": supervised.detach(), "consistency": consistency.detach()}
+        yield Losses(supervised + self.consistency_weight(step) * consistency, frozenset({"student"}), parts)
+
+
+def mix(values: Tensor, weights: Tensor) -> Tensor:
+    """Pairs mixed: (2 n, ...) 2 i and 2 i + 1 being a pair, by the first's weight (n,): (n, ...)."""
+    shape = (-1, *[1] * (values.dim() - 1))
+    return torch.lerp(values[1::2], values[::2], weights.view(shape).to(values.dtype))

@@ -1,0 +1,55 @@
+"""Mean teacher: a student is to predict as the average of its past does."""
+
+from collections.abc import Iterator
+from typing import Annotated, ClassVar, Literal
+
+import torch
+from pydantic import Field
+
+from semiseg.interfaces.batch import Batch, Step
+from semiseg.interfaces.strategy import Losses
+from semiseg.methods.streams import stream_mean, supervised_loss
+from semiseg_mean_teacher.averaged import AveragedOptions, AveragedTeacher, with_noise
+
+
+class MeanTeacher(AveragedTeacher):
+    """Mean teacher: the supervised loss plus the squared difference from an averaged teacher's prediction.
+
+    Tarvainen and Valpola 2017 (arXiv:1703.01780), section 2: the mean over voxels and classes of (p - p')^2, p' being
+    the teacher's, which sees the image with other noise. The defaults are those of SSL4MIS, train_mean_teacher_3D.py:
+    unlabeled samples, noise of 0.1 cut off at 0.2 for the teacher alone, decay 0.99 with a warm-up, weight 0.1, a
+    sigmoid ramp-up that ends with training, the teacher in training mode with running statistics of its own. There the
+    supervised loss is half of Dice plus cross entropy: ``loss=dice_ce, weight=0.2`` is twice its loss; and it tests the
+    student, ``predicts=student``, where the paper tests the teacher. TorchSemiSeg's variant is
+    ``consistency_on=labeled_and_unlabeled, weight=100``.
+    """
+
+    class Options(AveragedOptions):
+        """Options of mean teacher."""
+
+        noise: Annotated[float, Field(ge=0)] = 0.1
+        """Standard deviation of the noise on the teacher's images; 0 is none."""
+        noise_limit: Annotated[float, Field(gt=0)] = 0.2
+        """Largest absolute value of that noise."""
+        consistency_on: Literal["unlabeled", "labeled_and_unlabeled"] = "unlabeled"
+        """The samples on which student and teacher are compared."""
+
+    exact: ClassVar[frozenset[str]] = frozenset({"micro_batch"})
+
+    def losses(self, batch: Batch, step: Step) -> Iterator[Losses]:
+        """The supervised loss plus the weighted difference from the teacher."""
+        o = self.options
+        everywhere = o.consistency_on == "labeled_and_unlabeled"
+        streams = (batch.labeled, batch.unlabeled) if everywhere else (batch.unlabeled,)
+        logits = self.run("student", batch.images())
+        labeled, unlabeled = batch.divide(logits)
+        supervised = supervised_loss(labeled, batch, o.loss)
+        student = torch.softmax(logits if everywhere else unlabeled, dim=1)
+        slots = [slot for stream in streams for slot in stream.slots]
+        consistency = student.new_zeros(())
+        if slots:  # a network need not take an empty batch
+            images = batch.images() if everywhere else batch.unlabeled.image
+            teacher = self.teach(with_noise(images, slots, step, "mean_teacher", o.noise, o.noise_limit))
+            consistency = stream_mean((student - teacher).square().flatten(1).mean(dim=1), *streams)
+        parts = {"supervised": supervised.detach(), "consistency": consistency.detach()}
+        yield Losses(supervised + self.consistency_weight(step) * consistency, frozenset({"student"}), parts)
