@@ -80,8 +80,9 @@ def test_pseudo_labels_that_are_gone_are_said(recipe, whole, tmp_path):
     wait_for(process, lambda: steps_done(folder) >= 7)
     process.kill()
     process.communicate()
+    if steps_done(folder) in (9, 12):  # where a stage begins they would be made anew: one step back
+        (folder / "checkpoints" / f"step-{steps_done(folder):08d}.pt").unlink()
     shutil.rmtree(folder / "pseudo_labels")
     done = semiseg("run", recipe, "-o", folder, "--resume", check=False)
-    if steps_done(folder) not in (6, 9):  # where a stage begins they are made anew
-        assert done.returncode == 4
-        assert "The pseudo-labels of stage" in done.stderr
+    assert done.returncode == 4
+    assert "The pseudo-labels of stage" in done.stderr
