@@ -1,5 +1,7 @@
 """A teacher as the exponential moving average of a student."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Literal
 
 import torch
@@ -7,6 +9,7 @@ from torch import nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 BufferPolicy = Literal["copy", "ema", "own"]
+TeacherMode = Literal["train", "eval"]
 
 
 def warmed_decay(updates: int, decay: float) -> float:
@@ -46,6 +49,21 @@ def update_teacher(teacher: nn.Module, student: nn.Module, decay: float, buffers
         for own, other in zip(teacher.buffers(), student.buffers(), strict=True):
             if buffers == "copy" or not own.is_floating_point():
                 own.copy_(other)
+
+
+@contextmanager
+def teaching(teacher: nn.Module, mode: TeacherMode) -> Iterator[None]:
+    """A block in which a teacher is in a mode; afterwards it is in the one that it was in.
+
+    ``train``: as the engine puts all networks for a step, with dropout and statistics of the batch. ``eval``: as it
+    predicts; its running statistics have then to come from the student (``update_teacher``, copy or ema).
+    """
+    before = teacher.training
+    teacher.train(before and mode == "train")
+    try:
+        yield
+    finally:
+        teacher.train(before)
 
 
 def _weights(network: nn.Module, buffers: BufferPolicy) -> dict[str, torch.Tensor]:

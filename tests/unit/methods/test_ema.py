@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from semiseg.methods.ema import update_teacher, warmed_decay
+from semiseg.methods.ema import teaching, update_teacher, warmed_decay
 
 
 def network(value=0.0):
@@ -63,3 +63,14 @@ def test_a_decay_that_is_none_is_refused(decay):
 def test_other_architectures_are_refused():
     with pytest.raises(ValueError, match="different architectures"):
         update_teacher(network(), nn.Sequential(nn.Conv3d(1, 3, 1), nn.BatchNorm3d(3)), 0.9)
+
+
+@pytest.mark.parametrize("mode", ["train", "eval"])
+@pytest.mark.parametrize("before", [True, False])
+def test_a_teacher_teaches_in_its_mode_and_is_left_as_it_was(mode, before):
+    """In prediction (eval) it stays so whatever its mode in training is."""
+    teacher = network().train(before)
+    with pytest.raises(KeyError), teaching(teacher, mode):
+        assert teacher.training == teacher[1].training == (before and mode == "train")
+        raise KeyError
+    assert teacher.training == teacher[1].training == before

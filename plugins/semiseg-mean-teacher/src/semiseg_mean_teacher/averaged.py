@@ -1,7 +1,6 @@
 """What the methods of this package share: a student, its averaged teacher, and how the teacher looks at images."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal, Self
 
 import torch
@@ -10,7 +9,7 @@ from torch import Tensor
 
 from semiseg.interfaces.batch import Step
 from semiseg.interfaces.strategy import Role, Strategy, StrategyOptions
-from semiseg.methods.ema import BufferPolicy, update_teacher, warmed_decay
+from semiseg.methods.ema import BufferPolicy, TeacherMode, teaching, update_teacher, warmed_decay
 from semiseg.methods.ramps import RampName, ramp
 
 
@@ -27,7 +26,7 @@ class AveragedOptions(StrategyOptions):
     """Decay of the teacher's average, after its warm-up: min(1 - 1 / (t + 1), decay) at step t."""
     buffers: BufferPolicy = "own"
     """Running statistics of the teacher: own, copied from the student's, or averaged (ema)."""
-    teacher_mode: Literal["train", "eval"] = "train"
+    teacher_mode: TeacherMode = "train"
     """The teacher in training: with dropout and statistics of the batch (train), or as it predicts (eval)."""
     predicts: Literal["teacher", "student"] = "teacher"
     """The network that predicts."""
@@ -55,18 +54,8 @@ class AveragedTeacher(Strategy):
 
     def teach(self, images: Tensor) -> Tensor:
         """The teacher's probabilities, (n, K, X, Y, Z), without gradient, in the mode that the options say; n > 0."""
-        with torch.no_grad(), self._mode():
+        with torch.no_grad(), teaching(self.networks["teacher"], self.options.teacher_mode):
             return torch.softmax(self.run("teacher", images), dim=1)
-
-    @contextmanager
-    def _mode(self) -> Iterator[None]:
-        teacher = self.networks["teacher"]
-        before = teacher.training
-        teacher.train(before and self.options.teacher_mode == "train")
-        try:
-            yield
-        finally:
-            teacher.train(before)
 
     def consistency_weight(self, step: Step) -> float:
         """The weight of the consistency at a step."""
