@@ -69,7 +69,8 @@ class SelfTraining(Strategy):
         """The supervised loss, and where there are pseudo-labels that of strong views against them."""
         o, unlabeled = self.options, batch.unlabeled
         if unlabeled.pseudo is None:
-            supervised = supervised_loss(self.run("model", batch.labeled.image), batch, o.loss)
+            images = batch.labeled.image if len(batch.labeled) else unlabeled.image  # no network need take none
+            supervised = supervised_loss(self.run("model", images)[: len(batch.labeled)], batch, o.loss)
             yield Losses(supervised, frozenset({"model"}), {"supervised": supervised.detach()})
             return
         strong = strong_view(unlabeled.image, unlabeled.slots, step, "self_training", o.strength, o.cut_out)

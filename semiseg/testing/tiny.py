@@ -26,6 +26,8 @@ class TinyNetwork(SplitNetwork, nn.Module):
 
     def encode(self, images: Tensor) -> tuple[Tensor, ...]:
         """(B, C, X, Y, Z) to 4 channels there and 6 at half the resolution."""
+        if not len(images):
+            raise ValueError("an empty batch was given to a network, which need not take it")
         fine = self.first(images).tanh()
         return fine, self.down(fine).tanh()
 
@@ -40,7 +42,7 @@ class TinyNetwork(SplitNetwork, nn.Module):
         return logits
 
     def forward(self, images: Tensor) -> Tensor:
-        """(B, C, X, Y, Z) to (B, K, X, Y, Z); sides are even."""
+        """(B, C, X, Y, Z) to (B, K, X, Y, Z); sides are even. Raises ValueError for an empty batch, as networks may."""
         return self.classify(self.decode(self.encode(images)))
 
 

@@ -65,3 +65,11 @@ def test_the_pseudo_label_is_what_is_learned():
         losses.total.backward()
         optimizer.step()
     assert (strategy.predict(batch.unlabeled.image).argmax(1) == 2).float().mean() > 0.95
+
+
+def test_a_part_without_labels_adds_nothing_in_the_teacher_s_stage():
+    strategy = made()
+    (losses,) = strategy.losses(make_batch(0, 2), step_of(strategy, 10))
+    losses.total.backward()
+    assert losses.total.item() == 0
+    assert all((p.grad == 0).all() for p in strategy.parameters())

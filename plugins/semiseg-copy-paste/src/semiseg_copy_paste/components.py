@@ -1,0 +1,32 @@
+"""The largest connected component of each class."""
+
+import numpy as np
+import torch
+from scipy import ndimage
+from torch import Tensor
+
+_NEIGHBORS = ndimage.generate_binary_structure(3, 3)  # all 26
+
+
+def largest_components(labels: Tensor, classes: int) -> Tensor:
+    """Labels whose classes from 1 on are in one piece each: the voxels of smaller pieces become class 0.
+
+    Voxels that share a face, an edge or a corner are connected. Of pieces of one size the first is kept, in the order
+    of the array. It is worked out on the CPU.
+
+    Args:
+        labels: (n, X, Y, Z) int64 on any device; not written to.
+        classes: number of classes, background (0) included.
+
+    Returns:
+        (n, X, Y, Z) int64, on the same device.
+    """
+    volumes = labels.cpu().numpy()
+    kept = np.zeros_like(volumes)
+    for volume, result in zip(volumes, kept, strict=True):
+        for label in range(1, classes):
+            pieces, count = ndimage.label(volume == label, _NEIGHBORS)
+            if count:
+                largest = 1 + int(np.bincount(pieces.ravel())[1:].argmax())
+                result[pieces == largest] = label
+    return torch.from_numpy(kept).to(labels.device)
