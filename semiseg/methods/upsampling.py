@@ -8,8 +8,9 @@ from semiseg.interfaces.split import SplitNetwork, Upsampling
 def replace_upsampling(network: nn.Module, mode: Upsampling) -> None:
     """Replace each transposed convolution of a network's decoder and head, in place: interpolation, then a 3x3x3 one.
 
-    So the decoders of MC-Net+ differ (arXiv:2109.09960: transposed convolution, trilinear, nearest). The new
-    convolutions are drawn from torch's default generator. ``transposed`` changes nothing.
+    So the decoders of MC-Net+ differ (arXiv:2109.09960: transposed convolution, trilinear, nearest). Its public code
+    aligns corners; here they are not aligned, so that what is interpolated does not depend on the patch's size. The
+    new convolutions are drawn from torch's default generator. ``transposed`` changes nothing.
 
     Raises:
         TypeError: the network is no ``SplitNetwork``.

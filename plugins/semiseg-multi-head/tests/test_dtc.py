@@ -6,11 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from semiseg.errors import RecipeError
-from semiseg.interfaces.backbone import Backbone
 from semiseg.losses.named import named_loss
-from semiseg.recipe.components import resolve
-from semiseg.recipe.load import load_recipe
 from semiseg.registry import load
 from semiseg.testing.strategy import StrategyContract, make_batch
 from semiseg_multi_head.dtc import DTC, HEAD
@@ -81,31 +77,17 @@ def test_negative_is_inside():
     assert wrong.parts["consistency"].item() > 0.9
 
 
-def test_the_weight_reaches_one_at_the_end_alone():
-    strategy, batch = made(beta=0.0)
-    for index, weight in ((0, math.exp(-5)), (50, math.exp(-1.25)), (99, math.exp(-5 * 0.01**2))):
+PUBLISHED = (0, math.exp(-5)), (50, math.exp(-1.25)), (99, math.exp(-5 * 0.01**2))
+
+
+@pytest.mark.parametrize(
+    ("options", "weights"),
+    [({}, PUBLISHED), ({"weight": 0.1, "ramp": "constant"}, ((0, 0.1), (99, 0.1)))],
+    ids=["train_la_dtc", "train_la_dtc_v2"],
+)
+def test_the_weight_reaches_one_at_the_end_alone_or_is_constant(options, weights):
+    strategy, batch = made(beta=0.0, **options)
+    for index, weight in weights:
         (losses,) = strategy.losses(batch, at(strategy, index))
         found = (losses.total - losses.parts["supervised"]) / losses.parts["consistency"]
         assert found.item() == pytest.approx(weight, rel=1e-3)
-
-
-class Plain(Backbone):
-    """A backbone that offers nothing beyond logits."""
-
-    def build(self, task):
-        return nn.Conv3d(task.in_channels, task.out_channels, 1)
-
-
-def test_a_backbone_without_parts_is_refused_with_those_that_fit():
-    recipe = {
-        "name": "x",
-        "dataset": {"name": "phantom"},
-        "split": {"labeled": 1},
-        "backbone": {"name": Plain},
-        "strategy": {"name": "dtc"},
-    }
-    with pytest.raises(RecipeError) as raised:
-        resolve(load_recipe(recipe))
-    assert "'Plain' does not offer split, which strategy 'dtc' requires of model" in str(raised.value)
-    assert "unet (semiseg" in str(raised.value)
-    assert "vnet (semiseg" in str(raised.value)

@@ -55,6 +55,34 @@ def test_further_decoders_have_no_encoder(backbone):
     assert 0 < encoder < whole
 
 
+def test_each_decoder_goes_up_in_its_own_way(backbone):
+    more = MoreDecoders(backbone, TASK, ("transposed", "trilinear", "nearest"))
+    ways = [
+        {m.mode for m in part.modules() if isinstance(m, torch.nn.Upsample)} for part in (more.network, *more.others)
+    ]
+    assert ways == [set(), {"trilinear"}, {"nearest"}]
+
+
+def test_a_further_decoder_s_loss_reaches_the_shared_encoder_and_not_the_first_decoder(backbone):
+    more = MoreDecoders(backbone, TASK, ("transposed", "nearest"))
+    more(images()).decoders[0].square().sum().backward()
+    assert all(p.grad is not None for p in more.others.parameters())
+    for part, names in more.network.parts.items():
+        learned = [p.grad is not None for name in names for p in more.network.get_submodule(name).parameters()]
+        assert any(learned) == (part == "encoder"), part
+
+
+def test_dropout_before_the_scales_is_for_training_and_leaves_the_logits_alone():
+    more = drawn(lambda: MoreScales(TinyBackbone(), TASK, dropout=0.5))
+    with torch.no_grad():
+        still = more(images())
+        torch.manual_seed(0)
+        trained = more.train()(images())
+    assert torch.equal(trained.logits, still.logits)
+    assert not torch.equal(trained.scales[0], still.scales[0])
+    assert torch.equal(more.eval()(images()).scales[0], still.scales[0])
+
+
 def test_a_further_head_has_channels_of_its_own_and_learns_alone(backbone):
     more = MoreHeads(backbone, TASK, {"distance": ("a", "b")})
     outputs = more(images())

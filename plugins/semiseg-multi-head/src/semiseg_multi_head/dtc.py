@@ -33,6 +33,8 @@ class DTC(Strategy):
     between sigmoid(-1500 tanh(head)) and the probability on labeled and unlabeled samples, with a weight of 1 that
     rises along a sigmoid until the end of training. There the network has one foreground class and a sigmoid; here
     each class but background has its own distance map, and the probability is the softmax's.
+
+    Variant: the same repository's train_la_dtc_v2.py is ``weight=0.1, ramp=constant``.
     """
 
     class Options(StrategyOptions):

@@ -36,7 +36,8 @@ class MCNet(Strategy):
     the mean squared difference between a prediction and another decoder's sharpened one, on labeled and unlabeled
     samples, temperature 0.1, with gradient through both sides; a weight of 1 that rises along a sigmoid over the first
     40 % of training (6000 of 15000 iterations). Sharpening is p^(1/T) over the sum of all classes' p^(1/T): of two
-    classes it is the published binary form. The first decoder predicts, as there.
+    classes it is the published binary form. The first decoder predicts, as there. Two things differ: Dice there is the
+    foreground's alone, here the mean over all classes; and its trilinear interpolation aligns corners.
     """
 
     class Options(StrategyOptions):
@@ -90,6 +91,6 @@ class MCNet(Strategy):
 def sharpened(logits: Tensor, temperature: float) -> Tensor:
     """p^(1/T) / sum of all classes' p^(1/T), p being the softmax of logits (n, K, X, Y, Z): the softmax of logits / T.
 
-    So it does not underflow: of p = 1e-5 the tenth power is no float32.
+    So it is finite at every temperature: at 0.01 the powers of three even probabilities are 0, and their share 0 / 0.
     """
     return torch.softmax(logits / temperature, dim=1)

@@ -32,7 +32,8 @@ class URPC(Strategy):
 
     Luo et al. 2021, "Efficient Semi-Supervised Gross Target Volume of Nasopharyngeal Carcinoma Segmentation via
     Uncertainty Rectified Pyramid Consistency" (arXiv:2012.07042), equations 1 to 5. Every level of the decoder that is
-    coarser than the image gives logits too, brought to its size; all are supervised, and on unlabeled samples each
+    coarser than the image gives logits too, brought to its size (three as published, of V-Net, UNETR and a UNet of four
+    levels; four of the default UNet, which has five); all are supervised, and on unlabeled samples each
     scale's squared distance from the mean prediction is weighted by exp(-KL(mean || scale)), voxel by voxel, and that
     divergence is added. The defaults are those of SSL4MIS, train_uncertainty_rectified_pyramid_consistency_3D.py:
     weight 0.1, a sigmoid ramp-up that ends with training. There the supervised loss is half of Dice plus cross entropy:
