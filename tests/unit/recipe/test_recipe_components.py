@@ -9,19 +9,19 @@ BACKBONES = """
     from semiseg.interfaces.backbone import Backbone
 
     class Deep(Backbone):
-        capabilities = frozenset({"scales", "features"})
+        capabilities = frozenset({"tubes", "scales"})
 
         def build(self, task): ...
 """
 
 
 class Scaled(Strategy):
-    """Needs outputs at several scales."""
+    """Needs what no built-in backbone offers."""
 
     class Options(StrategyOptions):
         critic: bool = False
 
-    requires = frozenset({"scales"})
+    requires = frozenset({"tubes"})
 
     @classmethod
     def roles(cls, options):
@@ -79,7 +79,7 @@ def test_a_backbone_without_what_the_strategy_requires_is_answered_with_those_th
     recipe = load_recipe(minimal).with_component("strategy", Scaled, critic=True)
 
     assert messages(recipe) == [
-        "Backbone 'unet' (x.yaml:9) does not offer scales, which strategy 'Scaled' requires of model, critic.\n"
+        "Backbone 'unet' (x.yaml:9) does not offer tubes, which strategy 'Scaled' requires of model, critic.\n"
         "    Installed backbones that do: deep (semiseg-deep 1.0)."
     ]
 
@@ -88,7 +88,7 @@ def test_a_role_s_own_backbone_is_held_to_the_same(minimal):
     recipe = load_recipe(minimal).with_component("strategy", Scaled, networks={"model": {"name": "vnet"}})
 
     assert messages(recipe) == [
-        "Backbone 'vnet' does not offer scales, which strategy 'Scaled' requires of model.\n"
+        "Backbone 'vnet' does not offer tubes, which strategy 'Scaled' requires of model.\n"
         "    Installed backbones that do: none."
     ]
 

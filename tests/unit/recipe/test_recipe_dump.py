@@ -43,7 +43,8 @@ def test_a_dump_is_loaded_to_the_same_recipe(recipe, tmp_path):
 def test_overridden_networks_are_dumped_with_their_defaults(edited):
     recipe = load_recipe(edited("  phi: 0.25", "  networks: {student_b: vnet}"))
 
-    assert resolved(recipe)["strategy"]["networks"] == {"student_b": {"name": "vnet", "dropout": 0.5}}
+    expected = {"name": "vnet", "dropout": 0.5, "upsampling": "transposed"}
+    assert resolved(recipe)["strategy"]["networks"] == {"student_b": expected}
 
 
 def test_a_dump_has_one_key_a_line_and_leaves_no_value_empty(recipe):

@@ -175,7 +175,7 @@ def test_a_name_has_to_do_for_a_folder(edited, name):
         (
             "  name: cps",
             "  name: cpss",
-            "Unknown strategy 'cpss' (x.yaml:11). Did you mean 'cps'?\n    Installed: cps (semiseg 0.1.0), ",
+            "Unknown strategy 'cpss' (x.yaml:11). Did you mean 'cps'?\n    Installed: ",
         ),
         ("backbone: unet", "backbone: unett", "Unknown backbone 'unett' (x.yaml:9). Did you mean 'unet'?"),
         (
