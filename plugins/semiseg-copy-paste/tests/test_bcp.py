@@ -116,13 +116,34 @@ def test_both_directions_are_pasted_as_published():
     assert values(images[0], box.repeat(2, 1, 1, 1), inside=True) == [10, 30, 2, 4]
 
 
-def test_the_shorter_stream_is_taken_again():
-    strategy, batch = made(), constant_batch(2, 4)
+@pytest.mark.parametrize("step", [PRETRAIN, SELF_TRAIN], ids=["pretrain", "self_train"])
+@pytest.mark.parametrize(("side", "voxels"), [(0.25, 2**3), (0.5, 4**3)])
+def test_the_sides_of_the_box_are_an_option(step, side, voxels):
+    strategy, batch = made(side=side), constant_batch(2, 2)
     images = seen_by(strategy, "model")
-    list(strategy.losses(batch, SELF_TRAIN))
-    box = boxes_of(batch.unlabeled.slots, SELF_TRAIN).repeat(2, 1, 1, 1)
-    assert values(images[0], box, inside=False) == [1, 1, 20, 40]
-    assert values(images[0], box, inside=True) == [10, 30, 2, 2]
+    list(strategy.losses(batch, step))
+    pasted = 2 if step is PRETRAIN else 10
+    assert (images[0][0, 0] == pasted).sum() == voxels
+
+
+@pytest.mark.parametrize("sizes", [(2, 4), (4, 2)])
+def test_there_are_as_many_mixes_as_groups_of_the_smaller_stream(sizes):
+    strategy, batch = made(), constant_batch(*sizes)
+    mixed, labeled_by_teacher = seen_by(strategy, "model"), seen_by(strategy, "teacher")
+    (losses,) = strategy.losses(batch, SELF_TRAIN)
+    smaller = min(batch.labeled, batch.unlabeled, key=len)
+    box = boxes_of(smaller.slots, SELF_TRAIN).repeat(2, 1, 1, 1)
+    assert values(mixed[0], box, inside=False) == [1, 20]
+    assert values(mixed[0], box, inside=True) == [10, 2]
+    assert len(labeled_by_teacher[0]) == 2
+    # The mean is over the mixes that there are: the loss is that of a batch without the rest.
+    labeled, unlabeled = batch.labeled, batch.unlabeled
+    alone = Batch(
+        replace(labeled, image=labeled.image[:2], label=labeled.label[:2], count=2, slots=smaller.slots),
+        replace(unlabeled, image=unlabeled.image[:2], count=2, slots=smaller.slots),
+    )
+    (wanted,) = strategy.losses(alone, SELF_TRAIN)
+    assert losses.total.item() == pytest.approx(wanted.total.item(), abs=1e-12)
 
 
 @pytest.mark.parametrize("kind", ["dice", "dice_ce"])
@@ -183,7 +204,7 @@ def test_pseudo_labels_are_one_piece_a_class_unless_told_otherwise():
     for option in (True, False):
         strategy = made(largest_component=option)
         raw = strategy.networks["teacher"](batch.unlabeled.image).argmax(1)
-        found = strategy._pseudo_labels(batch)
+        found = strategy._pseudo_labels(batch.unlabeled.image)
         assert torch.equal(found, largest_components(raw, 3) if option else raw)
         assert torch.equal(found, raw) != option
 

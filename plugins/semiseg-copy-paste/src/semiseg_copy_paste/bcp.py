@@ -29,13 +29,18 @@ class BidirectionalCopyPaste(Strategy):
 
     The loss of a region is half of Dice plus cross entropy, over its voxels alone; pseudo-labeled regions weigh half,
     and the two directions are added. There is no ramp-up: the public code works one out, and only logs it. The model
-    predicts, as there. A batch has groups of two in both streams; the shorter one is taken again.
+    predicts, as there. A batch has groups of two in both streams. Where one has fewer, there are as many mixes as it
+    has groups, and what the other has more is left out of that step.
 
-    Differences: each group has a box of its own, at any place (there one box a step, never at the last place); both
-    directions go through the network in one pass (it matters to batch normalization alone); the model is not chosen
-    by its Dice on the test set before it becomes the teacher. That code's versions for other data have other stages:
-    Pancreas is ``pretrain_share=0.23``; ACDC is ``pretrain_share=0.5`` (30000 iterations each: its ``pre_iterations``
-    is never read), with another Dice, of squares over the whole batch.
+    Differences: each group has a box of its own, at any place, its sides rounded (there one box a step, never at the
+    last place, rounded down); the teacher's two passes are one and so are the model's (it matters to batch
+    normalization alone); the model is not chosen by its Dice on the test set before it becomes the teacher. The test
+    there keeps the largest component of a prediction.
+
+    That code's versions for other data have no variant here: both go on with the optimizer of the first stage.
+    Pancreas else is near ``pretrain_share=0.23`` (18 neighbors connect there), ACDC near ``pretrain_share=0.5``
+    (30000 iterations each, for its ``pre_iterations`` is never read), in 2D, with a Dice of squares over the whole
+    batch, and running statistics that are averaged.
     """
 
     class Options(StrategyOptions):
@@ -90,17 +95,18 @@ class BidirectionalCopyPaste(Strategy):
         return Losses(supervised, frozenset({"model"}), {"supervised": supervised.detach()})
 
     def _both_ways(self, batch: Batch, step: Step) -> Losses:
-        o, longer = self.options, max(batch.labeled, batch.unlabeled, key=len)
-        masks = self._masks(longer, step).to(batch.labeled.image.device)
-        groups = len(masks)
-        (image_a, image_b), (image_c, image_d) = (twos(s.image, groups) for s in (batch.labeled, batch.unlabeled))
-        logits = self.run("model", torch.cat([paste(image_c, image_a, masks), paste(image_b, image_d, masks)]))
+        o, fewer = self.options, min(batch.labeled, batch.unlabeled, key=len)
+        labeled, unlabeled = (stream.image[: len(fewer)] for stream in (batch.labeled, batch.unlabeled))
+        taught = self._pseudo_labels(unlabeled)  # before the model's forward, whose activations stay
+        masks = self._masks(fewer, step).to(labeled.device)
+        mixed = paste(unlabeled[::2], labeled[::2], masks), paste(labeled[1::2], unlabeled[1::2], masks)
+        logits = self.run("model", torch.cat(mixed))
         is_labeled = torch.cat([~masks, masks])
-        labels = torch.where(is_labeled, torch.cat(twos(batch.labeled.label, groups)), IGNORE)
-        pseudo_labels = torch.where(is_labeled, IGNORE, torch.cat(twos(self._pseudo_labels(batch), groups)))
-        # There are as many mixed samples as there are in the longer stream; each direction has its own mean.
-        supervised = 2 * stream_mean(region_loss(logits, labels, o.loss), longer)
-        pseudo = 2 * stream_mean(region_loss(logits, pseudo_labels, o.loss), longer)
+        labels = torch.where(is_labeled, firsts_then_seconds(batch.labeled.label[: len(fewer)]), IGNORE)
+        pseudo_labels = torch.where(is_labeled, IGNORE, firsts_then_seconds(taught))
+        # Each direction has a mixed sample for two of the stream, and a mean of its own.
+        supervised = 2 * stream_mean(region_loss(logits, labels, o.loss), fewer)
+        pseudo = 2 * stream_mean(region_loss(logits, pseudo_labels, o.loss), fewer)
         parts = {"supervised": supervised.detach(), "pseudo": pseudo.detach()}
         return Losses(supervised + o.weight * pseudo, frozenset({"model"}), parts)
 
@@ -109,10 +115,10 @@ class BidirectionalCopyPaste(Strategy):
         x, y, z = stream.image.shape[2:]
         return copy_paste_masks((x, y, z), stream.slots[::2], step, "bcp", self.options.side)
 
-    def _pseudo_labels(self, batch: Batch) -> Tensor:
-        """The teacher's labels of the unlabeled samples, (b, X, Y, Z) int64."""
+    def _pseudo_labels(self, images: Tensor) -> Tensor:
+        """The teacher's labels of unlabeled images (n, C, X, Y, Z): (n, X, Y, Z) int64."""
         with torch.no_grad():
-            logits = self.run("teacher", batch.unlabeled.image)
+            logits = self.run("teacher", images)
         labels = logits.argmax(dim=1)
         return largest_components(labels, logits.shape[1]) if self.options.largest_component else labels
 
@@ -144,7 +150,6 @@ def region_loss(logits: Tensor, labels: Tensor, kind: str) -> Tensor:
     return (dice + entropy) / 2
 
 
-def twos(values: Tensor, groups: int) -> tuple[Tensor, Tensor]:
-    """The first and the second samples of each group of two, in turn over again until there are ``groups`` of each."""
-    again = torch.arange(groups, device=values.device) % (len(values) // 2)
-    return values[::2][again], values[1::2][again]
+def firsts_then_seconds(values: Tensor) -> Tensor:
+    """The first ones of all groups of two, then the second ones, as the two directions have them."""
+    return torch.cat([values[::2], values[1::2]])
