@@ -81,11 +81,14 @@ class FixMatch(Strategy):
 
     def _labels(self, batch: Batch) -> Tensor:
         """Labels of the weak views, (b, X, Y, Z) int64 or IGNORE."""
-        images = batch.unlabeled.image
-        if not len(images):  # a network need not take an empty batch
-            return batch.labeled.label[:0]
+        images, teacher = batch.unlabeled.image, self.options.labels_from == "teacher"
         with torch.no_grad():
-            return confident_labels(self.run(self.options.labels_from, images), self.options.threshold)
+            if len(images):  # a network need not take an empty batch
+                return confident_labels(self.run(self.options.labels_from, images), self.options.threshold)
+            if teacher and batch.unlabeled.count == 0 and any(True for _ in self.networks["teacher"].buffers()):
+                # Where nothing is unlabeled, its own running statistics would stay as they began.
+                self.run("teacher", batch.labeled.image)
+        return batch.labeled.label[:0]
 
     def after_step(self, step: Step) -> None:
         """Move the moving average; its running statistics are its own, from weak views, as in SSL4MIS."""

@@ -55,17 +55,23 @@ def test_at_the_ends_it_is_one_sample_s_consistency(weight, monkeypatch):
 
 
 def test_the_loss_is_the_paper_s():
-    strategy, batch = made(), make_batch(2, 4)
+    """Weights such that a ramp left out, or a teacher that is shown the mix, would be seen."""
+    strategy, batch = made(alpha=20.0, weight=10.0), make_batch(2, 4)
+    for p in strategy.networks["teacher"].parameters():
+        p.data.mul_(3)
     step = at(strategy, 60)
     (losses,) = strategy.losses(batch, step)
     u = batch.unlabeled
-    m = mixup_weights(u.slots[::2], step, "ict", 0.2).reshape(2, 1, 1, 1, 1)
+    m = mixup_weights(u.slots[::2], step, "ict", 20.0).reshape(2, 1, 1, 1, 1)
     teacher = strategy.networks["teacher"](u.image).softmax(1)
     student = strategy.networks["student"](m * u.image[::2] + (1 - m) * u.image[1::2]).softmax(1)
     consistency = ((student - (m * teacher[::2] + (1 - m) * teacher[1::2])) ** 2).mean()
     labeled = strategy.networks["student"](batch.labeled.image)
     dice = named_loss(labeled, batch.labeled.label, "dice").mean()
-    expected = dice + 0.1 * math.exp(-5 * 0.4**2) * consistency
+    on_the_mix = strategy.networks["teacher"](m * u.image[::2] + (1 - m) * u.image[1::2]).softmax(1)
+    assert not torch.allclose(on_the_mix, m * teacher[::2] + (1 - m) * teacher[1::2], atol=1e-2)
+    assert losses.parts["consistency"].item() == pytest.approx(consistency.item(), rel=1e-5)
+    expected = dice + 10 * math.exp(-5 * 0.4**2) * consistency
     assert losses.total.item() == pytest.approx(expected.item(), rel=1e-5)
 
 

@@ -15,6 +15,14 @@ from semiseg.testing.strategy import StrategyContract, make_batch
 from semiseg_mean_teacher.averaged import with_noise
 from semiseg_mean_teacher.mean_teacher import MeanTeacher
 
+TORCHSEMISEG = {
+    "consistency_on": "labeled_and_unlabeled",
+    "weight": 100,
+    "ramp": "constant",
+    "noise": 0.0,
+    "predicts": "student",
+}
+
 
 class TestMeanTeacher(StrategyContract):
     @pytest.fixture
@@ -24,8 +32,8 @@ class TestMeanTeacher(StrategyContract):
     @pytest.fixture(
         params=[
             {},
-            {"consistency_on": "labeled_and_unlabeled", "weight": 100, "noise": 0.0, "loss": "dice_ce"},
-            {"teacher_mode": "eval", "buffers": "ema", "predicts": "student", "ramp": "linear", "ramp_share": 0.5},
+            TORCHSEMISEG,
+            {"teacher_mode": "eval", "buffers": "ema", "ramp": "linear", "ramp_share": 0.5, "loss": "dice_ce"},
         ],
         ids=["ssl4mis", "torchsemiseg", "eval"],
     )
@@ -94,6 +102,18 @@ def test_the_weight_is_full_at_the_end_alone():
     assert early.consistency_weight(at(early, 40)) == 2
 
 
+def test_the_loss_of_torchsemiseg_has_its_full_weight_at_once():
+    strategy, batch = made(**TORCHSEMISEG), make_batch(1, 3)
+    for p in strategy.networks["teacher"].parameters():
+        p.data.mul_(1.5)
+    (losses,) = strategy.losses(batch, at(strategy, 0))
+    logits = strategy.networks["student"](batch.images())
+    consistency = ((logits.softmax(1) - strategy.networks["teacher"](batch.images()).softmax(1)) ** 2).mean()
+    dice = named_loss(logits[:1], batch.labeled.label, "dice").mean()
+    assert losses.total.item() == pytest.approx((dice + 100 * consistency).item(), rel=1e-5)
+    assert consistency.item() > 1e-6
+
+
 def test_noise_is_cut_off_and_of_its_slot_alone():
     images, step = torch.zeros(3, 2, 8, 8, 8), at(made(), 5)
     noisy = with_noise(images, (4, 5, 6), step, "x", 0.1, 0.15)
@@ -106,15 +126,28 @@ def test_noise_is_cut_off_and_of_its_slot_alone():
 
 
 class Watched(torch.nn.Module):
-    """Notes in which mode it is called."""
+    """Notes in which mode it is called, and with what."""
 
     def __init__(self, network):
         super().__init__()
-        self.network, self.seen = network, []
+        self.network, self.seen, self.shown = network, [], []
 
     def forward(self, images):
         self.seen.append(self.training)
+        self.shown.append(images)
         return self.network(images)
+
+
+def test_the_teacher_alone_sees_noise():
+    strategy, batch, step = made(noise=0.3, noise_limit=0.4), make_batch(), at(made(), 5)
+    for name in ("student", "teacher"):
+        strategy.networks[name] = Watched(strategy.networks[name])
+    list(strategy.losses(batch, step))
+    unlabeled = batch.unlabeled
+    (student,), (teacher,) = (strategy.networks[name].shown for name in ("student", "teacher"))
+    assert torch.equal(student, batch.images())
+    assert torch.equal(teacher, with_noise(unlabeled.image, unlabeled.slots, step, "mean_teacher", 0.3, 0.4))
+    assert (teacher - unlabeled.image).abs().max().item() == pytest.approx(0.4, rel=1e-4)
 
 
 @pytest.mark.parametrize(("mode", "buffers"), [("train", "own"), ("eval", "copy")])

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from semiseg.losses.named import named_loss
 from semiseg.registry import load
 from semiseg.testing.strategy import StrategyContract, make_batch
 from semiseg_mean_teacher.ua_mt import UAMT, entropy, masked_difference
@@ -102,3 +103,18 @@ def test_every_pass_has_noise_of_its_own_on_the_unlabeled_samples_alone():
     noises = [images - batch.unlabeled.image for images in teacher.shown]
     assert all(0 < noise.abs().max() <= 0.2 + 1e-5 for noise in noises)
     assert all(not torch.allclose(a, b) for i, a in enumerate(noises) for b in noises[:i])
+
+
+@pytest.mark.parametrize("index", [0, 60])
+def test_the_loss_is_the_paper_s_where_half_of_the_voxels_are_sure(index):
+    strategy, batch = made(weight=50.0), make_batch()
+    answer = torch.zeros(1, 3, 8, 8, 8)  # alike for all classes: of the largest entropy
+    answer[:, 1, :4] = 5
+    strategy.networks["teacher"] = Scripted([answer] * 9)
+    (losses,) = strategy.losses(batch, at(strategy, index))
+    on_labeled, on_unlabeled = strategy.networks["student"](batch.images()).split(2)
+    squared = (on_unlabeled.softmax(1) - answer.softmax(1)) ** 2
+    weight = 50 * math.exp(-5 * (1 - index / 100) ** 2)
+    dice = named_loss(on_labeled, batch.labeled.label, "dice").mean()
+    assert losses.parts["sure"].item() == 0.5
+    assert losses.total.item() == pytest.approx((dice + weight * squared[:, :, :4].mean()).item(), rel=1e-5)

@@ -115,3 +115,14 @@ def test_without_unlabeled_samples_there_is_only_the_supervised_loss():
     strategy, batch = made(), double_batch(labeled=2, unlabeled=0)
     (losses,) = strategy.losses(batch, STEP)
     assert losses.total.item() == pytest.approx(losses.parts["supervised"].item())
+
+
+def test_where_nothing_is_unlabeled_the_teacher_still_gathers_its_statistics():
+    """With batch normalization it would else predict with the statistics that it began with."""
+    strategy = made(labels_from="teacher")
+    for name in ("model", "teacher"):
+        strategy.networks[name] = torch.nn.Sequential(torch.nn.BatchNorm3d(2), strategy.networks[name]).double()
+    before = strategy.networks["teacher"][0].running_mean.clone()
+    list(strategy.losses(double_batch(labeled=2, unlabeled=0), STEP))
+    assert not torch.equal(strategy.networks["teacher"][0].running_mean, before)
+    assert all(p.grad is None for p in strategy.networks["teacher"].parameters())

@@ -7,7 +7,7 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor
 
-from semiseg.interfaces.batch import Step
+from semiseg.interfaces.batch import Batch, Step
 from semiseg.interfaces.strategy import Role, Strategy, StrategyOptions
 from semiseg.methods.ema import BufferPolicy, TeacherMode, teaching, update_teacher, warmed_decay
 from semiseg.methods.ramps import RampName, ramp
@@ -56,6 +56,15 @@ class AveragedTeacher(Strategy):
         """The teacher's probabilities, (n, K, X, Y, Z), without gradient, in the mode that the options say; n > 0."""
         with torch.no_grad(), teaching(self.networks["teacher"], self.options.teacher_mode):
             return torch.softmax(self.run("teacher", images), dim=1)
+
+    def gather_statistics(self, batch: Batch) -> None:
+        """In a step without unlabeled samples, where nothing is to be taught: show the teacher the labeled images.
+
+        Running statistics of its own would stay as they began, and what it predicts with them would be wrong.
+        """
+        has_statistics = any(True for _ in self.networks["teacher"].buffers())
+        if batch.unlabeled.count == 0 and self.options.buffers == "own" and has_statistics:
+            self.teach(batch.labeled.image)
 
     def consistency_weight(self, step: Step) -> float:
         """The weight of the consistency at a step."""

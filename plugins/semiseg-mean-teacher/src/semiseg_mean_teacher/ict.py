@@ -20,8 +20,9 @@ class ICT(AveragedTeacher):
     Verma et al. 2019 (arXiv:1903.03825), equation 3: the mean squared difference between the student's prediction of
     m u + (1 - m) v and m p'(u) + (1 - m) p'(v), with the averaged teacher's p' and m from Beta(alpha, alpha), drawn for
     each pair. The defaults are those of SSL4MIS, train_interpolation_consistency_training_3D.py: alpha 0.2, weight 0.1,
-    a sigmoid ramp-up that ends with training, decay 0.99; there the supervised loss is half of Dice plus cross entropy
-    (``loss=dice_ce, weight=0.2`` is twice its loss). The two samples of a pair stand next to one another in the batch.
+    a sigmoid ramp-up that ends with training, decay 0.99; there the supervised loss is half of Dice (with squares) plus
+    cross entropy (``loss=dice_ce, weight=0.2`` is twice its loss), and the student is tested (``predicts=student``).
+    The two samples of a pair stand next to one another in the batch.
     """
 
     class Options(AveragedOptions):
@@ -46,6 +47,8 @@ class ICT(AveragedTeacher):
             target = mix(self.teach(unlabeled.image), weights)
             difference = (torch.softmax(on_mixed, dim=1) - target).square().flatten(1).mean(dim=1)
             consistency = 2 * stream_mean(difference, unlabeled)  # half as many mixes as samples
+        else:
+            self.gather_statistics(batch)
         parts = {"supervised": supervised.detach(), "consistency": consistency.detach()}
         yield Losses(supervised + self.consistency_weight(step) * consistency, frozenset({"student"}), parts)
 

@@ -19,9 +19,10 @@ class MeanTeacher(AveragedTeacher):
     the teacher's, which sees the image with other noise. The defaults are those of SSL4MIS, train_mean_teacher_3D.py:
     unlabeled samples, noise of 0.1 cut off at 0.2 for the teacher alone, decay 0.99 with a warm-up, weight 0.1, a
     sigmoid ramp-up that ends with training, the teacher in training mode with running statistics of its own. There the
-    supervised loss is half of Dice plus cross entropy: ``loss=dice_ce, weight=0.2`` is twice its loss; and it tests the
-    student, ``predicts=student``, where the paper tests the teacher. TorchSemiSeg's variant is
-    ``consistency_on=labeled_and_unlabeled, weight=100``.
+    supervised loss is half of Dice (with squares) plus cross entropy: ``loss=dice_ce, weight=0.2`` is twice its loss;
+    and it tests the student, ``predicts=student``, where the paper tests the teacher. TorchSemiSeg's variant,
+    voc8.res50v3+.MeanTeacher, is ``consistency_on=labeled_and_unlabeled, weight=100, ramp=constant, noise=0,
+    predicts=student``, but that its supervised loss is the cross entropy alone, and its decay has no warm-up.
     """
 
     class Options(AveragedOptions):
@@ -51,5 +52,7 @@ class MeanTeacher(AveragedTeacher):
             images = batch.images() if everywhere else batch.unlabeled.image
             teacher = self.teach(with_noise(images, slots, step, "mean_teacher", o.noise, o.noise_limit))
             consistency = stream_mean((student - teacher).square().flatten(1).mean(dim=1), *streams)
+        else:
+            self.gather_statistics(batch)
         parts = {"supervised": supervised.detach(), "consistency": consistency.detach()}
         yield Losses(supervised + self.consistency_weight(step) * consistency, frozenset({"student"}), parts)

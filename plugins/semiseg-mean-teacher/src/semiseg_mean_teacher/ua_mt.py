@@ -23,9 +23,11 @@ class UAMT(AveragedTeacher):
     teacher predicts the unlabeled samples once with noise, which is the target, and eight times more with other noise
     and dropout; of voxels whose mean prediction has an entropy below (3/4 + 1/4 g) ln K the squared difference counts,
     g being the sigmoid ramp-up over the whole training: sum(M d) / (K sum(M) + 1e-16). The paper has two classes, and
-    writes 2 and ln 2. Weight 0.1, a sigmoid ramp-up that ends with training, decay 0.99. The sum is normalized over all
-    unlabeled samples of a step, so that it cannot be computed in parts. A network without dropout (the built-in
-    ``vnet`` has it, ``unet`` by option) differs between passes by the noise alone.
+    writes 2 and ln 2. Weight 0.1, a sigmoid ramp-up that ends with training, decay 0.99. In that code the supervised
+    loss is half of Dice (with squares, of the foreground) plus cross entropy: ``loss=dice_ce, weight=0.2`` is twice its
+    loss; and the student is tested, ``predicts=student``. The sum is normalized over all unlabeled samples of a step,
+    so that it cannot be computed in parts. A network without dropout (the built-in ``vnet`` has it, ``unet`` by option)
+    differs between passes by the noise alone.
     """
 
     class Options(AveragedOptions):
@@ -51,6 +53,8 @@ class UAMT(AveragedTeacher):
             mask = self._uncertainty(batch, step) < self._limit(step, student.shape[1])
             consistency = masked_difference(student, teacher, mask)
             sure = mask.float().mean()
+        else:
+            self.gather_statistics(batch)
         parts = {"supervised": supervised.detach(), "consistency": consistency.detach(), "sure": sure}
         yield Losses(supervised + self.consistency_weight(step) * consistency, frozenset({"student"}), parts)
 
