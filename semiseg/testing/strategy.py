@@ -96,9 +96,9 @@ class StrategyContract:
 
     @staticmethod
     def batch(strategy: Strategy, step: Step, seed: int = 0) -> Batch:
-        """A batch that meets the strategy's needs at a step."""
+        """A batch that meets the strategy's needs at a step: two groups of each stream, or more."""
         needs = strategy.needs
-        sizes = [max(need.minimum, need.unit, 2) if need.uses else 0 for need in (needs.labeled, needs.unlabeled)]
+        sizes = [max(n.minimum, 2 * n.unit) if n.uses else 0 for n in (needs.labeled, needs.unlabeled)]
         pseudo = next(stage.pseudo_labels for stage in strategy.stages() if stage.name == step.stage)
         return make_batch(sizes[0], sizes[1], seed, needs.targets, pseudo)
 
