@@ -51,6 +51,11 @@ def update_teacher(teacher: nn.Module, student: nn.Module, decay: float, buffers
                 own.copy_(other)
 
 
+def has_statistics(network: nn.Module) -> bool:
+    """Whether a network has running statistics, which have to be gathered or copied."""
+    return any(True for _ in network.buffers())
+
+
 @contextmanager
 def teaching(teacher: nn.Module, mode: TeacherMode) -> Iterator[None]:
     """A block in which a teacher is in a mode; afterwards it is in the one that it was in.

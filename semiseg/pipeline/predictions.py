@@ -9,11 +9,11 @@ from semiseg.engine.checkpoint import file_digest
 from semiseg.engine.runtime import Runtime
 from semiseg.inference.sliding_window import Predictor
 from semiseg.interfaces.dataset import Dataset
-from semiseg.io.atomic import sweep_temporaries, write_text
 from semiseg.io.nifti import write_label
 from semiseg.pipeline.folder import RunFolder
 from semiseg.pipeline.model import Model, load_weights
 from semiseg.pipeline.plan import Plan
+from semiseg.pipeline.stamped import keep_only_of
 from semiseg.progress import Reporter
 from semiseg.recipe.schema import Recipe
 from semiseg.types import Case, DatasetInfo
@@ -43,7 +43,7 @@ def predict_test_cases(plan: Plan, model: Model, folder: RunFolder, runtime: Run
         for checkpoint in CHECKPOINTS:
             target = folder.predictions / checkpoint
             if runtime.is_main:
-                _keep_only_of(target, digests[checkpoint])
+                keep_only_of(target, digests[checkpoint], "*.nii.gz")
             runtime.barrier()
             load_weights(model, folder.weights(checkpoint))
             predictor = model.predictor(runtime.device)
@@ -53,16 +53,6 @@ def predict_test_cases(plan: Plan, model: Model, folder: RunFolder, runtime: Run
                     predict_case(case, plan.components.dataset, predictor, plan.recipe, plan.info, path)
                 meter.advance()
             runtime.barrier()
-
-
-def _keep_only_of(target: Path, digest: str) -> None:
-    # Predictions of other weights (a run that was trained further, say) are not of this result.
-    sweep_temporaries(target)
-    stamp = target / "weights.sha256"
-    if not stamp.exists() or stamp.read_text(encoding="utf-8").strip() != digest:
-        for old in target.glob("*.nii.gz"):
-            old.unlink()
-        write_text(stamp, digest + "\n")
 
 
 def predict_case(

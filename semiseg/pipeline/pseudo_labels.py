@@ -16,9 +16,10 @@ from semiseg.engine.checkpoint import file_digest, load_state, snapshot_file
 from semiseg.engine.runtime import Runtime
 from semiseg.errors import RunError
 from semiseg.interfaces.strategy import Stage
-from semiseg.io.atomic import atomic_file, sweep_temporaries, write_json, write_text
+from semiseg.io.atomic import atomic_file, write_json
 from semiseg.pipeline.folder import RunFolder
 from semiseg.pipeline.model import Model
+from semiseg.pipeline.stamped import keep_only_of
 from semiseg.progress import Reporter
 
 
@@ -75,7 +76,7 @@ class PseudoLabels:
     def _make(self, stage: Stage, snapshots: Sequence[Path], after_case: Callable[[], None]) -> None:
         home, digest = self._home(stage), _digest(self.model.strategy.state_dict())
         if self.runtime.is_main:
-            _keep_only_of(home, digest)
+            keep_only_of(home, digest, "manifest.json", "*.npy")
         self.runtime.barrier()
         if not (home / "manifest.json").exists():
             labels = self._predict(stage.name, home, after_case)
@@ -165,14 +166,3 @@ def _digest(state: Mapping[str, torch.Tensor]) -> str:
         digest.update(name.encode())
         digest.update(state[name].detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
-
-
-def _keep_only_of(home: Path, digest: str) -> None:
-    # What other weights labeled is not of this training (one that went back to an older checkpoint, say).
-    for folder in (home, *home.glob("earlier-*")):
-        sweep_temporaries(folder)
-    stamp = home / "weights.sha256"
-    if not stamp.exists() or stamp.read_text(encoding="utf-8").strip() != digest:
-        for old in (home / "manifest.json", *home.rglob("*.npy")):
-            old.unlink(missing_ok=True)
-        write_text(stamp, digest + "\n")

@@ -10,7 +10,7 @@ from torch import Tensor
 from semiseg.interfaces.batch import Batch, Step
 from semiseg.interfaces.strategy import Losses, Role, Strategy, StrategyOptions
 from semiseg.methods.confidence import accepted_share, confident_labels, masked_loss
-from semiseg.methods.ema import update_teacher, warmed_decay
+from semiseg.methods.ema import has_statistics, update_teacher, warmed_decay
 from semiseg.methods.ramps import RampName, ramp
 from semiseg.methods.streams import stream_mean, supervised_loss
 from semiseg.methods.views import strong_view
@@ -85,7 +85,7 @@ class FixMatch(Strategy):
         with torch.no_grad():
             if len(images):  # a network need not take an empty batch
                 return confident_labels(self.run(self.options.labels_from, images), self.options.threshold)
-            if teacher and batch.unlabeled.count == 0 and any(True for _ in self.networks["teacher"].buffers()):
+            if teacher and batch.unlabeled.count == 0 and has_statistics(self.networks["teacher"]):
                 # Where nothing is unlabeled, its own running statistics would stay as they began.
                 self.run("teacher", batch.labeled.image)
         return batch.labeled.label[:0]

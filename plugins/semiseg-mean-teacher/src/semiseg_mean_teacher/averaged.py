@@ -9,7 +9,7 @@ from torch import Tensor
 
 from semiseg.interfaces.batch import Batch, Step
 from semiseg.interfaces.strategy import Role, Strategy, StrategyOptions
-from semiseg.methods.ema import BufferPolicy, TeacherMode, teaching, update_teacher, warmed_decay
+from semiseg.methods.ema import BufferPolicy, TeacherMode, has_statistics, teaching, update_teacher, warmed_decay
 from semiseg.methods.ramps import RampName, ramp
 
 
@@ -62,8 +62,8 @@ class AveragedTeacher(Strategy):
 
         Running statistics of its own would stay as they began, and what it predicts with them would be wrong.
         """
-        has_statistics = any(True for _ in self.networks["teacher"].buffers())
-        if batch.unlabeled.count == 0 and self.options.buffers == "own" and has_statistics:
+        own = self.options.buffers == "own" and has_statistics(self.networks["teacher"])
+        if batch.unlabeled.count == 0 and own:
             self.teach(batch.labeled.image)
 
     def consistency_weight(self, step: Step) -> float:
