@@ -55,10 +55,10 @@ class _PlainMeter(Meter):
         if now - self.spoken >= QUIET_SECONDS and done < self.total:
             self.spoken = now
             left = (now - self.started) / max(done - self.first, 1) * (self.total - done)
-            self._say(f"  about {_duration(left)} left")
+            self._say(f"  about {duration(left)} left")
 
     def close(self) -> None:
-        self._say(f"  done in {_duration(time.monotonic() - self.started)}")
+        self._say(f"  done in {duration(time.monotonic() - self.started)}")
 
     def _say(self, tail: str) -> None:
         unit = f" {self.unit}s" if self.unit else ""
@@ -107,7 +107,8 @@ class _RichMeter(Meter):
         self.progress.update(self.task, completed=done, figures=figures(info))
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """Seconds as ``1 h 05 min``, ``3 min 20 s`` or ``12 s``."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     if hours:

@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from semiseg.cli import plugins
+from semiseg.cli import plugins, study
 from semiseg.cli.bench import bench
 from semiseg.cli.check import check
 from semiseg.cli.compare import compare
@@ -32,6 +32,7 @@ app.command()(evaluate)
 app.command()(compare)
 app.command()(init)
 app.command()(new)
+app.add_typer(study.app, name="study")
 app.add_typer(plugins.app, name="plugins")
 app.command()(schema)
 

@@ -25,6 +25,12 @@ def locked(folder: Path) -> Iterator[None]:
                 path.unlink()
 
 
+def holder(folder: Path) -> dict[str, Any]:
+    """Who holds the folder's lock: host, pid and start time of a living process; empty where nobody does."""
+    found = _read(folder / "lock.json")
+    return found if _alive(found) else {}
+
+
 def _acquire(path: Path, mine: dict[str, Any]) -> None:
     for _ in range(3):
         try:

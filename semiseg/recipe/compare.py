@@ -34,8 +34,8 @@ def changes(old: Recipe | Mapping[str, Any], new: Recipe | Mapping[str, Any]) ->
     return [Change(*pair) for pair in pairs if _canonical(pair[1]) != _canonical(pair[2])]
 
 
-def recipe_hash(recipe: Recipe) -> str:
-    """SHA-256 (64 hexadecimal digits) of all that can change a result."""
+def recipe_hash(recipe: Recipe | Mapping[str, Any]) -> str:
+    """SHA-256 (64 hexadecimal digits) of all that can change a result; a mapping is a resolved recipe."""
     return hashlib.sha256(_canonical(_leaves(recipe)).encode()).hexdigest()
 
 

@@ -34,6 +34,11 @@ def load_recipe(
     """
     data, places = (plain(source), Places()) if isinstance(source, Mapping) else read_yaml(Path(source))
     notes = apply_overrides(data, places, overrides)
+    return make_recipe(data, places, notes, expand=expand)
+
+
+def make_recipe(data: dict[Any, Any], places: Places, notes: Sequence[str] = (), *, expand: bool = True) -> Recipe:
+    """A valid recipe from plain data, which are changed by ``expand``. Raises RecipeError with all problems."""
     problems = _expand(data, places) if expand else []
     try:
         recipe = Recipe.model_validate(data)

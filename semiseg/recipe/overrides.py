@@ -37,10 +37,19 @@ def apply_overrides(data: dict[Any, Any], places: Places, overrides: Sequence[st
 def _apply(data: dict[Any, Any], places: Places, override: str) -> list[str]:
     source = f"--set {override}"
     key, equals, text = override.partition("=")
-    path = tuple(key.strip().split("."))
-    if not equals or not all(path):
+    if not equals:
         raise RecipeError(f"{source} is not KEY=VALUE.", "For instance: --set training.epochs=10")
-    value = _parse(text, source)
+    return put_value(data, places, key.strip(), _parse(text, source), source)
+
+
+def put_value(data: dict[Any, Any], places: Places, key: str, value: Any, source: str) -> list[str]:
+    """Put one value at a dotted key, as an override does; ``source`` says where the change was written.
+
+    Returns notes on the options that went with a replaced block; raises RecipeError where it cannot be made.
+    """
+    path = tuple(key.split("."))
+    if not all(path):
+        raise RecipeError(f"{source} is not KEY=VALUE.", "For instance: --set training.epochs=10")
     if kind_at(path) and not isinstance(value, dict):
         path = (*path, "name")
     block = _descend(data, path[:-1], source)

@@ -24,7 +24,18 @@ class Places:
 
     def without(self, path: tuple[str, ...]) -> "Places":
         """A copy that has forgotten a key: what replaced it came from Python."""
+        copy = self.copied()
+        copy.put(path, "")
+        return copy
+
+    def below(self, key: str) -> "Places":
+        """The places of the block at a top key, as keys of their own."""
+        inner = Places(self.where(key))
+        inner._places = {path[1:]: place for path, place in self._places.items() if len(path) > 1 and path[0] == key}
+        return inner
+
+    def copied(self) -> "Places":
+        """A copy that can be changed by itself."""
         copy = Places(self._root)
         copy._places = dict(self._places)
-        copy.put(path, "")
         return copy

@@ -48,4 +48,4 @@ def test_quiet_is_silent():
 
 def test_durations():
     assert figures(None) == ""
-    assert [console._duration(s) for s in (5, 65, 3700)] == ["5 s", "1 min 05 s", "1 h 01 min"]
+    assert [console.duration(s) for s in (5, 65, 3700)] == ["5 s", "1 min 05 s", "1 h 01 min"]

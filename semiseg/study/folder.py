@@ -1,0 +1,133 @@
+"""The study folder: what it holds, and which run in it is a model's."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from semiseg.errors import Problem, RunError, SemisegError
+from semiseg.io.atomic import write_json, write_text
+from semiseg.pipeline.folder import RunFolder
+from semiseg.pipeline.plan import Plan
+from semiseg.recipe.compare import changes, recipe_hash
+from semiseg.recipe.dump import dump_recipe
+from semiseg.recipe.yaml import read_yaml
+from semiseg.study.load import Study
+from semiseg.study.models import StudyModel
+
+
+class StudyFolder:
+    """Paths of a study folder."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path.absolute()
+        self.manifest = self.path / "study.json"
+        self.study_recipe = self.path / "study.yaml"
+        self.recipes = self.path / "recipes"
+        self.models = self.path / "models"
+        self.logs = self.path / "logs"
+        self.jobs = self.path / "jobs"
+        self.report = self.path / "report"
+
+    def run(self, name: str) -> RunFolder:
+        """A model's run folder."""
+        return RunFolder(self.models / name)
+
+    def recipe(self, name: str) -> Path:
+        """A model's resolved recipe, which ``semiseg run`` takes."""
+        return self.recipes / f"{name}.yaml"
+
+    def log(self, name: str) -> Path:
+        """What a model's run said."""
+        return self.logs / f"{name}.log"
+
+    def read(self) -> dict[str, Any]:
+        """study.json. Raises RunError where it is not there or damaged."""
+        try:
+            value = json.loads(self.manifest.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            fix = "`semiseg study run RECIPE -o FOLDER` makes one."
+            raise RunError(Problem(str(self.path), "holds no study (no study.json)", fix)) from None
+        except (OSError, ValueError) as error:
+            raise RunError(Problem(str(self.manifest), f"cannot be read: {error}")) from error
+        if not isinstance(value, dict) or "models" not in value:
+            raise RunError(Problem(str(self.manifest), "is not a study's", "Run `semiseg study run` again."))
+        return value
+
+    def places(self, models: Sequence[StudyModel]) -> dict[str, str]:
+        """For each model the name of its run: its own, or that of an earlier run whose recipe comes to the same.
+
+        So a study that is extended, which may give its models other names, keeps what it has. Raises RunError, with
+        all of them, where a model's folder holds the run of another recipe.
+        """
+        earlier = dict(self._earlier())
+        places, problems = {}, []
+        for model in models:
+            here = self.run(model.name)
+            if earlier.get(model.hash):
+                places[model.name] = earlier[model.hash]
+            elif here.recipe.exists():
+                problems += self._changed(model, here)
+            else:
+                places[model.name] = model.name
+        if problems:
+            fix = f"Undo the changes, delete or rename these folders in {self.models}, or choose another --output."
+            raise RunError([*problems, Problem("", "A model cannot go on with another recipe.", fix)])
+        return places
+
+    def _earlier(self) -> Iterator[tuple[str, str]]:
+        for recipe in sorted(self.models.glob("*/recipe.yaml"), reverse=True):
+            try:
+                yield recipe_hash(read_yaml(recipe)[0]), recipe.parent.name
+            except SemisegError:
+                continue  # told when its model is run
+
+    def _changed(self, model: StudyModel, here: RunFolder) -> list[Problem]:
+        changed = changes(read_yaml(here.recipe)[0], model.recipe)
+        return [Problem(f"{model.name}: {c.key}", f"was {c.old!r}, is {c.new!r}") for c in changed]
+
+    def write(self, study: Study, plans: Mapping[str, Plan], places: Mapping[str, str]) -> None:
+        """Write the models' recipes, and study.json with both hashes of each model's split."""
+        for model in study.models:
+            path = self.recipe(places[model.name])
+            if not path.exists():
+                write_text(path, dump_recipe(model.recipe))
+        write_text(self.study_recipe, study.source.read_text(encoding="utf-8-sig"))
+        write_json(self.manifest, _manifest(study, plans, places))
+
+
+def _manifest(study: Study, plans: Mapping[str, Plan], places: Mapping[str, str]) -> dict[str, Any]:
+    recipe = study.recipe
+    first = next(iter(plans.values()))
+    return {
+        "name": study.name,
+        "baseline": recipe.baseline,
+        "checkpoint": recipe.checkpoint,
+        "published": recipe.published,
+        "seeds": recipe.seeds,
+        "training_cases": _training_cases(plans),
+        "evaluation_hash": first.split.evaluation_hash,
+        "models": [_record(model, plans[model.name], places[model.name]) for model in study.models],
+    }
+
+
+def _record(model: StudyModel, plan: Plan, run: str) -> dict[str, Any]:
+    labeled = len(plan.split.labeled)
+    unlabeled = len(plan.split.unlabeled) if model.takes_unlabeled else 0
+    return {
+        "name": model.name,
+        "run": run,
+        "setting": model.setting,
+        "method": model.method,
+        "labeled": labeled,
+        "total": labeled + unlabeled,
+        "seed": model.seed,
+        "recipe_hash": model.hash,
+        "evaluation_hash": plan.split.evaluation_hash,
+        "cases_hash": plan.split.cases_hash,
+    }
+
+
+def _training_cases(plans: Mapping[str, Plan]) -> int:
+    """The most training cases that any model's split has, whether its method takes them or not."""
+    return max(len(plan.split.labeled) + len(plan.split.unlabeled) for plan in plans.values())

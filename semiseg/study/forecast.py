@@ -1,0 +1,113 @@
+"""What the models of a study will take, before any of them is trained and without their data."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from semiseg.data.split import Split
+from semiseg.engine.optim import make_optimizers
+from semiseg.engine.probe import Measured, noise_batch, probe
+from semiseg.engine.runtime import Runtime
+from semiseg.engine.schedule import Timetable
+from semiseg.errors import DataError, SemisegError
+from semiseg.pipeline.model import new_model
+from semiseg.pipeline.plan import Plan, fit_batch
+from semiseg.pipeline.step_mode import OpenModes, choose_step_mode
+from semiseg.recipe.components import resolve
+from semiseg.recipe.schema import BatchSize
+from semiseg.study.models import StudyModel
+from semiseg.types import Task
+
+_NO_CASES = Split((), (), (), ())
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """What a model will take.
+
+    Attributes:
+        steps: of training.
+        batch: samples of a step by stream.
+        memory: bytes of a step in float32, by formula, in the fastest step mode that the recipe leaves open; None
+            where the number of modalities and classes is not known without the data.
+        least: the same in the step mode that takes the least.
+        measured: a timed step; None where none was.
+    """
+
+    steps: int
+    batch: BatchSize
+    memory: int | None
+    least: int | None
+    measured: Measured | None = None
+
+    @property
+    def hours(self) -> float | None:
+        """Hours of its steps; validation and prediction come on top."""
+        return None if self.measured is None else self.measured.seconds * self.steps / 3600
+
+
+def forecasts(
+    models: Sequence[StudyModel], *, measure: bool = False, progress: Callable[[], None] = lambda: None
+) -> tuple[Forecast, ...]:
+    """A forecast for each model; models alike in all but their cases and seed share one's measurements.
+
+    ``measure`` times a step of noise on this machine. Raises DataError where that needs the data and they are not
+    there; ``progress`` is called after each model.
+    """
+    done: dict[str, Forecast] = {}
+    found = []
+    for model in models:
+        key = _alike(model)
+        if key not in done:
+            done[key] = _forecast(model, measure)
+        found.append(done[key])
+        progress()
+    return tuple(found)
+
+
+def _alike(model: StudyModel) -> str:
+    recipe = model.recipe
+    parts = (recipe.dataset, recipe.backbone, recipe.strategy, recipe.training, model.any_unlabeled)
+    return repr(parts)
+
+
+def _forecast(model: StudyModel, measure: bool) -> Forecast:
+    training = model.recipe.training
+    components = resolve(model.recipe)
+    batch, _ = fit_batch(training.batch_size, components.strategy.needs, model.any_unlabeled)
+    steps = training.epochs * -(-training.examples_per_epoch // batch.total)
+    try:
+        info = components.dataset.info()
+    except SemisegError as error:
+        if measure:
+            raise DataError(error.problems) from error
+        return Forecast(steps, batch, None, None)
+    task = Task(len(info.modalities), info.classes, training.patch_size)
+    plan = Plan(model.recipe, components, info, (), _NO_CASES, task, batch, ())
+    found = OpenModes(plan, world=1)
+    memory = [found.estimate(mode) for mode in found.modes]
+    return Forecast(steps, batch, memory[0], min(memory), _time(plan) if measure else None)
+
+
+def _time(plan: Plan) -> Measured | None:
+    """A step of noise at the end of training, when all losses are on, in the mode that a run would take here."""
+    training = plan.recipe.training
+    runtime = Runtime(training.device, training.precision, training.deterministic)
+    strategy = new_model(plan, runtime).strategy.to(runtime.device)
+    stages = strategy.stages()
+    table = Timetable(
+        stages, training.epochs, training.examples_per_epoch, plan.batch_size.total, plan.recipe.seed
+    )
+    late = table.step(table.total - 1)
+    mode = choose_step_mode(plan, strategy, late, runtime).mode
+    pseudo = next(stage.pseudo_labels for stage in stages if stage.name == late.stage)
+    batch = plan.batch_size
+    noise = noise_batch(plan.task, batch.labeled, batch.unlabeled, runtime.device, strategy.needs.targets, pseudo)
+    roles = [role.name for role in plan.components.roles if role.trained]
+    return probe(
+        strategy,
+        lambda: make_optimizers(training.optimizer, strategy.networks, roles),
+        runtime,
+        mode,
+        noise,
+        late,
+    )

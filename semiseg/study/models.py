@@ -1,0 +1,122 @@
+"""The models of a study: what each is called, and where it stands in tables and figures."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal
+
+from semiseg.recipe.compare import recipe_hash
+from semiseg.recipe.schema import Recipe
+from semiseg.registry import load
+
+Count = int | Literal["all"]
+Varied = Mapping[str, Any]
+"""What one model takes of the keys that the study varies."""
+
+_COUNTS = ("split.labeled", "split.total")
+_PLACES = ("seed", "name", *_COUNTS)
+
+
+@dataclass(frozen=True)
+class StudyModel:
+    """One model to be trained.
+
+    Attributes:
+        name: of its run and its folder.
+        recipe: all that its run depends on.
+        setting: what is varied beside method, cases and seed, such as the backbone: ``unetr``; empty where nothing is.
+        method: the strategy's name, with its options that are varied.
+    """
+
+    name: str
+    recipe: Recipe
+    setting: str
+    method: str
+
+    @property
+    def seed(self) -> int:
+        """The recipe's."""
+        return self.recipe.seed
+
+    @property
+    def labeled(self) -> Count:
+        """How many cases are labeled; "all" is not known without the data."""
+        return _count(self.recipe.split.labeled)
+
+    @property
+    def total(self) -> Count:
+        """How many training cases there are for the method, labeled and unlabeled."""
+        return _count(self.recipe.split.total) if self.takes_unlabeled else self.labeled
+
+    @property
+    def takes_unlabeled(self) -> bool:
+        """Whether the strategy has a use for unlabeled cases."""
+        return takes_unlabeled(self.recipe.strategy.name)
+
+    @property
+    def any_unlabeled(self) -> bool:
+        """Whether it is trained on unlabeled cases; where that is not known without the data, it is taken to be."""
+        return self.takes_unlabeled and (self.labeled != self.total)
+
+    @cached_property
+    def hash(self) -> str:
+        """Of all that can change its result."""
+        return recipe_hash(self.recipe)
+
+
+def takes_unlabeled(strategy: str) -> bool:
+    """Whether an installed strategy has a use for unlabeled cases."""
+    cls: Any = load("strategy", strategy)
+    return bool(cls.needs.unlabeled.uses)
+
+
+def varied_keys(recipes: Sequence[Varied]) -> tuple[str, ...]:
+    """The keys of the matrix that do not have the same value in all models, in the order of their first appearance."""
+    keys = dict.fromkeys(key for values in recipes for key in values)
+    return tuple(key for key in keys if len({repr(values.get(key)) for values in recipes}) > 1)
+
+
+def method_of(strategy: str, values: Varied, varied: Sequence[str]) -> str:
+    """The strategy's name, with its options that are varied: ``cps phi=1.0``."""
+    options = [f"{key.removeprefix('strategy.')}={_text(values[key])}" for key in varied if _is_option(key, values)]
+    return " ".join([strategy, *options])
+
+
+def setting_of(values: Varied, varied: Sequence[str]) -> str:
+    """What else is varied: components by their name, other keys as ``lr=0.001``."""
+    return " ".join(_token(key, values[key]) for key in varied if key in values and _is_setting(key))
+
+
+def name_of(setting: str, method: str, counts: str, seed: int) -> str:
+    """A name that can be a folder's: ``unetr_cps_25of1050_s0``."""
+    parts = [*setting.split(), *method.split(), counts, f"s{seed}"]
+    return "_".join("".join(c if c.isalnum() or c in "-.+" else "-" for c in part) for part in parts)
+
+
+def counts_of(model_labeled: Count, model_total: Count, total_is_varied: bool) -> str:
+    """``25of1050``, or ``25`` where the total tells nothing apart."""
+    return f"{model_labeled}of{model_total}" if total_is_varied else str(model_labeled)
+
+
+def _count(asked: int | list[str] | Literal["all"]) -> Count:
+    return len(asked) if isinstance(asked, list) else asked
+
+
+def _is_option(key: str, values: Varied) -> bool:
+    return key in values and key.startswith("strategy.") and key != "strategy.name"
+
+
+def _is_setting(key: str) -> bool:
+    return key not in _PLACES and key != "strategy" and not key.startswith("strategy.")
+
+
+def _token(key: str, value: Any) -> str:
+    last = key.rpartition(".")[2]
+    is_component = last == "name" or (isinstance(value, dict) and "name" in value) or "." not in key
+    return _text(value) if is_component else f"{last}={_text(value)}"
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, dict):
+        return str(value.get("name", "-".join(f"{k}{v}" for k, v in value.items())))
+    return "x".join(map(str, value)) if isinstance(value, list) else str(value)

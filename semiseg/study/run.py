@@ -1,0 +1,143 @@
+"""A study from its recipe to the scores of every model, in one folder; stopped at any time, it goes on."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from semiseg.data.split import ROLES
+from semiseg.engine.lock import locked
+from semiseg.engine.signals import told_how_to_go_on
+from semiseg.errors import Problem, RecipeError, SemisegError, TrainingError, raise_all
+from semiseg.pipeline.plan import Plan, make_plan
+from semiseg.pipeline.train import fill_store
+from semiseg.progress import Reporter
+from semiseg.study.folder import StudyFolder
+from semiseg.study.jobs import Job, Launcher
+from semiseg.study.launch import Watcher, run_jobs
+from semiseg.study.load import Study, load_study
+from semiseg.study.local import LocalLauncher
+from semiseg.study.slurm import SlurmLauncher
+from semiseg.study.status import Status, log_end
+
+LauncherName = Literal["local", "slurm"]
+
+
+@dataclass(frozen=True, slots=True)
+class StudyRun:
+    """A study's folder, and how each of its models ended."""
+
+    folder: Path
+    models: tuple[Status, ...]
+
+
+def run_study(
+    recipe: str | Path,
+    output: str | Path,
+    *,
+    overrides: Sequence[str] = (),
+    jobs: int | None = None,
+    launcher: LauncherName = "local",
+    reporter: Reporter | None = None,
+    watch: Watcher = lambda statuses: None,
+) -> StudyRun:
+    """Train and score every model of a study that has no scores yet, each by the command ``semiseg run``.
+
+    Every model is checked against the data before the first one starts. The same call on the same folder goes on: a
+    model that was stopped continues at its step, one that has scores is left alone.
+
+    Args:
+        recipe: the study recipe's file.
+        output: the study folder.
+        overrides: changes to the base recipe.
+        jobs: models at a time; by default one a GPU, or one without; on SLURM all.
+        launcher: local processes, or SLURM jobs by submitit.
+        reporter: who hears of the preparations.
+        watch: called with the state of all models about once a second.
+
+    Raises:
+        SemisegError: as ``load_study`` and ``make_plan`` do. TrainingError where models failed, after all others have
+            ended: each with the end of its log. Interrupted after Ctrl-C.
+    """
+    reporter = reporter or Reporter()
+    study, folder = load_study(recipe, overrides), StudyFolder(Path(output))
+    folder.path.mkdir(parents=True, exist_ok=True)
+    with told_how_to_go_on(folder.path), locked(folder.path):
+        places = folder.places(study.models)
+        plans = make_plans(study, reporter)
+        folder.write(study, plans, places)
+        work = [_job(model.name, plans[model.name], places, folder) for model in study.models]
+        starter = _launcher(launcher, study, folder, jobs)
+        if launcher == "local":
+            _fill_stores([plans[job.name] for job in work if not job.folder.summary.exists()], reporter)
+        statuses = run_jobs(work, starter, watch)
+    _raise_failures(statuses, {job.name: job for job in work})
+    return StudyRun(folder.path, tuple(statuses))
+
+
+def make_plans(study: Study, reporter: Reporter) -> dict[str, Plan]:
+    """The plan of each model. Raises RecipeError with the problems of all, and where models have other test cases."""
+    plans: dict[str, Plan] = {}
+    problems: dict[Problem, None] = {}
+    with reporter.work("checking models", len(study.models), unit="model") as meter:
+        for model in study.models:
+            try:
+                plans[model.name] = make_plan(model.recipe)
+            except SemisegError as error:
+                problems |= dict.fromkeys(error.problems)
+            meter.advance()
+    raise_all(list(problems), RecipeError)
+    raise_all(_unlike(plans), RecipeError)
+    return plans
+
+
+def _unlike(plans: Mapping[str, Plan]) -> list[Problem]:
+    first = next(iter(plans))
+    expected = plans[first].split.evaluation_hash
+    others = [name for name, plan in plans.items() if plan.split.evaluation_hash != expected]
+    if not others:
+        return []
+    what = f"other test or validation cases than {first}: {', '.join(others)}"
+    return [Problem("matrix", what, "Models are compared on the same cases: leave split.test, .validation and .seed.")]
+
+
+def _job(name: str, plan: Plan, places: Mapping[str, str], folder: StudyFolder) -> Job:
+    run = places[name]
+    return Job(name, folder.recipe(run), folder.run(run), folder.log(run), plan.recipe.training.epochs)
+
+
+def _launcher(name: LauncherName, study: Study, folder: StudyFolder, jobs: int | None) -> Launcher:
+    if name == "slurm":
+        return SlurmLauncher(folder.jobs, study.recipe.slurm, jobs)
+    return LocalLauncher(jobs)
+
+
+def _fill_stores(plans: Iterable[Plan], reporter: Reporter) -> None:
+    """Prepare the cases once, so that models which start together do not all do it."""
+    largest: dict[str, Plan] = {}
+    for plan in plans:
+        key = repr((plan.recipe.dataset, plan.recipe.preprocessing))
+        if key not in largest or _size(plan) > _size(largest[key]):
+            largest[key] = plan
+    for plan in largest.values():
+        fill_store(plan, reporter)
+
+
+def _size(plan: Plan) -> int:
+    return sum(len(plan.split.cases(role)) for role in ROLES)
+
+
+def _raise_failures(statuses: Sequence[Status], jobs: Mapping[str, Job]) -> None:
+    failed = [status for status in statuses if status.state == "failed"]
+    problems = [_failure(status, jobs[status.name]) for status in failed]
+    if problems:
+        left = len(statuses) - len(failed)
+        fix = "Run the same command again: only these are run."
+        problems.append(Problem("", f"{len(failed)} of {len(statuses)} models failed; {left} have their scores.", fix))
+    raise_all(problems, TrainingError)
+
+
+def _failure(status: Status, job: Job) -> Problem:
+    end = "\n".join(f"    {line}" for line in log_end(job.log).splitlines())
+    how = f"was killed by signal {-status.code}" if status.code and status.code < 0 else f"ended with {status.code}"
+    return Problem(status.name, f"{how}; the end of {job.log}:\n{end}", f"By itself: {job}")

@@ -1,0 +1,54 @@
+"""A study recipe as data: a base recipe, and a matrix of what is varied."""
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+
+class StudyRecipe(BaseModel):
+    """A base recipe and the models that are made of it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False)
+
+    name: str
+    """Name of the study."""
+    base: dict[str, Any] | str
+    """The recipe that all models share: its content, or the path of its file, relative to this one."""
+    matrix: list[dict[str, Any]] = Field(min_length=1)
+    """Blocks of what is varied, by the recipe's dotted keys. A list takes each of its values in turn, with each of
+    the other keys' values; a key that holds a list takes a list of lists."""
+    seeds: list[int] = Field(default=[0], min_length=1)
+    """Every model once with each. A seed draws the labeled cases, weights and samples, and never the test cases."""
+    baseline: str = "supervised"
+    """The strategy that the others are compared with."""
+    checkpoint: Literal["last", "best"] = "last"
+    """The weights that tables and figures are of; those of the other are told beside them."""
+    published: str = ""
+    """A published study on the same data, whose values are shown beside these: luque2023."""
+    slurm: dict[str, Any] = {}
+    """What each SLURM job asks for, by submitit's names: timeout_min, slurm_partition, gpus_per_node, mem_gb."""
+
+    @field_validator("name")
+    @classmethod
+    def _usable_as_folder(cls, name: str) -> str:
+        if not name.strip() or name in {".", ".."} or any(c in name for c in "/\\\0"):
+            raise ValueError(f"{name!r} cannot be a folder's name")
+        return name
+
+    @field_validator("matrix")
+    @classmethod
+    def _blocks_have_values(cls, matrix: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        for block in matrix:
+            for key, value in block.items():
+                if value == []:
+                    raise ValueError(f"{key} has no value")
+                if key in {"seed", "name"}:
+                    raise ValueError(f"{key} is not for the matrix: seeds has its own key, and names are made")
+        return matrix
+
+    @field_validator("seeds")
+    @classmethod
+    def _seeds_differ(cls, seeds: list[int]) -> list[int]:
+        if len(set(seeds)) < len(seeds):
+            raise ValueError("a seed is there twice")
+        return seeds

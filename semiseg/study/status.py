@@ -1,0 +1,79 @@
+"""How a study's models stand: read off their run folders, which tell the same whoever trains them."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from semiseg.pipeline.folder import RunFolder
+
+State = Literal["waiting", "running", "elsewhere", "done", "kept", "failed"]
+"""kept: it had its scores before; elsewhere: a process that is not this study's trains it."""
+
+_TAIL = 65_536
+_RECENT = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a run is: the last finished epoch, the last validation's mean Dice, and seconds of training left."""
+
+    epoch: int = 0
+    dice: float | None = None
+    left: float | None = None
+
+
+@dataclass(slots=True)
+class Status:
+    """A model's state; ``code`` is the exit code of a failed run, ``progress`` how far it is."""
+
+    name: str
+    epochs: int
+    state: State = "waiting"
+    progress: Progress = Progress()
+    code: int | None = None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more will happen."""
+        return self.state in {"done", "kept", "failed"}
+
+
+def read_progress(folder: RunFolder, epochs: int) -> Progress:
+    """How far the run in a folder is; nothing where it has not begun."""
+    records = _records(folder.log)
+    if not records:
+        return Progress()
+    validated = [record["validation"]["mean_dice"] for record in records if record.get("validation")]
+    recent = [float(record["seconds"]) for record in records[-_RECENT:]]
+    epoch = int(records[-1]["epoch"])
+    return Progress(epoch, validated[-1] if validated else None, sum(recent) / len(recent) * (epochs - epoch))
+
+
+def log_end(path: Path, lines: int = 12) -> str:
+    """The last lines of a text file; empty where there is none."""
+    return "\n".join(_tail(path).splitlines()[-lines:])
+
+
+def _records(path: Path) -> list[Mapping[str, Any]]:
+    """The records in the file's end; a line that is cut, at either side, is left out."""
+    found = []
+    for line in _tail(path).splitlines():
+        try:
+            record = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(record, dict) and {"epoch", "seconds"} <= set(record):
+            found.append(record)
+    return found
+
+
+def _tail(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            size = file.seek(0, 2)
+            file.seek(max(0, size - _TAIL))
+            return file.read().decode("utf-8", errors="replace")
+    except OSError:
+        return ""
