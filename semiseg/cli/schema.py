@@ -10,6 +10,7 @@ def schema(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="File to write; by default it is printed.")
     ] = None,
+    study: Annotated[bool, typer.Option("--study", help="The schema of study recipes.")] = False,
 ) -> None:
     """Print the JSON Schema of recipes, with the options of all installed components.
 
@@ -23,8 +24,9 @@ def schema(
 
     from semiseg.io.atomic import write_text
     from semiseg.recipe.jsonschema import recipe_schema
+    from semiseg.study.schema import study_schema
 
-    text = json.dumps(recipe_schema(), indent=2, ensure_ascii=False) + "\n"
+    text = json.dumps(study_schema() if study else recipe_schema(), indent=2, ensure_ascii=False) + "\n"
     if output is None:
         typer.echo(text, nl=False)
     else:

@@ -13,7 +13,7 @@ _REFERENCE = "#/definitions/"
 
 def recipe_schema() -> dict[str, Any]:
     """A draft-7 schema of recipes. Components that cannot be loaded are offered by name, with any options."""
-    schema = _draft7(Recipe.model_json_schema(ref_template=_REFERENCE + "{model}"))
+    schema = draft7(Recipe.model_json_schema(ref_template=_REFERENCE + "{model}"))
     definitions: dict[str, Any] = schema["definitions"]
     definitions.pop("Block", None)
     networks = definitions.pop("StrategyBlock")["properties"][ROLES]
@@ -58,21 +58,21 @@ def _options(kind: Kind, own: Mapping[str, Any], definitions: dict[str, Any]) ->
         except ComponentError:  # shown by `semiseg plugins show`; it leaves the others working
             continue
         prefix = f"{kind}.{entry.name}."
-        options = _draft7(cls.Options.model_json_schema(ref_template=f"{_REFERENCE}{prefix}{{model}}"))
+        options = draft7(cls.Options.model_json_schema(ref_template=f"{_REFERENCE}{prefix}{{model}}"))
         definitions.update({prefix + key: value for key, value in options.pop("definitions", {}).items()})
         properties = {"name": True, **own, **options.get("properties", {})}
         then = {"properties": properties, "required": options.get("required", []), "additionalProperties": False}
         yield entry, {"description": cls.__doc__, **then}
 
 
-def _draft7(schema: Any) -> Any:
-    """Draft 2020-12, as pydantic writes it, in the words of draft 7."""
+def draft7(schema: Any) -> Any:
+    """A schema of draft 2020-12, as pydantic writes it, in the words of draft 7."""
     if isinstance(schema, list):
-        return [_draft7(item) for item in schema]
+        return [draft7(item) for item in schema]
     if not isinstance(schema, dict):
         return schema
     # Titles that pydantic makes up ("Lr") say less than the key.
-    schema = {key: _draft7(value) for key, value in schema.items() if key != "title" or not isinstance(value, str)}
+    schema = {key: draft7(value) for key, value in schema.items() if key != "title" or not isinstance(value, str)}
     if "$defs" in schema:
         schema["definitions"] = schema.pop("$defs")
     if "prefixItems" in schema:

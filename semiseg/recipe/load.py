@@ -33,6 +33,8 @@ def load_recipe(
         RecipeError: with all problems, each with file and line.
     """
     data, places = (plain(source), Places()) if isinstance(source, Mapping) else read_yaml(Path(source))
+    if {"base", "matrix"} <= set(data):
+        raise RecipeError(f"{places.where('') or 'This'} is a study recipe.", f"semiseg study run {places.where('')}")
     notes = apply_overrides(data, places, overrides)
     return make_recipe(data, places, notes, expand=expand)
 

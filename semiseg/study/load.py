@@ -63,6 +63,8 @@ def load_study(path: str | Path, overrides: Sequence[str] = (), *, expand: bool 
     """
     source = Path(path)
     data, places = read_yaml(source)
+    if "matrix" not in data and "dataset" in data:
+        raise RecipeError(f"{source} is the recipe of one run: it has no matrix.", f"semiseg run {source}")
     try:
         recipe = StudyRecipe.model_validate(data)
     except ValidationError as error:

@@ -4,6 +4,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from semiseg.recipe.jsonschema import draft7, recipe_schema
+
 
 class StudyRecipe(BaseModel):
     """A base recipe and the models that are made of it."""
@@ -52,3 +54,20 @@ class StudyRecipe(BaseModel):
         if len(set(seeds)) < len(seeds):
             raise ValueError("a seed is there twice")
         return seeds
+
+
+def study_schema() -> dict[str, Any]:
+    """The JSON Schema (draft 7) of study recipes; the base recipe is as in ``recipe_schema``, but for its name."""
+    recipe = recipe_schema()
+    schema, definitions = recipe.pop("$schema"), recipe.pop("definitions")
+    recipe["required"] = [key for key in recipe["required"] if key != "name"]
+    study = draft7(StudyRecipe.model_json_schema())
+    base = study["properties"]["base"]
+    base["anyOf"] = [recipe, {"type": "string"}]
+    return {
+        "$schema": schema,
+        **study,
+        "definitions": {**study.get("definitions", {}), **definitions},
+        "title": "semiseg study recipe",
+        "description": StudyRecipe.__doc__,
+    }

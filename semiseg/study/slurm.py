@@ -31,7 +31,10 @@ class SlurmLauncher:
             raise RecipeError("submitit is not installed.", 'pip install "semiseg[slurm]"') from error
         self.slots = jobs or 1_000
         self._folder, self._cluster = folder, cluster
-        self._executor = submitit.AutoExecutor(folder=folder, cluster=cluster)
+        try:
+            self._executor = submitit.AutoExecutor(folder=folder, cluster=cluster)
+        except RuntimeError as error:  # no srun
+            raise RecipeError(f"No SLURM cluster is here: {error}", "Use --launcher local, or log in to one.") from error
         settings = {**_DEFAULTS, **options} if cluster == "slurm" else {"timeout_min": 24 * 60, **options}
         try:
             self._executor.update_parameters(**settings)

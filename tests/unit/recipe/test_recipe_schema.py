@@ -8,7 +8,9 @@ from semiseg.recipe.jsonschema import recipe_schema
 from semiseg.recipe.load import load_recipe
 from semiseg.recipe.yaml import parse_yaml, read_yaml
 
-RECIPES = sorted((Path(__file__).parents[3] / "recipes").rglob("*.yaml"))
+RECIPES = sorted(
+    path for path in (Path(__file__).parents[3] / "recipes").rglob("*.yaml") if not path.stem.endswith("_study")
+)
 
 
 @pytest.fixture

@@ -1,0 +1,74 @@
+"""A study's arms beside the baseline with as many labeled cases."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from semiseg.evaluation.compare_result import Entry, MetricComparison, Row
+from semiseg.report.arms import Arm, StudyResults
+from semiseg.report.study_metric import StudyMetric, compare_with, method_curve
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pair:
+    """The baseline's arm and a method's, compared by one metric; one of them is None where there is none."""
+
+    baseline: Arm | None
+    arm: Arm | None
+    compared: MetricComparison
+
+    @property
+    def shown(self) -> Arm:
+        """The arm that the pair is named by: the method's, or the baseline's where it stands alone."""
+        arm = self.arm or self.baseline
+        assert arm is not None
+        return arm
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """How many seeds each of the arms has."""
+        return tuple(len(arm.runs) for arm in (self.baseline, self.arm) if arm is not None)
+
+    @property
+    def classes(self) -> tuple[Row, ...]:
+        """The rows that the mean is of: classes, or regions where there is no class."""
+        rows = self.compared.rows
+        return tuple(row for row in rows if row.kind == "class") or tuple(row for row in rows if row.kind == "region")
+
+    @property
+    def mean(self) -> Row:
+        """The row of the mean over classes; the one class's where there is but one."""
+        return next(row for row in self.compared.rows if row.name == self.compared.ranked_by)
+
+    def values(self, row: Row) -> tuple[float | None, float | None]:
+        """The baseline's mean and the method's."""
+        means = {entry.method: entry.mean for entry in row.entries}
+        baseline, value = (None if arm is None else means[arm.method] for arm in (self.baseline, self.arm))
+        return baseline, value
+
+    def entry(self, row: Row) -> Entry | None:
+        """The method's figures beside the baseline; None where one stands alone."""
+        return row.entries[1] if len(row.entries) > 1 else None
+
+
+def pairs(results: StudyResults, metric: StudyMetric) -> Iterator[Pair]:
+    """By setting the fully labeled baseline alone, then by labeled cases each method beside the baseline."""
+    for setting in results.settings:
+        if full := results.full(setting):
+            yield make_pair(full, None, metric)
+        curves = {method: method_curve(results, setting, method) for method in results.methods}
+        for labeled in _counts(results, setting, [arm for curve in curves.values() for arm in curve]):
+            baseline = results.find(setting, results.baseline, labeled)
+            arms = [arm for curve in curves.values() for arm in curve if arm.labeled == labeled]
+            for arm in arms:
+                yield make_pair(baseline, arm, metric)
+            if not arms and baseline is not None and baseline is not full:
+                yield make_pair(baseline, None, metric)
+
+
+def make_pair(baseline: Arm | None, arm: Arm | None, metric: StudyMetric) -> Pair:
+    """Compare two arms; one of them may be missing."""
+    return Pair(baseline, arm, compare_with(baseline, arm, metric))
+
+
+def _counts(results: StudyResults, setting: str, arms: list[Arm]) -> list[int]:
+    return sorted({arm.labeled for arm in (*arms, *results.curve(setting, results.baseline))})

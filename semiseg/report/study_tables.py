@@ -1,0 +1,40 @@
+"""All tables of a study."""
+
+from collections.abc import Iterator
+
+from semiseg.report.arm_tables import arms_table, totals_table
+from semiseg.report.arms import StudyResults
+from semiseg.report.compared_table import class_table, compared_table
+from semiseg.report.document import Table
+from semiseg.report.published import Published, load_published
+from semiseg.report.published_tables import published_table
+from semiseg.report.study_metric import StudyMetric, study_metric
+from semiseg.report.study_pairs import pairs
+
+
+def study_tables(results: StudyResults) -> tuple[Table, ...]:
+    """The tables of each metric of the results; those whose data are not in the study are not there.
+
+    By key, METRIC being the metric's name:
+
+    - ``compared_METRIC``: methods beside the baseline, as the reference study's tables 2 and 3;
+    - ``published_METRIC``: values of the published study that the results name, beside these;
+    - ``totals_METRIC``: methods by their number of unlabeled cases;
+    - ``classes_METRIC``: differences of each class and region;
+    - ``arms_METRIC``: every arm on its own.
+
+    Raises DataError where runs did not score the same cases, or the published study is unknown.
+    """
+    published = load_published(results.published) if results.published else None
+    metrics = [study_metric(results, name) for name in results.metrics]
+    return tuple(table for metric in metrics for table in _of_metric(results, metric, published) if table is not None)
+
+
+def _of_metric(results: StudyResults, metric: StudyMetric, published: Published | None) -> Iterator[Table | None]:
+    compared = list(pairs(results, metric))
+    yield compared_table(results, metric, compared)
+    if published is not None:
+        yield published_table(results, metric, compared, published)
+    yield totals_table(results, metric)
+    yield class_table(results, metric, compared)
+    yield arms_table(results, metric)

@@ -1,0 +1,84 @@
+"""A study's results: the scores of every model that has some, brought together by setting, method and cases."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from semiseg.errors import DataError, Problem, SemisegError, raise_all
+from semiseg.evaluation.compare_read import ScoredRun, read_run
+from semiseg.pipeline.folder import RunFolder
+from semiseg.report.arms import Arm, StudyResults
+from semiseg.study.folder import StudyFolder
+
+ArmKey = tuple[str, str, int, int]
+
+
+def collect(folder: StudyFolder, checkpoint: str) -> StudyResults:
+    """The results of a study's finished models, with the weights ``last`` or ``best``.
+
+    Models without scores are named in ``missing``. Raises RunError where the folder holds no study, DataError with
+    all problems where scores cannot be read, or were made on other cases than the study's, and where there are none.
+    """
+    manifest = folder.read()
+    found: dict[ArmKey, list[tuple[ScoredRun, Sequence[Mapping[str, Any]]]]] = {}
+    problems: list[Problem] = []
+    missing = []
+    for record in manifest["models"]:
+        run = folder.run(record["run"])
+        if not run.summary.exists():
+            missing.append(record["name"])
+            continue
+        try:
+            scored = read_run(run.path, checkpoint)
+        except SemisegError as error:
+            problems += error.problems
+            continue
+        problems += _other_cases(scored, record)
+        key = record["setting"], record["method"], record["labeled"], record["total"]
+        found.setdefault(key, []).append((scored, read_log(run)))
+    raise_all(problems, DataError)
+    if not found:
+        raise DataError(f"No model of {folder.path} has scores yet.", "`semiseg study run` trains and scores them.")
+    return StudyResults(
+        manifest["name"],
+        manifest["baseline"],
+        tuple(_arm(key, runs) for key, runs in sorted(found.items(), key=_order(manifest))),
+        manifest["training_cases"],
+        str(next(iter(found.values()))[0][0].summary["scores"]["policy"]),
+        tuple(missing),
+        manifest["published"],
+    )
+
+
+def read_log(run: RunFolder) -> list[dict[str, Any]]:
+    """The records of a run's log, an epoch each."""
+    lines = run.log.read_text(encoding="utf-8").splitlines() if run.log.exists() else []
+    return [json.loads(line) for line in lines]
+
+
+def _other_cases(scored: ScoredRun, record: Mapping[str, Any]) -> list[Problem]:
+    where = str(Path(scored.path))
+    return [
+        Problem(where, f"has the {key} {scored.summary.get(key)}, the study {record[key]}", "Run this model anew.")
+        for key in ("evaluation_hash", "cases_hash")
+        if scored.summary.get(key) != record[key]
+    ]
+
+
+def _arm(key: ArmKey, runs: Sequence[tuple[ScoredRun, Sequence[Mapping[str, Any]]]]) -> Arm:
+    ordered = sorted(runs, key=lambda pair: (pair[0].seed or 0, str(pair[0].path)))
+    return Arm(*key, tuple(run for run, _ in ordered), tuple(log for _, log in ordered))
+
+
+def _order(manifest: Mapping[str, Any]) -> Any:
+    """Settings and methods in the order of the study recipe, the baseline first; then by cases."""
+    settings = list(dict.fromkeys(record["setting"] for record in manifest["models"]))
+    named = [record["method"] for record in manifest["models"]]
+    methods = list(dict.fromkeys([manifest["baseline"], *named]))
+
+    def place(item: tuple[ArmKey, Any]) -> tuple[int, int, int, int]:
+        setting, method, labeled, total = item[0]
+        return settings.index(setting), methods.index(method), labeled, total
+
+    return place

@@ -1,0 +1,193 @@
+from pathlib import Path
+
+import pytest
+from jsonschema import Draft7Validator
+
+from semiseg.data.split import make_split
+from semiseg.errors import RecipeError
+from semiseg.recipe.load import load_recipe
+from semiseg.recipe.yaml import read_yaml
+from semiseg.study.forecast import forecasts
+from semiseg.study.load import load_study
+from semiseg.study.schema import study_schema
+from semiseg.types import Case
+
+RECIPES = Path(__file__).parents[3] / "recipes"
+STUDIES = sorted(RECIPES.glob("*_study.yaml"))
+
+BASE = """
+base:
+  dataset: {name: phantom}
+  split: {test: 3, validation: 2, labeled: 2}
+  backbone: unet
+  strategy: supervised
+"""
+
+
+@pytest.fixture
+def study(tmp_path):
+    def load(text, *overrides, base=BASE):
+        path = tmp_path / "my_study.yaml"
+        path.write_text(f"name: my_study\n{text}\n{base}")
+        return load_study(path, overrides)
+
+    return load
+
+
+def names(study):
+    return [model.name for model in study.models]
+
+
+@pytest.fixture(scope="module")
+def models():
+    return load_study(RECIPES / "brats_study.yaml", expand=False).models
+
+
+class TestTheReferenceStudy:
+    def test_it_has_the_thirty_models_of_table_1(self, models):
+        found = {(m.setting, m.method, m.labeled, m.total) for m in models}
+        counts = (12, 25, 50, 100)
+        supervised = {(net, "supervised", n, n) for net in ("unetr", "unet") for n in (*counts, 1050)}
+        unetr = {("unetr", "cps", n, total) for n in counts for total in (150, 600, 1050)}
+        unet = {("unet", "cps", n, 1050) for n in counts}
+        alone = {("unetr", "cps", n, n) for n in counts}
+        assert (len(supervised), len(unetr | unet), len(alone)) == (10, 16, 4)
+        assert found == supervised | unetr | unet | alone
+        assert len(models) == 30
+
+    def test_no_variable_has_to_be_set(self, models, monkeypatch):
+        monkeypatch.delenv("BRATS_ROOT", raising=False)
+        assert {m.recipe.dataset.values["root"] for m in models} == {"${BRATS_ROOT}"}
+
+    def test_models_have_the_study_s_settings_and_their_own_recipes(self, models):
+        single = load_recipe(RECIPES / "brats_cps.yaml", expand=False)
+        model = next(m for m in models if m.name == "unetr_cps_25of1050_s0")
+        assert model.recipe.training == single.training
+        assert model.recipe.strategy.values == single.strategy.values
+        assert model.recipe.split == single.split
+
+    def test_the_labeled_subsets_are_nested_and_the_test_cases_common(self, models):
+        cases = [Case(f"case_{i:04d}", (Path("x"),), Path("y")) for i in range(1251)]
+        splits = {m.name: make_split(cases, m.recipe.split, m.seed) for m in models}
+        first = splits["unetr_supervised_12_s0"]
+        assert (len(first.test), len(first.validation)) == (176, 25)
+        assert {split.evaluation_hash for split in splits.values()} == {first.evaluation_hash}
+        labeled = [{c.id for c in splits[f"unetr_supervised_{n}_s0"].labeled} for n in (12, 25, 50, 100, 1050)]
+        assert [len(ids) for ids in labeled] == [12, 25, 50, 100, 1050]
+        assert all(small < large for small, large in zip(labeled, labeled[1:], strict=False))
+        for m in models:
+            split = splits[m.name]
+            assert {c.id for c in split.labeled} == {c.id for c in splits[f"unet_supervised_{m.labeled}_s0"].labeled}
+            if m.takes_unlabeled:
+                assert len(split.labeled) + len(split.unlabeled) == m.total
+
+    def test_steps_batches_and_memory_are_the_paper_s(self, models):
+        found = dict(zip([m.name for m in models], forecasts(models), strict=True))
+        assert {f.steps for f in found.values()} == {63_000}
+        with_unlabeled = found["unetr_cps_25of150_s0"].batch
+        alone = found["unetr_cps_25of25_s0"].batch
+        assert (with_unlabeled.labeled, with_unlabeled.unlabeled) == (2, 2)
+        assert (alone.labeled, alone.unlabeled) == (4, 0)
+        supervised, cps = found["unetr_supervised_25_s0"].memory, found["unetr_cps_25of150_s0"].memory
+        assert 10 < supervised / 2**30 < 12.4  # the paper measured 12.4 GB and 27.4 GB, workspaces included
+        assert 20 < cps / 2**30 < 27.4
+        assert found["unetr_cps_25of150_s0"].least < supervised
+        assert {f.hours for f in found.values()} == {None}
+
+
+@pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
+def test_shipped_studies_load_and_fit_the_schema(path):
+    assert load_study(path, expand=False).name == path.stem
+    assert [error.message for error in Draft7Validator(study_schema()).iter_errors(read_yaml(path)[0])] == []
+
+
+def test_the_schema_refuses_what_loading_refuses():
+    schema = study_schema()
+    Draft7Validator.check_schema(schema)
+    data = read_yaml(RECIPES / "la_study.yaml")[0]
+    for key, value in (("seeds", ["one"]), ("matrix", []), ("base", {**data["base"], "traning": {}}), ("extra", 1)):
+        assert not Draft7Validator(schema).is_valid({**data, key: value}), key
+
+
+class TestMatrix:
+    def test_lists_are_multiplied_and_seeds_are_innermost(self, study):
+        found = study("seeds: [3, 4]\nmatrix:\n  - {strategy: supervised, split.labeled: [2, 4]}")
+        assert names(found) == ["supervised_2_s3", "supervised_2_s4", "supervised_4_s3", "supervised_4_s4"]
+        assert [m.recipe.seed for m in found.models] == [3, 4, 3, 4]
+        assert {m.recipe.name for m in found.models} == set(names(found))
+
+    def test_options_that_vary_are_part_of_the_method_and_other_keys_of_the_setting(self, study):
+        found = study(
+            "matrix:\n"
+            "  - {strategy: supervised, training.optimizer.lr: [0.1, 0.01]}\n"
+            "  - {strategy: cps, strategy.phi: [0.5, 1.0], training.optimizer.lr: 0.1}"
+        )
+        assert [(m.setting, m.method) for m in found.models] == [
+            ("lr=0.1", "supervised"),
+            ("lr=0.01", "supervised"),
+            ("lr=0.1", "cps phi=0.5"),
+            ("lr=0.1", "cps phi=1.0"),
+        ]
+        assert names(found)[2] == "lr-0.1_cps_phi-0.5_2_s0"
+        assert [m.recipe.strategy.values.get("phi") for m in found.models] == [None, None, 0.5, 1.0]
+
+    def test_a_list_of_lists_gives_a_key_a_list(self, study):
+        found = study("matrix:\n  - {training.patch_size: [[16, 16, 16], [32, 32, 32]]}")
+        assert [m.recipe.training.patch_size for m in found.models] == [(16, 16, 16), (32, 32, 32)]
+
+    def test_overrides_change_the_base_and_the_matrix_has_the_last_word(self, study):
+        found = study(
+            "matrix:\n  - {split.labeled: [2, 4]}", "training.epochs=7", "split.labeled=9", "dataset.cases=9"
+        )
+        assert [m.recipe.training.epochs for m in found.models] == [7, 7]
+        assert [m.labeled for m in found.models] == [2, 4]
+
+    def test_the_base_may_be_a_file_beside_the_study(self, study, tmp_path):
+        (tmp_path / "one.yaml").write_text("name: one\n" + BASE.replace("base:\n", "").replace("\n  ", "\n"))
+        found = study("base: one.yaml\nmatrix:\n  - {split.labeled: [2, 4]}", base="")
+        assert names(found) == ["supervised_2_s0", "supervised_4_s0"]
+
+
+class TestErrors:
+    def test_all_problems_of_all_models_are_told_once_with_their_place(self, study):
+        text = (
+            "seeds: [1, 2]\nmatrix:\n  - {strategy: cpss, split.labeled: [2, 4]}\n  - {training.epohcs: 3}\n"
+            "  - {backbone: [unet, vnett]}"
+        )
+        with pytest.raises(RecipeError) as caught:
+            study(text)
+        said = [str(problem) for problem in caught.value.problems]
+        assert len(said) == 3
+        assert all("my_study.yaml:" in line for line in said)
+        assert "'cpss'" in said[0]
+        assert "my_study.yaml:4" in said[0]
+        assert "epohcs" in said[1]
+        assert "'vnett'" in said[2]
+
+    @pytest.mark.parametrize(
+        ("text", "said"),
+        [
+            ("matrix: []", "matrix"),
+            ("matrix:\n  - {seed: [1, 2]}", "seeds has its own key"),
+            ("matrix:\n  - {split.labeled: []}", "split.labeled has no value"),
+            ("seeds: [1, 1]\nmatrix:\n  - {split.labeled: 2}", "a seed is there twice"),
+            ("baseline: mean_teacher\nmatrix:\n  - {split.labeled: 2}", "no model is of the baseline 'mean_teacher'"),
+            ("matrix:\n  - {split.labeled: 2}\n  - {split.labeled: 2}", "2 models would be called supervised_2_s0"),
+            (
+                "matrix:\n  - {strategy: supervised}\n  - {strategy: [{name: cps, phi: 0.1}, {name: cps, phi: 0.2}]}",
+                "by a key of its own",
+            ),
+            ("seeds: [1, 2]\nmatrix:\n  - {split.draw: 5}", "every seed has the same labeled cases"),
+            ("matrx:\n  - {split.labeled: 2}", "Did you mean 'matrix'"),
+            ("checkpoint: bset\nmatrix:\n  - {split.labeled: 2}", "checkpoint"),
+        ],
+    )
+    def test_what_is_refused(self, study, text, said):
+        with pytest.raises(RecipeError, match=said):
+            study(text)
+
+    def test_a_run_s_recipe_is_no_study_and_a_study_no_run_s_recipe(self):
+        with pytest.raises(RecipeError, match=r"no matrix\.\n +semiseg run .*la_cps\.yaml"):
+            load_study(RECIPES / "la_cps.yaml")
+        with pytest.raises(RecipeError, match=r"is a study recipe\.\n +semiseg study run .*la_study\.yaml"):
+            load_recipe(RECIPES / "la_study.yaml")
