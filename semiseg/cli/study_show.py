@@ -120,7 +120,9 @@ def _figures(status: Status) -> tuple[str, str, str]:
 
 
 def _kind(model: StudyModel) -> str:
-    return model.method if model.any_unlabeled or not model.takes_unlabeled else f"{model.method} without unlabeled data"
+    return (
+        model.method if model.any_unlabeled or not model.takes_unlabeled else f"{model.method} without unlabeled data"
+    )
 
 
 def _kinds(study: Study) -> list[str]:

@@ -65,7 +65,7 @@ def compare(
     notes = notes_on(methods, chosen)
     found = []
     for metric in chosen:
-        higher, doubt = _direction(metric, tables[0])
+        higher, doubt = metric_direction(metric, tables[0])
         compared = compare_metric(metric, methods, baseline, value, higher_is_better=higher)
         notes += [*doubt, *_thin(compared)]
         found.append(compared)
@@ -77,7 +77,7 @@ def compare(
     return result
 
 
-def _direction(metric: str, run: ScoredRun) -> tuple[bool, list[str]]:
+def metric_direction(metric: str, run: ScoredRun) -> tuple[bool, list[str]]:
     """Whether higher is better: not for lengths, else as the installed metric declares; a note where that is open."""
     if any(score.is_distance for key, score in run.scores.items() if key[0] == metric):
         return False, []

@@ -36,6 +36,7 @@ class RunFolder:
         self.scores = self.path / "scores.csv"
         self.summary = self.path / "summary.json"
         self.preview = self.path / "preview.png"
+        self.report = self.path / "report.html"
         self.test_openings = self.path / "test_openings.jsonl"
 
     def weights(self, checkpoint: str) -> Path:

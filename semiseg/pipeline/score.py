@@ -6,28 +6,31 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semiseg.data.split import ROLES
+from semiseg.errors import SemisegError
 from semiseg.evaluation.harness import Score, score_case
 from semiseg.evaluation.parallel import map_cases
 from semiseg.evaluation.summary import summarize
 from semiseg.evaluation.table import write_scores
 from semiseg.io.atomic import write_json
-from semiseg.io.orientation import to_ras
 from semiseg.io.volumes import read_label_file
 from semiseg.pipeline.folder import RunFolder
 from semiseg.pipeline.plan import Plan
 from semiseg.pipeline.predictions import CHECKPOINTS, prediction_path, weights_digest
+from semiseg.pipeline.run_report import write_run_report
+from semiseg.pipeline.viewed import view_case
 from semiseg.progress import Reporter
 from semiseg.recipe.compare import recipe_hash
-from semiseg.report.preview import PreviewCase, write_preview
+from semiseg.report.document import ViewedCase
+from semiseg.report.preview import write_preview
 from semiseg.types import Case
 
 PREVIEWED = 3
 
 
 def score_predictions(plan: Plan, folder: RunFolder, reporter: Reporter) -> None:
-    """Score the predictions of the test cases that have a label; writes scores.csv, preview.png and summary.json.
+    """Score the predictions of the test cases that have a label, and write what is told of them.
 
-    The summary comes last: with it, the run is complete.
+    That is scores.csv, preview.png, report.html and summary.json, which comes last: with it, the run is complete.
     """
     cases = [case for case in plan.split.test if case.label is not None]
     with reporter.work("scoring", len(cases), unit="case") as meter:
@@ -35,10 +38,11 @@ def score_predictions(plan: Plan, folder: RunFolder, reporter: Reporter) -> None
     scores = [score for row in rows for score in row]
     scores.sort(key=lambda score: CHECKPOINTS.index(score.checkpoint))
     write_scores(folder.scores, scores)
+    summary = _summary(scores, plan, folder)
     if cases:
-        previews = [_preview(case, plan, folder) for case in cases[:PREVIEWED]]
-        write_preview(folder.preview, previews, plan.info.classes)
-    write_json(folder.summary, _summary(scores, plan, folder))
+        write_preview(folder.preview, [_preview(case, plan, folder) for case in cases[:PREVIEWED]], plan.info.classes)
+        _report(plan, folder, scores, summary, reporter)
+    write_json(folder.summary, summary)
 
 
 def _score(case: Case, plan: Plan, folder: RunFolder) -> list[Score]:
@@ -65,14 +69,16 @@ def _read_prediction(case: Case, checkpoint: str, plan: Plan, folder: RunFolder)
     return read_label_file(prediction_path(folder, checkpoint, case), indices).array
 
 
-def _preview(case: Case, plan: Plan, folder: RunFolder) -> PreviewCase:
-    dataset = plan.components.dataset
-    image, truth = dataset.read_image(case), dataset.read_label(case)
-    labels = {"truth": truth.array}
-    labels |= {checkpoint: _read_prediction(case, checkpoint, plan, folder) for checkpoint in CHECKPOINTS}
-    channel, geometry = to_ras(image.array[-1], image.geometry)
-    turned = {title: to_ras(array, truth.geometry)[0] for title, array in labels.items()}
-    return PreviewCase(case.id, channel, turned, geometry.spacing)
+def _report(plan: Plan, folder: RunFolder, scores: list[Score], summary: dict[str, Any], reporter: Reporter) -> None:
+    try:
+        write_run_report(plan, folder, scores, summary)
+    except (SemisegError, ValueError) as error:  # a page that cannot be made costs nobody the scores
+        reporter.say(f"Note: report.html could not be written: {error}")
+
+
+def _preview(case: Case, plan: Plan, folder: RunFolder) -> ViewedCase:
+    predictions = {checkpoint: prediction_path(folder, checkpoint, case) for checkpoint in CHECKPOINTS}
+    return view_case(case, plan.components.dataset, plan.info, predictions)
 
 
 def _summary(scores: list[Score], plan: Plan, folder: RunFolder) -> dict[str, Any]:

@@ -15,6 +15,7 @@ _Log = Sequence[Mapping[str, Any]]
 _Value = Callable[[Mapping[str, Any]], float | None]
 _Series = Mapping[int, float]
 """Values by epoch."""
+_COLORS = (BASELINE_COLOR, COLORS[0])
 _SEED: Mapping[str, Any] = {"linewidth": 0.6, "alpha": 0.45}
 
 
@@ -30,8 +31,16 @@ def training_figure(
     if found is None:
         return None
     baseline, arm = found
-    arms = {results.baseline: baseline, arm.method: arm}
     title = f"Training with {arm.labeled} labeled cases" + (f", {arm.setting}" if arm.setting else "")
+    return _figure(title, {results.baseline: baseline, arm.method: arm})
+
+
+def run_figure(arm: Arm) -> Figure | None:
+    """The same of one run alone; None where its log has nothing."""
+    return _figure("Training", {arm.method: arm}) if any(arm.logs) else None
+
+
+def _figure(title: str, arms: Mapping[str, Arm]) -> Figure:
     panels = [
         partial(_panel, arms=arms, value=_loss, label="training loss, all terms"),
         partial(_panel, arms=arms, value=_dice, label="validation Dice"),
@@ -76,7 +85,7 @@ def _mean(series: Sequence[_Series]) -> _Series:
 
 
 def _panel(ax: Axes, arms: Mapping[str, Arm], value: _Value, label: str) -> None:
-    for (name, arm), color, line in zip(arms.items(), (BASELINE_COLOR, COLORS[0]), ("--", "-"), strict=True):
+    for (name, arm), color, line in zip(arms.items(), _COLORS, ("--", "-"), strict=False):
         series = [_series(log, value) for log in arm.logs]
         for each in series if len(series) > 1 else ():
             ax.plot(list(each), list(each.values()), color=color, **_SEED)

@@ -1,7 +1,6 @@
 """A picture of predictions beside the truth: for each case one axial slice, as radiologists look at it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semiseg.io.atomic import atomic_file
+from semiseg.report.document import ViewedCase
 
 COLORS = ((230, 60, 60), (70, 170, 80), (250, 200, 50), (70, 120, 230), (200, 90, 210), (60, 200, 210))
 OPACITY = 0.5
@@ -18,17 +18,7 @@ HEADER = 28
 BACKGROUND, TEXT = (18, 18, 20), (230, 230, 230)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class PreviewCase:
-    """One row of the picture: a channel (X, Y, Z), and class indices (X, Y, Z) by panel title. Axes are R, A, S."""
-
-    name: str
-    image: NDArray[Any]
-    labels: dict[str, NDArray[np.uint8]]
-    spacing: tuple[float, float, float]
-
-
-def write_preview(path: Path, cases: Sequence[PreviewCase], classes: Sequence[str]) -> None:
+def write_preview(path: Path, cases: Sequence[ViewedCase], classes: Sequence[str]) -> None:
     """Write a PNG: a row a case, its image alone and then with each label map over it; classes named below."""
     from PIL import Image, ImageDraw
 
@@ -67,22 +57,24 @@ def overlay(gray: NDArray[np.uint8], labels: NDArray[np.uint8]) -> NDArray[np.ui
     return picture.round().astype(np.uint8)
 
 
-def _row(case: PreviewCase) -> list[Any]:
+def _row(case: ViewedCase) -> list[Any]:
     z = best_slice(next(iter(case.labels.values())))
-    gray = _gray(case.image[..., z], case.image)
+    gray = gray_slice(case.image[..., z], case.image)
     pictures = [np.repeat(gray[..., None], 3, axis=2)]
     pictures += [overlay(gray, labels[..., z]) for labels in case.labels.values()]
-    return [_panel(_radiological(picture), case.spacing) for picture in pictures]
+    return [_panel(radiological(picture), case.spacing) for picture in pictures]
 
 
-def _gray(slice_: NDArray[Any], volume: NDArray[Any]) -> NDArray[np.uint8]:
+def gray_slice(slice_: NDArray[Any], volume: NDArray[Any]) -> NDArray[np.uint8]:
+    """A slice as gray levels, in a window of 0.5 to 99.5 % of the volume's values that are not 0."""
     inside = volume[volume != 0]
     low, high = np.percentile(inside, (0.5, 99.5)) if inside.size else (0.0, 1.0)
     low = min(low, 0.0) if slice_.min() == 0 else low  # a background of 0 stays black
     return (255 * np.clip((slice_ - low) / max(high - low, 1e-12), 0, 1)).round().astype(np.uint8)
 
 
-def _radiological(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def radiological(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """A slice (X, Y, …) of R, A axes as rows and columns of a picture, the patient's left on the right side."""
     # (right, anterior, …) to rows from anterior, columns from the patient's right: his left is on the right side.
     return np.flip(np.swapaxes(picture, 0, 1), axis=(0, 1))
 

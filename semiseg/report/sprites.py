@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semiseg.report.document import ViewedCase
-from semiseg.report.preview import _gray, _radiological, best_slice
+from semiseg.report.preview import best_slice, gray_slice, radiological
 
 MAX_SLICES = 64
 MAX_SIDE = 192
@@ -59,7 +59,7 @@ def make_sprites(case: ViewedCase, classes: int) -> Sprites:
     columns, rows = len(across), len(down)
     scale = min(1.0, MAX_SIDE / max(rows, columns))
     width, height = max(round(columns * scale), 1), max(round(rows * scale), 1)
-    gray = _gray(case.image[chosen], case.image)
+    gray = gray_slice(case.image[chosen], case.image)
     return Sprites(
         width=width,
         height=height,
@@ -109,7 +109,7 @@ def _strip(volume: NDArray[np.uint8], width: int, height: int, smooth: bool) -> 
     from PIL import Image
 
     method = Image.Resampling.BOX if smooth else Image.Resampling.NEAREST
-    pictures = np.moveaxis(_radiological(volume), 2, 0)
+    pictures = np.moveaxis(radiological(volume), 2, 0)
     if pictures.shape[1:] != (height, width):
         resized = (Image.fromarray(np.ascontiguousarray(p)).resize((width, height), method) for p in pictures)
         pictures = np.stack([np.asarray(picture) for picture in resized])

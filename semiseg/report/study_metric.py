@@ -6,9 +6,10 @@ from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from semiseg.evaluation.bootstrap import finite_mean, mean_of_means
-from semiseg.evaluation.compare import _direction
+from semiseg.evaluation.compare import metric_direction
 from semiseg.evaluation.compare_checks import require_comparable
 from semiseg.evaluation.compare_metric import LEVEL, compare_metric
 from semiseg.evaluation.compare_result import Interval, MetricComparison
@@ -81,19 +82,12 @@ def study_metric(results: StudyResults, name: str) -> StudyMetric:
     """A metric of the results by its name in scores.csv."""
     run = results.arms[0].runs[0]
     unit = next(score.unit for key, score in run.scores.items() if key[0] == name)
-    return StudyMetric(name, unit, _direction(name, run)[0], results.policy)
+    return StudyMetric(name, unit, metric_direction(name, run)[0], results.policy)
 
 
 def estimate(arm: Arm, metric: StudyMetric) -> Estimate:
     """An arm's mean on its own: a value that is undefined for one seed is left out for all."""
-    require_comparable(arm.runs, [metric.name])
-    value, scores = find_policy(metric.policy), arm.runs[0].scores
-    kinds = {key[1]: score.kind for key, score in scores.items() if key[0] == metric.name}
-    classes = [name for name, kind in kinds.items() if kind == "class"] or list(kinds)
-    cases = sorted({key[2] for key in scores if key[0] == metric.name})
-    rows = [[[value(run.scores[metric.name, name, case]) for name in classes] for case in cases] for run in arm.runs]
-    values = np.array(rows, dtype=np.float64)
-    values[:, np.isnan(values).any(axis=0)] = np.nan
+    values = arm_values(arm, metric)
     means = mean_of_means(values)
     n = int(np.isfinite(values[0]).any(axis=1).sum())
     seed_std = float(means.std(ddof=1)) if len(means) > 1 and n else None
@@ -104,6 +98,22 @@ def estimate(arm: Arm, metric: StudyMetric) -> Estimate:
         interval = float(low), float(high)
     mean = float(means.mean())
     return Estimate(mean if math.isfinite(mean) else None, seed_std, interval, n, len(arm.runs))
+
+
+def arm_values(arm: Arm, metric: StudyMetric) -> NDArray[np.float64]:
+    """An arm's values (seeds, cases, classes), cases by id; nan where one is undefined for any seed.
+
+    Columns are the classes; the regions where there is no class. Raises DataError where its runs did not score alike.
+    """
+    require_comparable(arm.runs, [metric.name])
+    value, scores = find_policy(metric.policy), arm.runs[0].scores
+    kinds = {key[1]: score.kind for key, score in scores.items() if key[0] == metric.name}
+    classes = [name for name, kind in kinds.items() if kind == "class"] or list(kinds)
+    cases = sorted({key[2] for key in scores if key[0] == metric.name})
+    rows = [[[value(run.scores[metric.name, name, case]) for name in classes] for case in cases] for run in arm.runs]
+    values = np.array(rows, dtype=np.float64)
+    values[:, np.isnan(values).any(axis=0)] = np.nan
+    return values
 
 
 def compare_with(baseline: Arm | None, arm: Arm | None, metric: StudyMetric) -> MetricComparison:

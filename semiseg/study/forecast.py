@@ -94,9 +94,7 @@ def _time(plan: Plan) -> Measured | None:
     runtime = Runtime(training.device, training.precision, training.deterministic)
     strategy = new_model(plan, runtime).strategy.to(runtime.device)
     stages = strategy.stages()
-    table = Timetable(
-        stages, training.epochs, training.examples_per_epoch, plan.batch_size.total, plan.recipe.seed
-    )
+    table = Timetable(stages, training.epochs, training.examples_per_epoch, plan.batch_size.total, plan.recipe.seed)
     late = table.step(table.total - 1)
     mode = choose_step_mode(plan, strategy, late, runtime).mode
     pseudo = next(stage.pseudo_labels for stage in stages if stage.name == late.stage)

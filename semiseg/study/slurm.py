@@ -34,12 +34,16 @@ class SlurmLauncher:
         try:
             self._executor = submitit.AutoExecutor(folder=folder, cluster=cluster)
         except RuntimeError as error:  # no srun
-            raise RecipeError(f"No SLURM cluster is here: {error}", "Use --launcher local, or log in to one.") from error
+            raise RecipeError(
+                f"No SLURM cluster is here: {error}", "Use --launcher local, or log in to one."
+            ) from error
         settings = {**_DEFAULTS, **options} if cluster == "slurm" else {"timeout_min": 24 * 60, **options}
         try:
             self._executor.update_parameters(**settings)
         except (TypeError, ValueError, NameError) as error:
-            raise RecipeError(f"slurm: {error}", "Options are submitit's, as slurm_partition or timeout_min.") from error
+            raise RecipeError(
+                f"slurm: {error}", "Options are submitit's, as slurm_partition or timeout_min."
+            ) from error
 
     def start(self, job: Job) -> "SlurmJob":
         """Submit the job, or find it where it was submitted before and has not ended."""
@@ -75,7 +79,7 @@ class SlurmJob:
             return None
         try:
             return int(self._job.result())
-        except Exception:  # noqa: BLE001 (a job's own exception, cancellation, or a missing result)
+        except Exception:
             return 1
 
     def stop(self) -> None:

@@ -58,7 +58,7 @@ def log_end(path: Path, lines: int = 12) -> str:
 
 def _records(path: Path) -> list[Mapping[str, Any]]:
     """The records in the file's end; a line that is cut, at either side, is left out."""
-    found = []
+    found: list[Mapping[str, Any]] = []
     for line in _tail(path).splitlines():
         try:
             record = json.loads(line)

@@ -13,7 +13,7 @@ from selenium.webdriver.support.ui import Select, WebDriverWait
 
 from semiseg.report.document import CaseScore, Cell, Figure, Page, Section, Table, ViewedCase
 from semiseg.report.page import FIRST_ROWS, write_page
-from semiseg.report.preview import _gray, _radiological, overlay
+from semiseg.report.preview import gray_slice, overlay, radiological
 
 HOSTILE = "</script><img src=x onerror=alert(1)>\u2028&amp;"
 CLASSES = ("background", "core", HOSTILE)
@@ -129,8 +129,8 @@ def pixels(browser):
 
 
 def assert_slice(browser, case, z):
-    gray = _radiological(_gray(case.image, case.image)[..., z])
-    maps = [np.zeros(gray.shape, np.uint8), *(_radiological(labels[..., z]) for labels in case.labels.values())]
+    gray = radiological(gray_slice(case.image, case.image)[..., z])
+    maps = [np.zeros(gray.shape, np.uint8), *(radiological(labels[..., z]) for labels in case.labels.values())]
     found = pixels(browser)
     assert len(found) == len(maps)
     for picture, labels in zip(found, maps, strict=True):

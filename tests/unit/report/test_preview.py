@@ -1,7 +1,8 @@
 import numpy as np
 from PIL import Image
 
-from semiseg.report.preview import COLORS, HEADER, MARGIN, PANEL, PreviewCase, best_slice, overlay, write_preview
+from semiseg.report.document import ViewedCase
+from semiseg.report.preview import COLORS, HEADER, MARGIN, PANEL, best_slice, overlay, write_preview
 
 
 def test_the_slice_with_most_foreground_is_shown():
@@ -26,7 +27,7 @@ def test_left_is_on_the_right_and_front_is_up(tmp_path):
     labels = np.zeros((8, 8, 3), np.uint8)
     labels[4, 4, 1] = 1
     path = tmp_path / "p.png"
-    write_preview(path, [PreviewCase("c", image, {"truth": labels, "last": labels}, (1, 1, 1))], ("background", "a"))
+    write_preview(path, [ViewedCase("c", "", image, {"truth": labels, "last": labels}, (1, 1, 1))], ("background", "a"))
     picture = np.asarray(Image.open(path).convert("L"))
     panel = picture[HEADER : HEADER + PANEL, MARGIN : MARGIN + PANEL]
     row, column = np.unravel_index(panel[: PANEL // 2].argmax(), (PANEL // 2, PANEL))
@@ -35,7 +36,9 @@ def test_left_is_on_the_right_and_front_is_up(tmp_path):
 
 def test_rows_and_panels(tmp_path):
     labels = np.ones((5, 6, 7), np.uint8)
-    case = PreviewCase("a", np.random.default_rng(0).normal(size=(5, 6, 7)), {"truth": labels, "x": labels}, (1, 2, 3))
+    case = ViewedCase(
+        "a", "", np.random.default_rng(0).normal(size=(5, 6, 7)), {"truth": labels, "x": labels}, (1, 2, 3)
+    )
     write_preview(tmp_path / "p.png", [case, case], ("background", "a"))
     with Image.open(tmp_path / "p.png") as picture:
         assert picture.size == (MARGIN + 3 * (PANEL + MARGIN), 2 * HEADER + 2 * (PANEL + MARGIN))

@@ -1,3 +1,4 @@
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -74,7 +75,7 @@ class TestTheReferenceStudy:
         assert {split.evaluation_hash for split in splits.values()} == {first.evaluation_hash}
         labeled = [{c.id for c in splits[f"unetr_supervised_{n}_s0"].labeled} for n in (12, 25, 50, 100, 1050)]
         assert [len(ids) for ids in labeled] == [12, 25, 50, 100, 1050]
-        assert all(small < large for small, large in zip(labeled, labeled[1:], strict=False))
+        assert all(small < large for small, large in pairwise(labeled))
         for m in models:
             split = splits[m.name]
             assert {c.id for c in split.labeled} == {c.id for c in splits[f"unet_supervised_{m.labeled}_s0"].labeled}
@@ -136,9 +137,7 @@ class TestMatrix:
         assert [m.recipe.training.patch_size for m in found.models] == [(16, 16, 16), (32, 32, 32)]
 
     def test_overrides_change_the_base_and_the_matrix_has_the_last_word(self, study):
-        found = study(
-            "matrix:\n  - {split.labeled: [2, 4]}", "training.epochs=7", "split.labeled=9", "dataset.cases=9"
-        )
+        found = study("matrix:\n  - {split.labeled: [2, 4]}", "training.epochs=7", "split.labeled=9", "dataset.cases=9")
         assert [m.recipe.training.epochs for m in found.models] == [7, 7]
         assert [m.labeled for m in found.models] == [2, 4]
 

@@ -1,0 +1,59 @@
+"""report.html of a run."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from semiseg.evaluation.harness import Score
+from semiseg.pipeline.folder import RunFolder
+from semiseg.pipeline.plan import Plan
+from semiseg.pipeline.predictions import CHECKPOINTS, prediction_path
+from semiseg.pipeline.viewed import view_case
+from semiseg.report.case_scores import worst_cases
+from semiseg.report.document import ViewedCase
+from semiseg.report.page import write_page
+from semiseg.report.run_page import run_page
+
+WORST = 6
+
+
+def write_run_report(plan: Plan, folder: RunFolder, scores: Sequence[Score], summary: Mapping[str, Any]) -> None:
+    """Write report.html: scores, training, and the worst test cases of the last weights slice by slice.
+
+    Raises DataError where an image or prediction cannot be read, StorageError where the disk refuses.
+    """
+    log = [json.loads(line) for line in folder.log.read_text(encoding="utf-8").splitlines()]
+    environment = json.loads(folder.environment.read_text(encoding="utf-8"))
+    page = run_page(summary, scores, log, _worst(plan, folder, scores), plan.info.classes, _about(plan), environment)
+    write_page(folder.report, page)
+
+
+def _about(plan: Plan) -> dict[str, str]:
+    recipe, batch = plan.recipe, plan.batch_size
+    steps = recipe.training.epochs * -(-recipe.training.examples_per_epoch // batch.total)
+    return {
+        "strategy": str(recipe.strategy.name),
+        "backbone": str(recipe.backbone.name),
+        "dataset": f"{recipe.dataset.name}: {plan.info.name}",
+        "training": f"{steps} steps of {batch.labeled} labeled and {batch.unlabeled} unlabeled patches of "
+        + " x ".join(map(str, recipe.training.patch_size)),
+    }
+
+
+def _worst(plan: Plan, folder: RunFolder, scores: Sequence[Score]) -> list[ViewedCase]:
+    metric = next(iter(plan.components.metrics.items()))
+    name, higher = metric[0], metric[1].higher_is_better
+    cases = {case.id: case for case in plan.split.test}
+    worst = worst_cases(
+        [score for score in scores if score.checkpoint == "last"], name, higher_is_better=higher, count=WORST
+    )
+    return [
+        view_case(
+            cases[case_id],
+            plan.components.dataset,
+            plan.info,
+            {checkpoint: prediction_path(folder, checkpoint, cases[case_id]) for checkpoint in CHECKPOINTS},
+            f"mean {name} {value:.3f}, last weights",
+        )
+        for case_id, value in worst
+    ]

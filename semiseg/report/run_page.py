@@ -1,0 +1,122 @@
+"""The report of one run: what it scored, how its training went, and its worst cases."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from semiseg.evaluation.harness import Score
+from semiseg.report import table_cells as cells
+from semiseg.report.arms import Arm
+from semiseg.report.case_scores import case_scores
+from semiseg.report.document import Cell, Page, Section, Table, ViewedCase
+from semiseg.report.figure_training import run_figure
+
+_COLUMNS = ("metric", "class", "n", "mean", "std", "95 % interval", "median", "missed", "spurious", "in neither")
+
+
+def run_page(
+    summary: Mapping[str, Any],
+    scores: Sequence[Score],
+    log: Sequence[Mapping[str, Any]],
+    cases: Sequence[ViewedCase],
+    classes: tuple[str, ...],
+    about: Mapping[str, str],
+    environment: Mapping[str, Any],
+) -> Page:
+    """The page of a run.
+
+    Args:
+        summary: summary.json.
+        scores: of all checkpoints.
+        log: records of log.jsonl.
+        cases: worst cases, worst first.
+        classes: names by index, background first.
+        about: what the recipe comes to, label to text; it opens the protocol.
+        environment: environment.json.
+    """
+    labeled, unlabeled = summary["cases"]["labeled"], summary["cases"]["unlabeled"]
+    figure = run_figure(Arm("", about.get("strategy", "run"), labeled, labeled + unlabeled, (), (log,)))
+    tables = tuple(_table(checkpoint, metrics) for checkpoint, metrics in summary["scores"]["checkpoints"].items())
+    sections = (
+        Section("Scores", tables=tables),
+        Section("Training", figures=() if figure is None else (figure,)),
+    )
+    return Page(
+        title=f"Run {summary['name']}",
+        summary=tuple(_sentences(summary)),
+        sections=sections,
+        scores=case_scores(scores),
+        cases=cases,
+        classes=classes,
+        protocol={**about, **protocol_of(summary)},
+        environment=environment_of(environment),
+    )
+
+
+def protocol_of(summary: Mapping[str, Any]) -> dict[str, str]:
+    """Who was in which role, and the hashes by which the same cases and weights are known."""
+    counts = summary["cases"]
+    return {
+        "cases": ", ".join(f"{count} {role}" for role, count in counts.items()),
+        "evaluation hash": str(summary["evaluation_hash"]),
+        "cases hash": str(summary["cases_hash"]),
+        "recipe hash": str(summary["recipe_hash"]),
+        "seed": str(summary["seed"]),
+        "test cases": "opened once, after the last and the best weights were written; later openings are in "
+        "test_openings.jsonl",
+        "weights": ", ".join(f"{name} {digest[:12]}" for name, digest in summary["weights"].items()),
+        "missing structures": str(summary["scores"]["policy"]),
+    }
+
+
+def environment_of(environment: Mapping[str, Any]) -> dict[str, str]:
+    """environment.json as labels and texts."""
+    values = {key: value for key, value in environment.items() if value not in (None, [], "")}
+    packages = values.pop("packages", {})
+    texts = {key.replace("_", " "): _joined(value) for key, value in values.items()}
+    return {**texts, "packages": ", ".join(f"{name} {version}" for name, version in packages.items())}
+
+
+def _joined(value: Any) -> str:
+    return " ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _sentences(summary: Mapping[str, Any]) -> list[str]:
+    said = []
+    for checkpoint, metrics in summary["scores"]["checkpoints"].items():
+        for metric, block in metrics.items():
+            whole = block["foreground"]
+            if whole["mean"] is None:
+                continue
+            digits = 3 if block["unit"] == "1" else 2
+            unit = "" if block["unit"] == "1" else f" {block['unit']}"
+            low, high = whole["interval"]
+            text = f"{metric}, {checkpoint} weights: {whole['mean']:.{digits}f}{unit}"
+            if low is not None:
+                text += f" (95 % interval {low:.{digits}f} to {high:.{digits}f})"
+            said.append(f"{text}, the mean over classes of {summary['cases']['test']} test cases.")
+    return said
+
+
+def _table(checkpoint: str, metrics: Mapping[str, Any]) -> Table:
+    rows = []
+    for metric, block in metrics.items():
+        parts = {**block["classes"], **block.get("regions", {})}
+        rows += [_row(metric, name, part, block["unit"]) for name, part in parts.items()]
+    title = f"{checkpoint} weights" if checkpoint else "scores"
+    notes = ("n: values in the mean. Intervals: bootstrap over cases.",)
+    return Table(f"scores_{checkpoint}", title, _COLUMNS, tuple(rows), notes, 2)
+
+
+def _row(metric: str, name: str, part: Mapping[str, Any], unit: str) -> tuple[Cell, ...]:
+    digits = 3 if unit == "1" else 2
+    low, high = part["interval"]
+    return (
+        Cell(metric if unit == "1" else f"{metric} [{unit}]"),
+        Cell(name),
+        cells.count(part["n"]),
+        cells.number(part["mean"], digits),
+        cells.number(part["std"], digits),
+        cells.interval(None if low is None else (low, high), digits),
+        cells.number(part["median"], digits),
+        *(cells.count(part[status]) for status in ("missed", "spurious", "both_empty")),
+    )
