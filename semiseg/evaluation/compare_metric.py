@@ -152,12 +152,13 @@ def _adjust(rows: Sequence[Row], higher_is_better: bool) -> tuple[list[Row], int
         if entry.p is None:
             return entry
         p = next(adjusted)
-        return replace(entry, p_adjusted=p, verdict=_verdict(entry, p, higher_is_better))
+        return replace(entry, p_adjusted=p, verdict=verdict_of(entry, p, higher_is_better))
 
     return [replace(row, entries=tuple(finish(entry) for entry in row.entries)) for row in rows], len(p_values)
 
 
-def _verdict(entry: Entry, p: float, higher_is_better: bool) -> Verdict:
+def verdict_of(entry: Entry, p: float, higher_is_better: bool) -> Verdict:
+    """What an adjusted ``p`` lets one say of an entry: better, worse, mixed, or nothing."""
     if p >= SIGNIFICANT or entry.difference is None or entry.effect is None:
         return ""
     if entry.difference * entry.effect <= 0:

@@ -2,12 +2,11 @@
 
 from collections.abc import Sequence
 
-from semiseg.evaluation.holm import holm
 from semiseg.report import table_cells as cells
 from semiseg.report.arms import Arm, StudyResults
 from semiseg.report.document import Cell, Table
 from semiseg.report.study_metric import StudyMetric
-from semiseg.report.study_pairs import Pair
+from semiseg.report.study_pairs import Pair, adjusted_p
 
 
 def compared_table(results: StudyResults, metric: StudyMetric, pairs: Sequence[Pair]) -> Table | None:
@@ -15,14 +14,11 @@ def compared_table(results: StudyResults, metric: StudyMetric, pairs: Sequence[P
 
     The layout is that of the reference study's table 2. None where no arm is compared with the baseline.
     """
-    tests = [p for pair in pairs if (p := _p(pair)) is not None]
+    adjusted = adjusted_p(pairs)
+    tests = [p for p in adjusted if p is not None]
     if not tests:
         return None
-    adjusted = iter(holm(tests))
-    rows = [
-        (*names(results, pair.shown), *_figures(pair, metric, None if _p(pair) is None else next(adjusted)))
-        for pair in pairs
-    ]
+    rows = [(*names(results, pair.shown), *_figures(pair, metric, p)) for pair, p in zip(pairs, adjusted, strict=True)]
     classes = [row.name for row in pairs[0].classes]
     parts = [*classes, "mean"] if len(classes) > 1 else classes
     columns = [title for part in parts for title in (part, f"{part} %")]
@@ -119,8 +115,3 @@ def _figures(pair: Pair, metric: StudyMetric, p: float | None) -> list[Cell]:
         figures += [cells.pair(*values, metric.digits), cells.gain(metric, *values)]
     difference = cells.difference(pair.entry(pair.mean), metric.digits)
     return [*figures, difference, cells.probability(p), cells.count(pair.mean.n), cells.seeds(pair.seeds)]
-
-
-def _p(pair: Pair) -> float | None:
-    entry = pair.entry(pair.mean)
-    return None if entry is None else entry.p

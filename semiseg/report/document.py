@@ -45,7 +45,7 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A part of a report under a heading: sentences, then tables, then figures."""
+    """A part of a report under a heading: sentences, then figures, then tables."""
 
     title: str
     text: tuple[str, ...] = ()

@@ -1,9 +1,10 @@
 """A study's arms beside the baseline with as many labeled cases."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from semiseg.evaluation.compare_result import Entry, MetricComparison, Row
+from semiseg.evaluation.holm import holm
 from semiseg.report.arms import Arm, StudyResults
 from semiseg.report.study_metric import StudyMetric, compare_with, method_curve
 
@@ -68,6 +69,14 @@ def pairs(results: StudyResults, metric: StudyMetric) -> Iterator[Pair]:
 def make_pair(baseline: Arm | None, arm: Arm | None, metric: StudyMetric) -> Pair:
     """Compare two arms; one of them may be missing."""
     return Pair(baseline, arm, compare_with(baseline, arm, metric))
+
+
+def adjusted_p(pairs: Sequence[Pair]) -> list[float | None]:
+    """Holm's p of each pair's test of the mean, over the tests of all of them; None where a pair has none."""
+    entries = [pair.entry(pair.mean) for pair in pairs]
+    found = [None if entry is None else entry.p for entry in entries]
+    adjusted = iter(holm([p for p in found if p is not None]))
+    return [None if p is None else next(adjusted) for p in found]
 
 
 def _counts(results: StudyResults, setting: str, arms: list[Arm]) -> list[int]:

@@ -1,6 +1,6 @@
 """The answers of a study as tables and figures."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from semiseg.evaluation.bootstrap import RESAMPLES
 from semiseg.evaluation.label_savings import LabelSavings
@@ -13,6 +13,8 @@ from semiseg.report.figure_savings import CurvePoint, SavingsPoint, savings_figu
 from semiseg.report.study_metric import StudyMetric, estimate
 from semiseg.study.answers import NEXT, Answers, NextLabels
 
+_Naming = Callable[[str, str], tuple[str, ...]]
+"""The cells that name an arm: setting and method, or the method alone where the study has one setting."""
 _FEW_SEEDS = (
     "With few seeds the intervals are too narrow in the seeds' part: with three, as little as three in four of such "
     "intervals hold the truth where seeds differ more than cases do."
@@ -23,11 +25,16 @@ def answer_tables(
     found: Sequence[Answers], following: Sequence[NextLabels], metric: StudyMetric, baseline: str
 ) -> tuple[Table, ...]:
     """Label savings, the share of the gap that is closed, the value of the next labels, and power; empty ones not."""
+    has_settings = any(one.setting for one in following)
+
+    def named(setting: str, method: str) -> tuple[str, ...]:
+        return (setting, method) if has_settings else (method,)
+
     tables = (
-        _savings(found, metric, baseline),
-        _gaps(found, metric, baseline),
-        _following(following, metric),
-        _power(found, metric, baseline),
+        _savings(found, metric, baseline, named),
+        _gaps(found, metric, baseline, named),
+        _following(following, metric, named),
+        _power(found, metric, baseline, named),
     )
     return tuple(table for table in tables if table.rows)
 
@@ -65,11 +72,10 @@ def _figures(results: StudyResults, found: Sequence[Answers], metric: StudyMetri
         )
 
 
-def _savings(found: Sequence[Answers], metric: StudyMetric, baseline: str) -> Table:
+def _savings(found: Sequence[Answers], metric: StudyMetric, baseline: str, named: _Naming) -> Table:
     rows = tuple(
         (
-            Cell(answer.setting),
-            Cell(answer.method),
+            *(Cell(text) for text in named(answer.setting, answer.method)),
             cells.count(one.labeled),
             _end(one.worth, one.side, one),
             Cell(f"{_end(one.low, one.low_side, one).text} to {_end(one.high, one.high_side, one).text}"),
@@ -79,14 +85,14 @@ def _savings(found: Sequence[Answers], metric: StudyMetric, baseline: str) -> Ta
         for answer in found
         for one in answer.savings
     )
-    columns = ("setting", "method", "labeled", f"worth {baseline} labels", "95 % interval", "below", "above")
+    columns = (*named("setting", "method"), "labeled", f"worth {baseline} labels", "95 % interval", "below", "above")
     notes = (
         f"How many {baseline} labels reach the method's {metric.title}: its curve is made monotone and joined by lines "
         "over the logarithm of the count. Beyond its ends nothing is extrapolated; below, above: share of the "
         f"{RESAMPLES:,} bootstrap samples, of cases and seeds, that lie there.",
         _FEW_SEEDS,
     )
-    return Table("label_savings", "Label savings", columns, rows, notes, 2)
+    return Table("label_savings", "Label savings", columns, rows, notes, len(named("", "")))
 
 
 def _end(value: float | None, side: str, one: LabelSavings) -> Cell:
@@ -96,11 +102,10 @@ def _end(value: float | None, side: str, one: LabelSavings) -> Cell:
     return Cell(f"more than {most}", value=most + 0.5) if side == "above" else Cell(f"fewer than {fewest}", value=0)
 
 
-def _gaps(found: Sequence[Answers], metric: StudyMetric, baseline: str) -> Table:
+def _gaps(found: Sequence[Answers], metric: StudyMetric, baseline: str, named: _Naming) -> Table:
     rows = tuple(
         (
-            Cell(answer.setting),
-            Cell(answer.method),
+            *(Cell(text) for text in named(answer.setting, answer.method)),
             cells.count(gap.labeled),
             cells.number(gap.gap, metric.digits),
             Cell("–" if gap.share is None else f"{gap.share:.0%}", value=gap.share),
@@ -110,16 +115,22 @@ def _gaps(found: Sequence[Answers], metric: StudyMetric, baseline: str) -> Table
         for answer in found
         for gap in answer.gaps
     )
-    columns = ("setting", "method", "labeled", "gap", "share closed", "95 % interval", "note")
+    columns = (*named("setting", "method"), "labeled", "gap", "share closed", "95 % interval", "note")
     note = f"Gap: between {baseline} with so many labeled cases and with all of them, in {metric.title}."
-    return Table("gap_closed", "Share of the gap to full labels that is closed", columns, rows, (note, _FEW_SEEDS), 2)
+    return Table(
+        "gap_closed",
+        "Share of the gap to full labels that is closed",
+        columns,
+        rows,
+        (note, _FEW_SEEDS),
+        len(named("", "")),
+    )
 
 
-def _following(following: Sequence[NextLabels], metric: StudyMetric) -> Table:
+def _following(following: Sequence[NextLabels], metric: StudyMetric, named: _Naming) -> Table:
     rows = tuple(
         (
-            Cell(one.setting),
-            Cell(one.method),
+            *(Cell(text) for text in named(one.setting, one.method)),
             cells.count(value.labeled),
             cells.number(value.change, metric.digits, signed=True),
             cells.interval(value.interval, metric.digits, signed=True),
@@ -128,16 +139,15 @@ def _following(following: Sequence[NextLabels], metric: StudyMetric) -> Table:
         for one in following
         for value in one.values
     )
-    columns = ("setting", "method", "labeled", f"change of {metric.title}", "95 % interval", "note")
+    columns = (*named("setting", "method"), "labeled", f"change of {metric.title}", "95 % interval", "note")
     note = f"What {NEXT} more labeled cases change, along the curve of each method; nothing is extrapolated."
-    return Table("next_labels", f"The next {NEXT} labels", columns, rows, (note,), 2)
+    return Table("next_labels", f"The next {NEXT} labels", columns, rows, (note,), len(named("", "")))
 
 
-def _power(found: Sequence[Answers], metric: StudyMetric, baseline: str) -> Table:
+def _power(found: Sequence[Answers], metric: StudyMetric, baseline: str, named: _Naming) -> Table:
     rows = tuple(
         (
-            Cell(answer.setting),
-            Cell(answer.method),
+            *(Cell(text) for text in named(answer.setting, answer.method)),
             cells.count(labeled),
             Cell(plan.unit),
             cells.count(plan.n),
@@ -152,7 +162,8 @@ def _power(found: Sequence[Answers], metric: StudyMetric, baseline: str) -> Tabl
         for plan in plans
     )
     columns = (
-        *("setting", "method", "labeled", "unit", "n", "difference"),
+        *named("setting", "method"),
+        *("labeled", "unit", "n", "difference"),
         *(f"needed for {POWER:.0%}", "power at n", "detectable", "note"),
     )
     note = (
@@ -160,7 +171,7 @@ def _power(found: Sequence[Answers], metric: StudyMetric, baseline: str) -> Tabl
         f"{baseline} with {POWER:.0%} power, if the true difference is the one seen, which is itself uncertain; "
         "detectable: the smallest difference that n find. Power at n restates the p-value."
     )
-    return Table("power", "Would more cases or seeds tell them apart?", columns, rows, (note,), 2)
+    return Table("power", "Would more cases or seeds tell them apart?", columns, rows, (note,), len(named("", "")))
 
 
 def _needed(plan: PowerPlan) -> Cell:
