@@ -1,6 +1,7 @@
 """The answers of a study as tables and figures."""
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
 from semiseg.evaluation.bootstrap import RESAMPLES
 from semiseg.evaluation.label_savings import LabelSavings
@@ -36,7 +37,14 @@ def answer_tables(
         _following(following, metric, named),
         _power(found, metric, baseline, named),
     )
-    return tuple(table for table in tables if table.rows)
+    return tuple(_without_empty_notes(table) for table in tables if table.rows)
+
+
+def _without_empty_notes(table: Table) -> Table:
+    """The table without its last column where that says nothing."""
+    if table.columns[-1] != "note" or any(row[-1].text for row in table.rows):
+        return table
+    return replace(table, columns=table.columns[:-1], rows=tuple(row[:-1] for row in table.rows))
 
 
 def savings_figures(results: StudyResults, found: Sequence[Answers], metric: StudyMetric) -> tuple[Figure, ...]:

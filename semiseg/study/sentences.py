@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from semiseg.evaluation.compare_metric import verdict_of
+from semiseg.report import table_cells as cells
 from semiseg.report.arms import StudyResults
 from semiseg.report.study_metric import StudyMetric
 from semiseg.report.study_pairs import Pair, adjusted_p
@@ -31,16 +32,12 @@ def _compared(pair: Pair, metric: StudyMetric, baseline: str, p: float | None) -
     ours, theirs = pair.values(pair.mean)
     entry = pair.entry(pair.mean)
     digits = metric.digits
-    head = f"With {pair.shown.labeled} labeled cases {pair.shown.method} has {_number(theirs, digits)}, {baseline} "
-    head += _number(ours, digits)
+    ours_text, theirs_text = (cells.number(value, digits).text for value in (ours, theirs))
+    head = f"With {pair.shown.labeled} labeled cases {pair.shown.method} has {theirs_text}, {baseline} {ours_text}"
     if entry is None or entry.difference is None or entry.interval is None or p is None:
         return head
-    low, high = entry.interval
+    difference = cells.number(entry.difference, digits, signed=True).text
+    interval = cells.interval(entry.interval, digits, signed=True).text
     said = "p below 0.001" if p < 0.001 else f"p {p:.3f}"
     verdict = verdict_of(entry, p, metric.higher_is_better) or "not told apart"
-    interval = f"95 % interval {low:+.{digits}f} to {high:+.{digits}f}"
-    return f"{head}: {entry.difference:+.{digits}f} ({interval}, {said}): {verdict}"
-
-
-def _number(value: float | None, digits: int) -> str:
-    return "no value" if value is None else f"{value:.{digits}f}"
+    return f"{head}: {difference} (95 % interval {interval}, {said}): {verdict}"
