@@ -59,6 +59,10 @@ def run(
     launcher: Annotated[
         str, typer.Option(help="local: processes of this machine; slurm: one job a model (extra slurm).")
     ] = "local",
+    only: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Run these models alone: a name, or 'cps_*_s1'. Repeatable."),
+    ] = None,
     quiet: Quiet = False,
 ) -> None:
     """Train and score every model that has no scores yet. Stopped or killed, the same command goes on.
@@ -80,12 +84,14 @@ def run(
             recipe,
             folder,
             overrides=overrides or [],
+            only=only or [],
             jobs=jobs,
             launcher=launcher,  # type: ignore[arg-type]
             reporter=make_reporter(quiet),
             watch=watch,
         )
-    typer.echo(f"All {len(result.models)} models have their scores. Next: semiseg study report {result.folder}")
+    count = f"{len(result.models)} models" if only else f"All {len(result.models)} models"
+    typer.echo(f"{count} have their scores. Next: semiseg study report {result.folder}")
 
 
 @app.command()

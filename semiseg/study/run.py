@@ -1,5 +1,6 @@
 """A study from its recipe to the scores of every model, in one folder; stopped at any time, it goes on."""
 
+import fnmatch
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +37,7 @@ def run_study(
     output: str | Path,
     *,
     overrides: Sequence[str] = (),
+    only: Sequence[str] = (),
     jobs: int | None = None,
     launcher: LauncherName = "local",
     reporter: Reporter | None = None,
@@ -50,6 +52,7 @@ def run_study(
         recipe: the study recipe's file.
         output: the study folder.
         overrides: changes to the base recipe.
+        only: names of models to run, or patterns such as ``"cps_*_s1"``; all if empty.
         jobs: models at a time; by default one a GPU, or one without; on SLURM all.
         launcher: local processes, or SLURM jobs by submitit.
         reporter: who hears of the preparations.
@@ -66,7 +69,8 @@ def run_study(
         places = folder.places(study.models)
         plans = make_plans(study, reporter)
         folder.write(study, plans, places)
-        work = [_job(model.name, plans[model.name], places, folder) for model in study.models]
+        chosen = _choose([model.name for model in study.models], only)
+        work = [_job(name, plans[name], places, folder) for name in chosen]
         starter = _launcher(launcher, study, folder, jobs)
         if launcher == "local":
             _fill_stores([plans[job.name] for job in work if not job.folder.summary.exists()], reporter)
@@ -99,6 +103,13 @@ def _unlike(plans: Mapping[str, Plan]) -> list[Problem]:
         return []
     what = f"other test or validation cases than {first}: {', '.join(others)}"
     return [Problem("matrix", what, "Models are compared on the same cases: leave split.test, .validation and .seed.")]
+
+
+def _choose(names: Sequence[str], patterns: Sequence[str]) -> list[str]:
+    unknown = [pattern for pattern in patterns if not fnmatch.filter(names, pattern)]
+    fix = f"The models are {', '.join(names)}."
+    raise_all([Problem("--only", f"no model is called {pattern!r}", fix) for pattern in unknown], RecipeError)
+    return [name for name in names if not patterns or any(fnmatch.fnmatchcase(name, p) for p in patterns)]
 
 
 def _job(name: str, plan: Plan, places: Mapping[str, str], folder: StudyFolder) -> Job:

@@ -221,6 +221,18 @@ def test_a_failed_model_leaves_the_rest_and_is_shown_with_its_log(tmp_path):
 
 
 @pytest.mark.slow
+def test_some_models_can_be_run_alone(recipe, tmp_path):
+    folder = tmp_path / "study"
+    done = semiseg("study", "run", recipe, "-o", folder, "--only", "supervised_2_*", "--only", "cps_2_s1")
+    assert set(finished(folder)) == {"supervised_2_s1", "supervised_2_s2", "cps_2_s1"}
+    assert "3 models have their scores" in done.stdout
+    refused = semiseg("study", "run", recipe, "-o", folder, "--only", "csp_*", check=False)
+    assert refused.returncode == 2
+    assert "no model is called 'csp_*'" in refused.stderr
+    assert "cps_2_s1" in refused.stderr
+
+
+@pytest.mark.slow
 def test_ctrl_c_saves_the_running_models(recipe, tmp_path):
     folder = tmp_path / "study"
     process = start(recipe, folder)

@@ -84,7 +84,8 @@ def test_sentences_say_the_comparison_the_savings_and_the_gap(results):
     said = sentences(results, found, metric, "last")
     assert said[0] == "18 models with scores, last weights; Dice is the mean over classes and test cases."
     assert said[2] == (
-        "With 8 labeled cases cps has 0.800, supervised 0.700: +0.100 (95 % interval +0.100 to +0.100, p 0.016): better."
+        "With 8 labeled cases cps has 0.800, supervised 0.700: +0.100 "
+        "(95 % interval +0.100 to +0.100, p 0.016): better."
     )
     assert said[4].startswith("cps with 8 labels is worth 16 supervised labels")
     assert said[6].startswith("cps with 8 labels closes 50 % of the gap between supervised with 8 and with 32 labels")
@@ -102,7 +103,7 @@ def test_tables_have_a_row_for_each_answer_and_no_column_that_says_nothing(resul
     assert [table.key for table in tables] == ["label_savings", "gap_closed", "next_labels", "power"]
     assert [row[:3] for row in rows(tables, "label_savings")] == [["cps", "4", "4.0"], ["cps", "8", "16"]]
     assert [row[3] for row in rows(tables, "gap_closed")] == ["0%", "50%"]
-    savings, gaps, following_table, _ = tables
+    _, gaps, following_table, _ = tables
     assert gaps.columns[-1] != "note"
     assert following_table.columns[-1] == "note"
     for table in tables:
