@@ -6,7 +6,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semiseg.data.split import ROLES
-from semiseg.errors import SemisegError
 from semiseg.evaluation.harness import Score, score_case
 from semiseg.evaluation.parallel import map_cases
 from semiseg.evaluation.summary import summarize
@@ -72,8 +71,8 @@ def _read_prediction(case: Case, checkpoint: str, plan: Plan, folder: RunFolder)
 def _report(plan: Plan, folder: RunFolder, scores: list[Score], summary: dict[str, Any], reporter: Reporter) -> None:
     try:
         write_run_report(plan, folder, scores, summary)
-    except (SemisegError, ValueError) as error:  # a page that cannot be made costs nobody the scores
-        reporter.say(f"Note: report.html could not be written: {error}")
+    except Exception as error:  # whatever is wrong with a page, it costs nobody the scores
+        reporter.say(f"Note: report.html could not be written: {error!r}")
 
 
 def _preview(case: Case, plan: Plan, folder: RunFolder) -> ViewedCase:

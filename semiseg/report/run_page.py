@@ -89,7 +89,7 @@ def _sentences(summary: Mapping[str, Any]) -> list[str]:
                 continue
             digits = 3 if block["unit"] == "1" else 2
             unit = "" if block["unit"] == "1" else f" {block['unit']}"
-            low, high = whole["interval"]
+            low, high = whole["interval"] or (None, None)
             text = f"{metric}, {checkpoint} weights: {whole['mean']:.{digits}f}{unit}"
             if low is not None:
                 text += f" (95 % interval {low:.{digits}f} to {high:.{digits}f})"
@@ -109,7 +109,7 @@ def _table(checkpoint: str, metrics: Mapping[str, Any]) -> Table:
 
 def _row(metric: str, name: str, part: Mapping[str, Any], unit: str) -> tuple[Cell, ...]:
     digits = 3 if unit == "1" else 2
-    low, high = part["interval"]
+    low, high = part["interval"] or (None, None)
     return (
         Cell(metric if unit == "1" else f"{metric} [{unit}]"),
         Cell(name),

@@ -5,11 +5,13 @@ import shutil
 
 import numpy as np
 import pytest
+from ruamel.yaml import YAML
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import Select, WebDriverWait
+from small_run import SMALL, semiseg
 
 from semiseg.report.document import CaseScore, Cell, Figure, Page, Section, Table, ViewedCase
 from semiseg.report.page import FIRST_ROWS, write_page
@@ -274,3 +276,27 @@ def test_a_script_that_is_not_the_page_s_own_does_not_run(browser, tmp_path):
     browser.get(path.as_uri())
     assert browser.title == "t"
     assert "Content Security Policy" in browser.get_log("browser")[0]["message"]
+
+
+@pytest.mark.slow
+def test_a_run_and_its_study_write_pages_that_work(browser, tmp_path):
+    study = {
+        "name": "one",
+        "matrix": [{"strategy": "supervised"}],
+        "base": {key: value for key, value in SMALL.items() if key not in {"name", "seed"}},
+    }
+    with (tmp_path / "one.yaml").open("w") as file:
+        YAML(typ="safe").dump(study, file)
+    semiseg("study", "run", tmp_path / "one.yaml", "-o", tmp_path / "study")
+    semiseg("study", "report", tmp_path / "study")
+    (run,) = (tmp_path / "study/models").iterdir()
+    for path in (run / "report.html", tmp_path / "study/report/report.html"):
+        browser.get(path.as_uri())
+        WebDriverWait(browser, 20).until(lambda b: b.find_elements(By.CSS_SELECTOR, "canvas[role=img]"))
+        before = pixels(browser)
+        slider = browser.find_element(By.CSS_SELECTOR, "input[type=range]")
+        slider.send_keys(Keys.ARROW_LEFT, Keys.ARROW_LEFT, Keys.ARROW_LEFT)
+        WebDriverWait(browser, 20).until(lambda b, before=before: not np.array_equal(pixels(b)[0], before[0]))
+        assert len(before) >= 3  # the image, the truth, predictions
+        log = browser.get_log("browser")
+        assert log == [], log

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +14,9 @@ from ruamel.yaml import YAML
 from small_run import SMALL, semiseg
 
 from semiseg.engine.checkpoint import load_state
+from semiseg.errors import DataError
+from semiseg.study.collect import collect
+from semiseg.study.folder import StudyFolder
 from semiseg.study.report import report_study
 
 STUDY = {
@@ -177,6 +181,37 @@ def test_an_unfinished_study_is_reported_with_what_is_missing(killed_and_resumed
     assert "1 models have no scores yet: cps_3_s2." in result.summary
     assert "best weights" in result.summary[0]
     assert result.page == tmp_path / "report/report.html"
+
+
+@pytest.mark.slow
+def test_scores_of_other_cases_are_refused(killed_and_resumed, tmp_path):
+    folder = shutil.copytree(killed_and_resumed[0], tmp_path / "study")
+    manifest = json.loads((folder / "study.json").read_text())
+    manifest["models"][0]["cases_hash"] = "another"
+    manifest["models"][3]["evaluation_hash"] = "another"
+    (folder / "study.json").write_text(json.dumps(manifest))
+    with pytest.raises(DataError) as caught:
+        collect(StudyFolder(folder), "last")
+    assert len(caught.value.problems) == 2
+    assert "supervised_2_s1: has the cases_hash" in str(caught.value)
+    assert "the study another" in str(caught.value)
+
+
+@pytest.mark.slow
+def test_worst_cases_that_cannot_be_read_cost_nobody_the_report(killed_and_resumed, tmp_path):
+    folder = shutil.copytree(killed_and_resumed[0], tmp_path / "study")
+    shutil.rmtree(folder / "models/cps_2_s1/predictions")
+    result = report_study(folder)
+    page = result.page.read_text()
+    assert "The worst cases cannot be shown" in page
+    assert "canvas" not in page.split("<main")[1].split("<script")[0]
+
+
+@pytest.mark.slow
+def test_a_folder_without_a_study_is_refused(tmp_path):
+    done = semiseg("study", "report", tmp_path, check=False)
+    assert done.returncode == 4
+    assert "holds no study" in done.stderr
 
 
 @pytest.mark.slow

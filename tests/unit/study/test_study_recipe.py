@@ -5,7 +5,8 @@ import pytest
 from jsonschema import Draft7Validator
 
 from semiseg.data.split import make_split
-from semiseg.errors import RecipeError
+from semiseg.engine.probe import Measured
+from semiseg.errors import DataError, RecipeError
 from semiseg.recipe.load import load_recipe
 from semiseg.recipe.yaml import read_yaml
 from semiseg.study.forecast import forecasts
@@ -145,6 +146,36 @@ class TestMatrix:
         (tmp_path / "one.yaml").write_text("name: one\n" + BASE.replace("base:\n", "").replace("\n  ", "\n"))
         found = study("base: one.yaml\nmatrix:\n  - {split.labeled: [2, 4]}", base="")
         assert names(found) == ["supervised_2_s0", "supervised_4_s0"]
+
+
+def test_steps_are_timed_once_for_models_that_differ_in_cases_and_seed_only(study, monkeypatch):
+    timed = []
+    monkeypatch.setattr("semiseg.study.forecast._time", lambda plan: timed.append(plan) or Measured(2.0, 0))
+    models = study(
+        "seeds: [1, 2]\nmatrix:\n  - {split.labeled: [2, 4]}\n  - {strategy: cps, split.labeled: [2, 4]}",
+        "training.epochs=90",
+        "training.examples_per_epoch=40",
+    ).models
+    found = forecasts(models, measure=True)
+    assert [plan.recipe.strategy.name for plan in timed] == ["supervised", "cps"]
+    assert {f.steps for f in found} == {900}
+    assert {f.hours for f in found} == {0.5}
+
+
+@pytest.mark.slow
+def test_a_step_is_really_timed(study):
+    small = "training: {patch_size: [16, 16, 16], epochs: 1}\n  backbone: {name: unet, channels: [4, 8], strides: [2]}"
+    base = BASE.replace("backbone: unet", small)
+    found = forecasts(study("matrix:\n  - {strategy: [supervised, cps, fixmatch]}", base=base).models, measure=True)
+    assert all(f.measured.seconds > 0 for f in found)
+
+
+def test_what_the_data_alone_tell_is_unknown_without_them_and_cannot_be_timed(study):
+    base = BASE.replace("{name: phantom}", "{name: decathlon, root: /nowhere}")
+    models = study("matrix:\n  - {split.labeled: [2, 4]}", base=base).models
+    assert [(f.steps, f.memory, f.hours) for f in forecasts(models)] == [(63_000, None, None)] * 2
+    with pytest.raises(DataError, match="nowhere"):
+        forecasts(models, measure=True)
 
 
 class TestErrors:
