@@ -41,7 +41,7 @@ def in_main_thread() -> bool:
 
 
 @contextmanager
-def told_how_to_go_on(folder: Path) -> Iterator[None]:
+def told_how_to_go_on(folder: Path, how: str = "To go on, run the same command with --resume.") -> Iterator[None]:
     """Turn Ctrl-C and SIGTERM outside of training steps into Interrupted, which says how to go on.
 
     What is written is whole or not there, so the block may be left anywhere.
@@ -53,7 +53,7 @@ def told_how_to_go_on(folder: Path) -> Iterator[None]:
         signum = error.args[0] if error.args else signal.SIGINT
         raise Interrupted(
             f"Stopped by {signal.Signals(signum).name}; what was finished is kept in {folder}.",
-            "To go on, run the same command with --resume.",
+            how,
             signum,
         ) from None
     finally:

@@ -65,7 +65,7 @@ def run_study(
     reporter = reporter or Reporter()
     study, folder = load_study(recipe, overrides), StudyFolder(Path(output))
     folder.path.mkdir(parents=True, exist_ok=True)
-    with told_how_to_go_on(folder.path), locked(folder.path):
+    with told_how_to_go_on(folder.path, "To go on, run the same command again."), locked(folder.path):
         places = folder.places(study.models)
         plans = make_plans(study, reporter)
         folder.write(study, plans, places)

@@ -275,7 +275,8 @@ def test_ctrl_c_saves_the_running_models(recipe, tmp_path):
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=120)
     assert process.returncode == 130, said
-    assert "run the same command" in said
+    assert "run the same command again" in said
+    assert "--resume" not in said
     assert not list(folder.glob("models/*/lock.json"))
 
 
