@@ -31,7 +31,7 @@ def plan_tables(study: Study, forecasts: Sequence[Forecast]) -> Iterator[Table]:
     for kind, group in groupby(pairs, key=lambda pair: _kind(pair[0])):
         members = list(group)
         table = _table(f"{kind}: {len(members)} models")
-        table.add_column("model", overflow="fold", min_width=20)
+        table.add_column("model", overflow="fold", min_width=14)
         for title in ("labeled", "unlabeled", "steps", "batch", "memory", "least", "hours"):
             table.add_column(title, justify="right", no_wrap=True)
         for model, forecast in members:

@@ -88,27 +88,42 @@ def _models(
     points = list(_points(recipe))
     found: list[Recipe] = []
     problems: dict[Problem, None] = {}
-    for values, block, seed in points:
-        where = places.where(f"matrix.{block}")
+    for point in points:
+        where = places.where(f"matrix.{point.block}")
         try:
-            found.append(_recipe(base, base_places, values, where, seed, expand))
+            found.append(_recipe(base, base_places, point, where, expand))
         except RecipeError as error:
             problems |= dict.fromkeys(error.problems)
     raise_all(list(problems), RecipeError)
-    varied = varied_keys([values for values, _, _ in points])
-    models = tuple(_model(values, varied, one) for (values, _, _), one in zip(points, found, strict=True))
+    varied = varied_keys([point.values for point in points])
+    models = tuple(_model(point, varied, one) for point, one in zip(points, found, strict=True))
     raise_all(_conflicts(models, recipe), RecipeError)
     return models
 
 
-def _points(recipe: StudyRecipe) -> Iterator[tuple[Varied, int, int]]:
-    """What each model takes, the number of its block, and its seed."""
+@dataclass(frozen=True, slots=True)
+class _Point:
+    """One model of the matrix: what it takes, in which block and with which seed.
+
+    ``method`` is the name that the block gives its method, and ``own`` the keys that then belong to the method.
+    """
+
+    values: Varied
+    block: int
+    seed: int
+    method: str
+    own: frozenset[str]
+
+
+def _points(recipe: StudyRecipe) -> Iterator[_Point]:
     for number, block in enumerate(recipe.matrix):
-        keys = [_full_key(key) for key in block]
-        choices = [value if isinstance(value, list) else [value] for value in block.values()]
+        named = {_full_key(key): value for key, value in block.items() if key != "method"}
+        method = str(block.get("method", "")).strip()
+        own = frozenset(key for key, value in named.items() if method and not isinstance(value, list))
+        choices = [value if isinstance(value, list) else [value] for value in named.values()]
         for values in product(*choices):
             for seed in recipe.seeds:
-                yield dict(zip(keys, values, strict=True)), number, seed
+                yield _Point(dict(zip(named, values, strict=True)), number, seed, method, own)
 
 
 def _full_key(key: str) -> str:
@@ -117,24 +132,24 @@ def _full_key(key: str) -> str:
     return key.removesuffix(".name") if path[-1] == "name" and kind_at(path[:-1]) else key
 
 
-def _recipe(
-    base: Mapping[Any, Any], base_places: Places, values: Varied, where: str, seed: int, expand: bool
-) -> Recipe:
+def _recipe(base: Mapping[Any, Any], base_places: Places, point: _Point, where: str, expand: bool) -> Recipe:
     data, places = deepcopy(dict(base)), base_places.copied()
     problems: list[Problem] = []
-    for key, value in values.items():
+    for key, value in point.values.items():
         try:
             put_value(data, places, key, deepcopy(value), where)
         except RecipeError as error:
             problems += error.problems
     raise_all(problems, RecipeError)
-    put_value(data, places, "seed", seed, where)
+    put_value(data, places, "seed", point.seed, where)
     return make_recipe(data, places, expand=expand)
 
 
-def _model(values: Varied, varied: Sequence[str], recipe: Recipe) -> StudyModel:
+def _model(point: _Point, varied: Sequence[str], recipe: Recipe) -> StudyModel:
     strategy = str(recipe.strategy.name)
-    draft = StudyModel("", recipe, setting_of(values, varied), method_of(strategy, values, varied))
+    others = [key for key in varied if key not in point.own]
+    method = point.method or method_of(strategy, point.values, varied)
+    draft = StudyModel("", recipe, setting_of(point.values, others), method)
     total_is_varied = "split.total" in varied and takes_unlabeled(strategy)
     name = name_of(draft.setting, draft.method, counts_of(draft.labeled, draft.total, total_is_varied), recipe.seed)
     return StudyModel(name, recipe.model_copy(update={"name": name}), draft.setting, draft.method)

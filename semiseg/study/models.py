@@ -25,7 +25,7 @@ class StudyModel:
         name: of its run and its folder.
         recipe: all that its run depends on.
         setting: what is varied beside method, cases and seed, such as the backbone: ``unetr``; empty where nothing is.
-        method: the strategy's name, with its options that are varied.
+        method: as the study names it; else the strategy's name, with its options that are varied.
     """
 
     name: str

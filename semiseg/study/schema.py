@@ -18,7 +18,8 @@ class StudyRecipe(BaseModel):
     """The recipe that all models share: its content, or the path of its file, relative to this one."""
     matrix: list[dict[str, Any]] = Field(min_length=1)
     """Blocks of what is varied, by the recipe's dotted keys. A list takes each of its values in turn, with each of
-    the other keys' values; a key that holds a list takes a list of lists."""
+    the other keys' values; a key that holds a list takes a list of lists. ``method`` names the block's method; what the
+    block gives one value then belongs to the method, and is no setting."""
     seeds: list[int] = Field(default=[0], min_length=1)
     """Every model once with each. A seed draws the labeled cases, weights and samples, and never the test cases."""
     baseline: str = "supervised"
@@ -44,6 +45,8 @@ class StudyRecipe(BaseModel):
             for key, value in block.items():
                 if value == []:
                     raise ValueError(f"{key} has no value")
+                if key == "method" and not (isinstance(value, str) and value.strip()):
+                    raise ValueError(f"method has to be a name, not {value!r}")
                 if key in {"seed", "name"}:
                     raise ValueError(f"{key} is not for the matrix: seeds has its own key, and names are made")
         return matrix

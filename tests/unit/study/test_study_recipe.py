@@ -133,6 +133,22 @@ class TestMatrix:
         assert names(found)[2] == "lr-0.1_cps_phi-0.5_2_s0"
         assert [m.recipe.strategy.values.get("phi") for m in found.models] == [None, None, 0.5, 1.0]
 
+    def test_a_block_may_name_its_method_which_then_owns_its_single_values(self, study):
+        found = study(
+            "matrix:\n"
+            "  - {backbone: [unet, vnet], strategy: supervised}\n"
+            "  - method: ours\n    backbone: [unet, vnet]\n    strategy: {name: cps, phi: 0.2}\n"
+            "    training.batch_size: {labeled: 3, unlabeled: 1}"
+        )
+        assert [(m.setting, m.method) for m in found.models] == [
+            ("unet", "supervised"),
+            ("vnet", "supervised"),
+            ("unet", "ours"),
+            ("vnet", "ours"),
+        ]
+        assert names(found)[2] == "unet_ours_2_s0"
+        assert [m.recipe.training.batch_size.labeled for m in found.models] == [2, 2, 3, 3]
+
     def test_a_list_of_lists_gives_a_key_a_list(self, study):
         found = study("matrix:\n  - {training.patch_size: [[16, 16, 16], [32, 32, 32]]}")
         assert [m.recipe.training.patch_size for m in found.models] == [(16, 16, 16), (32, 32, 32)]
@@ -199,6 +215,7 @@ class TestErrors:
         [
             ("matrix: []", "matrix"),
             ("matrix:\n  - {seed: [1, 2]}", "seeds has its own key"),
+            ("matrix:\n  - {method: [a, b]}", "method has to be a name"),
             ("matrix:\n  - {split.labeled: []}", "split.labeled has no value"),
             ("seeds: [1, 1]\nmatrix:\n  - {split.labeled: 2}", "a seed is there twice"),
             ("baseline: mean_teacher\nmatrix:\n  - {split.labeled: 2}", "no model is of the baseline 'mean_teacher'"),
