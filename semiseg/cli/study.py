@@ -32,18 +32,16 @@ def plan(
     from rich.console import Console
 
     from semiseg.cli.console import make_reporter
-    from semiseg.cli.study_show import plan_notes, plan_tables
+    from semiseg.cli.study_plan import show_plan
     from semiseg.study.forecast import forecasts
     from semiseg.study.load import load_study
 
-    study = load_study(recipe, overrides or [], expand=False)
-    with make_reporter(quiet).work("working out steps", len(study.models), unit="model") as meter:
+    study, reporter = load_study(recipe, overrides or [], expand=False), make_reporter(quiet)
+    for note in study.notes:
+        reporter.say(f"Note: {note}.")
+    with reporter.work("working out steps", len(study.models), unit="model") as meter:
         found = forecasts(study.models, measure=measure, progress=meter.advance)
-    console = Console()
-    for table in plan_tables(study, found):
-        console.print(table)
-    for line in plan_notes(study, found):
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+    show_plan(study, found, Console())
 
 
 @app.command()

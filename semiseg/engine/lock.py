@@ -1,21 +1,29 @@
 """One process for one run folder: a lock that names its holder, and is taken over from the dead."""
 
+import fcntl
 import json
 import os
 import socket
-from collections.abc import Iterator
+import time
+import uuid
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from semiseg.errors import RunError
 
+_NAME = "lock.json"
+_TRIES = 10
+_WRITING = 0.2
+"""Seconds after which a lock that cannot be read is taken as damaged, not as being written."""
+
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """Hold the folder's lock. Raises RunError, naming host and process, where a living process holds it."""
-    path = folder / "lock.json"
-    mine = {"host": socket.gethostname(), "pid": os.getpid(), "started": _start_time(os.getpid())}
+    path = folder / _NAME
+    mine = _record()
     _acquire(path, mine)
     try:
         yield
@@ -25,31 +33,107 @@ def locked(folder: Path) -> Iterator[None]:
                 path.unlink()
 
 
-def holder(folder: Path) -> dict[str, Any]:
-    """Who holds the folder's lock: host, pid and start time of a living process; empty where nobody does."""
-    found = _read(folder / "lock.json")
+def holder(folder: Path) -> Mapping[str, Any]:
+    """Who holds the folder's lock, if a living process does; empty where nobody.
+
+    Its keys: ``host``, ``pid``, ``started``, ``job`` (its SLURM job) and ``gpus`` (its CUDA_VISIBLE_DEVICES), the last
+    two None where there is no such thing.
+    """
+    found = _read(folder / _NAME)
     return found if _alive(found) else {}
 
 
-def _acquire(path: Path, mine: dict[str, Any]) -> None:
-    for _ in range(3):
+def is_here(holder: Mapping[str, Any]) -> bool:
+    """Whether a lock's holder is a process of this host."""
+    return bool(holder) and holder.get("host") == socket.gethostname()
+
+
+def told(holder: Mapping[str, Any]) -> str:
+    """A lock's holder in words: process and host, and its SLURM job."""
+    job = f" (SLURM job {holder['job']})" if holder.get("job") else ""
+    return f"process {holder.get('pid')} on {holder.get('host')}{job}"
+
+
+def remove_lock_of_job(folder: Path, job: str) -> None:
+    """Remove the folder's lock where it is of a SLURM job of which the caller knows that it is over."""
+    path = folder / _NAME
+    with suppress(OSError):
+        held = _read(path)
+        if held.get("job") == job:
+            _take_away(path, held)
+
+
+def _record() -> dict[str, Any]:
+    return {
+        "host": socket.gethostname(),
+        "pid": os.getpid(),
+        "started": _start_time(os.getpid()),
+        "job": os.environ.get("SLURM_JOB_ID"),
+        "gpus": os.environ.get("CUDA_VISIBLE_DEVICES"),
+    }
+
+
+def _acquire(path: Path, mine: Mapping[str, Any]) -> None:
+    whole = path.with_name(f".lock-{uuid.uuid4().hex}")
+    try:
+        whole.write_text(json.dumps(mine), encoding="utf-8")
+        for _ in range(_TRIES):
+            if _create(path, whole):
+                return
+            held = _read(path)
+            if not held:
+                time.sleep(_WRITING)
+                held = _read(path)
+            if _alive(held):
+                raise RunError(
+                    f"{path.parent} is in use by {told(held)}.",
+                    f"Wait for it, choose another --output, or, if that process is gone, delete {path}.",
+                )
+            _take_away(path, held)
+    finally:
+        whole.unlink(missing_ok=True)
+    raise RunError(f"{path} changes hands too fast to be locked.", "Run one process per folder.")
+
+
+def _create(path: Path, whole: Path) -> bool:
+    """Give a file that is written already the lock's name, so that nobody ever reads half a lock; False if taken."""
+    try:
+        os.link(whole, path)
+    except FileExistsError:
+        # Where the server's answer was lost, NFS asks again, and finds the name taken: by this very link.
+        return whole.stat().st_nlink > 1
+    except OSError:  # a file system without hard links
         try:
             with path.open("x", encoding="utf-8") as file:
-                json.dump(mine, file)
-            return
+                file.write(whole.read_text(encoding="utf-8"))
         except FileExistsError:
-            holder = _read(path)
-            if _alive(holder):
-                raise RunError(
-                    f"{path.parent} is in use by process {holder.get('pid')} on {holder.get('host')}.",
-                    f"Wait for it, choose another --output, or, if that process is gone, delete {path}.",
-                ) from None
-            # Renaming is atomic: of two processes that find a dead lock, one takes it away.
-            with suppress(FileNotFoundError):
-                aside = path.with_name(f".dead-lock-{os.getpid()}")
-                path.rename(aside)
-                aside.unlink()
-    raise RunError(f"{path} changes hands too fast to be locked.", "Run one process per folder.")
+            return False
+    return True
+
+
+def _take_away(path: Path, dead: Mapping[str, Any]) -> None:
+    """Remove a lock, but only the one that was read: another process may have put its own there since."""
+    with _one_at_a_time(path.parent):
+        if _read(path) != dead:
+            return
+        aside = path.with_name(f".dead-lock-{uuid.uuid4().hex}")
+        with suppress(FileNotFoundError):
+            path.rename(aside)
+            if _read(aside) != dead:
+                _create(path, aside)
+            aside.unlink()
+
+
+@contextmanager
+def _one_at_a_time(folder: Path) -> Iterator[None]:
+    """Where the file system can: no other process of this host is in such a block of the same folder."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -60,11 +144,14 @@ def _read(path: Path) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _alive(holder: dict[str, Any]) -> bool:
+def _alive(holder: Mapping[str, Any]) -> bool:
     if not holder:
-        return False  # written half by a process that was killed
-    if holder.get("host") != socket.gethostname():
-        return True  # it cannot be seen from here
+        return False  # damaged
+    if not is_here(holder):
+        # It cannot be seen from here. But SLURM runs a job once at a time: a lock of this very job, from another
+        # node, is from before the job was requeued.
+        job = os.environ.get("SLURM_JOB_ID")
+        return job is None or holder.get("job") != job
     try:
         return _start_time(int(holder["pid"])) == holder.get("started")
     except (KeyError, ValueError, TypeError):

@@ -43,7 +43,8 @@ class GapClosed:
             return f"{arm} closes {closes}; there is no interval: {self.reason}."
         low, high = (f"{100 * end:.0f}" for end in self.interval)
         of = " of the share closed" if self.share < 0 else ""
-        return f"{arm} closes {closes} ({100 * LEVEL:g} % interval{of} {low} to {high} %)."
+        doubt = ", which may be nothing" if self.interval[0] <= 0 <= self.interval[1] else ""
+        return f"{arm} closes {closes} ({100 * LEVEL:g} % interval{of} {low} to {high} %){doubt}."
 
 
 def gap_closed(

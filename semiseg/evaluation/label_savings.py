@@ -1,7 +1,8 @@
 """What a method's labels are worth: how many labels the baseline needs for the same score."""
 
 import math
-from collections.abc import Mapping
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -12,6 +13,9 @@ from semiseg.evaluation.label_curve import LEVEL, ArmValues, Array, arm_means, i
 from semiseg.evaluation.paired import without_noise
 
 Side = Literal["", "below", "above"]
+FAR = 2.5
+"""Counts whose ratio is larger have too much between them to be joined by a line without a word."""
+_SLACK = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +36,7 @@ class LabelSavings:
         share_below: share of bootstrap samples below the curve.
         share_above: share of bootstrap samples above it.
         curve_ends: the smallest and the largest labeled count of the baseline.
+        between: the labeled counts of the baseline on either side of ``worth``; None where that is beyond the curve.
     """
 
     labeled: int
@@ -44,6 +49,7 @@ class LabelSavings:
     share_below: float
     share_above: float
     curve_ends: tuple[int, int]
+    between: tuple[int, int] | None = None
 
     @property
     def below(self) -> bool:
@@ -55,6 +61,18 @@ class LabelSavings:
         """Whether the method scores better than the baseline with its most labels."""
         return self.side == "above"
 
+    @property
+    def may_be_nothing(self) -> bool:
+        """Whether the interval holds the method's own number of labels."""
+        low = -math.inf if self.low is None and self.low_side == "below" else self.low
+        high = math.inf if self.high is None and self.high_side == "above" else self.high
+        return low is not None and high is not None and low <= self.labeled <= high
+
+    @property
+    def is_read_far(self) -> bool:
+        """Whether the counts beside ``worth`` are so far apart that the line between them decides it."""
+        return self.between is not None and self.between[1] > FAR * self.between[0]
+
     def sentence(self, method: str, baseline: str) -> str:
         """What was found, in a sentence that names the two methods."""
         arm = f"{method} with {labels(self.labeled)}"
@@ -64,16 +82,24 @@ class LabelSavings:
             places = {"below": f"below {fewest}", "above": f"beyond {most}"}
             known = f"{' and '.join(places[side] for side in sides)} labels the {baseline} curve is not known"
             note = f": {known}, and it is not extrapolated" if sides else ""
-            return f"{arm} is worth {_number(self.worth)} {baseline} labels ({self._interval()}{note})."
+            doubt = ", which may be no saving" if self.may_be_nothing else ""
+            if self.is_read_far and self.between is not None:
+                first, second = self.between
+                doubt += f"; between {first} and {second} no model was trained: it is read off a straight line"
+            return f"{arm} is worth {_number(self.worth)} {baseline} labels ({self._interval()}{note}){doubt}."
         better = f"better than {baseline} with {most}, the most"
         worse = f"worse than {baseline} with {fewest}, the fewest"
-        return f"{arm} does {better if self.above else worse} there is; nothing is extrapolated ({self._interval()})."
+        return f"{arm} scored {better if self.above else worse} there is; nothing is extrapolated ({self._interval()})."
+
+    def interval_text(self) -> str:
+        """The interval alone: ``33 to 52``, ``fewer than 12 to 14``."""
+        return f"{self._end(self.low, self.low_side)} to {self._end(self.high, self.high_side)}"
 
     def _interval(self) -> str:
         level = f"{100 * LEVEL:g} % interval"
         if self.low_side and self.low_side == self.high_side:
             return f"the whole {level} is {self._end(None, self.low_side)}"
-        return f"{level} {self._end(self.low, self.low_side)} to {self._end(self.high, self.high_side)}"
+        return f"{level} {self.interval_text()}"
 
     def _end(self, value: float | None, side: Side) -> str:
         if value is not None:
@@ -114,8 +140,7 @@ def label_savings(
     largest = float(np.abs(rows).max())
     curves, scores = without_noise(curves, largest), without_noise(rows[:, len(counts) :], largest)
     found = [_worth(np.log(counts), curves, column) for column in scores.T]
-    ends = (counts[0], counts[-1])
-    return tuple(_savings(labeled, worth, ends) for labeled, worth in zip(points, found, strict=True))
+    return tuple(_savings(labeled, worth, counts) for labeled, worth in zip(points, found, strict=True))
 
 
 def labels(count: int) -> str:
@@ -138,12 +163,17 @@ def _worth(log_counts: Array, curves: Array, scores: Array) -> Array:
     return worth
 
 
-def _savings(labeled: int, worth: Array, ends: tuple[int, int]) -> LabelSavings:
+def _savings(labeled: int, worth: Array, counts: Sequence[int]) -> LabelSavings:
     """From the worth in the data, the first, and in the samples, the rest."""
     samples = worth[1:]
     low, high = interval(samples)
     shares = float((samples == -math.inf).mean()), float((samples == math.inf).mean())
-    return LabelSavings(labeled, *_sided(float(worth[0])), *_sided(low), *_sided(high), *shares, ends)
+    between = None
+    if math.isfinite(worth[0]):
+        right = min(max(bisect_left(counts, float(worth[0]) - _SLACK), 1), len(counts) - 1)
+        between = counts[right - 1], counts[right]
+    sided = (*_sided(float(worth[0])), *_sided(low), *_sided(high))
+    return LabelSavings(labeled, *sided, *shares, (counts[0], counts[-1]), between)
 
 
 def _sided(value: float) -> tuple[float | None, Side]:

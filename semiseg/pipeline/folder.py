@@ -57,8 +57,13 @@ class RunFolder:
             self._refuse_changes(recipe)
         elif self.path.exists() and not self.path.is_dir():
             raise RunError(f"{self.path} is a file.", "Choose another --output.")
-        elif self.path.exists() and any(p.name != "lock.json" for p in self.path.iterdir()):
+        elif self.path.exists() and any(not self._is_of_a_start(path) for path in self.path.iterdir()):
             raise RunError(f"{self.path} is not empty and holds no run.", "Choose another --output.")
+
+    def _is_of_a_start(self, path: Path) -> bool:
+        """Whether a file may be there though no run is: recipe.yaml comes last, and locks may outlive a kill."""
+        early = {self.split, self.model, self.environment}
+        return path in early or path.name == "lock.json" or path.name.startswith((".lock-", ".dead-lock-"))
 
     def write_start(self, recipe: Recipe, split: dict[str, Any], model: dict[str, Any]) -> None:
         """Write what is known before training. ``recipe.yaml`` comes last: with it, the folder is a run."""

@@ -37,14 +37,19 @@ class Plan:
         return self.info.regions if asked is None else asked
 
 
-def make_plan(recipe: Recipe) -> Plan:
-    """Resolve a recipe against its data; no voxel is read. Raises SemisegError with every problem found."""
+def make_plan(recipe: Recipe, *, on_this_machine: bool = True) -> Plan:
+    """Resolve a recipe against its data; no voxel is read. Raises SemisegError with every problem found.
+
+    ``on_this_machine``: whether the run is to be here. Otherwise nothing is refused for want of a GPU: where the run
+    starts, its own plan looks at the hardware.
+    """
+    known = on_this_machine or recipe.training.device == "cpu"
     components = resolve(recipe)
     dataset = components.dataset
     info = dataset.info()
     task = Task(len(info.modalities), info.classes, recipe.training.patch_size)
     unfit = patch_problems(components, task, recipe)
-    problems = unfit or precision_problems(components, task, recipe)
+    problems = unfit or (precision_problems(components, task, recipe) if known else [])
     problems += region_problems(recipe, info) + augmentation_problems(components, recipe)
     try:
         cases = tuple(dataset.cases())
@@ -57,7 +62,7 @@ def make_plan(recipe: Recipe) -> Plan:
     batch_size, notes = fit_batch(recipe.training.batch_size, components.strategy.needs, bool(split.unlabeled))
     problems += batch_problems(batch_size, components.strategy.needs, recipe)
     if not unfit:
-        problems += step_problems(components, task, batch_size, recipe, lambda key: _placed(key, recipe))
+        problems += step_problems(components, task, batch_size, recipe, lambda key: _placed(key, recipe), known)
     if problems:
         raise RecipeError(problems)
     return Plan(recipe, components, info, cases, split, task, batch_size, (*recipe.notes, *notes))

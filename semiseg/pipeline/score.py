@@ -39,8 +39,7 @@ def score_predictions(plan: Plan, folder: RunFolder, reporter: Reporter) -> None
     write_scores(folder.scores, scores)
     summary = _summary(scores, plan, folder)
     if cases:
-        write_preview(folder.preview, [_preview(case, plan, folder) for case in cases[:PREVIEWED]], plan.info.classes)
-        _report(plan, folder, scores, summary, reporter)
+        _show(cases, plan, folder, scores, summary, reporter)
     write_json(folder.summary, summary)
 
 
@@ -68,11 +67,15 @@ def _read_prediction(case: Case, checkpoint: str, plan: Plan, folder: RunFolder)
     return read_label_file(prediction_path(folder, checkpoint, case), indices).array
 
 
-def _report(plan: Plan, folder: RunFolder, scores: list[Score], summary: dict[str, Any], reporter: Reporter) -> None:
+def _show(
+    cases: list[Case], plan: Plan, folder: RunFolder, scores: list[Score], summary: dict[str, Any], reporter: Reporter
+) -> None:
+    """Write what is to be looked at; whatever is wrong with it, it costs nobody the scores."""
     try:
+        write_preview(folder.preview, [_preview(case, plan, folder) for case in cases[:PREVIEWED]], plan.info.classes)
         write_run_report(plan, folder, scores, summary)
-    except Exception as error:  # whatever is wrong with a page, it costs nobody the scores
-        reporter.say(f"Note: report.html could not be written: {error!r}")
+    except Exception as error:
+        reporter.say(f"Note: preview.png or report.html could not be written: {error!r}")
 
 
 def _preview(case: Case, plan: Plan, folder: RunFolder) -> ViewedCase:

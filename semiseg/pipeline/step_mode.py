@@ -28,11 +28,17 @@ if TYPE_CHECKING:
 
 
 def step_problems(
-    components: Components, task: Task, batch: BatchSize, recipe: Recipe, placed: Callable[[str], str]
+    components: Components,
+    task: Task,
+    batch: BatchSize,
+    recipe: Recipe,
+    placed: Callable[[str], str],
+    device_known: bool = True,
 ) -> list[Problem]:
     """Where the recipe asks for a step mode or micro-batch that would not give the joint step's gradients.
 
-    ``placed`` gives a key with the place where it was written.
+    ``placed`` gives a key with the place where it was written. Unless ``device_known``, the precision is taken as it
+    is written, since what "auto" comes to depends on the device.
     """
     options = recipe.training.step
     size = None if options.micro_batch == "auto" else options.micro_batch
@@ -42,7 +48,8 @@ def step_problems(
         return [Problem("", what, fixes["micro_batch"])]
     mode = StepMode("joint" if options.mode == "auto" else options.mode, size)
     networks = meta_networks(components.roles, components.backbones, task) if size is not None else {}
-    precision = precision_on(recipe.training.precision, accelerator(recipe.training.device))
+    training = recipe.training
+    precision = precision_on(training.precision, accelerator(training.device)) if device_known else training.precision
     return [
         Problem("", f"{placed(f'training.step.{key}')} is {getattr(options, key)}, not exact here: {why}.", fixes[key])
         for key, why in inexact(mode, components.strategy, networks, batch.total, precision)

@@ -5,21 +5,25 @@ from collections.abc import Iterator
 from semiseg.report import table_cells as cells
 from semiseg.report.arms import Arm, StudyResults
 from semiseg.report.document import Cell, Table
-from semiseg.report.study_metric import StudyMetric, estimate, varied_totals
-from semiseg.report.study_pairs import make_pair
+from semiseg.report.study_metric import StudyMetric, arm_counts, estimate, varied_totals
+from semiseg.report.study_pairs import Pair, make_pair
 
 
 def arms_table(results: StudyResults, metric: StudyMetric) -> Table:
     """Every arm: its mean over classes and cases, the spread of its seeds, and the interval of the mean."""
-    columns = _columns(results, "method", "labeled", "total", "seeds", "mean ± sd", "95 % interval", "n")
+    figures = ("seeds", "mean ± sd", "95 % interval", "n", "missed", "spurious", "left out")
+    columns = _columns(results, "method", "labeled", "cases in all", *figures)
     notes = (
         "mean: over the test cases by class, then over classes, then over seeds; sd: of the seeds' means (n - 1). "
         "Interval: 95 % bootstrap interval of the mean over cases and seeds.",
+        "Missed, spurious: structures that are in the reference alone, in the prediction alone; left out: values that "
+        "are not in the mean. All three are sums over the arm's seeds and classes.",
         cells.policy_note(metric),
         *cells.seeds_note(results),
     )
     rows = tuple((*_setting(results, arm), *_arm_row(arm, metric)) for arm in results.arms)
-    return Table(f"arms_{metric.key}", f"{metric.axis} of all arms", columns, rows, notes, columns.index("labeled"))
+    title = metric.directed(f"{metric.axis} of all arms")
+    return Table(f"arms_{metric.key}", title, columns, rows, notes, columns.index("labeled"))
 
 
 def totals_table(results: StudyResults, metric: StudyMetric) -> Table | None:
@@ -27,18 +31,21 @@ def totals_table(results: StudyResults, metric: StudyMetric) -> Table | None:
 
     None where no method was trained on several totals with the same labeled cases.
     """
-    rows = tuple(_totals_rows(results, metric))
-    if not rows:
+    pairs = list(_totals_pairs(results, metric))
+    if not pairs:
         return None
-    figures = (results.baseline, "value", "%", "difference (95 % interval)", "n", "seeds")
+    gain = cells.gain_title(metric)
+    figures = ("baseline mean", "method mean", gain, "difference (95 % interval)", "n", "seeds")
     columns = _columns(results, "method", "labeled", "unlabeled", *figures)
     notes = (
         cells.gain_note(metric, results.baseline),
-        cells.difference_note(results.baseline),
+        cells.difference_note(metric, results.baseline),
         cells.policy_note(metric),
         *cells.seeds_note(results),
+        *cells.differing_seeds_note(pairs),
     )
-    title = f"{metric.axis} by the number of unlabeled cases"
+    title = metric.directed(f"{metric.axis} by the number of unlabeled cases")
+    rows = tuple((*_setting(results, pair.shown), *_totals_row(pair, metric)) for pair in pairs)
     return Table(f"totals_{metric.key}", title, columns, rows, notes, columns.index("labeled"))
 
 
@@ -50,29 +57,28 @@ def _setting(results: StudyResults, arm: Arm) -> list[Cell]:
     return [Cell(arm.setting)] if any(results.settings) else []
 
 
-def _arm_row(arm: Arm, metric: StudyMetric) -> list[Cell]:
-    found = estimate(arm, metric)
-    mean = cells.number(found.mean, metric.digits)
-    if found.seed_std is not None:
-        mean = Cell(f"{mean.text} ± {found.seed_std:.{metric.digits}f}", value=found.mean)
-    counts = [cells.count(number) for number in (arm.labeled, arm.total, found.seeds)]
-    return [Cell(arm.method), *counts, mean, cells.interval(found.interval, metric.digits), cells.count(found.n)]
+def _arm_row(arm: Arm, metric: StudyMetric) -> Iterator[Cell]:
+    found, counts = estimate(arm, metric), arm_counts(arm, metric)
+    yield Cell(arm.method)
+    yield from (cells.count(number) for number in (arm.labeled, arm.total, found.seeds))
+    yield cells.mean_and_sd(found, metric.digits)
+    yield cells.interval(found.interval, metric.digits)
+    yield from (cells.count(number) for number in (found.n, counts.missed, counts.spurious, counts.left_out))
 
 
-def _totals_rows(results: StudyResults, metric: StudyMetric) -> Iterator[tuple[Cell, ...]]:
-    for setting, method in varied_totals(results):
+def _totals_pairs(results: StudyResults, metric: StudyMetric) -> Iterator[Pair]:
+    for varied in varied_totals(results):
         for arm in results.arms:
-            if (arm.setting, arm.method) == (setting, method):
-                pair = make_pair(results.find(setting, results.baseline, arm.labeled), arm, metric)
-                values = pair.values(pair.mean)
-                yield (
-                    *_setting(results, arm),
-                    Cell(method),
-                    cells.count(arm.labeled),
-                    cells.count(arm.total - arm.labeled),
-                    *(cells.number(value, metric.digits) for value in values),
-                    cells.gain(metric, *values),
-                    cells.difference(pair.entry(pair.mean), metric.digits),
-                    cells.count(pair.mean.n),
-                    cells.seeds(pair.seeds),
-                )
+            if (arm.setting, arm.method) == varied:
+                yield make_pair(results.find(arm.setting, results.baseline, arm.labeled), arm, metric)
+
+
+def _totals_row(pair: Pair, metric: StudyMetric) -> Iterator[Cell]:
+    arm, values, entry = pair.shown, pair.values(pair.mean), pair.entry(pair.mean)
+    yield Cell(arm.method)
+    yield from (cells.count(number) for number in (arm.labeled, arm.total - arm.labeled))
+    yield from (cells.number(value, metric.digits) for value in values)
+    yield cells.gain(metric, *values, entry)
+    yield cells.difference(entry, metric.digits)
+    yield cells.count(pair.mean.n)
+    yield cells.seeds(pair)

@@ -1,40 +1,51 @@
-"""The main table of a metric: the baseline's value and each method's, by class and in the mean."""
+"""The main table of a metric: the baseline's value and each method's, in the mean and by class."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from semiseg.report import table_cells as cells
 from semiseg.report.arms import Arm, StudyResults
 from semiseg.report.document import Cell, Table
-from semiseg.report.study_metric import StudyMetric
-from semiseg.report.study_pairs import Pair, adjusted_p
+from semiseg.report.study_metric import StudyMetric, arm_counts
+from semiseg.report.study_pairs import Pair, adjusted_p, verdict_on
 
 
 def compared_table(results: StudyResults, metric: StudyMetric, pairs: Sequence[Pair]) -> Table | None:
     """One row for each number of labeled cases and method, settings as blocks, the fully labeled baseline on top.
 
-    The layout is that of the reference study's table 2. None where no arm is compared with the baseline.
+    The mean with all that is said of it stands first, then the classes, as in the reference study's table 2. None
+    where no arm is compared with the baseline.
     """
     adjusted = adjusted_p(pairs)
     tests = [p for p in adjusted if p is not None]
     if not tests:
         return None
-    rows = [(*names(results, pair.shown), *_figures(pair, metric, p)) for pair, p in zip(pairs, adjusted, strict=True)]
-    classes = [row.name for row in pairs[0].classes]
-    parts = [*classes, "mean"] if len(classes) > 1 else classes
-    columns = [title for part in parts for title in (part, f"{part} %")]
+    rows = [
+        (*names(results, pair.shown), *_mean(pair, metric, p), *_missed(pair, metric), *_classes(pair, metric))
+        for pair, p in zip(pairs, adjusted, strict=True)
+    ]
     methods = results.methods[0] if len(results.methods) == 1 else "each method"
+    gain = cells.gain_title(metric)
+    classes = pairs[0].classes if len(pairs[0].classes) > 1 else ()
     return Table(
         key=f"compared_{metric.key}",
-        title=f"{metric.axis} on the test cases, {results.baseline}/{methods}",
-        columns=(*name_columns(results), *columns, "difference (95 % interval)", "p", "n", "seeds"),
+        title=metric.directed(f"{metric.axis} on the test cases, {results.baseline}/{methods}"),
+        columns=(
+            *name_columns(results),
+            *("baseline mean", "method mean", gain, "difference (95 % interval)", "p", "verdict", "n", "seeds"),
+            *(["missed (baseline/method)"] if metric.is_distance else []),
+            *(title for row in classes for title in (row.name, f"{row.name} {gain}")),
+        ),
         rows=tuple(rows),
         notes=(
+            f"Mean: over the test cases by class, then over classes; baseline: {results.baseline}.",
             cells.gain_note(metric, results.baseline),
-            cells.difference_note(results.baseline),
-            "p: Wilcoxon's signed-rank test over the n cases, of the mean over classes, with Holm's correction over "
-            f"the {len(tests)} {'test' if len(tests) == 1 else 'tests'} of this table.",
+            cells.difference_note(metric, results.baseline),
+            cells.p_note(len(tests)),
+            cells.verdict_note(pairs),
             cells.policy_note(metric),
+            *cells.missed_note(metric),
             *cells.seeds_note(results),
+            *cells.differing_seeds_note(pairs),
         ),
         text_columns=text_columns(results),
     )
@@ -42,18 +53,18 @@ def compared_table(results: StudyResults, metric: StudyMetric, pairs: Sequence[P
 
 def class_table(results: StudyResults, metric: StudyMetric, pairs: Sequence[Pair]) -> Table | None:
     """One row for each class and region of each comparison, with the interval of its difference; None where none is."""
+    shown = [pair for pair in pairs if pair.entry(pair.mean) is not None]
     rows = [
         (
             *(Cell(text) for text in _texts(results, pair.shown)),
             Cell(row.name),
             *counts(pair.shown),
             *(cells.number(value, metric.digits) for value in pair.values(row)),
-            cells.gain(metric, *pair.values(row)),
+            cells.gain(metric, *pair.values(row), pair.entry(row)),
             cells.difference(pair.entry(row), metric.digits),
             cells.count(row.n),
         )
-        for pair in pairs
-        if pair.entry(pair.mean) is not None
+        for pair in shown
         for row in pair.compared.rows
         if row.kind != "mean"
     ]
@@ -61,28 +72,22 @@ def class_table(results: StudyResults, metric: StudyMetric, pairs: Sequence[Pair
         return None
     text = text_columns(results)
     about = name_columns(results)
-    columns = (
-        *about[:text],
-        "class",
-        *about[text:],
-        results.baseline,
-        "method",
-        "%",
-        "difference (95 % interval)",
-        "n",
-    )
+    figures = ("baseline mean", "method mean", cells.gain_title(metric), "difference (95 % interval)", "n")
     notes = (
         cells.gain_note(metric, results.baseline),
-        cells.difference_note(results.baseline),
+        cells.difference_note(metric, results.baseline),
         cells.policy_note(metric),
+        *cells.seeds_note(results),
+        *cells.differing_seeds_note(shown),
     )
-    title = f"{metric.axis} on the test cases, by class"
+    title = metric.directed(f"{metric.axis} on the test cases, by class")
+    columns = (*about[:text], "class", *about[text:], *figures)
     return Table(f"classes_{metric.key}", title, columns, tuple(rows), notes, text + 1)
 
 
 def name_columns(results: StudyResults) -> tuple[str, ...]:
-    """Titles of the columns that name an arm: setting and method where there are several, labeled and total."""
-    return (*_texts(results, None), "labeled", "total")
+    """Titles of the columns that name an arm: setting and method where there are several, and numbers of cases."""
+    return (*_texts(results, None), "labeled", "cases in all")
 
 
 def names(results: StudyResults, arm: Arm) -> tuple[Cell, ...]:
@@ -107,11 +112,24 @@ def _texts(results: StudyResults, arm: Arm | None) -> tuple[str, ...]:
     return settings + methods
 
 
-def _figures(pair: Pair, metric: StudyMetric, p: float | None) -> list[Cell]:
-    parts = [*pair.classes, pair.mean] if len(pair.classes) > 1 else [pair.mean]
-    figures = []
-    for row in parts:
+def _mean(pair: Pair, metric: StudyMetric, p: float | None) -> Iterator[Cell]:
+    values, entry = pair.values(pair.mean), pair.entry(pair.mean)
+    yield from (cells.number(value, metric.digits) for value in values)
+    yield cells.gain(metric, *values, entry)
+    yield cells.difference(entry, metric.digits)
+    yield cells.probability(p)
+    yield Cell(cells.NONE if entry is None else verdict_on(pair, p, metric))
+    yield cells.count(pair.mean.n)
+    yield cells.seeds(pair)
+
+
+def _missed(pair: Pair, metric: StudyMetric) -> Iterator[Cell]:
+    if metric.is_distance:
+        yield cells.missed(*(None if arm is None else arm_counts(arm, metric) for arm in (pair.baseline, pair.arm)))
+
+
+def _classes(pair: Pair, metric: StudyMetric) -> Iterator[Cell]:
+    for row in pair.classes if len(pair.classes) > 1 else ():
         values = pair.values(row)
-        figures += [cells.pair(*values, metric.digits), cells.gain(metric, *values)]
-    difference = cells.difference(pair.entry(pair.mean), metric.digits)
-    return [*figures, difference, cells.probability(p), cells.count(pair.mean.n), cells.seeds(pair.seeds)]
+        yield cells.pair(*values, metric.digits, row.name)
+        yield cells.gain(metric, *values, pair.entry(row))

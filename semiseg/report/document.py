@@ -10,18 +10,23 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """A table's cell: its text, whether it is an improvement (bold), and a number to sort by where it has one."""
+    """A table's cell: its text, whether it is an improvement (bold), and a number to sort by where it has one.
+
+    ``parts`` are the numbers of a text that shows several, or may, by the names of their columns in a CSV file.
+    """
 
     text: str
     bold: bool = False
     value: float | None = None
+    parts: tuple[tuple[str, float | None], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
     """A table: a row has as many cells as there are columns; ``text_columns`` leading ones are left-aligned text.
 
-    ``key`` is a file name without its ending; ``notes`` say how the figures came to be.
+    So are the last ``text_at_end``, such as a column of notes. ``key`` is a file name without its ending; ``notes`` say
+    how the figures came to be.
     """
 
     key: str
@@ -30,17 +35,22 @@ class Table:
     rows: tuple[tuple[Cell, ...], ...]
     notes: tuple[str, ...] = ()
     text_columns: int = 1
+    text_at_end: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A figure: ``svg`` and ``png`` are whole files, ``alt`` says in words what is to be seen."""
+    """A figure: ``svg`` and ``png`` are whole files, ``alt`` says in words what is to be seen.
+
+    ``note`` goes below the title: what bands and bars are, and of how many cases and seeds.
+    """
 
     key: str
     title: str
     alt: str
     svg: bytes
     png: bytes
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 
 from semiseg.report.arms import Arm, StudyResults
 from semiseg.report.document import Figure
-from semiseg.report.figure_style import BAND, BASELINE_COLOR, count_axis, draw, method_look
+from semiseg.report.figure_style import BAND, BASELINE_COLOR, count_axis, draw, interval_note, method_look
 from semiseg.report.study_metric import Estimate, StudyMetric, baseline_curve, estimate, method_curve
 
 Curve = Sequence[tuple[int, Estimate]]
@@ -18,7 +18,7 @@ _DODGE, _WIDEST = 1.04, 1.2  # methods stand side by side, or their bars would h
 
 def curves_figure(results: StudyResults, metric: StudyMetric) -> Figure | None:
     """The reference study's figures 2 and 3; None where no setting has a method beside the baseline."""
-    panels, said = [], []
+    panels, said, shown = [], [], list[Estimate]()
     for setting in results.settings:
         baseline = _curve(baseline_curve(results, setting), metric)
         methods = {method: _curve(method_curve(results, setting, method), metric) for method in results.methods}
@@ -27,6 +27,7 @@ def curves_figure(results: StudyResults, metric: StudyMetric) -> Figure | None:
             continue
         full = _curve([arm for arm in [results.full(setting)] if arm], metric)
         panels.append(partial(_panel, setting=setting, results=results, curves=(baseline, methods, full)))
+        shown += [score for curve in (baseline, *methods.values()) for _, score in curve]
         words = [f"{name}: {_words(curve, metric)}" for name, curve in {results.baseline: baseline, **methods}.items()]
         words += [f"{results.baseline} with all {labeled} labeled: {_value(found, metric)}" for labeled, found in full]
         said.append(f"{setting + ' – ' if setting else ''}{'; '.join(words)}.")
@@ -34,7 +35,8 @@ def curves_figure(results: StudyResults, metric: StudyMetric) -> Figure | None:
         return None
     title = f"{metric.title} by number of labeled cases"
     alt = " ".join([f"{title}, 95 % intervals in parentheses.", *said])
-    return draw(f"curves_{metric.key}", title, alt, panels, y_label=metric.axis)
+    note = interval_note("Band and bars", shown)
+    return draw(f"curves_{metric.key}", title, alt, panels, note=note, y_label=metric.directed_axis)
 
 
 def _curve(arms: Sequence[Arm], metric: StudyMetric) -> Curve:

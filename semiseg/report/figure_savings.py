@@ -1,143 +1,102 @@
-"""How many labels a method saves: its points beside the baseline's curve, and where on the curve they belong."""
+"""How many labels methods save: a panel for each setting and method, with the baseline's curve."""
 
+import math
 from collections.abc import Sequence
 from functools import partial
-from typing import NamedTuple
-
-from matplotlib.axes import Axes
-from matplotlib.patheffects import withStroke
 
 from semiseg.report.document import Figure
-from semiseg.report.figure_style import BAND, BASELINE_COLOR, COLORS, count_axis, draw
+from semiseg.report.figure_savings_panel import CurvePoint, SavingsPanel, SavingsPoint, draw_panel, scale_of
+from semiseg.report.figure_style import PANELS_A_LINE, draw, method_look, panel_size
 
+__all__ = ["CurvePoint", "SavingsPanel", "SavingsPoint", "savings_figure"]
 
-class CurvePoint(NamedTuple):
-    """The baseline's score with so many labeled cases, and its 95 % interval."""
-
-    labeled: int
-    mean: float
-    low: float
-    high: float
-
-
-class SavingsPoint(NamedTuple):
-    """A method's score with so many labeled cases, and how many labels the baseline needs for it.
-
-    ``worth`` is None where the curve does not reach the score; ``low`` and ``high``, the ends of its 95 % interval,
-    are None where they are beyond the curve.
-    """
-
-    labeled: int
-    score: float
-    score_low: float
-    score_high: float
-    worth: float | None
-    low: float | None
-    high: float | None
+_AROUND = 55
+"""Points that a panel's labels, its title and the legend take away from it."""
 
 
 def savings_figure(
-    points: Sequence[SavingsPoint],
-    curve: Sequence[CurvePoint],
+    panels: Sequence[SavingsPanel],
     *,
-    method: str,
     baseline: str = "supervised",
     metric: str = "Dice",
     higher_is_better: bool = True,
-    setting: str = "",
-    key: str = "savings",
+    digits: int = 3,
+    note: str = "",
 ) -> Figure | None:
-    """Guides lead from each point of the method to the baseline's curve, and down to the number of labels there.
+    """A panel for each setting and method, those of a setting with the same scale; None where none can be drawn.
 
-    The bar at the guide's end is the interval of that number; an arrow says that it goes on beyond the curve.
-    Between its points the curve is straight over the logarithm of the number. ``metric`` is the axis' label, with its
-    unit. None where there is no point, or no curve.
+    Guides lead from each point to the baseline's curve, and down to the number of labels there; the bar is the
+    interval of that number, and arrows go beyond the curve. A panel without points or curve is left out, but its
+    method keeps its color. ``metric`` is the axis' label, ``digits`` are of scores, ``note`` opens the figure's note.
     """
-    if not points or not curve:
+    methods = list(dict.fromkeys(panel.method for panel in panels))
+    panels = [
+        panel._replace(points=sorted(panel.points), curve=sorted(panel.curve))
+        for panel in panels
+        if panel.points and panel.curve
+    ]
+    if not panels:
         return None
-    title = f"How many labels {method} saves" + (f", {setting}" if setting else "")
-    points, curve = sorted(points), sorted(curve)
-    panel = partial(_panel, points=points, curve=curve, names=(method, baseline), up=higher_is_better)
-    return draw(key, title, _words(points, curve, method, baseline, metric, higher_is_better), [panel], y_label=metric)
+    width, height = (72 * inches - _AROUND for inches in panel_size(len(panels)))
+    settings = {panel.setting: [each for each in panels if each.setting == panel.setting] for panel in panels}
+
+    def drawn(panel: SavingsPanel | None) -> partial[None] | None:
+        if panel is None:
+            return None
+        scale = scale_of(settings[panel.setting], higher_is_better, width, height)
+        look = method_look(methods.index(panel.method)) | {"linestyle": "none", "label": panel.method}
+        return partial(
+            draw_panel, panel=panel, baseline=baseline, look=look, up=higher_is_better, scale=scale, width=width
+        )
+
+    places = [drawn(panel) for panel in _places(panels)]
+    alone = len({panel.method for panel in panels}) == 1
+    title = f"How many labels {panels[0].method if alone else 'each method'} saves"
+    alt = [
+        f"{metric} by number of labeled cases.",
+        *(_words(s, baseline, digits, higher_is_better) for s in settings.values()),
+    ]
+    guides = (
+        f"Dotted lines: to the number of {baseline} labels with the same score, printed at the foot. "
+        "Horizontal bars: its 95 % interval; arrows: beyond the curve."
+    )
+    note, columns = " ".join(filter(None, (note, guides))), _columns(panels)
+    return draw("savings", title, " ".join(alt), places, note=note, y_label=metric, share_y=False, columns=columns)
 
 
-def _panel(
-    ax: Axes,
-    points: Sequence[SavingsPoint],
-    curve: Sequence[CurvePoint],
-    names: tuple[str, str],
-    up: bool,
-) -> None:
-    method, baseline = names
-    counts, means, low, high = zip(*curve, strict=True)
-    ax.fill_between(counts, low, high, color=BASELINE_COLOR, alpha=BAND, linewidth=0)
-    ax.plot(counts, means, color=BASELINE_COLOR, marker="o", label=baseline)
-    at, scores = [point.labeled for point in points], [point.score for point in points]
-    bars = [[point.score - point.score_low for point in points], [point.score_high - point.score for point in points]]
-    ax.errorbar(at, scores, bars, fmt="s", color=COLORS[0], capsize=2, elinewidth=1, zorder=4, label=method)
-    count_axis(ax, sorted({*counts, *at}))
-    ax.margins(y=0.12)  # room for what is said beside the outermost points
-    for point in points:
-        _interval(ax, point)
-        _guide(ax, point, curve, up)
+def _columns(panels: Sequence[SavingsPanel]) -> int:
+    """A setting's methods stand side by side; where there is one method, the settings do."""
+    methods = len({panel.method for panel in panels})
+    count = methods if methods > 1 else len(panels)
+    return math.ceil(count / math.ceil(count / PANELS_A_LINE))
 
 
-def _interval(ax: Axes, point: SavingsPoint) -> None:
-    """The bar of the interval, with an arrow where it goes on beyond the curve."""
+def _places(panels: Sequence[SavingsPanel]) -> list[SavingsPanel | None]:
+    """The panels in their grid: a setting begins a line, and a method that it lacks leaves its place empty."""
+    settings, methods = (dict.fromkeys(getattr(panel, field) for panel in panels) for field in ("setting", "method"))
+    if len(methods) == 1:
+        return list(panels)
+    found = {(panel.setting, panel.method): panel for panel in panels}
+    padding = [None] * (-len(methods) % _columns(panels))
+    return [place for setting in settings for place in (*(found.get((setting, m)) for m in methods), *padding)]
+
+
+def _words(panels: Sequence[SavingsPanel], baseline: str, digits: int, up: bool) -> str:
+    """What is drawn of a setting."""
+    setting, _, _, curve = panels[0]
+    drawn = ", ".join(f"{each.mean:.{digits}f} with {each.labeled}" for each in curve)
+    said = [f"{baseline}: {drawn}"]
+    for panel in panels:
+        placed = (f"{p.score:.{digits}f} with {p.labeled} labeled, {_worth(p, panel, up)}" for p in panel.points)
+        said.append(f"{panel.method}: {', '.join(placed)}")
+    return f"{f'{setting} – ' if setting else ''}{'; '.join(said)}."
+
+
+def _worth(point: SavingsPoint, panel: SavingsPanel, up: bool) -> str:
+    number = panel.beyond(panel.is_better(point.score, up)) if point.worth is None else f"{point.worth:.0f}"
+    text = f"worth {number} {'label' if number == '1' else 'labels'}"
     if point.worth is None and point.low is None and point.high is None:
-        return
-    left, right = ax.get_xlim()
-    low, high = point.low or left * 1.04, point.high or right / 1.04
-    ax.plot([low, high], [point.score] * 2, color=COLORS[0], alpha=0.25, linewidth=5, solid_capstyle="butt")
-    ends = [(low, "<")] * (point.low is None) + [(high, ">")] * (point.high is None)
-    for end, marker in ends:
-        ax.plot([end], [point.score], marker, color=COLORS[0], markersize=4, alpha=0.6)
-
-
-def _guide(ax: Axes, point: SavingsPoint, curve: Sequence[CurvePoint], up: bool) -> None:
-    if point.worth is None:
-        above = _is_better(point, curve, up) == up  # away from the curve
-        left = point.labeled**2 > ax.get_xlim()[0] * ax.get_xlim()[1]  # to where there is more room
-        end = point.score_high if above else point.score_low
-        _say(ax, _beyond(point, curve, up), (point.labeled, end), above, left)
-        return
-    bottom = ax.get_ylim()[0]
-    corner = [point.labeled, point.worth, point.worth], [point.score, point.score, bottom]
-    ax.plot(*corner, color=COLORS[0], linestyle=":", linewidth=1.1, zorder=3)
-    ax.plot([point.worth], [point.score], "o", color="white", markeredgecolor=COLORS[0], markersize=4, zorder=4)
-    ax.set_ylim(bottom=bottom)
-    _say(ax, f"worth {point.worth:.0f} labels", (point.worth, point.score), not up, False)
-
-
-def _say(ax: Axes, text: str, at: tuple[float, float], above: bool, left: bool) -> None:
-    """Text beside a point, with a white rim that keeps it readable over lines."""
-    offset = (-5 if left else 5, 5 if above else -5)
-    said = ax.annotate(text, at, offset, textcoords="offset points", fontsize=8, color=COLORS[0], zorder=5)
-    said.set(va="bottom" if above else "top", ha="right" if left else "left")
-    said.set_path_effects([withStroke(linewidth=2.5, foreground="white")])
-
-
-def _is_better(point: SavingsPoint, curve: Sequence[CurvePoint], up: bool) -> bool:
-    """Whether a point that the curve does not reach is better than all of it."""
-    means = [each.mean for each in curve]
-    return point.score > max(means) if up else point.score < min(means)
-
-
-def _beyond(point: SavingsPoint, curve: Sequence[CurvePoint], up: bool) -> str:
-    limit = f">{curve[-1].labeled}" if _is_better(point, curve, up) else f"<{curve[0].labeled}"
-    return f"worth {limit} labels"
-
-
-def _words(
-    points: Sequence[SavingsPoint], curve: Sequence[CurvePoint], method: str, baseline: str, metric: str, up: bool
-) -> str:
-    def worth(point: SavingsPoint) -> str:
-        if point.worth is None:
-            return _beyond(point, curve, up)
-        low = "less than the curve shows" if point.low is None else f"{point.low:.0f}"
-        high = "more than it shows" if point.high is None else f"{point.high:.0f}"
-        return f"worth {point.worth:.0f} labels (95 % interval {low} to {high})"
-
-    drawn = ", ".join(f"{each.mean:.3g} with {each.labeled}" for each in curve)
-    placed = "; ".join(f"{point.score:.3g} with {point.labeled} labeled, {worth(point)}" for point in points)
-    return f"{metric} by number of labeled cases. {baseline}: {drawn}. {method}: {placed}."
+        return text
+    low = "less than the curve shows" if point.low is None else f"{point.low:.0f}"
+    high = "more than it shows" if point.high is None else f"{point.high:.0f}"
+    return f"{text} (95 % interval {low} to {high})"

@@ -2,7 +2,7 @@
 
 import io
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import matplotlib.style
@@ -10,7 +10,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Drawing
 
 from semiseg.report.document import Figure
+from semiseg.report.study_metric import Estimate
 
+Panel = Callable[[Axes], None]
+"""Draws a panel on its axes."""
 DPI = 150
 PANEL = 3.5, 3.0
 """Width and height in inches of one of several panels."""
@@ -54,31 +57,62 @@ def draw(
     key: str,
     title: str,
     alt: str,
-    panels: Sequence[Callable[[Axes], None]],
+    panels: Sequence[Panel | None],
     *,
+    note: str = "",
     y_label: str = "",
     share_y: bool = True,
+    columns: int | None = None,
 ) -> Figure:
     """A figure of panels, each drawn by its function, in lines of up to three, with one legend of all below them.
 
+    A panel that is None leaves its place empty; ``columns`` is the length of the lines, three or fewer by default.
     ``y_label`` is of every line's first panel. Nothing outside is changed: no pyplot, and settings that hold for this
     drawing alone.
     """
-    columns = min(len(panels), PANELS_A_LINE)
+    columns = columns or min(len(panels), PANELS_A_LINE)
     lines = math.ceil(len(panels) / columns)
-    width, height = PANEL if len(panels) > 1 else SINGLE
+    width, height = panel_size(len(panels))
     with matplotlib.style.context(["default", dict(_STYLE)]):
         drawing = Drawing(figsize=(width * columns, height * lines), layout="constrained")
-        axes = list(drawing.subplots(lines, columns, sharey=share_y, squeeze=False).flat)
-        for ax in axes[len(panels) :]:
-            ax.remove()
-        for ax in axes[::columns] if y_label else ():
-            ax.set_ylabel(y_label)
-        for panel, ax in zip(panels, axes, strict=False):
+        grid = drawing.subplots(lines, columns, sharey=share_y, squeeze=False)
+        padded = [*panels, *[None] * (lines * columns - len(panels))]
+        drawn = []
+        for line, start in zip(grid, range(0, len(padded), columns), strict=True):
+            places = list(zip(padded[start : start + columns], line, strict=True))
+            for ax in [ax for panel, ax in places if panel is None]:
+                ax.remove()
+            filled = [(panel, ax) for panel, ax in places if panel is not None]
+            if filled and y_label:
+                filled[0][1].set_ylabel(y_label)
+            drawn += filled
+        for panel, ax in drawn:
             panel(ax)
-        _legend(drawing, axes[: len(panels)], width * columns)
+        _legend(drawing, [ax for _, ax in drawn], width * columns)
         svg = _file(drawing, "svg", {"Date": None, "Title": title})
-        return Figure(key, title, alt, svg, _file(drawing, "png", {"Title": title}))
+        return Figure(key, title, alt, svg, _file(drawing, "png", {"Title": title}), note)
+
+
+def panel_size(count: int) -> tuple[float, float]:
+    """Width and height in inches of each of so many panels."""
+    return PANEL if count > 1 else SINGLE
+
+
+def interval_note(shown: str, estimates: Iterable[Estimate]) -> str:
+    """What the bands and bars of means are, in words: ``shown`` names them. Empty where no mean has an interval."""
+    found = [each for each in estimates if each.interval is not None]
+    if not found:
+        return ""
+    cases, seeds = (_range([getattr(each, name) for each in found]) for name in ("n", "seeds"))
+    return (
+        f"{shown}: 95 % bootstrap interval of each mean alone, over {cases} test cases and {seeds} "
+        f"{'seed' if seeds == '1' else 'seeds'}; paired differences, which are narrower, stand in the table."
+    )
+
+
+def _range(numbers: Sequence[int]) -> str:
+    low, high = min(numbers), max(numbers)
+    return str(low) if low == high else f"{low} to {high}"
 
 
 def count_axis(ax: Axes, counts: Sequence[int]) -> None:

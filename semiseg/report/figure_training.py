@@ -8,14 +8,15 @@ from matplotlib.axes import Axes
 
 from semiseg.report.arms import Arm, StudyResults
 from semiseg.report.document import Figure
-from semiseg.report.figure_style import BASELINE_COLOR, COLORS, draw
+from semiseg.report.figure_style import BASELINE_COLOR, COLORS, draw, method_look
 from semiseg.report.study_metric import method_curve
 
 _Log = Sequence[Mapping[str, Any]]
 _Value = Callable[[Mapping[str, Any]], float | None]
 _Series = Mapping[int, float]
 """Values by epoch."""
-_COLORS = (BASELINE_COLOR, COLORS[0])
+_Looks = Sequence[Mapping[str, Any]]
+"""How each arm's mean is drawn."""
 _SEED: Mapping[str, Any] = {"linewidth": 0.6, "alpha": 0.45}
 
 
@@ -32,22 +33,33 @@ def training_figure(
         return None
     baseline, arm = found
     title = f"Training with {arm.labeled} labeled cases" + (f", {arm.setting}" if arm.setting else "")
-    return _figure(title, {results.baseline: baseline, arm.method: arm})
+    color = method_look(results.methods.index(arm.method))["color"]
+    looks = ({"color": BASELINE_COLOR, "linestyle": "--"}, {"color": color, "linestyle": "-"})
+    return _figure(title, {results.baseline: baseline, arm.method: arm}, looks)
 
 
 def run_figure(arm: Arm) -> Figure | None:
-    """The same of one run alone; None where its log has nothing."""
-    return _figure("Training", {arm.method: arm}) if any(arm.logs) else None
+    """The same of one run alone, in a method's color or the baseline's; None where its log has nothing."""
+    color = COLORS[0] if arm.total > arm.labeled else BASELINE_COLOR
+    return _figure("Training", {arm.method: arm}, ({"color": color, "linestyle": "-"},)) if any(arm.logs) else None
 
 
-def _figure(title: str, arms: Mapping[str, Arm]) -> Figure:
+def _figure(title: str, arms: Mapping[str, Arm], looks: _Looks) -> Figure:
     panels = [
-        partial(_panel, arms=arms, value=_loss, label="training loss, all terms"),
-        partial(_panel, arms=arms, value=_dice, label="validation Dice"),
+        partial(_panel, arms=arms, looks=looks, value=_loss, label="training loss, all terms"),
+        partial(_panel, arms=arms, looks=looks, value=_dice, label="validation Dice"),
     ]
     said = [f"{_name(name, each)}: {_words(each)}." for name, each in arms.items()]
     alt = " ".join([f"{title}: loss and validation Dice by epoch.", *said])
-    return draw("training", title, alt, panels, share_y=False)
+    return draw("training", title, alt, panels, note=_note(arms), share_y=False)
+
+
+def _note(arms: Mapping[str, Arm]) -> str:
+    counts = sorted({len(arm.logs) for arm in arms.values()})
+    seeds = " or ".join(map(str, counts))
+    several = f"Thin lines: each of {seeds} seeds. Thick lines: their mean, in the epochs that all have."
+    sums = "The loss is the sum of all its terms" + (", which differ between methods." if len(arms) > 1 else ".")
+    return f"{several if counts[-1] > 1 else 'One seed.'} {sums}"
 
 
 def _choose(
@@ -84,13 +96,13 @@ def _mean(series: Sequence[_Series]) -> _Series:
     return {epoch: sum(each[epoch] for each in series) / len(series) for epoch in sorted(epochs)}
 
 
-def _panel(ax: Axes, arms: Mapping[str, Arm], value: _Value, label: str) -> None:
-    for (name, arm), color, line in zip(arms.items(), _COLORS, ("--", "-"), strict=False):
+def _panel(ax: Axes, arms: Mapping[str, Arm], looks: _Looks, value: _Value, label: str) -> None:
+    for (name, arm), look in zip(arms.items(), looks, strict=True):
         series = [_series(log, value) for log in arm.logs]
         for each in series if len(series) > 1 else ():
-            ax.plot(list(each), list(each.values()), color=color, **_SEED)
+            ax.plot(list(each), list(each.values()), color=look["color"], **_SEED)
         mean = _mean(series)
-        ax.plot(list(mean), list(mean.values()), color=color, linestyle=line, label=_name(name, arm))
+        ax.plot(list(mean), list(mean.values()), **look, label=_name(name, arm))
     ax.set_xlabel("epoch")
     ax.set_ylabel(label)
 

@@ -9,11 +9,14 @@ from typing import Any
 from semiseg.io.atomic import write_text
 from semiseg.report.document import Page, Section
 from semiseg.report.page_data import case_data, score_data
+from semiseg.report.page_tables import column_kinds, print_size
 from semiseg.report.preview import COLORS
 
 TEMPLATES = Path(__file__).parent / "templates"
-SCRIPTS = ("sorting.js", "tables.js", "scores.js", "viewer.js")
+SCRIPTS = ("sorting.js", "tables.js", "scores.js", "viewer.js", "print.js")
 FIRST_ROWS = 200
+SUMMARY_SENTENCES, SECTION_SENTENCES = 5, 6
+"""How many are seen at once; the others are folded."""
 
 
 def write_page(path: Path, page: Page) -> None:
@@ -42,6 +45,7 @@ def render_page(page: Page) -> str:
     )
     environment.policies["json.dumps_kwargs"] = {"separators": (",", ":"), "allow_nan": False}
     environment.filters["base64"] = lambda data: base64.b64encode(data).decode()
+    environment.filters |= {"column_kinds": column_kinds, "print_size": print_size}
     return environment.get_template("report.html").render(_content(page))
 
 
@@ -56,6 +60,8 @@ def _content(page: Page) -> Mapping[str, Any]:
     }
     return {
         "page": page,
+        "SUMMARY_SENTENCES": SUMMARY_SENTENCES,
+        "SECTION_SENTENCES": SECTION_SENTENCES,
         "sections": [section for section in page.sections if _has_content(section)],
         "scores": score_data(page.scores, FIRST_ROWS),
         "first_rows": page.scores[:FIRST_ROWS],

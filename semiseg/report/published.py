@@ -46,7 +46,7 @@ class Published:
         authors: in its order.
         year: of the publication.
         cited: as a sentence cites it.
-        dataset: its data and split, as the file has them.
+        dataset: its data and split, as the file has them; ``plugin`` names the dataset plugin that reads the data.
         classes: the publication's words by the class names that the dataset plugin uses.
         methods: baseline first.
         models: what it trained, as the file has it.

@@ -61,8 +61,8 @@ def protocol_of(summary: Mapping[str, Any]) -> dict[str, str]:
         "cases hash": str(summary["cases_hash"]),
         "recipe hash": str(summary["recipe_hash"]),
         "seed": str(summary["seed"]),
-        "test cases": "opened once, after the last and the best weights were written; later openings are in "
-        "test_openings.jsonl",
+        "test cases": "opened after the last and the best weights were written; every opening by a run or a study's "
+        "report is in test_openings.jsonl",
         "weights": ", ".join(f"{name} {digest[:12]}" for name, digest in summary["weights"].items()),
         "missing structures": str(summary["scores"]["policy"]),
     }
@@ -109,14 +109,14 @@ def _table(checkpoint: str, metrics: Mapping[str, Any]) -> Table:
 
 def _row(metric: str, name: str, part: Mapping[str, Any], unit: str) -> tuple[Cell, ...]:
     digits = 3 if unit == "1" else 2
-    low, high = part["interval"] or (None, None)
+    interval = part["interval"]
     return (
         Cell(metric if unit == "1" else f"{metric} [{unit}]"),
         Cell(name),
         cells.count(part["n"]),
         cells.number(part["mean"], digits),
         cells.number(part["std"], digits),
-        cells.interval(None if low is None else (low, high), digits),
+        cells.interval((interval[0], interval[1]) if interval and interval[0] is not None else None, digits),
         cells.number(part["median"], digits),
         *(cells.count(part[status]) for status in ("missed", "spurious", "both_empty")),
     )

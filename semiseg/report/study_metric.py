@@ -4,6 +4,7 @@ import math
 import re
 from collections import Counter
 from dataclasses import dataclass
+from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,7 @@ from semiseg.evaluation.compare_result import Interval, MetricComparison
 from semiseg.evaluation.paired_bootstrap import resampled_means
 from semiseg.evaluation.policy import find_policy
 from semiseg.report.arms import Arm, StudyResults
+from semiseg.types import Unit
 
 _ACRONYMS = {"hd", "hd95", "assd", "nsd"}
 
@@ -45,6 +47,20 @@ class StudyMetric:
     def axis(self) -> str:
         """The title with its unit."""
         return self.title if self.unit == "1" else f"{self.title} [{self.unit}]"
+
+    @property
+    def directed_axis(self) -> str:
+        """The same, and that lower is better where it is: for a figure's axis."""
+        return self.directed(self.axis)
+
+    @property
+    def is_distance(self) -> bool:
+        """Whether it is a length, which a missed structure has no finite value of."""
+        return self.unit in get_args(Unit)
+
+    def directed(self, title: str) -> str:
+        """A title, and that lower is better where it is."""
+        return title if self.higher_is_better else f"{title}, lower is better"
 
     @property
     def digits(self) -> int:
@@ -78,6 +94,19 @@ class Estimate:
     seeds: int
 
 
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What stands beside an arm's mean, summed up over its seeds, its test cases, and the classes of the mean.
+
+    ``missed`` structures are in the reference alone, ``spurious`` ones in the prediction alone; ``left_out`` values are
+    not in the mean.
+    """
+
+    missed: int
+    spurious: int
+    left_out: int
+
+
 def study_metric(results: StudyResults, name: str) -> StudyMetric:
     """A metric of the results by its name in scores.csv."""
     run = results.arms[0].runs[0]
@@ -100,6 +129,14 @@ def estimate(arm: Arm, metric: StudyMetric) -> Estimate:
     return Estimate(mean if math.isfinite(mean) else None, seed_std, interval, n, len(arm.runs))
 
 
+def arm_counts(arm: Arm, metric: StudyMetric) -> Counts:
+    """Missed and spurious structures of an arm, and the values that its mean on its own leaves out."""
+    classes = _averaged(arm, metric)
+    scores = [score for run in arm.runs for key, score in run.scores.items() if key[0] == metric.name]
+    statuses = Counter(score.status for score in scores if score.class_name in classes)
+    return Counts(statuses["missed"], statuses["spurious"], int(np.isnan(arm_values(arm, metric)).sum()))
+
+
 def arm_values(arm: Arm, metric: StudyMetric) -> NDArray[np.float64]:
     """An arm's values (seeds, cases, classes), cases by id; nan where one is undefined for any seed.
 
@@ -107,13 +144,18 @@ def arm_values(arm: Arm, metric: StudyMetric) -> NDArray[np.float64]:
     """
     require_comparable(arm.runs, [metric.name])
     value, scores = find_policy(metric.policy), arm.runs[0].scores
-    kinds = {key[1]: score.kind for key, score in scores.items() if key[0] == metric.name}
-    classes = [name for name, kind in kinds.items() if kind == "class"] or list(kinds)
+    classes = _averaged(arm, metric)
     cases = sorted({key[2] for key in scores if key[0] == metric.name})
     rows = [[[value(run.scores[metric.name, name, case]) for name in classes] for case in cases] for run in arm.runs]
     values = np.array(rows, dtype=np.float64)
     values[:, np.isnan(values).any(axis=0)] = np.nan
     return values
+
+
+def _averaged(arm: Arm, metric: StudyMetric) -> list[str]:
+    """What the mean is of: the classes, or the regions where there is no class."""
+    kinds = {key[1]: score.kind for key, score in arm.runs[0].scores.items() if key[0] == metric.name}
+    return [name for name, kind in kinds.items() if kind == "class"] or list(kinds)
 
 
 def compare_with(baseline: Arm | None, arm: Arm | None, metric: StudyMetric) -> MetricComparison:

@@ -3,10 +3,13 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from semiseg.evaluation.compare_metric import verdict_of
 from semiseg.evaluation.compare_result import Entry, MetricComparison, Row
 from semiseg.evaluation.holm import holm
 from semiseg.report.arms import Arm, StudyResults
 from semiseg.report.study_metric import StudyMetric, compare_with, method_curve
+
+NOT_TOLD_APART = "not told apart"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -28,6 +31,12 @@ class Pair:
     def seeds(self) -> tuple[int, ...]:
         """How many seeds each of the arms has."""
         return tuple(len(arm.runs) for arm in (self.baseline, self.arm) if arm is not None)
+
+    @property
+    def seeds_differ(self) -> bool:
+        """Whether two arms do not have the same seeds, and with them not the same labeled sets."""
+        named = [sorted(str(run.seed) for run in arm.runs) for arm in (self.baseline, self.arm) if arm is not None]
+        return any(seeds != named[0] for seeds in named)
 
     @property
     def classes(self) -> tuple[Row, ...]:
@@ -77,6 +86,36 @@ def adjusted_p(pairs: Sequence[Pair]) -> list[float | None]:
     found = [None if entry is None else entry.p for entry in entries]
     adjusted = iter(holm([p for p in found if p is not None]))
     return [None if p is None else next(adjusted) for p in found]
+
+
+def verdict_on(pair: Pair, p: float | None, metric: StudyMetric) -> str:
+    """What an adjusted ``p`` and the interval let one say of a pair: better, worse, mixed or not told apart.
+
+    "better" and "worse" need both: ``p`` below 0.05, and an interval of the difference that excludes 0 on that side.
+    "mixed": ``p`` is below 0.05, but ranks and mean point to different sides.
+    """
+    entry = pair.entry(pair.mean)
+    if entry is None or p is None:
+        return NOT_TOLD_APART
+    verdict = verdict_of(entry, p, metric.higher_is_better)
+    if verdict == "mixed" or (verdict and excludes_zero(entry)):
+        return verdict
+    return NOT_TOLD_APART
+
+
+def excludes_zero(entry: Entry | None) -> bool:
+    """Whether the interval of a difference lies on its side of 0; not where there is none."""
+    if entry is None or entry.difference is None or entry.interval is None:
+        return False
+    low, high = entry.interval
+    return low > 0 if entry.difference > 0 else high < 0
+
+
+def shows_gain(entry: Entry | None, metric: StudyMetric) -> bool:
+    """Whether the method is better in the mean, with an interval of the difference that excludes 0."""
+    if entry is None or entry.difference is None:
+        return False
+    return excludes_zero(entry) and (entry.difference > 0) == metric.higher_is_better
 
 
 def _counts(results: StudyResults, setting: str, arms: list[Arm]) -> list[int]:

@@ -1,4 +1,7 @@
-"""Cells of a study's tables, and the sentences below that say how the figures came to be."""
+"""Cells of a study's tables, and the sentences below that say how the figures came to be.
+
+A cell that shows several numbers, or would if they were there, has them as ``parts``: the same columns of a CSV file.
+"""
 
 from collections.abc import Sequence
 
@@ -6,7 +9,8 @@ from semiseg.evaluation.bootstrap import RESAMPLES
 from semiseg.evaluation.compare_result import Entry, Interval
 from semiseg.report.arms import StudyResults
 from semiseg.report.document import Cell
-from semiseg.report.study_metric import StudyMetric
+from semiseg.report.study_metric import Counts, Estimate, StudyMetric
+from semiseg.report.study_pairs import Pair, shows_gain
 
 NONE = "–"
 
@@ -23,34 +27,51 @@ def number(value: float | None, digits: int, *, signed: bool = False, bold: bool
     return Cell(_text(value, digits, "+" if signed else ""), bold, value)
 
 
-def gain(metric: StudyMetric, baseline: float | None, value: float | None) -> Cell:
-    """The improvement in percent, bold where it is one."""
-    found = metric.gain(baseline, value)
-    return number(found, 1, signed=True, bold=found is not None and found > 0)
+def gain(metric: StudyMetric, baseline: float | None, value: float | None, entry: Entry | None = None) -> Cell:
+    """The improvement in percent; bold where it is one by the interval of the difference, which is ``entry``'s."""
+    return number(metric.gain(baseline, value), 1, signed=True, bold=shows_gain(entry, metric))
 
 
-def pair(baseline: float | None, value: float | None, digits: int) -> Cell:
+def gain_title(metric: StudyMetric) -> str:
+    """The title of a column of improvements."""
+    return "gain %" if metric.higher_is_better else "reduction %"
+
+
+def pair(baseline: float | None, value: float | None, digits: int, name: str = "") -> Cell:
     """Two values side by side, sorted by the second; one alone where neither method is compared with another."""
     texts = [number(baseline, digits).text, number(value, digits).text]
-    return Cell("/".join(texts), value=value if value is not None else baseline)
+    return Cell("/".join(texts), value=value if value is not None else baseline, parts=_sides(name, baseline, value))
 
 
 def difference(entry: Entry | None, digits: int) -> Cell:
     """A difference from the baseline with its interval."""
-    if entry is None or entry.difference is None:
-        return Cell(NONE)
-    text = _text(entry.difference, digits, "+")
-    if entry.interval is not None:
-        text += f" ({interval(entry.interval, digits, signed=True).text})"
-    return Cell(text, value=entry.difference)
+    found = None if entry is None else entry.difference
+    low, high = (entry and entry.interval) or (None, None)
+    parts = (("difference", found), ("difference low", low), ("difference high", high))
+    if found is None:
+        return Cell(NONE, parts=parts)
+    text = _text(found, digits, "+")
+    if low is not None and high is not None:
+        text += f" ({interval((low, high), digits, signed=True).text})"
+    return Cell(text, value=found, parts=parts)
+
+
+def mean_and_sd(found: Estimate, digits: int) -> Cell:
+    """An arm's mean, and the standard deviation over its seeds where there are several."""
+    text = number(found.mean, digits).text
+    if found.seed_std is not None:
+        text += f" ± {found.seed_std:.{digits}f}"
+    return Cell(text, value=found.mean, parts=(("mean", found.mean), ("sd", found.seed_std)))
 
 
 def interval(value: Interval | None, digits: int, *, signed: bool = False) -> Cell:
     """Low to high, sorted by the low end."""
-    if value is None:
-        return Cell(NONE)
-    low, high = (_text(end, digits, "+" if signed else "") for end in value)
-    return Cell(f"{low} to {high}", value=value[0])
+    low, high = value or (None, None)
+    parts = (("interval low", low), ("interval high", high))
+    if low is None or high is None:
+        return Cell(NONE, parts=parts)
+    texts = [_text(end, digits, "+" if signed else "") for end in (low, high)]
+    return Cell(" to ".join(texts), value=low, parts=parts)
 
 
 def probability(p: float | None) -> Cell:
@@ -60,9 +81,25 @@ def probability(p: float | None) -> Cell:
     return Cell("<0.001" if p < 0.001 else f"{p:.3f}", value=p)
 
 
-def seeds(counts: Sequence[int]) -> Cell:
-    """How many seeds: one number where all methods have as many."""
-    return Cell("/".join(map(str, dict.fromkeys(counts))), value=counts[-1])
+def seeds(shown: Pair) -> Cell:
+    """How many seeds: one number where both arms have the same ones."""
+    baseline, method = (None if arm is None else len(arm.runs) for arm in (shown.baseline, shown.arm))
+    differ = shown.seeds_differ
+    parts = (*_sides("seeds", baseline, method), ("seeds differ", float(differ)))
+    text = f"{baseline}/{method} (differ)" if differ else str(shown.seeds[-1])
+    return Cell(text, value=shown.seeds[-1], parts=parts)
+
+
+def missed(baseline: Counts | None, method: Counts | None) -> Cell:
+    """Missed structures of both arms."""
+    values = [None if found is None else found.missed for found in (baseline, method)]
+    text = "/".join(NONE if value is None else str(value) for value in values)
+    value = next((value for value in reversed(values) if value is not None), None)
+    return Cell(text, value=value, parts=_sides("missed", *values))
+
+
+def _sides(name: str, baseline: float | None, method: float | None) -> tuple[tuple[str, float | None], ...]:
+    return (f"{name} baseline".lstrip(), baseline), (f"{name} method".lstrip(), method)
 
 
 def _text(value: float, digits: int, sign: str) -> str:
@@ -73,24 +110,54 @@ def _text(value: float, digits: int, sign: str) -> str:
 def policy_note(metric: StudyMetric) -> str:
     """What values of empty masks count."""
     left_out = "undefined values are left out, for all seeds, and for both arms where two are compared."
-    if metric.unit == "1":
+    if not metric.is_distance:
         return left_out.capitalize()
     if metric.policy == "image_diagonal":
         return f"A distance to a missed or spurious structure counts the image diagonal; {left_out}"
     return f"Distances to missed or spurious structures and {left_out}"
 
 
+def missed_note(metric: StudyMetric) -> tuple[str, ...]:
+    """What is counted beside distances; empty for other metrics."""
+    if not metric.is_distance:
+        return ()
+    return ("Missed: structures that are in the reference alone, summed up over seeds and classes.",)
+
+
 def gain_note(metric: StudyMetric, baseline: str) -> str:
     """How a change in percent is worked out."""
-    kind = "gain (b-a)/a" if metric.higher_is_better else "reduction (a-b)/a"
-    return f"%: relative {kind}, with a the value of {baseline} and b the method's; bold: the method is better."
-
-
-def difference_note(baseline: str) -> str:
-    """What a difference and its interval are of."""
+    kind = "relative gain (b-a)/a" if metric.higher_is_better else "relative reduction (a-b)/a"
     return (
-        f"Difference: the method's mean minus that of {baseline} with as many labeled cases, on the same test cases, "
-        f"with its 95 % bootstrap interval over cases and seeds ({RESAMPLES:,} samples); seeds are pooled within cases."
+        f"{gain_title(metric)}: {kind}, with a the value of {baseline} and b the method's; "
+        "bold: better, and the interval of the difference excludes 0."
+    )
+
+
+def difference_note(metric: StudyMetric, baseline: str) -> str:
+    """What a difference and its interval are of, and which sign is better."""
+    return (
+        f"Difference: the method's mean minus that of {baseline} with as many labeled cases, on the same test cases; "
+        f"{'positive' if metric.higher_is_better else 'negative'} is better. "
+        f"Its 95 % bootstrap interval is over cases and seeds ({RESAMPLES:,} samples); seeds are pooled within cases."
+    )
+
+
+def p_note(tests: int) -> str:
+    """What a table's p-values are of, and what they are not."""
+    return (
+        "p: Wilcoxon's signed-rank test over the n cases, of the mean over classes, with Holm's correction over the "
+        f"{tests} {'test' if tests == 1 else 'tests'} of this table. It is about the networks as they were trained "
+        "and says nothing about other seeds."
+    )
+
+
+def verdict_note(compared: Sequence[Pair]) -> str:
+    """What a verdict needs, and what one seed lets it be about."""
+    both = [shown for shown in compared if shown.baseline is not None and shown.arm is not None]
+    one_seed = "; one seed: about these two networks only" if any(1 in shown.seeds for shown in both) else ""
+    return (
+        "Verdict: better or worse where p is below 0.05 and the interval of the difference excludes 0; mixed where p "
+        f"is below 0.05, but ranks and mean point to different sides{one_seed}."
     )
 
 
@@ -99,3 +166,9 @@ def seeds_note(results: StudyResults) -> tuple[str, ...]:
     if all(len(arm.runs) > 1 for arm in results.arms):
         return ()
     return ("Where there is one seed, the interval is over cases alone and says nothing about other seeds.",)
+
+
+def differing_seeds_note(compared: Sequence[Pair]) -> tuple[str, ...]:
+    """A warning where two arms do not have the same seeds; empty else."""
+    counts = dict.fromkeys("/".join(map(str, shown.seeds)) for shown in compared if shown.seeds_differ)
+    return (f"Seeds {', '.join(counts)}: not the same labeled sets.",) if counts else ()

@@ -3,7 +3,7 @@
 import csv
 import io
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from semiseg.io.atomic import write_text
@@ -12,15 +12,22 @@ from semiseg.report.table_cells import NONE
 from semiseg.report.table_markup import as_latex, as_markdown
 from semiseg.report.table_text import as_text
 
-_ONE_NUMBER = re.compile(r"<?[-+]?\d+(\.\d+)?")
+_ONE_NUMBER = re.compile(r"<?[-+]?\d+(\.\d+)?%?")
 
 
 def as_csv(table: Table) -> str:
-    """Columns and rows alone; a number in full precision where a cell shows one, and nothing where there is none."""
+    """Columns and rows alone; a number in full precision where a cell shows one, and nothing where there is none.
+
+    A column whose cells have ``parts`` is a column for each of them, under their names.
+    """
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(table.columns)
-    writer.writerows([_raw(cell) for cell in row] for row in table.rows)
+    parts = [_part_names(row[index] for row in table.rows) for index in range(len(table.columns))]
+    titles = [names or [title] for title, names in zip(table.columns, parts, strict=True)]
+    writer.writerow([title for names in titles for title in names])
+    writer.writerows(
+        [text for cell, names in zip(row, parts, strict=True) for text in _raw_parts(cell, names)] for row in table.rows
+    )
     return file.getvalue()
 
 
@@ -42,9 +49,26 @@ def write_tables(folder: Path, tables: Iterable[Table]) -> tuple[Path, ...]:
     return tuple(paths)
 
 
+def _part_names(cells: Iterable[Cell]) -> list[str]:
+    return list(dict.fromkeys(name for cell in cells for name, _ in cell.parts))
+
+
+def _raw_parts(cell: Cell, names: Sequence[str]) -> list[str]:
+    if not names:
+        return [_raw(cell)]
+    if not cell.parts:
+        return [_raw(cell), *[""] * (len(names) - 1)]
+    values = dict(cell.parts)
+    return ["" if (value := values.get(name)) is None else _number(value) for name in names]
+
+
 def _raw(cell: Cell) -> str:
     if cell.text == NONE:
         return ""
     if cell.value is None or not _ONE_NUMBER.fullmatch(cell.text):
         return cell.text
-    return f"{cell.value:.15g}"
+    return _number(cell.value)
+
+
+def _number(value: float) -> str:
+    return f"{value:.15g}"

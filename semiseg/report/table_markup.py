@@ -3,9 +3,11 @@
 import re
 
 from semiseg.report.document import Cell, Table
-from semiseg.report.table_blocks import blocks
+from semiseg.report.table_blocks import blocks, side
 
 _MARKDOWN = re.compile(r"[\\`*_\[\]<>|~$]")
+_MINUS = re.compile(r"(?<![\w.])\{-\}(?=\d)")  # in escaped text
+_MOST_COLUMNS = 9
 _LATEX = {
     "\\": r"\textbackslash{}",
     "~": r"\textasciitilde{}",
@@ -25,7 +27,7 @@ _LATEX = {
 def as_markdown(table: Table) -> str:
     """A table of GitHub's Markdown below its title, notes as a list; text is shown as it is."""
     head = [markdown_escape(title) for title in table.columns]
-    rule = [":--" if index < table.text_columns else "--:" for index in range(len(head))]
+    rule = [":--" if side(table, index) == "left" else "--:" for index in range(len(head))]
     rows = [[_marked(markdown_escape(cell.text), cell, "**", "**") for cell in row] for row in table.rows]
     lines = [f"| {' | '.join(row)} |" for row in (head, rule, *rows)]
     notes = [f"- {markdown_escape(note)}" for note in table.notes]
@@ -33,14 +35,20 @@ def as_markdown(table: Table) -> str:
 
 
 def as_latex(table: Table) -> str:
-    """A booktabs table, to be included with the packages booktabs and fontenc (T1); notes below in small print."""
-    columns = "".join("l" if index < table.text_columns else "r" for index in range(len(table.columns)))
+    """A booktabs table, to be included with the packages booktabs and fontenc (T1); notes below in small print.
+
+    A table of more than nine columns is scaled to the width of the text, which takes the package graphicx.
+    """
+    columns = "".join(map(_column, [table] * len(table.columns), range(len(table.columns))))
     lines = [rf"\begin{{tabular}}{{{columns}}}", r"\toprule", _row([latex_escape(title) for title in table.columns])]
     lines.append(r"\midrule")
     for begins, row in blocks(table):
         lines += [r"\addlinespace"] if begins else []
-        lines.append(_row([_marked(latex_escape(cell.text), cell, r"\textbf{", "}") for cell in row]))
+        lines.append(_row([_marked(_latex_cell(cell), cell, r"\textbf{", "}") for cell in row]))
     lines += [r"\bottomrule", r"\end{tabular}"]
+    if len(table.columns) > _MOST_COLUMNS:
+        # The size of the font is what the scaling begins with: the narrower the table, the larger it stays.
+        lines = [r"\footnotesize", r"\setlength{\tabcolsep}{3pt}", r"\resizebox{\textwidth}{!}{%", *lines, "}"]
     notes = [rf"\par {latex_escape(note)}" for note in table.notes]
     if notes:
         notes = ["", r"\smallskip", r"{\footnotesize", *notes, r"\par}"]
@@ -57,6 +65,18 @@ def markdown_escape(text: str) -> str:
 def latex_escape(text: str) -> str:
     """Text that LaTeX sets as it is, in one line."""
     return "".join(_LATEX.get(character, character) for character in _one_line(text))
+
+
+def _column(table: Table, index: int) -> str:
+    if table.columns[index] == "note":
+        return "p{4cm}"
+    return side(table, index)[0]
+
+
+def _latex_cell(cell: Cell) -> str:
+    """A cell's text, in which the sign of a negative number is a minus and no hyphen."""
+    text = latex_escape(cell.text)
+    return text if cell.value is None and not cell.parts else _MINUS.sub("$-$", text)
 
 
 def _row(texts: list[str]) -> str:

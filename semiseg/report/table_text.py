@@ -2,7 +2,6 @@
 
 import textwrap
 from collections.abc import Sequence
-from typing import Literal
 
 from rich.box import SIMPLE
 from rich.cells import cell_len
@@ -10,7 +9,7 @@ from rich.markup import escape
 from rich.table import Table as RichTable
 
 from semiseg.report.document import Cell, Table
-from semiseg.report.table_blocks import blocks
+from semiseg.report.table_blocks import blocks, side
 
 _NOTES_WIDTH = 100
 
@@ -39,7 +38,7 @@ def as_rich(table: Table) -> RichTable:
     for index, title in enumerate(table.columns):
         words = [word for row in table.rows for word in row[index].text.split()]
         width = max(map(cell_len, words), default=1)  # a narrow terminal breaks lines between words, and no number
-        shown.add_column(escape(title), justify=_side(table, index), overflow="fold", min_width=width)
+        shown.add_column(escape(title), justify=side(table, index), overflow="fold", min_width=width)
     for begins, row in blocks(table):
         if begins:
             shown.add_section()
@@ -57,9 +56,5 @@ def _aligned(table: Table, texts: Sequence[str], widths: Sequence[int]) -> str:
     padded = []
     for index, (text, width) in enumerate(zip(texts, widths, strict=True)):
         space = " " * (width - cell_len(text))
-        padded.append(text + space if _side(table, index) == "left" else space + text)
+        padded.append(text + space if side(table, index) == "left" else space + text)
     return "  ".join(padded).rstrip()
-
-
-def _side(table: Table, index: int) -> Literal["left", "right"]:
-    return "left" if index < table.text_columns else "right"

@@ -1,9 +1,11 @@
 """What a study answers by its main metric: what labels unlabeled cases save, and how certain that is."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from semiseg.errors import DataError
 from semiseg.evaluation.bootstrap import finite_mean
 from semiseg.evaluation.gap_closed import GapClosed, gap_closed
 from semiseg.evaluation.label_curve import ArmValues
@@ -29,6 +31,7 @@ class Answers:
         savings: for each labeled count of the method; empty where the baseline has fewer than two.
         gaps: for each labeled count that both have and that is not all; empty without a fully labeled baseline.
         power: for each pair, of test cases and of seeds.
+        unsaid: why something that was asked for could not be worked out.
     """
 
     setting: str
@@ -37,6 +40,7 @@ class Answers:
     savings: tuple[LabelSavings, ...]
     gaps: tuple[GapClosed, ...]
     power: tuple[tuple[int, PowerPlan, PowerPlan], ...]
+    unsaid: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +52,10 @@ class NextLabels:
     values: tuple[MarginalValue, ...]
 
 
-def answers(results: StudyResults, metric: StudyMetric) -> tuple[Answers, ...]:
-    """The answers for each setting and method, in their order."""
+def answers(results: StudyResults, metric: StudyMetric, *, savings: bool = True) -> tuple[Answers, ...]:
+    """The answers for each setting and method, in their order; without ``savings`` only the pairs, which is quick."""
     found = (
-        _answers(results, metric, setting, method, method_curve(results, setting, method))
+        _answers(results, metric, setting, method, method_curve(results, setting, method), savings)
         for setting in results.settings
         for method in results.methods
     )
@@ -60,12 +64,30 @@ def answers(results: StudyResults, metric: StudyMetric) -> tuple[Answers, ...]:
 
 def next_labels(results: StudyResults, metric: StudyMetric) -> tuple[NextLabels, ...]:
     """The value of the next ten labels, for the baseline and each method with two labeled counts or more."""
-    return tuple(
-        NextLabels(setting, method, marginal_values(_values(curve, metric), NEXT))
-        for setting in results.settings
-        for method in (results.baseline, *results.methods)
-        if len(curve := method_curve(results, setting, method)) > 1
-    )
+    found = []
+    for setting in results.settings:
+        for method in (results.baseline, *results.methods):
+            curve = method_curve(results, setting, method)
+            if len(curve) > 1:
+                with suppress(DataError):  # told by the answers
+                    found.append(NextLabels(setting, method, marginal_values(_values(curve, metric), NEXT)))
+    return tuple(found)
+
+
+def control(results: StudyResults, metric: StudyMetric) -> Iterator[tuple[str, str, list[Pair]]]:
+    """For each setting and method that was also trained without unlabeled cases: those models beside the baseline.
+
+    They tell what a method does by itself from what unlabeled cases do.
+    """
+    for setting in results.settings:
+        for method in results.methods:
+            arms = [arm for arm in results.arms if (arm.setting, arm.method) == (setting, method)]
+            if all(arm.labeled == arm.total for arm in arms):
+                continue
+            alone = [arm for arm in arms if arm.labeled == arm.total]
+            pairs = [(results.find(setting, results.baseline, arm.labeled), arm) for arm in alone]
+            if pairs:
+                yield setting, method, [make_pair(ours, arm, metric) for ours, arm in pairs if ours is not None]
 
 
 def record(found: Sequence[Answers], following: Sequence[NextLabels]) -> dict[str, Any]:
@@ -90,21 +112,36 @@ def record(found: Sequence[Answers], following: Sequence[NextLabels]) -> dict[st
 
 
 def _answers(
-    results: StudyResults, metric: StudyMetric, setting: str, method: str, curve: Sequence[Arm]
+    results: StudyResults, metric: StudyMetric, setting: str, method: str, curve: Sequence[Arm], all_of_it: bool
 ) -> Answers | None:
     if not curve:
         return None
     baseline = {arm.labeled: arm for arm in results.curve(setting, results.baseline)}
     shared = [(baseline[arm.labeled], arm) for arm in curve if arm.labeled in baseline]
-    higher = metric.higher_is_better
+    pairs = tuple(make_pair(ours, arm, metric) for ours, arm in shared)
+    if not all_of_it:
+        return Answers(setting, method, pairs, (), (), ())
+    unsaid: list[str] = []
     savings: tuple[LabelSavings, ...] = ()
     if len(baseline) > 1:
-        savings = label_savings(
-            _values(list(baseline.values()), metric), _values(curve, metric), higher_is_better=higher
-        )
-    pairs = tuple(make_pair(ours, arm, metric) for ours, arm in shared)
-    power = tuple((arm.labeled, *_power(ours, arm, metric)) for ours, arm in shared)
-    return Answers(setting, method, pairs, savings, tuple(_gaps(results, metric, setting, shared)), power)
+        with _noted(unsaid):
+            curves = _values(list(baseline.values()), metric), _values(curve, metric)
+            savings = label_savings(*curves, higher_is_better=metric.higher_is_better)
+    gaps: list[GapClosed] = []
+    power: list[tuple[int, PowerPlan, PowerPlan]] = []
+    with _noted(unsaid):
+        gaps += _gaps(results, metric, setting, shared)
+        power += [(arm.labeled, *_power(ours, arm, metric)) for ours, arm in shared]
+    return Answers(setting, method, pairs, savings, tuple(gaps), tuple(power), tuple(dict.fromkeys(unsaid)))
+
+
+@contextmanager
+def _noted(unsaid: list[str]) -> Iterator[None]:
+    """What cannot be worked out, such as from one common case, is said, and leaves the rest of the report."""
+    try:
+        yield
+    except DataError as error:
+        unsaid += [problem.what for problem in error.problems]
 
 
 def _gaps(

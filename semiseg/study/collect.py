@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,9 @@ ArmKey = tuple[str, str, int, int]
 def collect(folder: StudyFolder, checkpoint: str) -> StudyResults:
     """The results of a study's finished models, with the weights ``last`` or ``best``.
 
-    Models without scores are named in ``missing``. Raises RunError where the folder holds no study, DataError with
-    all problems where scores cannot be read, or were made on other cases than the study's, and where there are none.
+    Models without scores, or whose scores cannot be read, are named in ``missing``, with the reason. Raises RunError
+    where the folder holds no study, DataError with all problems where scores were made on other cases than the
+    study's or by another recipe, and where there are none.
     """
     manifest = folder.read()
     found: dict[ArmKey, list[tuple[ScoredRun, Sequence[Mapping[str, Any]]]]] = {}
@@ -32,14 +34,15 @@ def collect(folder: StudyFolder, checkpoint: str) -> StudyResults:
         try:
             scored = read_run(run.path, checkpoint)
         except SemisegError as error:
-            problems += error.problems
+            missing.append(f"{record['name']} ({error.problems[0].what})")
             continue
-        problems += _other_cases(scored, record)
+        problems += _other(scored, record)
         key = record["setting"], record["method"], record["labeled"], record["total"]
         found.setdefault(key, []).append((scored, read_log(run)))
     raise_all(problems, DataError)
     if not found:
-        raise DataError(f"No model of {folder.path} has scores yet.", "`semiseg study run` trains and scores them.")
+        fix = "`semiseg study run` trains and scores them."
+        raise DataError(f"No model of {folder.path} has scores: {', '.join(missing)}.", fix)
     return StudyResults(
         manifest["name"],
         manifest["baseline"],
@@ -52,16 +55,19 @@ def collect(folder: StudyFolder, checkpoint: str) -> StudyResults:
 
 
 def read_log(run: RunFolder) -> list[dict[str, Any]]:
-    """The records of a run's log, an epoch each."""
-    lines = run.log.read_text(encoding="utf-8").splitlines() if run.log.exists() else []
-    return [json.loads(line) for line in lines]
+    """The records of a run's log, an epoch each; a line that was cut is left out."""
+    records = []
+    for line in run.log.read_text(encoding="utf-8", errors="replace").splitlines() if run.log.exists() else []:
+        with suppress(ValueError):
+            records.append(json.loads(line))
+    return [record for record in records if isinstance(record, dict) and "epoch" in record]
 
 
-def _other_cases(scored: ScoredRun, record: Mapping[str, Any]) -> list[Problem]:
+def _other(scored: ScoredRun, record: Mapping[str, Any]) -> list[Problem]:
     where = str(Path(scored.path))
     return [
         Problem(where, f"has the {key} {scored.summary.get(key)}, the study {record[key]}", "Run this model anew.")
-        for key in ("evaluation_hash", "cases_hash")
+        for key in ("evaluation_hash", "cases_hash", "recipe_hash")
         if scored.summary.get(key) != record[key]
     ]
 

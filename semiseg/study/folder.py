@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from semiseg.io.atomic import write_json, write_text
 from semiseg.pipeline.folder import RunFolder
 from semiseg.pipeline.plan import Plan
 from semiseg.recipe.compare import changes, recipe_hash
-from semiseg.recipe.dump import dump_recipe
+from semiseg.recipe.dump import dump_recipe, to_yaml
 from semiseg.recipe.yaml import read_yaml
 from semiseg.study.load import Study
 from semiseg.study.models import StudyModel
@@ -76,23 +77,26 @@ class StudyFolder:
         return places
 
     def _earlier(self) -> Iterator[tuple[str, str]]:
-        for recipe in sorted(self.models.glob("*/recipe.yaml"), reverse=True):
-            try:
+        # Of two that come to the same, the later one is kept: one that has its scores, or else the first by name.
+        found = sorted(self.models.glob("*/recipe.yaml"), reverse=True)
+        for recipe in sorted(found, key=lambda path: self.run(path.parent.name).summary.exists()):
+            with suppress(SemisegError):  # a damaged one is told when its model is run
                 yield recipe_hash(read_yaml(recipe)[0]), recipe.parent.name
-            except SemisegError:
-                continue  # told when its model is run
 
     def _changed(self, model: StudyModel, here: RunFolder) -> list[Problem]:
-        changed = changes(read_yaml(here.recipe)[0], model.recipe)
+        try:
+            changed = changes(read_yaml(here.recipe)[0], model.recipe)
+        except SemisegError as error:
+            return list(error.problems)
         return [Problem(f"{model.name}: {c.key}", f"was {c.old!r}, is {c.new!r}") for c in changed]
 
     def write(self, study: Study, plans: Mapping[str, Plan], places: Mapping[str, str]) -> None:
         """Write the models' recipes, and study.json with both hashes of each model's split."""
         for model in study.models:
-            path = self.recipe(places[model.name])
-            if not path.exists():
-                write_text(path, dump_recipe(model.recipe))
-        write_text(self.study_recipe, study.source.read_text(encoding="utf-8-sig"))
+            place = places[model.name]
+            if not self.run(place).recipe.exists() or not self.recipe(place).exists():
+                write_text(self.recipe(place), dump_recipe(model.recipe))
+        write_text(self.study_recipe, to_yaml(study.as_data()))
         write_json(self.manifest, _manifest(study, plans, places))
 
 
@@ -107,6 +111,8 @@ def _manifest(study: Study, plans: Mapping[str, Plan], places: Mapping[str, str]
         "seeds": recipe.seeds,
         "training_cases": _training_cases(plans),
         "evaluation_hash": first.split.evaluation_hash,
+        "dataset": first.info.name,
+        "classes": list(first.info.classes),
         "models": [_record(model, plans[model.name], places[model.name]) for model in study.models],
     }
 

@@ -1,7 +1,8 @@
-"""A job: one model's run as a command, and what a launcher makes of it."""
+"""A job: one model's run as a command and what a launcher makes of it."""
 
 import shlex
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -44,8 +45,13 @@ class Job:
 class Running(Protocol):
     """A job that was started."""
 
+    queued: bool
+    """Whether it waits for its turn, as of the last ``poll``."""
+    reason: str
+    """Once it is over, what is known of a failure beyond its exit code; what was said then follows the model's name."""
+
     def poll(self) -> int | None:
-        """Its exit code; None while it runs."""
+        """Its exit code; None while it runs. It does not wait."""
 
     def stop(self) -> None:
         """Ask it to save its state and end; it is not waited for."""
@@ -58,6 +64,13 @@ class Launcher(Protocol):
     """How many at a time."""
     survives: bool
     """Whether jobs go on when the study's command ends."""
+    how_to_go_on: str
+    """What to tell whoever stopped the study's command."""
+    refusal: str
+    """Why the last ``start`` that came to nothing did."""
 
-    def start(self, job: Job) -> Running:
-        """Start a job, or find it where it was started before."""
+    def find(self, job: Job) -> Running | None:
+        """The job where it was started before, by this study or an earlier command, and has not ended."""
+
+    def start(self, job: Job, taken: Sequence[str] = ()) -> Running | None:
+        """Start a job; None where it is refused for now. ``taken``: GPUs that other commands use."""

@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+from collections import Counter
 from collections.abc import Sequence
 
 from semiseg.cores import available_cores
@@ -16,6 +17,8 @@ class LocalLauncher:
     """Starts each job as a process of its own, whose threads and GPU are its share of the machine's."""
 
     survives = False
+    how_to_go_on = "To go on, run the same command again."
+    refusal = ""
 
     def __init__(self, jobs: int | None = None) -> None:
         """``jobs``: how many at a time; by default one a GPU, and one where there is none."""
@@ -24,9 +27,12 @@ class LocalLauncher:
         self._gpus = [gpus[slot % len(gpus)] if gpus else None for slot in range(self.slots)]
         self._taken: dict[int, LocalJob] = {}
 
-    def start(self, job: Job) -> "LocalJob":
-        """Start the job in the first free slot."""
-        slot = next(n for n in range(self.slots) if n not in self._taken or self._taken[n].poll() is not None)
+    def find(self, job: Job) -> None:
+        """None: what an earlier command started is known by the lock of its folder alone."""
+
+    def start(self, job: Job, taken: Sequence[str] = ()) -> "LocalJob":
+        """Start the job in a free slot, whose GPU is the one that the fewest processes use."""
+        slot = self._choose(taken)
         job.log.parent.mkdir(parents=True, exist_ok=True)
         with job.log.open("a", encoding="utf-8") as log:
             log.write(f"$ {job}\n")
@@ -43,6 +49,13 @@ class LocalLauncher:
         self._taken[slot] = LocalJob(process)
         return self._taken[slot]
 
+    def _choose(self, taken: Sequence[str]) -> int:
+        ended = [slot for slot, job in self._taken.items() if job.poll() is not None]
+        for slot in ended:
+            del self._taken[slot]
+        used = Counter([*taken, *(self._gpus[slot] for slot in self._taken)])
+        return min((slot for slot in range(self.slots) if slot not in self._taken), key=lambda n: used[self._gpus[n]])
+
     def _environment(self, slot: int) -> dict[str, str]:
         environment = dict(os.environ)
         # Threads of several processes on the same cores wait for one another, and steps take many times as long.
@@ -55,6 +68,9 @@ class LocalLauncher:
 
 class LocalJob:
     """A process."""
+
+    queued = False
+    reason = ""
 
     def __init__(self, process: "subprocess.Popen[bytes]") -> None:
         self._process = process

@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any, Literal
 
 from semiseg.recipe.compare import recipe_hash
+from semiseg.recipe.dump import resolved
 from semiseg.recipe.schema import Recipe
 from semiseg.registry import load
 
@@ -64,6 +65,7 @@ class StudyModel:
         return recipe_hash(self.recipe)
 
 
+@cache
 def takes_unlabeled(strategy: str) -> bool:
     """Whether an installed strategy has a use for unlabeled cases."""
     cls: Any = load("strategy", strategy)
@@ -82,9 +84,11 @@ def method_of(strategy: str, values: Varied, varied: Sequence[str]) -> str:
     return " ".join([strategy, *options])
 
 
-def setting_of(values: Varied, varied: Sequence[str]) -> str:
-    """What else is varied: components by their name, other keys as ``lr=0.001``."""
-    return " ".join(_token(key, values[key]) for key in varied if key in values and _is_setting(key))
+def setting_of(recipe: Recipe, varied: Sequence[str]) -> str:
+    """What else is varied, as the recipe has it: components by their name, other keys as ``lr=0.001``."""
+    keys = [key for key in varied if _is_setting(key)]
+    data = resolved(recipe) if keys else {}
+    return " ".join(_token(key, _at(data, key)) for key in keys)
 
 
 def name_of(setting: str, method: str, counts: str, seed: int) -> str:
@@ -100,6 +104,12 @@ def counts_of(model_labeled: Count, model_total: Count, total_is_varied: bool) -
 
 def _count(asked: int | list[str] | Literal["all"]) -> Count:
     return len(asked) if isinstance(asked, list) else asked
+
+
+def _at(data: Any, key: str) -> Any:
+    for part in key.split("."):
+        data = data.get(part, "none") if isinstance(data, dict) else "none"
+    return data
 
 
 def _is_option(key: str, values: Varied) -> bool:

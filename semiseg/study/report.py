@@ -1,28 +1,31 @@
 """A study's report: tables and figures as files, and one page that holds them all."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from semiseg.errors import SemisegError
 from semiseg.evaluation.table import write_scores
 from semiseg.io.atomic import write_json
 from semiseg.progress import Reporter
 from semiseg.report.arms import StudyResults
 from semiseg.report.document import Figure, Page, Section, Table
 from semiseg.report.page import write_page
+from semiseg.report.published import load_published
+from semiseg.report.published_tables import published_applies
 from semiseg.report.study_figures import study_figures, write_figures
 from semiseg.report.study_metric import StudyMetric, study_metric
 from semiseg.report.study_tables import study_tables
 from semiseg.report.table_formats import write_tables
 from semiseg.study.about import environment, protocol
-from semiseg.study.answer_tables import answer_tables, savings_figures
+from semiseg.study.answer_figures import savings_of
+from semiseg.study.answer_tables import answer_tables
 from semiseg.study.answers import Answers, NextLabels, answers, next_labels, record
 from semiseg.study.collect import collect
 from semiseg.study.folder import StudyFolder
-from semiseg.study.sentences import sentences
+from semiseg.study.headlines import headlines
+from semiseg.study.sentences import comparisons, savings_sentences
 from semiseg.study.worst import all_scores, page_scores, worst_cases_of
-
-_DETAILS = ("classes_", "arms_")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,21 +64,23 @@ def report_study(
         metric = study_metric(results, results.metrics[0])
         found, following = answers(results, metric), next_labels(results, metric)
         meter.advance()
-        tables, answered = study_tables(results), answer_tables(found, following, metric, results.baseline)
+        tables, answered = study_tables(results), answer_tables(results, found, following, metric)
         others = _others(folder, chosen)
         meter.advance()
-        figures, savings = study_figures(results), savings_figures(results, found, metric)
+        figures, savings = study_figures(results), savings_of(results, found, metric)
         meter.advance()
-        said = sentences(results, found, metric, chosen)
-        cases, notes = worst_cases_of(folder, results, metric)
+        said = headlines(results, found, metric, chosen)
+        details = comparisons(found, metric, results.baseline), savings_sentences(found, results.baseline)
+        cases, unseen = worst_cases_of(folder, results, metric)
+        scores, cut = page_scores(results)
         page = Page(
-            title=f"Study {results.name}",
-            summary=(*said, *notes),
-            sections=_sections(tables, answered, others, figures, savings),
-            scores=page_scores(results),
+            title=f"{results.name}: {', '.join(results.methods) or 'nothing'} beside {results.baseline}",
+            summary=said,
+            sections=_sections(tables, answered, others, (*savings, *figures), details),
+            scores=scores,
             cases=cases.cases,
             classes=cases.classes,
-            protocol=protocol(folder, results, chosen),
+            protocol={**protocol(folder, results, chosen), **_notes(results, (*unseen, *cut))},
             environment=environment(folder, results),
         )
         meter.advance()
@@ -90,15 +95,28 @@ def _write(
 ) -> StudyReport:
     tables_written = write_tables(target / "tables", tables)
     figures_written = write_figures(target / "figures", figures)
+    _remove_others(target, {*tables_written, *figures_written})
     write_scores(target / "scores.csv", all_scores(folder))
     write_page(target / "report.html", page)
     return StudyReport(target / "report.html", tables_written, figures_written, ())
 
 
+def _remove_others(target: Path, written: Collection[Path]) -> None:
+    """Tables and figures of an earlier report, which would be taken for this one's."""
+    for kind, endings in (("tables", ("txt", "csv", "md", "tex")), ("figures", ("svg", "png"))):
+        for ending in endings:
+            for path in (target / kind).glob(f"*.{ending}"):
+                if path not in written:
+                    path.unlink()
+
+
 def _others(folder: StudyFolder, chosen: str) -> tuple[Table, ...]:
     """The tables of arms with the other weights; nothing where the runs have none."""
     other = "best" if chosen == "last" else "last"
-    found = study_tables(collect(folder, other))
+    try:
+        found = study_tables(collect(folder, other))
+    except SemisegError:
+        return ()
     return tuple(
         replace(table, key=f"{table.key}_{other}", title=f"{table.title}, {other} weights")
         for table in found
@@ -111,18 +129,29 @@ def _sections(
     answered: Sequence[Table],
     others: Sequence[Table],
     figures: Sequence[Figure],
-    savings: Sequence[Figure],
+    details: tuple[tuple[str, ...], tuple[str, ...]],
 ) -> tuple[Section, ...]:
-    compared = tuple(table for table in tables if not table.key.startswith(_DETAILS))
-    details = tuple(table for table in tables if table.key.startswith(_DETAILS))
-    curves = tuple(figure for figure in figures if figure.key != "training")
-    training = tuple(figure for figure in figures if figure.key == "training")
+    def having(found: Sequence[Table], *keys: str) -> tuple[Table, ...]:
+        return tuple(table for table in found if table.key.startswith(keys))
+
+    def drawn(*keys: str) -> tuple[Figure, ...]:
+        return tuple(figure for figure in figures if figure.key.startswith(keys))
+
+    compared, saved = details
     return (
-        Section("What unlabeled cases are worth", tables=tuple(answered), figures=tuple(savings)),
-        Section("Methods beside the baseline", tables=compared, figures=curves),
-        Section("Training", figures=training),
-        Section("Every arm and class", tables=(*details, *others)),
+        Section("Methods beside the baseline", compared, having(tables, "compared_", "published_"), drawn("curves_")),
+        Section("Label savings", saved, having(answered, "label_savings", "gap_closed"), drawn("savings")),
+        Section("Number of unlabeled cases", (), having(tables, "totals_"), drawn("totals_")),
+        Section("Training", (), (), drawn("training")),
+        Section("Planning the next study", (), having(answered, "next_labels", "power")),
+        Section("Every class and arm", (), (*having(tables, "classes_", "arms_"), *others)),
     )
+
+
+def _notes(results: StudyResults, notes: Sequence[str]) -> dict[str, str]:
+    reason = published_applies(results, load_published(results.published)) if results.published else ""
+    said = [*notes, *([reason] if reason else [])]
+    return {"notes": " ".join(said)} if said else {}
 
 
 def _record(

@@ -65,9 +65,12 @@ def run_study(
     reporter = reporter or Reporter()
     study, folder = load_study(recipe, overrides), StudyFolder(Path(output))
     folder.path.mkdir(parents=True, exist_ok=True)
-    with told_how_to_go_on(folder.path, "To go on, run the same command again."), locked(folder.path):
+    how = (SlurmLauncher if launcher == "slurm" else LocalLauncher).how_to_go_on
+    with told_how_to_go_on(folder.path, how), locked(folder.path):
         places = folder.places(study.models)
-        plans = make_plans(study, reporter)
+        for note in study.notes:
+            reporter.say(f"Note: {note}.")
+        plans = make_plans(study, reporter, on_this_machine=launcher == "local")
         folder.write(study, plans, places)
         chosen = _choose([model.name for model in study.models], only)
         work = [_job(name, plans[name], places, folder) for name in chosen]
@@ -79,14 +82,17 @@ def run_study(
     return StudyRun(folder.path, tuple(statuses))
 
 
-def make_plans(study: Study, reporter: Reporter) -> dict[str, Plan]:
-    """The plan of each model. Raises RecipeError with the problems of all, and where models have other test cases."""
+def make_plans(study: Study, reporter: Reporter, *, on_this_machine: bool = True) -> dict[str, Plan]:
+    """The plan of each model. Raises RecipeError with the problems of all, and where models have other test cases.
+
+    Without ``on_this_machine``, what depends on its hardware is left to the machines that will train.
+    """
     plans: dict[str, Plan] = {}
     problems: dict[Problem, None] = {}
     with reporter.work("checking models", len(study.models), unit="model") as meter:
         for model in study.models:
             try:
-                plans[model.name] = make_plan(model.recipe)
+                plans[model.name] = make_plan(model.recipe, on_this_machine=on_this_machine)
             except SemisegError as error:
                 problems |= dict.fromkeys(error.problems)
             meter.advance()
@@ -150,5 +156,5 @@ def _raise_failures(statuses: Sequence[Status], jobs: Mapping[str, Job]) -> None
 
 def _failure(status: Status, job: Job) -> Problem:
     end = "\n".join(f"    {line}" for line in log_end(job.log).splitlines())
-    how = f"was killed by signal {-status.code}" if status.code and status.code < 0 else f"ended with {status.code}"
+    how = status.reason or f"ended with exit code {status.code}"
     return Problem(status.name, f"{how}; the end of {job.log}:\n{end}", f"By itself: {job}")

@@ -1,10 +1,16 @@
 """A study recipe as data: a base recipe, and a matrix of what is varied."""
 
+from collections import Counter
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from semiseg.recipe.blocks import kind_at
 from semiseg.recipe.jsonschema import draft7, recipe_schema
+from semiseg.report.published import published_names
+
+METHOD = "method"
+"""The key of a block that is no key of a recipe: it names the block's method."""
 
 
 class StudyRecipe(BaseModel):
@@ -38,14 +44,24 @@ class StudyRecipe(BaseModel):
             raise ValueError(f"{name!r} cannot be a folder's name")
         return name
 
+    @field_validator("published")
+    @classmethod
+    def _is_carried(cls, name: str) -> str:
+        if name and name not in published_names():
+            raise ValueError(f"{name!r} is not known: {', '.join(published_names())}")
+        return name
+
     @field_validator("matrix")
     @classmethod
     def _blocks_have_values(cls, matrix: list[dict[str, Any]]) -> list[dict[str, Any]]:
         for block in matrix:
+            twice = [key for key, times in Counter(map(full_key, block)).items() if times > 1]
+            if twice:
+                raise ValueError(f"a block says {twice[0]} twice, as {twice[0]} and {twice[0]}.name")
             for key, value in block.items():
                 if value == []:
                     raise ValueError(f"{key} has no value")
-                if key == "method" and not (isinstance(value, str) and value.strip()):
+                if key == METHOD and not (isinstance(value, str) and value.strip()):
                     raise ValueError(f"method has to be a name, not {value!r}")
                 if key in {"seed", "name"}:
                     raise ValueError(f"{key} is not for the matrix: seeds has its own key, and names are made")
@@ -57,6 +73,12 @@ class StudyRecipe(BaseModel):
         if len(set(seeds)) < len(seeds):
             raise ValueError("a seed is there twice")
         return seeds
+
+
+def full_key(key: str) -> str:
+    """``strategy`` and ``strategy.name`` are one key: ``strategy``."""
+    path = tuple(key.split("."))
+    return key.removesuffix(".name") if path[-1] == "name" and kind_at(path[:-1]) else key
 
 
 def study_schema() -> dict[str, Any]:

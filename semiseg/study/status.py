@@ -8,8 +8,9 @@ from typing import Any, Literal
 
 from semiseg.pipeline.folder import RunFolder
 
-State = Literal["waiting", "running", "elsewhere", "done", "kept", "failed"]
-"""kept: it had its scores before; elsewhere: a process that is not this study's trains it."""
+State = Literal["waiting", "queued", "running", "elsewhere", "done", "kept", "failed"]
+"""queued: its launcher has it, which has not started it; kept: it had its scores before; elsewhere: a process that is
+not this study's trains it."""
 
 _TAIL = 65_536
 _RECENT = 5
@@ -26,13 +27,25 @@ class Progress:
 
 @dataclass(slots=True)
 class Status:
-    """A model's state; ``code`` is the exit code of a failed run, ``progress`` how far it is."""
+    """How a model stands.
+
+    Attributes:
+        name: the model's.
+        epochs: of its recipe.
+        state: what becomes of it.
+        progress: how far it is.
+        code: the exit code of a failed run.
+        reason: why it failed, as what follows the model's name; of a waiting one, why it could not be started.
+        where: the process that trains it elsewhere, and its host.
+    """
 
     name: str
     epochs: int
     state: State = "waiting"
     progress: Progress = Progress()
     code: int | None = None
+    reason: str = ""
+    where: str = ""
 
     @property
     def is_over(self) -> bool:

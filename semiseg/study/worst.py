@@ -4,7 +4,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from semiseg.errors import SemisegError
 from semiseg.evaluation.compare_read import ScoredRun
 from semiseg.evaluation.harness import Score
 from semiseg.evaluation.table import read_scores
@@ -20,7 +19,7 @@ from semiseg.report.study_metric import StudyMetric, method_curve
 from semiseg.study.folder import StudyFolder
 
 WORST = 6
-_ROWS = 60_000
+ROWS = 60_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +40,12 @@ def all_scores(folder: StudyFolder) -> list[Score]:
     ]
 
 
-def page_scores(results: StudyResults) -> tuple[CaseScore, ...]:
-    """The rows of the page's table: of the reported weights, as many as a browser shows with ease."""
+def page_scores(results: StudyResults) -> tuple[tuple[CaseScore, ...], tuple[str, ...]]:
+    """The rows of the page's table, of the reported weights: as many as a browser shows with ease, and a note on it."""
     rows = tuple(row for run in _runs(results) for row in case_scores(run.scores.values(), run.name))
-    return rows[:_ROWS]
+    if len(rows) <= ROWS:
+        return rows, ()
+    return rows[:ROWS], (f"The page has {ROWS:,} of {len(rows):,} scores; all are in scores.csv.",)
 
 
 def worst_cases_of(folder: StudyFolder, results: StudyResults, metric: StudyMetric) -> tuple[Viewed, tuple[str, ...]]:
@@ -61,8 +62,9 @@ def worst_cases_of(folder: StudyFolder, results: StudyResults, metric: StudyMetr
     worst = worst_cases(scores, metric.name, higher_is_better=metric.higher_is_better, count=WORST)
     try:
         return _view(runs, worst, metric), ()
-    except (SemisegError, OSError) as error:
-        return Viewed(), (f"The worst cases cannot be shown: {str(error).splitlines()[0]}",)
+    except Exception as error:  # whatever is wrong with the data by now, it costs nobody the report
+        said = str(error).splitlines()[0] if str(error) else repr(error)
+        return Viewed(), (f"The worst cases cannot be shown: {said}",)
 
 
 def _pair(results: StudyResults) -> Sequence[Arm]:

@@ -65,8 +65,15 @@ def page():
     table = Table("table", HOSTILE, ("Method", "Dice"), rows, (HOSTILE,))
     wide = Table("wide", "Wide", tuple(f"column {i}" for i in range(20)), (tuple(Cell("0.123") for _ in range(20)),))
     svg = b'<svg xmlns="http://www.w3.org/2000/svg" width="900" height="90"><script>alert(1)</script></svg>'
-    figure = Figure("figure", "Figure", HOSTILE, svg, b"")
-    sections = (Section(HOSTILE, (HOSTILE * 9,), (table, wide), (figure,)),)
+    figure = Figure("figure", "Figure", HOSTILE, svg, b"", HOSTILE)
+    noted = tuple(
+        (Cell("cps"), *(Cell(f"-0.{i}12 to +0.{i}34") for i in range(9)), Cell("what the curve says of it " * 5))
+        for _ in range(2)
+    )
+    notes = Table("notes", "Notes", ("method", *(f"interval {i}" for i in range(9)), "note"), noted)
+    sections = (
+        Section(HOSTILE, (HOSTILE * 9, *(f"Sentence {i}." for i in range(9))), (table, wide, notes), (figure,)),
+    )
     facts = {HOSTILE: "0" * 200}
     return Page(HOSTILE * 3, (HOSTILE,), sections, tuple(scores()), CASES, CLASSES, facts, facts)
 
@@ -260,6 +267,64 @@ def test_the_page_never_scrolls_sideways(shown, width):
         assert content <= room
     finally:
         shown.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+def layout(browser, width, height, media=""):
+    """The page at a size, on screen or as printed."""
+    size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": media})
+
+
+@pytest.fixture
+def sized(shown):
+    yield shown
+    shown.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+    shown.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
+
+
+def lines_of(browser, selector):
+    """In how many lines each cell's text is set."""
+    script = """return [...document.querySelectorAll(arguments[0])].map((cell) => {
+        const range = document.createRange();
+        range.selectNodeContents(cell);
+        return new Set([...range.getClientRects()].map((box) => Math.round(box.top))).size;
+    });"""
+    return browser.execute_script(script, selector)
+
+
+@pytest.mark.parametrize("width", [360, 1200])
+def test_figures_fit_the_width(sized, width):
+    layout(sized, width, 740)
+    images = sized.find_elements(By.CSS_SELECTOR, "section img")
+    assert images
+    assert all(image.rect["x"] + image.rect["width"] <= width for image in images)
+
+
+@pytest.mark.parametrize("media", ["screen", "print"])
+def test_numbers_are_never_broken_and_notes_are_read_from_the_left(sized, media):
+    layout(sized, 1032, 700, media)  # A4 landscape within its margins
+    numbers = lines_of(sized, "td.number")
+    assert numbers
+    assert set(numbers) == {1}
+    assert min(lines_of(sized, "td.text")) > 1
+    note = sized.find_element(By.CSS_SELECTOR, "td.text")
+    assert note.value_of_css_property("text-align") in {"left", "start"}
+    table = sized.find_element(By.CSS_SELECTOR, "table.sortable:has(td.text)")
+    if media == "print":
+        assert table.rect["width"] <= 1032
+        assert note.rect["x"] + note.rect["width"] <= 1032
+
+
+def test_what_is_folded_is_open_in_print(sized):
+    last = sized.find_element(By.CSS_SELECTOR, "details p:last-child")
+    assert not last.is_displayed()
+    sized.execute_script("dispatchEvent(new Event('beforeprint'))")
+    assert last.is_displayed()
+    sized.execute_script("dispatchEvent(new Event('afterprint'))")
+    assert not last.is_displayed()
+    click(sized, "details summary")
+    assert last.is_displayed()
 
 
 def test_nothing_is_fetched_and_nothing_hostile_becomes_a_tag(shown):

@@ -164,7 +164,8 @@ def test_it_is_reported(killed_and_resumed):
     assert {row["checkpoint"] for row in rows} == {"last", "best"}
     page = (report / "report.html").read_text()
     assert "cps_3_s2" in page
-    assert "With 2 labeled cases cps has" in done.stdout
+    assert "With 2 labeled cases cps has" in page
+    assert "Did unlabeled cases help? cps beside supervised" in done.stdout
     openings = (folder / "models/cps_2_s1/test_openings.jsonl").read_text().splitlines()
     assert [json.loads(line)["purpose"] for line in openings] == ["run", "study report"]
 
@@ -178,7 +179,7 @@ def test_an_unfinished_study_is_reported_with_what_is_missing(killed_and_resumed
         result = report_study(folder, tmp_path / "report", checkpoint="best")
     finally:
         aside.rename(hidden)
-    assert "1 models have no scores yet: cps_3_s2." in result.summary
+    assert "1 model without scores yet: cps_3_s2." in result.summary
     assert "best weights" in result.summary[0]
     assert result.page == tmp_path / "report/report.html"
 
@@ -189,12 +190,25 @@ def test_scores_of_other_cases_are_refused(killed_and_resumed, tmp_path):
     manifest = json.loads((folder / "study.json").read_text())
     manifest["models"][0]["cases_hash"] = "another"
     manifest["models"][3]["evaluation_hash"] = "another"
+    manifest["models"][4]["recipe_hash"] = "another"
     (folder / "study.json").write_text(json.dumps(manifest))
     with pytest.raises(DataError) as caught:
         collect(StudyFolder(folder), "last")
-    assert len(caught.value.problems) == 2
+    assert len(caught.value.problems) == 3
     assert "supervised_2_s1: has the cases_hash" in str(caught.value)
     assert "the study another" in str(caught.value)
+
+
+@pytest.mark.slow
+def test_scores_that_cannot_be_read_cost_nobody_those_of_the_others(killed_and_resumed, tmp_path):
+    folder = shutil.copytree(killed_and_resumed[0], tmp_path / "study")
+    table = folder / "models/cps_2_s2/scores.csv"
+    table.write_text(table.read_text()[:-40])
+    with (folder / "models/cps_2_s1/log.jsonl").open("a") as log:
+        log.write('{"epoch": 9, "tr')
+    results = collect(StudyFolder(folder), "last")
+    assert [name.split(" (")[0] for name in results.missing] == ["cps_2_s2"]
+    assert sum(len(arm.runs) for arm in results.arms) == N_MODELS - 1
 
 
 @pytest.mark.slow
@@ -246,7 +260,7 @@ def test_a_failed_model_leaves_the_rest_and_is_shown_with_its_log(tmp_path):
     done = semiseg("study", "run", recipe, "-o", folder, check=False)
     assert done.returncode == 5
     assert "1 of 2 models failed; 1 have their scores." in done.stderr
-    assert "lr-1e+30_supervised_2_s1: ended with 5" in done.stderr
+    assert "lr-1e+30_supervised_2_s1: ended with exit code 5" in done.stderr
     assert "loss = nan" in done.stderr
     assert "By itself: semiseg run " in done.stderr
     assert set(finished(folder)) == {"lr-0.001_supervised_2_s1"}

@@ -3,10 +3,12 @@ import os
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-from semiseg.engine.lock import locked
+from semiseg.engine import lock
+from semiseg.engine.lock import is_here, locked, remove_lock_of_job, told
 from semiseg.errors import RunError
 
 
@@ -55,3 +57,116 @@ def test_a_half_written_lock_is_taken_over(tmp_path):
     (tmp_path / "lock.json").write_text('{"host": "x')
     with locked(tmp_path):
         pass
+
+
+ANOTHER = {"host": "node17", "pid": 123, "started": "1", "job": "42", "gpus": "0"}
+
+
+def leave(folder, record=ANOTHER):
+    (folder / "lock.json").write_text(json.dumps(record))
+
+
+def test_a_requeued_job_takes_its_own_lock_over_from_another_node(tmp_path, monkeypatch):
+    leave(tmp_path)
+    monkeypatch.setenv("SLURM_JOB_ID", "42")
+    assert lock.holder(tmp_path) == {}
+    with locked(tmp_path):
+        assert holder(tmp_path) | {"started": ""} == {
+            "host": socket.gethostname(),
+            "pid": os.getpid(),
+            "started": "",
+            "job": "42",
+            "gpus": os.environ.get("CUDA_VISIBLE_DEVICES"),
+        }
+
+
+@pytest.mark.parametrize("job", ["43", None])
+def test_another_job_s_lock_is_respected(tmp_path, monkeypatch, job):
+    leave(tmp_path)
+    monkeypatch.delenv("SLURM_JOB_ID", raising=False)
+    if job:
+        monkeypatch.setenv("SLURM_JOB_ID", job)
+    with pytest.raises(RunError, match=r"process 123 on node17 \(SLURM job 42\)"), locked(tmp_path):
+        pass
+    assert told(lock.holder(tmp_path)) == "process 123 on node17 (SLURM job 42)"
+    assert not is_here(lock.holder(tmp_path))
+
+
+def test_a_job_that_runs_here_is_not_taken_over_by_a_second_step_of_it(tmp_path, monkeypatch):
+    monkeypatch.setenv("SLURM_JOB_ID", "42")
+    with locked(tmp_path), pytest.raises(RunError, match="in use"), locked(tmp_path):
+        pass
+
+
+def test_the_lock_of_a_job_that_is_over_is_removed_and_no_other(tmp_path):
+    leave(tmp_path)
+    remove_lock_of_job(tmp_path, "41")
+    assert holder(tmp_path) == ANOTHER
+    remove_lock_of_job(tmp_path, "42")
+    assert list(tmp_path.iterdir()) == []
+    remove_lock_of_job(tmp_path, "42")
+    remove_lock_of_job(tmp_path / "nowhere", "42")
+
+
+CONTENDER = """
+import json, os, sys, time
+from pathlib import Path
+from semiseg.engine.lock import locked
+from semiseg.errors import RunError
+folder, inside = Path(sys.argv[1]), Path(sys.argv[2])
+held, end = 0, time.monotonic() + float(sys.argv[3])
+while time.monotonic() < end:
+    try:
+        with locked(folder):
+            inside.open("x").close()  # fails where another process is inside too
+            held += 1
+            inside.unlink()
+            # The next ones all find the lock of a process that is dead.
+            dead = folder / f"dead-{os.getpid()}"
+            dead.write_text(json.dumps({"host": os.uname().nodename, "pid": os.getpid(), "started": f"before {held}"}))
+            dead.replace(folder / "lock.json")
+    except RunError:
+        pass
+    try:
+        json.loads((folder / "lock.json").read_text())  # fails where a lock is seen half written
+    except FileNotFoundError:
+        pass
+print(held)
+"""
+
+
+def test_a_dead_lock_that_many_take_over_at_once_is_held_by_one_at_a_time(tmp_path):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    command = [sys.executable, "-c", CONTENDER, str(folder), str(tmp_path / "inside"), "3"]
+    contenders = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(6)]
+    said = [process.communicate()[0] for process in contenders]
+    assert [process.returncode for process in contenders] == [0] * 6
+    assert sum(map(int, said)) > 20
+    assert [path.name for path in folder.iterdir() if path.name != "lock.json"] == []
+
+
+def test_a_living_lock_that_was_renamed_by_mistake_goes_back(tmp_path, monkeypatch):
+    """Where the file system does not let takeovers wait for one another."""
+    leave(tmp_path, {"host": socket.gethostname(), "pid": os.getpid(), "started": "before"})
+    rename = Path.rename
+
+    def late(path, target):
+        leave(tmp_path)  # between this process's look and its renaming
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", late)
+    with pytest.raises(RunError, match="process 123 on node17"), locked(tmp_path):
+        pass
+    assert holder(tmp_path) == ANOTHER
+    assert [path.name for path in tmp_path.iterdir()] == ["lock.json"]
+
+
+def test_a_file_system_without_hard_links_will_do(tmp_path, monkeypatch):
+    def refuse(*paths):
+        raise PermissionError("hard links are not supported")
+
+    monkeypatch.setattr(os, "link", refuse)
+    with locked(tmp_path), pytest.raises(RunError, match="in use"), locked(tmp_path):
+        pass
+    assert list(tmp_path.iterdir()) == []

@@ -100,7 +100,7 @@ def test_nan_values_are_left_out_in_all_three_and_arms_have_to_fit():
             (-0.3, 0.05),
             "",
             "cps with 25 labels closes none of the gap between supervised with 25 and with 100 labels, and is behind by"
-            " 12 % of it (95 % interval of the share closed -30 to 5 %).",
+            " 12 % of it (95 % interval of the share closed -30 to 5 %), which may be nothing.",
         ),
         (
             0.5,

@@ -171,9 +171,16 @@ class TestInput:
         assert means == pytest.approx([(2.5 + 25) / 2])
 
 
+def test_the_counts_on_either_side_are_told():
+    curve = {n: arm(0.1 * k) for n, k in ((4, 1), (8, 2), (16, 3), (32, 4))}
+    points = {4: arm(0.1), 5: arm(0.15), 6: arm(0.2), 7: arm(0.25), 8: arm(0.4), 9: arm(0.5)}
+    found = label_savings(curve, points, higher_is_better=True)
+    assert [one.between for one in found] == [(4, 8), (4, 8), (4, 8), (8, 16), (16, 32), None]
+
+
 class TestSentence:
-    def found(self, worth=41.2, side="", low=32.6, low_side="", high=52.4, high_side=""):
-        return LabelSavings(25, worth, side, low, low_side, high, high_side, 0.0, 0.0, (12, 100))
+    def found(self, worth=41.2, side="", low=32.6, low_side="", high=52.4, high_side="", between=None):
+        return LabelSavings(25, worth, side, low, low_side, high, high_side, 0.0, 0.0, (12, 100), between)
 
     @pytest.mark.parametrize(
         ("parts", "expected"),
@@ -187,22 +194,36 @@ class TestSentence:
             (
                 {"low": None, "low_side": "below", "high": None, "high_side": "above"},
                 "cps with 25 labels is worth 41 supervised labels (95 % interval fewer than 12 to more than 100: below"
-                " 12 and beyond 100 labels the supervised curve is not known, and it is not extrapolated).",
+                " 12 and beyond 100 labels the supervised curve is not known, and it is not extrapolated), which may be"
+                " no saving.",
             ),
             (
                 {"worth": None, "side": "above", "low": 80.0, "high": None, "high_side": "above"},
-                "cps with 25 labels does better than supervised with 100, the most there is; nothing is extrapolated"
+                "cps with 25 labels scored better than supervised with 100, the most there is; nothing is extrapolated"
                 " (95 % interval 80 to more than 100).",
             ),
             (
                 {"worth": None, "side": "above", "low": None, "low_side": "above", "high": None, "high_side": "above"},
-                "cps with 25 labels does better than supervised with 100, the most there is; nothing is extrapolated"
+                "cps with 25 labels scored better than supervised with 100, the most there is; nothing is extrapolated"
                 " (the whole 95 % interval is more than 100).",
             ),
             (
                 {"worth": None, "side": "below", "low": None, "low_side": "below", "high": 14.0},
-                "cps with 25 labels does worse than supervised with 12, the fewest there is; nothing is extrapolated"
+                "cps with 25 labels scored worse than supervised with 12, the fewest there is; nothing is extrapolated"
                 " (95 % interval fewer than 12 to 14).",
+            ),
+            (
+                {"low": 20.0},
+                "cps with 25 labels is worth 41 supervised labels (95 % interval 20 to 52), which may be no saving.",
+            ),
+            (
+                {"between": (25, 100)},
+                "cps with 25 labels is worth 41 supervised labels (95 % interval 33 to 52); between 25 and 100 no model"
+                " was trained: it is read off a straight line.",
+            ),
+            (
+                {"between": (25, 50)},
+                "cps with 25 labels is worth 41 supervised labels (95 % interval 33 to 52).",
             ),
             (
                 {"worth": 9.96, "low": 4.04, "high": 9.94},

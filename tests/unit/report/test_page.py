@@ -11,7 +11,8 @@ import pytest
 from semiseg.errors import StorageError
 from semiseg.report import page as page_module
 from semiseg.report.document import CaseScore, Cell, Figure, Page, Section, Table, ViewedCase
-from semiseg.report.page import FIRST_ROWS, render_page, write_page
+from semiseg.report.page import FIRST_ROWS, SECTION_SENTENCES, SUMMARY_SENTENCES, render_page, write_page
+from semiseg.report.page_tables import column_kinds, print_size
 
 HOSTILE = "</script><img src=x onerror=alert(1)><!--\"'&amp;{{ 7 * 7 }}\u2028\u2029é"
 SVG = b'<svg xmlns="http://www.w3.org/2000/svg"><script>alert(1)</script></svg>'
@@ -51,7 +52,7 @@ def page(name, scores=3):
     return Page(
         name,
         (name,),
-        (Section(name, (name,), (table,), (Figure("key", name, name, SVG, b""),)),),
+        (Section(name, (name,), (table,), (Figure("key", name, name, SVG, b"", name),)),),
         (*rows, CaseScore("other", "o", "o", "o", "o", None, "undefined", "missed")),
         (ViewedCase(name, name, volume, {name: labels, "second": labels}, (1, 1, 1)),),
         ("background", name),
@@ -138,6 +139,64 @@ def test_figures_are_images_with_words():
     document = Document(render_page(page("a")))
     ((source, alt),) = [(attrs["src"], attrs["alt"]) for tag, attrs in document.tags if tag == "img"]
     assert (b64decode(source.removeprefix("data:image/svg+xml;base64,")), alt) == (SVG, "a")
+
+
+def test_figures_have_a_title_and_a_note_below():
+    noted = Figure("key", "What is seen", "alt", SVG, b"", "Bars: intervals.")
+    text = render_page(Page("t", sections=(Section("s", figures=(noted, replace(noted, note=""))),)))
+    assert Document(text).texts["figcaption"].split() == [
+        "What",
+        "is",
+        "seen",
+        "Bars:",
+        "intervals.",
+        "What",
+        "is",
+        "seen",
+    ]
+    assert text.count('<span class="note">') == 1  # none where there is nothing to say
+
+
+@pytest.mark.parametrize("more", [0, 1, 3])
+def test_long_texts_are_folded_but_whole(more):
+    def said(name, count):
+        return tuple(f"{name}{i}." for i in range(count))
+
+    summary, section = said("first", SUMMARY_SENTENCES + more), said("second", SECTION_SENTENCES + more)
+    document = Document(render_page(Page("t", summary, (Section("s", section),))))
+    assert document.texts["p"] == "".join((*summary, *section))
+    folded = [*summary[SUMMARY_SENTENCES:], *section[SECTION_SENTENCES:]]
+    assert [word for word in document.texts["details"].split() if word.endswith(".")] == folded
+    assert document.texts["summary"] == (f"{more} more" * 2 if more else "")
+
+
+ROWS = (
+    (Cell("cps"), Cell("4", value=4), Cell("0.612 to 0.660"), Cell("–"), Cell("better"), Cell("")),
+    (Cell("cps"), Cell("8", value=8), Cell("more than 32"), Cell("–"), Cell("worse"), Cell("the curve ends at 32")),
+)
+TABLE = Table("key", "title", ("method", "labeled", "interval", "gap", "verdict", "note"), ROWS)
+
+
+def test_columns_of_words_are_text_and_intervals_are_numbers():
+    assert column_kinds(TABLE) == ("", "number", "number", "number", "text", "text")
+    without = replace(TABLE, rows=tuple((*row[:4], Cell(""), Cell("")) for row in ROWS))
+    assert column_kinds(without)[4:] == ("number", "number")
+    assert column_kinds(replace(without, text_at_end=1))[4:] == ("number", "text")
+    page_text = render_page(Page("t", sections=(Section("s", tables=(TABLE,)),)))
+    assert '<td class="text">the curve ends at 32</td>' in page_text
+    assert '<th scope="col" class="text">verdict</th>' in page_text
+    assert '<td class="number">0.612 to 0.660</td>' in page_text
+
+
+def test_wide_tables_have_smaller_letters_in_print():
+    sizes = []
+    for count in (4, 12, 14, 16, 40):
+        rows = (tuple(Cell("0.612 to 0.660") for _ in range(count)),)
+        sizes.append(print_size(Table("key", "wide", ("interval",) * count, rows)))
+    assert sizes == ["", "wide", "wider", "widest", "widest"]
+    assert print_size(TABLE) == ""
+    css = (page_module.TEMPLATES / "report.css").read_text(encoding="utf-8")
+    assert all(f"table.{name} {{ font-size" in css for name in sizes[1:])
 
 
 def test_every_id_is_given_once_and_every_reference_is_to_one():

@@ -4,11 +4,14 @@ import csv
 import io
 import re
 
+import pytest
+from helpers_study import arm, flat, study
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
 from semiseg.report.document import Cell, Table
+from semiseg.report.study_tables import study_tables
 from semiseg.report.table_formats import as_csv, write_tables
 from semiseg.report.table_markup import as_latex, as_markdown, latex_escape, markdown_escape
 from semiseg.report.table_text import as_rich, as_text
@@ -58,6 +61,70 @@ def test_csv_has_numbers_in_full():
         ["unetr", "4.23456", ""],
         ["unet", "12", "0.02"],
     ]
+
+
+def test_csv_has_a_column_for_each_part():
+    def difference(*values):
+        return tuple(zip(("difference", "difference low", "difference high"), values, strict=True))
+
+    parted = table(
+        (
+            Cell("a"),
+            Cell("+0.1 (+0.0 to +0.2)", value=0.1, parts=difference(0.11, 0.02, 0.2)),
+            Cell("45%", value=0.451),
+        ),
+        (Cell("b"), Cell("–", parts=difference(None, None, None)), Cell("better")),
+    )
+    assert list(csv.reader(io.StringIO(as_csv(parted)))) == [
+        ["setting", "difference", "difference low", "difference high", "p"],
+        ["a", "0.11", "0.02", "0.2", "0.451"],
+        ["b", "", "", "", "better"],
+    ]
+
+
+def test_csv_of_a_study_is_data_whatever_is_missing():
+    def csv_of(*arms):
+        (found,) = (t for t in study_tables(study(*arms)) if t.key == "compared_dice")
+        return list(csv.DictReader(io.StringIO(as_csv(found))))
+
+    baseline, method = arm("supervised", 12, flat(0.5)), arm("cps", 12, flat(0.6), total=50)
+    row, alone = csv_of(baseline, method, arm("supervised", 25, flat(0.7)))
+    columns = ("necrosis baseline", "necrosis method", "difference low", "seeds baseline", "seeds method")
+    assert [float(row[name]) for name in columns] == [pytest.approx(x) for x in (0.5, 0.6, 0.1, 1, 1)]
+    assert [alone[name] for name in columns[1:]] == ["", "", "1", ""]
+    assert row["verdict"] == "better"
+    assert list(csv_of(baseline, method)[0]) == list(row)
+
+
+WORDS = (
+    (Cell("a"), Cell("-1.5 (-2.0 to -1.0)", value=-1.5), Cell("")),
+    (Cell("b-1"), Cell("2", value=2), Cell("3-4 cases")),
+)
+
+
+@pytest.mark.parametrize(
+    ("title", "more", "letter"), [("note", {}, "p{4cm}"), ("verdict", {}, "l"), ("why", {"text_at_end": 1}, "l")]
+)
+def test_words_at_the_end_are_read_from_the_left(title, more, letter):
+    shown = table(*WORDS, columns=("name", "difference", title), **more)
+    assert as_text(shown).splitlines()[-1] == f"b-1   {'2':>19}  3-4 cases"
+    assert "| :-- | --: | :-- |" in as_markdown(shown)
+    assert rf"\begin{{tabular}}{{lr{letter}}}" in as_latex(shown)
+    assert [column.justify for column in as_rich(shown).columns] == ["left", "right", "left"]
+
+
+def test_latex_sets_negative_numbers_with_a_minus():
+    text = as_latex(table(*WORDS, columns=("name", "difference", "note")))
+    assert "a & $-$1.5 ($-$2.0 to $-$1.0) & " in text
+    assert "b{-}1 & 2 & 3{-}4 cases" in text
+
+
+@pytest.mark.parametrize("columns", [9, 10])
+def test_latex_fits_wide_tables_to_the_page(columns):
+    lines = as_latex(table((Cell("1"),) * columns, columns=("x",) * columns)).splitlines()
+    before = [r"\footnotesize", r"\setlength{\tabcolsep}{3pt}", r"\resizebox{\textwidth}{!}{%"]
+    first, last = (next(i for i, line in enumerate(lines) if mark in line) for mark in ("{tabular}{", "end{tabular}"))
+    assert (lines[first - 3 : first] == before) is (lines[last + 1] == "}") is (columns == 10)
 
 
 def test_markdown():

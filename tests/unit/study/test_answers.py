@@ -4,9 +4,11 @@ import pytest
 from helpers_study import arm, flat, study
 
 from semiseg.report.study_metric import study_metric
-from semiseg.study.answer_tables import answer_tables, savings_figures
-from semiseg.study.answers import answers, next_labels, record
-from semiseg.study.sentences import sentences
+from semiseg.study.answer_figures import savings_of
+from semiseg.study.answer_tables import answer_tables, seeds_note
+from semiseg.study.answers import answers, control, next_labels, record
+from semiseg.study.headlines import headlines
+from semiseg.study.sentences import comparisons, savings_sentences
 
 
 def seeds(value, n=3):
@@ -75,37 +77,90 @@ def test_without_a_curve_or_full_labels_there_are_no_savings_and_gaps():
     results = study(arm("supervised", 4, *seeds(0.6)), arm("cps", 4, *seeds(0.7), total=32), training_cases=32)
     metric, (answer,), following = found_in(results)
     assert (answer.savings, answer.gaps, following) == ((), (), ())
-    assert savings_figures(results, [answer], metric) == ()
-    assert [table.key for table in answer_tables([answer], following, metric, "supervised")] == ["power"]
+    assert savings_of(results, [answer], metric) == ()
+    assert [table.key for table in answer_tables(results, [answer], following, metric)] == ["power"]
 
 
 def test_sentences_say_the_comparison_the_savings_and_the_gap(results):
     metric, found, _ = found_in(results)
-    said = sentences(results, found, metric, "last")
-    assert said[0] == "18 models with scores, last weights; Dice is the mean over classes and test cases."
-    assert said[2] == (
+    assert comparisons(found, metric, "supervised")[1] == (
         "With 8 labeled cases cps has 0.800, supervised 0.700: +0.100 "
         "(95 % interval +0.100 to +0.100, p 0.016): better."
     )
-    assert said[4].startswith("cps with 8 labels is worth 16 supervised labels")
-    assert said[6].startswith("cps with 8 labels closes 50 % of the gap between supervised with 8 and with 32 labels")
+    said = savings_sentences(found, "supervised")
+    assert said[1].startswith("cps with 8 labels is worth 16 supervised labels")
+    assert said[3].startswith("cps with 8 labels closes 50 % of the gap between supervised with 8 and with 32 labels")
 
 
-def test_models_without_scores_are_named(results):
-    metric, found, _ = found_in(results)
-    missing = study(*results.arms, training_cases=32, missing=("cps_4_s9",))
-    assert "1 models have no scores yet: cps_4_s9." in sentences(missing, found, metric, "last")
+class TestHeadlines:
+    def said(self, results):
+        metric, found, _ = found_in(results)
+        return headlines(results, found, metric, "last")
+
+    def test_they_answer_in_few_sentences(self, results):
+        assert self.said(results) == (
+            "18 models with scores, 3 seeds, 8 test cases, last weights.",
+            "Did unlabeled cases help? cps beside supervised, by Dice: better with 8; not told apart with 4 labels "
+            "(Dice 0.000 to +0.100; per count with intervals below).",
+            "How sure? 3 seeds, which is few: intervals are too narrow in the seeds' part. Better and worse need both "
+            "p with Holm's correction over 2 comparisons below 0.05, and a 95 % interval without 0.",
+            "How many labels is that? cps scores like supervised with: 4 → 4.0 (4.0 to 4.0), which may be no saving; "
+            "8 → 16 (16 to 16).",
+            "Of the gap to all 32 labels cps closes: with 4 labels 0 % (0 to 0 %); with 8 labels 50 % (50 to 50 %).",
+        )
+
+    def test_one_seed_is_said_to_be_one(self):
+        arms = [arm("supervised", n, flat(v)) for n, v in ((4, 0.6), (8, 0.7))]
+        said = self.said(study(*arms, arm("cps", 4, flat(0.65), total=8), training_cases=8))
+        assert said[0] == "3 models with scores, 1 seed, 8 test cases, last weights."
+        assert said[2].startswith("How sure? One seed: all of it is about these networks, and another seed may")
+
+    def test_models_without_scores_are_named(self, results):
+        said = self.said(study(*results.arms, training_cases=32, missing=("cps_4_s9",)))
+        assert said[1] == "1 model without scores yet: cps_4_s9."
+
+    def test_methods_without_unlabeled_cases_are_the_control(self, results):
+        both = study(*results.arms, arm("cps", 8, *seeds(0.69)), training_cases=32)
+        assert "Control: cps without unlabeled cases: Dice -0.010." in self.said(both)
+        ((_, _, pairs),) = control(both, study_metric(both, "dice"))
+        assert [(p.baseline.labeled, p.arm.total) for p in pairs] == [(8, 8)]
+
+    def test_many_counts_and_settings_stay_few_sentences(self):
+        arms = [
+            arm(method, n, *seeds(0.5 + 0.01 * k), total=99 if method == "cps" else n, setting=setting)
+            for setting in ("unet", "unetr")
+            for k, n in enumerate((4, 8, 16, 32))
+            for method in ("supervised", "cps")
+        ]
+        assert len(self.said(study(*arms, training_cases=99))) == 6
+
+
+def test_what_cannot_be_worked_out_is_said_and_costs_nothing_else():
+    one = {name: [0.5] for name in ("necrosis", "edema", "enhancing")}
+    results = study(arm("supervised", 4, one), arm("supervised", 8, one), arm("cps", 4, one, total=8), training_cases=8)
+    _, (answer,), following = found_in(results)
+    assert (answer.savings, answer.gaps, following) == ((), (), ())
+    assert answer.unsaid
+    assert any(line.startswith("Not worked out for cps: ") for line in savings_sentences([answer], "supervised"))
+
+
+def test_seeds_are_told_with_every_table(results):
+    assert seeds_note(results).startswith("Seeds: 3. With few seeds, intervals are too narrow")
+    assert seeds_note(study(arm("supervised", 4, flat(0.5)))).startswith("Seeds: 1. With one")
+    assert seeds_note(study(arm("supervised", 4, *seeds(0.5, 10)))) == "Seeds: 10."
 
 
 def test_tables_have_a_row_for_each_answer_and_no_column_that_says_nothing(results):
     metric, found, following = found_in(results)
-    tables = answer_tables(found, following, metric, "supervised")
+    tables = answer_tables(results, found, following, metric)
     assert [table.key for table in tables] == ["label_savings", "gap_closed", "next_labels", "power"]
     assert [row[:3] for row in rows(tables, "label_savings")] == [["cps", "4", "4.0"], ["cps", "8", "16"]]
-    assert [row[3] for row in rows(tables, "gap_closed")] == ["0%", "50%"]
-    _, gaps, following_table, _ = tables
-    assert gaps.columns[-1] != "note"
+    assert [row[4] for row in rows(tables, "gap_closed")] == ["0%", "50%"]
+    assert [row[4] for row in rows(tables, "label_savings")] == ["4 and 8", "8 and 16"]
+    *_, following_table, power = tables
     assert following_table.columns[-1] == "note"
+    assert {row[2] for row in rows(tables, "power")} == {"test cases", "seeds"}
+    assert power.columns[:2] == ("method", "labeled")
     for table in tables:
         assert {len(row) for row in table.rows} == {len(table.columns)}
 
@@ -113,17 +168,18 @@ def test_tables_have_a_row_for_each_answer_and_no_column_that_says_nothing(resul
 def test_settings_have_a_column_where_there_are_several(results):
     both = [*results.arms, *(arm("supervised", n, *seeds(0.5), setting="unet") for n in (4, 8))]
     both.append(arm("cps", 4, *seeds(0.6), total=32, setting="unet"))
-    metric, found, following = found_in(study(*both, training_cases=32))
-    tables = answer_tables(found, following, metric, "supervised")
+    both = study(*both, training_cases=32)
+    metric, found, following = found_in(both)
+    tables = answer_tables(both, found, following, metric)
     assert tables[0].columns[:2] == ("setting", "method")
     assert ["unet", "cps"] in [row[:2] for row in rows(tables, "label_savings")]
 
 
 def test_the_figure_has_the_curve_and_the_savings_in_words(results):
     metric, found, _ = found_in(results)
-    (figure,) = savings_figures(results, found, metric)
-    assert "supervised: 0.6 with 4, 0.7 with 8, 0.8 with 16, 0.9 with 32" in figure.alt
-    assert "0.8 with 8 labeled, worth 16 labels" in figure.alt
+    (figure,) = savings_of(results, found, metric)
+    for words in ("0.600 with 4", "0.900 with 32", "0.800 with 8 labeled", "worth 16 labels"):
+        assert words in figure.alt
 
 
 def test_everything_is_in_the_record(results):

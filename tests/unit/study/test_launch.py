@@ -1,10 +1,19 @@
 import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 
 from semiseg.engine.lock import locked
+from semiseg.errors import RunError
 from semiseg.pipeline.folder import RunFolder
+from semiseg.study import launch
 from semiseg.study.jobs import Job
 from semiseg.study.launch import run_jobs
 from semiseg.study.status import Progress, log_end, read_progress
@@ -18,6 +27,8 @@ class Made:
     polls: int
     code: int
     stopped: bool = False
+    queued: bool = False
+    reason: str = ""
 
     def poll(self):
         self.polls -= 1
@@ -37,8 +48,14 @@ class Launcher:
     survives: bool = False
     codes: dict = field(default_factory=dict)
     started: list = field(default_factory=list)
+    taken: list = field(default_factory=list)
+    refusal: str = ""
 
-    def start(self, job):
+    def find(self, job):
+        return None
+
+    def start(self, job, taken=()):
+        self.taken.append(list(taken))
         self.started.append(Made(job, polls=3, code=self.codes.get(job.name, 0)))
         return self.started[-1]
 
@@ -80,7 +97,7 @@ def test_a_failed_job_leaves_the_rest_running_and_is_rerun_alone(jobs):
     work = jobs()
     statuses = run_jobs(work, Launcher(codes={"m1": 5}), pause=0)
     assert [s.state for s in statuses] == ["done", "failed", "done", "done", "done"]
-    assert statuses[1].code == 5
+    assert (statuses[1].code, statuses[1].reason) == (5, "ended with exit code 5")
 
     again = Launcher()
     statuses = run_jobs(work, again, pause=0)
@@ -90,12 +107,13 @@ def test_a_failed_job_leaves_the_rest_running_and_is_rerun_alone(jobs):
 
 def test_a_command_that_ends_well_without_scores_has_failed(jobs):
     class Careless(Launcher):
-        def start(self, job):
+        def start(self, job, taken=()):
             made = super().start(job)
             made.job = jobs(9)[8]  # its summary goes elsewhere
             return made
 
-    assert [s.state for s in run_jobs(jobs(1), Careless(), pause=0)] == ["failed"]
+    (status,) = run_jobs(jobs(1), Careless(), pause=0)
+    assert (status.state, status.code, status.reason) == ("failed", 0, "ended well, but left no scores")
 
 
 def test_a_run_of_another_process_is_waited_for_and_taken_up(jobs):
@@ -108,15 +126,186 @@ def test_a_run_of_another_process_is_waited_for_and_taken_up(jobs):
         held = holder.read_text()
 
         def watch(statuses):
-            seen.append(statuses[0].state)
+            seen.append((statuses[0].state, statuses[0].where))
             if len(seen) == 3:  # the other process is gone, and has left its run unfinished
                 holder.unlink()
 
         statuses = run_jobs(work, launcher, watch, pause=0)
     assert held
-    assert seen[:3] == ["elsewhere"] * 3
+    assert seen[:3] == [("elsewhere", f"process {os.getpid()} on {socket.gethostname()}")] * 3
+    assert seen[3] == ("running", "")
     assert [s.state for s in statuses] == ["done", "done"]
     assert [made.job.name for made in launcher.started] == ["m1", "m0"]
+
+
+def hold(made, **changes):
+    made.folder.path.mkdir()
+    record = {"host": socket.gethostname(), "pid": os.getpid(), "started": launch_time(), "gpus": "1"}
+    (made.folder.path / "lock.json").write_text(json.dumps(record | changes))
+
+
+def launch_time():
+    return Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19]
+
+
+def test_an_orphan_of_this_host_takes_a_slot_and_its_gpu(jobs):
+    work = jobs(3)
+    hold(work[2])  # the last one: it is known before the first one is given a GPU
+    launcher, beside = Launcher(), []
+
+    def watch(statuses):
+        beside.append([s.name for s in statuses if s.state == "running"])
+        if len(launcher.started) == 2 and (work[2].folder.path / "lock.json").exists():
+            (work[2].folder.path / "lock.json").unlink()
+
+    run_jobs(work, launcher, watch, pause=0)
+    assert beside[0] == ["m0"]
+    assert launcher.taken[:2] == [["1"], ["1"]]
+    assert [made.job.name for made in launcher.started] == ["m0", "m1", "m2"]
+
+
+def test_a_process_of_another_host_takes_no_slot_here(jobs):
+    work = jobs(3)
+    hold(work[2], host="node17")
+    launcher = Launcher()
+
+    def watch(statuses):
+        if all(s.is_over for s in statuses[:2]):
+            (work[2].folder.path / "lock.json").unlink(missing_ok=True)
+
+    run_jobs(work, launcher, watch, pause=0)
+    assert launcher.taken == [[], [], []]
+    assert [made.job.name for made in launcher.started] == ["m0", "m1", "m2"]
+
+
+@pytest.mark.parametrize(("named", "gpus"), [(None, ["0"]), ("", []), ("2, 3", ["2", "3"])])
+def test_the_gpus_of_a_process_are_those_it_sees(named, gpus):
+    assert launch._gpus({"gpus": named}) == gpus
+
+
+@dataclass
+class Reluctant(Launcher):
+    """Takes no job while as many as ``limit`` run."""
+
+    slots: int = 10
+    limit: int = 1
+    attempts: int = 0
+    refusal: str = "QOSMaxSubmitJobPerUserLimit"
+
+    def start(self, job, taken=()):
+        self.attempts += 1
+        return super().start(job) if sum(made.polls > 0 for made in self.started) < self.limit else None
+
+
+def test_a_refused_job_waits_for_a_later_round(jobs, monkeypatch):
+    monkeypatch.setattr(launch, "RETRY", 0)
+    seen = []
+    statuses = run_jobs(jobs(3), Reluctant(), lambda s: seen.append((s[1].state, s[1].reason)), pause=0)
+    assert seen[0] == ("waiting", "QOSMaxSubmitJobPerUserLimit")
+    assert [(s.state, s.reason) for s in statuses] == [("done", "")] * 3
+
+
+def test_after_a_refusal_there_is_a_pause_even_where_nothing_runs_any_more(jobs, monkeypatch):
+    monkeypatch.setattr(launch, "RETRY", 0.3)
+    launcher, began = Reluctant(), time.monotonic()
+    assert {s.state for s in run_jobs(jobs(3), launcher, pause=0.01)} == {"done"}
+    assert launcher.attempts == 5
+    assert time.monotonic() - began > 0.6
+
+
+def test_where_all_are_refused_and_none_runs_it_is_said(jobs):
+    launcher = Reluctant(limit=0)
+    with pytest.raises(RunError, match=r"No model can be started: QOSMax.*\n.*--jobs N"):
+        run_jobs(jobs(3), launcher, pause=0)
+    assert launcher.attempts == 1
+
+
+def test_a_job_that_waits_for_its_turn_is_queued(jobs):
+    class Cluster(Launcher):
+        def start(self, job, taken=()):
+            made = super().start(job)
+            made.queued = True
+            return made
+
+    launcher, seen = Cluster(), []
+
+    def watch(statuses):
+        seen.append(statuses[0].state)
+        launcher.started[0].queued = len(seen) < 2
+
+    run_jobs(jobs(1), launcher, watch, pause=0)
+    assert seen == ["queued", "queued", "running", "done"]
+
+
+def test_a_job_that_is_found_again_is_followed_whoever_holds_its_folder(jobs):
+    (job,) = jobs(1)
+    hold(job, host="node17", job="42")
+
+    class Finder(Launcher):
+        def find(self, job):
+            return Made(job, polls=3, code=0)
+
+    seen = []
+    run_jobs([job], Finder(), lambda statuses: seen.append(statuses[0].state), pause=0)
+    assert seen == ["running", "running", "done"]
+
+
+@pytest.mark.parametrize(("survives", "state"), [(True, "done"), (False, "failed")])
+def test_scores_written_on_another_machine_are_waited_for(jobs, survives, state):
+    (job,) = jobs(1)
+
+    class Distant(Launcher):
+        def start(self, made, taken=()):
+            return super().start(jobs(9)[8])
+
+    rounds = []
+
+    def watch(statuses):
+        rounds.append(statuses[0].state)
+        if len(rounds) == 6:
+            finish(job)
+
+    (status,) = run_jobs([job], Distant(survives=survives), watch, pause=0)
+    assert status.state == state
+
+
+def test_scores_that_never_appear_are_waited_for_a_while(jobs, monkeypatch):
+    monkeypatch.setattr(launch, "APPEARS", 0.2)
+
+    class Distant(Launcher):
+        def start(self, made, taken=()):
+            return super().start(jobs(9)[8])
+
+    (status,) = run_jobs(jobs(1), Distant(survives=True), pause=0.01)
+    assert (status.state, status.reason) == ("failed", "ended well, but left no scores")
+
+
+HUNG_UP = """
+import sys
+from pathlib import Path
+from semiseg.pipeline.folder import RunFolder
+from semiseg.study.jobs import Job
+from semiseg.study.launch import run_jobs
+from semiseg.study.local import LocalLauncher
+here = Path(sys.argv[1])
+code = f"import os, pathlib, time; pathlib.Path({str(here / 'child')!r}).write_text(str(os.getpid())); time.sleep(60)"
+Job.command = property(lambda self: [sys.executable, "-c", code])
+try:
+    run_jobs([Job("m", here / "r.yaml", RunFolder(here / "m"), here / "m.log", 1)], LocalLauncher(1), pause=0.1)
+except KeyboardInterrupt as error:
+    sys.exit(100 + error.args[0])
+"""
+
+
+def test_a_closed_terminal_leaves_no_orphans(tmp_path):
+    study = subprocess.Popen([sys.executable, "-c", HUNG_UP, str(tmp_path)])
+    child, end = tmp_path / "child", time.monotonic() + 60
+    while not (child.exists() and child.read_text()) and time.monotonic() < end:
+        time.sleep(0.1)
+    study.send_signal(signal.SIGHUP)
+    assert study.wait(30) == 100 + signal.SIGHUP
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(child.read_text()), 0)
 
 
 @pytest.mark.parametrize(("survives", "stopped"), [(False, [True, True]), (True, [False, False])])

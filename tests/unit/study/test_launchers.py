@@ -1,16 +1,13 @@
-import os
 import sys
 import time
 
 import pytest
 
-from semiseg.errors import RecipeError
 from semiseg.pipeline.folder import RunFolder
 from semiseg.study import local
 from semiseg.study.jobs import Job
 from semiseg.study.launch import run_jobs
 from semiseg.study.local import LocalLauncher, visible_gpus
-from semiseg.study.slurm import SlurmLauncher
 
 
 @pytest.fixture
@@ -71,87 +68,20 @@ def test_without_a_gpu_there_is_one_job_at_a_time(monkeypatch):
     assert LocalLauncher().slots == 1
 
 
-@pytest.mark.slow
-class TestSubmitit:
-    """By submitit's local executor, which takes the same path but for sbatch."""
-
-    def test_a_job_runs_and_its_exit_code_is_known(self, job, tmp_path):
-        good = job(WRITES.format(str(tmp_path / "good")), "good")
-        bad = job("import sys; sys.exit('no luck')", "bad")
-        launcher = SlurmLauncher(tmp_path / "jobs", {"timeout_min": 5}, cluster="local")
-        statuses = run_jobs([good, bad], launcher, pause=0.05)
-        assert [(s.state, s.code) for s in statuses] == [("done", None), ("failed", 1)]
-        assert bad.log.read_text().splitlines()[-1] == "no luck"
-
-    def test_a_job_can_be_cancelled(self, job, tmp_path):
-        launcher = SlurmLauncher(tmp_path / "jobs", {}, cluster="local")
-        running = launcher.start(job("import time; time.sleep(60)"))
-        assert running.poll() is None
-        running.stop()
-        statuses = run_jobs([], launcher)
-        assert statuses == []
-        while running.poll() is None:
-            pass
-        assert running.poll() != 0
-
-    def test_unknown_options_are_refused(self, tmp_path):
-        with pytest.raises(RecipeError, match="slurm: "):
-            SlurmLauncher(tmp_path / "jobs", {"partitoin": "gpu"}, cluster="local")
-
-    def test_where_there_is_no_cluster_it_is_said(self, tmp_path, monkeypatch):
-        monkeypatch.setenv("PATH", "/usr/bin:/bin")
-        with pytest.raises(RecipeError, match=r"No SLURM cluster is here.*\n.*--launcher local"):
-            SlurmLauncher(tmp_path / "jobs", {})
-
-
-SBATCH = """#!/bin/sh
-cp "$1" {folder}/script.sh
-export SLURM_JOB_ID=42 SLURM_JOB_NODELIST=here SLURM_JOB_NUM_NODES=1
-export SLURM_NTASKS=1 SLURM_PROCID=0 SLURM_LOCALID=0 SLURM_NODEID=0
-(sh "$1"; touch {folder}/ended) >{folder}/said 2>&1 &
-echo Submitted batch job 42
-"""
-SRUN = """#!/bin/sh
-while [ "${1#-}" != "$1" ]; do case "$1" in --output|--error) shift;; esac; shift; done
-exec "$@"
-"""
-SACCT = """#!/bin/sh
-echo "JobID|State|NodeList"
-if [ -e {folder}/ended ]; then echo "42|COMPLETED|here"; else echo "42|RUNNING|here"; fi
-"""
-
-
-@pytest.fixture
-def cluster(tmp_path, monkeypatch):
-    """A cluster of one machine and one job: sbatch, srun and sacct as scripts."""
-    folder = tmp_path / "cluster"
-    folder.mkdir()
-    for name, text in (("sbatch", SBATCH), ("srun", SRUN), ("sacct", SACCT)):
-        (folder / name).write_text(text.replace("{folder}", str(folder)))
-        (folder / name).chmod(0o755)
-    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
-    return folder
-
-
-@pytest.mark.slow
-def test_on_a_cluster_a_job_is_submitted_with_its_options_and_found_again(cluster, job, tmp_path):
+def test_a_job_gets_the_gpu_that_the_fewest_use(job, tmp_path, monkeypatch):
+    monkeypatch.setattr(local, "visible_gpus", lambda: ["4", "5", "6"])
     go = tmp_path / "go"
-    wait = f"import pathlib, time\nwhile not pathlib.Path({str(go)!r}).exists(): time.sleep(0.05)\n"
-    made = job(wait + WRITES.format(str(tmp_path / "m")))
-    options = {"slurm_partition": "gpu", "timeout_min": 60, "mem_gb": 64}
-    first = SlurmLauncher(tmp_path / "jobs", options).start(made)
-    assert first.poll() is None
-    script = (cluster / "script.sh").read_text()
-    for word in ("--partition=gpu", "--time=60", "--mem=64GB", "--gpus-per-node=1", "--job-name=m"):
-        assert word in script
-
-    again = SlurmLauncher(tmp_path / "jobs", options)
-    (cluster / "script.sh").unlink()
-    found = again.start(made)
-    assert not (cluster / "script.sh").exists(), "it was submitted twice"
+    code = "import os, pathlib, time; print(os.environ['CUDA_VISIBLE_DEVICES'], flush=True)\n"
+    code += f"while not pathlib.Path({str(go)!r}).exists(): time.sleep(0.05)"
+    launcher, work = LocalLauncher(), [job(code, f"m{i}") for i in range(2)]
+    running = [launcher.start(made, ["4"]) for made in work]
     go.touch()
-    end = time.monotonic() + 60
-    while found.poll() is None and time.monotonic() < end:
-        time.sleep(0.2)
-    assert found.poll() == 0
-    assert made.folder.summary.exists()
+    while any(process.poll() is None for process in running):
+        time.sleep(0.05)
+    assert [made.log.read_text().splitlines()[-1] for made in work] == ["5", "6"]
+    assert launcher.find(work[0]) is None
+
+
+def test_how_a_killed_job_ended_is_told(job):
+    (status,) = run_jobs([job("import os; os.kill(os.getpid(), 9)")], LocalLauncher(1), pause=0.02)
+    assert (status.state, status.code, status.reason) == ("failed", -9, "was killed by SIGKILL")

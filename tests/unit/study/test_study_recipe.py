@@ -7,6 +7,7 @@ from jsonschema import Draft7Validator
 from semiseg.data.split import make_split
 from semiseg.engine.probe import Measured
 from semiseg.errors import DataError, RecipeError
+from semiseg.recipe.dump import to_yaml
 from semiseg.recipe.load import load_recipe
 from semiseg.recipe.yaml import read_yaml
 from semiseg.study.forecast import forecasts
@@ -149,6 +150,37 @@ class TestMatrix:
         assert names(found)[2] == "unet_ours_2_s0"
         assert [m.recipe.training.batch_size.labeled for m in found.models] == [2, 2, 3, 3]
 
+    def test_an_option_may_stand_before_its_component(self, study):
+        found = study("matrix:\n  - {strategy: supervised}\n  - {strategy.phi: 0.7, strategy: cps}")
+        assert found.models[1].recipe.strategy.values == {"phi": 0.7}
+
+    def test_what_a_block_leaves_to_the_base_has_the_base_s_setting(self, study):
+        found = study(
+            "matrix:\n  - {strategy: supervised}\n  - {strategy: cps, backbone: [unet, vnet]}\n"
+            "  - {strategy: supervised, backbone: vnet}"
+        )
+        assert [(m.setting, m.method) for m in found.models] == [
+            ("unet", "supervised"),
+            ("unet", "cps"),
+            ("vnet", "cps"),
+            ("vnet", "supervised"),
+        ]
+
+    def test_overrides_without_effect_and_settings_without_baseline_are_told(self, study):
+        text = "matrix:\n  - {strategy: supervised}\n  - {strategy: cps, backbone: [unet, vnet]}"
+        found = study(text, "strategy.loss=dice_ce", "seed=4", "training.epochs=3")
+        assert found.notes == (
+            "--set strategy.loss=dice_ce has no effect: the study itself gives strategy.loss to every model",
+            "--set seed=4 has no effect: the study itself gives seed to every model",
+            "no model of supervised has the setting vnet: nothing to compare with",
+        )
+
+    def test_the_study_with_its_overrides_can_be_loaded_again(self, study, tmp_path):
+        found = study("seeds: [1, 2]\nmatrix:\n  - {split.labeled: [2, 4]}", "training.epochs=7")
+        (tmp_path / "again.yaml").write_text(to_yaml(found.as_data()))
+        again = load_study(tmp_path / "again.yaml")
+        assert [(m.name, m.hash) for m in again.models] == [(m.name, m.hash) for m in found.models]
+
     def test_a_list_of_lists_gives_a_key_a_list(self, study):
         found = study("matrix:\n  - {training.patch_size: [[16, 16, 16], [32, 32, 32]]}")
         assert [m.recipe.training.patch_size for m in found.models] == [(16, 16, 16), (32, 32, 32)]
@@ -225,6 +257,17 @@ class TestErrors:
                 "by a key of its own",
             ),
             ("seeds: [1, 2]\nmatrix:\n  - {split.draw: 5}", "every seed has the same labeled cases"),
+            ("published: luque\nmatrix:\n  - {split.labeled: 2}", "'luque' is not known: luque2023"),
+            ("matrix:\n  - {split.test: 0}", "nothing would be scored"),
+            ("matrix:\n  - {evaluation.missed: [exclude, image_diagonal]}", "Leave evaluation out of the matrix"),
+            ("matrix:\n  - {strategy: supervised}\n  - {strategy: cps, split.labeled: 4, split.total: 3}", "4 labeled"),
+            ("matrix:\n  - {strategy: cps, strategy.name: supervised}", "a block says strategy twice"),
+            ("matrix:\n  - {method: " + 30 * "very_long_" + ", strategy: supervised}", "too long for a folder"),
+            (
+                "matrix:\n  - {strategy: supervised}\n  - {strategy: {name: cps, phi: 0.5}, split.labeled: [2, 3]}\n"
+                "  - {strategy: {name: cps, phi: 2.0}, split.labeled: [4, 5]}",
+                "cps_2_s0 and cps_4_s0 would be one method, cps, but differ in strategy.phi",
+            ),
             ("matrx:\n  - {split.labeled: 2}", "Did you mean 'matrix'"),
             ("checkpoint: bset\nmatrix:\n  - {split.labeled: 2}", "checkpoint"),
         ],

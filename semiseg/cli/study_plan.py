@@ -1,0 +1,127 @@
+"""A study's plan on the terminal: what each model will take, with no figure cut at any width."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rich.box import SIMPLE
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from semiseg.study.forecast import Forecast
+from semiseg.study.load import Study
+from semiseg.study.models import StudyModel
+
+_NONE = "–"
+_TITLES = ("labeled", "unlabeled", "steps", "batch", "memory GiB", "least GiB", "hours")
+_LEAST = _TITLES.index("least GiB")
+_NAME = 24
+"""Cells that names get before they are folded: for them the plan gives up its gaps, then the column "least"."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    kind: str
+    name: str
+    figures: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    columns: tuple[int, ...]
+    titles: tuple[str, ...]
+    gap: int
+    name: int = _NAME
+
+    def width(self, rows: Sequence[_Row]) -> int:
+        """Cells that all but the names take."""
+        widths = (max(len(row.figures[column]) for row in rows) for column in self.columns)
+        heads = (max(map(len, title.split("\n"))) for title in self.titles)
+        return sum(self.gap + max(pair) for pair in zip(widths, heads, strict=True))
+
+
+def show_plan(study: Study, forecasts: Sequence[Forecast], console: Console) -> None:
+    """Print one table for each kind of model, a method or the same without unlabeled cases, and notes on all.
+
+    A terminal that is too narrow for the whole table folds names and leaves out the column "least"; what is no
+    terminal has no width, and gets the whole table.
+    """
+    rows = [_row(model, forecast) for model, forecast in zip(study.models, forecasts, strict=True)]
+    layout = _fit(rows, console.width if console.is_terminal else None)
+    kinds = Counter(row.kind for row in rows)
+    for kind in kinds:
+        console.print(_table(kind, [row for row in rows if row.kind == kind], layout), crop=False)
+        console.print()
+    for line in _notes(study, forecasts, kinds, _LEAST in layout.columns):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def _row(model: StudyModel, forecast: Forecast) -> _Row:
+    any_unlabeled, unlabeled = model.any_unlabeled, _NONE
+    kind = model.method if any_unlabeled or not model.takes_unlabeled else f"{model.method} without unlabeled data"
+    if any_unlabeled:
+        labeled, total = model.labeled, model.total
+        unlabeled = str(total - labeled) if isinstance(total, int) and isinstance(labeled, int) else "the rest"
+    batch = f"{forecast.batch.labeled}+{forecast.batch.unlabeled}"
+    memory, least = (_NONE if size is None else f"{size / 2**30:.1f}" for size in (forecast.memory, forecast.least))
+    hours = _NONE if forecast.hours is None else f"{forecast.hours:,.2f}"
+    return _Row(kind, model.name, (str(model.labeled), unlabeled, f"{forecast.steps:,}", batch, memory, least, hours))
+
+
+def _fit(rows: Sequence[_Row], width: int | None) -> _Layout:
+    """The first layout that leaves enough for the names; no width has room for all."""
+    every = tuple(range(len(_TITLES)))
+    few = tuple(column for column in every if column != _LEAST)
+    folded = tuple(title.replace(" ", "\n") for title in _TITLES)
+    longest = max(len("model"), *(len(row.name) for row in rows))
+    layouts = (
+        _Layout(every, _TITLES, gap=2),
+        _Layout(every, folded, gap=1),
+        _Layout(few, tuple(folded[column] for column in few), gap=1),
+    )
+    for layout in layouts:
+        room = longest if width is None else width - layout.width(rows)
+        if room >= min(longest, _NAME):
+            break
+    # Where even that does not fit, lines that the terminal wraps are better than figures that are cut.
+    return _Layout(layout.columns, layout.titles, layout.gap, min(longest, max(room, len("model"))))
+
+
+def _table(kind: str, rows: Sequence[_Row], layout: _Layout) -> Table:
+    title = escape(f"{kind}: {len(rows)} models")
+    table = Table(box=SIMPLE, show_edge=False, pad_edge=False, title=title, title_justify="left")
+    table.padding = (0, layout.gap - 1, 0, 0)  # a box's divider is the rest of the gap
+    table.width = layout.name + layout.width(rows)
+    table.add_column("model", overflow="fold", width=layout.name)
+    for heading in layout.titles:
+        table.add_column(heading, justify="right", no_wrap=True)
+    for row in rows:
+        table.add_row(escape(row.name), *(row.figures[column] for column in layout.columns))
+    return table
+
+
+def _notes(study: Study, forecasts: Sequence[Forecast], kinds: Counter[str], has_least: bool) -> list[str]:
+    """How many models there are, what the columns mean, and what is not known."""
+    said = ", ".join(f"{count} {kind}" for kind, count in kinds.items())
+    split = study.models[0].recipe.split
+    cases = f"{_number(split.test)} test, {_number(split.validation)} validation"
+    lines = [
+        f"{len(study.models)} models: {said}. Seeds: {', '.join(map(str, study.recipe.seeds))}.",
+        f"Cases common to all: {cases}. Labeled cases are nested, and a total holds its labeled.",
+    ]
+    if all(found.memory is None for found in forecasts):
+        lines.append("Memory: unknown, since the number of modalities and classes is not known without the data.")
+    else:
+        least = "least: in the one that takes least of it" if has_least else "a wider terminal also shows the least"
+        lines.append(f"Memory: of a step in float32, by formula, in the fastest step mode; {least}.")
+    hours = [found.hours for found in forecasts if found.hours is not None]
+    if len(hours) < len(forecasts):
+        lines.append("Hours: unmeasured; --measure times a step of each kind of model here.")
+    else:
+        lines.append(f"Hours: of the steps alone, from a timed step on this machine; {sum(hours):,.1f} in all.")
+    return lines
+
+
+def _number(asked: object) -> str:
+    return str(len(asked)) if isinstance(asked, list) else str(asked)

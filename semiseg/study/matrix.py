@@ -1,0 +1,67 @@
+"""The matrix of a study: the points that it spans, and the recipe at each."""
+
+from collections.abc import Iterator, Mapping
+from copy import deepcopy
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+from semiseg.errors import Problem, RecipeError, raise_all
+from semiseg.recipe.load import make_recipe
+from semiseg.recipe.overrides import put_value
+from semiseg.recipe.places import Places
+from semiseg.recipe.schema import Recipe
+from semiseg.study.models import Varied
+from semiseg.study.schema import METHOD, StudyRecipe, full_key
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One model of the matrix: what it takes, in which block and with which seed; ``method`` is the block's name."""
+
+    values: Varied
+    block: int
+    seed: int
+    method: str
+
+
+def points(recipe: StudyRecipe) -> Iterator[Point]:
+    """All points, blocks in order, seeds innermost."""
+    for number, block in enumerate(recipe.matrix):
+        named = _named(block)
+        choices = [value if isinstance(value, list) else [value] for value in named.values()]
+        for values in product(*choices):
+            for seed in recipe.seeds:
+                yield Point(dict(zip(named, values, strict=True)), number, seed, str(block.get(METHOD, "")).strip())
+
+
+def owned_keys(recipe: StudyRecipe) -> frozenset[str]:
+    """Keys that belong to the methods that blocks name, and so are no settings.
+
+    Those are what such blocks give one value, and what no list and no block without a name speaks of.
+    """
+    own: set[str] = set()
+    others: set[str] = set()
+    for block in recipe.matrix:
+        for key, value in _named(block).items():
+            (own if METHOD in block and not isinstance(value, list) else others).add(key)
+    return frozenset(own - others)
+
+
+def recipe_at(base: Mapping[Any, Any], base_places: Places, point: Point, where: str, *, expand: bool) -> Recipe:
+    """The recipe of a point; ``where`` is its block's place. Raises RecipeError with all problems."""
+    data, places = deepcopy(dict(base)), base_places.copied()
+    problems: list[Problem] = []
+    # Components come before their options: another component would drop what was put before.
+    for key in sorted(point.values, key=lambda key: key.count(".")):
+        try:
+            put_value(data, places, key, deepcopy(point.values[key]), where)
+        except RecipeError as error:
+            problems += error.problems
+    raise_all(problems, RecipeError)
+    put_value(data, places, "seed", point.seed, where)
+    return make_recipe(data, places, expand=expand)
+
+
+def _named(block: Mapping[str, Any]) -> dict[str, Any]:
+    return {full_key(key): value for key, value in block.items() if key != METHOD}

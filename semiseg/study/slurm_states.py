@@ -1,0 +1,60 @@
+"""What SLURM says of a study's jobs."""
+
+import subprocess
+import time
+from collections.abc import Iterable
+
+UNKNOWN = "UNKNOWN"
+"""Nobody who was asked has answered."""
+GONE = "GONE"
+"""SLURM has answered, and knows no such job."""
+QUEUED = {"PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_FED", "REQUEUE_HOLD", "RESV_DEL_HOLD", "SPECIAL_EXIT"}
+LIVE = QUEUED | {"RUNNING", "COMPLETING", "SUSPENDED", "STOPPED", "SIGNALING", "STAGE_OUT", "RESIZING"}
+
+PERIOD = 30.0
+"""Seconds between two questions: the accounting database of a cluster is everybody's."""
+_SOON = 1.0
+_PATIENCE = 30.0
+
+
+class SlurmStates:
+    """What SLURM says of jobs, all asked for at once: sacct, or squeue where accounting is off or knows no such job."""
+
+    def __init__(self, job_ids: Iterable[str] = ()) -> None:
+        self._ids = set(job_ids)
+        self._asked: set[str] = set()
+        self._at = float("-inf")
+        self._found: dict[str, str] = {}
+
+    def add(self, job_id: str) -> None:
+        """Ask for this job too."""
+        self._ids.add(job_id)
+
+    def of(self, job_id: str) -> str:
+        """A job's state as of the last question."""
+        age = time.monotonic() - self._at
+        if age >= PERIOD or (job_id not in self._asked and age >= _SOON):
+            self._ask()
+        return self._found.get(job_id, UNKNOWN)
+
+    def _ask(self) -> None:
+        ids = ",".join(sorted(self._ids))
+        answered, found = _slurm_says(["sacct", "--parsable2", "-X", "-o", "JobID,State", "-j", ids])
+        if self._ids - set(found):
+            present, queue = _slurm_says(["squeue", "--noheader", "--states=all", "-o", "%i|%T", "-j", ids])
+            before = {} if answered or present else self._found  # an outage changes nothing
+            found = {**before, **(dict.fromkeys(self._ids, GONE) if present else {}), **queue, **found}
+        self._found, self._asked, self._at = found, set(self._ids), time.monotonic()
+
+
+def _slurm_says(command: list[str]) -> tuple[bool, dict[str, str]]:
+    """Whether there was an answer, and the state of each job in lines of job and state."""
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=_PATIENCE, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return False, {}
+    fields = [line.split("|") for line in done.stdout.splitlines()]
+    # "CANCELLED by 1000", and "CANCELLED+" where a column is narrow
+    found = {row[0]: row[1].split()[0].rstrip("+") for row in fields if len(row) > 1 and row[1].strip()}
+    # squeue fails where the only job that was asked for is unknown, which is an answer
+    return done.returncode == 0 or "Invalid job id" in done.stderr, found

@@ -1,0 +1,107 @@
+import json
+
+import pytest
+
+from semiseg.errors import RunError
+from semiseg.io.atomic import write_text
+from semiseg.progress import Reporter
+from semiseg.recipe.dump import dump_recipe
+from semiseg.recipe.load import load_recipe
+from semiseg.study.folder import StudyFolder
+from semiseg.study.load import load_study
+from semiseg.study.run import make_plans
+
+TEXT = """
+name: small
+seeds: [1]
+matrix:
+  - {strategy: [supervised, cps], split.labeled: [2, 3]}
+base:
+  dataset: {name: phantom, cases: 8, size: [32, 32, 32]}
+  split: {test: 3, validation: 1, labeled: 2}
+  backbone: {name: unet, channels: [4, 8], strides: [2]}
+  strategy: supervised
+  training: {patch_size: [16, 16, 16]}
+"""
+
+
+@pytest.fixture
+def write(tmp_path, monkeypatch):
+    """Writes the study, with overrides, into its folder as ``study run`` does."""
+    monkeypatch.setenv("SEMISEG_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "small.yaml").write_text(TEXT)
+    folder = StudyFolder(tmp_path / "study")
+
+    def into_folder(*overrides):
+        study = load_study(tmp_path / "small.yaml", overrides)
+        folder.write(study, make_plans(study, Reporter()), folder.places(study.models))
+        return study, folder
+
+    return into_folder
+
+
+def begin(study, folder, name, scored=False):
+    """What a run of a model leaves once it has begun."""
+    (model,) = (model for model in study.models if model.name == name)
+    write_text(folder.run(name).recipe, dump_recipe(model.recipe))
+    if scored:
+        folder.run(name).summary.write_text("{}")
+
+
+def test_a_model_that_has_not_begun_follows_the_recipe(write):
+    write("training.epochs=9")
+    study, folder = write("training.epochs=4")
+    assert load_recipe(folder.recipe("cps_2_s1")).training.epochs == 4
+    hashes = {record["name"]: record["recipe_hash"] for record in folder.read()["models"]}
+    assert hashes == {model.name: model.hash for model in study.models}
+
+
+def test_models_that_have_begun_are_all_told_where_the_recipe_changed(write):
+    study, folder = write("training.epochs=9")
+    begin(study, folder, "cps_2_s1")
+    begin(study, folder, "supervised_3_s1")
+    with pytest.raises(RunError) as caught:
+        write("training.epochs=4")
+    said = [str(problem) for problem in caught.value.problems]
+    assert said[0] == "supervised_3_s1: training.epochs: was 9, is 4"
+    assert said[1] == "cps_2_s1: training.epochs: was 9, is 4"
+    assert "choose another --output" in said[2]
+
+
+def test_of_two_runs_alike_the_one_with_scores_is_the_model_s(write):
+    study, folder = write()
+    begin(study, folder, "cps_2_s1", scored=True)
+    (folder.models / "cps_2_s1").rename(folder.models / "earlier")
+    begin(study, folder, "cps_2_s1")
+    assert folder.places(study.models)["cps_2_s1"] == "earlier"
+    assert folder.places(study.models)["cps_3_s1"] == "cps_3_s1"
+
+
+def test_a_damaged_recipe_of_a_run_is_told(write):
+    study, folder = write()
+    begin(study, folder, "cps_2_s1")
+    folder.run("cps_2_s1").recipe.write_text("name: [")
+    with pytest.raises(RunError, match=r"models/cps_2_s1/recipe\.yaml"):
+        folder.places(study.models)
+
+
+def test_the_manifest_says_who_is_who(write):
+    _, folder = write()
+    manifest = json.loads(folder.manifest.read_text())
+    assert (manifest["training_cases"], manifest["baseline"]) == (4, "supervised")
+    assert manifest["classes"] == ["background", "necrosis", "edema", "enhancing"]
+    found = {m["name"]: (m["method"], m["labeled"], m["total"]) for m in manifest["models"]}
+    assert found["cps_3_s1"] == ("cps", 3, 4)
+    assert found["supervised_3_s1"] == ("supervised", 3, 3)
+
+
+def test_what_has_not_become_a_run_may_be_begun_anew(write):
+    study, folder = write()
+    run = folder.run("cps_2_s1")
+    run.path.mkdir(parents=True)
+    for name in ("split.json", "model.json", "environment.json", ".dead-lock-7", ".lock-7"):
+        (run.path / name).write_text("{}")  # killed before recipe.yaml was written
+    run.prepare(study.models[0].recipe, resume=True)
+    (run.path / "notes.txt").write_text("mine")
+    with pytest.raises(RunError, match="is not empty and holds no run"):
+        run.prepare(study.models[0].recipe, resume=True)
