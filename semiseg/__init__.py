@@ -14,9 +14,22 @@ if TYPE_CHECKING:
     from semiseg.pipeline.predict import predict
     from semiseg.pipeline.run import run
     from semiseg.recipe.load import load_recipe
+    from semiseg.study.report import report_study
+    from semiseg.study.run import run_study
 
 __version__ = "0.1.0"
-__all__ = ["SemisegError", "__version__", "check", "compare", "evaluate", "load_recipe", "predict", "run"]
+__all__ = [
+    "SemisegError",
+    "__version__",
+    "check",
+    "compare",
+    "evaluate",
+    "load_recipe",
+    "predict",
+    "report_study",
+    "run",
+    "run_study",
+]
 
 _HOMES = {
     "SemisegError": "semiseg.errors",
@@ -25,7 +38,9 @@ _HOMES = {
     "evaluate": "semiseg.evaluation.folders",
     "load_recipe": "semiseg.recipe.load",
     "predict": "semiseg.pipeline.predict",
+    "report_study": "semiseg.study.report",
     "run": "semiseg.pipeline.run",
+    "run_study": "semiseg.study.run",
 }
 
 
