@@ -30,7 +30,7 @@ def _headlines(results: StudyResults, found: Sequence[Answers], metric: StudyMet
         if answer.pairs:
             yield _helped(answer, metric, results.baseline, verdicts)
     if found:
-        yield _certainty(min(seeds, default=0), sum(len(answer.pairs) for answer in found))
+        yield _certainty(seeds, sum(len(answer.pairs) for answer in found))
     for answer in found:
         yield from _labels(answer, results.baseline)
     yield from _controls(results, metric)
@@ -86,19 +86,16 @@ def _others(results: StudyResults, metric: StudyMetric) -> Iterator[str]:
             yield f"{other.title}: {said} of {_plural(len(words), 'comparison')}."
 
 
-def _certainty(seeds: int, comparisons: int) -> str:
+def _certainty(seeds: set[int], comparisons: int) -> str:
     family = f"p with Holm's correction over {_plural(comparisons, 'comparison')}" if comparisons > 1 else "p"
-    rule = f"better and worse need both {family} below 0.05, and a 95 % interval without 0"
-    if seeds < 2:
-        return (
-            f"How sure? One seed: all of it is about these networks, and another seed may change it. {_capital(rule)}."
-        )
-    if seeds < 10:
-        return (
-            f"How sure? {_plural(seeds, 'seed')}, which is few: intervals are too narrow in the seeds' part. "
-            f"{_capital(rule)}."
-        )
-    return f"How sure? {_capital(rule)}."
+    rule = f"Better and worse need both {family} below 0.05, and a 95 % interval without 0."
+    alone = "is about these networks, and another seed may change it"
+    if max(seeds) < 2:
+        return f"How sure? One seed: all of it {alone}. {rule}"
+    if min(seeds) >= 10:
+        return f"How sure? {rule}"
+    one = f" What rests on one seed {alone}." if min(seeds) < 2 else ""
+    return f"How sure? {_seeds(seeds)}, which is few: intervals are too narrow in the seeds' part.{one} {rule}"
 
 
 def _counts(pairs: Sequence[Pair]) -> str:
@@ -144,7 +141,3 @@ def _seeds(counts: set[int]) -> str:
 
 def _plural(count: int, word: str) -> str:
     return f"{count} {word}{'' if count == 1 else 's'}"
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]

@@ -115,6 +115,12 @@ class TestHeadlines:
         assert said[0] == "3 models with scores, 1 seed, 8 test cases, last weights."
         assert said[2].startswith("How sure? One seed: all of it is about these networks, and another seed may")
 
+    def test_arms_of_one_seed_among_others_are_told(self, results):
+        said = self.said(study(*results.arms, arm("other", 4, flat(0.6), total=32), training_cases=32))
+        (sure,) = (line for line in said if line.startswith("How sure?"))
+        assert sure.startswith("How sure? 1 to 3 seeds, which is few: ")
+        assert "What rests on one seed is about these networks, and another seed may change it." in sure
+
     def test_models_without_scores_are_named(self, results):
         said = self.said(study(*results.arms, training_cases=32, missing=("cps_4_s9",)))
         assert said[1] == "1 model without scores yet: cps_4_s9."
