@@ -71,16 +71,14 @@ def run(
 
     from semiseg.cli.console import make_reporter
     from semiseg.cli.study_show import watching
-    from semiseg.study.load import load_study
     from semiseg.study.run import LauncherName, run_study
 
     if launcher not in get_args(LauncherName):
         raise typer.BadParameter(f"{launcher!r} is no launcher: local or slurm", param_hint="--launcher")
-    folder = output or Path("runs") / load_study(recipe, overrides or []).name
     with watching(quiet) as watch:
         result = run_study(
             recipe,
-            folder,
+            output,
             overrides=overrides or [],
             only=only or [],
             jobs=jobs,

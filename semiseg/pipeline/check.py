@@ -7,7 +7,7 @@ from typing import Any
 from semiseg.data.verify import verify_cases
 from semiseg.engine.runtime import accelerator
 from semiseg.errors import DataError, raise_all
-from semiseg.pipeline.plan import Plan, make_plan, padding_note
+from semiseg.pipeline.plan import Plan, make_plan, n_steps, padding_note
 from semiseg.pipeline.step_mode import forecast, launch
 from semiseg.progress import Reporter
 from semiseg.recipe.load import load_recipe
@@ -51,7 +51,7 @@ def check(
 
 def _describe(plan: Plan) -> list[str]:
     recipe, split, training = plan.recipe, plan.split, plan.recipe.training
-    steps = training.epochs * -(-training.examples_per_epoch // plan.batch_size.total)
+    steps = n_steps(training, plan.batch_size)
     patch = " x ".join(map(str, training.patch_size))
     choice, memory = forecast(plan)
     return [

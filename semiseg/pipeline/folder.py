@@ -4,6 +4,7 @@ import json
 import os
 import platform
 import sys
+from contextlib import suppress
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -42,6 +43,15 @@ class RunFolder:
     def weights(self, checkpoint: str) -> Path:
         """Where ``last`` or ``best`` stands."""
         return weights_file(self.checkpoints, checkpoint)
+
+    def log_records(self) -> list[dict[str, Any]]:
+        """The records of the log, an epoch each; a line that was cut is left out, and so is all where there is none."""
+        records = []
+        text = self.log.read_text(encoding="utf-8", errors="replace") if self.log.exists() else ""
+        for line in text.splitlines():
+            with suppress(ValueError):
+                records.append(json.loads(line))
+        return [record for record in records if isinstance(record, dict) and "epoch" in record]
 
     def prepare(self, recipe: Recipe, resume: bool) -> None:
         """Make the folder, or make sure that this recipe may continue in it.

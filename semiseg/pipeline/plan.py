@@ -13,7 +13,7 @@ from semiseg.interfaces.augmentation import BatchAugmentation
 from semiseg.interfaces.strategy import BatchNeeds
 from semiseg.pipeline.step_mode import step_problems
 from semiseg.recipe.components import Components, resolve
-from semiseg.recipe.schema import BatchSize, Recipe
+from semiseg.recipe.schema import BatchSize, Recipe, Training
 from semiseg.types import Case, DatasetInfo, Task
 
 
@@ -118,6 +118,11 @@ def fit_batch(batch: BatchSize, needs: BatchNeeds, any_unlabeled: bool) -> tuple
         return batch, ()
     reason = "there are no unlabeled cases" if needs.unlabeled.uses else "the strategy takes no unlabeled samples"
     return BatchSize(labeled=batch.total, unlabeled=0), (f"{reason}: all {batch.total} samples of a step are labeled",)
+
+
+def n_steps(training: Training, batch: BatchSize) -> int:
+    """Steps of a training with such a batch."""
+    return training.epochs * -(-training.examples_per_epoch // batch.total)
 
 
 def batch_problems(batch: BatchSize, needs: BatchNeeds, recipe: Recipe) -> list[Problem]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from semiseg.evaluation.harness import Score
 from semiseg.pipeline.folder import RunFolder
-from semiseg.pipeline.plan import Plan
+from semiseg.pipeline.plan import Plan, n_steps
 from semiseg.pipeline.predictions import CHECKPOINTS, prediction_path
 from semiseg.pipeline.viewed import view_case
 from semiseg.report.case_scores import worst_cases
@@ -22,21 +22,20 @@ def write_run_report(plan: Plan, folder: RunFolder, scores: Sequence[Score], sum
 
     Raises DataError where an image or prediction cannot be read, StorageError where the disk refuses.
     """
-    log = [json.loads(line) for line in folder.log.read_text(encoding="utf-8").splitlines()]
     environment = json.loads(folder.environment.read_text(encoding="utf-8"))
-    page = run_page(summary, scores, log, _worst(plan, folder, scores), plan.info.classes, _about(plan), environment)
+    cases = _worst(plan, folder, scores)
+    page = run_page(summary, scores, folder.log_records(), cases, plan.info.classes, _about(plan), environment)
     write_page(folder.report, page)
 
 
 def _about(plan: Plan) -> dict[str, str]:
     recipe, batch = plan.recipe, plan.batch_size
-    steps = recipe.training.epochs * -(-recipe.training.examples_per_epoch // batch.total)
     return {
         "strategy": str(recipe.strategy.name),
         "backbone": str(recipe.backbone.name),
         "dataset": f"{recipe.dataset.name}: {plan.info.name}",
-        "training": f"{steps} steps of {batch.labeled} labeled and {batch.unlabeled} unlabeled patches of "
-        + " x ".join(map(str, recipe.training.patch_size)),
+        "training": f"{n_steps(recipe.training, batch)} steps of {batch.labeled} labeled and {batch.unlabeled} "
+        f"unlabeled patches of {' x '.join(map(str, recipe.training.patch_size))}",
     }
 
 

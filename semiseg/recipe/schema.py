@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -13,7 +14,6 @@ from pydantic import (
     PositiveFloat,
     PositiveInt,
     PrivateAttr,
-    field_validator,
     model_validator,
 )
 
@@ -27,6 +27,16 @@ Precision = Annotated[
         json_schema_input_type=Literal["auto", "32", 32, "bf16", "fp16"],
     ),
 ]
+
+
+def _usable_as_folder(name: str) -> str:
+    if not name.strip() or name in {".", ".."} or any(c in name for c in "/\\\0"):
+        raise ValueError(f"{name!r} cannot be a folder's name")
+    return name
+
+
+FolderName = Annotated[str, AfterValidator(_usable_as_folder)]
+"""Text that can be the name of a folder."""
 Share = Annotated[float, Field(ge=0, lt=1)]
 Extent = Annotated[int, Field(ge=8)]
 
@@ -220,7 +230,7 @@ class Evaluation(_Model):
 class Recipe(_Model):
     """Everything that a run depends on."""
 
-    name: str
+    name: FolderName
     """Name of the run."""
     seed: int = 0
     """Seed of weights, samples and augmentation."""
@@ -245,13 +255,6 @@ class Recipe(_Model):
 
     _places: Places = PrivateAttr(default_factory=Places)
     _notes: tuple[str, ...] = PrivateAttr(default=())
-
-    @field_validator("name")
-    @classmethod
-    def _usable_as_folder(cls, name: str) -> str:
-        if not name.strip() or name in {".", ".."} or any(c in name for c in "/\\\0"):
-            raise ValueError(f"{name!r} cannot be a folder's name")
-        return name
 
     def where(self, key: str) -> str:
         """Where a key such as ``training.epochs`` was written (``recipes/x.yaml:12``); empty if in Python."""

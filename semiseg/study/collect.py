@@ -1,14 +1,11 @@
 """A study's results: the scores of every model that has some, brought together by setting, method and cases."""
 
-import json
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from semiseg.errors import DataError, Problem, SemisegError, raise_all
 from semiseg.evaluation.compare_read import ScoredRun, read_run
-from semiseg.pipeline.folder import RunFolder
 from semiseg.report.arms import Arm, StudyResults
 from semiseg.study.folder import StudyFolder
 
@@ -38,7 +35,7 @@ def collect(folder: StudyFolder, checkpoint: str) -> StudyResults:
             continue
         problems += _other(scored, record)
         key = record["setting"], record["method"], record["labeled"], record["total"]
-        found.setdefault(key, []).append((scored, read_log(run)))
+        found.setdefault(key, []).append((scored, run.log_records()))
     raise_all(problems, DataError)
     if not found:
         fix = "`semiseg study run` trains and scores them."
@@ -52,15 +49,6 @@ def collect(folder: StudyFolder, checkpoint: str) -> StudyResults:
         tuple(missing),
         manifest["published"],
     )
-
-
-def read_log(run: RunFolder) -> list[dict[str, Any]]:
-    """The records of a run's log, an epoch each; a line that was cut is left out."""
-    records = []
-    for line in run.log.read_text(encoding="utf-8", errors="replace").splitlines() if run.log.exists() else []:
-        with suppress(ValueError):
-            records.append(json.loads(line))
-    return [record for record in records if isinstance(record, dict) and "epoch" in record]
 
 
 def _other(scored: ScoredRun, record: Mapping[str, Any]) -> list[Problem]:

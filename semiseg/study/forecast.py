@@ -10,7 +10,7 @@ from semiseg.engine.runtime import Runtime
 from semiseg.engine.schedule import Timetable
 from semiseg.errors import DataError, SemisegError
 from semiseg.pipeline.model import new_model
-from semiseg.pipeline.plan import Plan, fit_batch
+from semiseg.pipeline.plan import Plan, fit_batch, n_steps
 from semiseg.pipeline.step_mode import OpenModes, choose_step_mode
 from semiseg.recipe.components import resolve
 from semiseg.recipe.schema import BatchSize
@@ -74,7 +74,7 @@ def _forecast(model: StudyModel, measure: bool) -> Forecast:
     training = model.recipe.training
     components = resolve(model.recipe)
     batch, _ = fit_batch(training.batch_size, components.strategy.needs, model.any_unlabeled)
-    steps = training.epochs * -(-training.examples_per_epoch // batch.total)
+    steps = n_steps(training, batch)
     try:
         info = components.dataset.info()
     except SemisegError as error:

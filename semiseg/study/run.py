@@ -34,7 +34,7 @@ class StudyRun:
 
 def run_study(
     recipe: str | Path,
-    output: str | Path,
+    output: str | Path | None = None,
     *,
     overrides: Sequence[str] = (),
     only: Sequence[str] = (),
@@ -50,7 +50,7 @@ def run_study(
 
     Args:
         recipe: the study recipe's file.
-        output: the study folder.
+        output: the study folder; ``runs/<study name>`` by default.
         overrides: changes to the base recipe.
         only: names of models to run, or patterns such as ``"cps_*_s1"``; all if empty.
         jobs: models at a time; by default one a GPU, or one without; on SLURM all.
@@ -63,7 +63,8 @@ def run_study(
             ended: each with the end of its log. Interrupted after Ctrl-C.
     """
     reporter = reporter or Reporter()
-    study, folder = load_study(recipe, overrides), StudyFolder(Path(output))
+    study = load_study(recipe, overrides)
+    folder = StudyFolder(Path("runs") / study.name if output is None else Path(output))
     folder.path.mkdir(parents=True, exist_ok=True)
     how = (SlurmLauncher if launcher == "slurm" else LocalLauncher).how_to_go_on
     with told_how_to_go_on(folder.path, how), locked(folder.path):

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from semiseg.recipe.blocks import kind_at
 from semiseg.recipe.jsonschema import draft7, recipe_schema
+from semiseg.recipe.schema import FolderName
 from semiseg.report.published import published_names
 
 METHOD = "method"
@@ -18,7 +19,7 @@ class StudyRecipe(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False)
 
-    name: str
+    name: FolderName
     """Name of the study."""
     base: dict[str, Any] | str
     """The recipe that all models share: its content, or the path of its file, relative to this one."""
@@ -36,13 +37,6 @@ class StudyRecipe(BaseModel):
     """A published study on the same data, whose values are shown beside these: luque2023."""
     slurm: dict[str, Any] = {}
     """What each SLURM job asks for, by submitit's names: timeout_min, slurm_partition, gpus_per_node, mem_gb."""
-
-    @field_validator("name")
-    @classmethod
-    def _usable_as_folder(cls, name: str) -> str:
-        if not name.strip() or name in {".", ".."} or any(c in name for c in "/\\\0"):
-            raise ValueError(f"{name!r} cannot be a folder's name")
-        return name
 
     @field_validator("published")
     @classmethod
