@@ -1,24 +1,19 @@
 """The run folder: what it holds, who may use it, and whether a recipe may continue in it."""
 
 import json
-import os
-import platform
-import sys
 from contextlib import suppress
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from semiseg.engine.checkpoint import weights_file
 from semiseg.errors import Problem, RunError
 from semiseg.io.atomic import sweep_temporaries, write_json, write_text
+from semiseg.pipeline.environment import changes_since, environment
 from semiseg.recipe.compare import changes
 from semiseg.recipe.dump import dump_recipe
 from semiseg.recipe.schema import Recipe
 from semiseg.recipe.yaml import read_yaml
-
-_PACKAGES = ("semiseg", "torch", "monai", "torchio", "numpy", "scipy", "nibabel", "lightning-fabric", "pydantic")
 
 
 class RunFolder:
@@ -94,33 +89,19 @@ class RunFolder:
                 ]
             )
 
+    def note_resumption(self) -> str:
+        """Add to environment.json in what the machine differs from the one that the run began on; says it, or ""."""
+        try:
+            first = json.loads(self.environment.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return ""  # it is for readers; a run goes on without
+        changed = changes_since(first, environment())
+        if changed:
+            write_json(self.environment, {**first, "resumed": [*first.get("resumed", []), changed]})
+        return changed
+
     def open_test_set(self, purpose: str, details: dict[str, Any]) -> None:
         """Note that the test cases are being read, in a log that is only ever added to."""
         record = {"time": datetime.now(UTC).isoformat(timespec="seconds"), "purpose": purpose, **details}
         with self.test_openings.open("a", encoding="utf-8") as file:
             file.write(json.dumps(record) + "\n")
-
-
-def environment() -> dict[str, Any]:
-    """Versions and hardware, for whoever wants to know why two runs differ."""
-    import torch
-
-    versions = {}
-    for name in _PACKAGES:
-        try:
-            versions[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
-    return {
-        "started": datetime.now(UTC).isoformat(timespec="seconds"),
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "cpus": os.cpu_count(),
-        "torch_threads": torch.get_num_threads(),
-        "gpus": gpus,
-        "cuda": torch.version.cuda,
-        "cudnn": torch.backends.cudnn.version(),
-        "packages": versions,
-        "command": sys.argv,
-    }

@@ -13,7 +13,7 @@ from semiseg.engine.signals import told_how_to_go_on
 from semiseg.evaluation.harness import Score
 from semiseg.evaluation.table import read_scores
 from semiseg.pipeline.folder import RunFolder
-from semiseg.pipeline.model import new_model
+from semiseg.pipeline.model import Model, new_model
 from semiseg.pipeline.plan import Plan, make_plan
 from semiseg.pipeline.predictions import predict_test_cases
 from semiseg.pipeline.score import score_predictions
@@ -76,8 +76,8 @@ def run(
 
 def _run(plan: Plan, folder: RunFolder, runtime: Runtime, reporter: Reporter, tensorboard: bool) -> RunResult:
     model = new_model(plan, runtime)
-    if runtime.is_main and not folder.recipe.exists():
-        folder.write_start(plan.recipe, plan.split.as_dict(), model.record())
+    if runtime.is_main:
+        _begin(plan, folder, model, reporter)
     runtime.barrier()
     if not folder.summary.exists():
         with runtime.main_first():
@@ -89,3 +89,10 @@ def _run(plan: Plan, folder: RunFolder, runtime: Runtime, reporter: Reporter, te
         runtime.barrier()
     summary = json.loads(folder.summary.read_text(encoding="utf-8"))
     return RunResult(folder.path, tuple(read_scores(folder.scores)), summary)
+
+
+def _begin(plan: Plan, folder: RunFolder, model: Model, reporter: Reporter) -> None:
+    if not folder.recipe.exists():
+        folder.write_start(plan.recipe, plan.split.as_dict(), model.record())
+    elif not folder.summary.exists() and (changed := folder.note_resumption()):
+        reporter.say(f"Note: since the run began this has changed: {changed}. Results may differ in their last digits.")

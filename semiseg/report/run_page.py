@@ -71,8 +71,10 @@ def protocol_of(summary: Mapping[str, Any]) -> dict[str, str]:
 def environment_of(environment: Mapping[str, Any]) -> dict[str, str]:
     """environment.json as labels and texts."""
     values = {key: value for key, value in environment.items() if value not in (None, [], "")}
-    packages = values.pop("packages", {})
+    packages, resumed = values.pop("packages", {}), values.pop("resumed", [])
     texts = {key.replace("_", " "): _joined(value) for key, value in values.items()}
+    if resumed:
+        texts["resumed with"] = "; then ".join(resumed)
     return {**texts, "packages": ", ".join(f"{name} {version}" for name, version in packages.items())}
 
 

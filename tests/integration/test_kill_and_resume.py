@@ -13,6 +13,7 @@ import pytest
 from ruamel.yaml import YAML
 from small_run import SMALL, semiseg
 
+from semiseg.cores import available_cores
 from semiseg.engine.checkpoint import load_state
 
 
@@ -46,9 +47,10 @@ def result(folder):
     return weights, predictions, (folder / "scores.csv").read_text(), log
 
 
-def start(recipe, folder, *more):
+def start(recipe, folder, *more, environment=None):
     command = [sys.executable, "-m", "semiseg.cli.main", "run", str(recipe), "-o", str(folder), "--resume", *more]
-    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    env = {**os.environ, **(environment or {})}
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=env)
 
 
 def wait_for(process, happened, seconds=120):
@@ -110,6 +112,21 @@ def test_a_signal_saves_and_says_how_to_go_on(recipe, whole, tmp_path, signum, c
     assert steps_done(folder) >= 4
     semiseg("run", recipe, "-o", folder, "--resume")
     assert result(folder) == result(whole)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(available_cores() < 2, reason="torch takes no more threads than there are cores")
+def test_going_on_with_other_threads_is_said_and_noted(recipe, tmp_path):
+    """Sums are taken in another order then, which nobody should have to find out from the last digits."""
+    folder = tmp_path / "run"
+    process = start(recipe, folder, environment={"OMP_NUM_THREADS": "1"})
+    wait_for(process, lambda: steps_done(folder) >= 1)
+    process.kill()
+    process.communicate()
+    done = semiseg("run", recipe, "-o", folder, "--resume", OMP_NUM_THREADS="2")
+    assert "this has changed: torch threads 1, now 2" in done.stdout + done.stderr
+    assert json.loads((folder / "environment.json").read_text())["resumed"] == ["torch threads 1, now 2"]
+    assert "torch threads 1, now 2" in (folder / "report.html").read_text()
 
 
 @pytest.mark.slow

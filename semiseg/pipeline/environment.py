@@ -1,0 +1,58 @@
+"""The machine and the versions that a run has, and in what they differ where it goes on."""
+
+import os
+import platform
+import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+_PACKAGES = ("semiseg", "torch", "monai", "torchio", "numpy", "scipy", "nibabel", "lightning-fabric", "pydantic")
+_DIGITS_DEPEND_ON = ("torch_threads", "gpus", "cuda", "cudnn")
+
+
+def environment() -> dict[str, Any]:
+    """Versions and hardware, for whoever wants to know why two runs differ."""
+    import torch
+
+    versions = {}
+    for name in _PACKAGES:
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    return {
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "cpus": os.cpu_count(),
+        "torch_threads": torch.get_num_threads(),
+        "gpus": gpus,
+        "cuda": torch.version.cuda,
+        "cudnn": torch.backends.cudnn.version(),
+        "packages": versions,
+        "command": sys.argv,
+    }
+
+
+def changes_since(first: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """What last digits depend on, and is not as it was: ``torch threads 1, now 2; torch 2.12.0, now 2.13.0``, or "".
+
+    Threads, since kernels sum in another order with more of them; GPUs; versions, each package by its name.
+    """
+    before, after = _flat(first), _flat(now)
+    return "; ".join(
+        f"{key.replace('_', ' ')} {_word(before.get(key))}, now {_word(after.get(key))}"
+        for key in {**before, **after}
+        if before.get(key) != after.get(key)
+    )
+
+
+def _flat(record: Mapping[str, Any]) -> dict[str, Any]:
+    return {**{key: record.get(key) for key in _DIGITS_DEPEND_ON}, **(record.get("packages") or {})}
+
+
+def _word(value: Any) -> str:
+    return (", ".join(map(str, value)) if isinstance(value, list) else str(value or "")) or "none"
