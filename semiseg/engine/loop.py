@@ -19,8 +19,9 @@ from semiseg.engine.parts import Parts
 from semiseg.engine.schedule import Span
 from semiseg.engine.signals import StopRequests
 from semiseg.engine.step import StepRunner, trained_roles
-from semiseg.engine.validation import ValidationScore
+from semiseg.engine.validation import Validate, ValidationScore
 from semiseg.errors import Interrupted, RunError, TrainingError
+from semiseg.evaluation.networks import behind
 from semiseg.interfaces.batch import Batch
 from semiseg.progress import Meter
 from semiseg.recipe import schema
@@ -64,8 +65,13 @@ class Trainer:
                 self.checkpoints.save_weights("last", self.strategy.state_dict(), self.done)
                 if self.parts.validate is None:
                     self.checkpoints.save_weights("best", self.strategy.state_dict(), self.done)
-                self.parts.reporter.say(waiting_for_data(self.log.read()))
+                self._say_at_the_end(self.log.read())
             self.runtime.barrier()
+
+    def _say_at_the_end(self, records: list[dict[str, Any]]) -> None:
+        self.parts.reporter.say(waiting_for_data(records))
+        for one in behind(records):
+            self.parts.reporter.say(f"Note: by itself, on the validation cases, {one}.")
 
     def _train(self, meter: Meter) -> None:
         """All stages that are left, each with batches of its own."""
@@ -161,12 +167,8 @@ class Trainer:
         if self._validates(epoch) and self.parts.validate is not None:
             self.runner.synchronize()
             self.strategy.eval()
-            score = self.parts.validate(self._check_stop_alone)
-            record["validation"] = {
-                "loss": score.loss,
-                "dice": dict(zip(self.parts.class_names[1:], score.dice, strict=True)),
-                "mean_dice": score.mean_dice,
-            }
+            score = self.parts.validate(self._check_stop_alone, None)
+            record["validation"] = score.record(self.parts.class_names) | self._networks(epoch, self.parts.validate)
             self._keep_best(score)
         record["seconds"] = round(self.seconds, 3)
         record["seconds_waited_for_data"] = round(self.waited, 3)
@@ -181,6 +183,17 @@ class Trainer:
 
     def _validates(self, epoch: int) -> bool:
         return epoch % self.options.validation.every == 0 or epoch == self.timetable.epochs
+
+    def _networks(self, epoch: int, validate: Validate) -> dict[str, Any]:
+        """Dice of each network by itself, where several predict: their mean hides one that never learned a class.
+
+        At the first, second, fourth, eighth … validation and at the last, so that it costs next to nothing.
+        """
+        number, roles = epoch // self.options.validation.every, self.strategy.predicting
+        if len(roles) < 2 or not (number.bit_count() == 1 or epoch == self.timetable.epochs):
+            return {}
+        scores = {role: validate(self._check_stop_alone, role) for role in roles}
+        return {"networks": {role: score.by_class(self.parts.class_names) for role, score in scores.items()}}
 
     def _keep_best(self, score: ValidationScore) -> None:
         if self.best is not None and not (score.loss < self.best["loss"] or math.isnan(self.best["loss"])):

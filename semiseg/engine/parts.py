@@ -10,7 +10,7 @@ from torch import nn
 from semiseg.engine.choice import Choice
 from semiseg.engine.runtime import Runtime
 from semiseg.engine.schedule import Timetable
-from semiseg.engine.validation import ValidationScore
+from semiseg.engine.validation import Validate
 from semiseg.interfaces.batch import Batch
 from semiseg.interfaces.strategy import Strategy
 from semiseg.progress import Reporter
@@ -40,8 +40,8 @@ class Parts:
     prepare_stage: Callable[[int, bool, Callable[[], None]], None]
     """Told the number of the stage whose batches come next, and whether it begins: then it may predict the unlabeled
     cases, before any reset. It calls its last argument between cases."""
-    validate: Callable[[Callable[[], None]], ValidationScore] | None
-    """Scores the validation cases; it calls its argument between cases."""
+    validate: Validate | None
+    """Scores the validation cases; None where there are none."""
     class_names: tuple[str, ...]
     runtime: Runtime
     folder: Path

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -42,6 +42,19 @@ class ValidationScore:
         """Mean over the classes that some case has."""
         known = [value for value in self.dice if not math.isnan(value)]
         return sum(known) / len(known) if known else float("nan")
+
+    def by_class(self, class_names: Sequence[str]) -> dict[str, float]:
+        """Dice by the names of classes, of which the first is the background."""
+        return dict(zip(class_names[1:], self.dice, strict=True))
+
+    def record(self, class_names: Sequence[str]) -> dict[str, Any]:
+        """What the log keeps."""
+        return {"loss": self.loss, "dice": self.by_class(class_names), "mean_dice": self.mean_dice}
+
+
+Validate = Callable[[Callable[[], None], str | None], ValidationScore]
+"""Scores the validation cases, with one role's network by itself where it is named; its first argument is called
+between cases."""
 
 
 def validate(

@@ -1,5 +1,7 @@
 """Sliding-window prediction of one preprocessed image."""
 
+from functools import partial
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -18,8 +20,15 @@ class Predictor:
     """
 
     def __init__(
-        self, strategy: Strategy, patch_size: Shape, options: schema.Inference, device: torch.device | str
+        self,
+        strategy: Strategy,
+        patch_size: Shape,
+        options: schema.Inference,
+        device: torch.device | str,
+        role: str | None = None,
     ) -> None:
+        """``role``: the network that predicts by itself; by default the strategy decides, as with new images."""
+        self._predict = strategy.predict if role is None else partial(strategy.predict_alone, role)
         self.strategy = strategy
         self.patch_size = patch_size
         self.options = options
@@ -39,7 +48,7 @@ class Predictor:
                 tensor,
                 roi_size=self.patch_size,
                 sw_batch_size=self.options.batch_size,
-                predictor=self.strategy.predict,
+                predictor=self._predict,
                 overlap=self.options.overlap,
                 mode=self.options.weighting,
                 sw_device=self.device,

@@ -164,11 +164,20 @@ class Strategy(nn.Module, ABC):
 
     def predict(self, images: Tensor) -> Tensor:
         """Class probabilities (B, K, X, Y, Z) float32 of images (B, C, X, Y, Z): the predicting roles' mean."""
-        names = [role.name for role in self.roles(self.options) if role.predicts]
-        total = torch.softmax(self.run(names[0], images), dim=1)
-        for name in names[1:]:
-            total = total + torch.softmax(self.run(name, images), dim=1)
-        return total / len(names)
+        first, *others = self.predicting
+        total = self.predict_alone(first, images)
+        for name in others:
+            total = total + self.predict_alone(name, images)
+        return total / (1 + len(others))
+
+    def predict_alone(self, role: str, images: Tensor) -> Tensor:
+        """The class probabilities (B, K, X, Y, Z) float32 of one network by itself."""
+        return torch.softmax(self.run(role, images), dim=1)
+
+    @property
+    def predicting(self) -> tuple[str, ...]:
+        """The names of the roles that predict."""
+        return tuple(role.name for role in self.roles(self.options) if role.predicts)
 
     def run(self, role: str, images: Tensor) -> Tensor:
         """The logits (B, K, X, Y, Z), float32 or more, of one network, in the engine's precision and random state."""

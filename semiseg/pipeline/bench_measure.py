@@ -141,7 +141,7 @@ class Subject:
     def _validate(self, split: Split, training: Training) -> None:
         recipe = self.plan.recipe.model_copy(update={"training": training})
         plan = replace(self.plan, split=split, recipe=recipe)
-        validator(plan, self.model, self.store, self.runtime)(lambda: None)
+        validator(plan, self.model, self.store, self.runtime)(lambda: None, None)
 
     def measure_prediction(self) -> float:
         """Seconds to read, predict and write a case: a training case, for test cases are not opened here."""

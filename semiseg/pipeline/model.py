@@ -31,9 +31,9 @@ class Model:
     task: Task
     strategy: Strategy
 
-    def predictor(self, device: torch.device | str) -> Predictor:
-        """Predicts preprocessed images with the present weights."""
-        return Predictor(self.strategy.to(device), self.task.patch_size, self.recipe.inference, device)
+    def predictor(self, device: torch.device | str, role: str | None = None) -> Predictor:
+        """Predicts preprocessed images with the present weights, or with those of one role's network by itself."""
+        return Predictor(self.strategy.to(device), self.task.patch_size, self.recipe.inference, device, role)
 
     def record(self) -> dict[str, Any]:
         """What a run folder keeps, so that a model can be used where its training data are not."""

@@ -19,7 +19,7 @@ from semiseg.engine.loop import Trainer
 from semiseg.engine.parts import Parts
 from semiseg.engine.runtime import Runtime
 from semiseg.engine.schedule import Timetable
-from semiseg.engine.validation import ValidationScore, validate
+from semiseg.engine.validation import Validate, ValidationScore, validate
 from semiseg.errors import RecipeError
 from semiseg.pipeline.folder import RunFolder
 from semiseg.pipeline.model import Model
@@ -142,18 +142,16 @@ class _Center:
         return center_patch(self._case.label(), self._size)
 
 
-def validator(
-    plan: Plan, model: Model, store: CaseStore, runtime: Runtime
-) -> Callable[[Callable[[], None]], ValidationScore]:
-    """What scores the validation cases with a model; it calls its argument after each."""
+def validator(plan: Plan, model: Model, store: CaseStore, runtime: Runtime) -> Validate:
+    """What scores the validation cases with a model, or one role's network; it calls its first argument after each."""
     options = plan.recipe.training
     stored = [store.labeled(case.id) for case in plan.split.validation]
     cases: Sequence[Any] = (
         stored if options.validation.mode == "volume" else [_Center(case, options.patch_size) for case in stored]
     )
 
-    def score(after_case: Callable[[], None]) -> ValidationScore:
-        predict = model.predictor(runtime.device).probabilities
+    def score(after_case: Callable[[], None], role: str | None) -> ValidationScore:
+        predict = model.predictor(runtime.device, role).probabilities
         return validate(cases, predict, plan.task.out_channels, runtime, after_case)
 
     return score
@@ -181,6 +179,9 @@ def _tensorboard(folder: RunFolder) -> Callable[[int, Mapping[str, Any]], None]:
             writer.add_scalar("validation/loss", record["validation"]["loss"], step)
             for name, value in record["validation"]["dice"].items():
                 writer.add_scalar(f"validation/dice/{name}", value, step)
+            for role, dice in record["validation"].get("networks", {}).items():
+                for name, value in dice.items():
+                    writer.add_scalar(f"validation/dice/{name}/{role}", value, step)
         writer.flush()
 
     return write

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from semiseg.evaluation.harness import Score
+from semiseg.evaluation.networks import behind, each_network
 from semiseg.report import table_cells as cells
 from semiseg.report.arms import Arm
 from semiseg.report.case_scores import case_scores
@@ -36,13 +37,14 @@ def run_page(
     labeled, unlabeled = summary["cases"]["labeled"], summary["cases"]["unlabeled"]
     figure = run_figure(Arm("", about.get("strategy", "run"), labeled, labeled + unlabeled, (), (log,)))
     tables = tuple(_table(checkpoint, metrics) for checkpoint, metrics in summary["scores"]["checkpoints"].items())
+    networks = _networks(each_network(log), classes)
     sections = (
         Section("Scores", tables=tables),
-        Section("Training", figures=() if figure is None else (figure,)),
+        Section("Training", tables=networks, figures=() if figure is None else (figure,)),
     )
     return Page(
         title=f"Run {summary['name']}",
-        summary=tuple(_sentences(summary)),
+        summary=(*_sentences(summary), *(f"By itself, on the validation cases, {one}." for one in behind(log))),
         sections=sections,
         scores=case_scores(scores),
         cases=cases,
@@ -107,6 +109,14 @@ def _table(checkpoint: str, metrics: Mapping[str, Any]) -> Table:
     title = f"{checkpoint} weights" if checkpoint else "scores"
     notes = ("n: values in the mean. Intervals: bootstrap over cases.",)
     return Table(f"scores_{checkpoint}", title, _COLUMNS, tuple(rows), notes, 2)
+
+
+def _networks(networks: Mapping[str, Mapping[str, float | None]], classes: Sequence[str]) -> tuple[Table, ...]:
+    """A table where several networks predict together."""
+    names = classes[1:]
+    rows = tuple((Cell(role), *(cells.number(dice.get(n), 3) for n in names)) for role, dice in networks.items())
+    notes = ("Dice of each network by itself on the validation cases, at the last validation that has it.",)
+    return (Table("networks", "each network", ("network", *names), rows, notes, 1),) if rows else ()
 
 
 def _row(metric: str, name: str, part: Mapping[str, Any], unit: str) -> tuple[Cell, ...]:

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from semiseg.evaluation.gap_closed import GapClosed
 from semiseg.evaluation.label_savings import LabelSavings
+from semiseg.evaluation.networks import behind
 from semiseg.report import table_cells as cells
 from semiseg.report.arms import StudyResults
 from semiseg.report.study_metric import StudyMetric, study_metric
@@ -35,6 +36,7 @@ def _headlines(results: StudyResults, found: Sequence[Answers], metric: StudyMet
         yield _certainty(seeds, sum(len(answer.pairs) for answer in found))
     for answer in found:
         yield from _labels(answer, results.baseline)
+    yield from _behind(results)
     yield from _controls(results, metric)
     yield from _others(results, metric)
 
@@ -73,6 +75,19 @@ def _controls(results: StudyResults, metric: StudyMetric) -> Iterator[str]:
     for setting, method, pairs in control(results, metric):
         where = f" ({setting})" if setting else ""
         yield f"Control: {method}{where} without unlabeled cases: {_range(pairs, metric)}."
+
+
+def _behind(results: StudyResults) -> Iterator[str]:
+    """Networks that their pair's mean hides, each run once with its worst."""
+    found = [
+        f"{run.name}: {min(far, key=lambda one: one.dice - one.best)}"
+        for arm in results.arms
+        for run, log in zip(arm.runs, arm.logs, strict=False)
+        if (far := behind(log))
+    ]
+    if found:
+        more = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
+        yield f"Networks by themselves, on validation cases, far behind the others: {'; '.join(found[:_NAMED])}{more}."
 
 
 def _others(results: StudyResults, metric: StudyMetric) -> Iterator[str]:

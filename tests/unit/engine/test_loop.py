@@ -1,5 +1,6 @@
 import os
 import signal
+from dataclasses import replace
 
 import pytest
 import torch
@@ -42,6 +43,34 @@ def test_training_lowers_the_loss_and_keeps_best_and_last(make_trainer):
     lowest = min(records, key=lambda record: record["validation"]["loss"])
     assert best["step"] == lowest["step"]
     assert_same(load_state(trainer.checkpoints.weights_file("last"))["strategy"], weights(trainer))
+
+
+def test_networks_are_looked_at_alone_at_few_validations_and_the_last(make_trainer):
+    trainer = make_trainer(epochs=7)
+    trainer.fit()
+    records = trainer.log.read()
+    assert [record["epoch"] for record in records if "networks" in record["validation"]] == [1, 2, 4, 7]
+    networks = records[-1]["validation"]["networks"]
+    assert list(networks) == ["student_a", "student_b"]
+    score = trainer.parts.validate(lambda: None, "student_b")
+    assert networks["student_b"] == pytest.approx({"bright": score.dice[0]}, abs=1e-12)
+
+
+def test_a_network_that_learned_nothing_is_named_at_the_end(make_trainer):
+    said = []
+    reporter = Reporter()
+    reporter.say = said.append
+    trainer = make_trainer(epochs=4, reporter=reporter)
+    honest = trainer.parts.validate
+
+    def broken(after_case, role):
+        score = honest(after_case, role)
+        return replace(score, dice=(0.0,)) if role == "student_a" else score
+
+    trainer.parts = replace(trainer.parts, validate=broken)
+    trainer.fit()
+    (note,) = (text for text in said if "by itself" in text)
+    assert note.startswith("Note: by itself, on the validation cases, student_a has 0.00 in bright where the best")
 
 
 @pytest.mark.parametrize("at", [1, 3, 4, 7, 11])

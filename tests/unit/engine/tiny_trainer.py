@@ -52,8 +52,12 @@ def tiny_trainer(
         checkpoint=schema.Checkpoint(minutes=minutes),
         optimizer=schema.Optimizer(lr=0.01),
     )
-    predictor = Predictor(strategy, SIZE, schema.Inference(), "cpu")
     cases = [MadeCase("v1", 7001), MadeCase("v2", 7002)]
+
+    def score(after_case, role):
+        predict = Predictor(strategy, SIZE, schema.Inference(), "cpu", role).probabilities
+        return validate(cases, predict, 2, runtime, after_case)
+
     folder.mkdir(exist_ok=True)
     parts = Parts(
         strategy=strategy,
@@ -62,7 +66,7 @@ def tiny_trainer(
         choose=lambda: Choice(mode, "a test"),
         batches=batches or MadeBatches(),
         prepare_stage=lambda number, begins, after_case: None,
-        validate=(lambda after: validate(cases, predictor.probabilities, 2, runtime, after)) if validation else None,
+        validate=score if validation else None,
         class_names=("background", "bright"),
         runtime=runtime,
         folder=folder,

@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import pytest
 from helpers_study import arm, flat, study
@@ -124,6 +125,16 @@ class TestHeadlines:
     def test_models_without_scores_are_named(self, results):
         said = self.said(study(*results.arms, training_cases=32, missing=("cps_4_s9",)))
         assert said[1] == "1 model without scores yet: cps_4_s9."
+
+    def test_networks_that_the_mean_hides_are_named(self, results):
+        log = [{"validation": {"networks": {"a": {"edema": 0.4}, "b": {"edema": 0.7}}}}]
+        *others, last = results.arms
+        said = self.said(study(*others, replace(last, logs=((), log, ())), training_cases=32))
+        name = last.runs[1].name
+        assert (
+            "Networks by themselves, on validation cases, far behind the others: "
+            f"{name}: a has 0.40 in edema where the best network has 0.70."
+        ) in said
 
     def test_methods_without_unlabeled_cases_are_the_control(self, results):
         both = study(*results.arms, arm("cps", 8, *seeds(0.69)), training_cases=32)

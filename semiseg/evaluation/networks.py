@@ -1,0 +1,44 @@
+"""Networks that predict together, each by itself: what their mean hides.
+
+The mean of two networks' probabilities may be good in a class that one of them never learned, and where they teach one
+another, that one teaches the others. The log has each network's Dice at some validations.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+FAR = 0.1
+"""Dice by which a network is behind the best to be worth a word."""
+
+
+class Behind(NamedTuple):
+    """A network that is far behind the best of its run in one class."""
+
+    role: str
+    class_name: str
+    dice: float
+    best: float
+
+    def __str__(self) -> str:
+        return f"{self.role} has {self.dice:.2f} in {self.class_name} where the best network has {self.best:.2f}"
+
+
+def each_network(records: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, float | None]]:
+    """Role to class to Dice at the last validation in log.jsonl that has them; empty where one network predicts."""
+    for record in reversed(records):
+        networks = (record.get("validation") or {}).get("networks")
+        if networks:
+            return {role: dict(dice) for role, dice in networks.items()}
+    return {}
+
+
+def behind(records: Sequence[Mapping[str, Any]], by: float = FAR) -> tuple[Behind, ...]:
+    """The networks that were behind the best in a class by more than ``by`` in Dice at the last validation."""
+    return tuple(_behind(each_network(records), by))
+
+
+def _behind(networks: Mapping[str, Mapping[str, float | None]], by: float) -> Iterator[Behind]:
+    for name in dict.fromkeys(name for dice in networks.values() for name in dice):
+        values = {role: value for role, dice in networks.items() if (value := dice.get(name)) is not None}
+        best = max(values.values(), default=0.0)
+        yield from (Behind(role, name, value, best) for role, value in values.items() if value < best - by)
