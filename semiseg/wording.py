@@ -68,6 +68,12 @@ def nearest(word: str, words: Iterable[str]) -> str:
     return f" Did you mean {near[0]!r}?" if near else ""
 
 
+def some(names: Sequence[str], most: int = 10) -> str:
+    """Names as a list, of which no more than ``most`` are written out: ``a, b and 7 others``."""
+    left = len(names) - most
+    return ", ".join(names[:most]) + (f" and {left} other{'s' if left > 1 else ''}" if left > 0 else "")
+
+
 def show(value: Any) -> str:
     """A value as it is written in a recipe, cut to a length that can be read."""
     text = repr(value) if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)

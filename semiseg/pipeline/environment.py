@@ -8,7 +8,9 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-_PACKAGES = ("semiseg", "torch", "monai", "torchio", "numpy", "scipy", "nibabel", "lightning-fabric", "pydantic")
+_PACKAGES = (
+    *("semiseg", "torch", "monai", "torchio", "numpy", "scipy", "nibabel", "numba", "lightning-fabric", "pydantic"),
+)
 _DIGITS_DEPEND_ON = ("torch_threads", "gpus", "cuda", "cudnn")
 
 

@@ -1,11 +1,13 @@
 """The run folder: what it holds, who may use it, and whether a recipe may continue in it."""
 
 import json
+from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from semiseg.data.split import ROLES
 from semiseg.engine.checkpoint import weights_file
 from semiseg.errors import Problem, RunError
 from semiseg.io.atomic import sweep_temporaries, write_json, write_text
@@ -14,6 +16,7 @@ from semiseg.recipe.compare import changes
 from semiseg.recipe.dump import dump_recipe
 from semiseg.recipe.schema import Recipe
 from semiseg.recipe.yaml import read_yaml
+from semiseg.wording import some
 
 
 class RunFolder:
@@ -70,6 +73,35 @@ class RunFolder:
         early = {self.split, self.model, self.environment}
         return path in early or path.name == "lock.json" or path.name.startswith((".lock-", ".dead-lock-"))
 
+    def require_split(self, split: Mapping[str, Any]) -> None:
+        """Make sure that every case still has the role that it had when the run began.
+
+        A count in a recipe draws from the cases that are there. With one more or one less of them a case that was
+        trained on may be drawn as a test case.
+
+        Args:
+            split: as ``Split.as_dict`` gives it.
+
+        Raises RunError, naming the cases by their old and new role.
+        """
+        before, now = _roles(json.loads(self.split.read_text(encoding="utf-8"))), _roles(split)
+        moved: dict[tuple[str, str], list[str]] = {}
+        for case_id in {**before, **now}:
+            old, new = before.get(case_id, "not there"), now.get(case_id, "not there")
+            if old != new:
+                moved.setdefault((old, new), []).append(case_id)
+        if moved:
+            raise RunError(
+                [Problem(some(ids), f"was {old}, would be {new}") for (old, new), ids in moved.items()]
+                + [
+                    Problem(
+                        str(self.split),
+                        "The dataset has other cases than when this run began, and its roles would be drawn anew.",
+                        "Bring the old cases back (and no others), or choose another --output.",
+                    )
+                ]
+            )
+
     def write_start(self, recipe: Recipe, split: dict[str, Any], model: dict[str, Any]) -> None:
         """Write what is known before training. ``recipe.yaml`` comes last: with it, the folder is a run."""
         write_json(self.split, split)
@@ -105,3 +137,7 @@ class RunFolder:
         record = {"time": datetime.now(UTC).isoformat(timespec="seconds"), "purpose": purpose, **details}
         with self.test_openings.open("a", encoding="utf-8") as file:
             file.write(json.dumps(record) + "\n")
+
+
+def _roles(split: Mapping[str, Any]) -> dict[str, str]:
+    return {case["id"]: role for role in ROLES for case in split[role]}

@@ -67,7 +67,10 @@ def run(
         folder.path.mkdir(parents=True, exist_ok=True)
     with told_how_to_go_on(folder.path), locked(folder.path) if runtime.is_main else nullcontext():
         folder.prepare(recipe, resume)
+        runtime.barrier()  # every process has seen the folder as it was
         plan = make_plan(recipe)
+        if folder.recipe.exists() and not folder.summary.exists():
+            folder.require_split(plan.split.as_dict())
         require_machine(plan, runtime)
         for note in plan.notes:
             reporter.say(f"Note: {note}.")

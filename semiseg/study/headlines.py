@@ -10,6 +10,7 @@ from semiseg.report.arms import StudyResults
 from semiseg.report.study_metric import StudyMetric, study_metric
 from semiseg.report.study_pairs import NOT_TOLD_APART, Pair, adjusted_p, verdict_on
 from semiseg.study.answers import Answers, answers, control
+from semiseg.wording import some
 
 _NAMED = 6
 _ORDER = ("better", "worse", "mixed", NOT_TOLD_APART)
@@ -26,8 +27,7 @@ def _headlines(results: StudyResults, found: Sequence[Answers], metric: StudyMet
     tested = f", {cases} test cases" if cases else ""
     yield f"{_plural(models, 'model')} with scores, {_seeds(seeds)}{tested}, {checkpoint} weights."
     if results.missing:
-        named = ", ".join(results.missing[:_NAMED]) + (" and others" if len(results.missing) > _NAMED else "")
-        yield f"{_plural(len(results.missing), 'model')} without scores yet: {named}."
+        yield f"{_plural(len(results.missing), 'model')} without scores yet: {some(results.missing, _NAMED)}."
     verdicts = _verdicts(found, metric)
     for answer in found:
         if answer.pairs:
