@@ -11,6 +11,7 @@ from semiseg.data.digests import Digests, digest_text
 from semiseg.data.entries import ARRAY, Entries
 from semiseg.data.preparation import Preparation
 from semiseg.data.preprocess import nonzero_box, prepare
+from semiseg.data.source_code import code_digest
 from semiseg.data.stored import StoredImage, StoredLabeled
 from semiseg.data.verify import check_image, check_label
 from semiseg.interfaces.dataset import Dataset
@@ -18,14 +19,14 @@ from semiseg.recipe import schema
 from semiseg.types import Case
 
 FORMAT = 2
-"""To be raised whenever the same files would give another entry, so that old entries are no longer found."""
+"""To be raised whenever semiseg makes another entry of the same files, so that old entries are no longer found."""
 
 
 class CaseMaker:
     """Makes entries of single cases; safe to use from several threads and processes.
 
-    A key is the hash of the files' content, the reader with its options (but for paths: data may move), what the
-    voxels mean, the preprocessing, and FORMAT.
+    A key is the hash of the files' content, the reader with its options (but for paths: data may move) and its code,
+    what the voxels mean, the preprocessing, and FORMAT.
     """
 
     def __init__(self, root: Path, dataset: Dataset, options: schema.Preprocessing) -> None:
@@ -100,4 +101,6 @@ class CaseMaker:
 def _describe(dataset: Dataset) -> list[Any]:
     options = {name: value for name, value in dict(dataset.options).items() if not isinstance(value, Path)}
     cls = type(dataset)
-    return [f"{cls.__module__}.{cls.__qualname__}", options, list(dataset.info().modalities)]
+    code = code_digest(cls)
+    own = [cls.version, code] if code or cls.version != 1 else []  # for semiseg's own code FORMAT stands
+    return [f"{cls.__module__}.{cls.__qualname__}", options, list(dataset.info().modalities), *own]

@@ -82,18 +82,21 @@ class Folder(NiftiDataset):
         return tuple(self.options.modalities)
 
     def cases(self) -> tuple[Case, ...]:
-        """All cases, ordered by id. Raises DataError with every image and label that lacks its counterpart."""
+        """All cases, ordered by id. Raises DataError with every image and label without counterpart, or with a copy."""
         root = existing_root(self.options.root)
         folders = [root / part / "images" for part in ("labeled", "unlabeled")]
         files = [nifti_files(folder) for folder in folders]
-        labels = {nifti_stem(path): path for path in nifti_files(root / "labeled" / "labels")}
+        labels: dict[str, list[Path]] = defaultdict(list)
+        for path in nifti_files(root / "labeled" / "labels"):
+            labels[nifti_stem(path)].append(path)
         if not files[0]:
             raise DataError(Problem(str(folders[0]), "there are no images in it", TREE))
         numbered = self._numbered([path for part in files for path in part])
         problems: list[Problem] = []
         labeled, unlabeled = (self._group(part, numbered, problems) for part in files)
         problems += _unpaired(labeled, labels, root)
-        cases = [Case(i, images, labels.get(i), self._patient(i, problems)) for i, images in labeled.items()]
+        first = {case_id: paths[0] for case_id, paths in labels.items()}
+        cases = [Case(i, images, first.get(i), self._patient(i, problems)) for i, images in labeled.items()]
         cases += [Case(i, images, None, self._patient(i, problems)) for i, images in unlabeled.items()]
         return checked_cases(cases, problems)
 
@@ -161,13 +164,17 @@ class Folder(NiftiDataset):
         return case_id
 
 
-def _unpaired(images: Mapping[str, object], labels: Mapping[str, Path], root: Path) -> list[Problem]:
+def _unpaired(images: Mapping[str, object], labels: Mapping[str, Sequence[Path]], root: Path) -> list[Problem]:
     fix = f"A label has its image's case id; move images without label to {root / 'unlabeled' / 'images'}."
     problems = [
         Problem(f"case {case_id}", f"it has no label {root / 'labeled' / 'labels' / case_id}.nii.gz", fix)
         for case_id in images
         if case_id not in labels
     ]
-    return problems + [
-        Problem(str(path), "it has no image", fix) for case_id, path in labels.items() if case_id not in images
-    ]
+    for case_id, paths in labels.items():
+        if case_id not in images:
+            problems += [Problem(str(path), "it has no image", fix) for path in paths]
+        elif len(paths) > 1:
+            names = ", ".join(path.name for path in paths)
+            problems.append(Problem(f"case {case_id}", f"more than one label: {names}", "Keep the one that is right."))
+    return problems

@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
+from typing import ClassVar
 
 from semiseg.interfaces.component import Component
 from semiseg.types import Case, DatasetInfo, Geometry, Volume
@@ -13,6 +14,12 @@ class Dataset(Component, ABC):
 
     ``cases()`` looks at names only; voxels are read one case at a time and from several threads at once, so reading
     must not change the object.
+    """
+
+    version: ClassVar[int] = 1
+    """To be raised where the same files are read otherwise for a reason that is not in your code, such as a table.
+
+    A change of the code itself is seen: of the class's package and of the modules of its bases.
     """
 
     @abstractmethod

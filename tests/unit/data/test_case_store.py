@@ -1,5 +1,6 @@
 """What the store serves and refuses, what it makes anew, and what it says of bad files."""
 
+import hashlib
 import json
 import multiprocessing
 import os
@@ -243,22 +244,42 @@ def test_what_killed_writers_left_is_swept_a_day_later(tmp_path):
     assert (young.exists(), old.exists()) == (True, False)
 
 
-def test_digests_are_remembered_but_for_files_that_have_just_changed(tmp_path):
+def test_digests_are_remembered_but_for_files_that_have_just_changed(monkeypatch, tmp_path):
     digests, path = Digests(tmp_path / "digests"), tmp_path / "file"
     path.write_bytes(b"one")
+    touch_old(path)  # the time of modification alone does not say that it has settled
     first = digests.of(path)
-    os.utime(path, ns=(time.time_ns(), path.stat().st_mtime_ns))
+    assert not digests.folder.exists()
     path.write_bytes(b"two")
     assert digests.of(path) != first
-    touch_old(path)
+    now = time.time_ns()
+    monkeypatch.setattr(time, "time_ns", lambda: now + 3_000_000_000)
     second = digests.of(path)
-    path.write_bytes(b"six")
-    touch_old(path)
-    assert digests.of(path) == second  # same path, size and time: the note is believed
-    notes = [note for note in (tmp_path / "digests").rglob("*") if note.is_file()]
-    assert len(notes) == 1
-    notes[0].write_text("half")
-    assert digests.of(path) not in (first, second)
+    (note,) = [note for note in digests.folder.rglob("*") if note.is_file()]
+    note.write_text("f" * 64)
+    assert digests.of(path) == "f" * 64  # the note is believed
+    note.write_text("half")
+    assert digests.of(path) == second
+
+
+@pytest.mark.parametrize("way", ["written in place", "moved in"])
+def test_other_content_of_the_same_size_and_time_is_seen(monkeypatch, tmp_path, way):
+    """As after ``rsync -t``, ``cp -p`` and ``tar``, which set the time of modification back."""
+    now = time.time_ns()
+    monkeypatch.setattr(time, "time_ns", lambda: now + 3_000_000_000)
+    digests, path, copy = Digests(tmp_path / "digests"), tmp_path / "file", tmp_path / "copy"
+    path.write_bytes(b"one")
+    copy.write_bytes(b"two")
+    for file in (path, copy):
+        touch_old(file)
+    first = digests.of(path)
+    time.sleep(0.02)  # longer than a tick of the file system's clock
+    if way == "moved in":
+        copy.rename(path)
+    else:
+        path.write_bytes(b"two")
+        touch_old(path)
+    assert digests.of(path) == hashlib.sha256(b"two").hexdigest() != first
 
 
 def test_where_the_store_is(monkeypatch, tmp_path, dataset):

@@ -138,6 +138,17 @@ def test_the_same_image_in_two_forms_is_refused(tmp_path):
     assert "more than one file for image: a_1.nii, a_1.nii.gz" in refusal(folder(root).cases)
 
 
+def test_every_label_in_two_forms_is_refused(tmp_path):
+    root = made.write_folder(tmp_path)
+    for name in ("a_1", "a_2", "nobody"):
+        made.save(root / "labeled" / "labels" / f"{name}.nii", made.label())
+    made.save(root / "labeled" / "labels" / "nobody.nii.gz", made.label())
+    text = refusal(folder(root).cases)
+    assert "case a_1: more than one label: a_1.nii, a_1.nii.gz" in text
+    assert "case a_2: more than one label: a_2.nii, a_2.nii.gz" in text
+    assert text.count("it has no image") == 2
+
+
 def test_names_that_are_unsafe_are_refused(tmp_path):
     root = made.write_folder(tmp_path)
     made.save(root / "unlabeled" / "images" / "my scan.nii.gz", made.image())
