@@ -1,7 +1,8 @@
 """A strategy with its networks, as a run makes it and as a run folder keeps it."""
 
 import json
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from semiseg.engine.checkpoint import load_state
 from semiseg.engine.runtime import Runtime
 from semiseg.errors import RunError
 from semiseg.inference.sliding_window import Predictor
+from semiseg.interfaces.dataset import Dataset
 from semiseg.interfaces.strategy import Strategy
 from semiseg.pipeline.folder import RunFolder
 from semiseg.pipeline.plan import Plan
@@ -23,13 +25,17 @@ from semiseg.types import DatasetInfo, Task
 
 @dataclass(frozen=True)
 class Model:
-    """A strategy with networks, and what is needed to use it on new images."""
+    """A strategy with networks, and what is needed to use it on new images.
+
+    ``precision`` is that of all forwards outside of training steps.
+    """
 
     recipe: Recipe
     components: Components
     info: DatasetInfo
     task: Task
     strategy: Strategy
+    precision: str
 
     def predictor(self, device: torch.device | str, role: str | None = None) -> Predictor:
         """Predicts preprocessed images with the present weights, or with those of one role's network by itself."""
@@ -45,26 +51,21 @@ class Model:
             "class_values": list(info.class_values),
             "dataset": info.name,
             "patch_size": list(self.task.patch_size),
+            "precision": self.precision,
         }
 
 
 def new_model(plan: Plan, runtime: Runtime) -> Model:
     """A model with freshly drawn weights; all forwards outside of training steps run in the runtime's precision."""
-    model = _assemble(plan.recipe, plan.components, plan.info, plan.task)
-    model.strategy.attach(lambda role: runtime.autocast())
-    return model
+    return _assemble(plan.recipe, plan.components, plan.info, plan.task, runtime)
 
 
 def load_model(run: Path, checkpoint: str, runtime: Runtime) -> Model:
-    """The model of a finished run, with its ``last`` or ``best`` weights.
+    """The model of a finished run, with its ``last`` or ``best`` weights; its training data need not be there.
 
     Raises RunError where the folder holds no such checkpoint, or a damaged one.
     """
-    folder = RunFolder(run)
-    if not folder.recipe.exists() or not folder.model.exists():
-        raise RunError(f"{run} is not a run folder: it has no recipe.yaml and model.json.")
-    recipe = load_recipe(folder.recipe, expand=False)
-    record = json.loads(folder.model.read_text(encoding="utf-8"))
+    recipe, record = read_model(run)
     info = DatasetInfo(
         record["dataset"],
         tuple(record["modalities"]),
@@ -73,10 +74,22 @@ def load_model(run: Path, checkpoint: str, runtime: Runtime) -> Model:
         tuple(record["class_values"]),
     )
     x, y, z = record["patch_size"]
-    model = _assemble(recipe, resolve(recipe), info, Task(len(info.modalities), info.classes, (x, y, z)))
-    load_weights(model, folder.weights(checkpoint))
-    model.strategy.attach(lambda role: runtime.autocast())
+    components = resolve(recipe)
+    components = replace(components, dataset=_as_recorded(components.dataset, info))
+    model = _assemble(recipe, components, info, Task(len(info.modalities), info.classes, (x, y, z)), runtime)
+    load_weights(model, RunFolder(run).weights(checkpoint))
     return model
+
+
+def read_model(run: Path) -> tuple[Recipe, dict[str, Any]]:
+    """The recipe of a run, and what ``Model.record`` kept. Raises RunError where the folder holds no run.
+
+    The recipe is taken as it is written: a variable in the path of data need not be set where these are not.
+    """
+    folder = RunFolder(run)
+    if not folder.recipe.exists() or not folder.model.exists():
+        raise RunError(f"{run} is not a run folder: it has no recipe.yaml and model.json.")
+    return load_recipe(folder.recipe, expand=False), json.loads(folder.model.read_text(encoding="utf-8"))
 
 
 def load_weights(model: Model, path: Path) -> None:
@@ -84,7 +97,15 @@ def load_weights(model: Model, path: Path) -> None:
     model.strategy.load_state_dict(load_state(path)["strategy"])
 
 
-def _assemble(recipe: Recipe, components: Components, info: DatasetInfo, task: Task) -> Model:
+def _as_recorded(dataset: Dataset, info: DatasetInfo) -> Dataset:
+    """A dataset that knows what the run kept of it; by itself it may have to look into the folder it was trained on."""
+    known = copy(dataset)
+    known.info = lambda: info  # type: ignore[method-assign]
+    return known
+
+
+def _assemble(recipe: Recipe, components: Components, info: DatasetInfo, task: Task, runtime: Runtime) -> Model:
     networks = build_networks(components.roles, components.backbones, task, recipe.seed)
     strategy = components.strategy(components.strategy_options, networks)
-    return Model(recipe, components, info, task, strategy)
+    strategy.attach(lambda role: runtime.autocast())
+    return Model(recipe, components, info, task, strategy, runtime.precision)

@@ -1,8 +1,15 @@
 """Folders whose files are of certain weights, and say so."""
 
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
-from semiseg.io.atomic import sweep_temporaries, write_text
+from semiseg.errors import Problem, RunError, raise_all
+from semiseg.io.atomic import sweep_temporaries, write_json, write_text
+
+_ELSEWHERE = "Nothing was changed: choose another --output."
 
 
 def keep_only_of(home: Path, digest: str, *patterns: str) -> None:
@@ -20,3 +27,68 @@ def keep_only_of(home: Path, digest: str, *patterns: str) -> None:
             for old in home.rglob(pattern):
                 old.unlink()
         write_text(stamp, digest + "\n")
+
+
+@dataclass(frozen=True, slots=True)
+class Maker:
+    """Who makes the files of a folder: weights by their digest, and for the reader where these stand."""
+
+    run: str
+    checkpoint: str
+    weights: str
+
+
+def claim(home: Path, maker: Maker, files: Mapping[str, Sequence[str]]) -> None:
+    """Note in a user's folder who is about to make files in it, and of what; to be called under the folder's lock.
+
+    Unlike ``keep_only_of`` it deletes nothing: what is there has to be by the same weights, from the same sources.
+    The note is complete before the first file is made, so that a kill at any time leaves no file that is not in it.
+
+    Args:
+        home: the folder; the note is its ``predictions.json``.
+        maker: whose files they are.
+        files: by file name, the digests of what the file is made of.
+
+    Raises RunError, with every file that cannot be kept, where some are by other weights, of other sources, or unknown.
+    """
+    note = home / "predictions.json"
+    known = _read(note)
+    there = {name: sources for name, sources in known.get("files", {}).items() if (home / name).exists()}
+    unknown = [name for name in files if name not in there and (home / name).exists()]
+    problems = [_unknown_problem(home, note, unknown)] if unknown else []
+    if there and known["weights"] != maker.weights:
+        problems.append(_weights_problem(home, known, maker, len(there)))
+    else:
+        changed = [name for name, sources in files.items() if name in there and there[name] != list(sources)]
+        what = "it was made of other images than those given now"
+        problems += [Problem(str(home / name), what, _ELSEWHERE) for name in changed]
+    raise_all(problems, RunError)
+    sweep_temporaries(home)
+    write_json(note, {**asdict(maker), "files": {**there, **{name: list(made_of) for name, made_of in files.items()}}})
+
+
+def _read(note: Path) -> dict[str, Any]:
+    """The note, or nothing where there is none. Raises RunError for a file of that name that is something else."""
+    if not note.exists():
+        return {}
+    try:
+        known = json.loads(note.read_text(encoding="utf-8"))
+        if isinstance(known["files"], dict) and all(isinstance(known[key], str) for key in Maker.__slots__):
+            return dict(known)
+    except (OSError, ValueError, KeyError, TypeError):
+        pass
+    raise RunError(Problem(str(note), "it is no record of semiseg's predictions, or a damaged one", _ELSEWHERE))
+
+
+def _weights_problem(home: Path, known: Mapping[str, Any], maker: Maker, count: int) -> Problem:
+    what = (
+        f"it holds {count} predictions by other weights ({known['checkpoint']} of {known['run']},"
+        f" SHA-256 {known['weights'][:8]}) than those of {maker.checkpoint} of {maker.run} ({maker.weights[:8]})"
+    )
+    return Problem(str(home), what, _ELSEWHERE)
+
+
+def _unknown_problem(home: Path, note: Path, names: Sequence[str]) -> Problem:
+    some = ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
+    what = f"{len(names)} of the files to be written are there already ({some}), and no {note.name} says by which model"
+    return Problem(str(home), what, _ELSEWHERE)

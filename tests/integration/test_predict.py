@@ -1,0 +1,152 @@
+"""``semiseg predict`` into a folder that is used: whose predictions it holds, and what is kept of a stopped call."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+from drawn_run import copied_to, drawn_run
+from small_run import SMALL, semiseg
+
+import semiseg as library
+from semiseg.engine.lock import locked
+from semiseg.errors import RunError
+from semiseg.pipeline.plan import make_plan
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    return drawn_run(tmp_path_factory.mktemp("drawn") / "run", SMALL)
+
+
+@pytest.fixture(scope="module")
+def two_cases():
+    """The image files of two cases."""
+    return [case.images for case in make_plan(library.load_recipe(SMALL)).cases[:2]]
+
+
+@pytest.fixture
+def images(tmp_path):
+    """A folder with two cases."""
+    return copied_to(tmp_path / "new", make_plan(library.load_recipe(SMALL)).cases[:2])
+
+
+def contents(folder):
+    return {path.name: path.read_bytes() for path in Path(folder).iterdir()}
+
+
+def test_what_the_same_weights_made_of_the_same_images_is_kept(run, images, two_cases, tmp_path):
+    (first,) = library.predict(run, list(two_cases[0]), tmp_path / "out")
+    before = first.stat().st_mtime_ns, first.read_bytes()
+    again = library.predict(run, images, tmp_path / "out")  # the same images elsewhere, and one more case
+    assert [path.name for path in again] == ["Phantom_000.nii.gz", "Phantom_001.nii.gz"]
+    assert (first.stat().st_mtime_ns, first.read_bytes()) == before
+    assert contents(tmp_path / "out").keys() == {"Phantom_000.nii.gz", "Phantom_001.nii.gz", "predictions.json"}
+
+
+def test_other_weights_are_refused_and_nothing_is_touched(run, images, two_cases, tmp_path):
+    library.predict(run, list(two_cases[0]), tmp_path / "out")
+    before = contents(tmp_path / "out")
+    other = drawn_run(tmp_path / "other", SMALL, "backbone.channels=[4,4]")
+    for path, checkpoint in ((run, "last"), (other, "best")):
+        for new in (images, list(two_cases[1])):  # a folder of mixed models is as wrong as a file
+            with pytest.raises(RunError, match=r"predictions by other weights \(best of") as caught:
+                library.predict(path, new, tmp_path / "out", checkpoint=checkpoint)
+            assert str(tmp_path / "out") in str(caught.value)
+            assert "choose another --output" in str(caught.value)
+            assert contents(tmp_path / "out") == before
+    assert library.predict(run, images, tmp_path / "elsewhere", checkpoint="last")
+    assert contents(tmp_path / "elsewhere")["Phantom_000.nii.gz"] != before["Phantom_000.nii.gz"]
+
+
+def test_a_folder_whose_predictions_are_gone_is_free(run, images, tmp_path):
+    for path in library.predict(run, images, tmp_path / "out"):
+        path.unlink()
+    assert len(library.predict(run, images, tmp_path / "out", checkpoint="last")) == 2
+    with pytest.raises(RunError, match="last of"):
+        library.predict(run, images, tmp_path / "out")
+
+
+def test_other_images_of_the_same_ids_are_refused_by_name(run, images, two_cases, tmp_path):
+    library.predict(run, list(two_cases[0]), tmp_path / "out")
+    changed = images / "Phantom_000_t2.nii.gz"
+    image = nib.load(changed)
+    nib.save(nib.Nifti1Image(np.asarray(image.dataobj) + 1, image.affine), changed)
+    before = contents(tmp_path / "out")
+    with pytest.raises(RunError) as caught:
+        library.predict(run, images, tmp_path / "out")
+    assert f"{tmp_path / 'out' / 'Phantom_000.nii.gz'}: it was made of other images" in str(caught.value)
+    assert "Phantom_001" not in str(caught.value)
+    assert contents(tmp_path / "out") == before
+
+
+def test_files_of_unknown_origin_are_refused_all_at_once(run, images, two_cases, tmp_path):
+    library.predict(run, list(two_cases[0]), tmp_path / "out")
+    (tmp_path / "out" / "Phantom_001.nii.gz").write_bytes(b"a colleague's work")
+    changed = images / "Phantom_000_t1.nii.gz"
+    shutil.copy(images / "Phantom_001_t1.nii.gz", changed)
+    done = semiseg("predict", run, "-i", images, "-o", tmp_path / "out", check=False)
+    assert done.returncode == 4
+    assert "Traceback" not in done.stderr
+    for text in ("2 problems", "there already (Phantom_001.nii.gz)", "Phantom_000.nii.gz: it was made of other images"):
+        assert text in done.stderr
+    (tmp_path / "out" / "predictions.json").unlink()
+    with pytest.raises(RunError, match="2 of the files to be written are there already"):
+        library.predict(run, images, tmp_path / "out")
+    assert (tmp_path / "out" / "Phantom_001.nii.gz").read_bytes() == b"a colleague's work"
+
+
+@pytest.mark.parametrize(
+    "text", ["{", "[]", '{"files": {}}', '{"files": [], "weights": "", "run": "", "checkpoint": ""}']
+)
+def test_another_predictions_json_is_left_alone(run, images, tmp_path, text):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "predictions.json").write_text(text)
+    with pytest.raises(RunError, match=r"predictions\.json: it is no record"):
+        library.predict(run, images, tmp_path / "out")
+    assert contents(tmp_path / "out") == {"predictions.json": text.encode()}
+
+
+def test_an_output_in_use_or_that_is_a_file_is_refused(run, images, tmp_path):
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(RunError, match="is a file"):
+        library.predict(run, images, tmp_path / "file")
+    with locked(images), pytest.raises(RunError, match="is in use by process"):
+        library.predict(run, images, images)
+
+
+@pytest.mark.slow
+def test_a_killed_call_goes_on_and_other_weights_do_not_go_on_for_it(tmp_path, two_cases):
+    """Each time the process is killed when one more file is there; none of them is made twice."""
+    slow = drawn_run(tmp_path / "run", SMALL, "inference.overlap=0.9")
+    new, out = tmp_path / "new", tmp_path / "out"
+    for number in range(5):
+        for path in two_cases[0]:
+            target = new / path.name.replace("Phantom_000", f"C_{number}")
+            target.parent.mkdir(exist_ok=True)
+            shutil.copy(path, target)
+    command = [sys.executable, "-m", "semiseg.cli.main", "predict", str(slow), "-i", str(new), "-o", str(out), "-q"]
+    seen = {}
+    for count in (1, 3):
+        process = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        while process.poll() is None and len(list(out.glob("C_*"))) < count:
+            time.sleep(0.002)
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+        for path in out.glob("C_*"):
+            assert seen.setdefault(path.name, path.stat().st_mtime_ns) == path.stat().st_mtime_ns
+    assert set(seen) <= set(json.loads((out / "predictions.json").read_text())["files"])
+    with pytest.raises(RunError, match="by other weights"):
+        library.predict(slow, new, out, checkpoint="last")
+    whole = library.predict(slow, new, out)
+    assert len(whole) == 5
+    assert len({path.read_bytes() for path in whole}) == 1
+    assert all((out / name).stat().st_mtime_ns == then for name, then in seen.items())
+    assert not [path.name for path in out.iterdir() if path.name.startswith((".tmp", "lock"))]
