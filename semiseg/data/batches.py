@@ -22,8 +22,8 @@ from semiseg.types import Shape
 class TrainingBatches:
     """Batches of patches, each step's made from (seed, step, slot) alone.
 
-    Slots are numbered over all devices, labeled ones first; a rank makes every ``world``-th group of each stream
-    (``share_of``), and a stream may be empty there. Counts are those of the whole step.
+    Slots are numbered over all devices, labeled ones first; a rank makes every ``world``-th group (``share_of``), and a
+    stream may be empty there. Counts are those of the whole step.
     """
 
     def __init__(
@@ -78,11 +78,9 @@ class TrainingBatches:
 
     def packed(self, step: int) -> PackedBatch:
         """This rank's part of a step's batch."""
-        n_labeled, n_unlabeled = self._counts
-        mine = share_of(n_labeled, self._needs.labeled.unit, self._rank, self._world)
-        others = share_of(n_unlabeled, self._needs.unlabeled.unit, self._rank, self._world)
+        mine, others = share_of(self._counts, self._needs, self._rank, self._world)
         labeled = [self._sampler.draw_labeled(step, slot) for slot in mine]
-        unlabeled = [self._sampler.draw_unlabeled(step, n_labeled + slot) for slot in others]
+        unlabeled = [self._sampler.draw_unlabeled(step, self._counts[0] + slot) for slot in others]
         shape = (self._channels, *self._sampler.sample_size)
         packed = pack(labeled, unlabeled, self._counts, shape, self._sampler.with_pseudo)
         if self._sampler.deferred or not self._needs.targets:

@@ -44,9 +44,25 @@ def inexact(
     return found + [("micro_batch", text) for text in _coupled(networks)]
 
 
-def _coupled(networks: Mapping[str, nn.Module]) -> Iterable[str]:
+def unlike_one_process(networks: Mapping[str, nn.Module]) -> str:
+    """Why processes that share a batch take another step than one that has all of it; empty where they do not.
+
+    No fault: it is what data parallel training is with such networks, and its gradients are as good.
+    """
+    normalized, dropping = _coupling(networks)
+    found = ["batch normalization sees each process's own samples"] if normalized else []
+    found += ["dropout draws other masks"] if dropping else []
+    return f"{' and '.join(found)}: not the same step as in one process" if found else ""
+
+
+def _coupling(networks: Mapping[str, nn.Module]) -> tuple[list[str], list[str]]:
+    """The roles whose network has batch normalization, and those whose network has dropout."""
     normalized = [role for role, net in networks.items() if any(isinstance(m, _BatchNorm) for m in net.modules())]
-    dropping = [role for role, net in networks.items() if any(map(_drops, net.modules()))]
+    return normalized, [role for role, net in networks.items() if any(map(_drops, net.modules()))]
+
+
+def _coupled(networks: Mapping[str, nn.Module]) -> Iterable[str]:
+    normalized, dropping = _coupling(networks)
     if normalized:
         yield f"batch normalization takes its statistics over the whole batch (network of {', '.join(normalized)})"
     if dropping:

@@ -1,9 +1,10 @@
-"""Gradients of one role, summed over processes by one flat all-reduce in fixed order."""
+"""What processes that share a batch add up: gradients of one role, by one flat all-reduce, and running statistics."""
 
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _NormBase
 
 from semiseg.engine.runtime import Runtime
 
@@ -28,9 +29,17 @@ def sum_gradients(parameters: Sequence[nn.Parameter], runtime: Runtime) -> None:
 
 
 def share_buffers(module: nn.Module, runtime: Runtime) -> None:
-    """Give every process the main process's buffers (running statistics), so that all stay alike."""
+    """Make the buffers of all processes alike: running statistics their mean, all else the main process's.
+
+    Each process has statistics of its own samples alone, and the main one may have none of those that a network sees
+    (a teacher, unlabeled ones). One that did not run it counts with what it had: the statistics move the slower.
+    """
     if runtime.world == 1:
         return
+    statistics = {id(b) for m in module.modules() if isinstance(m, _NormBase) for b in (m.running_mean, m.running_var)}
     for buffer in module.buffers():
-        kept: Tensor = buffer if runtime.is_main else torch.zeros_like(buffer)
-        buffer.copy_(runtime.sum(kept))
+        if id(buffer) in statistics:
+            buffer.copy_(runtime.sum(buffer) / runtime.world)
+        else:  # counts, or what a strategy keeps: a mean of them may be nothing at all
+            kept: Tensor = buffer if runtime.is_main else torch.zeros_like(buffer)
+            buffer.copy_(runtime.sum(kept))

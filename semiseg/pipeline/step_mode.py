@@ -1,13 +1,15 @@
 """The step mode of a recipe: what is wrong with it, what is left open, and what is chosen."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from torch.optim import Optimizer
 
+from semiseg.data.shares import largest_share, n_groups
 from semiseg.engine.choice import Choice, candidates, choose
-from semiseg.engine.exactness import inexact
+from semiseg.engine.exactness import inexact, unlike_one_process
 from semiseg.engine.exchange import alone
 from semiseg.engine.memory import MemoryEstimate, NetworkMemory, estimate_memory, measure_networks, meta_networks
 from semiseg.engine.modes import StepMode
@@ -17,7 +19,7 @@ from semiseg.engine.probe import Measured, noise_batch, probe
 from semiseg.engine.room import memory_room
 from semiseg.engine.runtime import Runtime, accelerator, precision_on
 from semiseg.errors import Problem, RecipeError, raise_all
-from semiseg.interfaces.batch import Step
+from semiseg.interfaces.batch import Batch, Step
 from semiseg.interfaces.strategy import Strategy
 from semiseg.recipe.components import Components
 from semiseg.recipe.schema import BatchSize, Recipe
@@ -58,16 +60,30 @@ def step_problems(
 
 def process_problems(plan: "Plan", world: int) -> list[Problem]:
     """Where a run in split mode has not one process for each network, or a batch cannot be shared by processes."""
-    roles, strategy = [role.name for role in plan.components.roles], plan.components.strategy
+    roles = [role.name for role in plan.components.roles]
     if plan.recipe.training.step.mode != "split":
-        if world == 1 or "micro_batch" in strategy.exact:
-            return []
-        what = f"the losses of {strategy.__name__} are of a whole batch, which {world} processes cannot share"
-        return [Problem("", f"{what}.", "Start it as one process.")]
+        return _sharing_problems(plan, world) if world > 1 else []
     if world == len(roles):
         return []
     what = f"training.step.mode is split, which takes {len(roles)} processes, one for each network ({', '.join(roles)})"
     return [Problem("", f"{what}; there {'is' if world == 1 else 'are'} {world}.", f"Start it with {launch(plan)}.")]
+
+
+def _sharing_problems(plan: "Plan", world: int) -> list[Problem]:
+    strategy, batch = plan.components.strategy, plan.batch_size
+    if "micro_batch" not in strategy.exact:
+        what = f"the losses of {strategy.__name__} are of a whole batch, which {world} processes cannot share"
+        return [Problem("", f"{what}.", "Start it as one process.")]
+    groups = n_groups((batch.labeled, batch.unlabeled), strategy.needs)
+    if world <= groups:
+        return []
+    # Not only waste: a network need not take the empty batch that a process without samples would give it.
+    samples = f"{batch.labeled} labeled and {batch.unlabeled} unlabeled samples"
+    together = "" if groups == batch.total else f", some of which stay together ({groups} groups)"
+    what = f"a step has {samples}{together}: of {world} processes {world - groups} would have none"
+    most = "one process" if groups == 1 else f"at most {groups} processes"
+    fix = f"Start {most}, or raise training.batch_size."
+    return [Problem(plan.recipe.where("training.batch_size"), f"{what}.", fix)]
 
 
 def require_machine(plan: "Plan", runtime: Runtime) -> None:
@@ -82,12 +98,17 @@ def launch(plan: "Plan") -> str:
 
 
 class OpenModes:
-    """The step modes that a plan leaves open, fastest first, and their memory on each of ``world`` processes."""
+    """The step modes that a plan leaves open, fastest first, and their memory.
+
+    ``share`` and ``batch``: labeled and unlabeled samples, and all, of the one of ``world`` processes that has most.
+    """
 
     def __init__(self, plan: "Plan", world: int) -> None:
         training, components = plan.recipe.training, plan.components
         self.sharing = 1 if training.step.mode == "split" else world
-        self.batch = -(-plan.batch_size.total // self.sharing)
+        counts = plan.batch_size.labeled, plan.batch_size.unlabeled
+        self.share = largest_share(counts, components.strategy.needs, self.sharing)
+        self.batch = sum(self.share)
         self._plan = plan
         self._networks = meta_networks(components.roles, components.backbones, plan.task)
         precision = precision_on(training.precision, accelerator(training.device))
@@ -101,6 +122,11 @@ class OpenModes:
     def memory(self) -> list[NetworkMemory]:
         """What each network takes."""
         return measure_networks(self._plan.components.roles, self._networks, self._plan.task)
+
+    @property
+    def note(self) -> str:
+        """What sharing a batch makes of the step, if it is not the one of a single process."""
+        return unlike_one_process(self._networks) if self.sharing > 1 else ""
 
     def estimate(self, mode: StepMode) -> int:
         """Bytes of a step in float32."""
@@ -121,13 +147,14 @@ def choose_step_mode(plan: "Plan", strategy: Strategy, late: Step, runtime: Runt
     are not twice the same; so it does in split mode, where one process cannot try alone.
     """
     found, training, single = OpenModes(plan, runtime.world), plan.recipe.training, alone(runtime)
-    batch = plan.batch_size
 
     def trial(mode: StepMode) -> Measured | None:
-        labeled, unlabeled = -(-batch.labeled // found.sharing), -(-batch.unlabeled // found.sharing)
         pseudo = next(stage.pseudo_labels for stage in strategy.stages() if stage.name == late.stage)
-        noise = noise_batch(plan.task, labeled, unlabeled, runtime.device, strategy.needs.targets, pseudo)
-        return probe(strategy, optimizers, single, mode, noise, late)
+        noise = noise_batch(plan.task, *found.share, runtime.device, strategy.needs.targets, pseudo)
+        # Counts are of the whole step: a share may have none of a stream that losses are divided by the count of.
+        labeled = replace(noise.labeled, count=plan.batch_size.labeled)
+        unlabeled = replace(noise.unlabeled, count=plan.batch_size.unlabeled)
+        return probe(strategy, optimizers, single, mode, Batch(labeled, unlabeled), late)
 
     def optimizers() -> dict[str, Optimizer]:
         roles = [role.name for role in plan.components.roles if role.trained]
@@ -144,4 +171,4 @@ def choose_step_mode(plan: "Plan", strategy: Strategy, late: Step, runtime: Runt
             sees_memory=by_trial and runtime.device.type == "cuda",
         )
     )
-    return choice
+    return replace(choice, reason=f"{choice.reason}; {found.note}") if found.note else choice

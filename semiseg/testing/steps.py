@@ -90,8 +90,7 @@ def _rank(rank: int, port: int, start: Callable[[], Strategy], batches: Batches,
 def _share(batch: Batch, rank: int, needs: BatchNeeds) -> Batch:
     """What the data path gives one of two processes."""
     l, u = batch.labeled, batch.unlabeled  # noqa: E741
-    mine = share_of(len(l), needs.labeled.unit, rank, 2)
-    others = share_of(len(u), needs.unlabeled.unit, rank, 2)
+    mine, others = share_of((len(l), len(u)), needs, rank, 2)
     return Batch(
         LabeledStream(
             l.image[mine],

@@ -3,15 +3,12 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from made_dataset import MadeDataset
 
 from semiseg.augmentation.fused import FusedAugmentation
 from semiseg.augmentation.paper import PaperAugmentation
 from semiseg.data.batches import TrainingBatches
 from semiseg.data.samples import Sampler
-from semiseg.data.shares import share_of
 from semiseg.data.split import make_split
 from semiseg.data.store import CaseStore
 from semiseg.data.stored import StoredPseudo
@@ -111,15 +108,6 @@ def test_a_pseudo_label_that_is_gone_names_its_case(labeled, pseudo, tmp_path):
     gone = [StoredPseudo(c.case_id, c.image_file, c.preparation, tmp_path / "none.npy") for c in pseudo[:1]]
     with pytest.raises(DataError, match=f"case {gone[0].case_id} "):
         list(batches(labeled, gone).steps(0, 1))
-
-
-@given(st.integers(0, 20), st.integers(1, 4), st.integers(1, 5))
-def test_shares_part_a_stream_without_parting_groups(count, unit, world):
-    shares = [share_of(count, unit, rank, world) for rank in range(world)]
-    assert sorted(index for share in shares for index in share) == list(range(count))
-    for share in shares:
-        assert all(index in share for other in share for index in range(other - other % unit, other) if index < count)
-    assert max(map(len, shares)) - min(map(len, shares)) <= unit
 
 
 def test_processes_keep_the_groups_that_a_strategy_needs(labeled):
