@@ -2,6 +2,7 @@
 
 import difflib
 import inspect
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
@@ -76,9 +77,14 @@ def find(kind: Kind, name: str, where: str = "") -> Entry:
 def load(kind: Kind, name: str | type, where: str = "") -> type:
     """The class of a component, from its name, or the class itself where a caller gives one.
 
+    A run that was given a class from Python has it as ``module:Class`` in its recipe. That is found where the caller
+    has imported the module, and never imported from here: a recipe is data.
+
     Raises ComponentError where the name is unknown or ambiguous, the import fails, or it is not of this kind.
     """
-    if isinstance(name, str):
+    if isinstance(name, str) and ":" in name:
+        title, cls = f"{kind} {name!r}", _imported(kind, name, where)
+    elif isinstance(name, str):
         entry = find(kind, name, where)
         title = f"{kind} {entry}"
         cls = _import(entry, title)
@@ -102,6 +108,20 @@ def interface(kind: Kind) -> type:
     """The class that every component of a kind derives from. It imports torch for a backbone or a strategy."""
     cls: type = _resolve(_INTERFACES[kind])
     return cls
+
+
+def _imported(kind: Kind, name: str, where: str) -> Any:
+    module, _, qualified = name.partition(":")
+    found: Any = sys.modules.get(module)
+    for part in qualified.split("."):
+        found = getattr(found, part, None)
+    if found is None:
+        place = f" ({where})" if where else ""
+        raise ComponentError(
+            f"The {kind} {name!r}{place} was given as a class from Python, which this program has not imported.",
+            f"Import {module} first and call semiseg from Python, or make the class a plugin: `semiseg new {kind}`.",
+        )
+    return found
 
 
 def _import(entry: Entry, title: str) -> Any:

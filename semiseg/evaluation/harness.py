@@ -7,9 +7,9 @@ from typing import Any, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from semiseg.errors import DataError, Problem, raise_all
+from semiseg.errors import ComponentError, DataError, Problem, SemisegError, raise_all
 from semiseg.evaluation.masks import Kind, LabelPair, Target
-from semiseg.interfaces.metric import Metric, Status
+from semiseg.interfaces.metric import MaskPair, Metric, Status
 from semiseg.types import Geometry, Unit
 
 
@@ -93,7 +93,7 @@ def _score_target(
             **names,
             class_name=target.name,
             metric=name,
-            value=float(metric(pair)),
+            value=_value(name, metric, pair, f"case {names['case']}, {target.kind} {target.name}"),
             unit=pair.unit if metric.distance else "1",
             status=pair.status,
             n_reference=pair.n_reference,
@@ -105,6 +105,18 @@ def _score_target(
         )
         for name, metric in metrics.items()
     ]
+
+
+def _value(name: str, metric: Metric, pair: MaskPair, where: str) -> float:
+    """One value. Raises ComponentError, naming metric, case and class, where the metric fails."""
+    try:
+        return float(metric(pair))
+    except SemisegError:
+        raise
+    except Exception as error:
+        voxels = f"{pair.n_reference} voxels in the reference, {pair.n_prediction} in the prediction"
+        what = f"metric {name} failed ({voxels}): {type(error).__name__}: {error}"
+        raise ComponentError(Problem(where, what, "Mend the metric, or score without it.")) from error
 
 
 def find_regions(regions: Mapping[str, Sequence[str]], classes: Sequence[str]) -> list[Target]:

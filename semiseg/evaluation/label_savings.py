@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 from scipy.optimize import isotonic_regression
 
+from semiseg.errors import DataError
 from semiseg.evaluation.label_curve import LEVEL, ArmValues, Array, arm_means, interval, require_curve
 from semiseg.evaluation.paired import without_noise
 
@@ -37,6 +38,8 @@ class LabelSavings:
         share_above: share of bootstrap samples above it.
         curve_ends: the smallest and the largest labeled count of the baseline.
         between: the labeled counts of the baseline on either side of ``worth``; None where that is beyond the curve.
+        falls: the two labeled counts of the baseline between which its mean is worst for having more labels; None where
+            more labels are never worse. The curve that is read is levelled there.
     """
 
     labeled: int
@@ -50,6 +53,7 @@ class LabelSavings:
     share_above: float
     curve_ends: tuple[int, int]
     between: tuple[int, int] | None = None
+    falls: tuple[int, int] | None = None
 
     @property
     def below(self) -> bool:
@@ -66,7 +70,7 @@ class LabelSavings:
         """Whether the interval holds the method's own number of labels."""
         low = -math.inf if self.low is None and self.low_side == "below" else self.low
         high = math.inf if self.high is None and self.high_side == "above" else self.high
-        return low is not None and high is not None and low <= self.labeled <= high
+        return low is not None and high is not None and low * (1 - _SLACK) <= self.labeled <= high * (1 + _SLACK)
 
     @property
     def is_read_far(self) -> bool:
@@ -86,10 +90,19 @@ class LabelSavings:
             if self.is_read_far and self.between is not None:
                 first, second = self.between
                 doubt += f"; between {first} and {second} no model was trained: it is read off a straight line"
+            doubt += self.levelled(baseline)
             return f"{arm} is worth {_number(self.worth)} {baseline} labels ({self._interval()}{note}){doubt}."
         better = f"better than {baseline} with {most}, the most"
         worse = f"worse than {baseline} with {fewest}, the fewest"
         return f"{arm} scored {better if self.above else worse} there is; nothing is extrapolated ({self._interval()})."
+
+    def levelled(self, baseline: str) -> str:
+        """What to say where the baseline's curve had to be levelled; "" where it rises."""
+        if self.falls is None:
+            return ""
+        return (
+            f"; {baseline} is worse with {self.falls[1]} labels than with {self.falls[0]}, and its curve levelled there"
+        )
 
     def interval_text(self) -> str:
         """The interval alone: ``33 to 52``, ``fewer than 12 to 14``."""
@@ -124,7 +137,8 @@ def label_savings(
 
     Where the curve is flat in the noise, pooling makes its last count's value somewhat high and its first one's low.
 
-    Raises DataError where the curve has fewer than two counts, and as ``arm_means`` does.
+    Raises DataError where the curve has fewer than two counts or ends worse than it begins, and as ``arm_means``
+    does.
 
     Sources: R. E. Barlow et al., Statistical Inference under Order Restrictions, 1972 (pool adjacent violators);
     B. Efron and R. J. Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13.
@@ -135,12 +149,25 @@ def label_savings(
     arms |= {f"method with {labels(n)}": method[n] for n in points}
     means, samples = arm_means(arms)
     rows = np.vstack([means, samples]) if higher_is_better else -np.vstack([means, samples])
+    falls = _falls(counts, rows[0])
     curves = np.array([isotonic_regression(row).x for row in rows[:, : len(counts)]])
     # Pooling equal values may change their last digits, and with them whether a score that is equal reaches the curve.
     largest = float(np.abs(rows).max())
     curves, scores = without_noise(curves, largest), without_noise(rows[:, len(counts) :], largest)
-    found = [_worth(np.log(counts), curves, column) for column in scores.T]
-    return tuple(_savings(labeled, worth, counts) for labeled, worth in zip(points, found, strict=True))
+    found = [_worth(np.array(counts, float), curves, column) for column in scores.T]
+    return tuple(_savings(labeled, worth, counts, falls) for labeled, worth in zip(points, found, strict=True))
+
+
+def _falls(counts: Sequence[int], means: Array) -> tuple[int, int] | None:
+    """The counts between which the baseline's means (higher is better) fall most."""
+    if means[len(counts) - 1] < means[0]:
+        fewest, most = counts[0], counts[-1]
+        raise DataError(
+            f"The baseline scores worse with {most} labels than with {fewest}: a falling curve tells no worth."
+        )
+    pairs = [(means[j] - means[i], counts[i], counts[j]) for j in range(len(counts)) for i in range(j)]
+    change, start, end = min(pairs)
+    return (start, end) if change < 0 else None
 
 
 def labels(count: int) -> str:
@@ -148,22 +175,23 @@ def labels(count: int) -> str:
     return f"{count} label{'' if count == 1 else 's'}"
 
 
-def _worth(log_counts: Array, curves: Array, scores: Array) -> Array:
+def _worth(counts: Array, curves: Array, scores: Array) -> Array:
     """Where curves (rows, counts), none of which falls, reach the scores (rows,); ±inf where that is beyond them."""
-    rows, last = np.arange(len(scores)), len(log_counts) - 1
+    rows, last = np.arange(len(scores)), len(counts) - 1
     first = (curves < scores[:, None]).sum(axis=1)  # the first count whose value is not below the score
     right = np.clip(first, 1, last)
     start, end = curves[rows, right - 1], curves[rows, right]
     # Where first is 0, the score is below the curve or at its beginning; past the last, it is above the curve.
     inside = (first > 0) & (first <= last)
     share = np.divide(scores - start, end - start, out=np.zeros(len(scores)), where=inside)
-    worth: Array = np.exp(log_counts[right - 1] + share * (log_counts[right] - log_counts[right - 1]))
+    worth: Array = counts[right - 1] * (counts[right] / counts[right - 1]) ** share
+    worth = np.where(share == 1, counts[right], worth)  # to the last digit: a count that was trained with
     worth[scores < curves[:, 0]] = -math.inf
     worth[scores > curves[:, -1]] = math.inf
     return worth
 
 
-def _savings(labeled: int, worth: Array, counts: Sequence[int]) -> LabelSavings:
+def _savings(labeled: int, worth: Array, counts: Sequence[int], falls: tuple[int, int] | None) -> LabelSavings:
     """From the worth in the data, the first, and in the samples, the rest."""
     samples = worth[1:]
     low, high = interval(samples)
@@ -173,7 +201,7 @@ def _savings(labeled: int, worth: Array, counts: Sequence[int]) -> LabelSavings:
         right = min(max(bisect_left(counts, float(worth[0]) - _SLACK), 1), len(counts) - 1)
         between = counts[right - 1], counts[right]
     sided = (*_sided(float(worth[0])), *_sided(low), *_sided(high))
-    return LabelSavings(labeled, *sided, *shares, (counts[0], counts[-1]), between)
+    return LabelSavings(labeled, *sided, *shares, (counts[0], counts[-1]), between, falls)
 
 
 def _sided(value: float) -> tuple[float | None, Side]:

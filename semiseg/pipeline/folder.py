@@ -11,6 +11,7 @@ from semiseg.data.split import ROLES
 from semiseg.engine.checkpoint import weights_file
 from semiseg.errors import Problem, RunError
 from semiseg.io.atomic import sweep_temporaries, write_json, write_text
+from semiseg.io.json import read_json
 from semiseg.pipeline.environment import changes_since, environment
 from semiseg.recipe.compare import changes
 from semiseg.recipe.dump import dump_recipe
@@ -84,7 +85,7 @@ class RunFolder:
 
         Raises RunError, naming the cases by their old and new role.
         """
-        before, now = _roles(json.loads(self.split.read_text(encoding="utf-8"))), _roles(split)
+        before, now = _roles(read_json(self.split)), _roles(split)
         moved: dict[tuple[str, str], list[str]] = {}
         for case_id in {**before, **now}:
             old, new = before.get(case_id, "not there"), now.get(case_id, "not there")

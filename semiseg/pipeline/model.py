@@ -1,6 +1,5 @@
 """A strategy with its networks, as a run makes it and as a run folder keeps it."""
 
-import json
 from copy import copy
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,10 +10,11 @@ import torch
 from semiseg.engine.build import build_networks
 from semiseg.engine.checkpoint import load_state
 from semiseg.engine.runtime import Runtime
-from semiseg.errors import RunError
+from semiseg.errors import Problem, RunError
 from semiseg.inference.sliding_window import Predictor
 from semiseg.interfaces.dataset import Dataset
 from semiseg.interfaces.strategy import Strategy
+from semiseg.io.json import read_json
 from semiseg.pipeline.folder import RunFolder
 from semiseg.pipeline.plan import Plan
 from semiseg.recipe.components import Components, resolve
@@ -89,11 +89,14 @@ def read_model(run: Path) -> tuple[Recipe, dict[str, Any]]:
     folder = RunFolder(run)
     if not folder.recipe.exists() or not folder.model.exists():
         raise RunError(f"{run} is not a run folder: it has no recipe.yaml and model.json.")
-    return load_recipe(folder.recipe, expand=False), json.loads(folder.model.read_text(encoding="utf-8"))
+    return load_recipe(folder.recipe, expand=False), read_json(folder.model)
 
 
 def load_weights(model: Model, path: Path) -> None:
     """Give the model a run's ``last`` or ``best`` weights. Raises RunError where the file is missing or damaged."""
+    if not path.exists():
+        fix = "The run has not come that far: go on with it by `semiseg run … --resume`."
+        raise RunError(Problem("", f"There is no checkpoint {path}.", fix))
     model.strategy.load_state_dict(load_state(path)["strategy"])
 
 

@@ -33,8 +33,7 @@ class Plan:
     @property
     def regions(self) -> Mapping[str, Sequence[str]]:
         """The regions that are scored: the recipe's, or where it names none the dataset's."""
-        asked = self.recipe.evaluation.regions
-        return self.info.regions if asked is None else asked
+        return scored_regions(self.recipe, self.info)
 
 
 def make_plan(recipe: Recipe, *, on_this_machine: bool = True) -> Plan:
@@ -90,12 +89,19 @@ def precision_problems(components: Components, task: Task, recipe: Recipe) -> li
     return list(found.values())
 
 
+def scored_regions(recipe: Recipe, info: DatasetInfo) -> Mapping[str, Sequence[str]]:
+    """The recipe's regions, or where it names none the dataset's."""
+    asked = recipe.evaluation.regions
+    return info.regions if asked is None else asked
+
+
 def region_problems(recipe: Recipe, info: DatasetInfo) -> list[Problem]:
-    """What is wrong with the recipe's regions, for the dataset's classes."""
+    """What is wrong with the regions, the recipe's or the dataset's, for the dataset's classes."""
     try:
-        find_regions(recipe.evaluation.regions or {}, info.classes)
+        find_regions(scored_regions(recipe, info), info.classes)
     except DataError as error:
-        key = _placed("evaluation.regions", recipe)
+        own = recipe.evaluation.regions is None
+        key = f"{_placed('dataset', recipe)} {recipe.dataset.name}" if own else _placed("evaluation.regions", recipe)
         return [Problem(f"{key}, {problem.where}", problem.what, problem.fix) for problem in error.problems]
     return []
 

@@ -50,7 +50,8 @@ def predict(
 
     Raises:
         RunError: no such run or checkpoint; an output folder in use, or with predictions by other weights or of other
-            images, which are left as they are. DataError: images that are not what the model was trained on.
+            images, which are left as they are.
+        DataError: images that cannot be read or are not what the model was trained on; the others are predicted first.
     """
     if checkpoint not in CHECKPOINTS:
         raise RunError(f"There is no checkpoint {checkpoint!r}.", f"Choose one of {', '.join(CHECKPOINTS)}.")
@@ -67,17 +68,22 @@ def predict(
     cases = dataset.new_cases(paths)
     sources = _digests(cases, reporter)
     predictor = model.predictor(runtime.device)
-    targets = []
+    targets: list[Path] = []
+    problems: list[Problem] = []
     home.mkdir(parents=True, exist_ok=True)
     with locked(home):
         claim(home, maker, {_name(case): sources[case.id] for case in cases})
         with reporter.work("predicting", len(cases), unit="case") as meter:
             for case in cases:
                 target = home / _name(case)
-                if not target.exists():
-                    predict_case(case, dataset, predictor, model.recipe, model.info, target)
-                targets.append(target)
+                try:
+                    if not target.exists():
+                        predict_case(case, dataset, predictor, model.recipe, model.info, target)
+                    targets.append(target)
+                except DataError as error:  # the others are predicted all the same
+                    problems += error.problems
                 meter.advance()
+    raise_all(problems, DataError)
     return targets
 
 

@@ -1,6 +1,5 @@
 """A run: from a recipe to weights, predictions and scores in one folder."""
 
-import json
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from semiseg.engine.runtime import Runtime
 from semiseg.engine.signals import told_how_to_go_on
 from semiseg.evaluation.harness import Score
 from semiseg.evaluation.table import read_scores
+from semiseg.io.json import read_json
 from semiseg.pipeline.folder import RunFolder
 from semiseg.pipeline.model import Model, new_model
 from semiseg.pipeline.plan import Plan, make_plan
@@ -79,23 +79,23 @@ def run(
 
 def _run(plan: Plan, folder: RunFolder, runtime: Runtime, reporter: Reporter, tensorboard: bool) -> RunResult:
     model = new_model(plan, runtime)
-    if runtime.is_main:
-        _begin(plan, folder, model, reporter)
-    runtime.barrier()
     if not folder.summary.exists():
         with runtime.main_first():
             store = fill_store(plan, reporter)
+        if runtime.is_main:  # after the data were read: where they are at fault the recipe may still be changed
+            _begin(plan, folder, model, reporter)
+        runtime.barrier()
         train(plan, model, store, folder, runtime, reporter, tensorboard)
         predict_test_cases(plan, model, folder, runtime, reporter)
         if runtime.is_main:
             score_predictions(plan, folder, reporter)
         runtime.barrier()
-    summary = json.loads(folder.summary.read_text(encoding="utf-8"))
+    summary = read_json(folder.summary)
     return RunResult(folder.path, tuple(read_scores(folder.scores)), summary)
 
 
 def _begin(plan: Plan, folder: RunFolder, model: Model, reporter: Reporter) -> None:
     if not folder.recipe.exists():
         folder.write_start(plan.recipe, plan.split.as_dict(), model.record())
-    elif not folder.summary.exists() and (changed := folder.note_resumption()):
+    elif changed := folder.note_resumption():
         reporter.say(f"Note: since the run began this has changed: {changed}. Results may differ in their last digits.")

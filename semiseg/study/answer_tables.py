@@ -1,6 +1,6 @@
 """The answers of a study as tables."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 from semiseg.evaluation.bootstrap import RESAMPLES
@@ -70,7 +70,7 @@ def _savings(found: Sequence[Answers], metric: StudyMetric, baseline: str, named
             Cell("–" if one.between is None else "{} and {}".format(*one.between)),
             Cell(f"{one.share_below:.0%}", value=one.share_below),
             Cell(f"{one.share_above:.0%}", value=one.share_above),
-            Cell("may be no saving" if one.may_be_nothing else ""),
+            Cell("; ".join(_notes(one))),
         )
         for answer in found
         for one in answer.savings
@@ -84,9 +84,16 @@ def _savings(found: Sequence[Answers], metric: StudyMetric, baseline: str, named
         "over the logarithm of the count; read between: the counts on either side, between which no model was "
         "trained, which the interval does not cover. Beyond the curve's ends nothing is extrapolated; samples: share "
         f"of the {RESAMPLES:,} bootstrap samples, of cases and seeds, that lie there. May be no saving: the interval "
-        "holds the method's own number of labels."
+        "holds the method's own number of labels. Levelled: the baseline's mean falls between these counts."
     )
     return Table("label_savings", "Label savings", columns, rows, (note,))
+
+
+def _notes(one: LabelSavings) -> Iterator[str]:
+    if one.may_be_nothing:
+        yield "may be no saving"
+    if one.falls is not None:
+        yield "levelled from {} to {}".format(*one.falls)
 
 
 def _worth(one: LabelSavings) -> Cell:

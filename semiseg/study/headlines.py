@@ -63,8 +63,10 @@ def _helped(answer: Answers, metric: StudyMetric, baseline: str, verdicts: dict[
 
 def _labels(answer: Answers, baseline: str) -> Iterator[str]:
     if answer.savings:
-        worth = "; ".join(_worth(one) for one in answer.savings)
+        worth = "; ".join(_worth(one) for one in answer.savings) + answer.savings[0].levelled(baseline)
         yield f"How many labels is that? {_name(answer)} scores like {baseline} with: {worth}."
+    for reason in answer.unsaid:
+        yield f"Not worked out for {_name(answer)}: {reason}"
     if answer.gaps:
         full = answer.gaps[0].full_labeled
         shares = "; ".join(_share(gap) for gap in answer.gaps)

@@ -1,4 +1,4 @@
-"""A run goes on with the cases that it began with, or not at all."""
+"""A run goes on with the cases that it began with, or not at all; one that never began leaves its folder free."""
 
 import json
 from contextlib import nullcontext
@@ -9,7 +9,7 @@ import pytest
 from small_run import SMALL
 
 import semiseg
-from semiseg.errors import Interrupted, RunError
+from semiseg.errors import DataError, Interrupted, RunError
 from semiseg.progress import Meter, Reporter
 
 IDS = [f"c{index}" for index in range(10)]
@@ -90,3 +90,11 @@ def test_a_new_case_is_refused_too_and_a_finished_run_is_left_alone(recipe, root
     finished = semiseg.run(recipe, folder, resume=True)
     write(root, "c99")
     assert semiseg.run(recipe, folder, resume=True).scores == finished.scores
+
+
+def test_a_run_that_failed_on_its_data_may_begin_again_with_a_mended_recipe(recipe, tmp_path):
+    folder = tmp_path / "run"
+    wrong = {**recipe, "dataset": {**recipe["dataset"], "classes": {"dark": 2}}}
+    with pytest.raises(DataError, match="1"):
+        semiseg.run(wrong, folder)
+    assert semiseg.run(recipe, folder).summary["cases"]["test"] == 3

@@ -17,7 +17,7 @@ from small_run import SMALL, semiseg
 
 import semiseg as library
 from semiseg.engine.lock import locked
-from semiseg.errors import RunError
+from semiseg.errors import DataError, RunError
 from semiseg.pipeline.plan import make_plan
 
 
@@ -150,3 +150,39 @@ def test_a_killed_call_goes_on_and_other_weights_do_not_go_on_for_it(tmp_path, t
     assert len({path.read_bytes() for path in whole}) == 1
     assert all((out / name).stat().st_mtime_ns == then for name, then in seen.items())
     assert not [path.name for path in out.iterdir() if path.name.startswith((".tmp", "lock"))]
+
+
+def test_broken_images_are_told_together_after_the_others_were_predicted(run, images, tmp_path):
+    for name in ("Phantom_008", "Phantom_009"):
+        for path in sorted(images.glob("Phantom_000_*.nii.gz")):
+            shutil.copy(path, images / path.name.replace("Phantom_000", name))
+    (images / "Phantom_008_t1.nii.gz").write_bytes((images / "Phantom_008_t1.nii.gz").read_bytes()[:200])
+    (images / "Phantom_009_t1.nii.gz").write_bytes(b"")
+    with pytest.raises(DataError) as caught:
+        library.predict(run, images, tmp_path / "out")
+    assert "Phantom_008_t1.nii.gz" in str(caught.value)
+    assert "Phantom_009_t1.nii.gz" in str(caught.value)
+    assert {"Phantom_000.nii.gz", "Phantom_001.nii.gz"} < contents(tmp_path / "out").keys()
+
+
+def test_images_are_never_taken_for_predictions(run, tmp_path):
+    case = make_plan(library.load_recipe(SMALL)).cases[0]
+    home = copied_to(tmp_path / "new", [case])
+    shutil.copy(case.images[0], home / f"{case.id}.nii.gz")
+    before = contents(home)
+    with pytest.raises(RunError, match="there already"):
+        library.predict(run, [home / path.name for path in case.images], home)
+    assert contents(home) == before
+
+
+@pytest.mark.parametrize(("name", "said"), [("model.json", "cannot be read"), ("checkpoints/best.pt", "--resume")])
+def test_what_a_run_folder_lacks_is_told(run, images, tmp_path, name, said):
+    copy = tmp_path / "copy"
+    shutil.copytree(run, copy)
+    if name == "model.json":
+        (copy / name).write_text("{")
+    else:
+        (copy / name).unlink()
+    with pytest.raises(RunError, match=said) as caught:
+        library.predict(copy, images, tmp_path / "out")
+    assert str(copy / name) in str(caught.value)

@@ -2,6 +2,7 @@ import sys
 
 import pytest
 
+from semiseg.datasets.phantom import Phantom
 from semiseg.errors import ComponentError
 from semiseg.interfaces.metric import Metric
 from semiseg.registry import GROUPS, create, find, installed, load
@@ -171,3 +172,23 @@ def test_every_wrong_option_is_told_in_words(volume):
 def test_an_abstract_metric_stays_abstract():
     with pytest.raises(TypeError, match="abstract"):
         Metric()
+
+
+class TestClassesFromPython:
+    """A run's recipe has them as module:Class."""
+
+    def test_one_that_is_imported_is_found(self):
+        name = f"{Phantom.__module__}:{Phantom.__qualname__}"
+        assert load("dataset", name) is Phantom
+
+    @pytest.mark.parametrize("name", ["not.imported:Class", "semiseg.types:NoClass", "semiseg.types:"])
+    def test_one_that_is_not_is_never_imported(self, name):
+        with pytest.raises(
+            ComponentError, match="was given as a class from Python, which this program has not imported"
+        ):
+            load("dataset", name, "recipe.yaml:3")
+        assert "not.imported" not in sys.modules
+
+    def test_one_of_another_kind_is_refused(self):
+        with pytest.raises(ComponentError, match="is not a Dataset"):
+            load("dataset", "semiseg.types:Volume")

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from semiseg.errors import DataError
+from semiseg.errors import ComponentError, DataError
 from semiseg.evaluation import boxes
 from semiseg.evaluation.harness import score_case
 from semiseg.metrics.distances import HD95
@@ -168,3 +168,18 @@ def test_boxes_of_classes(monkeypatch, backend):
                 assert [(s.start, s.stop) for s in box] == list(zip(places.min(0), places.max(0) + 1, strict=True))
     with pytest.raises(ValueError, match="class index 4 of 4"):
         boxes.class_boxes(np.full((1, 1, 1), 4, dtype=np.uint8), 4)
+
+
+def test_a_metric_that_fails_is_named_with_case_and_class():
+    class Small(Dice):
+        def __call__(self, pair):
+            raise ValueError("too small")
+
+    reference = labels(core=(1, 1, 1), edema=(slice(2, 4), 2, 2))
+    with pytest.raises(ComponentError) as caught:
+        score_case(reference, reference, grid(), CLASSES, {"dice": Dice(), "small": Small()}, case="c7")
+    (problem,) = caught.value.problems
+    assert problem.where == "case c7, class core"
+    assert problem.what == (
+        "metric small failed (1 voxels in the reference, 1 in the prediction): ValueError: too small"
+    )

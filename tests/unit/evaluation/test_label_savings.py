@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from semiseg.errors import DataError
@@ -97,6 +97,7 @@ class TestWorth:
         noise = np.random.default_rng(seed).normal(0, 0.3, (len(curve) + 1, 2, 6, 1))
         baseline = {2 + 5 * k: (mean + noise[k], (1, 2)) for k, mean in enumerate(curve)}
         method = {k: (score + noise[-1], (1, 2)) for k, score in enumerate(sorted(scores), start=1)}
+        assume(curve[-1] + noise[len(curve) - 1].mean() > curve[0] + noise[0].mean())
         found = label_savings(baseline, method, higher_is_better=True)
 
         def number(value, side):
@@ -124,6 +125,39 @@ class TestWorth:
             found = label_savings(curve, {5: observed(truth)}, higher_is_better=True)[0]
             hits += found.low <= truth <= found.high
         assert 0.88 <= hits / trials <= 0.99
+
+
+class TestCurvesThatFall:
+    def test_one_that_ends_worse_than_it_begins_tells_no_worth(self):
+        curve = {3: constant(0.6), 6: constant(0.7), 14: constant(0.5)}
+        with pytest.raises(DataError, match="scores worse with 14 labels than with 3"):
+            label_savings(curve, {3: constant(0.65)}, higher_is_better=True)
+        lower = {n: (-values, seeds) for n, (values, seeds) in curve.items()}
+        with pytest.raises(DataError, match="scores worse with 14 labels than with 3"):
+            label_savings(lower, {3: constant(-0.65)}, higher_is_better=False)
+
+    def test_one_that_falls_on_the_way_is_levelled_and_it_is_said(self):
+        curve = {2: constant(0.2), 4: constant(0.6), 8: constant(0.4), 16: constant(0.5), 32: constant(0.9)}
+        (found,) = label_savings(curve, {2: constant(0.7)}, higher_is_better=True)
+        assert found.falls == (4, 8)
+        assert found.worth == pytest.approx(16 * 2**0.5)  # from 0.5, the mean of the three, to 0.9
+        assert "; supervised is worse with 8 labels than with 4, and its curve levelled there" in found.sentence(
+            "cps", "supervised"
+        )
+
+    def test_one_that_rises_needs_no_word(self):
+        (found,) = label_savings({2: constant(0.2), 4: constant(0.2), 8: constant(0.3)}, {2: constant(0.25)}, **HIGHER)
+        assert found.falls is None
+        assert found.levelled("supervised") == ""
+
+    def test_equal_scores_are_worth_their_own_count_to_the_last_digit(self):
+        curve = {n: constant(0.1 * k) for k, n in enumerate((3, 6, 7, 14, 25), start=1)}
+        found = label_savings(curve, curve, **HIGHER)
+        assert [one.worth for one in found] == [3, 6, 7, 14, 25]
+        assert all(one.may_be_nothing for one in found)
+
+
+HIGHER = {"higher_is_better": True}
 
 
 class TestInput:

@@ -122,6 +122,14 @@ class TestHeadlines:
         assert sure.startswith("How sure? 1 to 3 seeds, which is few: ")
         assert "What rests on one seed is about these networks, and another seed may change it." in sure
 
+    def test_a_baseline_that_falls_is_said_at_once(self, results):
+        fallen = [arm("supervised", n, *seeds(v)) for n, v in ((4, 0.6), (8, 0.5), (16, 0.55), (32, 0.4))]
+        cps = [one for one in results.arms if one.method == "cps"]
+        said = self.said(study(*fallen, *cps, training_cases=32))
+        reason = "The baseline scores worse with 32 labels than with 4: a falling curve tells no worth."
+        assert f"Not worked out for cps: {reason}" in said
+        assert not any(line.startswith("How many labels is that?") for line in said)
+
     def test_models_without_scores_are_named(self, results):
         said = self.said(study(*results.arms, training_cases=32, missing=("cps_4_s9",)))
         assert said[1] == "1 model without scores yet: cps_4_s9."
