@@ -1,11 +1,17 @@
 """Whether the files of cases can be used, found before training and without keeping anything of them."""
 
+import errno
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
-from semiseg.errors import DataError, Problem
+from semiseg.errors import DataError, Problem, StorageError, raise_all
 from semiseg.interfaces.dataset import Dataset
+from semiseg.io.names import nifti_stem
+from semiseg.io.nifti import read_nifti_header
 from semiseg.threads import Progress, in_threads
 from semiseg.types import Case, Geometry, Volume
+
+Look = Callable[[Case, Volume], object]
 
 
 def verify_cases(
@@ -15,30 +21,51 @@ def verify_cases(
     quick: bool = False,
     progress: Progress | None = None,
     workers: int | None = None,
+    look: Look | None = None,
 ) -> list[Problem]:
     """Everything that is wrong with the files of the cases, in the order of the cases.
 
     Every file is read to its end; images are checked for channels and content, labels for values and for the grid
-    of their image. ``quick``: only that the files are there and the images' headers can be read.
+    of their image. ``quick``: only that the files are there, and the headers: the images', and the labels' where they
+    are NIfTI files. ``look`` is shown each label that could be read, from the thread that read it; quick shows none.
     """
-    check = _quick_check if quick else check_case
-    found = in_threads(lambda case: problems_of(case, lambda: check(dataset, case)), cases, workers, progress)
+
+    def check(case: Case) -> None:
+        if quick:
+            _quick_check(dataset, case)
+        else:
+            check_case(dataset, case, look)
+
+    found = in_threads(lambda case: problems_of(case, lambda: check(case)), cases, workers, progress)
     return [problem for problems in found for problem in problems]
 
 
+_WRITING = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
+"""Errors that no reading has: it is not the case that is at fault."""
+
+
 def problems_of(case: Case, work: Callable[[], object]) -> list[Problem]:
-    """What work on a case complains of; a problem that names no place gets the case's name."""
+    """What work on a case complains of; a problem that names no place gets the case's name.
+
+    Raises StorageError where the work cannot write.
+    """
     try:
         work()
     except DataError as error:
         return [p if p.where else Problem(f"case {case.id}", p.what, p.fix) for p in error.problems]
     except OSError as error:
+        if error.errno in _WRITING:
+            fix = "Free some room, or name another by preprocessing.store or SEMISEG_CACHE."
+            raise StorageError(f"The case store cannot be written: {error}.", fix) from error
         return [Problem(f"case {case.id}", f"cannot be read: {error}")]
     return []
 
 
-def check_case(dataset: Dataset, case: Case) -> None:
-    """Read a case's image and its label, if it has one, to their ends. Raises DataError with all problems."""
+def check_case(dataset: Dataset, case: Case, look: Look | None = None) -> None:
+    """Read a case's image and its label, if it has one, to their ends. Raises DataError with all problems.
+
+    ``look`` is shown the label.
+    """
     problems: list[Problem] = []
     geometry: Geometry | None = None
     try:
@@ -49,12 +76,25 @@ def check_case(dataset: Dataset, case: Case) -> None:
     except DataError as error:
         problems += error.problems
     if case.label is not None:
-        try:
-            check_label(dataset, case, dataset.read_label(case), geometry)
-        except DataError as error:
-            problems += error.problems
-    if problems:
-        raise DataError(problems)
+        problems += _label_problems(dataset, case, geometry, look)
+    raise_all(_once(problems), DataError)
+
+
+def _label_problems(dataset: Dataset, case: Case, image: Geometry | None, look: Look | None = None) -> list[Problem]:
+    """What is wrong with a label, read to its end, and beside an image's grid where there is one."""
+    try:
+        label = dataset.read_label(case)
+        if look is not None:
+            look(case, label)
+        check_label(dataset, case, label, image)
+    except DataError as error:
+        return list(error.problems)
+    return []
+
+
+def _once(problems: Sequence[Problem]) -> list[Problem]:
+    # A dataset that compares a label with its image's header says again what is wrong with the image.
+    return list(dict.fromkeys(problems))
 
 
 def check_image(dataset: Dataset, image: Volume) -> None:
@@ -76,8 +116,7 @@ def check_label(dataset: Dataset, case: Case, label: Volume, geometry: Geometry 
     classes = dataset.info().classes
     if int(label.array.max(initial=0)) >= len(classes):
         problems.append(Problem(where, f"class {int(label.array.max())} is there, beyond {', '.join(classes)}"))
-    if problems:
-        raise DataError(problems)
+    raise_all(problems, DataError)
 
 
 _SAME_GRID = "Resample the label to its image (nearest neighbor), or mend the header that is wrong."
@@ -86,6 +125,24 @@ _SAME_GRID = "Resample the label to its image (nearest neighbor), or mend the he
 def _quick_check(dataset: Dataset, case: Case) -> None:
     files = [*case.images, *((case.label,) if case.label is not None else ())]
     missing = [Problem(str(path), "the file is missing") for path in files if not path.is_file()]
-    if missing:
-        raise DataError(missing)
-    dataset.read_geometry(case)
+    raise_all(missing, DataError)
+    problems: list[Problem] = []
+    geometry: Geometry | None = None
+    try:
+        geometry = dataset.read_geometry(case)
+    except DataError as error:
+        problems += error.problems
+    if case.label is not None and _doubtful(case.label, geometry):
+        problems += _label_problems(dataset, case, geometry)
+    raise_all(_once(problems), DataError)
+
+
+def _doubtful(label: Path, image: Geometry | None) -> bool:
+    """Whether a label's NIfTI header speaks against it. What is wrong, if anything, its dataset says, on reading it."""
+    if not nifti_stem(label):
+        return False
+    try:
+        geometry, shape = read_nifti_header(label)
+    except DataError:
+        return True
+    return shape[3:] not in {(), (1,)} or (image is not None and bool(image.difference(geometry)))

@@ -2,7 +2,8 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from pydantic import Field, field_validator
@@ -19,7 +20,8 @@ from semiseg.datasets._nifti import (
 )
 from semiseg.errors import DataError, Problem
 from semiseg.io.names import nifti_files, nifti_stem
-from semiseg.types import Case, DatasetInfo
+from semiseg.io.volumes import UnknownValues
+from semiseg.types import Case, DatasetInfo, Volume
 
 TREE = """Expected:
       ROOT/labeled/images/CASE.nii.gz        (CASE_0000.nii.gz, CASE_0001.nii.gz, … where there are several modalities)
@@ -94,11 +96,20 @@ class Folder(NiftiDataset):
         numbered = self._numbered([path for part in files for path in part])
         problems: list[Problem] = []
         labeled, unlabeled = (self._group(part, numbered, problems) for part in files)
-        problems += _unpaired(labeled, labels, root)
+        named = {self._case_id(path, numbered) for path in files[0]}
+        problems += _unpaired(labeled, labels, named, root)
         first = {case_id: paths[0] for case_id, paths in labels.items()}
         cases = [Case(i, images, first.get(i), self._patient(i, problems)) for i, images in labeled.items()]
         cases += [Case(i, images, None, self._patient(i, problems)) for i, images in unlabeled.items()]
         return checked_cases(cases, problems)
+
+    def read_label(self, case: Case) -> Volume:
+        """As other datasets of NIfTI files; a value of no class may be made one here, and that is said first."""
+        try:
+            return super().read_label(case)
+        except DataError as error:
+            problems = [_or_a_class(p) if isinstance(p, UnknownValues) else p for p in error.problems]
+            raise DataError(problems) from error
 
     def new_cases(self, paths: Sequence[Path]) -> tuple[Case, ...]:
         """Cases to predict: all images in a folder, or one case's files in modality order."""
@@ -123,13 +134,20 @@ class Folder(NiftiDataset):
         channel = int(match["channel"])
         return match["case"], self.modalities[channel] if channel < len(self.modalities) else match["channel"]
 
+    def _case_id(self, path: Path, numbered: bool) -> str:
+        parsed = self._parse(path, numbered)
+        return parsed[0] if parsed else nifti_stem(path)
+
     def _group(self, files: Sequence[Path], numbered: bool, problems: list[Problem]) -> Mapping[str, tuple[Path, ...]]:
         """The image files of each case in modality order; what is wrong is added to ``problems``."""
         found: dict[str, dict[str, list[Path]]] = defaultdict(lambda: defaultdict(list))
         for path in files:
             parsed = self._parse(path, numbered)
             if parsed is None and numbered:
-                fix = f"Name it CASE_0000.nii.gz to CASE_{len(self.modalities) - 1:04d}.nii.gz, a file a modality."
+                fix = (
+                    f"Name it CASE_0000.nii.gz to CASE_{len(self.modalities) - 1:04d}.nii.gz, a file a modality, or set"
+                    " dataset.modalities to one name."
+                )
                 problems.append(Problem(str(path), "its name ends in no modality number", fix))
                 continue
             case_id, modality = parsed or (nifti_stem(path), self.modalities[0])
@@ -144,7 +162,8 @@ class Folder(NiftiDataset):
         problems = []
         missing = [f"_{index:04d} ({name})" for index, name in enumerate(self.modalities) if name not in files]
         if missing:
-            problems.append(Problem(where, f"modality {', '.join(missing)} is missing", f"Expected are {order}."))
+            fix = f"Expected are {order}; or set dataset.modalities to those that all cases have."
+            problems.append(Problem(where, f"modality {', '.join(missing)} is missing", fix))
         for name, paths in files.items():
             if name not in self.modalities:
                 fix = f"Expected are {order}; set dataset.modalities."
@@ -164,7 +183,19 @@ class Folder(NiftiDataset):
         return case_id
 
 
-def _unpaired(images: Mapping[str, object], labels: Mapping[str, Sequence[Path]], root: Path) -> list[Problem]:
+def _or_a_class(problem: UnknownValues) -> Problem:
+    """A fix that begins with a class of its own, where a value can be one."""
+    value = next((value for value in problem.values if value > 0), None)
+    if value is None:
+        return problem
+    own = f"To make {value} a class of its own, add it to the recipe's:\n    dataset:\n      classes: {{NAME: {value}}}"
+    return replace(problem, fix=f"{own}\n    {problem.fix}")
+
+
+def _unpaired(
+    images: Mapping[str, object], labels: Mapping[str, Sequence[Path]], named: Collection[str], root: Path
+) -> list[Problem]:
+    """Images and labels without counterpart. A case that is ``named`` and has no image has been complained of."""
     fix = f"A label has its image's case id; move images without label to {root / 'unlabeled' / 'images'}."
     problems = [
         Problem(f"case {case_id}", f"it has no label {root / 'labeled' / 'labels' / case_id}.nii.gz", fix)
@@ -172,7 +203,7 @@ def _unpaired(images: Mapping[str, object], labels: Mapping[str, Sequence[Path]]
         if case_id not in labels
     ]
     for case_id, paths in labels.items():
-        if case_id not in images:
+        if case_id not in images and case_id not in named:
             problems += [Problem(str(path), "it has no image", fix) for path in paths]
         elif len(paths) > 1:
             names = ", ".join(path.name for path in paths)

@@ -2,18 +2,17 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 from numpy.typing import NDArray
 
-from semiseg.errors import DataError, Problem
+from semiseg.errors import DataError, Problem, raise_all
 from semiseg.evaluation.choice import Metrics, choose_metrics
 from semiseg.evaluation.harness import Score, find_regions, score_case
 from semiseg.evaluation.labels import LabelMap, as_integers, stored_values
 from semiseg.evaluation.matching import find_labels
-from semiseg.evaluation.parallel import gather, map_cases
+from semiseg.evaluation.parallel import map_cases
 from semiseg.evaluation.policy import find_policy
 from semiseg.evaluation.presets import find_preset
 from semiseg.evaluation.summary import summarize
@@ -88,8 +87,7 @@ def evaluate(
     cases = _matched(*found, (predictions, references))
     reporter = reporter or Reporter()
     if labels is None:
-        with reporter.work("finding labels", len(cases), unit="case") as meter:
-            labels = _numbered(map_cases(_values, [files.reference for files in cases], workers, meter.advance))
+        labels = _found_labels(cases, workers, reporter)
     label_map = LabelMap.of(labels)
     find_regions(regions or {}, label_map.classes)
     with reporter.work("scoring", len(cases), unit="case") as meter:
@@ -137,6 +135,22 @@ def _matched(
     return cases
 
 
+def _found_labels(cases: Sequence[_Files], workers: int | None, reporter: Reporter) -> dict[int, str]:
+    """A class for every value of the references. Raises DataError with all that is wrong with any file of any case."""
+    try:
+        with reporter.work("finding labels", len(cases), unit="case") as meter:
+            return _numbered(map_cases(_values, [files.reference for files in cases], workers, meter.advance))
+    except DataError as error:
+        problems = error.problems
+    # Nothing will be scored, so what scoring would find wrong is looked for now.
+    try:
+        with reporter.work("checking files", len(cases), unit="case") as meter:
+            map_cases(_check_pair, cases, workers, meter.advance)
+    except DataError as error:
+        problems = tuple(dict.fromkeys([*error.problems, *problems]))
+    raise DataError(problems)
+
+
 def _numbered(found: Sequence[set[int]]) -> dict[int, str]:
     values = sorted(set().union(*found) - {0})
     if not values:
@@ -151,20 +165,33 @@ def _values(path: Path) -> set[int]:
 def _score(
     files: _Files, label_map: LabelMap, regions: Mapping[str, Sequence[str]] | None, metrics: Mapping[str, Metric]
 ) -> list[Score]:
-    paths = files.reference, files.prediction
-    (reference, geometry), (prediction, other) = gather([partial(_read, path) for path in paths])
-    difference = geometry.difference(other)
-    if difference:
-        raise DataError(
-            Problem(
-                f"case {files.case}",
-                f"{paths[0]} and {paths[1]} are on different grids: {difference}",
-                "Predict on the grid of the reference, or resample the prediction to it (nearest neighbor).",
-            )
-        )
-    stored = zip(paths, (reference, prediction), strict=True)
-    truth, predicted = gather([partial(_about, path, label_map.to_indices, array) for path, array in stored])
+    truth, predicted, geometry = _read_pair(files, label_map.to_indices)
     return score_case(truth, predicted, geometry, label_map.classes, metrics, case=files.case, regions=regions)
+
+
+def _read_pair(
+    files: _Files, convert: Callable[[NDArray[Any]], NDArray[Any]]
+) -> tuple[NDArray[Any], NDArray[Any], Geometry]:
+    """Reference, prediction and their grid. Raises DataError with all that is wrong with the two."""
+    arrays, grids, problems = list[NDArray[Any]](), list[Geometry](), list[Problem]()
+    for path in (files.reference, files.prediction):
+        try:
+            array, geometry = _read(path)
+            grids.append(geometry)
+            arrays.append(_about(path, convert, array))
+        except DataError as error:
+            problems += error.problems
+    difference = grids[0].difference(grids[1]) if len(grids) == 2 else ""
+    if difference:
+        what = f"{files.reference} and {files.prediction} are on different grids: {difference}"
+        fix = "Predict on the grid of the reference, or resample the prediction to it (nearest neighbor)."
+        problems.append(Problem(f"case {files.case}", what, fix))
+    raise_all(problems, DataError)
+    return arrays[0], arrays[1], grids[0]
+
+
+def _check_pair(files: _Files) -> None:
+    _read_pair(files, as_integers)
 
 
 def _read(path: Path) -> tuple[NDArray[Any], Geometry]:

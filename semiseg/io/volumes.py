@@ -1,6 +1,7 @@
 """The files of one case as volumes: images stacked on one grid, labels as class indices."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import starmap
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,6 +14,13 @@ from semiseg.io.nifti import read_nifti, read_nifti_header
 from semiseg.types import Geometry, Volume
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class UnknownValues(Problem):
+    """The problem of a label that holds values of no class: ``values``."""
+
+    values: tuple[int, ...] = ()
 
 
 def read_image_files(paths: Sequence[Path], modalities: Sequence[str]) -> Volume:
@@ -107,7 +115,7 @@ def to_classes(path: Path, stored: NDArray[Any], label_map: Mapping[int, int]) -
     """Stored label values as class indices, C-contiguous uint8. Raises DataError as ``read_label_file``."""
     values, counts = np.unique(stored, return_counts=True)
     whole = values == np.floor(values)
-    problems = []
+    problems: list[Problem] = []
     if not whole.all():
         examples = ", ".join(f"{value:g}" for value in values[~whole][:3])
         what = (
@@ -116,7 +124,8 @@ def to_classes(path: Path, stored: NDArray[Any], label_map: Mapping[int, int]) -
         problems.append(Problem(str(path), what, "Resample labels with nearest-neighbor interpolation, or round them."))
     unknown = [(int(v), int(n)) for v, n in zip(values[whole], counts[whole], strict=True) if int(v) not in label_map]
     if unknown:
-        problems.append(Problem(str(path), *_unknown_values(unknown, label_map)))
+        held = tuple(value for value, _ in unknown)
+        problems.append(UnknownValues(str(path), *_unknown_values(unknown, label_map), held))
     raise_all(problems, DataError)
     classes = np.zeros(stored.shape, np.uint8)
     for value in values:
@@ -130,6 +139,6 @@ def _unknown_values(unknown: Sequence[tuple[int, int]], label_map: Mapping[int, 
     what = f"it holds values that belong to no class: {shown}{', …' if len(unknown) > 20 else ''}"
     known = ", ".join(map(str, sorted(label_map)))
     return what, (
-        f"Known are {known}. Say in the recipe which class index each value is, for instance:\n"
+        f"Known are {known}. To count a value as a class that is there, give that one's index in the recipe:\n"
         f"    dataset:\n      label_map: {{{unknown[0][0]}: {max(label_map.values())}}}"
     )

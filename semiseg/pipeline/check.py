@@ -12,6 +12,7 @@ from semiseg.pipeline.step_mode import forecast, launch
 from semiseg.progress import Reporter
 from semiseg.recipe.load import load_recipe
 from semiseg.recipe.schema import Recipe
+from semiseg.types import Case, Volume
 
 
 def check(
@@ -28,7 +29,7 @@ def check(
     Args:
         recipe: a recipe, a mapping with its content, or the path of its file.
         overrides: changes such as ``"training.epochs=10"``.
-        quick: read headers only.
+        quick: read headers only; of labels, those of NIfTI files.
         reporter: who hears of progress.
 
     Returns:
@@ -43,10 +44,34 @@ def check(
     plan = make_plan(recipe)
     used = set(plan.split.ids())
     cases = [case for case in plan.cases if case.id in used]
+    classes = _Classes(plan)
+    dataset = plan.components.dataset
     with reporter.work("reading headers" if quick else "reading cases", len(cases), unit="case") as meter:
-        problems = verify_cases(plan.components.dataset, cases, quick=quick, progress=meter.advance)
+        problems = verify_cases(dataset, cases, quick=quick, progress=meter.advance, look=classes.look)
     raise_all(problems, DataError)
-    return [*_describe(plan), *(f"Note: {note}." for note in _notes(plan)), "Nothing is wrong."]
+    notes = [*_notes(plan), *([] if quick else classes.notes())]
+    return [*_describe(plan), *(f"Note: {note}." for note in notes), "Nothing is wrong."]
+
+
+class _Classes:
+    """Which classes the labeled cases hold. Training sees no others' labels: they are not looked at."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._info = plan.info
+        self._labeled = {case.id for case in plan.split.labeled}
+        self._missing = set(range(1, len(plan.info.classes)))
+
+    def look(self, case: Case, label: Volume) -> None:
+        """Cross off what a label holds; from several threads at once."""
+        if case.id in self._labeled:
+            for index in tuple(self._missing):
+                if (label.array == index).any():
+                    self._missing.discard(index)
+
+    def notes(self) -> list[str]:
+        """What to say of classes that no label held."""
+        names = [f"{self._info.classes[i]} (value {self._info.class_values[i]})" for i in sorted(self._missing)]
+        return [f"no labeled case has class {', '.join(names)}"] if names else []
 
 
 def _describe(plan: Plan) -> list[str]:

@@ -59,6 +59,7 @@ def make_plan(recipe: Recipe, *, on_this_machine: bool = True) -> Plan:
             raise
         raise DataError([*problems, *error.problems]) from error
     batch_size, notes = fit_batch(recipe.training.batch_size, components.strategy.needs, bool(split.unlabeled))
+    notes = [*notes, *unused_note(len(split.unlabeled), recipe.training.batch_size, components.strategy.needs)]
     problems += batch_problems(batch_size, components.strategy.needs, recipe)
     if not unfit:
         problems += step_problems(components, task, batch_size, recipe, lambda key: _placed(key, recipe), known)
@@ -124,6 +125,14 @@ def fit_batch(batch: BatchSize, needs: BatchNeeds, any_unlabeled: bool) -> tuple
         return batch, ()
     reason = "there are no unlabeled cases" if needs.unlabeled.uses else "the strategy takes no unlabeled samples"
     return BatchSize(labeled=batch.total, unlabeled=0), (f"{reason}: all {batch.total} samples of a step are labeled",)
+
+
+def unused_note(n_unlabeled: int, batch: BatchSize, needs: BatchNeeds) -> list[str]:
+    """What to say where the recipe gives a strategy that could use them no unlabeled samples."""
+    if batch.unlabeled or not needs.unlabeled.uses or not n_unlabeled:
+        return []
+    unused = "1 unlabeled case is" if n_unlabeled == 1 else f"{n_unlabeled} unlabeled cases are"
+    return [f"no unlabeled sample is drawn, for training.batch_size.unlabeled is 0: {unused} not used"]
 
 
 def n_steps(training: Training, batch: BatchSize) -> int:

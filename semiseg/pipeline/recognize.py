@@ -1,8 +1,11 @@
 """Which dataset can read a folder, and with which options."""
 
 import json
+import os
 import re
-from collections.abc import Mapping
+import shlex
+from collections.abc import Iterator, Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +18,8 @@ from semiseg.io.nifti import read_nifti
 _BRATS = re.compile(r".+(_(t1|t1ce|t2|flair)|-(t1n|t1c|t2w|t2f))")
 _CHANNEL = re.compile(r".+_(\d{4})")
 _LABELS_READ = 10
+_SHOWN = 4
+_H5 = "mri_norm2.h5"
 LAYOUTS = """Understood are
       labeled/images, labeled/labels and, if there are any, unlabeled/images: NIfTI files of your own
       dataset.json with imagesTr and labelsTr: the Medical Segmentation Decathlon
@@ -25,7 +30,7 @@ LAYOUTS = """Understood are
 def recognize(folder: Path) -> dict[str, Any]:
     """The dataset block of a recipe for a folder: name, absolute root, and options read from the files.
 
-    Raises DataError where the folder is missing or empty, or holds what no built-in dataset reads.
+    Raises DataError where the folder is missing or empty, or holds what no built-in dataset reads, or several datasets.
     """
     if not folder.is_dir():
         raise DataError(Problem(str(folder), "there is no such folder", "Give the folder of your data."))
@@ -36,14 +41,57 @@ def recognize(folder: Path) -> dict[str, Any]:
         return {"name": _manifest_reader(folder), "root": root}
     if (folder / "imagesTr").is_dir() and (folder / "labelsTr").is_dir():
         raise _nnunet(folder, "imagesTr and labelsTr without a dataset.json")
-    if next(folder.rglob("mri_norm2.h5"), None):
-        return {"name": "la2018", "root": root}
+    found: dict[str, dict[str, None]] = {}
+    for name, place in _layouts_below(folder):
+        found.setdefault(name, {})[place] = None
+    if len(found) == 1 and (name := next(iter(found))) in _SPREAD:
+        return {"name": name, "root": root}
+    if found:
+        raise _several(folder, found)
     files = nifti_files(folder, recursive=True)
-    if any(_BRATS.fullmatch(nifti_stem(path)) for path in files):
-        return {"name": "brats", "root": root}
     if not files:
         raise DataError(Problem(str(folder), "there are no images in it", LAYOUTS))
     raise DataError(Problem(str(folder), f"its layout is not understood; it holds {_examples(folder, files)}", LAYOUTS))
+
+
+_SPREAD = ("brats", "la2018")
+"""Datasets whose cases may lie at any depth below their root."""
+
+
+def _layouts_below(folder: Path) -> Iterator[tuple[str, str]]:
+    """Datasets in a folder by the names of files: each one's name, and a subfolder to read it from.
+
+    That is the folder of a dataset with a fixed tree, and of the others the one at the top: their cases may be spread.
+    """
+    for place, subfolders, names in os.walk(folder):
+        subfolders.sort()
+        here = Path(place)
+        below = here.relative_to(folder)
+        fixed = "decathlon" if "dataset.json" in names and "imagesTr" in subfolders else None
+        if "labeled" in subfolders and (here / "labeled" / "images").is_dir():
+            fixed = "folder"
+        if fixed:
+            subfolders.clear()
+            yield fixed, str(below)
+            continue
+        top = below.parts[0] if below.parts else "."
+        if _H5 in names:
+            yield "la2018", top
+        if any(_BRATS.fullmatch(nifti_stem(Path(name))) and (here / name).is_file() for name in names):
+            yield "brats", top
+
+
+def _several(folder: Path, found: Mapping[str, Mapping[str, None]]) -> DataError:
+    lines = []
+    for name, places in found.items():
+        more = f" and {len(places) - _SHOWN} more" if len(places) > _SHOWN else ""
+        lines.append(f"\n      {name}: {', '.join(islice(places, _SHOWN))}{more}")
+    below = [place for places in found.values() for place in places if place != "."]
+    fix = "Put each dataset into a folder of its own."
+    if below:
+        fix = f"Give the folder of one, for instance: semiseg init {shlex.quote(str(folder / below[0]))}"
+    count = "a dataset" if [*map(len, found.values())] == [1] else "several datasets"
+    return DataError(Problem(str(folder), f"it is no dataset, but holds {count}:{''.join(lines)}", fix))
 
 
 def _examples(folder: Path, files: list[Path]) -> str:

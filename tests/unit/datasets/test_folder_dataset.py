@@ -132,6 +132,40 @@ def test_incomplete_and_unknown_modalities_are_named(tmp_path):
     assert "plain.nii.gz: its name ends in no modality number" in text
 
 
+def test_where_modalities_are_wrong_no_label_is_said_to_have_no_image(tmp_path):
+    text = refusal(folder(made.write_folder(tmp_path), modalities=("t1", "t2")).cases)
+    assert text.count("its name ends in no modality number") == 3
+    assert "or set dataset.modalities to one name" in text
+    assert "it has no image" not in text
+    for path in (*tmp_path.rglob("images/*"),):
+        path.rename(path.with_name(path.name.replace(".nii", "_0000.nii")))
+    text = refusal(folder(tmp_path, modalities=("t1", "t2")).cases)
+    assert text.count("modality _0001 (t2) is missing") == 3
+    assert "or set dataset.modalities to those that all cases have" in text
+    assert "it has no image" not in text
+
+
+def test_a_label_is_not_lost_behind_another_case_s_number(tmp_path):
+    root = made.write_folder(tmp_path, modalities=2)
+    labels = root / "labeled" / "labels"
+    (labels / "a_1.nii.gz").rename(labels / "a_1_0000.nii.gz")
+    text = refusal(folder(root, modalities=("t1", "t2")).cases)
+    assert "case a_1: it has no label" in text
+    assert "a_1_0000.nii.gz: it has no image" in text
+
+
+def test_an_undeclared_value_may_become_a_class_or_be_counted_as_one(tmp_path):
+    dataset = folder(made.write_folder(tmp_path), classes={"front": 1})
+    text = refusal(dataset.read_label, dataset.cases()[0])
+    assert "values that belong to no class: 2 (" in text
+    own, existing = text.index("classes: {NAME: 2}"), text.index("label_map: {2: 1}")
+    assert own < existing
+    made.save(tmp_path / "labeled" / "labels" / "a_1.nii.gz", made.label((0, -1), dtype=np.int16))
+    text = refusal(dataset.read_label, dataset.cases()[0])
+    assert "NAME" not in text  # a class has a value of 1 or more
+    assert "label_map: {-1: 1}" in text
+
+
 def test_the_same_image_in_two_forms_is_refused(tmp_path):
     root = made.write_folder(tmp_path)
     made.save(root / "labeled" / "images" / "a_1.nii", made.image())

@@ -165,13 +165,41 @@ def test_problems_of_all_cases_come_at_once(folders, tmp_path):
         whole = write(folder / "BraTS_3.nii.gz" if folder == predictions else folder / "BraTS_3" / "x.nii.gz", truth())
         whole.write_bytes(gzip.compress(gzip.decompress(whole.read_bytes()))[:-20])
     with pytest.raises(DataError) as caught:
-        evaluate(predictions, references, labels=NAMES, output=tmp_path / "out")
+        evaluate(predictions, references, labels=NAMES | {4: "enhancing"}, output=tmp_path / "out")
     told = [str(problem) for problem in caught.value.problems]
     assert len(told) == 5
     for text in ("label 7 has no class", "no whole number", "(12, 10, 8) against (11, 10, 8)"):
         assert sum(text in line for line in told) == 1
     assert sum("BraTS_3" in line for line in told) == 2
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("labels", [None, NAMES | {4: "enhancing"}])
+def test_values_grids_and_damage_come_at_once_with_labels_and_without(folders, labels):
+    predictions, references = folders
+    write(references / "BraTS_1" / "BraTS_1_seg.nii.gz", truth() + 0.25)
+    write(predictions / "BraTS_1.nii.gz", truth()[:-1] + 0.5)
+    (predictions / "BraTS_2.nii.gz").write_text("no image")
+    with pytest.raises(DataError) as caught:
+        evaluate(predictions, references, labels=labels)
+    assert [problem.where.rpartition("/")[2] for problem in caught.value.problems] == [
+        "BraTS_1_seg.nii.gz",
+        "BraTS_1.nii.gz",
+        "case BraTS_1",
+        "BraTS_2.nii.gz",
+    ]
+    assert "different grids: shape" in caught.value.problems[2].what
+
+
+def test_grids_are_compared_where_no_class_is_found(folders):
+    predictions, references = folders
+    for case in ("BraTS_1", "BraTS_2"):
+        write(references / case / f"{case}_seg.nii.gz", np.zeros(SHAPE, np.uint8))
+    write(predictions / "BraTS_2.nii.gz", truth()[:-1])
+    with pytest.raises(DataError) as caught:
+        evaluate(predictions, references)
+    assert "different grids" in caught.value.problems[0].what
+    assert "background only" in caught.value.problems[1].what
 
 
 def test_metrics_by_name_class_and_object(folders):
