@@ -25,6 +25,11 @@ def label(values=(0, 1, 2), shape=SHAPE, dtype=np.uint8):
     return np.resize(np.array(values), shape).astype(dtype)
 
 
+def turned(values, number):
+    """Values in another order for each case, so that its label is no other's."""
+    return values[number:] + values[:number]
+
+
 def write_brats_case(root, case_id, modern=False, label_values=(0, 1, 2, 4), suffix=".nii.gz", skip=()):
     """One case in a folder of its own; ``label_values=None`` leaves the label out."""
     names = ("t1n", "t1c", "t2w", "t2f") if modern else ("t1", "t1ce", "t2", "flair")
@@ -39,14 +44,14 @@ def write_brats_case(root, case_id, modern=False, label_values=(0, 1, 2, 4), suf
 
 def write_brats(root):
     for number in range(3):
-        write_brats_case(root / "HGG", f"BraTS_{number:02d}")
+        write_brats_case(root / "HGG", f"BraTS_{number:02d}", label_values=turned((0, 1, 2, 4), number))
     write_brats_case(root / "LGG", "BraTS_09", label_values=None)
     return root
 
 
 def write_brats_2023(root):
-    for case_id in ("BraTS-GLI-00005-000", "BraTS-GLI-00005-001", "BraTS-GLI-00006-000"):
-        write_brats_case(root, case_id, modern=True, label_values=(0, 1, 2, 3))
+    for number, case_id in enumerate(("BraTS-GLI-00005-000", "BraTS-GLI-00005-001", "BraTS-GLI-00006-000")):
+        write_brats_case(root, case_id, modern=True, label_values=turned((0, 1, 2, 3), number))
     return root
 
 
@@ -56,7 +61,7 @@ def write_decathlon(root, channels=1, **changes):
     for number, folder in enumerate(("imagesTr", "imagesTr", "imagesUn")):
         save(root / folder / f"part_{number}.nii.gz", image(number, np.float32, shape), np.eye(4))
     for number in range(2):
-        save(root / "labelsTr" / f"part_{number}.nii.gz", label(), np.eye(4))
+        save(root / "labelsTr" / f"part_{number}.nii.gz", label(turned((0, 1, 2), number)), np.eye(4))
     manifest = {
         "name": "Parts",
         "modality": {str(i): f"MR{i}" for i in range(channels)},
@@ -76,11 +81,11 @@ def write_decathlon(root, channels=1, **changes):
 def write_folder(root, modalities=1):
     """Two labeled cases and an unlabeled one."""
     suffixes = [""] if modalities == 1 else [f"_{i:04d}" for i in range(modalities)]
-    for case_id, part in (("a_1", "labeled"), ("a_2", "labeled"), ("b_1", "unlabeled")):
+    for number, (case_id, part) in enumerate((("a_1", "labeled"), ("a_2", "labeled"), ("b_1", "unlabeled"))):
         for seed, suffix in enumerate(suffixes):
             save(root / part / "images" / f"{case_id}{suffix}.nii.gz", image(seed))
         if part == "labeled":
-            save(root / part / "labels" / f"{case_id}.nii.gz", label())
+            save(root / part / "labels" / f"{case_id}.nii.gz", label(turned((0, 1, 2), number)))
     return root
 
 
@@ -98,6 +103,7 @@ def write_la_case(folder, seed=0, **arrays):
 
 def write_la2018(root):
     for number in range(3):
-        write_la_case(root / "2018LA_Seg_Training Set" / f"ID{number}", number)
+        folder = root / "2018LA_Seg_Training Set" / f"ID{number}"
+        write_la_case(folder, number, label=label(turned((0, 1, 1), number)))
     (root / "train.list").write_text("ID0\nID1\n")
     return root

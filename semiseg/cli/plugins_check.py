@@ -9,8 +9,14 @@ from semiseg.cli.components import entries_named
 
 if TYPE_CHECKING:
     from semiseg.errors import Problem
-    from semiseg.pipeline.contract import Outcome
+    from semiseg.pipeline.contract import Outcome, Subject
     from semiseg.registry import Entry
+
+_INTENTIONS = {
+    "deterministic": ("The seed of torch decides", "If it draws nothing by intention"),
+    "uses_spacing": ("Spacing is honored", "If it depends on the voxel size by intention"),
+}
+"""For each flag that can be declared: the check that it changes, and when to declare it."""
 
 
 def check(
@@ -51,10 +57,10 @@ def check(
         _refuse_missing_capabilities(cls, entry)
         typer.echo("with a small unet a role: " + ", ".join(f"{key}={value}" for key, value in SMALL_UNET.items()))
     outcomes = run_contract(subject, _show)
-    if failed := sum(outcome.status == "FAIL" for outcome in outcomes):
+    if failed := [outcome.check for outcome in outcomes if outcome.status == "FAIL"]:
         where = f"The suite is semiseg.testing.{entry.kind}; `semiseg plugins show {name}` tells the options."
         raise ComponentError(
-            f"{failed} of {len(outcomes)} checks fail for {entry.kind} {entry}.", where + _flags(entry)
+            f"{len(failed)} of {len(outcomes)} checks fail for {entry.kind} {entry}.", where + _flags(subject, failed)
         )
     typer.echo(f"All is well: {len(outcomes)} checks.")
 
@@ -137,11 +143,14 @@ def _declared(entry: "Entry", flags: Sequence[str]) -> tuple[str, ...]:
     return tuple(flags)
 
 
-def _flags(entry: "Entry") -> str:
-    from semiseg.pipeline.contract import DECLARATIONS
-
-    flags = " or ".join(f"--declare {flag}" for flag in DECLARATIONS.get(entry.kind, ()))
-    return f"\n    If that is so by intention: {flags}." if flags else ""
+def _flags(subject: "Subject", failed: Sequence[str]) -> str:
+    """How to declare what a failed check cannot see; nothing where no declaration would let it pass."""
+    hints = [
+        f"\n    {by_intention}: --declare {flag}."
+        for flag, (about, by_intention) in _INTENTIONS.items()
+        if flag not in subject.declared and any(check.startswith(about) for check in failed)
+    ]
+    return "" if getattr(subject.cls, "distance", False) else "".join(hints)  # a distance has to use the spacing
 
 
 def _refuse_missing_capabilities(cls: Any, entry: "Entry") -> None:

@@ -6,6 +6,7 @@ of the Ctrl-C that the main process answers by saving. A socket to each worker h
 """
 
 import atexit
+import pickle
 import signal
 import traceback
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -18,7 +19,7 @@ from typing import TypeVar
 import torch
 
 from semiseg.data.transfer import receive, send
-from semiseg.errors import SemisegError, TrainingError
+from semiseg.errors import ComponentError, SemisegError, TrainingError
 
 Made = TypeVar("Made")
 Result = TypeVar("Result")
@@ -34,14 +35,18 @@ def in_workers(
     are spawned: a fork of a process with threads or CUDA may hang.
 
     Raises:
-        Exception: as ``work`` raised it. TrainingError: a worker was killed.
+        Exception: as ``work`` raised it. TrainingError: a worker was killed. ComponentError: ``work`` cannot be sent.
     """
+    try:
+        pickled = pickle.dumps(work)
+    except Exception as error:  # whatever a component's own __reduce__ raises
+        raise _not_sent(error) from error
     with ExitStack() as stack:  # ended from the last to the first: with the workers gone, the reader sees their end
         pairs = [socketpair() for _ in range(n_workers)]
         sources = [stack.enter_context(here) for here, _ in pairs]
         reader = stack.enter_context(ThreadPoolExecutor(1))
         for first, (_, there) in enumerate(pairs):
-            stack.enter_context(_worker(there, work, items[first::n_workers]))
+            stack.enter_context(_worker(there, pickled, items[first::n_workers]))
 
         def read(index: int) -> Result:
             try:
@@ -61,9 +66,9 @@ def in_workers(
 
 
 @contextmanager
-def _worker(there: socket, work: Callable[[int], object], items: Sequence[int]) -> Iterator[None]:
+def _worker(there: socket, pickled: bytes, items: Sequence[int]) -> Iterator[None]:
     with there:  # closed here once the process has it, so that its end is seen
-        process = get_context("spawn").Process(target=_serve, args=(there, work, items), daemon=True)
+        process = get_context("spawn").Process(target=_serve, args=(there, pickled, items), daemon=True)
         process.start()
     atexit.register(process.kill)
     try:
@@ -74,12 +79,17 @@ def _worker(there: socket, work: Callable[[int], object], items: Sequence[int]) 
         atexit.unregister(process.kill)
 
 
-def _serve(to: socket, work: Callable[[int], object], items: Sequence[int]) -> None:
+def _serve(to: socket, pickled: bytes, items: Sequence[int]) -> None:
     # Ctrl-C and SIGTERM reach the whole process group; the main process decides, and may still need this batch.
     for signum in (signal.SIGINT, signal.SIGTERM):
         signal.signal(signum, signal.SIG_IGN)
     torch.set_num_threads(1)
     with to, suppress(ConnectionError):  # the main process may be gone
+        try:
+            work = pickle.loads(pickled)
+        except Exception as error:
+            send(to, _not_sent(error))  # the class of a notebook, say, which is not here
+            return
         for item in items:
             send(to, _result(work, item))
 
@@ -92,6 +102,14 @@ def _result(work: Callable[[int], object], item: int) -> object:
     except Exception as error:  # a defect, of semiseg or a plugin: the other process should see where it was
         error.add_note(f"In a worker process:\n{traceback.format_exc()}")
         return error
+
+
+def _not_sent(error: Exception) -> ComponentError:
+    return ComponentError(
+        f"What makes the samples cannot be sent to worker processes: {error}.",
+        "Set training.workers=0. Or mend the component, most often the augmentation: its class belongs in a module, and"
+        " none of its attributes may be a lambda, a function within a function, an open file or a lock.",
+    )
 
 
 def _killed() -> TrainingError:

@@ -17,7 +17,8 @@ class Augmentation(Component, ABC):
     """A random change of a training sample.
 
     Random numbers come from torch's default generator and nowhere else: the data path seeds it for every sample, so
-    a sample depends on (seed, step, slot) alone, whatever the number of workers.
+    a sample depends on (seed, step, slot) alone, whatever the number of workers. It travels to them by pickle: no
+    attribute may be a lambda, an open file or a lock.
     """
 
     def source_size(self, patch_size: Shape) -> Shape:
@@ -29,7 +30,8 @@ class Augmentation(Component, ABC):
         """The changed sample, cut to the patch size; the inputs are not written to.
 
         Args:
-            image: (C, X, Y, Z) float32, normalized, of ``source_size(patch_size)``; axes are R, A, S.
+            image: (C, X, Y, Z) float32, normalized, of ``source_size(patch_size)``; axes are R, A, S, and there may be
+                any number of channels.
             label: (X, Y, Z) int64 class indices, or None for an unlabeled sample. The image's change and the draws
                 must not depend on whether a label is there.
             patch_size: voxels along each axis of the result.

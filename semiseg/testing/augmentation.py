@@ -8,6 +8,8 @@ Example::
             return MyAugmentation()
 """
 
+import itertools
+import pickle
 import random
 from typing import ClassVar
 
@@ -21,19 +23,34 @@ from semiseg.interfaces.augmentation import Augmentation
 from semiseg.types import Shape
 
 N_SEEDS = 12
+N_SHIFTS = 48
+"""Seeds over which a shift is averaged: one voxel stands out even where a part of each image is cut out."""
 
 
-def make_sample(augmentation: Augmentation, patch_size: Shape) -> tuple[Tensor, Tensor]:
+def make_sample(augmentation: Augmentation, patch_size: Shape, n_channels: int = 2) -> tuple[Tensor, Tensor]:
     """A sample of the size that the augmentation reads: an object of classes 0, 1 and 3 that looks like nothing else.
 
-    The first channel equals the label; the second is noise within the object, and 0 around it.
+    The first channel equals the label; the others are noise within the object, and 0 around it.
     """
     label = torch.zeros(augmentation.source_size(patch_size), dtype=torch.int64)
     x, y, z = label.shape
     label[x // 4 : x * 3 // 4, y // 3 : y * 2 // 3, z // 4 : z * 3 // 4] = 1
     label[x // 4 : x // 2, y // 3 : y * 5 // 6, z // 4 : z // 2] = 3
-    noise = torch.randn(label.shape, generator=torch.Generator().manual_seed(0))
-    return torch.stack([label.float(), noise * (label > 0)]), label
+    return _with_noise(label, n_channels), label
+
+
+def make_ellipsoid(augmentation: Augmentation, patch_size: Shape) -> tuple[Tensor, Tensor]:
+    """Likewise, but the object is one class, an ellipsoid in the middle, two thirds of the patch long on each axis."""
+    size = augmentation.source_size(patch_size)
+    places = [3 * (torch.arange(n) - (n - 1) / 2) / p for n, p in zip(size, patch_size, strict=True)]
+    x, y, z = torch.meshgrid(*places, indexing="ij")
+    label = (x**2 + y**2 + z**2 < 1).long()
+    return _with_noise(label, 2), label
+
+
+def _with_noise(label: Tensor, n_channels: int) -> Tensor:
+    noise = torch.randn((n_channels - 1, *label.shape), generator=torch.Generator().manual_seed(0))
+    return torch.cat([label.float()[None], noise * (label > 0)])
 
 
 def _seeded(
@@ -49,6 +66,14 @@ def _seeded(
     return result
 
 
+def _middle(mask: Tensor) -> Tensor:
+    return mask.nonzero().float().mean(0)
+
+
+def _voxels(distances: Tensor) -> str:
+    return ", ".join(f"{distance:.2f}" for distance in distances.tolist())
+
+
 class AugmentationContract:
     """What every augmentation has to keep. The fixture ``augmentation`` gives the one under test."""
 
@@ -62,10 +87,10 @@ class AugmentationContract:
 
     @staticmethod
     def apply(
-        augmentation: Augmentation, patch_size: Shape, seed: int, labeled: bool = True
+        augmentation: Augmentation, patch_size: Shape, seed: int, labeled: bool = True, n_channels: int = 2
     ) -> tuple[Tensor, Tensor | None]:
         """The made sample after the augmentation, drawn from a seed."""
-        image, label = make_sample(augmentation, patch_size)
+        image, label = make_sample(augmentation, patch_size, n_channels)
         return _seeded(augmentation, image, label if labeled else None, patch_size, seed)
 
     def test_it_reads_at_least_the_patch(self, augmentation: Augmentation, patch_size: Shape) -> None:
@@ -74,13 +99,14 @@ class AugmentationContract:
         assert all(s >= p and (s - p) % 2 == 0 for s, p in zip(source, patch_size, strict=True)), source
 
     def test_sizes_and_types(self, augmentation: Augmentation, patch_size: Shape) -> None:
-        """A float32 image and an int64 label of the patch's size, with finite values."""
-        for seed in range(N_SEEDS):
-            image, label = self.apply(augmentation, patch_size, seed)
+        """A float32 image of any number of channels and an int64 label, of the patch's size, with finite values."""
+        for seed, n_channels in itertools.product(range(N_SEEDS), (1, 2, 4)):
+            image, label = self.apply(augmentation, patch_size, seed, n_channels=n_channels)
             assert label is not None
-            assert (image.shape, label.shape) == ((2, *patch_size), patch_size)
+            assert (image.shape, label.shape) == ((n_channels, *patch_size), patch_size)
             assert (image.dtype, label.dtype) == (torch.float32, torch.int64)
             assert torch.isfinite(image).all()
+            assert not image.requires_grad
 
     def test_the_seed_of_torch_decides(self, augmentation: Augmentation, patch_size: Shape) -> None:
         """The same seed gives the same sample, whatever other random state is; other seeds give others."""
@@ -95,7 +121,8 @@ class AugmentationContract:
         np.random.set_state(states[1])
         assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
         differ = any(not torch.equal(first[0], other) for other in first[1:])
-        assert differ != self.deterministic
+        assert differ or self.deterministic, "all seeds give the same sample"
+        assert not (differ and self.deterministic), "seeds give other samples, and it is declared to draw nothing"
 
     def test_labels_have_no_new_values(self, augmentation: Augmentation, patch_size: Shape) -> None:
         """No class comes in between 1 and 3."""
@@ -120,6 +147,21 @@ class AugmentationContract:
             dice = 2 * both / int(nearer[label != 1].sum() + inside.sum())
             assert dice > 0.8, f"seed {seed}: image and label overlap by a Dice of {dice:.2f} only"
 
+    def test_image_and_label_are_not_shifted(self, augmentation: Augmentation, patch_size: Shape) -> None:
+        """An object's middle is the same in image and label: on average over samples, and in half of them."""
+        sample = make_ellipsoid(augmentation, patch_size)
+        shifts = []
+        for seed in range(N_SHIFTS):
+            image, label = _seeded(augmentation, *sample, patch_size, seed)
+            assert label is not None
+            low, high = (image[0][label == index].median() for index in (0, 1))
+            nearer = (image[0] - high).abs() < (image[0] - low).abs()
+            shifts.append(_middle(nearer) - _middle(label == 1))
+        # A shift before a random flip has no preferred sign: the mean would not show it.
+        mean, usual = torch.stack(shifts).nanmean(0), torch.stack(shifts).abs().nanmedian(0).values
+        assert (mean.abs() < 0.25).all(), f"the image lies {_voxels(mean)} voxels from the label on average"
+        assert (usual < 0.5).all(), f"in half of the samples the image lies {_voxels(usual)} voxels from the label"
+
     def test_unlabeled_samples_change_alike(self, augmentation: Augmentation, patch_size: Shape) -> None:
         """Whether there is a label changes nothing in the image, and no label comes out of nowhere."""
         for seed in range(N_SEEDS):
@@ -135,6 +177,13 @@ class AugmentationContract:
             _seeded(augmentation, image, label, patch_size, seed)
             assert torch.equal(image, copies[0])
             assert torch.equal(label, copies[1])
+
+    def test_it_can_be_sent_to_worker_processes(self, augmentation: Augmentation, patch_size: Shape) -> None:
+        """Pickled and read again, it gives the same samples: it holds no lambda, open file or lock."""
+        copy = pickle.loads(pickle.dumps(augmentation))
+        for seed in range(N_SEEDS):
+            pairs = zip(self.apply(augmentation, patch_size, seed), self.apply(copy, patch_size, seed), strict=True)
+            assert all(one is not None and other is not None and torch.equal(one, other) for one, other in pairs)
 
     def test_unknown_options_are_refused(self, augmentation: Augmentation) -> None:
         """A misspelt option is an error."""

@@ -9,10 +9,11 @@ from pydantic import ValidationError
 from torch import nn
 
 from semiseg.interfaces.backbone import Backbone
+from semiseg.testing.capabilities import CapabilityTests
 from semiseg.types import Task
 
 
-class BackboneContract:
+class BackboneContract(CapabilityTests):
     """Tests of a backbone. Give it a ``backbone`` fixture, and a ``task`` that is small and that it accepts."""
 
     @pytest.fixture

@@ -103,8 +103,17 @@ class DatasetContract:
         info = dataset.info()
         assert info.modalities
         assert len(info.classes) == len(info.class_values) == len(set(info.class_values)) >= 2
+        assert len(set(info.classes)) == len(info.classes)
         assert set(info.label_map.values()) == set(range(len(info.classes)))
         assert [info.label_map[value] for value in info.class_values] == list(range(len(info.classes)))
+
+    def test_regions_are_unions_of_foreground_classes(self, dataset: Dataset) -> None:
+        """Each names classes that there are, not the background, and has a name that is no class's."""
+        info = dataset.info()
+        for region, members in info.regions.items():
+            assert members, f"region {region!r} is made of no class"
+            assert not set(members) - set(info.classes[1:]), f"region {region!r}: members are no foreground classes"
+            assert region not in info.classes, f"region {region!r} has the name of a class"
 
     def test_images_have_a_channel_for_each_modality(self, dataset: Dataset) -> None:
         """(C, X, Y, Z), finite, on the grid that the headers say."""
@@ -120,7 +129,7 @@ class DatasetContract:
 
     def test_labels_are_class_indices_on_the_image_grid(self, dataset: Dataset) -> None:
         """(X, Y, Z) uint8, no index beyond the classes."""
-        labeled = [case for case in dataset.cases() if case.label is not None][: self.sample]
+        labeled = self._labeled(dataset)
         assert labeled
         for case in labeled:
             label = dataset.read_label(case)
@@ -128,6 +137,36 @@ class DatasetContract:
             assert label.array.shape == label.geometry.shape
             assert label.array.max() < len(dataset.info().classes)
             assert not dataset.read_geometry(case).difference(label.geometry)
+
+    def test_each_case_has_its_own_label(self, dataset: Dataset) -> None:
+        """Labels of several patients are not all the same, which made-up files should not be either.
+
+        Two may be: of a patient that was scanned twice, or where there is no foreground.
+        """
+        arrays = {case.patient: dataset.read_label(case).array for case in self._labeled(dataset)}
+        filled = [array for array in arrays.values() if array.any()]
+        same = [np.array_equal(filled[0], other) for other in filled[1:]]
+        assert not same or not all(same), "the labels of all patients are the same voxel by voxel"
+
+    def test_a_case_is_read_from_its_own_files(self, dataset: Dataset) -> None:
+        """An image from image files alone, the same with its label withheld; a label from no other case's files.
+
+        What is read is kept, and found again, by the content of the case's own files.
+        """
+        files = {os.path.realpath(path) for case in dataset.cases() for path in _files(case)}
+        for case in self._labeled(dataset):
+            withheld = case.without_label()
+            with watch_opens() as opened:
+                image, geometry = dataset.read_image(withheld), dataset.read_geometry(withheld)
+            foreign = opened & files - {os.path.realpath(path) for path in case.images}
+            assert not foreign, f"the image of {case.id} is read from a label or another case: {sorted(foreign)}"
+            known = dataset.read_image(case)
+            np.testing.assert_array_equal(image.array, known.array, "the image depends on whether there is a label")
+            assert not geometry.difference(dataset.read_geometry(case), tolerance=0)
+            with watch_opens() as opened:
+                dataset.read_label(case)
+            foreign = opened & files - {os.path.realpath(path) for path in _files(case)}
+            assert not foreign, f"the label of {case.id} is read from another case: {sorted(foreign)}"
 
     def test_a_case_without_label_gives_none(self, dataset: Dataset) -> None:
         """What the protocol withholds cannot be read."""
@@ -170,6 +209,9 @@ class DatasetContract:
         if not self.name:
             pytest.skip("it has no entry point")
         assert load("dataset", self.name) is type(dataset)
+
+    def _labeled(self, dataset: Dataset) -> list[Case]:
+        return [case for case in dataset.cases() if case.label is not None][: self.sample]
 
 
 def _files(case: Case) -> tuple[Path, ...]:

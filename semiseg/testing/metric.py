@@ -18,19 +18,23 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from semiseg.interfaces.metric import MaskPair, Metric
+from semiseg.types import Shape
 
 Mask = NDArray[np.bool_]
 Spacing = tuple[float, float, float]
 
 
-def make_pair(reference: Mask, prediction: Mask, spacing: Spacing = (1.0, 1.0, 1.0)) -> MaskPair:
-    """A pair of masks (X, Y, Z) as the harness makes it, of an image of their shape, in mm."""
+def make_pair(
+    reference: Mask, prediction: Mask, spacing: Spacing = (1.0, 1.0, 1.0), image_shape: Shape | None = None
+) -> MaskPair:
+    """A pair of masks (X, Y, Z) as the harness makes it, in mm; of an image of their shape if none is given."""
+    x, y, z = reference.shape
     return MaskPair(
         reference=reference,
         prediction=prediction,
         spacing=spacing,
         unit="mm",
-        image_shape=(reference.shape[0], reference.shape[1], reference.shape[2]),
+        image_shape=image_shape or (x, y, z),
         n_reference=int(np.count_nonzero(reference)),
         n_prediction=int(np.count_nonzero(prediction)),
     )
@@ -43,6 +47,33 @@ def _blocks() -> tuple[Mask, Mask]:
     reference[2:8, 2:7, 1:6] = generator.random((6, 5, 5)) < 0.8
     prediction[4:11, 3:9, 2:8] = generator.random((7, 6, 6)) < 0.8
     return reference, prediction
+
+
+def _cut(reference: Mask, prediction: Mask) -> tuple[Mask, Mask]:
+    """Both masks within the tightest box that holds them, as the harness cuts them."""
+    box = tuple(slice(int(at.min()), int(at.max()) + 1) for at in np.nonzero(reference | prediction))
+    return reference[box], prediction[box]
+
+
+def _boxes(*corners: tuple[Shape, Shape]) -> tuple[Mask, Mask]:
+    """Two full boxes, each from a corner to the one before another, in an image of 6 x 7 x 8 voxels."""
+    masks = np.zeros((2, *_IMAGE), dtype=np.bool_)
+    for mask, (low, high) in zip(masks, corners, strict=True):
+        mask[tuple(slice(*ends) for ends in zip(low, high, strict=True))] = True
+    return masks[0], masks[1]
+
+
+_IMAGE = (6, 7, 8)
+_VOXEL, _CUBE = ((1, 1, 1), (2, 2, 2)), ((1, 1, 1), (4, 5, 4))
+_EXTREMES = {
+    "one voxel, found": (_VOXEL, _VOXEL),
+    "one voxel, beside it": (_VOXEL, ((2, 1, 1), (3, 2, 2))),
+    "one voxel, far away": (_VOXEL, ((5, 6, 7), _IMAGE)),
+    "one voxel of many": (_CUBE, _VOXEL),
+    "many for one voxel": (_VOXEL, _CUBE),
+    "equal masks that fill their box": (_CUBE, _CUBE),
+    "masks without overlap": (_CUBE, ((4, 5, 4), _IMAGE)),
+}
 
 
 class MetricContract:
@@ -89,6 +120,23 @@ class MetricContract:
             turned = [np.flip(mask.transpose(order), axis=order[0]) for mask in masks]
             value = metric(make_pair(turned[0], turned[1], (spacing[order[0]], spacing[order[1]], spacing[order[2]])))
             assert value == pytest.approx(expected)
+
+    def test_the_box_around_the_masks_does_not_matter(self, metric: Metric) -> None:
+        """The same masks of the same image have the same value, cut to the box that holds both or not."""
+        reference, prediction = _blocks()
+        whole = make_pair(reference, prediction, (0.5, 0.75, 2.0))
+        cut = make_pair(*_cut(reference, prediction), whole.spacing, whole.image_shape)
+        assert metric(cut) == pytest.approx(metric(whole))
+
+    @pytest.mark.parametrize("masks", _EXTREMES)
+    def test_masks_of_any_size_have_a_value(self, metric: Metric, masks: str) -> None:
+        """Where both masks have voxels it is a finite number; a distance is not negative, and 0 for equal masks."""
+        reference, prediction = _boxes(*_EXTREMES[masks])
+        value = metric(make_pair(*_cut(reference, prediction), image_shape=_IMAGE))
+        assert math.isfinite(value)
+        if metric.distance:
+            assert value >= 0
+            assert value == 0 or not np.array_equal(reference, prediction)
 
     def test_masks_are_not_written_to(self, metric: Metric) -> None:
         """The harness gives the same masks to every metric."""

@@ -1,3 +1,5 @@
+import pickle
+
 import numpy as np
 import pytest
 import torch
@@ -8,6 +10,8 @@ from semiseg.augmentation.paper import PaperAugmentation
 from semiseg.interfaces.augmentation import Augmentation
 from semiseg.registry import create
 from semiseg.testing.augmentation import AugmentationContract
+
+PATCH = (24, 32, 20)
 
 
 class TestPaper(AugmentationContract):
@@ -68,6 +72,61 @@ class Broken(Augmentation):
         return image, label
 
 
+class Shifted(Augmentation):
+    """The label lies a voxel from the image, and both are flipped at random after it or before."""
+
+    def __init__(self, before_flip):
+        super().__init__()
+        self.before_flip = before_flip
+
+    def __call__(self, image, label, patch_size):
+        if label is not None and self.before_flip:
+            label = label.roll(1, 0)
+        if torch.rand(()) < 0.5:
+            image, label = image.flip(1), None if label is None else label.flip(0)
+        return image, label if label is None or self.before_flip else label.roll(1, 2)
+
+
+class TwoChannels(NoAugmentation):
+    """Takes for granted that there are two channels."""
+
+    def __call__(self, image, label, patch_size):
+        return torch.stack([image[0], image[1]]), label
+
+
+class WithGradient(NoAugmentation):
+    """Gives an image that requires a gradient."""
+
+    def __call__(self, image, label, patch_size):
+        return image.clone().requires_grad_(), label
+
+
+class Lambda(NoAugmentation):
+    """Holds what no other process can be sent."""
+
+    def __init__(self):
+        super().__init__()
+        self.change = lambda image: image
+
+
+class Forgets(NoAugmentation):
+    """Changes the image, but not after it was pickled."""
+
+    factor = 1.0
+
+    def __reduce__(self):
+        return Forgets, ()
+
+    def __call__(self, image, label, patch_size):
+        return image * self.factor, label
+
+
+def forgets():
+    augmentation = Forgets()
+    augmentation.factor = 2.0
+    return augmentation
+
+
 CAUGHT_BY = {
     "label stays": "test_image_and_label_stay_aligned",
     "float label": "test_sizes_and_types",
@@ -81,7 +140,41 @@ CAUGHT_BY = {
 @pytest.mark.parametrize("fault", CAUGHT_BY)
 def test_the_contract_catches(fault):
     with pytest.raises(AssertionError):
-        getattr(AugmentationContract(), CAUGHT_BY[fault])(Broken(fault), (24, 32, 20))
+        getattr(AugmentationContract(), CAUGHT_BY[fault])(Broken(fault), PATCH)
+
+
+@pytest.mark.parametrize(
+    ("augmentation", "caught_by", "error", "reason"),
+    [
+        (Shifted(before_flip=False), "test_image_and_label_are_not_shifted", AssertionError, r"0\.00, -1\.00 voxels"),
+        (Shifted(before_flip=True), "test_image_and_label_are_not_shifted", AssertionError, r"half .* 1\.00, 0\.00"),
+        (TwoChannels(), "test_sizes_and_types", IndexError, "index 1"),
+        (WithGradient(), "test_sizes_and_types", AssertionError, None),
+        (Lambda(), "test_it_can_be_sent_to_worker_processes", (AttributeError, pickle.PicklingError), "lambda"),
+        (forgets(), "test_it_can_be_sent_to_worker_processes", AssertionError, None),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Augmentation) else None,
+)
+def test_the_contract_catches_more(augmentation, caught_by, error, reason):
+    check = getattr(AugmentationContract(), caught_by)
+    with pytest.raises(error, match=reason):
+        check(augmentation, PATCH)
+
+
+class CutOut(Augmentation):
+    """Right: a cube of each image is zero, and what is seen of the object lies a little off its middle."""
+
+    def __call__(self, image, label, patch_size):
+        image = image.clone()
+        x, y, z = (int(torch.randint(0, n - 7, ())) for n in patch_size)
+        image[:, x : x + 7, y : y + 7, z : z + 7] = 0
+        return image, label
+
+
+class TestCutOut(AugmentationContract):
+    @pytest.fixture
+    def augmentation(self):
+        return CutOut()
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,12 @@
 """Every built-in dataset keeps the contract, on tiny files, and on real ones where they are."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
+from typing import ClassVar
 
 import helpers_volumes as made
+import numpy as np
 import pytest
 
 from semiseg.datasets.brats import Brats
@@ -15,6 +18,7 @@ from semiseg.interfaces.component import ComponentOptions
 from semiseg.io.nifti import read_nifti
 from semiseg.registry import installed
 from semiseg.testing.dataset import DatasetContract, watch_opens
+from semiseg.types import Volume
 
 
 def test_the_built_in_datasets_are_installed():
@@ -161,6 +165,105 @@ def test_the_contract_catches_hdf5_too(tmp_path):
     dataset = OpensWhileListing(LA2018.Options(root=made.write_la2018(tmp_path)))
     with pytest.raises(AssertionError):
         DatasetContract().test_cases_are_found_without_opening_their_files(dataset)
+
+
+class Leaks(Folder):
+    """A label is added to the image: found by the case's id, though it be withheld."""
+
+    def read_image(self, case):
+        image = super().read_image(case)
+        path = self.options.root / "labeled" / "labels" / f"{case.id}.nii.gz"
+        return Volume(image.array + read_nifti(path)[0], image.geometry) if path.exists() else image
+
+
+class LeaksWhatIsGiven(LA2018):
+    """A label is added to the image where the case carries one."""
+
+    def read_image(self, case):
+        image = super().read_image(case)
+        return Volume(image.array + self.read_label(case).array, image.geometry) if case.label else image
+
+
+class FirstLabel(Folder):
+    """Every case has the first one's label."""
+
+    def read_label(self, case):
+        return super().read_label(case if case.label is None else self.cases()[0])
+
+
+class OneLabel(FirstLabel):
+    """Likewise, without opening the file again."""
+
+    def read_label(self, case):
+        self.kept = getattr(self, "kept", None) or super().read_label(case)
+        return self.kept
+
+
+class Mapped(Folder):
+    """Regions that are none."""
+
+    regions: ClassVar = {}
+
+    def info(self):
+        return replace(super().info(), regions=self.regions)
+
+
+def folder(cls, root):
+    return cls(cls.Options(root=made.write_folder(root), classes={"front": 1, "back": 2}))
+
+
+@pytest.mark.parametrize(
+    ("cls", "caught_by", "reason"),
+    [
+        (Leaks, "test_a_case_is_read_from_its_own_files", r"the image of a_1 .*labels/a_1\.nii\.gz"),
+        (FirstLabel, "test_a_case_is_read_from_its_own_files", r"the label of a_2 .*labels/a_1\.nii\.gz"),
+        (FirstLabel, "test_each_case_has_its_own_label", "the labels of all patients are the same"),
+        (OneLabel, "test_each_case_has_its_own_label", "the labels of all patients are the same"),
+    ],
+)
+def test_the_contract_catches_what_is_read_from_elsewhere(cls, caught_by, reason, tmp_path):
+    with pytest.raises(AssertionError, match=reason):
+        getattr(DatasetContract(), caught_by)(folder(cls, tmp_path))
+
+
+def test_the_contract_catches_an_image_that_depends_on_the_label_in_the_same_file(tmp_path):
+    dataset = LeaksWhatIsGiven(LA2018.Options(root=made.write_la2018(tmp_path)))
+    with pytest.raises(AssertionError, match="depends on whether there is a label"):
+        DatasetContract().test_a_case_is_read_from_its_own_files(dataset)
+
+
+@pytest.mark.parametrize(
+    "regions", [{"x": ("nowhere",)}, {"x": ("background", "front")}, {"x": ()}, {"front": ("front", "back")}]
+)
+def test_the_contract_catches_wrong_regions(regions, tmp_path):
+    dataset = folder(Mapped, tmp_path)
+    dataset.regions = {"both": ("front", "back")}
+    DatasetContract().test_regions_are_unions_of_foreground_classes(dataset)
+    dataset.regions = regions
+    with pytest.raises(AssertionError, match="region '"):
+        DatasetContract().test_regions_are_unions_of_foreground_classes(dataset)
+
+
+def test_the_same_label_twice_may_be(tmp_path):
+    """Of a patient who was scanned twice, and where there is nothing to see."""
+    dataset, contract = folder(Folder, tmp_path), DatasetContract()
+    first, second, _ = dataset.cases()
+    second.label.write_bytes(first.label.read_bytes())
+    with pytest.raises(AssertionError, match="labels of all patients"):
+        contract.test_each_case_has_its_own_label(dataset)
+    twice = folder(SamePatient, tmp_path)
+    second.label.write_bytes(first.label.read_bytes())
+    contract.test_each_case_has_its_own_label(twice)
+    for case in (first, second):
+        made.save(case.label, np.zeros(made.SHAPE, np.uint8))
+    contract.test_each_case_has_its_own_label(dataset)
+
+
+class SamePatient(Folder):
+    """All cases are of one patient."""
+
+    def cases(self):
+        return tuple(replace(case, patient="p") for case in super().cases())
 
 
 def test_opens_are_heard_within_the_block_only(tmp_path):

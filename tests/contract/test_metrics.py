@@ -1,5 +1,8 @@
 """Every installed metric keeps the contract; and the contract catches metrics that do not."""
 
+import functools
+import math
+
 import pytest
 
 from semiseg.interfaces.metric import Metric
@@ -87,6 +90,44 @@ class Crooked(Dice):
         return float(pair.prediction[len(pair.prediction) // 2 :].mean())
 
 
+class BoxSpecificity(Dice):
+    """Wrong on purpose: counts the background of the box around the masks."""
+
+    def value(self, pair):
+        background = ~pair.reference
+        return float((background & ~pair.prediction).sum() / background.sum()) if background.any() else 1.0
+
+
+class Specificity(Dice):
+    """Right: counts the background of the whole image."""
+
+    def value(self, pair):
+        spurious = int((pair.prediction & ~pair.reference).sum())
+        return 1 - spurious / (math.prod(pair.image_shape) - pair.n_reference)
+
+
+class TestSpecificity(MetricContract):
+    @pytest.fixture
+    def metric(self):
+        return Specificity()
+
+
+class Proud(Dice):
+    """Wrong on purpose: gives up on small structures."""
+
+    def value(self, pair):
+        if pair.n_reference < 60:
+            raise ValueError("too small")
+        return super().value(pair)
+
+
+class Unsure(Dice):
+    """Wrong on purpose: a prediction without overlap has no value."""
+
+    def value(self, pair):
+        return super().value(pair) or math.nan
+
+
 class Tolerant(Dice):
     """Right: the share of the reference's border that the prediction's border is within 1 mm of."""
 
@@ -116,6 +157,9 @@ contract = MetricContract()
         (contract.test_order_and_direction_of_axes_do_not_matter, OneAxis()),
         (contract.test_order_and_direction_of_axes_do_not_matter, Crooked()),
         (contract.test_masks_are_not_written_to, Scribbler()),
+        (contract.test_the_box_around_the_masks_does_not_matter, BoxSpecificity()),
+        (functools.partial(contract.test_masks_of_any_size_have_a_value, masks="one voxel, found"), Proud()),
+        (functools.partial(contract.test_masks_of_any_size_have_a_value, masks="masks without overlap"), Unsure()),
     ],
     ids=lambda value: getattr(value, "__name__", type(value).__name__),
 )

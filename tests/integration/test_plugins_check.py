@@ -75,6 +75,20 @@ def broken(distribution, tmp_path):
             "Cases are found without opening their files",
             "case00.nii.gz",
         ),
+        (
+            "dataset",
+            '"object"),',
+            '"object"),\n            regions={"all": ("nowhere",)},',
+            "Regions are unions of foreground classes",
+            "region 'all': members are no foreground classes",
+        ),
+        (
+            "backbone",
+            "    def build",
+            '    capabilities = frozenset({"split"})\n\n    def build',
+            "Levels are what is decoded",
+            "TwoLevels is no SplitNetwork",
+        ),
         ("metric", "return 1 - abs(", "return 1 - pair.spacing[0] * abs(", "Spacing is honored", "comparison failed"),
         (
             "augmentation",
@@ -167,6 +181,27 @@ def test_what_cannot_be_seen_from_outside_is_declared(name, flag, about):
     assert f"--declare {flag}" in str(undeclared.exception)
     assert check(name, "--declare", flag).exit_code == 0
     assert str(check("cps", "--declare", flag).exception).startswith(f"Unknown flag '{flag}' in --declare.")
+
+
+@pytest.mark.parametrize(
+    ("kind", "right", "wrong"),
+    [
+        ("metric", "return 1 - abs(", "return abs("),
+        ("augmentation", "label.flip(0)", "label"),
+        ("metric", "    def value", "    distance, higher_is_better = True, False\n\n    def value"),
+    ],
+    ids=["another check", "another check of an augmentation", "a distance has to use the spacing"],
+)
+def test_no_flag_is_named_where_it_would_not_help(broken, kind, right, wrong):
+    broken(kind, right, wrong)
+    result = check("broken")
+
+    assert failing(result)
+    assert "--declare" not in str(result.exception)
+
+
+def test_a_flag_that_is_declared_already_is_not_named():
+    assert "--declare" not in str(check("fused", "--declare", "deterministic").exception)
 
 
 def test_a_name_of_several_kinds_needs_the_kind(distribution):

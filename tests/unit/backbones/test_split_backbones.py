@@ -56,31 +56,6 @@ def test_weights_names_and_outputs_are_monai_s(case):
         assert torch.allclose(ours(images()), theirs(images()), atol=1e-5)
 
 
-def test_the_parts_one_after_another_are_the_network(case):
-    network, _, _ = case
-    with torch.no_grad():
-        features = network.encode(images())
-        decoded = network.decode(features)
-        assert torch.equal(network.classify(decoded), network(images()))
-    for level, values in zip(network.levels, decoded, strict=True):
-        assert values.shape[1] == level.channels
-        assert values.shape[2:] == tuple(n // f for n, f in zip(TASK.patch_size, level.factor, strict=True))
-    sizes = [feature.shape[2] for feature in features]
-    assert sizes == sorted(sizes, reverse=True)
-
-
-def test_every_parameter_belongs_to_one_part(case):
-    network, _, _ = case
-    owned = [
-        name
-        for names in network.parts.values()
-        for part in names
-        for name, _ in network.get_submodule(part).named_parameters(prefix=part)
-    ]
-    assert sorted(owned) == sorted(name for name, _ in network.named_parameters())
-    assert network.parts.keys() == {"encoder", "decoder", "head"}
-
-
 @pytest.mark.parametrize("mode", ["trilinear", "nearest"])
 def test_other_upsampling_replaces_what_goes_up_in_the_decoder_alone(case, mode):
     _, _, backbone = case
