@@ -60,6 +60,12 @@ class DataError(SemisegError):
     exit_code = 3
 
 
+class ArgumentError(DataError):
+    """An argument that cannot be used whatever the data are; a DataError to those who catch that."""
+
+    exit_code = 2
+
+
 class ProtocolError(SemisegError):
     """Code that reached for what the protocol withholds: a test case or an unlabeled case's label."""
 

@@ -20,9 +20,11 @@ def bench(
     Example: semiseg bench recipes/brats_cps.yaml --set dataset.root=/data/BraTS2021 -o bench.json
     """
     from semiseg.cli.console import make_reporter
-    from semiseg.io.atomic import write_json
+    from semiseg.io.atomic import require_file, write_json
     from semiseg.pipeline.bench import bench as bench_recipe
 
+    if output is not None:
+        require_file(output)
     result = bench_recipe(recipe, overrides=overrides or [], steps=steps, reporter=make_reporter(quiet))
     _show(result)
     if output is not None:

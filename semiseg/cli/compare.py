@@ -44,7 +44,14 @@ def compare(
 
     from semiseg.evaluation.compare import compare as compare_runs
     from semiseg.evaluation.compare_show import comparison_tables, explanation
+    from semiseg.evaluation.policy import find_policy
+    from semiseg.io.atomic import require_file
 
+    if checkpoint not in (None, "last", "best"):
+        raise typer.BadParameter(f"{checkpoint!r} is no checkpoint: last or best", param_hint="--checkpoint")
+    find_policy(policy)
+    if output is not None:
+        require_file(output / "compare.json")
     comparison = compare_runs(
         runs, baseline=baseline, checkpoint=checkpoint, metrics=metric, policy=policy, output=output
     )

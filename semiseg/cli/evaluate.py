@@ -62,12 +62,23 @@ def evaluate(
     from semiseg.evaluation.choice import parse_regions
     from semiseg.evaluation.folders import evaluate as evaluate_folders
     from semiseg.evaluation.labels import parse_labels
+    from semiseg.evaluation.policy import find_policy
+    from semiseg.evaluation.presets import find_preset
+    from semiseg.io.atomic import require_file
 
+    named = None if labels is None else parse_labels(labels)
+    unions = None if regions is None else parse_regions(regions)
+    if preset is not None:
+        find_preset(preset)
+    if policy is not None:
+        find_policy(policy)
+    if output is not None:
+        require_file(output / "scores.csv")
     evaluation = evaluate_folders(
         predictions,
         references,
-        labels=None if labels is None else parse_labels(labels),
-        regions=None if regions is None else parse_regions(regions),
+        labels=named,
+        regions=unions,
         output=output,
         metrics=metric,
         preset=preset,

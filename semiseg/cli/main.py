@@ -1,8 +1,10 @@
 """The command ``semiseg``: its subcommands, and how errors reach the person at the terminal."""
 
 import sys
+from typing import Any
 
 import typer
+from typer.core import TyperGroup
 
 from semiseg.cli import plugins, study
 from semiseg.cli.bench import bench
@@ -16,8 +18,22 @@ from semiseg.cli.run import run
 from semiseg.cli.schema import schema
 from semiseg.errors import Interrupted, SemisegError
 
+
+class _Commands(TyperGroup):
+    """All commands. Typer ends one that is interrupted without a word: Ctrl-C is answered before it hears of it."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """The command's result."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            print("Stopped by Ctrl-C.", file=sys.stderr)
+            sys.exit(130)
+
+
 app = typer.Typer(
     name="semiseg",
+    cls=_Commands,
     help="Train 3D segmentation networks on few annotated scans and many that are not."
     "\n\nFirst steps:  semiseg run recipes/quickstart.yaml  ·  semiseg init FOLDER  ·  semiseg plugins",
     no_args_is_help=True,
@@ -62,9 +78,6 @@ def main() -> None:
     except SemisegError as error:
         print(f"Error: {error}", file=sys.stderr)
         sys.exit(128 + error.signum if isinstance(error, Interrupted) else error.exit_code)
-    except KeyboardInterrupt:
-        print("Stopped by Ctrl-C.", file=sys.stderr)
-        sys.exit(130)
 
 
 if __name__ == "__main__":

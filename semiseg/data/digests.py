@@ -4,6 +4,7 @@ import hashlib
 import os
 import time
 import uuid
+from contextlib import suppress
 from pathlib import Path
 
 _SETTLED_NS = 2_000_000_000
@@ -42,7 +43,8 @@ class Digests:
         return digest
 
     def _write(self, note: Path, digest: str) -> None:
-        note.parent.mkdir(parents=True, exist_ok=True)
-        temporary = note.with_name(f".tmp-{os.getpid()}-{uuid.uuid4().hex[:8]}")
-        temporary.write_text(digest, encoding="utf-8")
-        temporary.replace(note)
+        with suppress(OSError):  # without a note the file is read once more
+            note.parent.mkdir(parents=True, exist_ok=True)
+            temporary = note.with_name(f".tmp-{os.getpid()}-{uuid.uuid4().hex[:8]}")
+            temporary.write_text(digest, encoding="utf-8")
+            temporary.replace(note)

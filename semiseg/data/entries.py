@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semiseg.data.digests import digest_text
+from semiseg.errors import StorageError
 from semiseg.io.atomic import atomic_file, write_json
 
 ARRAY, RECORD = "array.npy", "record.json"
@@ -42,7 +43,13 @@ class Entries:
         return record if whole else None
 
     def write(self, key: str, array: NDArray[Any], record: Mapping[str, Any]) -> None:
-        """Make an entry. Raises StorageError where the disk is full."""
+        """Make an entry. Raises StorageError where the disk is full or refuses."""
+        try:
+            self._write(key, array, record)
+        except OSError as error:
+            raise self._refusal(error) from error
+
+    def _write(self, key: str, array: NDArray[Any], record: Mapping[str, Any]) -> None:
         target = self.path(key)
         target.parent.mkdir(parents=True, exist_ok=True)
         temporary = target.parent / f".tmp-{os.getpid()}-{uuid.uuid4().hex[:8]}"
@@ -70,11 +77,24 @@ class Entries:
                 raise
 
     def sweep(self) -> None:
-        """Remove what killed writers left, a day later: a younger one may still be at work, on any machine."""
+        """Make the folder, and remove what killed writers left in it a day ago or more: a younger one may be at work.
+
+        Raises StorageError where there can be no such folder.
+        """
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise self._refusal(error) from error
         for orphan in self.folder.glob("*/.tmp-*"):
             with suppress(OSError):
                 if time.time() - orphan.stat().st_mtime > _ORPHAN_SECONDS:
                     shutil.rmtree(orphan, ignore_errors=True)
+
+    def _refusal(self, error: OSError) -> StorageError:
+        return StorageError(
+            f"The case store {self.folder.parent} cannot be written: {error.strerror or error}.",
+            "Name another folder: by preprocessing.store in the recipe, or by the environment variable SEMISEG_CACHE.",
+        )
 
 
 def _seal(record: Mapping[str, Any]) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from semiseg.errors import DataError, Problem, raise_all
+from semiseg.errors import ArgumentError, Problem, raise_all
 from semiseg.evaluation.presets import Preset
 from semiseg.interfaces.metric import Metric
 from semiseg.registry import create
@@ -15,7 +15,7 @@ Metrics = Mapping[str, str | type[Metric] | Metric] | Sequence[str]
 def choose_metrics(metrics: Metrics | None, preset: Preset | None) -> dict[str, Metric]:
     """The metrics by what they are called; the preset's first two, or Dice and HD95, where none are asked for.
 
-    Raises DataError for a metric that the preset's tool does not have, or one that is asked for twice, and
+    Raises ArgumentError for a metric that the preset's tool does not have, or one that is asked for twice, and
     ComponentError for one that is not installed or has wrong options.
     """
     if metrics is None:
@@ -36,24 +36,25 @@ def choose_metrics(metrics: Metrics | None, preset: Preset | None) -> dict[str, 
         if title in chosen:
             problems.append(Problem("metrics", f"{title} is asked for twice"))
         chosen[title] = metric
-    raise_all(problems, DataError)
+    raise_all(problems, ArgumentError)
     return chosen
 
 
 def parse_metric(text: str) -> tuple[str, dict[str, str]]:
-    """Name and options from ``nsd`` or ``nsd:tolerance=2,kind=area``. Raises DataError where it is neither."""
+    """Name and options from ``nsd`` or ``nsd:tolerance=2,kind=area``. Raises ArgumentError where it is neither."""
     name, _, rest = text.partition(":")
     pairs = [part.partition("=") for part in rest.split(",")] if rest else []
     wrong = ["=".join(filter(None, pair)) for pair in pairs if not (pair[0].strip() and pair[1])]
     if wrong or not name.strip():
-        raise DataError(Problem("metrics", f"{text!r} is not NAME or NAME:OPTION=VALUE,…", "Example: nsd:tolerance=2."))
+        what = f"{text!r} is not NAME or NAME:OPTION=VALUE,…"
+        raise ArgumentError(Problem("metrics", what, "Example: nsd:tolerance=2."))
     return name.strip(), {key.strip(): value.strip() for key, _, value in pairs}
 
 
 def parse_regions(text: str) -> dict[str, tuple[str, ...]]:
     """Region → classes from ``whole=necrosis+edema+enhancing,core=necrosis+enhancing``.
 
-    Raises DataError with all that is not understood; whether the classes are there is not looked at.
+    Raises ArgumentError with all that is not understood; whether the classes are there is not looked at.
     """
     regions: dict[str, tuple[str, ...]] = {}
     problems = []
@@ -67,5 +68,5 @@ def parse_regions(text: str) -> dict[str, tuple[str, ...]]:
         elif name in regions:
             problems.append(Problem("regions", f"{name} is named twice"))
         regions[name] = classes
-    raise_all(problems, DataError)
+    raise_all(problems, ArgumentError)
     return regions

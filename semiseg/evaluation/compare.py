@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from semiseg.errors import ComponentError, DataError
+from semiseg.errors import ArgumentError, ComponentError
 from semiseg.evaluation.bootstrap import RESAMPLES
 from semiseg.evaluation.compare_checks import common_metrics, require_comparable
 from semiseg.evaluation.compare_methods import Method, read_methods
@@ -58,7 +58,7 @@ def compare(
     names = [method.name for method in methods]
     baseline = names[0] if baseline is None else baseline
     if baseline not in names:
-        raise DataError(f"No method is called {baseline!r}.", f"There are {', '.join(names)}.")
+        raise ArgumentError(f"No method is called {baseline!r}.", f"There are {', '.join(names)}.")
     tables = [run for method in methods for run in method.runs]
     chosen = common_metrics(tables, metrics)
     require_comparable(tables, chosen)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from semiseg.errors import DataError, Problem, raise_all
+from semiseg.errors import ArgumentError, DataError, Problem, raise_all
 from semiseg.evaluation.compare_read import Key, ScoredRun
 
 _SHOWN = 5
@@ -21,7 +21,8 @@ def common_metrics(runs: Sequence[ScoredRun], wanted: Sequence[str] | None) -> t
         for run in runs
         if metric not in run.metrics
     ]
-    raise_all(problems, DataError)
+    nowhere = any(all(metric not in run.metrics for run in runs) for metric in wanted)
+    raise_all(problems, ArgumentError if nowhere else DataError)
     return tuple(dict.fromkeys(wanted))
 
 

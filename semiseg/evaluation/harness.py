@@ -7,7 +7,7 @@ from typing import Any, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from semiseg.errors import ComponentError, DataError, Problem, SemisegError, raise_all
+from semiseg.errors import ArgumentError, ComponentError, DataError, Problem, SemisegError, raise_all
 from semiseg.evaluation.masks import Kind, LabelPair, Target
 from semiseg.interfaces.metric import MaskPair, Metric, Status
 from semiseg.types import Geometry, Unit
@@ -120,7 +120,7 @@ def _value(name: str, metric: Metric, pair: MaskPair, where: str) -> float:
 
 
 def find_regions(regions: Mapping[str, Sequence[str]], classes: Sequence[str]) -> list[Target]:
-    """The regions with the indices of their classes. Raises DataError with everything that is wrong with them."""
+    """The regions with the indices of their classes. Raises ArgumentError with everything that is wrong with them."""
     problems, found = [], []
     for name, members in regions.items():
         unknown = [member for member in members if member not in classes[1:]]
@@ -132,7 +132,7 @@ def find_regions(regions: Mapping[str, Sequence[str]], classes: Sequence[str]) -
         if name in classes:
             problems.append(Problem(f"region {name}", "has the name of a class", "Give it another one."))
         found.append(Target(name, "region", tuple(classes.index(member) for member in members if member in classes)))
-    raise_all(problems, DataError)
+    raise_all(problems, ArgumentError)
     return found
 
 

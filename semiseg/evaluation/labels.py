@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from semiseg.errors import DataError, Problem, raise_all
+from semiseg.errors import ArgumentError, DataError, Problem, raise_all
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +19,7 @@ class LabelMap:
 
     @classmethod
     def of(cls, labels: Mapping[int, str]) -> "LabelMap":
-        """From stored value → name; values of one name are one class. Raises DataError for a value that cannot be."""
+        """From stored value → name; values of one name are one class. Raises DataError where one cannot be."""
         problems = []
         if not labels:
             problems.append(Problem("labels", "no class is named", "Example: 1=necrosis,2=edema,3=enhancing."))
@@ -31,7 +31,7 @@ class LabelMap:
         names = tuple(dict.fromkeys(labels.values()))
         if len(names) > 255:
             problems.append(Problem("labels", f"{len(names)} classes; at most 255 can be told apart"))
-        raise_all(problems, DataError)
+        raise_all(problems, ArgumentError if not labels or 0 in labels else DataError)  # else they may be from files
         indices = {0: 0} | {value: names.index(name) + 1 for value, name in labels.items()}
         return cls(("background", *names), indices)
 
@@ -54,7 +54,7 @@ class LabelMap:
 
 
 def parse_labels(text: str) -> dict[int, str]:
-    """Stored value → name from ``1=necrosis,2=edema,3=enhancing``. Raises DataError with all that is not understood."""
+    """Stored value → name from ``1=necrosis,2=edema,3=enhancing``. Raises ArgumentError with all that is wrong."""
     labels: dict[int, str] = {}
     problems = []
     for part in text.split(","):
@@ -65,7 +65,7 @@ def parse_labels(text: str) -> dict[int, str]:
             problems.append(Problem("labels", f"{value} is named twice: {labels[int(value)]} and {name}"))
         else:
             labels[int(value)] = name
-    raise_all(problems, DataError)
+    raise_all(problems, ArgumentError)
     return labels
 
 

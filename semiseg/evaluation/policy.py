@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Mapping
 
-from semiseg.errors import DataError
+from semiseg.errors import ArgumentError
 from semiseg.evaluation.harness import Score
 
 Policy = Callable[[Score], float]
@@ -30,7 +30,7 @@ exclude: all of them are left out and counted. A method that finds fewer structu
 
 
 def find_policy(name: str) -> Policy:
-    """The policy of this name. Raises DataError, with the known names, where there is none."""
+    """The policy of this name. Raises ArgumentError, with the known names, where there is none."""
     if name not in POLICIES:
-        raise DataError(f"Unknown policy {name!r}.", f"Known: {', '.join(POLICIES)}.")
+        raise ArgumentError(f"Unknown policy {name!r}.", f"Known: {', '.join(POLICIES)}.")
     return POLICIES[name]

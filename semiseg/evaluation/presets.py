@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from semiseg.errors import DataError
+from semiseg.errors import ArgumentError
 from semiseg.interfaces.metric import Metric
 from semiseg.registry import create
 
@@ -92,7 +92,7 @@ PRESETS: Mapping[str, Preset] = {
 
 
 def find_preset(name: str) -> Preset:
-    """The preset of this name. Raises DataError, with the known names, where there is none."""
+    """The preset of this name. Raises ArgumentError, with the known names, where there is none."""
     if name not in PRESETS:
-        raise DataError(f"Unknown preset {name!r}.", f"Known: {', '.join(PRESETS)}.")
+        raise ArgumentError(f"Unknown preset {name!r}.", f"Known: {', '.join(PRESETS)}.")
     return PRESETS[name]

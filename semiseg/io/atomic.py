@@ -13,6 +13,31 @@ from typing import Any
 from semiseg.errors import StorageError
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_ELSEWHERE = "Choose another --output."
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder, with those above it, if it is not there. Raises StorageError where it cannot be."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageError(f"{path} cannot be made: {error.strerror or error}.", _ELSEWHERE) from error
+
+
+def require_file(path: Path) -> None:
+    """Make the folder of a file and try to write there, before work whose result would be lost.
+
+    Raises StorageError where ``atomic_file`` would; leaves no file.
+    """
+    make_folder(path.parent)
+    if path.is_dir():
+        raise _refusal(path, os.strerror(errno.EISDIR))
+    trial = _beside(path)
+    try:
+        trial.touch()
+        trial.unlink()
+    except OSError as error:
+        raise _refusal(path, error.strerror or str(error)) from error
 
 
 @contextmanager
@@ -20,10 +45,10 @@ def atomic_file(path: Path) -> Iterator[Path]:
     """A path to write to; it becomes ``path`` where the block ends without an error.
 
     The temporary file keeps the target's suffixes, since writers choose the format by them. Raises StorageError
-    where the disk is full or refuses; what ``path`` was before is intact then.
+    where the disk is full or refuses, or there can be no such file; what ``path`` was before is intact then.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".tmp-{os.getpid()}-{uuid.uuid4().hex[:8]}-{path.name}")
+    make_folder(path.parent)
+    temporary = _beside(path)
     written = 0
     try:
         yield temporary
@@ -38,7 +63,17 @@ def atomic_file(path: Path) -> Iterator[Path]:
             temporary.unlink()
         if _is_full(error):
             raise _storage_error(path, written) from error
+        if isinstance(error, OSError) and error.filename in (temporary, str(temporary)):
+            raise _refusal(path, error.strerror or str(error)) from error
         raise
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(f".tmp-{os.getpid()}-{uuid.uuid4().hex[:8]}-{path.name}")
+
+
+def _refusal(path: Path, why: str) -> StorageError:
+    return StorageError(f"{path} cannot be written: {why}.", _ELSEWHERE)
 
 
 def _is_full(error: BaseException | None) -> bool:

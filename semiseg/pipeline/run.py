@@ -11,6 +11,7 @@ from semiseg.engine.runtime import Runtime
 from semiseg.engine.signals import told_how_to_go_on
 from semiseg.evaluation.harness import Score
 from semiseg.evaluation.table import read_scores
+from semiseg.io.atomic import make_folder
 from semiseg.io.json import read_json
 from semiseg.pipeline.folder import RunFolder
 from semiseg.pipeline.model import Model, new_model
@@ -64,7 +65,7 @@ def run(
     reporter = reporter if reporter is not None and runtime.is_main else Reporter()
     folder = RunFolder(Path(output))
     if runtime.is_main:
-        folder.path.mkdir(parents=True, exist_ok=True)
+        make_folder(folder.path)
     with told_how_to_go_on(folder.path), locked(folder.path) if runtime.is_main else nullcontext():
         folder.prepare(recipe, resume)
         runtime.barrier()  # every process has seen the folder as it was

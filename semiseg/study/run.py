@@ -9,7 +9,8 @@ from typing import Literal
 from semiseg.data.split import ROLES
 from semiseg.engine.lock import locked
 from semiseg.engine.signals import told_how_to_go_on
-from semiseg.errors import Problem, RecipeError, SemisegError, TrainingError, raise_all
+from semiseg.errors import Problem, RecipeError, RunError, SemisegError, TrainingError, raise_all
+from semiseg.io.atomic import make_folder
 from semiseg.pipeline.plan import Plan, make_plan
 from semiseg.pipeline.train import fill_store
 from semiseg.progress import Reporter
@@ -65,9 +66,10 @@ def run_study(
     reporter = reporter or Reporter()
     study = load_study(recipe, overrides)
     folder = StudyFolder(Path("runs") / study.name if output is None else Path(output))
-    folder.path.mkdir(parents=True, exist_ok=True)
+    make_folder(folder.path)
     how = (SlurmLauncher if launcher == "slurm" else LocalLauncher).how_to_go_on
     with told_how_to_go_on(folder.path, how), locked(folder.path):
+        _refuse_other_folders(folder)
         places = folder.places(study.models)
         for note in study.notes:
             reporter.say(f"Note: {note}.")
@@ -86,20 +88,33 @@ def run_study(
 def make_plans(study: Study, reporter: Reporter, *, on_this_machine: bool = True) -> dict[str, Plan]:
     """The plan of each model. Raises RecipeError with the problems of all, and where models have other test cases.
 
-    Without ``on_this_machine``, what depends on its hardware is left to the machines that will train.
+    Where all problems are of one kind, such as DataError, the error is of it. Without ``on_this_machine``, what depends
+    on its hardware is left to the machines that will train.
     """
     plans: dict[str, Plan] = {}
     problems: dict[Problem, None] = {}
+    kinds: set[type[SemisegError]] = set()
     with reporter.work("checking models", len(study.models), unit="model") as meter:
         for model in study.models:
             try:
                 plans[model.name] = make_plan(model.recipe, on_this_machine=on_this_machine)
             except SemisegError as error:
                 problems |= dict.fromkeys(error.problems)
+                kinds.add(type(error))
             meter.advance()
-    raise_all(list(problems), RecipeError)
+    raise_all(list(problems), kinds.pop() if len(kinds) == 1 else RecipeError)
     raise_all(_unlike(plans), RecipeError)
     return plans
+
+
+def _refuse_other_folders(folder: StudyFolder) -> None:
+    """Raise RunError where a folder holds what is no study, but for what a start leaves that is killed early."""
+    if folder.manifest.exists():
+        return
+    early = {folder.recipes.name, folder.study_recipe.name, "lock.json"}  # study.json comes last
+    marks = (".lock-", ".dead-lock-", ".tmp-")
+    if any(path.name not in early and not path.name.startswith(marks) for path in folder.path.iterdir()):
+        raise RunError(f"{folder.path} is not empty and holds no study.", "Choose another --output.")
 
 
 def _unlike(plans: Mapping[str, Plan]) -> list[Problem]:

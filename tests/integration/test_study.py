@@ -157,7 +157,10 @@ def test_it_is_reported(killed_and_resumed):
     for ending in ("txt", "csv", "md", "tex"):
         assert (report / f"tables/compared_dice.{ending}").stat().st_size
         assert (report / f"tables/compared_hd95.{ending}").stat().st_size
-    for figure in ("curves_dice", "curves_hd95", "training", "savings"):
+    # So short a training may leave a supervised curve that falls, which tells no savings.
+    falls = "Not worked out for cps: The baseline scores worse" in done.stdout
+    assert (report / "figures/savings.svg").exists() != falls
+    for figure in ("curves_dice", "curves_hd95", "training", *(() if falls else ("savings",))):
         assert (report / f"figures/{figure}.svg").read_text().startswith("<?xml")
         assert (report / f"figures/{figure}.png").read_bytes().startswith(b"\x89PNG")
     with (report / "scores.csv").open() as file:
