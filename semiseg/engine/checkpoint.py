@@ -1,14 +1,17 @@
 """Checkpoints: whole or not there, with a checksum, two kept; damaged ones are passed over and said."""
 
 import hashlib
+import os
 import re
-from collections.abc import Callable, Mapping
+import shutil
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
-from semiseg.errors import RunError
+from semiseg.errors import RunError, TrainingError
 from semiseg.io.atomic import atomic_file, sweep_temporaries, write_text
 
 KEPT = 2
@@ -18,13 +21,17 @@ _NAME = re.compile(r"step-(\d+)\.pt")
 def save_state(path: Path, state: Mapping[str, Any]) -> str:
     """Write a state (tensors and plain values) and its checksum; returns the SHA-256.
 
-    The checksum file comes first, so that a checkpoint is never without it. Raises StorageError on a full disk.
+    The checksum file comes first, with the old file's checksum beside the new one's until that is in place: whenever a
+    process is killed, there is a whole file that it knows. Raises StorageError on a full disk.
     """
+    before = _known_digests(path)
     with atomic_file(path) as temporary:
         with temporary.open("wb") as file:
             torch.save(dict(state), file)
         digest = file_digest(temporary)
-        write_text(checksum_file(path), f"{digest}  {path.name}\n")
+        _write_digests(path, [digest, *before])
+    if before:
+        _write_digests(path, [digest])
     return digest
 
 
@@ -32,7 +39,7 @@ def load_state(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]
     """Read a state. Raises RunError where the file is missing, damaged, or holds more than data."""
     if not path.exists():
         raise RunError(f"There is no checkpoint {path}.")
-    if not checksum_file(path).exists() or checksum_file(path).read_text().split()[:1] != [file_digest(path)]:
+    if file_digest(path) not in _known_digests(path):
         raise RunError(f"The checkpoint {path} is damaged: it does not match its checksum.")
     try:
         state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
@@ -44,6 +51,17 @@ def load_state(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]
 def checksum_file(path: Path) -> Path:
     """Where a checkpoint's checksum stands."""
     return path.with_name(path.name + ".sha256")
+
+
+def _known_digests(path: Path) -> list[str]:
+    if not checksum_file(path).exists():
+        return []
+    lines = checksum_file(path).read_text(encoding="utf-8", errors="replace").splitlines()
+    return [line.split()[0] for line in lines if line.strip()]
+
+
+def _write_digests(path: Path, digests: Iterable[str]) -> None:
+    write_text(checksum_file(path), "".join(f"{digest}  {path.name}\n" for digest in digests))
 
 
 def weights_file(folder: Path, name: str) -> Path:
@@ -62,8 +80,28 @@ def file_digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def require_finite(networks: nn.ModuleDict, step: int) -> None:
+    """Raise TrainingError where a parameter of these networks is not finite, or a buffer is NaN: before they are saved.
+
+    A buffer may be infinite, as masks are.
+    """
+    bad = [name for name, parameter in networks.named_parameters() if not parameter.isfinite().all()]
+    bad += [name for name, buffer in networks.named_buffers() if buffer.isnan().any()]
+    if bad:
+        more = f" and {len(bad) - 1} more" if len(bad) > 1 else ""
+        raise TrainingError(
+            f"After step {step} weights are not finite: {bad[0]}{more}.",
+            "They are not saved; the last good checkpoint is kept. Lower training.optimizer.lr, or set"
+            " training.precision=32.",
+        )
+
+
 class Checkpoints:
-    """A run's checkpoints: ``step-….pt`` to resume from; ``best.pt`` and ``last.pt``, weights only."""
+    """A run's checkpoints: ``step-….pt`` to resume from; ``best.pt`` and ``last.pt``, weights only.
+
+    ``best-at-….pt`` is ``best.pt`` as it was when the step's checkpoint was saved, and takes no room while it still is:
+    steps that are lost in a kill may have replaced it, and done again they need not come to the same.
+    """
 
     def __init__(self, folder: Path, say: Callable[[str], None]) -> None:
         self.folder = folder
@@ -77,21 +115,41 @@ class Checkpoints:
     def save(self, step: int, state: Mapping[str, Any]) -> Path:
         """Write the state after ``step`` steps; older ones beyond the newest two go."""
         path = self.folder / f"step-{step:08d}.pt"
+        best, kept = self.weights_file("best"), self._best_at(path)
+        for source, target in ((best, kept), (checksum_file(best), checksum_file(kept))):
+            if source.exists():
+                _link(source, target)
         save_state(path, state)
         for old in self.steps()[:-KEPT]:
-            old.unlink()
-            checksum_file(old).unlink(missing_ok=True)
+            _remove(old)
+        for kept in set(self.folder.glob("best-at-*.pt")) - {self._best_at(path) for path in self.steps()}:
+            _remove(kept)
         return path
 
     def newest(self) -> dict[str, Any] | None:
-        """The newest state that is whole, or None where there is none; what is damaged is said."""
+        """The newest state that is whole, or None where there is none; what is damaged is said and put aside.
+
+        Left where it is, a damaged file would count as one of those that are kept.
+        """
         sweep_temporaries(self.folder)
         for path in reversed(self.steps()):
             try:
                 return load_state(path)
             except RunError as error:
-                self._say(f"{error} Going back to the one before.")
+                for file in filter(Path.exists, (path, checksum_file(path))):
+                    file.replace(file.with_name(file.name + ".damaged"))
+                self._say(f"{error} It is now {path.name}.damaged. Going back to the one before.")
         return None
+
+    def restore_best(self, step: int) -> None:
+        """Put ``best.pt`` back as it was when the checkpoint of ``step`` was saved."""
+        best, kept = self.weights_file("best"), self._best_at(self.folder / f"step-{step:08d}.pt")
+        if not kept.exists() or (best.exists() and file_digest(best) == file_digest(kept)):
+            return
+        try:
+            save_state(best, load_state(kept))
+        except RunError as error:
+            self._say(f"{error} best.pt may be of steps that are done again.")
 
     def save_weights(self, name: str, strategy_state: Mapping[str, Any], step: int) -> str:
         """Write ``best`` or ``last``: weights and the step they are of."""
@@ -100,3 +158,21 @@ class Checkpoints:
     def weights_file(self, name: str) -> Path:
         """Where ``best`` or ``last`` stands."""
         return weights_file(self.folder, name)
+
+    @staticmethod
+    def _best_at(path: Path) -> Path:
+        return path.with_name(path.name.replace("step", "best-at"))
+
+
+def _remove(path: Path) -> None:
+    path.unlink()
+    checksum_file(path).unlink(missing_ok=True)
+
+
+def _link(source: Path, target: Path) -> None:
+    target.unlink(missing_ok=True)
+    try:
+        os.link(source, target)
+    except OSError:  # a file system without hard links
+        with atomic_file(target) as temporary:
+            shutil.copyfile(source, temporary)

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch.optim import Optimizer
 
-from semiseg.engine.checkpoint import Checkpoints, snapshot_file
+from semiseg.engine.checkpoint import Checkpoints, require_finite, snapshot_file
 from semiseg.engine.choice import Choice
 from semiseg.engine.log import JsonLog, waiting_for_data
 from semiseg.engine.memory import peak_memory
@@ -50,7 +50,8 @@ class Trainer:
     def fit(self) -> None:
         """Train to the end; then ``best`` and ``last`` stand in the checkpoints folder.
 
-        Raises Interrupted after a signal, with the state saved; TrainingError where the loss is not finite.
+        Raises Interrupted after a signal, with the state saved; TrainingError where losses, gradients or weights
+        are not finite.
         """
         self._restore()
         total = self.timetable.total
@@ -60,7 +61,7 @@ class Trainer:
             except torch.OutOfMemoryError as error:
                 raise TrainingError(*_out_of_memory()) from error
             self._save()
-            self.runner.synchronize()
+            self._collect()
             if self.runtime.is_main:
                 self.checkpoints.save_weights("last", self.strategy.state_dict(), self.done)
                 if self.parts.validate is None:
@@ -123,7 +124,7 @@ class Trainer:
         length, parts = span.stop - span.start, span.stage.snapshots + 1
         for number in range(1, parts):
             if self.done - span.start == max(round(length * number / parts), 1):
-                self.runner.synchronize()
+                self._collect()
                 if self.runtime.is_main:
                     name = snapshot_file(self.checkpoints.folder, span.stage.name, number).stem
                     self.checkpoints.save_weights(name, self.strategy.state_dict(), self.done)
@@ -133,7 +134,7 @@ class Trainer:
         begins, stage = self.done == span.start, span.stage
         if begins and stage.pseudo_labels:
             self._save()  # predicting takes a while, and a stop in the middle of it has nothing more to save
-            self.runner.synchronize()
+            self._collect()
         self.parts.prepare_stage(number, begins, self._check_stop_alone)
         if not begins or self.done == 0 or stage.reset == "none":
             return
@@ -165,7 +166,7 @@ class Trainer:
         record["lr"] = learning_rate(self.options.schedule, self.options.optimizer.lr, *self._at_last_step())
         record["train"] = {name: value / steps for name, value in self.sums.items()}
         if self._validates(epoch) and self.parts.validate is not None:
-            self.runner.synchronize()
+            self._collect()
             self.strategy.eval()
             score = self.parts.validate(self._check_stop_alone, None)
             record["validation"] = score.record(self.parts.class_names) | self._networks(epoch, self.parts.validate)
@@ -233,8 +234,13 @@ class Trainer:
                 self.checkpoints.save(self.done, state)
         self._saved_at, self._saved = time.monotonic(), (self.done, self.closed_epochs)
 
-    def _state(self) -> dict[str, Any]:
+    def _collect(self) -> None:
+        """Every network, in every process, before it is saved or predicts."""
         self.runner.synchronize()
+        require_finite(self.strategy.networks, self.done)
+
+    def _state(self) -> dict[str, Any]:
+        self._collect()
         return {
             "format": FORMAT,
             "step": self.done,
@@ -275,6 +281,7 @@ class Trainer:
         self.seconds, self.waited = state["seconds"], state["waited"]
         if self.runtime.is_main:
             self.log.cut(state["log_size"])
+            self.checkpoints.restore_best(self.done)
         self._saved = self.done, self.closed_epochs
         self.parts.reporter.say(
             f"Going on after step {self.done} of {self.timetable.total}; step mode as before: {self.choice.mode}."

@@ -1,7 +1,8 @@
 """One training step: a strategy's losses in the order of a step mode, their gradients, and the optimizers' update."""
 
+import math
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, cast
 
@@ -45,6 +46,7 @@ class StepRunner:
         self._step: Step | None = None
         self._passes: Counter[str] = Counter()
         self._reports: dict[str, list[Tensor]] = {}
+        self._largest: dict[str, Tensor] = {}
         strategy.attach(self._around)
 
     @contextmanager
@@ -58,9 +60,11 @@ class StepRunner:
             yield
 
     def __call__(self, batch: Batch, step: Step) -> dict[str, float]:
-        """Run one step; returns the summed loss and its parts. Raises TrainingError where the loss is not finite.
+        """Run one step; returns the summed loss and its parts.
 
-        Weights are as before the step where it raises, but for networks that ``alternating`` updated by then.
+        Raises TrainingError where the loss or a gradient is not finite; not for a gradient in fp16, where the scaler
+        skips the update and lowers its scale. Weights are then as before the step, but for networks that
+        ``alternating`` updated by then.
         """
         self.strategy.train()
         self._step, self._passes = step, Counter()
@@ -72,9 +76,11 @@ class StepRunner:
             for losses in self._losses(batch, step):
                 waiting |= self._backward(losses)
                 if losses.step_now:
+                    self._sum(self._roles(losses))
                     self._check(batch, step, totals)
                     self._update(self._roles(losses))
                     waiting -= self._roles(losses)
+            self._sum(waiting)
             self._check(batch, step, totals)
             self._update(waiting)
             self.scaler.update()
@@ -84,6 +90,7 @@ class StepRunner:
         finally:
             self._step = None
             self._reports.clear()
+            self._largest.clear()
         return totals
 
     def _losses(self, batch: Batch, step: Step) -> Iterator[Losses]:
@@ -141,33 +148,52 @@ class StepRunner:
         self.scaler.scale(losses.total).backward(inputs=inputs)
         return roles
 
+    def _sum(self, roles: Iterable[str]) -> None:
+        for role in sorted(roles):
+            parameters = self._parameters(role)
+            sum_gradients(parameters, self._sharing)
+            gradients = [p.grad for p in parameters if p.grad is not None and p.numel()]
+            if gradients and not self.scaler.is_enabled():
+                # Of the magnitudes the largest: it is as little finite as any of them, and does not overflow.
+                self._largest[role] = nn.utils.get_total_norm(gradients, math.inf).float()
+
     def _check(self, batch: Batch, step: Step, totals: dict[str, float]) -> None:
-        """Add what was reported since the last time, over all processes, before weights are changed by it."""
-        names = list(self._reports)
-        sums = torch.stack([torch.stack(values).sum() for values in self._reports.values()]).tolist() if names else []
+        """Add what was reported since the last time, over all processes, before weights are changed by it.
+
+        Losses and gradients are read together: the device is waited for once.
+        """
+        sums = [torch.stack(values).sum() for values in self._reports.values()]
+        values = [*sums, *self._largest.values()]
+        numbers = torch.stack(values).tolist() if values else []
+        losses = dict(zip(self._reports, numbers[: len(sums)], strict=True))
+        gradients = dict(zip(self._largest, numbers[len(sums) :], strict=True))
         self._reports.clear()
-        for part in self.runtime.gather(dict(zip(names, sums, strict=True))):
+        self._largest.clear()
+        bad: set[str] = set()
+        for part, largest in self.runtime.gather((losses, gradients)):
             for name, value in part.items():
                 totals[name] = totals.get(name, 0.0) + value
-        if not all(map(_finite, totals.values())):
-            raise TrainingError(self._not_finite(batch, step, totals), _NOT_FINITE_FIX)
+            bad |= {role for role, value in largest.items() if not math.isfinite(value)}
+        if bad or not all(map(math.isfinite, totals.values())):
+            raise TrainingError(self._not_finite(batch, step, totals, bad), _NOT_FINITE_FIX)
 
     def _parameters(self, role: str) -> list[nn.Parameter]:
         return [p for p in self.strategy.networks[role].parameters() if p.requires_grad]
 
     def _update(self, roles: set[str]) -> None:
         for role in sorted(roles):
-            parameters = self._parameters(role)
-            sum_gradients(parameters, self._sharing)
-            if any(p.grad is not None for p in parameters):
+            if any(p.grad is not None for p in self._parameters(role)):
                 self.scaler.step(self.optimizers[role])
             self.optimizers[role].zero_grad(set_to_none=True)
 
-    def _not_finite(self, batch: Batch, step: Step, totals: Mapping[str, float]) -> str:
+    def _not_finite(self, batch: Batch, step: Step, totals: Mapping[str, float], roles: Iterable[str]) -> str:
         cases = [*batch.labeled.cases, *batch.unlabeled.cases]
         gathered = [case for part in self._sharing.gather(cases) for case in part]
-        bad = ", ".join(f"{name} = {value}" for name, value in totals.items() if not _finite(value))
-        return f"Step {step.index} (epoch {step.epoch + 1}): {bad}. Cases of the batch: {', '.join(gathered)}."
+        bad = [f"{name} = {value}" for name, value in totals.items() if not math.isfinite(value)]
+        bad = bad or [f"the loss is finite, but the gradient of {' and '.join(sorted(roles))} is not"]
+        return (
+            f"Step {step.index} (epoch {step.epoch + 1}): {', '.join(bad)}. Cases of the batch: {', '.join(gathered)}."
+        )
 
 
 def trained_roles(strategy: Strategy, mode: StepMode, runtime: Runtime) -> list[str]:
@@ -180,7 +206,3 @@ def trained_roles(strategy: Strategy, mode: StepMode, runtime: Runtime) -> list[
 _NOT_FINITE_FIX = (
     "The last good checkpoint is kept. Look at these cases, lower training.optimizer.lr, or set training.precision=32."
 )
-
-
-def _finite(value: float) -> bool:
-    return value - value == 0.0

@@ -1,5 +1,6 @@
 """Sliding-window prediction of one preprocessed image."""
 
+import math
 from functools import partial
 
 import numpy as np
@@ -7,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from semiseg.errors import TrainingError
 from semiseg.interfaces.strategy import Strategy
 from semiseg.recipe import schema
 from semiseg.types import Shape
@@ -37,7 +39,8 @@ class Predictor:
     def probabilities(self, image: NDArray[np.float32]) -> Tensor:
         """Class probabilities (K, X, Y, Z) float32 of a normalized image (C, X, Y, Z); on the CPU.
 
-        The ensemble of a strategy's networks is taken window by window, so each window is visited once.
+        The ensemble of a strategy's networks is taken window by window, so each window is visited once. Raises
+        TrainingError where a probability is not finite: its class would be the background.
         """
         from monai.inferers.utils import sliding_window_inference
 
@@ -53,6 +56,12 @@ class Predictor:
                 mode=self.options.weighting,
                 sw_device=self.device,
                 device="cpu",
+            )
+        if not math.isfinite(float(weighted.sum())):  # one number that is not finite makes the sum so
+            raise TrainingError(
+                "The networks' probabilities are not finite.",
+                "Their weights are bad, or too large for bf16 or fp16: train with a lower training.optimizer.lr or with"
+                " training.precision=32.",
             )
         return weighted[0].clone()
 

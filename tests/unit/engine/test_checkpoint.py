@@ -6,8 +6,9 @@ import sys
 import pytest
 import torch
 
-from semiseg.engine.checkpoint import Checkpoints, checksum_file, load_state, save_state
-from semiseg.errors import RunError, StorageError
+from semiseg.engine import checkpoint
+from semiseg.engine.checkpoint import Checkpoints, checksum_file, load_state, require_finite, save_state
+from semiseg.errors import RunError, StorageError, TrainingError
 from semiseg.io import atomic
 
 
@@ -55,6 +56,139 @@ def test_two_are_kept_and_the_newest_whole_one_is_taken(tmp_path):
     checkpoints.steps()[-1].write_bytes(b"half")
     assert checkpoints.newest() == {"step": 2}
     assert "step-00000003.pt is damaged" in said[0]
+
+
+def test_a_damaged_checkpoint_does_not_count_as_one_that_is_kept(tmp_path):
+    said = []
+    checkpoints = Checkpoints(tmp_path, said.append)
+    for step in (100, 200):
+        checkpoints.save(step, {"step": step})
+    (tmp_path / "step-00000200.pt").write_bytes(b"half")
+    assert checkpoints.newest() == {"step": 100}
+    checkpoints.save(150, {"step": 150})
+    assert [p.name for p in checkpoints.steps()] == ["step-00000100.pt", "step-00000150.pt"]
+    assert (tmp_path / "step-00000200.pt.damaged").read_bytes() == b"half"
+    assert "It is now step-00000200.pt.damaged" in said[0]
+    checkpoints.steps()[-1].write_bytes(b"half")
+    assert checkpoints.newest() == {"step": 100}
+
+
+def test_where_all_are_damaged_the_next_one_stays(tmp_path):
+    checkpoints = Checkpoints(tmp_path, lambda text: None)
+    for step in (100, 200):
+        checkpoints.save(step, {"step": step}).write_bytes(b"half")
+    assert checkpoints.newest() is None
+    checkpoints.save(10, {"step": 10})
+    assert checkpoints.newest() == {"step": 10}
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_best_goes_back_with_the_step_that_is_gone_back_to(tmp_path, monkeypatch, links):
+    if not links:  # as on FAT, and on some network drives
+        monkeypatch.setattr(checkpoint.os, "link", lambda *paths: (_ for _ in ()).throw(OSError(errno.EPERM, "no")))
+    checkpoints = Checkpoints(tmp_path, print)
+    best = checkpoints.weights_file("best")
+    checkpoints.save(5, {"step": 5})  # no best yet
+    for step in (10, 20, 30):
+        checkpoints.save_weights("best", {"of": step}, step)
+        checkpoints.save(step, {"step": step})
+    checkpoints.save_weights("best", {"of": 35}, 35)
+    assert sorted(p.name for p in tmp_path.glob("*.pt")) == [
+        "best-at-00000020.pt",
+        "best-at-00000030.pt",
+        "best.pt",
+        "step-00000020.pt",
+        "step-00000030.pt",
+    ]
+    for step in (30, 20):
+        checkpoints.restore_best(step)
+        assert load_state(best) == {"strategy": {"of": step}, "step": step}
+    before = best.stat()
+    checkpoints.restore_best(20)
+    assert best.stat() == before
+    assert (tmp_path / "best-at-00000030.pt").samefile(best) is False
+    assert load_state(tmp_path / "best-at-00000030.pt")["step"] == 30
+
+
+def test_a_best_that_cannot_be_put_back_is_said(tmp_path):
+    said = []
+    checkpoints = Checkpoints(tmp_path, said.append)
+    checkpoints.save_weights("best", {}, 1)
+    checkpoints.save(1, {"step": 1})
+    checkpoints.save_weights("best", {}, 2)
+    (tmp_path / "best-at-00000001.pt").write_bytes(b"half")
+    checkpoints.restore_best(1)
+    assert "best-at-00000001.pt is damaged" in said[0]
+    assert load_state(checkpoints.weights_file("best"))["step"] == 2
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from semiseg.engine.checkpoint import checksum_file, load_state, save_state
+
+def save_and_be_killed(path, step, at):
+    # at 0 before the first rename, at 1 after it, at 2 before the second ...; true where the save came to its end
+    plain, count = os.replace, 0
+    def replace(source, target):
+        nonlocal count
+        for rename in (lambda: None, lambda: plain(source, target)):
+            rename()
+            if count == at:
+                os.kill(os.getpid(), signal.SIGKILL)
+            count += 1
+    if os.fork() == 0:
+        os.replace = replace
+        save_state(path, {"step": step})
+        os._exit(0)
+    return os.wait()[1] == 0
+
+fresh, again = Path(sys.argv[1]) / "fresh.pt", Path(sys.argv[1]) / "again.pt"
+save_state(again, {"step": 0})
+for at in range(100):
+    save_state(fresh, {"step": -1})
+    ended = save_and_be_killed(fresh, at, at)
+    save_and_be_killed(again, at, at)  # over what the kills before left
+    print(at, load_state(fresh)["step"], load_state(again)["step"])
+    if ended:
+        break
+for path in (fresh, again):
+    save_state(path, {"step": 1000})
+    assert len(checksum_file(path).read_text().splitlines()) == 1
+"""
+
+
+def test_killed_at_any_rename_a_checkpoint_is_the_old_one_or_the_new_one(tmp_path):
+    command = [sys.executable, "-c", KILLED, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    lines = [tuple(map(int, line.split())) for line in done.stdout.splitlines()]
+    assert len(lines) == 7  # three renames: both checksums, the file, its checksum alone
+    assert lines == [(at, *((-1, 0) if at < 3 else (at, at))) for at in range(7)]
+
+
+def networks():
+    return torch.nn.ModuleDict({"a": torch.nn.Linear(2, 2), "b": torch.nn.BatchNorm3d(2)})
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+def test_a_weight_that_is_not_finite_is_named(value):
+    bad = networks()
+    require_finite(bad, 7)
+    with torch.no_grad():
+        bad["a"].bias[1] = value
+        bad["b"].weight[0] = value
+    with pytest.raises(TrainingError, match=r"After step 7 .*: a\.bias and 1 more.\n.*last good checkpoint is kept"):
+        require_finite(bad, 7)
+
+
+def test_a_running_statistic_that_is_nan_is_named_and_an_infinite_buffer_is_let_be():
+    bad = networks()
+    bad["a"].register_buffer("mask", torch.tensor([0.0, float("-inf")]))
+    require_finite(bad, 7)
+    bad["b"].running_var[0] = float("nan")
+    with pytest.raises(TrainingError, match=r"b\.running_var\."):
+        require_finite(bad, 7)
 
 
 def test_orphans_of_a_killed_writer_are_swept(tmp_path):

@@ -174,6 +174,82 @@ def test_a_loss_that_is_not_finite_stops_names_the_cases_and_keeps_the_checkpoin
     assert all(torch.isfinite(v).all() for v in state["strategy"].values())
 
 
+def test_a_gradient_that_is_not_finite_keeps_the_checkpoint(make_trainer):
+    strategy = cps(wait_share=0.3)
+    plain = strategy.losses
+
+    def losses(batch, step):
+        for given in plain(batch, step):
+            weight = strategy.networks["student_b"].layers[0].weight
+            kink = (weight - weight.detach()).square().sum().sqrt()  # 0, and its gradient is 0 / 0
+            yield replace(given, total=given.total + kink) if step.index == 5 else given
+
+    strategy.losses = losses
+    trainer = make_trainer(strategy=strategy)
+    with pytest.raises(TrainingError, match=r"Step 5 \(epoch 2\): the loss is finite, .*student_b is not"):
+        trainer.fit()
+    state = load_state(trainer.checkpoints.steps()[-1])
+    assert state["step"] == 5
+    assert all(torch.equal(p, state["strategy"][name]) for name, p in trainer.strategy.named_parameters())
+    assert all(torch.isfinite(v).all() for v in state["strategy"].values())
+
+
+@pytest.mark.parametrize("validation", [True, False])
+@pytest.mark.parametrize("at", [7, 11])
+def test_weights_that_are_not_finite_are_never_saved(make_trainer, at, validation):
+    strategy = cps(wait_share=0.3)
+
+    def ruin(step):
+        if step.index == at:
+            strategy.networks["student_a"].layers[0].weight[0] = float("nan")
+
+    strategy.after_step = ruin
+    trainer = make_trainer(strategy=strategy, validation=validation)
+    with pytest.raises(TrainingError, match=f"After step {at + 1} weights are not finite: student_a.layers.0.weight"):
+        trainer.fit()
+    files = sorted(trainer.checkpoints.folder.glob("*.pt"))
+    assert load_state(trainer.checkpoints.steps()[-1])["step"] == at
+    assert trainer.checkpoints.weights_file("last") not in files
+    for path in files:
+        assert all(torch.isfinite(v).all() for v in load_state(path)["strategy"].values()), path
+
+
+def test_a_prediction_that_is_not_finite_is_no_background(make_trainer):
+    trainer = make_trainer()
+    with torch.no_grad():
+        trainer.strategy.networks["student_b"].layers[0].weight[0] = float("nan")
+    with pytest.raises(TrainingError, match="probabilities are not finite"):
+        trainer.parts.validate(lambda: None, None)
+    trainer.parts.validate(lambda: None, "student_a")
+
+
+def test_a_best_of_steps_that_were_lost_is_not_kept(make_trainer):
+    """Done again, the lost steps come to another score, as they may on a GPU."""
+
+    def scored(name, losses, **options):
+        trainer = make_trainer(name, **options)
+        honest, told = trainer.parts.validate, iter(losses)
+        trainer.parts = replace(
+            trainer.parts,
+            validate=lambda after, role: replace(honest(after, role), loss=0.0 if role else next(told)),
+        )
+        return trainer
+
+    def whole(name, losses):
+        trainer = scored(name, losses)
+        trainer.fit()
+        return trainer
+
+    with pytest.raises(Kill):
+        scored("killed", [0.5], batches=KillingBatches(6)).fit()
+    with pytest.raises(Kill):
+        scored("killed", [0.1], batches=KillingBatches(10), minutes=60).fit()  # a better one, and no checkpoint
+    resumed, other = whole("killed", [0.7, 0.6]), whole("other", [0.5, 0.7, 0.6])
+    best, expected = (load_state(t.checkpoints.weights_file("best")) for t in (resumed, other))
+    assert best["step"] == expected["step"] == min(scores(resumed), key=lambda r: r["validation"]["loss"])["step"] == 4
+    assert_same(best["strategy"], expected["strategy"])
+
+
 def test_without_validation_cases_best_is_last(make_trainer):
     trainer = make_trainer(validation=False)
     trainer.fit()

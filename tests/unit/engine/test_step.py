@@ -7,8 +7,10 @@ import pytest
 import torch
 from tiny_task import MadeBatches, cps
 
+from semiseg.engine.modes import StepMode
 from semiseg.engine.runtime import Runtime
 from semiseg.engine.step import StepRunner
+from semiseg.errors import TrainingError
 from semiseg.interfaces.batch import Step
 from semiseg.interfaces.strategy import Losses, Role, Strategy, StrategyOptions
 
@@ -91,6 +93,122 @@ def test_networks_of_one_step_draw_different_dropout():
     a, b = (strategy.networks[role].seen for role in ("student_a", "student_b"))
     assert len(a) == len(b) == 1  # the students' own forward gives the lessons
     assert not torch.equal(a[0], b[0])
+
+
+class BadGradient(torch.autograd.Function):
+    """As it is, but for the gradient of its first value."""
+
+    @staticmethod
+    def forward(ctx, values, gradient):
+        ctx.gradient = gradient
+        return values.clone()
+
+    @staticmethod
+    def backward(ctx, gradient):
+        gradient = gradient.clone()
+        gradient.view(-1)[0] = ctx.gradient
+        return gradient, None
+
+
+def poison(strategy, role, gradient):
+    strategy.networks[role].register_forward_hook(lambda net, args, out: BadGradient.apply(out, gradient))
+
+
+def snapshot(strategy):
+    return {name: p.detach().clone() for name, p in strategy.named_parameters()}
+
+
+def assert_no_step(strategy, before, roles=("",)):
+    for name, p in strategy.named_parameters():
+        if any(role in name for role in roles):
+            assert torch.equal(p, before[name]), name
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+@pytest.mark.parametrize("mode", [StepMode(), StepMode("joint", 1), StepMode("alternating", 2)], ids=str)
+def test_a_gradient_that_is_not_finite_stops_before_the_weights_are_changed(mode, value):
+    strategy = cps()
+    poison(strategy, "student_b", value)
+    before = snapshot(strategy)
+    runner = StepRunner(strategy, sgd(strategy), Runtime("cpu", "32"), mode)
+    with pytest.raises(
+        TrainingError, match=r"the gradient of student_b is not.*case0.*\n.*last good checkpoint"
+    ) as error:
+        runner(MadeBatches().batch(0), STEP)
+    assert "Step 0 (epoch 1): the loss is finite" in str(error.value)
+    assert_no_step(strategy, before, ["student_b"] if mode.name == "alternating" else [""])
+
+
+def test_a_gradient_that_is_not_finite_is_told_where_a_loss_steps_at_once():
+    strategy = adversarial()
+    poison(strategy, "critic", float("nan"))
+    before = snapshot(strategy)
+    with pytest.raises(TrainingError, match="the gradient of critic is not"):
+        StepRunner(strategy, sgd(strategy), Runtime("cpu", "32"))(MadeBatches().batch(0), STEP)
+    assert_no_step(strategy, before)
+
+
+def test_a_large_gradient_is_a_gradient():
+    strategy = cps()
+    poison(strategy, "student_a", 3e25)  # its square is more than float32 holds
+    rates = {role: torch.optim.SGD(net.parameters(), lr=1e-30) for role, net in strategy.networks.items()}
+    StepRunner(strategy, rates, Runtime("cpu", "32"))(MadeBatches().batch(0), STEP)
+
+
+def test_the_scaler_skips_what_overflows_and_lowers_its_scale():
+    strategy = cps()
+    poison(strategy, "student_b", float("inf"))
+    before = snapshot(strategy)
+    runner = StepRunner(strategy, sgd(strategy), Runtime("cpu", "32"))
+    runner.scaler = torch.amp.GradScaler("cpu")  # as in fp16
+    scale = runner.scaler.get_scale()
+    runner(MadeBatches().batch(0), STEP)
+    assert_no_step(strategy, before, ["student_b"])
+    assert not torch.equal(
+        strategy.networks["student_a"].layers[0].weight, before["networks.student_a.layers.0.weight"]
+    )
+    assert runner.scaler.get_scale() == scale / 2
+
+
+def test_the_device_is_read_once_for_losses_and_gradients(monkeypatch):
+    plain, reads = torch.Tensor.tolist, []
+    monkeypatch.setattr(torch.Tensor, "tolist", lambda tensor: reads.append(tensor.numel()) or plain(tensor))
+    strategy = cps()
+    totals = StepRunner(strategy, sgd(strategy), Runtime("cpu", "32"))(MadeBatches().batch(0), STEP)
+    assert reads == [len(totals) + 2]  # two networks' gradients
+
+
+NOT_FINITE_IN_ONE_OF_TWO = """
+import sys
+from test_step import STEP, MadeBatches, StepMode, StepRunner, Runtime, cps, poison, sgd, snapshot, assert_no_step
+from semiseg.errors import TrainingError
+runtime = Runtime("cpu", "32")
+for mode in ("joint", "split"):
+    strategy = cps()
+    before = snapshot(strategy)
+    if runtime.rank == 1:
+        poison(strategy, "student_b", float("nan"))
+    own = ["student_a", "student_b"][runtime.rank]
+    optimizers = sgd(strategy) if mode == "joint" else {own: sgd(strategy)[own]}
+    try:
+        StepRunner(strategy, optimizers, runtime, StepMode(mode))(MadeBatches().batch(0), STEP)
+    except TrainingError as error:
+        assert_no_step(strategy, before)
+        sys.stdout.write(f"{mode}: {error}\\n")
+"""
+
+
+@pytest.mark.slow
+def test_both_processes_stop_where_one_has_a_gradient_that_is_not_finite(tmp_path):
+    script = tmp_path / "one_of_two.py"
+    script.write_text(NOT_FINITE_IN_ONE_OF_TWO)
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(script)]
+    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parent), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    for mode in ("joint", "split"):
+        told = f"{mode}: Step 0 (epoch 1): the loss is finite, but the gradient of student_b is not."
+        assert done.stdout.count(told) == 2, done.stdout
 
 
 @pytest.mark.slow
