@@ -1,13 +1,14 @@
-"""Networks for a strategy's roles, each drawn from its own seed."""
+"""A strategy with networks for its roles, each drawn from its own seed."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import nn
 
-from semiseg.errors import RecipeError
+from semiseg.errors import ComponentError, RecipeError
 from semiseg.interfaces.backbone import Backbone
-from semiseg.interfaces.strategy import Role
+from semiseg.interfaces.strategy import Role, Strategy
 from semiseg.seeding import derive_seed
 from semiseg.types import Task
 
@@ -30,6 +31,31 @@ def build_networks(
             networks[role.name].load_state_dict(networks[role.initialized_like].state_dict())
         networks[role.name].requires_grad_(role.trained)
     return networks
+
+
+def build_strategy(
+    cls: type[Strategy], options: Any, roles: Sequence[Role], backbones: Mapping[str, Backbone], task: Task, seed: int
+) -> Strategy:
+    """The strategy with new networks. Raises ComponentError where it has parameters that nothing would train."""
+    strategy = cls(options, build_networks(roles, backbones, task, seed))
+    require_trained_in_networks(strategy)
+    return strategy
+
+
+def require_trained_in_networks(strategy: Strategy) -> None:
+    """Raise ComponentError where a parameter that requires a gradient is in none of the networks.
+
+    Gradients and optimizers are the roles': it would stay as it was drawn, and no one would be told.
+    """
+    in_networks = {id(parameter) for parameter in strategy.networks.parameters()}
+    own = [name for name, p in strategy.named_parameters() if p.requires_grad and id(p) not in in_networks]
+    if own:
+        raise ComponentError(
+            f"Strategy {type(strategy).__name__} has parameters that nothing trains, in no role's network:"
+            f" {', '.join(own)}.",
+            "Make them part of a role's network, by Role.network; what is not to be trained is a buffer, or has"
+            " requires_grad=False.",
+        )
 
 
 def compile_networks(networks: Iterable[nn.Module], device: torch.device) -> None:

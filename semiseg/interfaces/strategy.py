@@ -125,8 +125,8 @@ class Strategy(nn.Module, ABC):
     """A way to train on labeled and unlabeled samples.
 
     Everything that must survive a restart is a parameter, a buffer or a submodule; changes of state happen in
-    ``after_step``. A network's part is run by ``self.run(role, images)``: precision and random state are the
-    engine's. No ``with`` block spans a ``yield``.
+    ``after_step``. The parameters that are trained are those of the roles' networks. A network's part is run by
+    ``self.run(role, images)``: precision and random state are the engine's. No ``with`` block spans a ``yield``.
     """
 
     Options: ClassVar[type[ComponentOptions]] = StrategyOptions
@@ -169,6 +169,11 @@ class Strategy(nn.Module, ABC):
         for name in others:
             total = total + self.predict_alone(name, images)
         return total / (1 + len(others))
+
+    @classmethod
+    def can_predict(cls, options: Any) -> bool:
+        """Whether a role predicts, or ``predict`` is the strategy's own, which need not ask for one."""
+        return cls.predict is not Strategy.predict or any(role.predicts for role in cls.roles(options))
 
     def predict_alone(self, role: str, images: Tensor) -> Tensor:
         """The class probabilities (B, K, X, Y, Z) float32 of one network by itself."""

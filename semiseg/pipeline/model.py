@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from semiseg.engine.build import build_networks
+from semiseg.engine.build import build_strategy
 from semiseg.engine.checkpoint import load_state
 from semiseg.engine.runtime import Runtime
 from semiseg.errors import Problem, RunError
@@ -108,7 +108,8 @@ def _as_recorded(dataset: Dataset, info: DatasetInfo) -> Dataset:
 
 
 def _assemble(recipe: Recipe, components: Components, info: DatasetInfo, task: Task, runtime: Runtime) -> Model:
-    networks = build_networks(components.roles, components.backbones, task, recipe.seed)
-    strategy = components.strategy(components.strategy_options, networks)
+    strategy = build_strategy(
+        components.strategy, components.strategy_options, components.roles, components.backbones, task, recipe.seed
+    )
     strategy.attach(lambda role: runtime.autocast())
     return Model(recipe, components, info, task, strategy, runtime.precision)

@@ -154,8 +154,15 @@ def _same_metrics(found: Mapping[tuple[str, ...], Found], where: Where) -> Itera
 def _role_problems(
     strategy: Found, found: Mapping[tuple[str, ...], Found], wanted: Sequence[Slot], where: Where
 ) -> Iterator[Problem]:
-    """Roles that the strategy does not have, and backbones that do not offer what it requires."""
+    """No role that predicts, roles that the strategy does not have, backbones that do not offer what it requires."""
     roles = [role.name for role in strategy.component.roles(strategy.options)]
+    if not strategy.component.can_predict(strategy.options):
+        place = Place(where=where).of(strategy.slot.path)
+        yield Problem(
+            "",
+            f"In strategy {strategy.slot.title!r}{place} no role predicts: it could be trained, but not be used.",
+            "In its code, set predicts=True on a role, or override predict.",
+        )
     own = {slot.path[-1]: slot for slot in wanted if slot.path[:2] == ("strategy", ROLES)}
     for role, slot in own.items():
         if role not in roles:

@@ -93,6 +93,34 @@ def test_a_role_s_own_backbone_is_held_to_the_same(minimal):
     ]
 
 
+class Silent(Strategy):
+    """No network of it predicts."""
+
+    @classmethod
+    def roles(cls, options):
+        return (Role("model", predicts=False),)
+
+    def losses(self, batch, step):
+        yield from ()
+
+
+class Speaking(Silent):
+    """Nor here, but it knows how."""
+
+    def predict(self, images):
+        return self.predict_alone("model", images)
+
+
+def test_a_strategy_that_could_not_predict_is_refused(minimal):
+    recipe = load_recipe(minimal)
+
+    assert messages(recipe.with_component("strategy", Silent)) == [
+        "In strategy 'Silent' no role predicts: it could be trained, but not be used.\n"
+        "    In its code, set predicts=True on a role, or override predict."
+    ]
+    assert resolve(recipe.with_component("strategy", Speaking)).strategy is Speaking
+
+
 def test_a_strategy_can_not_be_given_ready_made(minimal):
     recipe = load_recipe(minimal).with_component("strategy", Scaled(Scaled.Options(), {}))
 

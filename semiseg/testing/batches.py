@@ -1,0 +1,77 @@
+"""Batches made of noise, for tests of strategies."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from semiseg.interfaces.batch import Batch, LabeledStream, UnlabeledStream
+from semiseg.interfaces.strategy import Target
+from semiseg.types import Task
+
+CLASSES = 3
+SIZE = (8, 8, 8)
+TASK = Task(2, tuple(f"class {index}" for index in range(CLASSES)), SIZE)
+
+
+def make_batch(
+    labeled: int = 2, unlabeled: int = 2, seed: int = 0, targets: Sequence[Target] = (), pseudo: bool = False
+) -> Batch:
+    """Noise with random labels, with targets made of them, and pseudo-labels where asked for."""
+    generator = torch.Generator().manual_seed(seed)
+    total = labeled + unlabeled
+    images = torch.randn((total, 2, *SIZE), generator=generator)
+    drawn = torch.randint(0, CLASSES, (total, *SIZE), generator=generator)
+    made = {target.name: target.make(drawn[:labeled], CLASSES) for target in targets}
+    slots, cases = tuple(range(total)), tuple(f"case{i}" for i in range(total))
+    return Batch(
+        LabeledStream(images[:labeled], labeled, slots[:labeled], cases[:labeled], drawn[:labeled], made),
+        UnlabeledStream(
+            images[labeled:], unlabeled, slots[labeled:], cases[labeled:], drawn[labeled:] if pseudo else None
+        ),
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Poisoned(UnlabeledStream):
+    """Unlabeled samples that have what they must not: a label, and targets."""
+
+    label: Tensor | None = None
+    targets: Mapping[str, Tensor] = field(default_factory=dict)
+
+
+def poisoned(batch: Batch, targets: Sequence[Target]) -> Batch:
+    """The batch with labels and targets, wrong ones, in its unlabeled stream."""
+    stream = batch.unlabeled
+    values: dict[str, Any] = {entry.name: getattr(stream, entry.name) for entry in fields(stream)}
+    labels = torch.full((len(stream), *SIZE), CLASSES - 1)
+    made = {target.name: target.make(labels, CLASSES) for target in targets}
+    return replace(batch, unlabeled=_Poisoned(**values, label=labels, targets=made))
+
+
+def in_double(batch: Batch) -> Batch:
+    """The batch in float64."""
+    return batch.apply(lambda tensor: tensor.double() if tensor.is_floating_point() else tensor)
+
+
+def copied(batch: Batch) -> Batch:
+    """The batch with tensors of its own."""
+    return batch.apply(torch.clone)
+
+
+def differing(one: Batch, other: Batch) -> list[str]:
+    """What is not the same in two batches: "labeled.image", for instance."""
+    ours, theirs = dict(_tensors(one)), dict(_tensors(other))
+    both = ours.keys() & theirs.keys()
+    return [name for name in ours | theirs if name not in both or not torch.equal(ours[name], theirs[name])]
+
+
+def _tensors(batch: Batch) -> Iterator[tuple[str, Tensor]]:
+    labeled, unlabeled = batch.labeled, batch.unlabeled
+    yield from (("labeled.image", labeled.image), ("labeled.label", labeled.label))
+    yield from ((f"labeled.targets[{name!r}]", target) for name, target in labeled.targets.items())
+    yield "unlabeled.image", unlabeled.image
+    if unlabeled.pseudo is not None:
+        yield "unlabeled.pseudo", unlabeled.pseudo

@@ -1,0 +1,330 @@
+"""What the suite of strategies catches, and what it lets be: strategies that are wrong in one thing, and right ones."""
+
+import random
+from functools import cached_property
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from semiseg.engine.build import build_strategy
+from semiseg.errors import ComponentError
+from semiseg.interfaces.strategy import BatchNeeds, Losses, Role, Stage, Strategy, Target
+from semiseg.losses.named import named_loss
+from semiseg.methods.ema import update_teacher
+from semiseg.testing.batches import TASK
+from semiseg.testing.strategy import StrategyContract
+from semiseg.testing.tiny import TinyBackbone
+
+contract = StrategyContract()
+
+
+class Right(Strategy):
+    """A student, and a teacher that is its moving average; both are given the same noise."""
+
+    exact = frozenset({"micro_batch"})
+
+    @classmethod
+    def roles(cls, options):
+        return (Role("student"), Role("teacher", trained=False, predicts=False, initialized_like="student"))
+
+    def noisy(self, batch, step):
+        image = batch.unlabeled.image
+        noise = [torch.randn(image.shape[1:], generator=step.generator(s, "noise")) for s in batch.unlabeled.slots]
+        return image + 0.1 * torch.stack(noise).to(image) if noise else image
+
+    def weight(self, step):
+        return 1.0
+
+    def taught(self, images, batch):
+        with torch.no_grad():
+            return self.run("teacher", images).softmax(1)
+
+    def losses(self, batch, step):
+        noisy = self.noisy(batch, step)
+        labeled, unlabeled = batch.divide(self.run("student", torch.cat([batch.labeled.image, noisy])))
+        loss = labeled.new_zeros(())
+        if len(batch.labeled):
+            loss = loss + named_loss(labeled, batch.labeled.label, "dice").sum() / batch.labeled.count
+        if len(batch.unlabeled):
+            apart = (unlabeled.softmax(1) - self.taught(noisy, batch)).square().flatten(1).mean(1).sum()
+            loss = loss + self.weight(step) * apart / batch.unlabeled.count
+        yield Losses(loss)
+
+    def after_step(self, step):
+        update_teacher(self.networks["teacher"], self.networks["student"], 0.9)
+
+
+class OneAfterAnother(Right):
+    """Right: two networks, each trained in a stage of its own."""
+
+    second = "second"
+
+    @classmethod
+    def roles(cls, options):
+        return (Role("first"), Role("second"))
+
+    def stages(self):
+        return (Stage("a", 0.5), Stage("b", 0.5))
+
+    def losses(self, batch, step):
+        role = "first" if step.stage == "a" else self.second
+        labeled, unlabeled = batch.divide(self.run(role, batch.images()))
+        loss = 0 * unlabeled.sum()
+        if len(batch.labeled):
+            loss = loss + named_loss(labeled, batch.labeled.label, "dice").sum() / batch.labeled.count
+        yield Losses(loss, updates=frozenset({role}))
+
+    def after_step(self, step):
+        pass
+
+
+class TestOneAfterAnother(StrategyContract):
+    @pytest.fixture
+    def strategy_class(self):
+        return OneAfterAnother
+
+
+def foreground(labels, classes):
+    return (labels > 0)[:, None].float()
+
+
+class Careful(Right):
+    """Right: it has a target, a frozen parameter, what is made when it is asked for, and networks under two names."""
+
+    needs = BatchNeeds(targets=(Target("foreground", foreground),))
+
+    def __init__(self, options, networks):
+        super().__init__(options, networks)
+        self.scale = nn.Parameter(torch.ones(()), requires_grad=False)
+        self.register_buffer("seen", torch.zeros((), dtype=torch.int64))
+        self.pair = self.networks["student"], self.networks["teacher"]
+        self.shape = lambda value: value
+
+    @cached_property
+    def kernel(self):
+        return torch.full((3,), 1 / 3)
+
+    def weight(self, step):
+        return self.scale * self.kernel.sum() * (self.seen > 1)
+
+    def after_step(self, step):
+        super().after_step(step)
+        self.seen += 1
+
+
+class TestCareful(StrategyContract):
+    @pytest.fixture
+    def strategy_class(self):
+        return Careful
+
+
+class NeverSecond(OneAfterAnother):
+    """Wrong: the second network is in no loss."""
+
+    second = "first"
+
+
+class OwnParameter(Right):
+    """Wrong: weighs a loss with a parameter that no optimizer has."""
+
+    def __init__(self, options, networks):
+        super().__init__(options, networks)
+        self.log_variance = nn.Parameter(torch.zeros(()))
+        self.project = nn.Linear(3, 3)
+
+    def weight(self, step):
+        return torch.exp(-self.log_variance)
+
+
+class Counter(Right):
+    """Wrong: counts the steps itself, to act on it later."""
+
+    n = 0
+
+    def weight(self, step):
+        return float(self.n > 10)
+
+    def after_step(self, step):
+        super().after_step(step)
+        self.n += 1
+
+
+class Bank(Right):
+    """Wrong: what it remembers is in a dictionary, of an object that is no module."""
+
+    def __init__(self, options, networks):
+        super().__init__(options, networks)
+        self.bank = type("Bank", (), {})()
+        self.bank.of = {}
+
+    def after_step(self, step):
+        super().after_step(step)
+        self.bank.of["student"] = self.networks["student"].head.weight.detach().clone()
+
+
+class ClassState(Right):
+    """Wrong: what it remembers is its class's."""
+
+    steps = []  # noqa: RUF012
+
+    def after_step(self, step):
+        super().after_step(step)
+        self.steps.append(step.index)
+
+
+class Unsaved(Right):
+    """Wrong: the buffer is not saved."""
+
+    def __init__(self, options, networks):
+        super().__init__(options, networks)
+        self.register_buffer("n", torch.zeros(()), persistent=False)
+
+    def after_step(self, step):
+        super().after_step(step)
+        self.n += 1
+
+
+class LambdaTarget(Right):
+    """Wrong: no other process can be sent its target."""
+
+    needs = BatchNeeds(targets=(Target("foreground", lambda labels, classes: labels[:, None].float()),))
+
+
+class NumpyNoise(Right):
+    """Wrong: draws from numpy's own state."""
+
+    def noisy(self, batch, step):
+        image = batch.unlabeled.image
+        return image + torch.from_numpy(np.random.randn(*image.shape)).to(image)
+
+
+class TorchNoise(Right):
+    """Wrong: draws from torch's own state, which before a network's forward is whatever the last step left."""
+
+    def noisy(self, batch, step):
+        return batch.unlabeled.image + 0.1 * torch.randn_like(batch.unlabeled.image)
+
+
+class RandomWeight(Right):
+    """Wrong: draws from Python's own state."""
+
+    def weight(self, step):
+        return random.random()
+
+
+class StateInLosses(Right):
+    """Wrong: changes a buffer where losses are computed."""
+
+    def __init__(self, options, networks):
+        super().__init__(options, networks)
+        self.register_buffer("calls", torch.zeros(()))
+
+    def weight(self, step):
+        self.calls += 1
+        return self.calls.clone()
+
+
+class InPlace(Right):
+    """Wrong: writes to the images."""
+
+    def noisy(self, batch, step):
+        return batch.unlabeled.image.mul_(1.01)
+
+
+class ClampedLabel(Right):
+    """Wrong: writes to the labels, where a second time changes nothing more."""
+
+    def losses(self, batch, step):
+        batch.labeled.label.clamp_(max=1)
+        yield from super().losses(batch, step)
+
+
+class Peeks(Right):
+    """Wrong: takes a label that it is not to see."""
+
+    def taught(self, images, batch):
+        label = getattr(batch.unlabeled, "label", None)
+        taught = super().taught(images, batch)
+        return taught if label is None else taught * (label[:, None] == 0)
+
+
+class NobodyPredicts(Right):
+    """Wrong: it could be trained, but not be used."""
+
+    @classmethod
+    def roles(cls, options):
+        return (Role("student", predicts=False),)
+
+
+def refusal(check, strategy_class, **others):
+    strategy = contract.make(strategy_class, {})
+    with pytest.raises((AssertionError, ComponentError)) as raised:
+        check(strategy, **others)
+    return str(raised.value)
+
+
+def test_a_parameter_that_nothing_trains_is_refused():
+    names = "in no role's network: log_variance, project.weight, project.bias"
+    roles = OwnParameter.roles(None)
+
+    assert names in refusal(contract.test_what_is_trained_is_in_a_network, OwnParameter)
+    with pytest.raises(ComponentError, match=names) as raised:
+        build_strategy(OwnParameter, None, roles, {role.name: TinyBackbone() for role in roles}, TASK, 0)
+    assert "Role.network" in str(raised.value)
+    assert "requires_grad=False" in str(raised.value)
+
+
+def test_a_frozen_parameter_is_not():
+    roles = Careful.roles(None)
+    strategy = build_strategy(Careful, None, roles, {role.name: TinyBackbone() for role in roles}, TASK, 0)
+
+    assert not strategy.scale.requires_grad
+
+
+@pytest.mark.parametrize(
+    ("strategy_class", "name"), [(Counter, "n"), (Bank, "bank"), (ClassState, "ClassState.steps"), (Unsaved, "n")]
+)
+def test_what_is_remembered_and_not_saved_is_named(strategy_class, name):
+    reason = refusal(contract.test_what_changes_is_in_the_state, strategy_class)
+
+    assert reason.startswith(f"changed by training, and not saved: {name}\n")
+
+
+def test_targets_that_cannot_be_sent_are_named():
+    assert "target 'foreground' cannot be sent" in refusal(
+        contract.test_targets_can_be_sent_to_worker_processes, LambdaTarget
+    )
+
+
+def test_a_role_that_is_never_updated_is_named():
+    reason = refusal(contract.test_every_trained_role_is_updated, NeverSecond)
+
+    assert reason.startswith("no loss of the steps [0, 1, 50, 51, 98, 99] of 100 updates second")
+
+
+@pytest.mark.parametrize(
+    ("strategy_class", "reason"),
+    [
+        (NumpyNoise, "draws from something other than step.generator"),
+        (TorchNoise, "draws from something other than step.generator"),
+        (RandomWeight, "draws from something other than step.generator"),
+        (StateInLosses, "changes state, which is for after_step"),
+        (InPlace, "losses changes its inputs: unlabeled.image"),
+        (ClampedLabel, "losses changes its inputs: labeled.label"),
+    ],
+)
+def test_what_cannot_be_repeated_is_not_taken_for_a_leak(strategy_class, reason):
+    assert reason in refusal(contract.test_a_step_can_be_repeated, strategy_class, index=0)
+    assert reason in refusal(contract.test_labels_of_unlabeled_samples_change_nothing, strategy_class)
+
+
+def test_a_leak_is_one():
+    reason = refusal(contract.test_labels_of_unlabeled_samples_change_nothing, Peeks)
+
+    assert reason.startswith("labels of unlabeled samples change the gradients of networks.student.first.weight and 7")
+
+
+def test_a_strategy_that_cannot_predict_is_told_so():
+    assert refusal(contract.test_prediction_is_a_probability, NobodyPredicts).startswith("no role predicts: ")
