@@ -77,23 +77,39 @@ class RichReporter(Reporter):
     @contextmanager
     def work(self, title: str, total: int, done: int = 0, unit: str = "") -> Iterator[Meter]:
         """A piece of work, as a bar."""
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+        from rich.progress import Progress
 
-        columns = (
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=30),
-            MofNCompleteColumn(),
-            TextColumn(unit + "s" if unit else ""),
-            TimeRemainingColumn(compact=True),
-            TextColumn("{task.fields[figures]}", style="dim"),
-        )
-        with Progress(*columns, console=self.console, transient=False) as progress:
+        with Progress(*_columns(unit), console=self.console, transient=False) as progress:
             task = progress.add_task(title, total=total, completed=done, figures="")
             yield _RichMeter(progress, task)
 
     def say(self, text: str) -> None:
         """One line above the bar."""
         self.console.print(text, markup=False, highlight=False)
+
+
+def _columns(unit: str) -> tuple[Any, ...]:
+    from rich.progress import BarColumn, MofNCompleteColumn, Task, TextColumn, TimeRemainingColumn
+    from rich.table import Column
+    from rich.text import Text
+
+    class Figures(TextColumn):
+        """What there is room for: in a narrow terminal figures are cut, and the time left is not."""
+
+        def get_table_column(self) -> Column:
+            return Column(no_wrap=False)  # the columns that may wrap give way first
+
+        def render(self, task: Task) -> Text:
+            return Text(task.fields["figures"], style="dim", no_wrap=True, overflow="ellipsis")
+
+    return (
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=20),
+        MofNCompleteColumn(),
+        TextColumn(unit + "s" if unit else ""),
+        TimeRemainingColumn(compact=True),
+        Figures(""),
+    )
 
 
 class _RichMeter(Meter):

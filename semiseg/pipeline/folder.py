@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -113,14 +114,9 @@ class RunFolder:
     def _refuse_changes(self, recipe: Recipe) -> None:
         changed = changes(read_yaml(self.recipe)[0], recipe)
         if changed:
-            raise RunError(
-                [Problem(c.key, f"was {c.old!r}, is {c.new!r}") for c in changed]
-                + [
-                    Problem(
-                        "", "A run cannot go on with another recipe.", "Undo the changes, or choose another --output."
-                    )
-                ]
-            )
+            *first, last = [Problem(c.key, f"was {c.old!r}, is {c.new!r}") for c in changed]
+            fix = "A run cannot go on with another recipe. Undo the changes, or choose another --output."
+            raise RunError([*first, replace(last, fix=fix)])
 
     def note_resumption(self) -> str:
         """Add to environment.json in what the machine differs from the one that the run began on; says it, or ""."""

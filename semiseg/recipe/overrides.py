@@ -52,7 +52,7 @@ def put_value(data: dict[Any, Any], places: Places, key: str, value: Any, source
         raise RecipeError(f"{source} is not KEY=VALUE.", "For instance: --set training.epochs=10")
     if kind_at(path) and not isinstance(value, dict):
         path = (*path, "name")
-    block = _descend(data, path[:-1], source)
+    block = _descend(data, path[:-1], source, places)
     dropped: dict[Any, Any] = {}
     if isinstance(block, dict) and path[-1] == "name" and kind_at(path[:-1]) and block.get("name") != value:
         dropped = {option: old for option, old in block.items() if option != "name"}
@@ -72,7 +72,7 @@ def _parse(text: str, source: str) -> Any:
     return text.strip() if isinstance(value, str) and text.lstrip()[:1] not in "'\"|>" else value
 
 
-def _descend(data: dict[Any, Any], path: tuple[str, ...], source: str) -> Any:
+def _descend(data: dict[Any, Any], path: tuple[str, ...], source: str, places: Places) -> Any:
     """The block at a path. Blocks that are not there yet begin with the schema's default component, or empty."""
     block: Any = data
     for depth in range(len(path)):
@@ -81,6 +81,7 @@ def _descend(data: dict[Any, Any], path: tuple[str, ...], source: str) -> Any:
         below = block[key] if isinstance(block, list) else block.get(key)
         if below is None:
             below = _beginning(here)
+            places.put(here, source)
         elif kind_at(here) and not isinstance(below, dict):
             below = {"name": below}
         elif not isinstance(below, dict | list):

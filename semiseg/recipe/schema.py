@@ -219,7 +219,7 @@ class Inference(_Model):
 class Evaluation(_Model):
     """What is measured on the test cases, for the last and the best checkpoint."""
 
-    metrics: list[Block] = [Block(name="dice"), Block(name="hd95")]
+    metrics: Annotated[list[Block], Field(min_length=1)] = [Block(name="dice"), Block(name="hd95")]
     """Metrics, by name; with options, one may be there several times."""
     regions: dict[str, list[str]] | None = None
     """Unions of classes that are scored beside them, as ``{core: [necrosis, enhancing]}``; by default the dataset's."""

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -72,8 +73,12 @@ class StudyFolder:
             else:
                 places[model.name] = model.name
         if problems:
-            fix = f"Undo the changes, delete or rename these folders in {self.models}, or choose another --output."
-            raise RunError([*problems, Problem("", "A model cannot go on with another recipe.", fix)])
+            *first, last = problems
+            fix = (
+                "A model cannot go on with another recipe. Undo the changes, delete or rename these folders in "
+                f"{self.models}, or choose another --output."
+            )
+            raise RunError([*first, replace(last, fix=fix)])
         return places
 
     def _earlier(self) -> Iterator[tuple[str, str]]:

@@ -79,6 +79,7 @@ def load_study(path: str | Path, overrides: Sequence[str] = (), *, expand: bool 
     except ValidationError as error:
         raise RecipeError(explain(error, StudyRecipe, data, Place(where=places.where))) from error
     base, base_places = _base(recipe, source, places)
+    _refuse_base(overrides)
     apply_overrides(base, base_places, overrides)
     models = _models(recipe, base, base_places, places, expand)
     return Study(recipe, base, models, tuple(notes_on(models, recipe, overrides)))
@@ -117,3 +118,11 @@ def _model(point: Point, varied: Sequence[str], own: frozenset[str], recipe: Rec
     total_is_varied = "split.total" in varied and takes_unlabeled(strategy)
     name = name_of(draft.setting, draft.method, counts_of(draft.labeled, draft.total, total_is_varied), recipe.seed)
     return StudyModel(name, recipe.model_copy(update={"name": name}), draft.setting, draft.method)
+
+
+def _refuse_base(overrides: Sequence[str]) -> None:
+    what = "overrides of a study change its base recipe already"
+    wrong = [override for override in overrides if override.startswith("base.")]
+    raise_all(
+        [Problem(f"--set {one}", what, f"Write --set {one.removeprefix('base.')}.") for one in wrong], RecipeError
+    )

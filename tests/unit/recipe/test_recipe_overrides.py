@@ -56,6 +56,13 @@ def test_a_change_is_found_at_its_override():
     assert places.where("training.patch_size") == "x.yaml:9"
 
 
+def test_a_block_that_only_an_override_names_is_found_there():
+    _, places, _ = change("trainin.checkpoint.minutes=9")
+
+    assert places.where("trainin") == "--set trainin.checkpoint.minutes=9"
+    assert places.where("trainin.checkpoint") == "--set trainin.checkpoint.minutes=9"
+
+
 def test_a_replaced_block_forgets_the_lines_of_what_was_in_it():
     _, places, _ = change("training={epochs: 2}")
 

@@ -281,3 +281,10 @@ class TestErrors:
             load_study(RECIPES / "la_cps.yaml")
         with pytest.raises(RecipeError, match=r"is a study recipe\.\n +semiseg study run .*la_study\.yaml"):
             load_recipe(RECIPES / "la_study.yaml")
+
+
+def test_an_override_that_names_the_base_is_told_what_to_write(study):
+    with pytest.raises(RecipeError) as caught:
+        study("matrix: [{split.labeled: [2, 3]}]", "base.training.epochs=3", "seed=1", "base.seed=2")
+    assert [problem.where for problem in caught.value.problems] == ["--set base.training.epochs=3", "--set base.seed=2"]
+    assert caught.value.problems[0].fix == "Write --set training.epochs=3."
