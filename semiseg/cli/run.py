@@ -1,5 +1,6 @@
 """``semiseg run``."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -17,7 +18,9 @@ def run(
         Path | None, typer.Option("--output", "-o", help="Run folder; by default runs/<recipe name>.")
     ] = None,
     overrides: Overrides = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on where a run in this folder stopped.")] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on where a run in this folder stopped, or start one there.")
+    ] = False,
     tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Write curves for TensorBoard.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but the result and errors.")] = False,
 ) -> None:
@@ -26,12 +29,16 @@ def run(
     Example: semiseg run recipes/brats_cps.yaml --set dataset.root=/data/BraTS2021 -o runs/brats_cps
     """
     from semiseg.cli.console import make_reporter
+    from semiseg.pipeline.folder import RunFolder
     from semiseg.pipeline.run import run as run_recipe
     from semiseg.recipe.load import load_recipe
 
     loaded = load_recipe(recipe, overrides or [])
     folder = output or Path("runs") / loaded.name
-    result = run_recipe(loaded, folder, resume=resume, reporter=make_reporter(quiet), tensorboard=tensorboard)
+    reporter = make_reporter(quiet)
+    if resume and not RunFolder(folder).recipe.exists() and os.environ.get("RANK", "0") == "0":  # of torchrun
+        reporter.say(f"Note: {folder} holds no run; starting one.")
+    result = run_recipe(loaded, folder, resume=resume, reporter=reporter, tensorboard=tensorboard)
     _show(result)
 
 

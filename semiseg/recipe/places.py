@@ -13,6 +13,10 @@ class Places:
         self._places = {key: old for key, old in self._places.items() if key[: len(path)] != path}
         self._places[path] = place
 
+    def at(self, path: tuple[str, ...]) -> str | None:
+        """The place of exactly this path, whose keys may have dots of their own; None where none was noted."""
+        return self._places.get(path)
+
     def where(self, key: str) -> str:
         """The place of a dotted key, such as ``recipes/x.yaml:12``; empty for values that came from Python."""
         path = tuple(key.split(".")) if key else ()

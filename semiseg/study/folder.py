@@ -78,7 +78,7 @@ class StudyFolder:
                 "A model cannot go on with another recipe. Undo the changes, delete or rename these folders in "
                 f"{self.models}, or choose another --output."
             )
-            raise RunError([*first, replace(last, fix=fix)])
+            raise RunError([*first, replace(last, fix=f"{last.fix} {fix}".strip())])
         return places
 
     def _earlier(self) -> Iterator[tuple[str, str]]:

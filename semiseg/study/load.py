@@ -14,7 +14,7 @@ from semiseg.recipe.places import Places
 from semiseg.recipe.schema import Recipe
 from semiseg.recipe.yaml import read_yaml
 from semiseg.study.conflicts import conflicts, notes_on
-from semiseg.study.matrix import Point, owned_keys, points, recipe_at
+from semiseg.study.matrix import Point, block_places, owned_keys, points, recipe_at
 from semiseg.study.models import (
     StudyModel,
     counts_of,
@@ -74,15 +74,37 @@ def load_study(path: str | Path, overrides: Sequence[str] = (), *, expand: bool 
     data, places = read_yaml(source)
     if "matrix" not in data and "dataset" in data:
         raise RecipeError(f"{source} is the recipe of one run: it has no matrix.", f"semiseg run {source}")
+    recipe, problems = _head(data, places)
+    if recipe is None:
+        raise RecipeError(problems)
+    spanned = list(points(recipe))
     try:
-        recipe = StudyRecipe.model_validate(data)
-    except ValidationError as error:
-        raise RecipeError(explain(error, StudyRecipe, data, Place(where=places.where))) from error
-    base, base_places = _base(recipe, source, places)
-    _refuse_base(overrides)
-    apply_overrides(base, base_places, overrides)
-    models = _models(recipe, base, base_places, places, expand)
+        base, base_places = _base(recipe, source, places)
+        _refuse_base(overrides)
+        apply_overrides(base, base_places, overrides)
+        recipes = _recipes(spanned, base, base_places, block_places(recipe, places), expand)
+    except RecipeError as error:
+        raise RecipeError([*problems, *error.problems]) from error
+    raise_all(problems, RecipeError)
+    models = _models(recipe, spanned, recipes)
     return Study(recipe, base, models, tuple(notes_on(models, recipe, overrides)))
+
+
+def _head(data: Mapping[Any, Any], places: Places) -> tuple[StudyRecipe | None, list[Problem]]:
+    """The study recipe, and what is wrong with it.
+
+    Where only keys beside base and matrix are wrong, it is the recipe without them, so that the models are checked too.
+    """
+    try:
+        return StudyRecipe.model_validate(data), []
+    except ValidationError as error:
+        problems = explain(error, StudyRecipe, data, Place(where=places.where))
+        wrong = {detail["loc"][0] for detail in error.errors()}
+    rest = {"name": "study", **{key: value for key, value in data.items() if key not in wrong}}
+    try:
+        return StudyRecipe.model_validate(rest), problems
+    except ValidationError:
+        return None, problems
 
 
 def _base(recipe: StudyRecipe, source: Path, places: Places) -> tuple[dict[Any, Any], Places]:
@@ -93,20 +115,23 @@ def _base(recipe: StudyRecipe, source: Path, places: Places) -> tuple[dict[Any, 
     return base, places.below("base")
 
 
-def _models(
-    recipe: StudyRecipe, base: Mapping[Any, Any], base_places: Places, places: Places, expand: bool
-) -> tuple[StudyModel, ...]:
-    spanned = list(points(recipe))
+def _recipes(
+    spanned: Sequence[Point], base: Mapping[Any, Any], base_places: Places, blocks: Sequence[Places], expand: bool
+) -> list[Recipe]:
     found: list[Recipe] = []
     problems: dict[Problem, None] = {}
     for point in spanned:
         try:
-            found.append(recipe_at(base, base_places, point, places.where(f"matrix.{point.block}"), expand=expand))
+            found.append(recipe_at(base, base_places, point, blocks[point.block], expand=expand))
         except RecipeError as error:
             problems |= dict.fromkeys(error.problems)
     raise_all(list(problems), RecipeError)
+    return found
+
+
+def _models(recipe: StudyRecipe, spanned: Sequence[Point], recipes: Sequence[Recipe]) -> tuple[StudyModel, ...]:
     varied, own = varied_keys([point.values for point in spanned]), owned_keys(recipe)
-    models = tuple(_model(point, varied, own, one) for point, one in zip(spanned, found, strict=True))
+    models = tuple(_model(point, varied, own, one) for point, one in zip(spanned, recipes, strict=True))
     raise_all(conflicts(models, recipe), RecipeError)
     return models
 

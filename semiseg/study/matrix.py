@@ -48,19 +48,36 @@ def owned_keys(recipe: StudyRecipe) -> frozenset[str]:
     return frozenset(own - others)
 
 
-def recipe_at(base: Mapping[Any, Any], base_places: Places, point: Point, where: str, *, expand: bool) -> Recipe:
-    """The recipe of a point; ``where`` is its block's place. Raises RecipeError with all problems."""
+def block_places(recipe: StudyRecipe, places: Places) -> list[Places]:
+    """For each block the places of its keys, as keys of the recipe; ``places`` are those of the study's file."""
+    found = []
+    for number, block in enumerate(recipe.matrix):
+        written = places.below("matrix").below(str(number))
+        own = Places(written.where(""))
+        for key in sorted(block, key=_depth):
+            # A block's key has dots of its own, at which ``Places.where`` would take it apart.
+            own.put(tuple(full_key(key).split(".")), written.at((key,)) or written.where(""))
+        found.append(own)
+    return found
+
+
+def recipe_at(base: Mapping[Any, Any], base_places: Places, point: Point, own: Places, *, expand: bool) -> Recipe:
+    """The recipe of a point; ``own`` are the places of its block's keys. Raises RecipeError with all problems."""
     data, places = deepcopy(dict(base)), base_places.copied()
     problems: list[Problem] = []
     # Components come before their options: another component would drop what was put before.
-    for key in sorted(point.values, key=lambda key: key.count(".")):
+    for key in sorted(point.values, key=_depth):
         try:
-            put_value(data, places, key, deepcopy(point.values[key]), where)
+            put_value(data, places, key, deepcopy(point.values[key]), own.where(key))
         except RecipeError as error:
             problems += error.problems
     raise_all(problems, RecipeError)
-    put_value(data, places, "seed", point.seed, where)
+    put_value(data, places, "seed", point.seed, own.where(""))
     return make_recipe(data, places, expand=expand)
+
+
+def _depth(key: str) -> int:
+    return full_key(key).count(".")
 
 
 def _named(block: Mapping[str, Any]) -> dict[str, Any]:

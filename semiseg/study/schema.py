@@ -1,9 +1,9 @@
 """A study recipe as data: a base recipe, and a matrix of what is varied."""
 
 from collections import Counter
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
 
 from semiseg.recipe.blocks import kind_at
 from semiseg.recipe.jsonschema import draft7, recipe_schema
@@ -12,6 +12,24 @@ from semiseg.report.published import published_names
 
 METHOD = "method"
 """The key of a block that is no key of a recipe: it names the block's method."""
+
+
+def _checked(block: dict[str, Any]) -> dict[str, Any]:
+    wrong = [
+        f"a block says {key} twice, as {key} and {key}.name"
+        for key, times in Counter(map(full_key, block)).items()
+        if times > 1
+    ]
+    for key, value in block.items():
+        if value == []:
+            wrong.append(f"{key} has no value")
+        if key == METHOD and not (isinstance(value, str) and value.strip()):
+            wrong.append(f"method has to be a name, not {value!r}")
+        if key in {"seed", "name"}:
+            wrong.append(f"{key} is not for the matrix: seeds has its own key, and names are made")
+    if wrong:
+        raise ValueError("; ".join(wrong))
+    return block
 
 
 class StudyRecipe(BaseModel):
@@ -23,7 +41,7 @@ class StudyRecipe(BaseModel):
     """Name of the study."""
     base: dict[str, Any] | str
     """The recipe that all models share: its content, or the path of its file, relative to this one."""
-    matrix: list[dict[str, Any]] = Field(min_length=1)
+    matrix: list[Annotated[dict[str, Any], AfterValidator(_checked)]] = Field(min_length=1)
     """Blocks of what is varied, by the recipe's dotted keys. A list takes each of its values in turn, with each of
     the other keys' values; a key that holds a list takes a list of lists. ``method`` names the block's method; what the
     block gives one value then belongs to the method, and is no setting."""
@@ -44,22 +62,6 @@ class StudyRecipe(BaseModel):
         if name and name not in published_names():
             raise ValueError(f"{name!r} is not known: {', '.join(published_names())}")
         return name
-
-    @field_validator("matrix")
-    @classmethod
-    def _blocks_have_values(cls, matrix: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        for block in matrix:
-            twice = [key for key, times in Counter(map(full_key, block)).items() if times > 1]
-            if twice:
-                raise ValueError(f"a block says {twice[0]} twice, as {twice[0]} and {twice[0]}.name")
-            for key, value in block.items():
-                if value == []:
-                    raise ValueError(f"{key} has no value")
-                if key == METHOD and not (isinstance(value, str) and value.strip()):
-                    raise ValueError(f"method has to be a name, not {value!r}")
-                if key in {"seed", "name"}:
-                    raise ValueError(f"{key} is not for the matrix: seeds has its own key, and names are made")
-        return matrix
 
     @field_validator("seeds")
     @classmethod

@@ -14,6 +14,9 @@ from ruamel.yaml import YAML
 from small_run import SMALL
 
 from semiseg.cli.main import main
+from semiseg.errors import RunError
+from semiseg.recipe.dump import dump_recipe
+from semiseg.recipe.load import load_recipe
 
 
 @pytest.fixture
@@ -118,6 +121,31 @@ class TestPlaces:
         assert "preprocessing.store" in text
         assert "SEMISEG_CACHE" in text
         assert "cannot be read" not in text
+
+
+class TestResume:
+    @pytest.fixture(autouse=True)
+    def stops_early(self, monkeypatch):
+        def stop(*arguments, **options):
+            raise RunError("far enough")
+
+        monkeypatch.setattr("semiseg.pipeline.run.make_plan", stop)
+
+    def test_where_no_run_is_says_so(self, said, recipe, tmp_path):
+        note = f"Note: {tmp_path / 'out'} holds no run; starting one."
+        assert note in said("run", recipe, "-o", tmp_path / "out", "--resume")[1].splitlines()
+        assert "holds no run" not in said("run", recipe, "-o", tmp_path / "out", "--resume", "-q")[1]
+        assert "holds no run" not in said("run", recipe, "-o", tmp_path / "out")[1]
+
+    def test_where_a_run_is_says_nothing(self, said, recipe, tmp_path):
+        (tmp_path / "out").mkdir()
+        (tmp_path / "out" / "recipe.yaml").write_text(dump_recipe(load_recipe(recipe)))
+        code, text = said("run", recipe, "-o", tmp_path / "out", "--resume")
+        assert (code, "far enough" in text, "holds no run" in text) == (4, True, False)
+
+    def test_is_said_by_one_process_of_several(self, said, recipe, tmp_path, monkeypatch):
+        monkeypatch.setenv("RANK", "1")
+        assert "holds no run" not in said("run", recipe, "-o", tmp_path / "out", "--resume")[1]
 
 
 class TestArguments:

@@ -202,6 +202,11 @@ def test_a_name_has_to_do_for_a_folder(edited, name):
             "  epochs: 3\nevaluation:\n  metrics:\n    - dice\n    - {name: dice}",
             "Metric 'dice' is asked for twice (x.yaml:18 and x.yaml:19).\n    Keep one of the two.",
         ),
+        (
+            "  epochs: 3",
+            "  epochs: 3\nevaluation: {metrics: []}",
+            "evaluation.metrics (x.yaml:16) has 0 entries; it takes at least 1.",
+        ),
     ],
 )
 def test_components_and_their_options_are_checked_with_lines(edited, old, new, message):

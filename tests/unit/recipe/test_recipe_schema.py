@@ -61,6 +61,7 @@ def test_a_small_recipe_fits_it(faults, minimal):
         ("backbone: unet", "backbone: unett", "unett"),
         ("augmentation: mirror", "augmentation: {name: mirror, axis: 1}", "axis"),
         ("  epochs: 3", "  epochs: 3\nevaluation: {metrics: [dise]}", "dise"),
+        ("  epochs: 3", "  epochs: 3\nevaluation: {metrics: []}", "metrics"),
     ],
 )
 def test_what_loading_refuses_does_not_fit_it(faults, edited, old, new, word):

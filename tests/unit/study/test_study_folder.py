@@ -69,6 +69,16 @@ def test_models_that_have_begun_are_all_told_where_the_recipe_changed(write):
     assert len(said) == 2
 
 
+def test_a_run_s_changes_are_told_with_how_to_mend_them_and_nothing_else_is_counted(write):
+    study, folder = write()
+    model = study.models[0]
+    begin(study, folder, model.name)
+    with pytest.raises(RunError) as caught:
+        folder.run(model.name).prepare(model.recipe.model_copy(update={"seed": 5}), resume=True)
+    fix = "A run cannot go on with another recipe. Undo the changes, or choose another --output."
+    assert str(caught.value) == f"seed: was 1, is 5\n    {fix}"
+
+
 def test_of_two_runs_alike_the_one_with_scores_is_the_model_s(write):
     study, folder = write()
     begin(study, folder, "cps_2_s1", scored=True)
