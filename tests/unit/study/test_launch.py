@@ -6,7 +6,6 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -282,8 +281,9 @@ def test_scores_that_never_appear_are_waited_for_a_while(jobs, monkeypatch):
 
 
 HUNG_UP = """
+import signal
 import sys
-from functools import partial
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup it is ignored, and what is started here would inherit that
 from pathlib import Path
 from semiseg.pipeline.folder import RunFolder
 from semiseg.study.jobs import Job
@@ -300,9 +300,7 @@ except KeyboardInterrupt as error:
 
 
 def test_a_closed_terminal_leaves_no_orphans(tmp_path):
-    # Under nohup the signal is ignored, and so it would be by what is started here.
-    heard = partial(signal.signal, signal.SIGHUP, signal.SIG_DFL)
-    study = subprocess.Popen([sys.executable, "-c", HUNG_UP, str(tmp_path)], preexec_fn=heard)
+    study = subprocess.Popen([sys.executable, "-c", HUNG_UP, str(tmp_path)])
     child, end = tmp_path / "child", time.monotonic() + 60
     while not (child.exists() and child.read_text()) and time.monotonic() < end:
         time.sleep(0.1)
