@@ -65,8 +65,6 @@ class RunFolder:
                     f"{self.path} already holds a run.", "Continue it with --resume, or choose another --output."
                 )
             self._refuse_changes(recipe)
-        elif self.path.exists() and not self.path.is_dir():
-            raise RunError(f"{self.path} is a file.", "Choose another --output.")
         elif self.path.exists() and any(not self._is_of_a_start(path) for path in self.path.iterdir()):
             raise RunError(f"{self.path} is not empty and holds no run.", "Choose another --output.")
 

@@ -11,6 +11,7 @@ from semiseg.engine.lock import locked
 from semiseg.engine.precision import bf16_problems
 from semiseg.engine.runtime import Runtime, accelerator, precision_on
 from semiseg.errors import DataError, Problem, RunError, raise_all
+from semiseg.io.atomic import make_folder
 from semiseg.pipeline.folder import RunFolder
 from semiseg.pipeline.model import load_model, read_model
 from semiseg.pipeline.predictions import CHECKPOINTS, predict_case, weights_digest
@@ -70,7 +71,7 @@ def predict(
     predictor = model.predictor(runtime.device)
     targets: list[Path] = []
     problems: list[Problem] = []
-    home.mkdir(parents=True, exist_ok=True)
+    make_folder(home)
     with locked(home):
         claim(home, maker, {_name(case): sources[case.id] for case in cases})
         with reporter.work("predicting", len(cases), unit="case") as meter:

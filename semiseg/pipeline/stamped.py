@@ -8,6 +8,7 @@ from typing import Any
 
 from semiseg.errors import Problem, RunError, raise_all
 from semiseg.io.atomic import sweep_temporaries, write_json, write_text
+from semiseg.wording import some
 
 _ELSEWHERE = "Nothing was changed: choose another --output."
 
@@ -89,6 +90,6 @@ def _weights_problem(home: Path, known: Mapping[str, Any], maker: Maker, count: 
 
 
 def _unknown_problem(home: Path, note: Path, names: Sequence[str]) -> Problem:
-    some = ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
-    what = f"{len(names)} of the files to be written are there already ({some}), and no {note.name} says by which model"
+    there = f"{len(names)} of the files to be written are there already ({some(names, 3)})"
+    what = f"{there}, and no {note.name} says by which model"
     return Problem(str(home), what, _ELSEWHERE)

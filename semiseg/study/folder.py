@@ -1,6 +1,5 @@
 """The study folder: what it holds, and which run in it is a model's."""
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -9,6 +8,7 @@ from typing import Any
 
 from semiseg.errors import Problem, RunError, SemisegError
 from semiseg.io.atomic import write_json, write_text
+from semiseg.io.json import read_json
 from semiseg.pipeline.folder import RunFolder
 from semiseg.pipeline.plan import Plan
 from semiseg.recipe.compare import changes, recipe_hash
@@ -45,14 +45,11 @@ class StudyFolder:
 
     def read(self) -> dict[str, Any]:
         """study.json. Raises RunError where it is not there or damaged."""
-        try:
-            value = json.loads(self.manifest.read_text(encoding="utf-8"))
-        except FileNotFoundError:
+        if not self.manifest.exists():
             fix = "`semiseg study run RECIPE -o FOLDER` makes one."
-            raise RunError(Problem(str(self.path), "holds no study (no study.json)", fix)) from None
-        except (OSError, ValueError) as error:
-            raise RunError(Problem(str(self.manifest), f"cannot be read: {error}")) from error
-        if not isinstance(value, dict) or "models" not in value:
+            raise RunError(Problem(str(self.path), "holds no study (no study.json)", fix))
+        value = read_json(self.manifest)
+        if "models" not in value:
             raise RunError(Problem(str(self.manifest), "is not a study's", "Run `semiseg study run` again."))
         return value
 
