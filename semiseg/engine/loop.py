@@ -23,6 +23,7 @@ from semiseg.engine.validation import Validate, ValidationScore
 from semiseg.errors import Interrupted, RunError, TrainingError
 from semiseg.evaluation.networks import behind
 from semiseg.interfaces.batch import Batch
+from semiseg.losses.dice_kernels import verdicts
 from semiseg.progress import Meter
 from semiseg.recipe import schema
 
@@ -70,7 +71,8 @@ class Trainer:
             self.runtime.barrier()
 
     def _say_at_the_end(self, records: list[dict[str, Any]]) -> None:
-        self.parts.reporter.say(waiting_for_data(records))
+        for sentence in (waiting_for_data(records), *verdicts()):
+            self.parts.reporter.say(sentence)
         for one in behind(records):
             self.parts.reporter.say(f"Note: by itself, on the validation cases, {one}.")
 

@@ -11,6 +11,7 @@ import torch
 from semiseg.cores import available_cores
 from semiseg.engine.runtime import Runtime
 from semiseg.engine.schedule import Timetable
+from semiseg.losses.dice_kernels import verdicts
 from semiseg.pipeline.bench_advice import advice
 from semiseg.pipeline.bench_measure import Steps, Subject
 from semiseg.pipeline.bench_result import BenchResult, Machine, Stage
@@ -96,6 +97,8 @@ def _measure(plan: Plan, runtime: Runtime, steps: int, reporter: Reporter) -> Be
         meter.advance()
     with reporter.work("timing steps", sum(subject.n_steps(steps)), unit="step") as meter:
         taken = subject.measure_steps(steps, meter)
+    for sentence in verdicts():
+        reporter.say(sentence)
     with reporter.work("timing predictions", 1) as meter:
         found = tuple(stages())
         meter.advance()

@@ -1,0 +1,150 @@
+"""Whether Dice losses on a GPU come from kernels of Triton: where a trial finds them right, and faster than torch."""
+
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Protocol, cast
+
+import torch
+from torch import Tensor
+
+from semiseg.losses import _dice_plain
+
+_SIDE = 96
+"""Voxels along an axis of the noise that kernels are tried on: about 100 MB of logits and what is made of them."""
+_ROUNDS = 7
+_VALUES, _GRADIENT = 1e-6, 1e-5
+"""How far sums and gradients may be off, as a share of the largest; bf16 and fp16 round the gradient beyond that."""
+
+
+class Passes(Protocol):
+    """The two passes over the voxels, as ``_dice_plain`` describes them."""
+
+    def sums(self, logits: Tensor, label_maps: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+        """What losses are made of."""
+
+    def gradient(
+        self, logits: Tensor, label_maps: Sequence[Tensor], everywhere: Tensor, inside: Tensor, out: Tensor
+    ) -> None:
+        """The logits' gradient."""
+
+
+class Kernels(Passes, Protocol):
+    """Passes that do not take everything."""
+
+    def fits(self, logits: Tensor, label_maps: Sequence[Tensor]) -> bool:
+        """Whether they take these."""
+
+
+PLAIN = cast(Passes, _dice_plain)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the passes are to be, and why, in words that end a sentence."""
+
+    passes: Passes
+    reason: str
+
+
+def passes_for(logits: Tensor, label_maps: Sequence[Tensor]) -> Passes:
+    """The passes for logits (n, K, X, Y, Z) and label maps of theirs.
+
+    A trial decides once in a process for each GPU, number of classes and type of the logits. In a deterministic run
+    there is none, since times are not twice the same.
+    """
+    if not logits.is_cuda or torch.are_deterministic_algorithms_enabled():
+        return PLAIN
+    verdict = _verdict(logits.device, logits.shape[1], logits.dtype)
+    if verdict.passes is not PLAIN and cast(Kernels, verdict.passes).fits(logits, label_maps):
+        return verdict.passes
+    return PLAIN
+
+
+def verdicts() -> list[str]:
+    """What was decided in this process so far, a sentence each."""
+    return [f"Dice loss ({key}): {verdict.reason}." for key, verdict in _made.items()]
+
+
+_made: dict[str, Verdict] = {}
+
+
+@cache
+def _verdict(device: torch.device, classes: int, dtype: torch.dtype) -> Verdict:
+    verdict = judge(_triton, device, classes, dtype)
+    _made[f"{classes} classes, {str(dtype).removeprefix('torch.')}"] = verdict
+    return verdict
+
+
+def _triton() -> Kernels:
+    from semiseg.losses import _dice_triton
+
+    return cast(Kernels, _dice_triton)
+
+
+def judge(
+    load: Callable[[], Kernels], device: torch.device, classes: int, dtype: torch.dtype, side: int = _SIDE
+) -> Verdict:
+    """Try the kernels that ``load`` gives on noise (2, K, side, side, side); random state stays as it was."""
+    try:
+        kernels = load()
+        noise = _Noise(device, classes, dtype, side)
+        if not kernels.fits(noise.logits, noise.label_maps):
+            return Verdict(PLAIN, "plain torch, since the kernels do not take such logits")
+        error = noise.error(kernels)
+        if not error <= 1:
+            return Verdict(PLAIN, f"plain torch, since the kernels are off by {error:.2g} times what is allowed")
+        own, plain = noise.milliseconds(kernels, PLAIN)
+    except torch.OutOfMemoryError:
+        raise
+    except Exception as error:  # a missing package, a missing C compiler, a GPU that the compiler does not know
+        first, *_ = str(error).strip().splitlines() or [""]
+        return Verdict(PLAIN, f"plain torch, since Triton does not work here: {type(error).__name__}: {first}")
+    if own < plain:
+        return Verdict(kernels, f"Triton kernels, {own:.3g} ms in a trial that took plain torch {plain:.3g}")
+    return Verdict(PLAIN, f"plain torch, {plain:.3g} ms in a trial that took Triton kernels {own:.3g}")
+
+
+class _Noise:
+    """Logits (2, K, X, Y, Z) of noise with two random label maps, of both samples and of one."""
+
+    def __init__(self, device: torch.device, classes: int, dtype: torch.dtype, side: int) -> None:
+        generator = torch.Generator(device).manual_seed(0)
+        size = (side,) * 3
+        self.logits = (3 * torch.randn((2, classes, *size), generator=generator, device=device)).to(dtype)
+        labels = torch.randint(classes, (3, *size), generator=generator, device=device)
+        self.label_maps = [labels[:2], labels[2:].to(torch.uint8)]
+        constants = torch.randn((3, 2, classes), generator=generator, device=device, dtype=torch.float64)
+        self.everywhere, self.inside = constants[0], constants[1:]
+        self.out = torch.empty_like(self.logits)
+
+    def results(self, passes: Passes) -> list[Tensor]:
+        found = passes.sums(self.logits, self.label_maps)
+        passes.gradient(self.logits, self.label_maps, self.everywhere, self.inside, out=self.out)
+        return [*found, self.out]
+
+    def error(self, kernels: Passes) -> float:
+        """The largest difference from plain torch, as a share of what is allowed; NaN where anything is NaN."""
+        theirs = [result.double().clone() for result in self.results(PLAIN)]
+        ours = [result.double() for result in self.results(kernels)]
+        rounding = 0.0 if self.out.dtype == torch.float32 else 2 * torch.finfo(self.out.dtype).eps
+        allowed = (_VALUES, _VALUES, _VALUES, _GRADIENT + rounding)
+        errors = [(a - b).abs().max() / b.abs().max() / c for a, b, c in zip(ours, theirs, allowed, strict=True)]
+        return float(torch.stack(errors).max())
+
+    def milliseconds(self, *rivals: Passes) -> list[float]:
+        """Medians of the time of both passes; rivals take turns."""
+        seconds: list[list[float]] = [[] for _ in rivals]
+        for _ in range(_ROUNDS):
+            for own, passes in zip(seconds, rivals, strict=True):
+                started = self._now()
+                self.results(passes)
+                own.append(self._now() - started)
+        return [1e3 * statistics.median(own) for own in seconds]
+
+    def _now(self) -> float:
+        if self.logits.is_cuda:
+            torch.cuda.synchronize(self.logits.device)
+        return time.perf_counter()
