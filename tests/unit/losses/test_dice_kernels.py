@@ -1,15 +1,13 @@
 """The Triton kernels of the Dice loss, without a GPU: interpreted, compiled for GPUs, and chosen or not."""
 
-import os
-import re
 import subprocess
-import sys
 import time
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 import torch
+from helpers_suite import run_suite
 
 from semiseg.losses import _dice_plain, dice_kernels
 from semiseg.losses.dice import dice_loss
@@ -21,12 +19,7 @@ CPU = torch.device("cpu")
 
 @needs_triton
 def test_kernels_agree_with_plain_torch_in_triton_s_interpreter():
-    file = Path(__file__).with_name("interpreted_dice_kernels.py")
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(file)]
-    interpreting = os.environ | {"TRITON_INTERPRET": "1"}
-    done = subprocess.run(command, check=False, env=interpreting, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout
-    assert re.search(r"^\d+ passed in ", done.stdout, re.MULTILINE), done.stdout
+    run_suite(Path(__file__).with_name("interpreted_dice_kernels.py"), TRITON_INTERPRET="1")
 
 
 @needs_triton
