@@ -2,12 +2,14 @@
 
 import hashlib
 import os
+import re
 import time
 import uuid
 from contextlib import suppress
 from pathlib import Path
 
 _SETTLED_NS = 2_000_000_000
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 def digest_text(text: str) -> str:
@@ -20,21 +22,33 @@ class Digests:
 
     A note is found by all that the file system says of a file's state. The time of modification can be set back
     (``rsync -t``, ``cp -p``, ``tar``), that of the last change of the inode cannot. Where a network's file system
-    gives other numbers to the same file, it is read once more.
+    gives other numbers to the same file, it is read once more; and so it is where no note can be read or written.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._refused: OSError | None = None
+
+    def notes(self) -> list[str]:
+        """That notes could not be written, where that was so: where, why, and how to mend it."""
+        if self._refused is None:
+            return []
+        why = self._refused.strerror or self._refused
+        return [
+            f"the case store's folder {self.folder} cannot be written ({why}), so that files are read to their ends in"
+            " each run; mend that, or name another store by preprocessing.store or SEMISEG_CACHE"
+        ]
 
     def of(self, path: Path) -> str:
-        """The digest of a file's content. Raises OSError where it cannot be read."""
+        """The digest of a file's content. Raises OSError where that file, rather than a note, cannot be read."""
         status = path.stat()
         state = status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino
         key = digest_text("\n".join(map(str, (path.resolve(), *state))))
         note = self.folder / key[:2] / key
-        known = note.read_text(encoding="utf-8") if note.is_file() else ""
-        if len(known) == 64:
-            return known
+        with suppress(OSError, ValueError):  # there is none, or it is no text
+            known = note.read_text(encoding="utf-8")
+            if _DIGEST.fullmatch(known):
+                return known
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         # A file that has just been written may change again within one tick of the clock, unseen.
@@ -43,8 +57,12 @@ class Digests:
         return digest
 
     def _write(self, note: Path, digest: str) -> None:
-        with suppress(OSError):  # without a note the file is read once more
+        temporary = note.with_name(f".tmp-{os.getpid()}-{uuid.uuid4().hex[:8]}")
+        try:
             note.parent.mkdir(parents=True, exist_ok=True)
-            temporary = note.with_name(f".tmp-{os.getpid()}-{uuid.uuid4().hex[:8]}")
             temporary.write_text(digest, encoding="utf-8")
             temporary.replace(note)
+        except OSError as error:
+            self._refused = error
+            with suppress(OSError):
+                temporary.unlink()

@@ -5,8 +5,8 @@ import os
 import shutil
 import time
 import uuid
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,24 @@ from semiseg.io.atomic import atomic_file, write_json
 
 ARRAY, RECORD = "array.npy", "record.json"
 _ORPHAN_SECONDS = 24 * 3600
+
+
+@contextmanager
+def writing_to(root: Path) -> Iterator[None]:
+    """A block that reads and writes files of the case store at ``root`` only.
+
+    Raises StorageError where the disk refuses: it names the store and the path, and says how to mend it.
+    """
+    try:
+        yield
+    except OSError as error:
+        path = error.filename2 or error.filename
+        where, why = f"{path}: " if path else "", error.strerror or error
+        raise StorageError(
+            f"The case store {root} cannot be written: {where}{why}.",
+            "Mend that, or name another folder: by preprocessing.store in the recipe, or by the environment variable"
+            " SEMISEG_CACHE.",
+        ) from error
 
 
 class Entries:
@@ -44,10 +62,8 @@ class Entries:
 
     def write(self, key: str, array: NDArray[Any], record: Mapping[str, Any]) -> None:
         """Make an entry. Raises StorageError where the disk is full or refuses."""
-        try:
+        with writing_to(self.folder.parent):
             self._write(key, array, record)
-        except OSError as error:
-            raise self._refusal(error) from error
 
     def _write(self, key: str, array: NDArray[Any], record: Mapping[str, Any]) -> None:
         target = self.path(key)
@@ -81,20 +97,12 @@ class Entries:
 
         Raises StorageError where there can be no such folder.
         """
-        try:
+        with writing_to(self.folder.parent):
             self.folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise self._refusal(error) from error
         for orphan in self.folder.glob("*/.tmp-*"):
             with suppress(OSError):
                 if time.time() - orphan.stat().st_mtime > _ORPHAN_SECONDS:
                     shutil.rmtree(orphan, ignore_errors=True)
-
-    def _refusal(self, error: OSError) -> StorageError:
-        return StorageError(
-            f"The case store {self.folder.parent} cannot be written: {error.strerror or error}.",
-            "Name another folder: by preprocessing.store in the recipe, or by the environment variable SEMISEG_CACHE.",
-        )
 
 
 def _seal(record: Mapping[str, Any]) -> str:

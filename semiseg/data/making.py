@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from semiseg.data.digests import Digests, digest_text
-from semiseg.data.entries import ARRAY, Entries
+from semiseg.data.entries import ARRAY, Entries, writing_to
 from semiseg.data.preparation import Preparation
 from semiseg.data.preprocess import nonzero_box, prepare
-from semiseg.data.source_code import code_digest
+from semiseg.data.reader import describe_reader
 from semiseg.data.stored import StoredImage, StoredLabeled
 from semiseg.data.verify import check_image, check_label
 from semiseg.interfaces.dataset import Dataset
@@ -25,21 +25,27 @@ FORMAT = 2
 class CaseMaker:
     """Makes entries of single cases; safe to use from several threads and processes.
 
-    A key is the hash of the files' content, the reader with its options (but for paths: data may move) and its code,
-    what the voxels mean, the preprocessing, and FORMAT.
+    A key is the hash of the case's id, its files' content, the reader (``describe_reader``), what the voxels mean, the
+    preprocessing, and FORMAT. The id is in it since one file may hold several cases.
     """
 
     def __init__(self, root: Path, dataset: Dataset, options: schema.Preprocessing) -> None:
+        """Raises DataError for an option that names a file that cannot be read."""
+        self._root = root
         self._entries, self._digests = Entries(root / "entries"), Digests(root / "digests")
         self._checked = root / "checked"
         self._dataset, self._options = dataset, options
-        self._reader = _describe(dataset)
+        self._reader = describe_reader(dataset, self._digests)
         self.made = set[str]()
         """Ids of the cases of which this object made an entry or ran a check, rather than found it done."""
 
     def sweep(self) -> None:
         """Remove what killed writers left."""
         self._entries.sweep()
+
+    def notes(self) -> list[str]:
+        """What the user should know of the store itself."""
+        return self._digests.notes()
 
     def image(self, case: Case) -> StoredImage:
         """The entry of a case's image. Raises DataError for files that cannot be used."""
@@ -76,19 +82,26 @@ class CaseMaker:
         return StoredLabeled(case.id, image.image_file, image.preparation, label_file, (x, y, z), *counts)
 
     def check_once(self, case: Case, check: Callable[[], object]) -> None:
-        """Run a check that raises on bad files, unless it passed before on files of the same content."""
+        """Run a check that raises on bad files, unless it passed before on files of the same content.
+
+        Raises StorageError where it cannot be noted that it has passed.
+        """
         label = "" if case.label is None else self._digests.of(case.label)
         key = self._key("checked", self._image_key(case), label, self._label_meaning())
         note = self._checked / key[:2] / key
-        if not note.exists():
+        with writing_to(self._root):
+            passed = note.exists()
+        if not passed:
             check()
             self.made.add(case.id)
-            note.parent.mkdir(parents=True, exist_ok=True)
-            note.touch()
+            with writing_to(self._root):
+                note.parent.mkdir(parents=True, exist_ok=True)
+                note.touch()
 
     def _image_key(self, case: Case) -> str:
         preprocessing = self._options.model_dump(mode="json", exclude={"store"})
-        return self._key("image", [self._digests.of(path) for path in case.images], self._reader, preprocessing)
+        contents = [self._digests.of(path) for path in case.images]
+        return self._key("image", case.id, contents, self._reader, preprocessing)
 
     def _label_meaning(self) -> Any:
         info = self._dataset.info()
@@ -96,11 +109,3 @@ class CaseMaker:
 
     def _key(self, *parts: Any) -> str:
         return digest_text(json.dumps([FORMAT, *parts], sort_keys=True, default=str))
-
-
-def _describe(dataset: Dataset) -> list[Any]:
-    options = {name: value for name, value in dict(dataset.options).items() if not isinstance(value, Path)}
-    cls = type(dataset)
-    code = code_digest(cls)
-    own = [cls.version, code] if code or cls.version != 1 else []  # for semiseg's own code FORMAT stands
-    return [f"{cls.__module__}.{cls.__qualname__}", options, list(dataset.info().modalities), *own]

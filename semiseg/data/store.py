@@ -25,8 +25,9 @@ def default_root() -> Path:
 class CaseStore:
     """The preprocessed cases of a split.
 
-    An entry is found by the content of the files that it was made of, the reader and the preprocessing: many runs and
-    processes share a store, and a changed file is read anew. It serves no test case and no label of an unlabeled one.
+    An entry is found by the case's id, the content of the files that it was made of, the reader and the preprocessing:
+    many runs and processes share a store, and a changed file is read anew. It serves no test case and no label of an
+    unlabeled one.
     """
 
     def __init__(
@@ -60,10 +61,10 @@ class CaseStore:
             workers: how many cases are in memory at once; by default one a core, at most 8.
 
         Returns:
-            What the user should know: empty labels, labels outside the foreground box.
+            What the user should know: empty labels, labels outside the foreground box, digests that cannot be kept.
 
         Raises:
-            DataError: every problem of every file. StorageError: the disk is full.
+            DataError: every problem of every file. StorageError: the disk is full or refuses.
         """
         self._maker.sweep()
         used = [case for case in cases if self._split.role_of(case.id) is not None]
@@ -120,7 +121,7 @@ class CaseStore:
                 f"{len(outside)} labels have voxels where the image is 0, outside its foreground box; they are not"
                 f" trained on: {_some(outside)}"
             )
-        return tuple(notes)
+        return (*notes, *self._maker.notes())
 
 
 def _some(names: Sequence[str]) -> str:

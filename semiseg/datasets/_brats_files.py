@@ -3,7 +3,7 @@
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from semiseg.errors import DataError, Problem
@@ -79,19 +79,17 @@ def _names(folder: Path, files: list[Path]) -> str:
 
 
 def _with_stray_labels(scans: list[Scan], strays: Iterable[Path]) -> list[Scan]:
+    """The scans, with the labels of other names in folders that hold no other scan's files."""
     # BraTS 2020, case 355, as it was published: its label is called W39_1998.09.19_Segm.nii.
-    labels: dict[Path, list[Path]] = defaultdict(list)
-    for path in strays:
-        if _STRAY_SEG.fullmatch(nifti_stem(path)):
-            labels[path.parent].append(path)
-    if not labels:
-        return scans
-    scans_in: dict[Path, list[Scan]] = defaultdict(list)
-    for scan in scans:
+    scans_in: dict[Path, list[int]] = defaultdict(list)
+    for index, scan in enumerate(scans):
         for folder in scan.folders:
-            scans_in[folder].append(scan)
-    for folder, paths in labels.items():
-        if len(scans_in[folder]) == len(paths) == 1 and SEG not in scans_in[folder][0].files:
-            scan = scans_in[folder][0]
-            scans[scans.index(scan)] = Scan(scan.case_id, {**scan.files, SEG: paths}, scan.modern)
+            scans_in[folder].append(index)
+    labels: dict[int, list[Path]] = defaultdict(list)
+    for path in strays:
+        if _STRAY_SEG.fullmatch(nifti_stem(path)) and len(scans_in[path.parent]) == 1:
+            labels[scans_in[path.parent][0]].append(path)
+    for index, paths in labels.items():
+        files = scans[index].files
+        scans[index] = replace(scans[index], files={**files, SEG: [*files.get(SEG, ()), *paths]})
     return scans

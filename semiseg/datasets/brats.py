@@ -1,6 +1,6 @@
 """The BraTS challenges' glioma cases, as they are downloaded."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
@@ -80,40 +80,39 @@ class Brats(NiftiDataset):
         return DatasetInfo("brats", self.modalities, CLASSES, label_map, (0, 1, 2, written), REGIONS)
 
     def cases(self) -> tuple[Case, ...]:
-        """All cases, ordered by id. Raises DataError with every case that lacks a modality or has one twice."""
+        """All cases, ordered by id. Raises DataError with every case that lacks a modality or has a file twice."""
         return self._cases(find_scans(existing_root(self.options.root)))
 
     def new_cases(self, paths: Sequence[Path]) -> tuple[Case, ...]:
-        """Cases to predict: a folder with the files of one or more cases, or one case's files in modality order."""
+        """Cases to predict: a folder with the files of one or more cases, or one case's files in modality order.
+
+        Labels in the folder are left alone.
+        """
         folder = only_folder(paths)
         if folder is None:
             return (one_case(paths, self.modalities, parse_name),)
-        return tuple(case.without_label() for case in self._cases(find_scans(folder)))
+        return self._cases(find_scans(folder), labels=False)
 
-    def _cases(self, scans: Sequence[Scan]) -> tuple[Case, ...]:
+    def _cases(self, scans: Sequence[Scan], labels: bool = True) -> tuple[Case, ...]:
         problems, cases = [], []
         for scan in scans:
-            problem = self._problem(scan)
-            if problem:
-                problems.append(problem)
-                continue
-            images = tuple(scan.files[name][0] for name in self.modalities)
-            label = scan.files[SEG][0] if SEG in scan.files else None
-            cases.append(Case(scan.case_id, images, label, scan.patient))
+            found = list(self._problems(scan, labels))
+            problems += found
+            if not found:
+                images = tuple(scan.files[name][0] for name in self.modalities)
+                label = scan.files[SEG][0] if labels and SEG in scan.files else None
+                cases.append(Case(scan.case_id, images, label, scan.patient))
         return checked_cases(cases, problems)
 
-    def _problem(self, scan: Scan) -> Problem | None:
+    def _problems(self, scan: Scan, labels: bool) -> Iterator[Problem]:
         where = f"case {scan.case_id}"
-        twice = [
-            path for name in (*self.modalities, SEG) if len(scan.files.get(name, ())) > 1 for path in scan.files[name]
-        ]
+        names = (*self.modalities, SEG) if labels else self.modalities
+        twice = {name: scan.files[name] for name in names if len(scan.files.get(name, ())) > 1}
         if twice:
-            return Problem(
-                where, f"more than one file for one modality: {', '.join(map(str, twice))}", "Remove copies."
-            )
+            files = "; ".join(f"for {name}: {', '.join(map(str, paths))}" for name, paths in twice.items())
+            yield Problem(where, f"more than one file {files}", "Keep the one that is right, and move the others away.")
         missing = [name for name in self.modalities if name not in scan.files]
         if missing:
             some = sorted(map(str, scan.folders))[0]
             fix = f"Expected {EXPECTED}; or set dataset.modalities to those that all cases have."
-            return Problem(where, f"{', '.join(missing)} missing in {some}", fix)
-        return None
+            yield Problem(where, f"{', '.join(missing)} missing in {some}", fix)

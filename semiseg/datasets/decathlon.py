@@ -123,10 +123,10 @@ def _manifest_problems(manifest: Any) -> list[tuple[str, str]]:
         return [("it is no JSON object", 'It has to begin with {"name": …}.')]
     problems = []
     channels = manifest.get("modality") or manifest.get("channel_names")
-    if not isinstance(channels, dict) or not channels or not all(str(key).isdigit() for key in channels):
+    if not isinstance(channels, dict) or not channels or not all(str(key).isdecimal() for key in channels):
         problems.append(('"modality" is missing or not understood', 'Write for instance "modality": {"0": "MRI"}.'))
     if not _labels_understood(manifest.get("labels")):
-        fix = 'Write for instance "labels": {"0": "background", "1": "liver"}; each value belongs to one class.'
+        fix = 'Write for instance "labels": {"0": "background", "1": "liver"}; each class has one value and one name.'
         problems.append(('"labels" is missing or not understood', fix))
     training = manifest.get("training")
     if not isinstance(training, list) or not all(_has_text(item, "image", "label") for item in training):
@@ -143,9 +143,12 @@ def _has_text(item: Any, *keys: str) -> bool:
 
 
 def _labels_understood(labels: Any) -> bool:
-    if not isinstance(labels, dict) or not labels:
+    """Whether values and names belong to each other one to one, and some of them to foreground."""
+    if not isinstance(labels, dict):
         return False
-    values = list(labels.values())
-    if all(isinstance(value, int) and value >= 0 for value in values):
-        return len(set(values)) == len(values)
-    return all(isinstance(value, str) for value in values) and all(key.isdigit() for key in labels)
+    by_name = all(isinstance(value, int) and value >= 0 for value in labels.values())
+    if not by_name and not all(isinstance(name, str) and value.isdecimal() for value, name in labels.items()):
+        return False
+    values = [int(value) for value in (labels.values() if by_name else labels)]
+    names = _label_names(labels)
+    return len(set(values)) == len(values) and len(set(names.values())) == len(names) >= 2

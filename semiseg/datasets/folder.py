@@ -54,10 +54,19 @@ class Folder(NiftiDataset):
         @classmethod
         def _distinct_values(cls, classes: dict[str, int]) -> dict[str, int]:
             foreground = {name: value for name, value in classes.items() if (name, value) != ("background", 0)}
+            if "background" in foreground:
+                raise ValueError("background is 0, which need not be said; give another class another name")
             values = list(foreground.values())
             if not values or min(values) < 1 or len(set(values)) < len(values):
                 raise ValueError("each class needs a stored value of its own, 1 or more (0 is background)")
             return dict(sorted(foreground.items(), key=lambda item: item[1]))
+
+        @field_validator("modalities")
+        @classmethod
+        def _no_duplicates(cls, modalities: tuple[str, ...]) -> tuple[str, ...]:
+            if len(set(modalities)) < len(modalities):
+                raise ValueError(f"a modality is named twice: {', '.join(modalities)}")
+            return modalities
 
         @field_validator("patient")
         @classmethod
@@ -179,7 +188,8 @@ class Folder(NiftiDataset):
         match = re.search(self.options.patient, case_id)
         if match and match[1]:
             return match[1]
-        problems.append(Problem(f"case {case_id}", f"dataset.patient {self.options.patient!r} does not match its id"))
+        what = f"dataset.patient {self.options.patient!r} does not match its id"
+        problems.append(Problem(f"case {case_id}", what, "Change it so that it matches every id."))
         return case_id
 
 

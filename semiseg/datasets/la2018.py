@@ -57,7 +57,7 @@ class LA2018(Dataset):
     def new_cases(self, paths: Sequence[Path]) -> tuple[Case, ...]:
         """Cases to predict: all h5 files in a folder and below it, or one h5 file."""
         folder = only_folder(paths)
-        files = [*paths] if folder is None else sorted(folder.rglob("*.h5"))
+        files = [*paths] if folder is None else sorted(folder.rglob("[!.]*.h5"))  # no hidden ones, as macOS makes
         if folder is not None and not files:
             raise DataError(Problem(str(folder), "there is no .h5 file in it", "Give the folder of the images."))
         if folder is None and len(files) > 1:
@@ -69,9 +69,6 @@ class LA2018(Dataset):
         path = case.images[0]
         with _open(path) as file:
             array = _voxels(path, file, "image")
-        bad = array.size - int(np.count_nonzero(np.isfinite(array)))
-        if bad:
-            raise DataError(not_finite(str(path), bad, array.size))
         return Volume(array[None], self._geometry(array.shape))
 
     def read_label(self, case: Case) -> Volume:
@@ -128,4 +125,7 @@ def _dataset(path: Path, file: Any, name: str) -> Any:
 
 def _voxels(path: Path, file: Any, name: str) -> NDArray[Any]:
     array: NDArray[Any] = _dataset(path, file, name)[()]
+    bad = array.size - int(np.count_nonzero(np.isfinite(array)))
+    if bad:
+        raise DataError(not_finite(str(path), bad, array.size))
     return array

@@ -17,9 +17,11 @@ class Dataset(Component, ABC):
     """
 
     version: ClassVar[int] = 1
-    """To be raised where the same files are read otherwise for a reason that is not in your code, such as a table.
+    """To be raised where the same files are read otherwise for a reason that semiseg cannot see, such as a table in
+    your package.
 
-    A change of the code itself is seen: of the class's package and of the modules of its bases.
+    A change of the code itself is seen, of the class's package and of the modules of its bases; and so is one of the
+    options and of the files that they name by a ``Path``.
     """
 
     @abstractmethod

@@ -10,6 +10,7 @@ from string import Template
 
 from semiseg import __version__
 from semiseg.errors import ComponentError, Problem, StorageError, raise_all
+from semiseg.io.atomic import make_folder
 from semiseg.registry import GROUPS, Kind, installed
 from semiseg.scaffold.content import substitutions
 
@@ -17,6 +18,7 @@ TEMPLATES = Path(__file__).parent / "templates"
 _SUFFIX = ".tmpl"
 _NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 _YAML_WORDS = {"null", "true", "false"}
+_ELSEWHERE = "Choose another folder with --output."
 
 
 def write_package(kind: Kind, name: str, folder: Path, author: str = "") -> list[Path]:
@@ -33,16 +35,17 @@ def write_package(kind: Kind, name: str, folder: Path, author: str = "") -> list
 
     Raises:
         ComponentError: with everything that is wrong with the name and the folder; nothing was written then.
-        StorageError: where the disk refuses.
+        StorageError: where the folder cannot be looked into, made or written to.
     """
     raise_all([*_name_problems(kind, name), *_folder_problems(folder)], ComponentError)
     files = dict(render(kind, name, author))
-    try:
-        for path, text in files.items():
-            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+    for path, text in files.items():
+        make_folder((folder / path).parent)
+        try:
             (folder / path).write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise StorageError(f"{folder} could not be written: {error.strerror}.", "Choose another one.") from error
+        except OSError as error:
+            what = f"{folder / path} cannot be written: {error.strerror or error}."
+            raise StorageError(what, _ELSEWHERE) from error
     return sorted(files)
 
 
@@ -90,5 +93,9 @@ def _name_problems(kind: Kind, name: str) -> Iterator[Problem]:
 
 
 def _folder_problems(folder: Path) -> Iterator[Problem]:
-    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+    try:
+        taken = folder.exists() and not (folder.is_dir() and not any(folder.iterdir()))
+    except OSError as error:
+        raise StorageError(f"{folder} cannot be used: {error.strerror or error}.", _ELSEWHERE) from error
+    if taken:
         yield Problem("", f"{folder} is there already.", "Choose another folder with --output; nothing is overwritten.")

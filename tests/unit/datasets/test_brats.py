@@ -95,8 +95,39 @@ def test_the_label_of_case_355_is_found(tmp_path):
     made.save(folder / "W39_1998.09.19_Segm.nii", made.label())
     cases = brats(tmp_path).cases()
     assert [case.label.name for case in cases] == ["W39_1998.09.19_Segm.nii", "BraTS20_Training_356_seg.nii"]
-    made.save(folder / "other_segm.nii", made.label())
-    assert brats(tmp_path).cases()[0].label is None
+
+
+def test_every_case_with_two_labels_is_refused_with_the_names_of_both(tmp_path):
+    for case_id, names in {"A": ["W39_Segm"], "B": ["one_Segm", "two_segm"], "C": ["C_seg"], "D": []}.items():
+        folder = made.write_brats_case(tmp_path, case_id, label_values=None if case_id == "B" else (0, 1, 2, 4))
+        for name in names:
+            made.save(folder / f"{name}.nii", made.label())
+    text = refusal(brats(tmp_path).cases)
+    assert text.startswith("3 problems:")
+    for case_id, names in {"A": "A_seg.nii.gz W39_Segm.nii", "B": "one_Segm.nii two_segm.nii"}.items():
+        both = ", ".join(str(tmp_path / case_id / name) for name in names.split())
+        assert f"case {case_id}: more than one file for seg: {both}" in text
+    assert "case C: more than one file for seg: " in text
+    assert "case D" not in text
+
+
+def test_two_labels_in_two_folders_of_one_case_are_refused_too(tmp_path):
+    folder = made.write_brats_case(tmp_path, "A", label_values=None)
+    (folder / "deep").mkdir()
+    (folder / "A_t1.nii.gz").rename(folder / "deep" / "A_t1.nii.gz")
+    for path in (folder, folder / "deep"):
+        made.save(path / "W39_Segm.nii", made.label())
+    assert "case A: more than one file for seg: " in refusal(brats(tmp_path).cases)
+
+
+def test_all_that_is_wrong_with_a_case_is_said_at_once(tmp_path):
+    folder = made.write_brats_case(tmp_path, "A", skip=("t2",))
+    for name in ("t1", "seg"):
+        made.save(folder / f"A_{name}.nii", made.label())
+    text = refusal(brats(tmp_path).cases)
+    copies = {name: f"for {name}: {folder}/A_{name}.nii, {folder}/A_{name}.nii.gz" for name in ("t1", "seg")}
+    assert f"case A: more than one file {copies['t1']}; {copies['seg']}" in text
+    assert "case A: t2 missing" in text
 
 
 def test_all_incomplete_cases_are_listed_at_once(tmp_path):
@@ -180,6 +211,13 @@ class TestNewCases:
         made.write_brats_case(tmp_path / "new", "N2", label_values=None)
         assert [case.id for case in dataset.new_cases([tmp_path / "new"])] == ["N1", "N2"]
         (case,) = dataset.new_cases([folder])
+        assert (case.id, case.label) == ("N1", None)
+
+    def test_labels_do_not_matter(self, dataset, tmp_path):
+        folder = made.write_brats_case(tmp_path / "new", "N1")
+        made.save(folder / "W39_Segm.nii", made.label())
+        made.save(folder / "N1_seg.nii", made.label())
+        (case,) = dataset.new_cases([tmp_path / "new"])
         assert (case.id, case.label) == ("N1", None)
 
     def test_the_2023_names_are_taken_by_a_model_of_2021(self, dataset, tmp_path):

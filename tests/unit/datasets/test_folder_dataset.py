@@ -74,7 +74,7 @@ def test_patients_by_a_regular_expression(tmp_path):
     assert [case.patient for case in folder(root, patient=r"(.+)_\d").cases()] == ["a", "a", "b"]
     text = refusal(folder(root, patient=r"(a)_\d").cases)
     assert "case b_1" in text
-    assert "does not match" in text
+    assert "does not match its id\n    Change it" in text
 
 
 @pytest.mark.parametrize(
@@ -82,12 +82,14 @@ def test_patients_by_a_regular_expression(tmp_path):
     [
         {"classes": {}},
         {"classes": {"background": 0}},
+        {"classes": {"background": 1, "liver": 2}},
         {"classes": {"a": 1, "b": 1}},
         {"classes": {"a": 0}},
         {"patient": "(a)(b)"},
         {"patient": "a"},
         {"patient": "("},
         {"modalities": ()},
+        {"modalities": ("t1", "t1")},
     ],
 )
 def test_options_that_make_no_sense(options):

@@ -85,6 +85,7 @@ def test_what_is_wrong_with_an_image(tmp_path, arrays, word):
         (made.label(shape=(9, 8, 6)), "(9, 8, 7) against (9, 8, 6)"),
         (made.label((0, 1, 2)), "2 (168 voxels)"),
         (made.label((0, 0.5), dtype=np.float32), "not whole numbers"),
+        (made.label((0, np.inf), dtype=np.float32), "252 of 504 voxels are not finite"),
     ],
 )
 def test_what_is_wrong_with_a_label(tmp_path, array, word):
@@ -109,6 +110,7 @@ def test_new_cases_are_h5_files(tmp_path):
     one = made.write_la_case(tmp_path / "new" / "X", label=None)
     two = one.with_name("named.h5")
     two.write_bytes(one.read_bytes())
+    one.with_name("._named.h5").touch()
     assert [case.id for case in dataset.new_cases([tmp_path / "new"])] == ["X", "named"]
     (case,) = dataset.new_cases([two])
     assert dataset.read_image(case).array.shape == (1, *made.SHAPE)

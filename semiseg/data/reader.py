@@ -1,0 +1,68 @@
+"""What a dataset's reading depends on beside a case's own files: its class and code, its options and their files."""
+
+import json
+from collections.abc import Mapping, Sequence, Set
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from semiseg.data.digests import Digests
+from semiseg.data.source_code import code_digest
+from semiseg.errors import DataError, Problem
+from semiseg.interfaces.dataset import Dataset
+
+
+def describe_reader(dataset: Dataset, digests: Digests) -> list[Any]:
+    """Values for JSON that differ wherever two datasets may read the same files otherwise.
+
+    Of an option that is the path of a file its content counts, wherever it lies; a relative one is looked for in the
+    folders of other options too. A folder counts for nothing, so that data may move: what a case takes from it are
+    files of the case's own. A path where nothing lies is a text like any other.
+
+    Raises DataError, naming the option, for a file that cannot be read.
+    """
+    cls, options = type(dataset), dict(dataset.options)
+    folders = [value for value in options.values() if isinstance(value, Path) and _holds(value)]
+    described = {name: _described(name, value, folders, digests) for name, value in options.items()}
+    code = code_digest(cls)
+    own = [cls.version, code] if code or cls.version != 1 else []  # for semiseg's own code FORMAT stands
+    return [f"{cls.__module__}.{cls.__qualname__}", described, list(dataset.info().modalities), *own]
+
+
+def _holds(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:  # what is wrong with it is said where it is described
+        return False
+
+
+def _described(name: str, value: Any, folders: Sequence[Path], digests: Digests) -> Any:
+    def part(inner: Any) -> Any:
+        return _described(name, inner, folders, digests)
+
+    if isinstance(value, Path):
+        try:
+            return _described_path(value, folders, digests)
+        except OSError as error:
+            what = f"{value} cannot be read: {error.strerror or error}"
+            raise DataError(Problem(f"dataset.{name}", what, "Check the path and its permissions.")) from error
+    if isinstance(value, BaseModel):
+        return part(dict(value))
+    if isinstance(value, Mapping):  # as pairs, for keys need not be texts
+        return _ordered([part(key), part(inner)] for key, inner in value.items())
+    if isinstance(value, Set):
+        return _ordered(map(part, value))
+    return [part(inner) for inner in value] if isinstance(value, list | tuple) else value
+
+
+def _described_path(path: Path, folders: Sequence[Path], digests: Digests) -> list[str]:
+    if path.is_dir():
+        return ["folder"]
+    places = [path] if path.is_absolute() else [path, *(folder / path for folder in folders)]
+    contents = [digests.of(place) for place in places if place.is_file()]
+    return ["file", *contents] if contents else ["path", str(path)]
+
+
+def _ordered(values: Any) -> list[Any]:
+    return sorted(values, key=lambda value: json.dumps(value, default=str))

@@ -1,0 +1,138 @@
+"""What a dataset's options add to the key of an entry: the content of files that they name, and no place."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from made_dataset import MadeDataset
+
+from semiseg.data.digests import Digests
+from semiseg.data.reader import describe_reader
+from semiseg.data.split import make_split
+from semiseg.data.store import CaseStore
+from semiseg.errors import DataError
+from semiseg.interfaces.component import ComponentOptions
+from semiseg.recipe import schema
+from semiseg.types import Case, Volume
+
+SPLIT = schema.Split(test=["a"], validation=["b"], labeled=["c", "d"])
+
+
+class TableOptions(ComponentOptions):
+    root: Path
+    table: Path
+
+
+class Tabled(MadeDataset):
+    """A table says of each case whether there is anything."""
+
+    def __init__(self, root, table):
+        super().__init__(root, 6)
+        self.options = TableOptions(root=root, table=table)
+
+    def read_label(self, case):
+        found = super().read_label(case)
+        table = self.options.table if self.options.table.is_file() else self.options.root / self.options.table
+        return Volume(found.array * json.loads(table.read_text())[case.id], found.geometry)
+
+
+def write(table, **values):
+    table.parent.mkdir(parents=True, exist_ok=True)
+    table.write_text(json.dumps(dict.fromkeys("abcdef", 1) | values))
+    return table
+
+
+def filled(dataset, store, split=SPLIT):
+    found = CaseStore(dataset, schema.Preprocessing(), make_split(dataset.cases(), split, 0), store)
+    found.fill(dataset.cases())
+    return found
+
+
+def test_another_table_in_the_same_place_is_seen(tmp_path):
+    dataset = Tabled(tmp_path / "data", write(tmp_path / "table.json"))
+    assert filled(dataset, tmp_path / "store").labeled("c").n_foreground > 0
+    assert filled(dataset, tmp_path / "store").n_made == 0
+    write(tmp_path / "table.json", c=0)
+    again = filled(dataset, tmp_path / "store")
+    assert (again.n_made, again.labeled("c").n_foreground) == (6, 0)
+
+
+def test_the_same_table_and_data_are_found_again_elsewhere(tmp_path):
+    filled(Tabled(tmp_path / "data", write(tmp_path / "table.json")), tmp_path / "store")
+    (tmp_path / "data").rename(tmp_path / "elsewhere")
+    moved = Tabled(tmp_path / "elsewhere", write(tmp_path / "tables" / "mine.json"))
+    assert filled(moved, tmp_path / "store").n_made == 0
+
+
+def test_a_table_that_is_named_within_the_data_is_seen(tmp_path):
+    def labeled():
+        return filled(Tabled(tmp_path / "data", Path("table.json")), tmp_path / "store").labeled("c").n_foreground
+
+    write(tmp_path / "data" / "table.json")
+    assert labeled() > 0
+    write(tmp_path / "data" / "table.json", c=0)
+    assert labeled() == 0
+
+
+def described(root, **values):
+    dataset = MadeDataset(root / "data", 1)
+    dataset.options = values
+    return json.dumps(describe_reader(dataset, Digests(root / "digests")))
+
+
+class Part(ComponentOptions):
+    table: Path
+    scale: float = 1
+
+
+def test_files_are_seen_wherever_they_stand_in_the_options(tmp_path):
+    table = tmp_path / "table"
+    for value in ([table], {"one": table}, {table}, (1, {("a", 1): [table]}), Part(table=table)):
+        table.write_text("one")
+        one = described(tmp_path, tables=value)
+        table.write_text("two")
+        assert described(tmp_path, tables=value) != one
+        assert str(table) not in one
+
+
+def test_options_that_are_no_files_count_as_they_are_written(tmp_path):
+    written = [described(tmp_path, part=value) for value in (None, "table", Path("table"), Path("other"), tmp_path)]
+    assert len(set(written)) == len(written)
+    assert described(tmp_path, part=tmp_path / "data") == written[-1]  # a folder may be moved
+    table = tmp_path / "table"
+    table.touch()
+    assert described(tmp_path, part=Part(table=table)) != described(tmp_path, part=Part(table=table, scale=2))
+    assert described(tmp_path, part={"b", "a", "c"}) == described(tmp_path, part={"c", "b", "a"})
+
+
+def test_a_file_that_cannot_be_looked_at_is_named_with_its_option(tmp_path):
+    with pytest.raises(DataError, match=r"dataset.table: /x+ cannot be read: File name too long\n    Check"):
+        described(tmp_path, table=Path("/" + 300 * "x"))
+
+
+class OneFile(MadeDataset):
+    """All cases are in one file, one after the other: it is the id that says which."""
+
+    def __init__(self, root):
+        super().__init__(root, 6)
+        arrays = [np.stack([np.load(path) for path in (*case.images, case.label)]) for case in self._cases]
+        np.save(root / "all.npy", np.stack(arrays))
+        self._cases = [Case(case.id, (root / "all.npy",), root / "all.npy") for case in self._cases]
+
+    def read_image(self, case):
+        geometry = self.read_geometry(case)
+        return Volume(self._load(case.images[0])["abcdef".index(case.id)][:2], geometry)
+
+    def read_label(self, case):
+        return Volume(self._load(case.label)["abcdef".index(case.id)][2].astype(np.uint8), self.read_geometry(case))
+
+
+def test_cases_in_one_file_are_not_taken_for_each_other(tmp_path):
+    dataset = OneFile(tmp_path / "data")
+    store = filled(dataset, tmp_path / "store")
+    assert store.n_made == 6
+    for case in dataset.cases()[1:4]:
+        whole = np.where(dataset.read_image(case).array.any(0), dataset.read_label(case).array, 0)
+        assert store.labeled(case.id).n_foreground == np.count_nonzero(whole)
+    assert len({store.image(name).image().tobytes() for name in "bcdef"}) == 5
