@@ -65,11 +65,12 @@ class ScoredRun:
         return tuple(dict.fromkeys(metric for metric, _, _ in self.scores))
 
 
-def read_run(path: Path, checkpoint: str | None = None) -> ScoredRun:
+def read_run(path: Path, checkpoint: str | None = None, scores: Sequence[Score] | None = None) -> ScoredRun:
     """Read a run folder, an output folder of ``semiseg evaluate``, or a scores.csv.
 
     ``checkpoint`` is last or best; by default last, where a table has several. A table that knows of no checkpoints is
-    taken as it is. Raises DataError, and RecipeError for a damaged recipe.yaml.
+    taken as it is. ``scores`` are those of its scores.csv where it was read before. Raises DataError, and RecipeError
+    for a damaged recipe.yaml.
     """
     file = path / "scores.csv" if path.is_dir() else path
     if not file.exists():
@@ -77,7 +78,7 @@ def read_run(path: Path, checkpoint: str | None = None) -> ScoredRun:
             raise DataError(Problem(str(path), "there is no such file or folder"))
         fix = "A run has one when it is complete (semiseg run … --resume); semiseg evaluate … -o writes one."
         raise DataError(Problem(str(path), "holds no scores.csv", fix))
-    scores = read_scores(file)
+    scores = read_scores(file) if scores is None else scores
     chosen = _choose(path, scores, checkpoint)
     folder = _folder(file)
     recipe = read_yaml(folder / "recipe.yaml")[0] if (folder / "recipe.yaml").exists() else {}

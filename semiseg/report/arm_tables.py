@@ -6,7 +6,7 @@ from semiseg.report import table_cells as cells
 from semiseg.report.arms import Arm, StudyResults
 from semiseg.report.document import Cell, Table
 from semiseg.report.study_metric import StudyMetric, arm_counts, estimate, varied_totals
-from semiseg.report.study_pairs import Pair, make_pair
+from semiseg.report.study_pairs import MakePair, Pair, make_pair
 
 
 def arms_table(results: StudyResults, metric: StudyMetric) -> Table:
@@ -26,12 +26,12 @@ def arms_table(results: StudyResults, metric: StudyMetric) -> Table:
     return Table(f"arms_{metric.key}", title, columns, rows, notes, columns.index("labeled"))
 
 
-def totals_table(results: StudyResults, metric: StudyMetric) -> Table | None:
+def totals_table(results: StudyResults, metric: StudyMetric, make: MakePair = make_pair) -> Table | None:
     """Methods by their number of unlabeled cases, none among them: the data of the reference study's figure 5.
 
     None where no method was trained on several totals with the same labeled cases.
     """
-    pairs = list(_totals_pairs(results, metric))
+    pairs = list(_totals_pairs(results, metric, make))
     if not pairs:
         return None
     gain = cells.gain_title(metric)
@@ -66,11 +66,11 @@ def _arm_row(arm: Arm, metric: StudyMetric) -> Iterator[Cell]:
     yield from (cells.count(number) for number in (found.n, counts.missed, counts.spurious, counts.left_out))
 
 
-def _totals_pairs(results: StudyResults, metric: StudyMetric) -> Iterator[Pair]:
+def _totals_pairs(results: StudyResults, metric: StudyMetric, make: MakePair) -> Iterator[Pair]:
     for varied in varied_totals(results):
         for arm in results.arms:
             if (arm.setting, arm.method) == varied:
-                yield make_pair(results.find(arm.setting, results.baseline, arm.labeled), arm, metric)
+                yield make(results.find(arm.setting, results.baseline, arm.labeled), arm, metric)
 
 
 def _totals_row(pair: Pair, metric: StudyMetric) -> Iterator[Cell]:

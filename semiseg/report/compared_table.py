@@ -125,7 +125,8 @@ def _mean(pair: Pair, metric: StudyMetric, p: float | None) -> Iterator[Cell]:
 
 def _missed(pair: Pair, metric: StudyMetric) -> Iterator[Cell]:
     if metric.is_distance:
-        yield cells.missed(*(None if arm is None else arm_counts(arm, metric) for arm in (pair.baseline, pair.arm)))
+        baseline, method = (None if arm is None else arm_counts(arm, metric) for arm in (pair.baseline, pair.arm))
+        yield cells.missed(baseline, method)
 
 
 def _classes(pair: Pair, metric: StudyMetric) -> Iterator[Cell]:

@@ -1,7 +1,7 @@
 """A study's arms beside the baseline with as many labeled cases."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from semiseg.evaluation.compare_metric import verdict_of
 from semiseg.evaluation.compare_result import Entry, MetricComparison, Row
@@ -60,24 +60,30 @@ class Pair:
         return row.entries[1] if len(row.entries) > 1 else None
 
 
-def pairs(results: StudyResults, metric: StudyMetric) -> Iterator[Pair]:
+MakePair = Callable[[Arm | None, Arm | None, StudyMetric], Pair]
+"""``make_pair``, or what makes each pair once: ``functools.cache(make_pair)``."""
+
+
+def make_pair(baseline: Arm | None, arm: Arm | None, metric: StudyMetric) -> Pair:
+    """Compare two arms; one of them may be missing. Two of one method, such as a control, are told apart by name."""
+    if baseline is not None and arm is not None and baseline.method == arm.method:
+        baseline = replace(baseline, method=f"{baseline.method} with {baseline.total} cases in all")
+    return Pair(baseline, arm, compare_with(baseline, arm, metric))
+
+
+def pairs(results: StudyResults, metric: StudyMetric, make: MakePair = make_pair) -> Iterator[Pair]:
     """By setting the fully labeled baseline alone, then by labeled cases each method beside the baseline."""
     for setting in results.settings:
         if full := results.full(setting):
-            yield make_pair(full, None, metric)
+            yield make(full, None, metric)
         curves = {method: method_curve(results, setting, method) for method in results.methods}
         for labeled in _counts(results, setting, [arm for curve in curves.values() for arm in curve]):
             baseline = results.find(setting, results.baseline, labeled)
             arms = [arm for curve in curves.values() for arm in curve if arm.labeled == labeled]
             for arm in arms:
-                yield make_pair(baseline, arm, metric)
+                yield make(baseline, arm, metric)
             if not arms and baseline is not None and baseline is not full:
-                yield make_pair(baseline, None, metric)
-
-
-def make_pair(baseline: Arm | None, arm: Arm | None, metric: StudyMetric) -> Pair:
-    """Compare two arms; one of them may be missing."""
-    return Pair(baseline, arm, compare_with(baseline, arm, metric))
+                yield make(baseline, None, metric)
 
 
 def adjusted_p(pairs: Sequence[Pair]) -> list[float | None]:
@@ -101,6 +107,11 @@ def verdict_on(pair: Pair, p: float | None, metric: StudyMetric) -> str:
     if verdict == "mixed" or (verdict and excludes_zero(entry)):
         return verdict
     return NOT_TOLD_APART
+
+
+def verdicts_on(pairs: Sequence[Pair], metric: StudyMetric) -> list[str]:
+    """The verdict on each pair, with Holm's correction over all of them."""
+    return [verdict_on(pair, p, metric) for pair, p in zip(pairs, adjusted_p(pairs), strict=True)]
 
 
 def excludes_zero(entry: Entry | None) -> bool:

@@ -81,25 +81,27 @@ def probability(p: float | None) -> Cell:
     return Cell("<0.001" if p < 0.001 else f"{p:.3f}", value=p)
 
 
-def seeds(shown: Pair) -> Cell:
-    """How many seeds: one number where both arms have the same ones."""
+def seeds(shown: Pair, beside: str = "baseline") -> Cell:
+    """How many seeds: one number where both arms have the same ones; ``beside`` is what the first arm is called."""
     baseline, method = (None if arm is None else len(arm.runs) for arm in (shown.baseline, shown.arm))
     differ = shown.seeds_differ
-    parts = (*_sides("seeds", baseline, method), ("seeds differ", float(differ)))
+    parts = (*_sides("seeds", baseline, method, beside), ("seeds differ", float(differ)))
     text = f"{baseline}/{method} (differ)" if differ else str(shown.seeds[-1])
     return Cell(text, value=shown.seeds[-1], parts=parts)
 
 
-def missed(baseline: Counts | None, method: Counts | None) -> Cell:
-    """Missed structures of both arms."""
-    values = [None if found is None else found.missed for found in (baseline, method)]
-    text = "/".join(NONE if value is None else str(value) for value in values)
-    value = next((value for value in reversed(values) if value is not None), None)
-    return Cell(text, value=value, parts=_sides("missed", *values))
+def missed(baseline: Counts | None, method: Counts | None, beside: str = "baseline") -> Cell:
+    """Missed structures of both arms; ``beside`` is what the first is called."""
+    first, second = (None if found is None else found.missed for found in (baseline, method))
+    text = "/".join(NONE if value is None else str(value) for value in (first, second))
+    value = first if second is None else second
+    return Cell(text, value=value, parts=_sides("missed", first, second, beside))
 
 
-def _sides(name: str, baseline: float | None, method: float | None) -> tuple[tuple[str, float | None], ...]:
-    return (f"{name} baseline".lstrip(), baseline), (f"{name} method".lstrip(), method)
+def _sides(
+    name: str, baseline: float | None, method: float | None, beside: str = "baseline"
+) -> tuple[tuple[str, float | None], ...]:
+    return (f"{name} {beside}".lstrip(), baseline), (f"{name} method".lstrip(), method)
 
 
 def _text(value: float, digits: int, sign: str) -> str:

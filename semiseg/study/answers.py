@@ -2,8 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 from semiseg.errors import DataError
 from semiseg.evaluation.bootstrap import finite_mean
@@ -14,7 +13,7 @@ from semiseg.evaluation.marginal_value import MarginalValue, marginal_values
 from semiseg.evaluation.power_plan import PowerPlan, plan_cases, plan_seeds
 from semiseg.report.arms import Arm, StudyResults
 from semiseg.report.study_metric import StudyMetric, arm_values, method_curve
-from semiseg.report.study_pairs import Pair, make_pair
+from semiseg.report.study_pairs import MakePair, Pair, make_pair
 
 NEXT = 10
 """Labels whose value is told: "the next ten"."""
@@ -52,10 +51,12 @@ class NextLabels:
     values: tuple[MarginalValue, ...]
 
 
-def answers(results: StudyResults, metric: StudyMetric, *, savings: bool = True) -> tuple[Answers, ...]:
+def answers(
+    results: StudyResults, metric: StudyMetric, make: MakePair = make_pair, *, savings: bool = True
+) -> tuple[Answers, ...]:
     """The answers for each setting and method, in their order; without ``savings`` only the pairs, which is quick."""
     found = (
-        _answers(results, metric, setting, method, method_curve(results, setting, method), savings)
+        _answers(results, metric, setting, method, make, savings)
         for setting in results.settings
         for method in results.methods
     )
@@ -74,51 +75,15 @@ def next_labels(results: StudyResults, metric: StudyMetric) -> tuple[NextLabels,
     return tuple(found)
 
 
-def control(results: StudyResults, metric: StudyMetric) -> Iterator[tuple[str, str, list[Pair]]]:
-    """For each setting and method that was also trained without unlabeled cases: those models beside the baseline.
-
-    They tell what a method does by itself from what unlabeled cases do.
-    """
-    for setting in results.settings:
-        for method in results.methods:
-            arms = [arm for arm in results.arms if (arm.setting, arm.method) == (setting, method)]
-            if all(arm.labeled == arm.total for arm in arms):
-                continue
-            alone = [arm for arm in arms if arm.labeled == arm.total]
-            pairs = [(results.find(setting, results.baseline, arm.labeled), arm) for arm in alone]
-            if pairs:
-                yield setting, method, [make_pair(ours, arm, metric) for ours, arm in pairs if ours is not None]
-
-
-def record(found: Sequence[Answers], following: Sequence[NextLabels]) -> dict[str, Any]:
-    """All figures as plain data, for summary.json."""
-    return {
-        "answers": [
-            {
-                "setting": one.setting,
-                "method": one.method,
-                "differences": [_difference(pair) for pair in one.pairs],
-                "label_savings": [asdict(savings) for savings in one.savings],
-                "gap_closed": [asdict(gap) for gap in one.gaps],
-                "power": [
-                    {"labeled": labeled, "test_cases": asdict(cases), "seeds": asdict(seeds)}
-                    for labeled, cases, seeds in one.power
-                ],
-            }
-            for one in found
-        ],
-        "next_labels": [asdict(one) for one in following],
-    }
-
-
 def _answers(
-    results: StudyResults, metric: StudyMetric, setting: str, method: str, curve: Sequence[Arm], all_of_it: bool
+    results: StudyResults, metric: StudyMetric, setting: str, method: str, make: MakePair, all_of_it: bool
 ) -> Answers | None:
+    curve = method_curve(results, setting, method)
     if not curve:
         return None
     baseline = {arm.labeled: arm for arm in results.curve(setting, results.baseline)}
     shared = [(baseline[arm.labeled], arm) for arm in curve if arm.labeled in baseline]
-    pairs = tuple(make_pair(ours, arm, metric) for ours, arm in shared)
+    pairs = tuple(make(ours, arm, metric) for ours, arm in shared)
     if not all_of_it:
         return Answers(setting, method, pairs, (), (), ())
     unsaid: list[str] = []
@@ -172,9 +137,3 @@ def _values(arms: Sequence[Arm], metric: StudyMetric) -> Mapping[int, ArmValues]
 
 def _value(arm: Arm, metric: StudyMetric) -> ArmValues:
     return arm_values(arm, metric), arm.as_method().seeds
-
-
-def _difference(pair: Pair) -> dict[str, Any]:
-    entry = pair.entry(pair.mean)
-    figures = {} if entry is None else asdict(entry)
-    return {"labeled": pair.shown.labeled, "n": pair.mean.n, "seeds": list(pair.seeds), **figures}

@@ -1,23 +1,40 @@
 """A study's results: the scores of every model that has some, brought together by setting, method and cases."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from semiseg.errors import DataError, Problem, SemisegError, raise_all
 from semiseg.evaluation.compare_read import ScoredRun, read_run
+from semiseg.evaluation.harness import Score
+from semiseg.evaluation.table import read_scores
 from semiseg.report.arms import Arm, StudyResults
 from semiseg.study.folder import StudyFolder
 
 ArmKey = tuple[str, str, int, int]
 
 
-def collect(folder: StudyFolder, checkpoint: str) -> StudyResults:
+def read_tables(folder: StudyFolder) -> dict[str, list[Score]]:
+    """The scores of every finished model, of both checkpoints, by the name of its run.
+
+    A table that cannot be read is left out: ``collect`` says why.
+    """
+    found = {}
+    for name in dict.fromkeys(record["run"] for record in folder.read()["models"]):
+        run = folder.run(name)
+        if run.summary.exists():
+            with suppress(SemisegError):
+                found[name] = read_scores(run.scores)
+    return found
+
+
+def collect(folder: StudyFolder, checkpoint: str, tables: Mapping[str, Sequence[Score]] | None = None) -> StudyResults:
     """The results of a study's finished models, with the weights ``last`` or ``best``.
 
-    Models without scores, or whose scores cannot be read, are named in ``missing``, with the reason. Raises RunError
-    where the folder holds no study, DataError with all problems where scores were made on other cases than the
-    study's or by another recipe, and where there are none.
+    ``tables`` are those of ``read_tables`` where they were read before. Models without scores, or whose scores cannot
+    be read, are named in ``missing``, with the reason. Raises RunError where the folder holds no study, DataError with
+    all problems where scores were made on other cases than the study's or by another recipe, and where there are none.
     """
     manifest = folder.read()
     found: dict[ArmKey, list[tuple[ScoredRun, Sequence[Mapping[str, Any]]]]] = {}
@@ -29,7 +46,7 @@ def collect(folder: StudyFolder, checkpoint: str) -> StudyResults:
             missing.append(record["name"])
             continue
         try:
-            scored = read_run(run.path, checkpoint)
+            scored = read_run(run.path, checkpoint, (tables or {}).get(record["run"]))
         except SemisegError as error:
             missing.append(f"{record['name']} ({error.problems[0].what})")
             continue

@@ -26,7 +26,7 @@ def conflicts(models: Sequence[StudyModel], recipe: StudyRecipe) -> list[Problem
 
 
 def notes_on(models: Sequence[StudyModel], recipe: StudyRecipe, overrides: Sequence[str]) -> list[str]:
-    """Overrides without effect, and settings without the baseline."""
+    """Overrides without effect, settings without the baseline, and labeled counts without a control."""
     notes = []
     for override in overrides:
         key = full_key(override.partition("=")[0].strip())
@@ -39,7 +39,21 @@ def notes_on(models: Sequence[StudyModel], recipe: StudyRecipe, overrides: Seque
             notes.append(
                 f"no model of {recipe.baseline} has the setting {setting or '(none)'}: nothing to compare with"
             )
-    return notes
+    return [*notes, *_without_control(models)]
+
+
+def _without_control(models: Sequence[StudyModel]) -> Iterator[str]:
+    """Where a method has a control with some labeled counts and not with others."""
+    for setting, method in dict.fromkeys((model.setting, model.method) for model in models):
+        own = [model for model in models if (model.setting, model.method) == (setting, method)]
+        used = dict.fromkeys(model.labeled for model in own if model.any_unlabeled)
+        controls = {model.labeled for model in own if model.takes_unlabeled and not model.any_unlabeled} - {"all"}
+        lacking = [str(labeled) for labeled in used if labeled not in controls]
+        if controls and lacking:
+            yield (
+                f"{method}{f' ({setting})' if setting else ''} has no control with {', '.join(lacking)} labeled cases "
+                "(a block whose split.total is its split.labeled): what unlabeled cases add there will not be known"
+            )
 
 
 def _covers(name: str, key: str) -> bool:

@@ -7,38 +7,51 @@ from semiseg.evaluation.label_savings import LabelSavings
 from semiseg.evaluation.networks import behind
 from semiseg.report import table_cells as cells
 from semiseg.report.arms import StudyResults
+from semiseg.report.study_controls import Controlled, beside_baseline, controlled
 from semiseg.report.study_metric import StudyMetric, study_metric
-from semiseg.report.study_pairs import NOT_TOLD_APART, Pair, adjusted_p, verdict_on
-from semiseg.study.answers import Answers, answers, control
+from semiseg.report.study_pairs import NOT_TOLD_APART, MakePair, Pair, make_pair, verdicts_on
+from semiseg.study.answers import Answers, answers
+from semiseg.study.control_sentences import control_headlines
+from semiseg.study.sentences import named
 from semiseg.wording import some
 
 _NAMED = 6
 _ORDER = ("better", "worse", "mixed", NOT_TOLD_APART)
 
 
-def headlines(results: StudyResults, found: Sequence[Answers], metric: StudyMetric, checkpoint: str) -> tuple[str, ...]:
-    """What was compared, whether unlabeled cases helped, how many labels that is, and how sure it is."""
-    return tuple(_headlines(results, found, metric, checkpoint))
+def headlines(
+    results: StudyResults,
+    found: Sequence[Answers],
+    metric: StudyMetric,
+    checkpoint: str,
+    make: MakePair = make_pair,
+) -> tuple[str, ...]:
+    """What was compared, whether methods and unlabeled cases helped, how many labels that is, and how sure it is."""
+    return tuple(_headlines(results, found, metric, checkpoint, make))
 
 
-def _headlines(results: StudyResults, found: Sequence[Answers], metric: StudyMetric, checkpoint: str) -> Iterator[str]:
+def _headlines(
+    results: StudyResults, found: Sequence[Answers], metric: StudyMetric, checkpoint: str, make: MakePair
+) -> Iterator[str]:
     models, seeds = sum(len(arm.runs) for arm in results.arms), seeds_of(results)
     cases = max((pair.mean.n for answer in found for pair in answer.pairs), default=None)
     tested = f", {cases} test cases" if cases else ""
     yield f"{_plural(models, 'model')} with scores, {_seeds(seeds)}{tested}, {checkpoint} weights."
     if results.missing:
         yield f"{_plural(len(results.missing), 'model')} without scores yet: {some(results.missing, _NAMED)}."
-    verdicts = _verdicts(found, metric)
+    verdicts = iter(verdicts_on(_pairs(found), metric))
     for answer in found:
         if answer.pairs:
-            yield _helped(answer, metric, results.baseline, verdicts)
+            yield _helped(answer, metric, results.baseline, [next(verdicts) for _ in answer.pairs])
+    controls = controlled(results, metric, make)
+    yield from control_headlines(results, controls, metric)
     if found:
-        yield _certainty(seeds, sum(len(answer.pairs) for answer in found))
+        yield _certainty(seeds, len(_pairs(found)), len(_pairs(controls)))
     for answer in found:
         yield from _labels(answer, results.baseline)
     yield from _behind(results)
-    yield from _controls(results, metric)
-    yield from _others(results, metric)
+    yield from _alone(results, metric, make)
+    yield from _others(results, metric, make)
 
 
 def seeds_of(results: StudyResults) -> set[int]:
@@ -46,17 +59,17 @@ def seeds_of(results: StudyResults) -> set[int]:
     return {len(arm.runs) for arm in results.arms}
 
 
-def _verdicts(found: Sequence[Answers], metric: StudyMetric) -> dict[int, str]:
-    """By the identity of a pair, with Holm's correction over all of them."""
-    pairs = [pair for answer in found for pair in answer.pairs]
-    return {id(pair): verdict_on(pair, p, metric) for pair, p in zip(pairs, adjusted_p(pairs), strict=True)}
+def _pairs(found: Sequence[Answers | Controlled]) -> list[Pair]:
+    """Those that two arms are compared in."""
+    return [pair for one in found for pair in one.pairs if pair.baseline is not None]
 
 
-def _helped(answer: Answers, metric: StudyMetric, baseline: str, verdicts: dict[int, str]) -> str:
-    groups = {word: [pair for pair in answer.pairs if verdicts[id(pair)] == word] for word in _ORDER}
+def _helped(answer: Answers, metric: StudyMetric, baseline: str, verdicts: Sequence[str]) -> str:
+    judged = list(zip(answer.pairs, verdicts, strict=True))
+    groups = {word: [pair for pair, verdict in judged if verdict == word] for word in _ORDER}
     parts = [f"{word} with {_counts(pairs)}" for word, pairs in groups.items() if pairs]
     return (
-        f"Did unlabeled cases help? {_name(answer)} beside {baseline}, by {metric.title}: {'; '.join(parts)}"
+        f"Did the method help? {_name(answer)} beside {baseline}, by {metric.title}: {'; '.join(parts)}"
         f" labels ({_range(answer.pairs, metric)}; per count with intervals below)."
     )
 
@@ -73,10 +86,10 @@ def _labels(answer: Answers, baseline: str) -> Iterator[str]:
         yield f"Of the gap to all {full} labels {_name(answer)} closes: {shares}."
 
 
-def _controls(results: StudyResults, metric: StudyMetric) -> Iterator[str]:
-    for setting, method, pairs in control(results, metric):
-        where = f" ({setting})" if setting else ""
-        yield f"Control: {method}{where} without unlabeled cases: {_range(pairs, metric)}."
+def _alone(results: StudyResults, metric: StudyMetric, make: MakePair) -> Iterator[str]:
+    for setting, method, pairs in beside_baseline(results, metric, make):
+        beside = f"{named(method, setting)} beside {results.baseline} with {_counts(pairs)} labels"
+        yield f"By itself, without unlabeled cases, {beside}: {_range(pairs, metric)}."
 
 
 def _behind(results: StudyResults) -> Iterator[str]:
@@ -92,21 +105,30 @@ def _behind(results: StudyResults) -> Iterator[str]:
         yield f"Networks by themselves, on validation cases, far behind the others: {'; '.join(found[:_NAMED])}{more}."
 
 
-def _others(results: StudyResults, metric: StudyMetric) -> Iterator[str]:
+def _others(results: StudyResults, metric: StudyMetric, make: MakePair) -> Iterator[str]:
     for name in results.metrics:
         if name == metric.name:
             continue
         other = study_metric(results, name)
-        found = answers(results, other, savings=False)
-        verdicts = _verdicts(found, other)
-        words = [verdicts[id(pair)] for answer in found for pair in answer.pairs]
-        said = ", ".join(f"{word} at {words.count(word)}" for word in _ORDER if word in words)
+        beside: dict[str, Sequence[Answers | Controlled]] = {
+            f"beside {results.baseline}": answers(results, other, make, savings=False),
+            "beside controls": controlled(results, other, make),
+        }
+        said = [f"{where} {words}" for where, found in beside.items() if (words := _words(found, other))]
         if said:
-            yield f"{other.title}: {said} of {_plural(len(words), 'comparison')}."
+            yield f"{other.title}: {'; '.join(said)}."
 
 
-def _certainty(seeds: set[int], comparisons: int) -> str:
+def _words(found: Sequence[Answers | Controlled], metric: StudyMetric) -> str:
+    words = verdicts_on(_pairs(found), metric)
+    said = ", ".join(f"{word} at {words.count(word)}" for word in _ORDER if word in words)
+    return f"{said} of {_plural(len(words), 'comparison')}" if words else ""
+
+
+def _certainty(seeds: set[int], comparisons: int, controls: int) -> str:
     family = f"p with Holm's correction over {_plural(comparisons, 'comparison')}" if comparisons > 1 else "p"
+    if controls > 1:
+        family += f" (beside controls with correction over these {controls})"
     rule = f"Better and worse need both {family} below 0.05, and a 95 % interval without 0."
     alone = "is about these networks, and another seed may change it"
     if max(seeds) < 2:
@@ -149,7 +171,7 @@ def _share(gap: GapClosed) -> str:
 
 
 def _name(answer: Answers) -> str:
-    return f"{answer.method} ({answer.setting})" if answer.setting else answer.method
+    return named(answer.method, answer.setting)
 
 
 def _seeds(counts: set[int]) -> str:

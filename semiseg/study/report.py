@@ -1,10 +1,12 @@
 """A study's report: tables and figures as files, and one page that holds them all."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 from semiseg.errors import SemisegError
+from semiseg.evaluation.harness import Score
 from semiseg.evaluation.table import write_scores
 from semiseg.io.atomic import write_json
 from semiseg.progress import Reporter
@@ -13,17 +15,20 @@ from semiseg.report.document import Figure, Page, Section, Table
 from semiseg.report.page import write_page
 from semiseg.report.published import load_published
 from semiseg.report.published_tables import published_applies
+from semiseg.report.study_controls import controlled
 from semiseg.report.study_figures import study_figures, write_figures
-from semiseg.report.study_metric import StudyMetric, study_metric
-from semiseg.report.study_tables import study_tables
+from semiseg.report.study_metric import study_metric
+from semiseg.report.study_pairs import make_pair
+from semiseg.report.study_tables import arms_tables, study_tables
 from semiseg.report.table_formats import write_tables
 from semiseg.study.about import environment, protocol
 from semiseg.study.answer_figures import savings_of
 from semiseg.study.answer_tables import answer_tables
-from semiseg.study.answers import Answers, NextLabels, answers, next_labels, record
-from semiseg.study.collect import collect
+from semiseg.study.answers import answers, next_labels
+from semiseg.study.collect import collect, read_tables
 from semiseg.study.folder import StudyFolder
 from semiseg.study.headlines import headlines
+from semiseg.study.record import record, summary
 from semiseg.study.sentences import comparisons, savings_sentences
 from semiseg.study.worst import all_scores, page_scores, worst_cases_of
 
@@ -60,43 +65,49 @@ def report_study(
     chosen = checkpoint or str(folder.read()["checkpoint"])
     target = folder.report if output is None else Path(output)
     with reporter.work("reporting", 5) as meter:
-        results = collect(folder, chosen)
+        scores = read_tables(folder)
+        results = collect(folder, chosen, scores)
         metric = study_metric(results, results.metrics[0])
-        found, following = answers(results, metric), next_labels(results, metric)
+        make = cache(make_pair)  # tables, answers and sentences have pairs in common
+        found, following = answers(results, metric, make), next_labels(results, metric)
+        controls = controlled(results, metric, make)
         meter.advance()
-        tables, answered = study_tables(results), answer_tables(results, found, following, metric)
-        others = _others(folder, chosen)
+        tables, answered = study_tables(results, make), answer_tables(results, found, following, metric)
+        others = _others(folder, chosen, scores)
         meter.advance()
         figures, savings = study_figures(results), savings_of(results, found, metric)
         meter.advance()
-        said = headlines(results, found, metric, chosen)
-        details = comparisons(found, metric, results.baseline), savings_sentences(found, results.baseline)
+        said = headlines(results, found, metric, chosen, make)
+        details = (
+            comparisons(found, metric, results.baseline),
+            comparisons(controls, metric, "its control"),
+            savings_sentences(found, results.baseline),
+        )
         cases, unseen = worst_cases_of(folder, results, metric)
-        scores, cut = page_scores(results)
+        shown, cut = page_scores(results)
         page = Page(
             title=f"{results.name}: {', '.join(results.methods) or 'nothing'} beside {results.baseline}",
             summary=said,
             sections=_sections(tables, answered, others, (*savings, *figures), details),
-            scores=scores,
+            scores=shown,
             cases=cases.cases,
             classes=cases.classes,
             protocol={**protocol(folder, results, chosen), **_notes(results, (*unseen, *cut))},
             environment=environment(folder, results),
         )
         meter.advance()
-        written = _write(target, folder, page, (*tables, *answered, *others), (*savings, *figures))
-        write_json(target / "summary.json", _record(results, found, following, metric, chosen, said))
+        written = _write(target, page, (*tables, *answered, *others), (*savings, *figures))
+        write_scores(target / "scores.csv", all_scores(folder, scores))
+        data = summary(results, metric, chosen, said) | record(found, controls, following, metric)
+        write_json(target / "summary.json", data)
         meter.advance()
     return replace(written, summary=said)
 
 
-def _write(
-    target: Path, folder: StudyFolder, page: Page, tables: Sequence[Table], figures: Sequence[Figure]
-) -> StudyReport:
+def _write(target: Path, page: Page, tables: Sequence[Table], figures: Sequence[Figure]) -> StudyReport:
     tables_written = write_tables(target / "tables", tables)
     figures_written = write_figures(target / "figures", figures)
     _remove_others(target, {*tables_written, *figures_written})
-    write_scores(target / "scores.csv", all_scores(folder))
     write_page(target / "report.html", page)
     return StudyReport(target / "report.html", tables_written, figures_written, ())
 
@@ -110,18 +121,14 @@ def _remove_others(target: Path, written: Collection[Path]) -> None:
                     path.unlink()
 
 
-def _others(folder: StudyFolder, chosen: str) -> tuple[Table, ...]:
+def _others(folder: StudyFolder, chosen: str, scores: Mapping[str, Sequence[Score]]) -> tuple[Table, ...]:
     """The tables of arms with the other weights; nothing where the runs have none."""
     other = "best" if chosen == "last" else "last"
     try:
-        found = study_tables(collect(folder, other))
+        found = arms_tables(collect(folder, other, scores))
     except SemisegError:
         return ()
-    return tuple(
-        replace(table, key=f"{table.key}_{other}", title=f"{table.title}, {other} weights")
-        for table in found
-        if table.key.startswith("arms_")
-    )
+    return tuple(replace(table, key=f"{table.key}_{other}", title=f"{table.title}, {other} weights") for table in found)
 
 
 def _sections(
@@ -129,7 +136,7 @@ def _sections(
     answered: Sequence[Table],
     others: Sequence[Table],
     figures: Sequence[Figure],
-    details: tuple[tuple[str, ...], tuple[str, ...]],
+    details: tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]],
 ) -> tuple[Section, ...]:
     def having(found: Sequence[Table], *keys: str) -> tuple[Table, ...]:
         return tuple(table for table in found if table.key.startswith(keys))
@@ -137,9 +144,10 @@ def _sections(
     def drawn(*keys: str) -> tuple[Figure, ...]:
         return tuple(figure for figure in figures if figure.key.startswith(keys))
 
-    compared, saved = details
+    compared, beside_controls, saved = details
     return (
         Section("Methods beside the baseline", compared, having(tables, "compared_", "published_"), drawn("curves_")),
+        Section("Methods beside their controls", beside_controls, having(tables, "control_")),
         Section("Label savings", saved, having(answered, "label_savings", "gap_closed"), drawn("savings")),
         Section("Number of unlabeled cases", (), having(tables, "totals_"), drawn("totals_")),
         Section("Training", (), (), drawn("training")),
@@ -152,23 +160,3 @@ def _notes(results: StudyResults, notes: Sequence[str]) -> dict[str, str]:
     reason = published_applies(results, load_published(results.published)) if results.published else ""
     said = [*notes, *([reason] if reason else [])]
     return {"notes": " ".join(said)} if said else {}
-
-
-def _record(
-    results: StudyResults,
-    found: Sequence[Answers],
-    following: Sequence[NextLabels],
-    metric: StudyMetric,
-    checkpoint: str,
-    said: Sequence[str],
-) -> dict[str, object]:
-    return {
-        "name": results.name,
-        "baseline": results.baseline,
-        "checkpoint": checkpoint,
-        "metric": metric.name,
-        "unit": metric.unit,
-        "missing": list(results.missing),
-        "sentences": list(said),
-        **record(found, following),
-    }

@@ -1,12 +1,11 @@
 """A study's scores case by case, and its worst cases with the predictions of the methods side by side."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from semiseg.evaluation.compare_read import ScoredRun
 from semiseg.evaluation.harness import Score
-from semiseg.evaluation.table import read_scores
 from semiseg.pipeline.folder import RunFolder
 from semiseg.pipeline.predictions import prediction_path
 from semiseg.pipeline.viewed import view_case
@@ -30,13 +29,10 @@ class Viewed:
     classes: tuple[str, ...] = ()
 
 
-def all_scores(folder: StudyFolder) -> list[Score]:
-    """The scores of every finished model, of both checkpoints, under the models' names."""
+def all_scores(folder: StudyFolder, tables: Mapping[str, Sequence[Score]]) -> list[Score]:
+    """The scores of every model that ``read_tables`` has, of both checkpoints, under the models' names."""
     return [
-        replace(score, run=model["name"])
-        for model in folder.read()["models"]
-        if (run := folder.run(model["run"])).summary.exists()
-        for score in read_scores(run.scores)
+        replace(score, run=model["name"]) for model in folder.read()["models"] for score in tables.get(model["run"], ())
     ]
 
 

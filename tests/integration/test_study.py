@@ -170,7 +170,7 @@ def test_it_is_reported(killed_and_resumed):
     page = (report / "report.html").read_text()
     assert "cps_3_s2" in page
     assert "With 2 labeled cases cps has" in page
-    assert "Did unlabeled cases help? cps beside supervised" in done.stdout
+    assert "Did the method help? cps beside supervised" in done.stdout
     openings = (folder / "models/cps_2_s1/test_openings.jsonl").read_text().splitlines()
     assert [json.loads(line)["purpose"] for line in openings] == ["run", "study report"]
 

@@ -175,6 +175,16 @@ class TestMatrix:
             "no model of supervised has the setting vnet: nothing to compare with",
         )
 
+    def test_labeled_counts_without_the_control_that_others_have_are_told(self, study):
+        controls = "\n  - {strategy: cps, split.labeled: 2, split.total: 2}"
+        cps = "matrix:\n  - {strategy: supervised}\n  - {strategy: cps, split.labeled: [2, 3, all]}"
+        assert study(cps).notes == ()  # without any control, none is asked for
+        assert study(cps + controls).notes == (
+            "cps has no control with 3 labeled cases (a block whose split.total is its split.labeled): "
+            "what unlabeled cases add there will not be known",
+        )
+        assert study(cps + controls + controls.replace("2", "3")).notes == ()
+
     def test_the_study_with_its_overrides_can_be_loaded_again(self, study, tmp_path):
         found = study("seeds: [1, 2]\nmatrix:\n  - {split.labeled: [2, 4]}", "training.epochs=7")
         (tmp_path / "again.yaml").write_text(to_yaml(found.as_data()))
