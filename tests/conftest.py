@@ -1,7 +1,12 @@
+import os
 import sys
 import textwrap
 
 import pytest
+
+# Tests are of what the CPU does, to the last bit, unless they are told to use a GPU; benchmarks take one where it is.
+if not os.environ.get("SEMISEG_TEST_GPU") and "--benchmark-enable" not in sys.argv:
+    os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
 
 @pytest.fixture

@@ -80,6 +80,8 @@ def _run(func, args, kwargs):
     if name == "aten::_local_scalar_dense":
         reads[name] += bool(there)
         return out
+    if name in ("aten::_to_copy", "aten::to.device") and there and asked and asked.type != "sim":
+        reads[name] += 1
     if (asked or (there[0].device if there else CPU)).type != "sim":
         return out
     wrapped = tree_map(lambda leaf: There(leaf) if type(leaf) is torch.Tensor else leaf, out)

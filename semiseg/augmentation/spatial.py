@@ -47,7 +47,7 @@ def sampling_grid(
     # In grid_sample's coordinates an image reaches from -1 to 1, and its axes are named from the last to the first.
     scaled = to_source * torch.tensor(patch, dtype=torch.float64) / torch.tensor(source, dtype=torch.float64)[:, None]
     theta = torch.cat([scaled.flip(0, 1), torch.zeros(3, 1, dtype=torch.float64)], dim=1)
-    return affine_grid(theta[None].float().to(device), [1, 1, *patch], align_corners=False)
+    return affine_grid(theta[None].float().to(device, non_blocking=True), [1, 1, *patch], align_corners=False)
 
 
 def resample(array: Tensor, grid: Tensor, mode: str) -> Tensor:

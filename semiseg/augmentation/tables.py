@@ -30,7 +30,8 @@ def apply_table(channel: Tensor, curve: Curve, keep_zero: bool) -> Tensor:
     changed = channel
     if curve.bends:
         low, high = value_range(channel, mask)
-        changed = torch.where(high > low, _look_up(channel, curve_table(curve).to(channel.device), low, high), channel)
+        table = curve_table(curve).to(channel.device, non_blocking=True)
+        changed = torch.where(high > low, _look_up(channel, table, low, high), channel)
     if curve.shift:
         changed = changed + curve.shift * deviation(channel, mask)
     if curve.factor != 1:

@@ -15,8 +15,11 @@ if TYPE_CHECKING:
 _INTENTIONS = {
     "deterministic": ("The seed of torch decides", "If it draws nothing by intention"),
     "uses_spacing": ("Spacing is honored", "If it depends on the voxel size by intention"),
+    "own_capabilities": ("Capabilities are known", "If a strategy of yours requires it by this name"),
+    "frozen": ("An untrained role changes", "If it is to stay as it begins"),
+    "counts_epochs": ("Schedules do not count epochs", "If an option is told in epochs by intention"),
 }
-"""For each flag that can be declared: the check that it changes, and when to declare it."""
+"""For what can be declared: the check that it changes, and when to declare it."""
 
 
 def check(
@@ -32,15 +35,18 @@ def check(
     declare: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="FLAG",
+            metavar="FLAG|KEY=NAME",
             help="What cannot be seen from outside: deterministic (an augmentation draws nothing), uses_spacing (a "
-            "metric without unit depends on the voxel size). Repeatable.",
+            "metric without unit depends on the voxel size), own_capabilities=NAME (a backbone offers what a strategy "
+            "of yours requires), frozen=ROLE (an untrained network stays as it begins), counts_epochs (an option of a "
+            "strategy is told in epochs). Repeatable.",
         ),
     ] = None,
 ) -> None:
     """Run the contract suite of its kind on an installed component, and tell what fails and why.
 
     Example: semiseg plugins check cps --set phi=1.0 · semiseg plugins check my_dataset --set root=data
+    · semiseg plugins check my_backbone --declare own_capabilities=my_capability
     """
     entry = _only_one(entries_named(name, kind), name)
     _require_pytest()
@@ -131,23 +137,37 @@ def _parse(settings: Sequence[str]) -> dict[str, Any]:
     return values
 
 
-def _declared(entry: "Entry", flags: Sequence[str]) -> tuple[str, ...]:
+def _declared(entry: "Entry", declarations: Sequence[str]) -> dict[str, bool | frozenset[str]]:
+    """The attributes of the suite; a set gathers the names of all its declarations."""
     from semiseg.errors import ComponentError
     from semiseg.pipeline.contract import DECLARATIONS
 
-    known = DECLARATIONS.get(entry.kind, ())
-    if unknown := [flag for flag in flags if flag not in known]:
-        raise ComponentError(
-            f"Unknown flag {unknown[0]!r} in --declare.", f"Flags of kind {entry.kind}: {', '.join(known) or 'none'}."
-        )
-    return tuple(flags)
+    known = DECLARATIONS.get(entry.kind, {})
+    written = {key: f"{key}={names}" if names else key for key, names in known.items()}
+    flags, names = dict[str, bool | frozenset[str]](), dict[str, frozenset[str]]()
+    for declaration in declarations:
+        key, equals, name = map(str.strip, declaration.partition("="))
+        if key not in known:
+            fix = f"Flags of kind {entry.kind}: {', '.join(written.values()) or 'none'}."
+            raise ComponentError(f"Unknown flag {key!r} in --declare.", fix)
+        if bool(known[key]) != bool(equals and name):
+            what = "names nothing" if known[key] else "takes no name"
+            raise ComponentError(f"--declare {declaration} {what}.", f"Write --declare {written[key]}.")
+        if known[key]:
+            names[key] = names.get(key, frozenset()) | {name}
+        else:
+            flags[key] = True
+    return flags | names
 
 
 def _flags(subject: "Subject", failed: Sequence[str]) -> str:
     """How to declare what a failed check cannot see; nothing where no declaration would let it pass."""
+    from semiseg.pipeline.contract import DECLARATIONS
+
     hints = [
-        f"\n    {by_intention}: --declare {flag}."
-        for flag, (about, by_intention) in _INTENTIONS.items()
+        f"\n    {by_intention}: --declare {flag}{'=' if names else ''}{names}."
+        for flag, names in DECLARATIONS.get(subject.entry.kind, {}).items()
+        for about, by_intention in [_INTENTIONS[flag]]
         if flag not in subject.declared and any(check.startswith(about) for check in failed)
     ]
     return "" if getattr(subject.cls, "distance", False) else "".join(hints)  # a distance has to use the spacing

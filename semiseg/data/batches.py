@@ -40,11 +40,13 @@ class TrainingBatches:
         deferred: bool = False,
         needs: BatchNeeds = BatchNeeds(),  # noqa: B008 (frozen)
         n_classes: int = 0,
+        pin: bool = False,
     ) -> None:
         """Raises ValueError where a stream is asked for and there are no cases to draw from.
 
         ``deferred``: samples are made with the augmentation's margin and changed by ``finish``, a batch at a time.
-        ``needs``: the strategy's, for a task of ``n_classes`` classes.
+        ``needs``: the strategy's, for a task of ``n_classes`` classes. ``pin``: batches from workers come in pinned
+        memory, for a GPU.
         """
         for name, size, cases in (
             ("labeled", batch_size.labeled, labeled),
@@ -57,6 +59,7 @@ class TrainingBatches:
         self._channels = (*labeled, *unlabeled)[0].channels
         self._workers, self._rank, self._world = workers, rank, world
         self._needs, self._n_classes = needs, n_classes
+        self._pin = pin
 
     def serve_unlabeled(self, cases: Sequence[StoredImage]) -> None:
         """From the next call of ``steps`` on, draw unlabeled samples from these cases (with pseudo-labels, say)."""
@@ -72,7 +75,7 @@ class TrainingBatches:
             for step in range(start, stop):
                 yield self.packed(step).unpack()
             return
-        unpack = PackedBatch.unpack_pinned if torch.cuda.is_available() else PackedBatch.unpack
+        unpack = PackedBatch.unpack_pinned if self._pin else PackedBatch.unpack
         with closing(in_workers(self.packed, unpack, range(start, stop), self._workers)) as batches:
             yield from batches
 

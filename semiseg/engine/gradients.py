@@ -1,4 +1,4 @@
-"""What processes that share a batch add up: gradients of one role, by one flat all-reduce, and running statistics."""
+"""What processes that share a batch add up, flat: gradients of one role, and running statistics and other buffers."""
 
 from collections.abc import Sequence
 
@@ -37,9 +37,13 @@ def share_buffers(module: nn.Module, runtime: Runtime) -> None:
     if runtime.world == 1:
         return
     statistics = {id(b) for m in module.modules() if isinstance(m, _NormBase) for b in (m.running_mean, m.running_var)}
+    by_type: dict[torch.dtype, list[Tensor]] = {}
     for buffer in module.buffers():
-        if id(buffer) in statistics:
-            buffer.copy_(runtime.sum(buffer) / runtime.world)
-        else:  # counts, or what a strategy keeps: a mean of them may be nothing at all
-            kept: Tensor = buffer if runtime.is_main else torch.zeros_like(buffer)
-            buffer.copy_(runtime.sum(kept))
+        by_type.setdefault(buffer.dtype, []).append(buffer)
+    for buffers in by_type.values():
+        # What is no statistic is a count, or what a strategy keeps: a mean of them may be nothing at all.
+        counted = [b if id(b) in statistics or runtime.is_main else torch.zeros_like(b) for b in buffers]
+        total = runtime.sum(torch.cat([b.flatten() for b in counted]))
+        for buffer, part in zip(buffers, total.split([b.numel() for b in buffers]), strict=True):
+            shared = part.view_as(buffer)
+            buffer.copy_(shared / runtime.world if id(buffer) in statistics else shared)

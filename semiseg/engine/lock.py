@@ -14,6 +14,8 @@ from typing import Any
 from semiseg.errors import RunError
 
 _NAME = "lock.json"
+_ASIDE, _DEAD = ".lock-", ".dead-lock-"
+"""How the names of locks begin that are being written, and of dead ones that are being removed."""
 _TRIES = 10
 _WRITING = 0.2
 """Seconds after which a lock that cannot be read is taken as damaged, not as being written."""
@@ -31,6 +33,11 @@ def locked(folder: Path) -> Iterator[None]:
         with suppress(OSError):
             if _read(path) == mine:
                 path.unlink()
+
+
+def is_of_lock(path: Path) -> bool:
+    """Whether a file is a folder's lock, or one that a kill left while the lock was taken: it says nothing of a run."""
+    return path.name == _NAME or path.name.startswith((_ASIDE, _DEAD))
 
 
 def holder(folder: Path) -> Mapping[str, Any]:
@@ -74,7 +81,7 @@ def _record() -> dict[str, Any]:
 
 
 def _acquire(path: Path, mine: Mapping[str, Any]) -> None:
-    whole = path.with_name(f".lock-{uuid.uuid4().hex}")
+    whole = path.with_name(f"{_ASIDE}{uuid.uuid4().hex}")
     try:
         whole.write_text(json.dumps(mine), encoding="utf-8")
         for _ in range(_TRIES):
@@ -116,7 +123,7 @@ def _take_away(path: Path, dead: Mapping[str, Any]) -> None:
     with _one_at_a_time(path.parent):
         if _read(path) != dead:
             return
-        aside = path.with_name(f".dead-lock-{uuid.uuid4().hex}")
+        aside = path.with_name(f"{_DEAD}{uuid.uuid4().hex}")
         with suppress(FileNotFoundError):
             path.rename(aside)
             if _read(aside) != dead:

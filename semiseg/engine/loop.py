@@ -15,12 +15,13 @@ from semiseg.engine.choice import Choice
 from semiseg.engine.log import JsonLog, waiting_for_data
 from semiseg.engine.memory import peak_memory
 from semiseg.engine.optim import learning_rate, make_optimizers
+from semiseg.engine.out_of_memory import STEP_FIX, VALIDATION_FIX, told_when_out_of_memory
 from semiseg.engine.parts import Parts
 from semiseg.engine.schedule import Span
 from semiseg.engine.signals import StopRequests
 from semiseg.engine.step import StepRunner, trained_roles
 from semiseg.engine.validation import Validate, ValidationScore
-from semiseg.errors import Interrupted, RunError, TrainingError
+from semiseg.errors import Interrupted, RunError
 from semiseg.evaluation.networks import behind
 from semiseg.interfaces.batch import Batch
 from semiseg.losses.dice_kernels import verdicts
@@ -57,10 +58,8 @@ class Trainer:
         self._restore()
         total = self.timetable.total
         with self._stop, self.parts.reporter.work("training", total, self.done, "step") as meter:
-            try:
+            with told_when_out_of_memory(self.runtime.device, STEP_FIX):
                 self._train(meter)
-            except torch.OutOfMemoryError as error:
-                raise TrainingError(*_out_of_memory()) from error
             self._save()
             self._collect()
             if self.runtime.is_main:
@@ -170,8 +169,9 @@ class Trainer:
         if self._validates(epoch) and self.parts.validate is not None:
             self._collect()
             self.strategy.eval()
-            score = self.parts.validate(self._check_stop_alone, None)
-            record["validation"] = score.record(self.parts.class_names) | self._networks(epoch, self.parts.validate)
+            with told_when_out_of_memory(self.runtime.device, VALIDATION_FIX):
+                score = self.parts.validate(self._check_stop_alone, None)
+                record["validation"] = score.record(self.parts.class_names) | self._networks(epoch, self.parts.validate)
             self._keep_best(score)
         record["seconds"] = round(self.seconds, 3)
         record["seconds_waited_for_data"] = round(self.waited, 3)
@@ -210,8 +210,9 @@ class Trainer:
         return bool(self.runtime.broadcast(due))
 
     def _check_stop(self) -> None:
-        flag = self.runtime.sum(torch.tensor(float(self._stop.signum), device=self.runtime.device))
-        if float(flag):
+        if self.runtime.world == 1:  # there is nobody to ask, and a GPU need not be waited for
+            self._check_stop_alone()
+        elif float(self.runtime.sum(torch.tensor(float(self._stop.signum), device=self.runtime.device))):
             self._leave()
 
     def _check_stop_alone(self) -> None:
@@ -288,12 +289,3 @@ class Trainer:
         self.parts.reporter.say(
             f"Going on after step {self.done} of {self.timetable.total}; step mode as before: {self.choice.mode}."
         )
-
-
-def _out_of_memory() -> tuple[str, str]:
-    peak, whole = torch.cuda.max_memory_allocated(), torch.cuda.get_device_properties(0).total_memory
-    return (
-        f"The GPU's memory ran out: at most {peak / 2**30:.1f} of {whole / 2**30:.1f} GiB were in use by this run.",
-        "Use training.step.mode=alternating, a smaller training.step.micro_batch, training.batch_size or"
-        " training.patch_size, or training.precision=bf16; then run in a new folder.",
-    )

@@ -8,6 +8,7 @@ import torch
 from torch.optim import Optimizer
 
 from semiseg.engine.modes import StepMode
+from semiseg.engine.out_of_memory import ran_out
 from semiseg.engine.runtime import Runtime
 from semiseg.engine.step import StepRunner
 from semiseg.interfaces.batch import Batch, LabeledStream, Step, UnlabeledStream
@@ -51,9 +52,13 @@ def probe(
     before = {key: value.detach().cpu().clone() for key, value in strategy.state_dict().items()}
     try:
         return _run(StepRunner(strategy, optimizers(), runtime, mode), batch, step)
-    except torch.OutOfMemoryError:
+    except RuntimeError as error:
+        if not ran_out(error):
+            raise
         return None
     finally:
+        if any(network._compiled_call_impl for network in strategy.networks.values()):
+            torch.compiler.reset()  # what has met batches of two sizes is compiled for any, and is slower
         strategy.zero_grad(set_to_none=True)
         strategy.load_state_dict(before)
         if runtime.device.type == "cuda":
@@ -64,6 +69,8 @@ def probe(
 def _run(runner: StepRunner, batch: Batch, step: Step) -> Measured:
     device = runner.runtime.device
     runner(batch, step)
+    if device.type == "cuda":  # the search for kernels takes more memory than any step will
+        torch.cuda.reset_peak_memory_stats(device)
     started = _now(device)
     for _ in range(TIMED):
         runner(batch, step)

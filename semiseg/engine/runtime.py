@@ -4,18 +4,22 @@ import atexit
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from datetime import timedelta
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from semiseg.engine.determinism import take_kernels
 from semiseg.errors import RecipeError
 
+_PATIENCE = timedelta(days=1)
+"""How long processes wait for one another: the main one may prepare all cases, or score them, meanwhile."""
 _AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 class Runtime:
-    """Where a run happens. One process by default; as many as torchrun or SLURM started, where they did.
+    """Where a run happens. One process by default; as many as torchrun started, where it did.
 
     Networks are not wrapped: gradients are summed by ``engine.gradients``. Attributes: ``device``, ``rank``,
     ``world``, ``precision`` ("32", "bf16" or "fp16").
@@ -24,10 +28,7 @@ class Runtime:
     def __init__(self, device: str = "auto", precision: str = "auto", deterministic: bool = False) -> None:
         kind = accelerator(device)
         self.precision = precision_on(precision, kind)
-        if deterministic and kind == "cuda":
-            _only_deterministic_kernels()
-        else:
-            torch.backends.cudnn.benchmark = True  # every step has the same shapes: the fastest kernels are found once
+        take_kernels(deterministic and kind == "cuda")
         self._fabric = _launch(kind)
         self.device: torch.device = self._fabric.device
         self.rank: int = self._fabric.global_rank
@@ -80,6 +81,8 @@ class Runtime:
 
 def _launch(kind: str) -> Any:
     import lightning_fabric
+    from lightning_fabric.plugins.environments import LightningEnvironment, TorchElasticEnvironment
+    from lightning_fabric.strategies import DDPStrategy
 
     world = int(os.environ.get("WORLD_SIZE", "1"))
     local = int(os.environ.get("LOCAL_WORLD_SIZE", world))
@@ -87,8 +90,10 @@ def _launch(kind: str) -> Any:
         accelerator=kind,
         devices=local,
         num_nodes=max(world // local, 1),
-        strategy="ddp" if world > 1 else "auto",
+        strategy=DDPStrategy(timeout=_PATIENCE) if world > 1 else "auto",
         precision="32-true",
+        # Not by what Fabric finds: a task of SLURM alone is no process of a group, for nobody says so to the others.
+        plugins=TorchElasticEnvironment() if world > 1 else LightningEnvironment(),
     )
     fabric.launch()
     if world > 1:  # left to the interpreter's end, the backend's threads may outlive what they use
@@ -115,9 +120,3 @@ def precision_on(precision: str, kind: str) -> str:
     if precision == "fp16" and kind == "cpu":
         raise RecipeError("training.precision is fp16, which is for GPUs.", "Set training.precision=32 or bf16.")
     return precision
-
-
-def _only_deterministic_kernels() -> None:
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    torch.use_deterministic_algorithms(True)
-    torch.backends.cudnn.benchmark = False

@@ -1,5 +1,6 @@
 """Whether Dice losses on a GPU come from kernels of Triton: where a trial finds them right, and faster than torch."""
 
+import math
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -12,8 +13,8 @@ from torch import Tensor
 
 from semiseg.losses import _dice_plain
 
-_SIDE = 96
-"""Voxels along an axis of the noise that kernels are tried on: about 100 MB of logits and what is made of them."""
+_SIZE = 2**23
+"""Probabilities in the noise that kernels are tried on; all that a trial makes takes at most 220 MB."""
 _ROUNDS = 7
 _VALUES, _GRADIENT = 1e-6, 1e-5
 """How far sums and gradients may be off, as a share of the largest; bf16 and fp16 round the gradient beyond that."""
@@ -85,21 +86,20 @@ def _triton() -> Kernels:
 
 
 def judge(
-    load: Callable[[], Kernels], device: torch.device, classes: int, dtype: torch.dtype, side: int = _SIDE
+    load: Callable[[], Kernels], device: torch.device, classes: int, dtype: torch.dtype, size: int | None = None
 ) -> Verdict:
-    """Try the kernels that ``load`` gives on noise (2, K, side, side, side); random state stays as it was."""
+    """Try the kernels that ``load`` gives on noise of about ``size`` probabilities; random state stays as it was."""
+    side = max(round(((_SIZE if size is None else size) / (2 * classes)) ** (1 / 3)), 2)
     try:
         kernels = load()
-        noise = _Noise(device, classes, dtype, side)
-        if not kernels.fits(noise.logits, noise.label_maps):
+        if not kernels.fits(torch.empty((2, classes, side, side, side), dtype=dtype, device="meta"), []):
             return Verdict(PLAIN, "plain torch, since the kernels do not take such logits")
+        noise = _Noise(device, classes, dtype, side)
         error = noise.error(kernels)
         if not error <= 1:
             return Verdict(PLAIN, f"plain torch, since the kernels are off by {error:.2g} times what is allowed")
         own, plain = noise.milliseconds(kernels, PLAIN)
-    except torch.OutOfMemoryError:
-        raise
-    except Exception as error:  # a missing package, a missing C compiler, a GPU that the compiler does not know
+    except Exception as error:  # no package, no C compiler, a GPU that the compiler does not know, no memory left
         first, *_ = str(error).strip().splitlines() or [""]
         return Verdict(PLAIN, f"plain torch, since Triton does not work here: {type(error).__name__}: {first}")
     if own < plain:
@@ -127,12 +127,14 @@ class _Noise:
 
     def error(self, kernels: Passes) -> float:
         """The largest difference from plain torch, as a share of what is allowed; NaN where anything is NaN."""
-        theirs = [result.double().clone() for result in self.results(PLAIN)]
-        ours = [result.double() for result in self.results(kernels)]
+        theirs = [result.clone() for result in self.results(PLAIN)]
         rounding = 0.0 if self.out.dtype == torch.float32 else 2 * torch.finfo(self.out.dtype).eps
         allowed = (_VALUES, _VALUES, _VALUES, _GRADIENT + rounding)
-        errors = [(a - b).abs().max() / b.abs().max() / c for a, b, c in zip(ours, theirs, allowed, strict=True)]
-        return float(torch.stack(errors).max())
+        errors = [
+            float(a.sub_(b).abs_().max()) / float(b.abs_().max()) / c
+            for a, b, c in zip(self.results(kernels), theirs, allowed, strict=True)
+        ]
+        return math.nan if any(map(math.isnan, errors)) else max(errors)
 
     def milliseconds(self, *rivals: Passes) -> list[float]:
         """Medians of the time of both passes; rivals take turns."""

@@ -10,13 +10,12 @@ import torch
 
 from semiseg.cores import available_cores
 from semiseg.engine.runtime import Runtime
-from semiseg.engine.schedule import Timetable
 from semiseg.losses.dice_kernels import verdicts
 from semiseg.pipeline.bench_advice import advice
 from semiseg.pipeline.bench_measure import Steps, Subject
 from semiseg.pipeline.bench_result import BenchResult, Machine, Stage
 from semiseg.pipeline.model import new_model
-from semiseg.pipeline.plan import Plan, make_plan
+from semiseg.pipeline.plan import Plan, make_plan, timetable_of
 from semiseg.pipeline.predictions import CHECKPOINTS
 from semiseg.pipeline.step_mode import require_machine
 from semiseg.pipeline.train import fill_store, n_workers
@@ -63,19 +62,19 @@ def bench(
         reporter.say(f"Note: {note}.")
     result = _measure(plan, runtime, steps, reporter)
     names = {entry.name for entry in installed("augmentation")}
-    return replace(result, suggestions=advice(result, recipe, names, lambda patch: _fits(plan, patch)))
+    has_targets = bool(plan.components.strategy.needs.targets)
+    found = advice(result, recipe, names, lambda patch: _fits(plan, patch), has_targets)
+    return replace(result, suggestions=found)
 
 
 def _measure(plan: Plan, runtime: Runtime, steps: int, reporter: Reporter) -> BenchResult:
-    options, split = plan.recipe.training, plan.split
+    split = plan.split
+    model = new_model(plan, runtime)
+    timetable = timetable_of(plan, model.strategy)
     started = time.perf_counter()
     store = fill_store(plan, reporter)
     filling = time.perf_counter() - started
-    model = new_model(plan, runtime)
-    timetable = Timetable(
-        model.strategy.stages(), options.epochs, options.examples_per_epoch, plan.batch_size.total, plan.recipe.seed
-    )
-    workers = n_workers(options.workers, runtime.device.type == "cuda")
+    workers = n_workers(plan.recipe.training.workers, runtime.device.type == "cuda")
     subject = Subject(plan, store, model, timetable, runtime, workers)
 
     def stages() -> Iterator[Stage]:

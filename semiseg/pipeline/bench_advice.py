@@ -14,7 +14,11 @@ LONG = 24 * 3600
 
 
 def advice(
-    result: BenchResult, recipe: Recipe, augmentations: Collection[str], fits: Callable[[Shape], bool]
+    result: BenchResult,
+    recipe: Recipe,
+    augmentations: Collection[str],
+    fits: Callable[[Shape], bool],
+    has_targets: bool = False,
 ) -> tuple[str, ...]:
     """Suggestions, what gains most first as far as that can be told.
 
@@ -23,13 +27,18 @@ def advice(
         recipe: as it was measured.
         augmentations: names of those that are installed.
         fits: whether the networks take a patch of these sides.
+        has_targets: whether the strategy has targets made of labels, which are better made by workers.
     """
-    found = [*_data(result, recipe, augmentations), *_steps(result, recipe, fits), *_validation(result, recipe)]
+    found = [
+        *_data(result, recipe, augmentations, has_targets),
+        *_steps(result, recipe, fits),
+        *_validation(result, recipe),
+    ]
     share = result.total("step") / result.total()
     return tuple(found) or (f"Nothing stands out: {share:.0%} of the time goes into steps.",)
 
 
-def _data(result: BenchResult, recipe: Recipe, augmentations: Collection[str]) -> Iterator[str]:
+def _data(result: BenchResult, recipe: Recipe, augmentations: Collection[str], has_targets: bool) -> Iterator[str]:
     if result.wait_share < WAITING:
         return
     read, augment = result.seconds("read"), result.seconds("augment")
@@ -40,8 +49,8 @@ def _data(result: BenchResult, recipe: Recipe, augmentations: Collection[str]) -
             f"augmentation.name=fused: {why}, and augmentation is {augment / (read + augment):.0%} of a sample"
             f" ({duration(augment)} of {duration(read + augment)}); fused does the same in one pass."
         )
-    on_workers = recipe.training.augmentation_on == "workers"
-    if recipe.augmentation.name == "fused" and on_workers and result.machine.has_gpu and augment > read:
+    may_move = recipe.training.augmentation_on == "workers" and not has_targets
+    if recipe.augmentation.name == "fused" and may_move and result.machine.has_gpu and augment > read:
         yield (
             f"training.augmentation_on=device: {why}, and augmentation is {augment / (read + augment):.0%} of a sample"
             f" ({duration(augment)} of {duration(read + augment)}); the GPU does a batch at a time."

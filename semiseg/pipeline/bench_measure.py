@@ -105,6 +105,8 @@ class Subject:
         ):
             for index in range(total - timed - untimed, total):
                 started = self._now()
+                if index == total - timed and self.runtime.device.type == "cuda":
+                    torch.cuda.reset_peak_memory_stats(self.runtime.device)  # the search for kernels takes more
                 batch = next(coming)
                 there = self._now()
                 runner(batches.finish(batch.apply(self._move), index), self.timetable.step(index))
@@ -157,13 +159,11 @@ class Subject:
     def _runner(self) -> StepRunner:
         strategy, options = self.model.strategy.to(self.runtime.device), self.plan.recipe.training
         late = self.timetable.step(self.timetable.total - 1)
+        if options.compile:
+            compile_networks(strategy.networks.values(), self.runtime.device)
         mode = choose_step_mode(self.plan, strategy, late, self.runtime).mode
         roles = trained_roles(strategy, mode, self.runtime)
         optimizers = make_optimizers(options.optimizer, strategy.networks, roles)
-        if options.compile:
-            compile_networks(strategy.networks.values(), self.runtime.device)
-        if self.runtime.device.type == "cuda":
-            torch.cuda.reset_peak_memory_stats(self.runtime.device)
         return StepRunner(strategy, optimizers, self.runtime, mode)
 
     def _move(self, tensor: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ from typing import Any
 from semiseg.data.verify import verify_cases
 from semiseg.engine.runtime import accelerator
 from semiseg.errors import DataError, raise_all
+from semiseg.pipeline.model import try_strategy
 from semiseg.pipeline.plan import Plan, make_plan, n_steps, padding_note
 from semiseg.pipeline.step_mode import forecast, launch
 from semiseg.progress import Reporter
@@ -24,6 +25,8 @@ def check(
 ) -> list[str]:
     """Check a recipe: its keys and components, the split, the patch, and every file of every case in the split.
 
+    The strategy is made too, without memory for its networks, before files are read.
+
     Labels of unlabeled and test cases are read too, for integrity, geometry and values only; nothing of them is kept.
 
     Args:
@@ -36,12 +39,13 @@ def check(
         Lines that say what the run will be: cases by role, steps, memory, and notes.
 
     Raises:
-        SemisegError: with all problems at once.
+        SemisegError: with all problems at once. What the strategy's own code raises where it is made, as in a run.
     """
     reporter = reporter or Reporter()
     if not isinstance(recipe, Recipe):
         recipe = load_recipe(recipe, overrides)
     plan = make_plan(recipe)
+    try_strategy(plan)
     used = set(plan.split.ids())
     cases = [case for case in plan.cases if case.id in used]
     classes = _Classes(plan)

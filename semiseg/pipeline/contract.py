@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Generator, Mapping
 from contextlib import redirect_stderr, redirect_stdout
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,19 +17,27 @@ from semiseg.registry import Entry, Kind, make_options
 
 SMALL_UNET: Mapping[str, Any] = {"channels": (4, 8), "strides": (2,), "num_res_units": 0}
 """Options of the ``unet`` that every network of a strategy is made by."""
-DECLARATIONS: Mapping[Kind, tuple[str, ...]] = {"augmentation": ("deterministic",), "metric": ("uses_spacing",)}
-"""What cannot be seen from a component and changes what its suite expects, by kind: flags of the suite's class."""
+DECLARATIONS: Mapping[Kind, Mapping[str, str]] = {
+    "augmentation": {"deterministic": ""},
+    "backbone": {"own_capabilities": "NAME"},
+    "metric": {"uses_spacing": ""},
+    "strategy": {"counts_epochs": "", "frozen": "ROLE"},
+}
+"""What cannot be seen from a component and changes what its suite expects, by kind: attributes of the suite's class.
+
+With each, what it is a set of; empty for a flag.
+"""
 _LINES, _WIDTH = 8, 200
 
 
 @dataclass(frozen=True)
 class Subject:
-    """The component under test: its class, the options as a recipe would give them, and flags of its suite."""
+    """The component under test: its class, the options as a recipe would give them, and attributes of its suite."""
 
     entry: Entry
     cls: Any
     values: Mapping[str, Any]
-    declared: tuple[str, ...] = ()
+    declared: Mapping[str, bool | frozenset[str]] = field(default_factory=dict)
 
     def make(self) -> Any:
         """A new component of these options (for a strategy the class is used: it needs networks)."""

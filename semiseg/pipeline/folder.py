@@ -10,6 +10,7 @@ from typing import Any
 
 from semiseg.data.split import ROLES
 from semiseg.engine.checkpoint import weights_file
+from semiseg.engine.lock import is_of_lock
 from semiseg.errors import Problem, RunError
 from semiseg.io.atomic import sweep_temporaries, write_json, write_text
 from semiseg.io.json import read_json
@@ -70,8 +71,7 @@ class RunFolder:
 
     def _is_of_a_start(self, path: Path) -> bool:
         """Whether a file may be there though no run is: recipe.yaml comes last, and locks may outlive a kill."""
-        early = {self.split, self.model, self.environment}
-        return path in early or path.name == "lock.json" or path.name.startswith((".lock-", ".dead-lock-"))
+        return path in {self.split, self.model, self.environment} or is_of_lock(path)
 
     def require_split(self, split: Mapping[str, Any]) -> None:
         """Make sure that every case still has the role that it had when the run began.

@@ -1,5 +1,6 @@
 """A strategy with its networks, as a run makes it and as a run folder keeps it."""
 
+from collections.abc import Mapping
 from copy import copy
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,7 +17,7 @@ from semiseg.interfaces.dataset import Dataset
 from semiseg.interfaces.strategy import Strategy
 from semiseg.io.json import read_json
 from semiseg.pipeline.folder import RunFolder
-from semiseg.pipeline.plan import Plan
+from semiseg.pipeline.plan import Plan, timetable_of
 from semiseg.recipe.components import Components, resolve
 from semiseg.recipe.load import load_recipe
 from semiseg.recipe.schema import Recipe
@@ -60,36 +61,63 @@ def new_model(plan: Plan, runtime: Runtime) -> Model:
     return _assemble(plan.recipe, plan.components, plan.info, plan.task, runtime)
 
 
-def load_model(run: Path, checkpoint: str, runtime: Runtime) -> Model:
-    """The model of a finished run, with its ``last`` or ``best`` weights; its training data need not be there.
+def try_strategy(plan: Plan) -> None:
+    """Make the strategy and its stages as a run will, and drop them. Raises what the run would.
 
-    Raises RunError where the folder holds no such checkpoint, or a damaged one.
+    On the meta device, which takes no memory. A strategy that cannot be made there, because it looks at its networks'
+    values, is made with them.
     """
-    recipe, record = read_model(run)
-    info = DatasetInfo(
-        record["dataset"],
-        tuple(record["modalities"]),
-        tuple(record["classes"]),
-        {int(k): v for k, v in record["label_map"].items()},
-        tuple(record["class_values"]),
-    )
-    x, y, z = record["patch_size"]
-    components = resolve(recipe)
-    components = replace(components, dataset=_as_recorded(components.dataset, info))
-    model = _assemble(recipe, components, info, Task(len(info.modalities), info.classes, (x, y, z)), runtime)
-    load_weights(model, RunFolder(run).weights(checkpoint))
-    return model
+    try:
+        with torch.device("meta"):
+            strategy = _strategy(plan.recipe, plan.components, plan.task)
+    except Exception:  # an error counts if networks that have values lead to one too
+        strategy = _strategy(plan.recipe, plan.components, plan.task)
+    timetable_of(plan, strategy)
 
 
-def read_model(run: Path) -> tuple[Recipe, dict[str, Any]]:
-    """The recipe of a run, and what ``Model.record`` kept. Raises RunError where the folder holds no run.
+@dataclass(frozen=True)
+class KeptModel:
+    """What a run folder says of its model: the recipe, and what ``Model.record`` kept."""
+
+    folder: RunFolder
+    recipe: Recipe
+    record: Mapping[str, Any]
+
+    @property
+    def precision(self) -> str:
+        """What the recipe's precision came to where the run began; the recipe's, where that was not kept."""
+        return str(self.record.get("precision", self.recipe.training.precision))
+
+    def load(self, checkpoint: str, runtime: Runtime) -> Model:
+        """The model with its ``last`` or ``best`` weights; its training data need not be there.
+
+        Raises RunError where the folder holds no such checkpoint, or a damaged one.
+        """
+        record = self.record
+        info = DatasetInfo(
+            record["dataset"],
+            tuple(record["modalities"]),
+            tuple(record["classes"]),
+            {int(k): v for k, v in record["label_map"].items()},
+            tuple(record["class_values"]),
+        )
+        x, y, z = record["patch_size"]
+        components = resolve(self.recipe)
+        components = replace(components, dataset=_as_recorded(components.dataset, info))
+        model = _assemble(self.recipe, components, info, Task(len(info.modalities), info.classes, (x, y, z)), runtime)
+        load_weights(model, self.folder.weights(checkpoint))
+        return model
+
+
+def kept_model(run: Path) -> KeptModel:
+    """The model of a run as its folder keeps it. Raises RunError where the folder holds no run.
 
     The recipe is taken as it is written: a variable in the path of data need not be set where these are not.
     """
     folder = RunFolder(run)
     if not folder.recipe.exists() or not folder.model.exists():
         raise RunError(f"{run} is not a run folder: it has no recipe.yaml and model.json.")
-    return load_recipe(folder.recipe, expand=False), read_json(folder.model)
+    return KeptModel(folder, load_recipe(folder.recipe, expand=False), read_json(folder.model))
 
 
 def load_weights(model: Model, path: Path) -> None:
@@ -108,8 +136,12 @@ def _as_recorded(dataset: Dataset, info: DatasetInfo) -> Dataset:
 
 
 def _assemble(recipe: Recipe, components: Components, info: DatasetInfo, task: Task, runtime: Runtime) -> Model:
-    strategy = build_strategy(
-        components.strategy, components.strategy_options, components.roles, components.backbones, task, recipe.seed
-    )
+    strategy = _strategy(recipe, components, task)
     strategy.attach(lambda role: runtime.autocast())
     return Model(recipe, components, info, task, strategy, runtime.precision)
+
+
+def _strategy(recipe: Recipe, components: Components, task: Task) -> Strategy:
+    return build_strategy(
+        components.strategy, components.strategy_options, components.roles, components.backbones, task, recipe.seed
+    )

@@ -4,17 +4,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from semiseg.data.split import Split, make_split
+from semiseg.engine.determinism import without_deterministic_gradient
 from semiseg.engine.memory import meta_networks
 from semiseg.engine.precision import cpu_bf16_problems
 from semiseg.engine.runtime import accelerator, precision_on
+from semiseg.engine.schedule import Timetable
 from semiseg.errors import DataError, Problem, RecipeError
 from semiseg.evaluation.harness import find_regions
 from semiseg.interfaces.augmentation import BatchAugmentation
-from semiseg.interfaces.strategy import BatchNeeds
+from semiseg.interfaces.strategy import BatchNeeds, Strategy
 from semiseg.pipeline.step_mode import step_problems
 from semiseg.recipe.components import Components, resolve
 from semiseg.recipe.schema import BatchSize, Recipe, Training
 from semiseg.types import Case, DatasetInfo, Task
+from semiseg.wording import some
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,7 @@ def make_plan(recipe: Recipe, *, on_this_machine: bool = True) -> Plan:
     info = dataset.info()
     task = Task(len(info.modalities), info.classes, recipe.training.patch_size)
     unfit = patch_problems(components, task, recipe)
-    problems = unfit or (precision_problems(components, task, recipe) if known else [])
+    problems = unfit or (machine_problems(components, task, recipe) if known else [])
     problems += region_problems(recipe, info) + augmentation_problems(components, recipe)
     try:
         cases = tuple(dataset.cases())
@@ -60,8 +63,10 @@ def make_plan(recipe: Recipe, *, on_this_machine: bool = True) -> Plan:
         raise DataError([*problems, *error.problems]) from error
     batch_size, notes = fit_batch(recipe.training.batch_size, components.strategy.needs, bool(split.unlabeled))
     notes = [*notes, *unused_note(len(split.unlabeled), recipe.training.batch_size, components.strategy.needs)]
+    notes += target_note(components, recipe)
     problems += batch_problems(batch_size, components.strategy.needs, recipe)
     if not unfit:
+        problems += copy_problems(components, task, recipe)
         problems += step_problems(components, task, batch_size, recipe, lambda key: _placed(key, recipe), known)
     if problems:
         raise RecipeError(problems)
@@ -79,6 +84,32 @@ def patch_problems(components: Components, task: Task, recipe: Recipe) -> list[P
     return [Problem("", text, "Choose sides that do, for instance multiples of 16.") for text in sorted(found)]
 
 
+def copy_problems(components: Components, task: Task, recipe: Recipe) -> list[Problem]:
+    """Roles that are to begin as a copy of another role's network, and have one of another kind."""
+    roles = {role.name: role for role in components.roles}
+    copies = [(role, roles[role.initialized_like]) for role in components.roles if role.initialized_like is not None]
+    backbones = components.backbones
+    if all(backbones[role.name] is backbones[first.name] for role, first in copies):
+        return []
+    networks = meta_networks(components.roles, backbones, task)
+    shapes = {name: {key: value.shape for key, value in net.state_dict().items()} for name, net in networks.items()}
+    key = _placed("strategy.networks", recipe)
+    return [
+        Problem(
+            "",
+            f"{key} gives {role.name} another network than {first.name}, whose copy it begins as.",
+            "Give both the same backbone with the same options, or name neither there.",
+        )
+        for role, first in copies
+        if shapes[role.name] != shapes[first.name]
+    ]
+
+
+def machine_problems(components: Components, task: Task, recipe: Recipe) -> list[Problem]:
+    """What the device that training would take cannot do for the recipe's networks."""
+    return precision_problems(components, task, recipe) + determinism_problems(components, task, recipe)
+
+
 def precision_problems(components: Components, task: Task, recipe: Recipe) -> list[Problem]:
     """Where the precision cannot be trusted on the device that training would take."""
     device = accelerator(recipe.training.device)
@@ -88,6 +119,27 @@ def precision_problems(components: Components, task: Task, recipe: Recipe) -> li
     for network in meta_networks(components.roles, components.backbones, task).values():
         found |= {problem.what: problem for problem in cpu_bf16_problems(network, task)}
     return list(found.values())
+
+
+def determinism_problems(components: Components, task: Task, recipe: Recipe) -> list[Problem]:
+    """Where a deterministic run on a GPU would end at its first backward."""
+    if not recipe.training.deterministic or accelerator(recipe.training.device) != "cuda":
+        return []
+    layers = without_deterministic_gradient(meta_networks(components.roles, components.backbones, task).values())
+    if not layers:
+        return []
+    key = _placed("training.deterministic", recipe)
+    what = f"{key} is true, but on a GPU torch has no deterministic gradient of {some(layers, 4)} in the networks."
+    return [Problem("", what, "Take another backbone, or set it to false.")]
+
+
+def target_note(components: Components, recipe: Recipe) -> list[str]:
+    """What to say where the device is made to wait for what workers could have made."""
+    names = [target.name for target in components.strategy.needs.targets]
+    if not names or recipe.training.augmentation_on == "workers":
+        return []
+    where = "training.augmentation_on is device: of labels that change there"
+    return [f"{where} {some(names, 3)} is made between steps, on one core; workers make it meanwhile"]
 
 
 def scored_regions(recipe: Recipe, info: DatasetInfo) -> Mapping[str, Sequence[str]]:
@@ -140,6 +192,13 @@ def n_steps(training: Training, batch: BatchSize) -> int:
     return training.epochs * -(-training.examples_per_epoch // batch.total)
 
 
+def timetable_of(plan: Plan, strategy: Strategy) -> Timetable:
+    """All steps of the plan's training. Raises ComponentError where the strategy's stages make no training."""
+    options = plan.recipe.training
+    examples, batch = options.examples_per_epoch, plan.batch_size.total
+    return Timetable(strategy.stages(), options.epochs, examples, batch, plan.recipe.seed)
+
+
 def batch_problems(batch: BatchSize, needs: BatchNeeds, recipe: Recipe) -> list[Problem]:
     """Where the batch is not what the strategy needs."""
     problems = []
@@ -164,5 +223,5 @@ def padding_note(small: Sequence[str]) -> list[str]:
     """What to say of cases, by id, that are smaller than the patch."""
     if not small:
         return []
-    examples = ", ".join(small[:3]) + (" and others" if len(small) > 3 else "")
-    return [f"{len(small)} images are smaller than the patch and are padded with background: {examples}"]
+    are = "image is smaller than the patch and is" if len(small) == 1 else "images are smaller than the patch and are"
+    return [f"{len(small)} {are} padded with background: {some(small, 3)}"]

@@ -1,8 +1,7 @@
 """Prediction of new images with a finished run."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -12,12 +11,10 @@ from semiseg.engine.precision import bf16_problems
 from semiseg.engine.runtime import Runtime, accelerator, precision_on
 from semiseg.errors import DataError, Problem, RunError, raise_all
 from semiseg.io.atomic import make_folder
-from semiseg.pipeline.folder import RunFolder
-from semiseg.pipeline.model import load_model, read_model
+from semiseg.pipeline.model import KeptModel, kept_model
 from semiseg.pipeline.predictions import CHECKPOINTS, predict_case, weights_digest
 from semiseg.pipeline.stamped import Maker, claim
 from semiseg.progress import Reporter
-from semiseg.recipe.schema import Recipe
 from semiseg.types import Case
 
 _IN_FLOAT32 = "These predictions are in float32, and may differ from the run's own by rounding."
@@ -57,14 +54,15 @@ def predict(
     if checkpoint not in CHECKPOINTS:
         raise RunError(f"There is no checkpoint {checkpoint!r}.", f"Choose one of {', '.join(CHECKPOINTS)}.")
     reporter = reporter or Reporter()
-    run, home = Path(run), Path(output)
+    home = Path(output)
     if home.exists() and not home.is_dir():
         raise RunError(f"{home} is a file.", "Choose another --output.")
     paths = [Path(images)] if isinstance(images, str | Path) else [Path(p) for p in images]
-    runtime = _runtime(*read_model(run), device, reporter)
-    model = load_model(run, checkpoint, runtime)
-    folder = RunFolder(run)  # of a run that still trains the next best weights may come any time: hashed right away
-    maker = Maker(str(folder.path), checkpoint, weights_digest(folder, checkpoint))
+    kept = kept_model(Path(run))
+    runtime = _runtime(kept, device, reporter)
+    model = kept.load(checkpoint, runtime)
+    # Of a run that still trains the next best weights may come any time: hashed right away.
+    maker = Maker(str(kept.folder.path), checkpoint, weights_digest(kept.folder, checkpoint))
     dataset = model.components.dataset
     cases = dataset.new_cases(paths)
     sources = _digests(cases, reporter)
@@ -110,10 +108,10 @@ def _digests(cases: Sequence[Case], reporter: Reporter) -> dict[str, list[str]]:
     return found
 
 
-def _runtime(recipe: Recipe, record: Mapping[str, Any], device: str, reporter: Reporter) -> Runtime:
+def _runtime(kept: KeptModel, device: str, reporter: Reporter) -> Runtime:
     """The device in the run's precision; in float32, which is said, where the device has no such, or a wrong one."""
-    options = recipe.training
-    precision, note = precision_for(options.precision, record.get("precision", options.precision), accelerator(device))
+    options = kept.recipe.training
+    precision, note = precision_for(options.precision, kept.precision, accelerator(device))
     runtime = Runtime(device, precision, options.deterministic)
     if runtime.precision == "bf16" and (wrong := bf16_problems(runtime.device)):
         note = f"{wrong[0].what} {_IN_FLOAT32}"

@@ -5,7 +5,6 @@ import os
 import re
 import shlex
 from collections.abc import Iterator, Mapping
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +13,11 @@ import numpy as np
 from semiseg.errors import DataError, Problem, raise_all
 from semiseg.io.names import nifti_files, nifti_stem
 from semiseg.io.nifti import read_nifti
+from semiseg.wording import some
 
 _BRATS = re.compile(r".+(_(t1|t1ce|t2|flair)|-(t1n|t1c|t2w|t2f))")
 _CHANNEL = re.compile(r".+_(\d{4})")
 _LABELS_READ = 10
-_SHOWN = 4
 _H5 = "mri_norm2.h5"
 LAYOUTS = """Understood are
       labeled/images, labeled/labels and, if there are any, unlabeled/images: NIfTI files of your own
@@ -51,7 +50,8 @@ def recognize(folder: Path) -> dict[str, Any]:
     files = nifti_files(folder, recursive=True)
     if not files:
         raise DataError(Problem(str(folder), "there are no images in it", LAYOUTS))
-    raise DataError(Problem(str(folder), f"its layout is not understood; it holds {_examples(folder, files)}", LAYOUTS))
+    examples = some([str(path.relative_to(folder)) for path in files], 3)
+    raise DataError(Problem(str(folder), f"its layout is not understood; it holds {examples}", LAYOUTS))
 
 
 _SPREAD = ("brats", "la2018")
@@ -82,20 +82,13 @@ def _layouts_below(folder: Path) -> Iterator[tuple[str, str]]:
 
 
 def _several(folder: Path, found: Mapping[str, Mapping[str, None]]) -> DataError:
-    lines = []
-    for name, places in found.items():
-        more = f" and {len(places) - _SHOWN} more" if len(places) > _SHOWN else ""
-        lines.append(f"\n      {name}: {', '.join(islice(places, _SHOWN))}{more}")
+    lines = [f"\n      {name}: {some(list(places), 4)}" for name, places in found.items()]
     below = [place for places in found.values() for place in places if place != "."]
     fix = "Put each dataset into a folder of its own."
     if below:
         fix = f"Give the folder of one, for instance: semiseg init {shlex.quote(str(folder / below[0]))}"
     count = "a dataset" if [*map(len, found.values())] == [1] else "several datasets"
     return DataError(Problem(str(folder), f"it is no dataset, but holds {count}:{''.join(lines)}", fix))
-
-
-def _examples(folder: Path, files: list[Path]) -> str:
-    return ", ".join(str(path.relative_to(folder)) for path in files[:3]) + (", …" if len(files) > 3 else "")
 
 
 def _manifest_reader(folder: Path) -> str:

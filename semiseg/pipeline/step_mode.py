@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from functools import cached_property
+from functools import cache, cached_property
 from typing import TYPE_CHECKING
 
 from torch.optim import Optimizer
@@ -148,13 +148,16 @@ def choose_step_mode(plan: "Plan", strategy: Strategy, late: Step, runtime: Runt
     """
     found, training, single = OpenModes(plan, runtime.world), plan.recipe.training, alone(runtime)
 
-    def trial(mode: StepMode) -> Measured | None:
+    @cache  # targets made of labels may take a while
+    def noise() -> Batch:
         pseudo = next(stage.pseudo_labels for stage in strategy.stages() if stage.name == late.stage)
-        noise = noise_batch(plan.task, *found.share, runtime.device, strategy.needs.targets, pseudo)
+        made = noise_batch(plan.task, *found.share, runtime.device, strategy.needs.targets, pseudo)
         # Counts are of the whole step: a share may have none of a stream that losses are divided by the count of.
-        labeled = replace(noise.labeled, count=plan.batch_size.labeled)
-        unlabeled = replace(noise.unlabeled, count=plan.batch_size.unlabeled)
-        return probe(strategy, optimizers, single, mode, Batch(labeled, unlabeled), late)
+        labeled = replace(made.labeled, count=plan.batch_size.labeled)
+        return Batch(labeled, replace(made.unlabeled, count=plan.batch_size.unlabeled))
+
+    def trial(mode: StepMode) -> Measured | None:
+        return probe(strategy, optimizers, single, mode, noise(), late)
 
     def optimizers() -> dict[str, Optimizer]:
         roles = [role.name for role in plan.components.roles if role.trained]

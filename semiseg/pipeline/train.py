@@ -1,5 +1,6 @@
 """The training of a run: the case store, the batches, validation, and the trainer that brings them together."""
 
+import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -18,12 +19,11 @@ from semiseg.engine.exchange import alone
 from semiseg.engine.loop import Trainer
 from semiseg.engine.parts import Parts
 from semiseg.engine.runtime import Runtime
-from semiseg.engine.schedule import Timetable
 from semiseg.engine.validation import Validate, ValidationScore, validate
 from semiseg.errors import RecipeError
 from semiseg.pipeline.folder import RunFolder
 from semiseg.pipeline.model import Model
-from semiseg.pipeline.plan import Plan, padding_note
+from semiseg.pipeline.plan import Plan, padding_note, timetable_of
 from semiseg.pipeline.pseudo_labels import PseudoLabels
 from semiseg.pipeline.step_mode import choose_step_mode
 from semiseg.progress import Reporter
@@ -58,9 +58,7 @@ def train(
     """Train to the end, from the newest checkpoint if there is one."""
     options, split = plan.recipe.training, plan.split
     batches = training_batches(plan, store, runtime)
-    timetable = Timetable(
-        model.strategy.stages(), options.epochs, options.examples_per_epoch, plan.batch_size.total, plan.recipe.seed
-    )
+    timetable = timetable_of(plan, model.strategy)
 
     def redraw(stage: int) -> Mapping[str, nn.Module]:
         return build_networks(plan.components.roles, plan.components.backbones, plan.task, plan.recipe.seed, stage)
@@ -107,11 +105,12 @@ def training_batches(plan: Plan, store: CaseStore, runtime: Runtime) -> Training
         deferred=options.augmentation_on == "device",
         needs=plan.components.strategy.needs,
         n_classes=plan.task.out_channels,
+        pin=runtime.device.type == "cuda",
     )
 
 
 def n_workers(workers: int | str, on_gpu: bool) -> int:
-    """How many processes make samples: as asked for, or by the cores there are, at most 8.
+    """How many processes make samples: as asked for, or by the cores that this process has a share of, at most 8.
 
     "auto" leaves one core to the process that feeds a GPU. On the CPU training itself needs the cores, and making
     samples takes few of them: one in four. In a script of somebody's own it is none: a new process would run a script
@@ -119,7 +118,7 @@ def n_workers(workers: int | str, on_gpu: bool) -> int:
     """
     if isinstance(workers, int):
         return workers
-    cores = available_cores()
+    cores = max(available_cores() // int(os.environ.get("LOCAL_WORLD_SIZE", "1")), 1)  # torchrun's processes share
     return min(cores - 1 if on_gpu else cores // 4, 8) if _main_can_be_imported() else 0
 
 

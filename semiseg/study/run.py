@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from semiseg.data.split import ROLES
-from semiseg.engine.lock import locked
+from semiseg.engine.lock import is_of_lock, locked
 from semiseg.engine.signals import told_how_to_go_on
 from semiseg.errors import Problem, RecipeError, RunError, SemisegError, TrainingError, raise_all
 from semiseg.io.atomic import make_folder
@@ -111,9 +111,9 @@ def _refuse_other_folders(folder: StudyFolder) -> None:
     """Raise RunError where a folder holds what is no study, but for what a start leaves that is killed early."""
     if folder.manifest.exists():
         return
-    early = {folder.recipes.name, folder.study_recipe.name, "lock.json"}  # study.json comes last
-    marks = (".lock-", ".dead-lock-", ".tmp-")
-    if any(path.name not in early and not path.name.startswith(marks) for path in folder.path.iterdir()):
+    early = {folder.recipes.name, folder.study_recipe.name}  # study.json comes last
+    others = [path for path in folder.path.iterdir() if path.name not in early and not is_of_lock(path)]
+    if any(not path.name.startswith(".tmp-") for path in others):
         raise RunError(f"{folder.path} is not empty and holds no study.", "Choose another --output.")
 
 

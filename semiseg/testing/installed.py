@@ -27,8 +27,8 @@ class _Declared:
 
     @pytest.fixture(autouse=True)
     def _declare(self, subject: Subject) -> None:
-        for name in subject.declared:
-            setattr(self, name, True)
+        for name, value in subject.declared.items():
+            setattr(self, name, value)
 
 
 class TestAugmentation(_Declared, AugmentationContract):
@@ -41,7 +41,7 @@ class TestAugmentation(_Declared, AugmentationContract):
         return augmentation
 
 
-class TestBackbone(BackboneContract):
+class TestBackbone(_Declared, BackboneContract):
     """An installed backbone."""
 
     @pytest.fixture
@@ -72,7 +72,7 @@ class TestMetric(_Declared, MetricContract):
         return metric
 
 
-class TestStrategy(StrategyContract):
+class TestStrategy(_Declared, StrategyContract):
     """An installed strategy, with a small unet a role."""
 
     @pytest.fixture

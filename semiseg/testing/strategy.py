@@ -19,12 +19,14 @@ from semiseg.interfaces.strategy import Strategy
 from semiseg.testing.batches import CLASSES, SIZE, TASK, in_double, make_batch, poisoned
 from semiseg.testing.steps import in_two_processes, run_steps
 from semiseg.testing.strategy_base import other_gradients
+from semiseg.testing.strategy_learning import LearningTests
+from semiseg.testing.strategy_schedule import ScheduleTests
 from semiseg.testing.strategy_state import StateTests
 
 __all__ = ["CLASSES", "SIZE", "TASK", "StrategyContract", "make_batch"]
 
 
-class StrategyContract(StateTests):
+class StrategyContract(LearningTests, ScheduleTests, StateTests):
     """Tests of a strategy. Give it a ``strategy_class`` fixture, and ``options`` where the defaults do not do."""
 
     @pytest.mark.parametrize("index", [0, 50, 99])
@@ -49,16 +51,6 @@ class StrategyContract(StateTests):
             for name, gradient in mine.items():
                 assert (gradient is not None) == (role in updated), name
                 assert gradient is None or torch.isfinite(gradient).all(), name
-
-    def test_every_trained_role_is_updated(self, strategy: Strategy) -> None:
-        """In one stage or another: where a stage begins, or at the end of the training."""
-        spans = self.timetable(strategy).spans
-        looked = sorted({98, 99, *(min(span.start + more, 99) for span in spans for more in (0, 1))})
-        updated = set[str]()
-        for step in (self.at(strategy, index) for index in looked):
-            updated |= self.updated(strategy, self.batch(strategy, step), step)
-        never = self.trained(strategy) - updated
-        assert not never, f"no loss of the steps {looked} of 100 updates {', '.join(sorted(never))}"
 
     def test_no_gradient_leaks(self, strategy: Strategy) -> None:
         """Not into a role that is not trained, nor from one network's loss into those that taught it."""
@@ -97,14 +89,6 @@ class StrategyContract(StateTests):
         step = self.at(strategy, 99)
         for losses in strategy.losses(self.batch(strategy, step), step):
             assert losses.updates is None or (losses.updates and losses.updates <= trained)
-
-    @pytest.mark.parametrize("index", [0, 99])
-    def test_it_trains_where_nothing_is_unlabeled(self, strategy: Strategy, index: int) -> None:
-        """All samples of a step are labeled where a recipe has no unlabeled case; so may a micro-batch be."""
-        step = self.at(strategy, index)
-        labeled = 2 * max(strategy.needs.labeled.minimum, strategy.needs.labeled.unit)
-        for losses in strategy.losses(make_batch(labeled, 0, 0, strategy.needs.targets), step):
-            assert torch.isfinite(losses.total)
 
     def test_counts_make_micro_batches_add_up(self, strategy: Strategy) -> None:
         """Where the strategy says micro-batches are exact: their gradients add up to the whole batch's."""

@@ -19,6 +19,7 @@ from semiseg.seeding import derive_seed
 from semiseg.testing.batches import TASK, copied, differing, make_batch
 from semiseg.testing.steps import run_steps
 from semiseg.testing.tiny import TinyBackbone
+from semiseg.wording import some
 
 
 class StrategyTests:
@@ -130,4 +131,4 @@ def other_gradients(ones: Mapping[str, Tensor | None], others: Mapping[str, Tens
         for name, one in ones.items()
         if (other := others[name]) is not one and (one is None or other is None or not torch.equal(one, other))
     ]
-    return f"{found[0]} and {len(found) - 1} more" if len(found) > 1 else "".join(found)
+    return some(found, 1)

@@ -18,7 +18,7 @@ from semiseg.data.preprocess import prepare
 from semiseg.engine.runtime import Runtime
 from semiseg.evaluation.bootstrap import bootstrap_interval
 from semiseg.evaluation.harness import score_case
-from semiseg.pipeline.model import load_model
+from semiseg.pipeline.model import kept_model
 from semiseg.pipeline.plan import make_plan
 from semiseg.recipe.load import load_recipe
 from semiseg.registry import create
@@ -28,7 +28,7 @@ WAYS = {"box": True, "whole": False}
 
 def score(run: Path) -> list[dict[str, object]]:
     """One row for each test case and class."""
-    model = load_model(run, "last", Runtime("cpu"))
+    model = kept_model(run).load("last", Runtime("cpu"))
     plan = make_plan(load_recipe(run / "recipe.yaml", expand=False))
     dataset, classes, metrics = plan.components.dataset, plan.info.classes, {"dice": create("metric", "dice")}
     predictor, rows = model.predictor("cpu"), []

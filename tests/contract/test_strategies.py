@@ -24,10 +24,21 @@ class TestCPS(StrategyContract):
         params=[
             {},
             {"wait_share": 0.5},
-            {"wait_epochs": 2, "pseudo_loss": "cross_entropy", "loss": "dice_ce"},
             {"pseudo_on": "unlabeled", "phi": 1.5},
         ],
-        ids=["default", "wait_share", "wait_epochs", "unlabeled"],
+        ids=["default", "wait_share", "unlabeled"],
     )
     def options(self, request):
         return request.param
+
+
+class TestCPSWithAWaitInEpochs(StrategyContract):
+    counts_epochs = True
+
+    @pytest.fixture
+    def strategy_class(self):
+        return CrossPseudoSupervision
+
+    @pytest.fixture
+    def options(self):
+        return {"wait_epochs": 2, "pseudo_loss": "cross_entropy", "loss": "dice_ce"}

@@ -183,6 +183,31 @@ def test_what_cannot_be_seen_from_outside_is_declared(name, flag, about):
     assert str(check("cps", "--declare", flag).exception).startswith(f"Unknown flag '{flag}' in --declare.")
 
 
+def test_capabilities_of_its_author_s_own_are_declared(broken):
+    broken("backbone", "    def build", '    capabilities = frozenset({"telepathy", "clairvoyance"})\n\n    def build')
+    undeclared = check("broken")
+
+    assert list(failing(undeclared)) == ["Capabilities are known"]
+    assert "unknown: clairvoyance, telepathy" in failing(undeclared)["Capabilities are known"]
+    assert "--declare own_capabilities=NAME" in str(undeclared.exception)
+    one, two = ["--declare", "own_capabilities=telepathy"], ["--declare", "own_capabilities=clairvoyance"]
+    assert "unknown: clairvoyance;" in failing(check("broken", *one))["Capabilities are known"]
+    assert check("broken", *one, *two).exit_code == 0
+    assert str(check("broken", "--declare", "own_capabilities").exception) == (
+        "--declare own_capabilities names nothing.\n    Write --declare own_capabilities=NAME."
+    )
+
+
+def test_a_strategy_s_option_in_epochs_is_declared():
+    undeclared = check("cps", "--set", "wait_epochs=2")
+
+    assert list(failing(undeclared)) == ["Schedules do not count epochs [1]"]
+    assert "--declare counts_epochs" in str(undeclared.exception)
+    assert check("cps", "--set", "wait_epochs=2", "--declare", "counts_epochs").exit_code == 0
+    assert str(check("cps", "--declare", "frozen=student_a").exception).startswith("1 of ")
+    assert str(check("cps", "--declare", "counts_epochs=2").exception).startswith("--declare counts_epochs=2 takes no")
+
+
 @pytest.mark.parametrize(
     ("kind", "right", "wrong"),
     [

@@ -12,7 +12,7 @@ from monai.inferers import sliding_window_inference
 
 from semiseg.data.store import CaseStore
 from semiseg.engine.runtime import Runtime
-from semiseg.pipeline.model import load_model
+from semiseg.pipeline.model import kept_model
 from semiseg.pipeline.plan import make_plan
 from semiseg.recipe.load import load_recipe
 
@@ -23,7 +23,7 @@ def dice_of(run: Path) -> dict[str, list[float]]:
     store = CaseStore(plan.components.dataset, plan.recipe.preprocessing, plan.split)
     store.fill(plan.cases, lambda: None)
     found = {}
-    for role, network in load_model(run, "last", Runtime("cpu", "32", False)).strategy.networks.items():
+    for role, network in kept_model(run).load("last", Runtime("cpu", "32", False)).strategy.networks.items():
         scores = []
         for case in plan.split.validation:
             stored = store.labeled(case.id)

@@ -1,4 +1,5 @@
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -125,12 +126,14 @@ def test_a_trial_leaves_nothing_behind():
     assert all(torch.equal(value, before[key]) for key, value in strategy.state_dict().items())
     assert all(p.grad is None for p in strategy.parameters())
 
-    def out_of_memory(step):
-        raise torch.OutOfMemoryError
-
-    strategy.after_step = out_of_memory
-    assert probe(strategy, optimizers, runtime, StepMode(), batch, late) is None
-    assert all(torch.equal(value, before[key]) for key, value in strategy.state_dict().items())
+    said = torch.OutOfMemoryError(), RuntimeError("FIND was unable to find an engine to execute this computation")
+    for error in said:
+        strategy.after_step = Mock(side_effect=error)
+        assert probe(strategy, optimizers, runtime, StepMode(), batch, late) is None
+        assert all(torch.equal(value, before[key]) for key, value in strategy.state_dict().items())
+    strategy.after_step = Mock(side_effect=RuntimeError("an illegal memory access was encountered"))
+    with pytest.raises(RuntimeError, match="illegal"):
+        probe(strategy, optimizers, runtime, StepMode(), batch, late)
     strategy.after_step = plain
     StepRunner(strategy, optimizers(), runtime)(MadeBatches().batch(0), late)
     assert any(not torch.equal(value, before[key]) for key, value in strategy.state_dict().items())

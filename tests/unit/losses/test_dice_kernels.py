@@ -53,7 +53,7 @@ def test_kernels_compile_for_gpus_without_spilling_registers(tmp_path, monkeypat
     assert "LOCAL:0" in usage
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU and SEMISEG_TEST_GPU=1")
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_on_a_gpu_the_kernels_are_found_right(dtype):
     reason = judge(dice_kernels._triton, torch.device("cuda"), 4, dtype).reason
@@ -95,7 +95,7 @@ def slow_torch(monkeypatch):
 
 
 def decide(kernels, dtype=torch.float32):
-    return judge(lambda: kernels, CPU, 3, dtype, side=8)
+    return judge(lambda: kernels, CPU, 3, dtype, size=3000)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
@@ -133,19 +133,33 @@ def test_without_triton_plain_torch_is_taken_and_the_reason_told():
     def load():
         raise ImportError("No module named 'triton'")
 
-    verdict = judge(load, CPU, 3, torch.float32, side=8)
+    verdict = judge(load, CPU, 3, torch.float32, size=3000)
     assert verdict.passes is PLAIN
     assert verdict.reason == "plain torch, since Triton does not work here: ImportError: No module named 'triton'"
 
 
-def test_a_trial_that_runs_out_of_memory_is_no_verdict():
-    """The step mode that was tried does not fit; a smaller one may."""
+def test_a_trial_that_runs_out_of_memory_ends_no_training(monkeypatch):
+    class Greedy(Altered):
+        def sums(self, logits, label_maps):
+            raise torch.OutOfMemoryError("out of memory")
 
-    def load():
-        raise torch.OutOfMemoryError("out of memory")
+    verdict = decide(Greedy())
+    assert verdict.passes is PLAIN
+    assert verdict.reason.endswith("OutOfMemoryError: out of memory")
 
-    with pytest.raises(torch.OutOfMemoryError):
-        judge(load, CPU, 3, torch.float32, side=8)
+
+@pytest.mark.parametrize(("classes", "side"), [(2, 128), (4, 102), (14, 67), (64, 40)])
+def test_a_trial_is_as_large_whatever_the_classes(monkeypatch, classes, side):
+    shapes = []
+
+    class Seen(Altered):
+        def fits(self, logits, label_maps):
+            shapes.append(tuple(logits.shape))
+            assert logits.is_meta
+            return False
+
+    judge(Seen, CPU, classes, torch.float32)
+    assert shapes == [(2, classes, side, side, side)]
 
 
 def test_a_trial_leaves_random_state_as_it_was():
@@ -168,7 +182,7 @@ def on_a_gpu(monkeypatch):
             monkeypatch.setattr(dice_kernels, "PLAIN", Slow())
         return lambda k, dtype: torch.zeros((2, k, 4, 4, 4), dtype=dtype).as_subclass(Logits)
 
-    monkeypatch.setattr(dice_kernels, "_SIDE", 8)
+    monkeypatch.setattr(dice_kernels, "_SIZE", 3000)
     monkeypatch.setattr(dice_kernels, "_made", {})
     dice_kernels._verdict.cache_clear()
     yield use, tried

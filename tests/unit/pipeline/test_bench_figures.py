@@ -93,6 +93,9 @@ def test_a_gpu_can_augment():
     slow, fused = result(augment=0.4, wait=0.5), recipe(augmentation="fused")
     assert any(text.startswith("training.augmentation_on=device:") for text in said(slow, fused))
     assert not any("device" in text for text in said(result(augment=0.4, wait=0.5, gpu=False), fused))
+    assert not any(
+        "augmentation_on" in text for text in advice(slow, fused, NAMES, lambda patch: True, True)
+    )  # targets
     assert not any("augmentation_on" in text for text in said(slow))  # paper cannot
 
 

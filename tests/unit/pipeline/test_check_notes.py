@@ -4,7 +4,7 @@ import helpers_volumes as made
 import pytest
 
 from semiseg import check
-from semiseg.pipeline.plan import make_plan
+from semiseg.pipeline.plan import make_plan, padding_note
 from semiseg.recipe.load import load_recipe
 
 SHAPE = (16, 16, 16)
@@ -62,3 +62,10 @@ def test_unlabeled_cases_that_are_never_drawn_are_noted(recipe, changes, noted):
     assert bool(found) == noted
     if noted:
         assert found[0].endswith("training.batch_size.unlabeled is 0: 1 unlabeled case is not used")
+
+
+def test_images_smaller_than_the_patch_are_counted_and_some_named():
+    assert padding_note([]) == []
+    assert padding_note(["a"]) == ["1 image is smaller than the patch and is padded with background: a"]
+    (many,) = padding_note(list("abcde"))
+    assert many == "5 images are smaller than the patch and are padded with background: a, b, c and 2 others"

@@ -46,7 +46,7 @@ def test_many_cases_are_listed_in_short(tmp_path):
     for number in range(6):
         made.write_brats_case(tmp_path, f"BraTS_{number:02d}")
     made.write_la2018(tmp_path / "la")
-    assert "brats: BraTS_00, BraTS_01, BraTS_02, BraTS_03 and 2 more\n" in refusal(tmp_path)
+    assert "brats: BraTS_00, BraTS_01, BraTS_02, BraTS_03 and 2 others\n" in refusal(tmp_path)
 
 
 def test_files_of_two_datasets_beside_each_other(tmp_path):
@@ -69,3 +69,10 @@ def test_what_lies_in_a_dataset_with_a_tree_of_its_own_is_not_looked_at(tmp_path
     made.write_la2018(root / "imagesTr" / "more")
     assert "holds a dataset:" in refusal(tmp_path)
     assert recognize(root)["name"] == "decathlon"
+
+
+def test_of_files_that_nothing_reads_some_are_named(tmp_path):
+    for name in "abcde":
+        made.save(tmp_path / f"{name}.nii.gz", made.image(0))
+    assert "its layout is not understood; it holds " in refusal(tmp_path)
+    assert ".nii.gz and 2 others\n" in refusal(tmp_path)

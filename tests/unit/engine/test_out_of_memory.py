@@ -1,0 +1,45 @@
+"""Memory that runs out: known by what torch says of it, and told in words."""
+
+import pytest
+import torch
+
+from semiseg.engine.out_of_memory import STEP_FIX, VALIDATION_FIX, ran_out, told_when_out_of_memory
+from semiseg.errors import TrainingError
+
+CPU = torch.device("cpu")
+SAID = [
+    torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."),
+    RuntimeError("FIND was unable to find an engine to execute this computation"),
+    RuntimeError("GET was unable to find an engine to execute this computation"),
+    RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
+    RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+    RuntimeError("CUDA error: out of memory\nCUDA kernel errors might be asynchronously reported"),
+]
+OTHERS = [RuntimeError("CUDA error: an illegal memory access was encountered"), ValueError("out of memory")]
+
+
+@pytest.mark.parametrize("error", SAID, ids=str)
+def test_every_way_in_which_memory_runs_out_is_known(error):
+    assert ran_out(error)
+    with pytest.raises(TrainingError, match=r"^Memory ran out") as caught, told_when_out_of_memory(CPU, STEP_FIX):
+        raise error
+    assert caught.value.__cause__ is error
+    assert "training.step.mode=alternating" in str(caught.value)
+
+
+@pytest.mark.parametrize("error", OTHERS, ids=str)
+def test_other_errors_are_left_as_they_are(error):
+    assert not ran_out(error)
+    with pytest.raises(type(error)) as caught, told_when_out_of_memory(CPU, STEP_FIX):
+        raise error
+    assert caught.value is error
+
+
+def test_what_ran_out_in_validation_is_told_of_validation():
+    with (
+        pytest.raises(TrainingError, match=r"inference\.batch_size") as caught,
+        told_when_out_of_memory(CPU, STEP_FIX),
+        told_when_out_of_memory(CPU, VALIDATION_FIX),
+    ):
+        raise SAID[0]
+    assert "alternating" not in str(caught.value)
