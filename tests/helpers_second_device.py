@@ -1,4 +1,4 @@
-"""A second device, which computes on the CPU and refuses what a GPU refuses: operations on tensors of two devices.
+"""A second device, which computes on the CPU and refuses operations on tensors of two devices, as a GPU does.
 
 ``use()`` registers it with torch, as ``sim:0``, for good: it is for a process of its own. Under ``SecondDevice()``
 tensors may be made there. Their results are the CPU's to the last bit; what reads values waits for the device, and is
@@ -13,6 +13,8 @@ from torch.utils._pytree import tree_leaves, tree_map
 from torch.utils.backend_registration import _setup_privateuseone_for_python_backend
 
 CPU = torch.device("cpu")
+WAITS = {"aten::nonzero", "aten::masked_select", "aten::_unique2", "aten::unique_dim", "aten::equal", "aten::bincount"}
+"""What has a result whose shape, or itself, depends on values: on a GPU it is waited for."""
 TAKES_BOTH = {"aten::copy_", "aten::to.device", "aten::set_.source_Storage"}
 TAKES_CPU_INDICES = {"aten::index.Tensor", "aten::index_put_", "aten::index_put", "aten::_index_put_impl_"}
 reads = Counter()
@@ -80,6 +82,8 @@ def _run(func, args, kwargs):
     if name == "aten::_local_scalar_dense":
         reads[name] += bool(there)
         return out
+    by_mask = name in TAKES_CPU_INDICES and any(t.dtype == torch.bool for t in tensors[1:])
+    reads[name] += bool(there) and (name in WAITS or by_mask)
     if name in ("aten::_to_copy", "aten::to.device") and there and asked and asked.type != "sim":
         reads[name] += 1
     if (asked or (there[0].device if there else CPU)).type != "sim":

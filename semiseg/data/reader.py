@@ -1,16 +1,21 @@
 """What a dataset's reading depends on beside a case's own files: its class and code, its options and their files."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence, Set
+from dataclasses import fields, is_dataclass
 from pathlib import Path
+from types import FunctionType
 from typing import Any
 
 from pydantic import BaseModel
 
 from semiseg.data.digests import Digests
 from semiseg.data.source_code import code_digest
-from semiseg.errors import DataError, Problem
+from semiseg.errors import ComponentError, DataError, Problem
 from semiseg.interfaces.dataset import Dataset
+
+_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 
 
 def describe_reader(dataset: Dataset, digests: Digests) -> list[Any]:
@@ -20,7 +25,8 @@ def describe_reader(dataset: Dataset, digests: Digests) -> list[Any]:
     folders of other options too. A folder counts for nothing, so that data may move: what a case takes from it are
     files of the case's own. A path where nothing lies is a text like any other.
 
-    Raises DataError, naming the option, for a file that cannot be read.
+    Raises DataError, naming the option, for a file that cannot be read, and ComponentError for an object that is
+    described by its address.
     """
     cls, options = type(dataset), dict(dataset.options)
     folders = [value for value in options.values() if isinstance(value, Path) and _holds(value)]
@@ -42,26 +48,43 @@ def _described(name: str, value: Any, folders: Sequence[Path], digests: Digests)
         return _described(name, inner, folders, digests)
 
     if isinstance(value, Path):
-        try:
-            return _described_path(value, folders, digests)
-        except OSError as error:
-            what = f"{value} cannot be read: {error.strerror or error}"
-            raise DataError(Problem(f"dataset.{name}", what, "Check the path and its permissions.")) from error
+        return _described_path(name, value, folders, digests)
     if isinstance(value, BaseModel):
-        return part(dict(value))
+        value = dict(value)
+    elif is_dataclass(value) and not isinstance(value, type):
+        value = {entry.name: getattr(value, entry.name) for entry in fields(value)}
     if isinstance(value, Mapping):  # as pairs, for keys need not be texts
         return _ordered([part(key), part(inner)] for key, inner in value.items())
     if isinstance(value, Set):
         return _ordered(map(part, value))
-    return [part(inner) for inner in value] if isinstance(value, list | tuple) else value
+    if isinstance(value, list | tuple):
+        return [part(inner) for inner in value]
+    return value if value is None or isinstance(value, str | int | float) else _lasting(name, value)
 
 
-def _described_path(path: Path, folders: Sequence[Path], digests: Digests) -> list[str]:
-    if path.is_dir():
-        return ["folder"]
-    places = [path] if path.is_absolute() else [path, *(folder / path for folder in folders)]
-    contents = [digests.of(place) for place in places if place.is_file()]
+def _described_path(name: str, path: Path, folders: Sequence[Path], digests: Digests) -> list[str]:
+    found = [path] if path.is_absolute() else [path, *(folder / path for folder in folders)]
+    try:
+        places = list(dict.fromkeys(place.resolve() for place in found))
+        if any(place.is_dir() for place in places):
+            return ["folder"]
+        contents = [digests.of(place) for place in places if place.is_file()]
+    except OSError as error:
+        what = f"{path} cannot be read: {error.strerror or error}"
+        raise DataError(Problem(f"dataset.{name}", what, "Check the path and its permissions.")) from error
     return ["file", *contents] if contents else ["path", str(path)]
+
+
+def _lasting(name: str, value: Any) -> str:
+    """A value that JSON does not know, as a text that is the same in every process."""
+    if isinstance(value, type | FunctionType):
+        return f"{value.__module__}.{value.__qualname__}"
+    text = repr(value)
+    if _ADDRESS.search(text):
+        what = f"Option {name} of the dataset holds {text}, which is so called in this process only."
+        fix = "What is read would never be found again. Make it a pydantic model or a dataclass, or give it a __repr__."
+        raise ComponentError(what, fix)
+    return text
 
 
 def _ordered(values: Any) -> list[Any]:

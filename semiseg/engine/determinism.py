@@ -2,14 +2,17 @@
 
 import os
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 from torch import nn
 
 # Those of torch 2.13's torch.use_deterministic_algorithms that raise and are layers of networks for volumes.
+_ADAPTIVE = nn.AdaptiveAvgPool3d, nn.AdaptiveAvgPool2d
 _WITHOUT = (
-    *(nn.AvgPool3d, nn.AdaptiveAvgPool3d, nn.FractionalMaxPool3d, nn.MaxUnpool3d, nn.ReflectionPad3d),
-    *(nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d, nn.ReflectionPad2d),
+    *_ADAPTIVE,
+    *(nn.AvgPool3d, nn.FractionalMaxPool3d, nn.MaxUnpool3d, nn.ReflectionPad3d),
+    *(nn.AdaptiveMaxPool2d, nn.ReflectionPad2d),
 )
 _switched = False
 
@@ -27,9 +30,20 @@ def take_kernels(deterministic: bool) -> None:
     elif _switched:
         torch.use_deterministic_algorithms(False)
         _switched = False
-    torch.backends.cudnn.benchmark = not deterministic  # every step has the same shapes: one search pays
+    # Every step has the same shapes: one search for the fastest kernels pays.
+    torch.backends.cudnn.benchmark = not torch.are_deterministic_algorithms_enabled()
 
 
 def without_deterministic_gradient(networks: Iterable[nn.Module]) -> list[str]:
     """The layers, by class, whose gradient no deterministic kernel computes on a GPU: training would end at them."""
-    return sorted({type(m).__name__ for network in networks for m in network.modules() if isinstance(m, _WITHOUT)})
+    return sorted({type(m).__name__ for network in networks for m in network.modules() if _lacks(m)})
+
+
+def _lacks(module: nn.Module) -> bool:
+    if isinstance(module, _ADAPTIVE) and set(_as_tuple(module.output_size)) == {1}:
+        return False  # torch takes the mean
+    return isinstance(module, _WITHOUT)
+
+
+def _as_tuple(size: Any) -> tuple[Any, ...]:
+    return tuple(size) if isinstance(size, Iterable) else (size,)

@@ -55,6 +55,7 @@ class Trainer:
         Raises Interrupted after a signal, with the state saved; TrainingError where losses, gradients or weights
         are not finite.
         """
+        verdicts()  # those of another run are not this one's
         self._restore()
         total = self.timetable.total
         with self._stop, self.parts.reporter.work("training", total, self.done, "step") as meter:

@@ -11,11 +11,15 @@ STEP_FIX = (
     "Use training.step.mode=alternating, a smaller training.step.micro_batch, training.batch_size or"
     " training.patch_size, or training.precision=bf16; then run in a new folder."
 )
+PREDICTION_FIX = (
+    "Training is done and kept. Go on by the same command with --resume where the GPU is free, or has more memory."
+)
 VALIDATION_FIX = (
     "It ran out in validation: use a smaller inference.batch_size or training.patch_size; then run in a new folder."
 )
 # cuDNN that finds no room for any of its kernels says that it finds no kernel (torch's try_plans in Conv_v8.cpp).
-_SIGNS = ("out of memory", "ALLOC_FAILED", "unable to find an engine to execute this computation")
+_MAYBE = "unable to find an engine to execute this computation"
+_SIGNS = ("out of memory", "ALLOC_FAILED", "DefaultCPUAllocator: can't allocate memory", _MAYBE)
 
 
 def ran_out(error: BaseException) -> bool:
@@ -33,7 +37,9 @@ def told_when_out_of_memory(device: torch.device, fix: str) -> Iterator[None]:
     except RuntimeError as error:
         if not ran_out(error):
             raise
-        raise TrainingError(f"Memory ran out{_of_gpu(device)}.", fix) from error
+        first, *_ = str(error).strip().splitlines() or [type(error).__name__]
+        surely = "may have run out" if _MAYBE in first else "ran out"
+        raise TrainingError(f"Memory {surely}{_of_gpu(device)} ({first}).", fix) from error
 
 
 def _of_gpu(device: torch.device) -> str:

@@ -127,6 +127,7 @@ class Strategy(nn.Module, ABC):
     Everything that must survive a restart is a parameter, a buffer or a submodule; changes of state happen in
     ``after_step``. The parameters that are trained are those of the roles' networks. A network's part is run by
     ``self.run(role, images)``: precision and random state are the engine's. No ``with`` block spans a ``yield``.
+    ``semiseg check`` makes it on torch's meta device, so ``__init__`` leaves nothing behind outside of the object.
     """
 
     Options: ClassVar[type[ComponentOptions]] = StrategyOptions

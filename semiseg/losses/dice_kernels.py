@@ -59,24 +59,25 @@ def passes_for(logits: Tensor, label_maps: Sequence[Tensor]) -> Passes:
     if not logits.is_cuda or torch.are_deterministic_algorithms_enabled():
         return PLAIN
     verdict = _verdict(logits.device, logits.shape[1], logits.dtype)
+    _told[f"{logits.shape[1]} classes, {str(logits.dtype).removeprefix('torch.')}"] = verdict.reason
     if verdict.passes is not PLAIN and cast(Kernels, verdict.passes).fits(logits, label_maps):
         return verdict.passes
     return PLAIN
 
 
 def verdicts() -> list[str]:
-    """What was decided in this process so far, a sentence each."""
-    return [f"Dice loss ({key}): {verdict.reason}." for key, verdict in _made.items()]
+    """What was asked for since the last call, and what it is, a sentence each."""
+    said = [f"Dice loss ({key}): {reason}." for key, reason in _told.items()]
+    _told.clear()
+    return said
 
 
-_made: dict[str, Verdict] = {}
+_told: dict[str, str] = {}
 
 
 @cache
 def _verdict(device: torch.device, classes: int, dtype: torch.dtype) -> Verdict:
-    verdict = judge(_triton, device, classes, dtype)
-    _made[f"{classes} classes, {str(dtype).removeprefix('torch.')}"] = verdict
-    return verdict
+    return judge(_triton, device, classes, dtype)
 
 
 def _triton() -> Kernels:

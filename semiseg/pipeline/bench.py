@@ -94,6 +94,7 @@ def _measure(plan: Plan, runtime: Runtime, steps: int, reporter: Reporter) -> Be
     with reporter.work("timing samples", 1) as meter:
         read, augment = subject.measure_samples(steps)
         meter.advance()
+    verdicts()  # those of another run are not this one's
     with reporter.work("timing steps", sum(subject.n_steps(steps)), unit="step") as meter:
         taken = subject.measure_steps(steps, meter)
     for sentence in verdicts():

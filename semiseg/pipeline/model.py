@@ -1,6 +1,8 @@
 """A strategy with its networks, as a run makes it and as a run folder keeps it."""
 
+import warnings
 from collections.abc import Mapping
+from contextlib import suppress
 from copy import copy
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -67,12 +69,13 @@ def try_strategy(plan: Plan) -> None:
     On the meta device, which takes no memory. A strategy that cannot be made there, because it looks at its networks'
     values, is made with them.
     """
-    try:
+    with suppress(Exception), warnings.catch_warnings():  # an error counts if networks with values lead to one too
+        warnings.simplefilter("ignore")  # such as that weights from a file are not taken
         with torch.device("meta"):
             strategy = _strategy(plan.recipe, plan.components, plan.task)
-    except Exception:  # an error counts if networks that have values lead to one too
-        strategy = _strategy(plan.recipe, plan.components, plan.task)
-    timetable_of(plan, strategy)
+        timetable_of(plan, strategy)
+        return
+    timetable_of(plan, _strategy(plan.recipe, plan.components, plan.task))
 
 
 @dataclass(frozen=True)

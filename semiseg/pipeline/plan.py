@@ -125,7 +125,8 @@ def determinism_problems(components: Components, task: Task, recipe: Recipe) -> 
     """Where a deterministic run on a GPU would end at its first backward."""
     if not recipe.training.deterministic or accelerator(recipe.training.device) != "cuda":
         return []
-    layers = without_deterministic_gradient(meta_networks(components.roles, components.backbones, task).values())
+    networks = meta_networks(components.roles, components.backbones, task)
+    layers = without_deterministic_gradient(networks[role.name] for role in components.roles if role.trained)
     if not layers:
         return []
     key = _placed("training.deterministic", recipe)

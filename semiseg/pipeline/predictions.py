@@ -6,6 +6,7 @@ import numpy as np
 
 from semiseg.data.preprocess import prepare
 from semiseg.engine.checkpoint import file_digest
+from semiseg.engine.out_of_memory import PREDICTION_FIX, told_when_out_of_memory
 from semiseg.engine.runtime import Runtime
 from semiseg.inference.sliding_window import Predictor
 from semiseg.interfaces.dataset import Dataset
@@ -47,11 +48,12 @@ def predict_test_cases(plan: Plan, model: Model, folder: RunFolder, runtime: Run
             runtime.barrier()
             load_weights(model, folder.weights(checkpoint))
             predictor = model.predictor(runtime.device)
-            for index, case in enumerate(plan.split.test):
-                path = prediction_path(folder, checkpoint, case)
-                if index % runtime.world == runtime.rank and not path.exists():
-                    predict_case(case, plan.components.dataset, predictor, plan.recipe, plan.info, path)
-                meter.advance()
+            with told_when_out_of_memory(runtime.device, PREDICTION_FIX):
+                for index, case in enumerate(plan.split.test):
+                    path = prediction_path(folder, checkpoint, case)
+                    if index % runtime.world == runtime.rank and not path.exists():
+                        predict_case(case, plan.components.dataset, predictor, plan.recipe, plan.info, path)
+                    meter.advance()
             runtime.barrier()
 
 

@@ -32,7 +32,7 @@ def control_table(results: StudyResults, metric: StudyMetric, make: MakePair = m
     )
     notes = (
         "Control: the same method trained on the labeled cases alone, with as many steps and samples a step, which are "
-        "all labeled. The difference from it is what the unlabeled cases add to what the method does without them.",
+        "all labeled. The difference from it is what unlabeled samples do in place of further labeled ones.",
         cells.gain_note(metric, "the control"),
         cells.difference_note(metric, "the control"),
         *([cells.p_note(tests)] if tests else []),

@@ -1,7 +1,7 @@
 """A study's methods beside their controls: the same method, trained on the labeled cases alone.
 
-What a method gains on the baseline is the doing of all that it is, such as two networks. What it gains on its control,
-from which nothing but the unlabeled cases is taken away, is theirs.
+What a method gains on the baseline is the doing of all that it is, such as two networks. Its control has all of that
+but the unlabeled cases; in their place it has labeled samples, for a step has as many.
 """
 
 from collections.abc import Iterator

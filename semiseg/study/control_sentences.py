@@ -30,8 +30,8 @@ def control_headlines(results: StudyResults, found: Sequence[Controlled], metric
         )
     if lacking := [named(method, setting) for setting, method in without_control(results)]:
         yield (
-            f"No control: no model of {some(lacking, _NAMED)} without unlabeled cases has scores, so that what "
-            "unlabeled cases did is not told from what else the method does."
+            f"No control: no model of {some(lacking, _NAMED)} has scores with as few labeled cases and no unlabeled "
+            "ones, so that what these did is not told from what else the method does."
         )
 
 

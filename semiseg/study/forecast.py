@@ -7,10 +7,9 @@ from semiseg.data.split import Split
 from semiseg.engine.optim import make_optimizers
 from semiseg.engine.probe import Measured, noise_batch, probe
 from semiseg.engine.runtime import Runtime
-from semiseg.engine.schedule import Timetable
 from semiseg.errors import DataError, SemisegError
 from semiseg.pipeline.model import new_model
-from semiseg.pipeline.plan import Plan, fit_batch, n_steps
+from semiseg.pipeline.plan import Plan, fit_batch, n_steps, timetable_of
 from semiseg.pipeline.step_mode import OpenModes, choose_step_mode
 from semiseg.recipe.components import resolve
 from semiseg.recipe.schema import BatchSize
@@ -93,11 +92,10 @@ def _time(plan: Plan) -> Measured | None:
     training = plan.recipe.training
     runtime = Runtime(training.device, training.precision, training.deterministic)
     strategy = new_model(plan, runtime).strategy.to(runtime.device)
-    stages = strategy.stages()
-    table = Timetable(stages, training.epochs, training.examples_per_epoch, plan.batch_size.total, plan.recipe.seed)
+    table = timetable_of(plan, strategy)
     late = table.step(table.total - 1)
     mode = choose_step_mode(plan, strategy, late, runtime).mode
-    pseudo = next(stage.pseudo_labels for stage in stages if stage.name == late.stage)
+    pseudo = next(stage.pseudo_labels for stage in strategy.stages() if stage.name == late.stage)
     batch = plan.batch_size
     noise = noise_batch(plan.task, batch.labeled, batch.unlabeled, runtime.device, strategy.needs.targets, pseudo)
     roles = [role.name for role in plan.components.roles if role.trained]

@@ -68,8 +68,12 @@ class StrategyTests:
         """A batch that meets the strategy's needs at a step: two groups of each stream, or more."""
         needs = strategy.needs
         sizes = [max(n.minimum, 2 * n.unit) if n.uses else 0 for n in (needs.labeled, needs.unlabeled)]
-        pseudo = next(stage.pseudo_labels for stage in strategy.stages() if stage.name == step.stage)
-        return make_batch(sizes[0], sizes[1], seed, needs.targets, pseudo)
+        return make_batch(sizes[0], sizes[1], seed, needs.targets, StrategyTests.has_pseudo_labels(strategy, step))
+
+    @staticmethod
+    def has_pseudo_labels(strategy: Strategy, step: Step) -> bool:
+        """Whether a step is of a stage with pseudo-labels."""
+        return next(stage.pseudo_labels for stage in strategy.stages() if stage.name == step.stage)
 
     @staticmethod
     def trained(strategy: Strategy) -> set[str]:

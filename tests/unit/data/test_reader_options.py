@@ -1,6 +1,8 @@
 """What a dataset's options add to the key of an entry: the content of files that they name, and no place."""
 
 import json
+import re
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +13,7 @@ from semiseg.data.digests import Digests
 from semiseg.data.reader import describe_reader
 from semiseg.data.split import make_split
 from semiseg.data.store import CaseStore
-from semiseg.errors import DataError
+from semiseg.errors import ComponentError, DataError
 from semiseg.interfaces.component import ComponentOptions
 from semiseg.recipe import schema
 from semiseg.types import Case, Volume
@@ -104,6 +106,45 @@ def test_options_that_are_no_files_count_as_they_are_written(tmp_path):
     table.touch()
     assert described(tmp_path, part=Part(table=table)) != described(tmp_path, part=Part(table=table, scale=2))
     assert described(tmp_path, part={"b", "a", "c"}) == described(tmp_path, part={"c", "b", "a"})
+
+
+@dataclass(frozen=True)
+class Spread:
+    tables: frozenset
+    names: frozenset
+
+
+def window(values):
+    return values
+
+
+def test_the_working_directory_changes_nothing(tmp_path, monkeypatch):
+    (tmp_path / "data" / "parts").mkdir(parents=True)
+    (tmp_path / "data" / "table").write_text("one")
+    options = {"folder": tmp_path / "data", "table": Path("table"), "parts": Path("parts")}
+    found = set()
+    for place in (tmp_path, tmp_path / "data"):
+        monkeypatch.chdir(place)
+        found.add(described(tmp_path, **options))
+    assert len(found) == 1
+
+
+def test_a_dataclass_counts_by_its_values_and_the_content_of_its_files(tmp_path):
+    (tmp_path / "table").write_text("one")
+    names = [f"name {i}" for i in range(50)]
+    one = described(tmp_path, spread=Spread(frozenset({tmp_path / "table"}), frozenset(names)))
+    assert one == described(tmp_path, spread=Spread(frozenset({tmp_path / "table"}), frozenset(reversed(names))))
+    assert str(tmp_path) not in one
+    (tmp_path / "table").write_text("two")
+    assert one != described(tmp_path, spread=Spread(frozenset({tmp_path / "table"}), frozenset(names)))
+
+
+def test_what_is_another_in_every_process_is_told_by_name_or_refused(tmp_path):
+    assert f"{__name__}.window" in described(tmp_path, window=window)
+    assert f"{__name__}.Spread" in described(tmp_path, kind=Spread)
+    assert described(tmp_path, kind=re.compile("a")) != described(tmp_path, kind=re.compile("b"))
+    with pytest.raises(ComponentError, match="Option part of the dataset holds <object object at 0x"):
+        described(tmp_path, part=[object()])
 
 
 def test_a_file_that_cannot_be_looked_at_is_named_with_its_option(tmp_path):

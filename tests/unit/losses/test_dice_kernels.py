@@ -183,7 +183,7 @@ def on_a_gpu(monkeypatch):
         return lambda k, dtype: torch.zeros((2, k, 4, 4, 4), dtype=dtype).as_subclass(Logits)
 
     monkeypatch.setattr(dice_kernels, "_SIZE", 3000)
-    monkeypatch.setattr(dice_kernels, "_made", {})
+    monkeypatch.setattr(dice_kernels, "_told", {})
     dice_kernels._verdict.cache_clear()
     yield use, tried
     dice_kernels._verdict.cache_clear()
@@ -200,6 +200,9 @@ def test_each_kind_of_logits_is_tried_once_and_told(on_a_gpu):
     first, second = verdicts()
     assert first.startswith("Dice loss (3 classes, float32): Triton kernels, ")
     assert second.startswith("Dice loss (4 classes, bfloat16): Triton kernels, ")
+    assert verdicts() == []  # the next run tells its own
+    passes_for(logits(3, torch.float32), [])
+    assert verdicts() == [first]
 
 
 def test_what_chosen_kernels_do_not_take_goes_to_plain_torch(on_a_gpu):

@@ -93,6 +93,25 @@ def test_a_strategy_that_looks_at_its_networks_sees_those_of_the_run():
     assert Looks.seen == [of_run, of_run]
 
 
+class Loading(Supervised):
+    """Takes weights that were trained before."""
+
+    def __init__(self, options, networks):
+        super().__init__(options, networks)
+        self.networks.load_state_dict({name: torch.zeros(p.shape) for name, p in self.networks.state_dict().items()})
+
+
+def test_weights_that_the_meta_device_does_not_take_are_no_matter():
+    """Warnings are errors in these tests."""
+    assert check(load_recipe(recipe("supervised")).with_component("strategy", Loading), quick=True)
+
+
+def test_what_making_a_strategy_raises_comes_alone():
+    with pytest.raises(KeyError) as caught:
+        check(load_recipe(recipe("supervised")).with_component("strategy", Failing))
+    assert caught.value.__context__ is None
+
+
 UNET = {"name": "unet", "channels": [4, 8], "strides": [2]}
 
 

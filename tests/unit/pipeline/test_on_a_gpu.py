@@ -59,6 +59,15 @@ def test_layers_are_named_once():
     assert without_deterministic_gradient(networks) == ["AvgPool3d", "ReflectionPad3d"]
 
 
+def test_the_mean_over_all_voxels_is_deterministic():
+    """As squeeze-and-excitation has it."""
+    images = torch.ones((1, 2, 4, 4, 4), requires_grad=True)
+    for size in (1, (1, 1, 1)):
+        assert type(nn.AdaptiveAvgPool3d(size)(images).grad_fn).__name__ == "MeanBackward1"
+        assert without_deterministic_gradient([nn.AdaptiveAvgPool3d(size)]) == []
+    assert without_deterministic_gradient([nn.AdaptiveAvgPool3d((1, 1, 2))]) == ["AdaptiveAvgPool3d"]
+
+
 def test_the_next_run_of_a_process_is_deterministic_only_if_it_asks_for_it(monkeypatch):
     monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     monkeypatch.setattr(torch.backends.cudnn, "benchmark", False)

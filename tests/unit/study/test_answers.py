@@ -104,8 +104,8 @@ class TestHeadlines:
             "18 models with scores, 3 seeds, 8 test cases, last weights.",
             "Did the method help? cps beside supervised, by Dice: better with 8; not told apart with 4 labels "
             "(Dice 0.000 to +0.100; per count with intervals below).",
-            "No control: no model of cps without unlabeled cases has scores, so that what unlabeled cases did is not "
-            "told from what else the method does.",
+            "No control: no model of cps has scores with as few labeled cases and no unlabeled ones, so that what "
+            "these did is not told from what else the method does.",
             "How sure? 3 seeds, which is few: intervals are too narrow in the seeds' part. Better and worse need both "
             "p with Holm's correction over 2 comparisons below 0.05, and a 95 % interval without 0.",
             "How many labels is that? cps scores like supervised with: 4 → 4.0 (4.0 to 4.0), which may be no saving; "

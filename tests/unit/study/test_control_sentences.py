@@ -61,9 +61,11 @@ def test_the_control_wins_where_unlabeled_cases_do_harm():
 
 def test_a_method_without_any_control_is_said_to_have_none():
     start = "No control: no model of"
-    assert line(results(cps(4, 0.7)), start).startswith(f"{start} cps without unlabeled cases has scores, ")
+    assert line(results(cps(4, 0.7)), start).startswith(
+        f"{start} cps has scores with as few labeled cases and no unlabeled ones, "
+    )
     both = results(cps(4, 0.7), cps(4, 0.6, total=4), arm("teacher", 4, *seeds(0.6), total=32))
-    assert line(both, start).startswith(f"{start} teacher without unlabeled cases")
+    assert line(both, start).startswith(f"{start} teacher has scores with as few")
     assert not any(one.startswith(start) for one in said(results(arm("ensemble", 4, *seeds(0.6)))))
 
 
