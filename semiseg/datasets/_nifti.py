@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from pydantic import Field
 
@@ -15,6 +16,16 @@ from semiseg.types import Case, Geometry, Volume
 
 ParseName = Callable[[Path], tuple[str, str] | None]
 """From an image file's name: its case id and modality; None where the name does not say."""
+
+
+Names = TypeVar("Names", bound=tuple[str, ...])
+
+
+def no_modality_twice(modalities: Names) -> Names:
+    """The names as they are. Raises ValueError, as pydantic's validators do, where one is there twice."""
+    if len(set(modalities)) < len(modalities):
+        raise ValueError(f"a modality is named twice: {', '.join(modalities)}")
+    return modalities
 
 
 class NiftiOptions(ComponentOptions):

@@ -14,6 +14,7 @@ from semiseg.datasets._nifti import (
     checked_cases,
     existing_root,
     merged_label_map,
+    no_modality_twice,
     one_case,
     only_folder,
 )
@@ -50,12 +51,7 @@ class Brats(NiftiDataset):
         enhancing_value: Literal[3, 4] | None = None
         """Value that enhancing tumor is written with; by default 4, or 3 where all cases are named as since 2023."""
 
-        @field_validator("modalities")
-        @classmethod
-        def _no_duplicates(cls, modalities: tuple[Modality, ...]) -> tuple[Modality, ...]:
-            if len(set(modalities)) < len(modalities):
-                raise ValueError(f"a modality is named twice: {', '.join(modalities)}")
-            return modalities
+        _no_duplicates = field_validator("modalities")(no_modality_twice)
 
     @property
     def modalities(self) -> tuple[str, ...]:

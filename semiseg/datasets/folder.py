@@ -15,6 +15,7 @@ from semiseg.datasets._nifti import (
     existing_root,
     merged_label_map,
     nifti_files_in,
+    no_modality_twice,
     one_case,
     only_folder,
 )
@@ -61,12 +62,7 @@ class Folder(NiftiDataset):
                 raise ValueError("each class needs a stored value of its own, 1 or more (0 is background)")
             return dict(sorted(foreground.items(), key=lambda item: item[1]))
 
-        @field_validator("modalities")
-        @classmethod
-        def _no_duplicates(cls, modalities: tuple[str, ...]) -> tuple[str, ...]:
-            if len(set(modalities)) < len(modalities):
-                raise ValueError(f"a modality is named twice: {', '.join(modalities)}")
-            return modalities
+        _no_duplicates = field_validator("modalities")(no_modality_twice)
 
         @field_validator("patient")
         @classmethod

@@ -20,8 +20,9 @@ def compared_table(results: StudyResults, metric: StudyMetric, pairs: Sequence[P
     if not tests:
         return None
     rows = [
-        (*names(results, pair.shown), *_mean(pair, metric, p), *_missed(pair, metric), *_classes(pair, metric))
+        (*names(results, pair.shown), *mean_cells(pair, metric, p, verdict), *_classes(pair, metric))
         for pair, p in zip(pairs, adjusted, strict=True)
+        for verdict in [cells.NONE if pair.entry(pair.mean) is None else verdict_on(pair, p, metric)]
     ]
     methods = results.methods[0] if len(results.methods) == 1 else "each method"
     gain = cells.gain_title(metric)
@@ -112,21 +113,21 @@ def _texts(results: StudyResults, arm: Arm | None) -> tuple[str, ...]:
     return settings + methods
 
 
-def _mean(pair: Pair, metric: StudyMetric, p: float | None) -> Iterator[Cell]:
+def mean_cells(
+    pair: Pair, metric: StudyMetric, p: float | None, verdict: str, beside: str = "baseline"
+) -> Iterator[Cell]:
+    """All that is said of a pair's mean, and missed structures of a distance; ``beside`` is what the first arm is."""
     values, entry = pair.values(pair.mean), pair.entry(pair.mean)
     yield from (cells.number(value, metric.digits) for value in values)
     yield cells.gain(metric, *values, entry)
     yield cells.difference(entry, metric.digits)
     yield cells.probability(p)
-    yield Cell(cells.NONE if entry is None else verdict_on(pair, p, metric))
+    yield Cell(verdict)
     yield cells.count(pair.mean.n)
-    yield cells.seeds(pair)
-
-
-def _missed(pair: Pair, metric: StudyMetric) -> Iterator[Cell]:
+    yield cells.seeds(pair, beside)
     if metric.is_distance:
         baseline, method = (None if arm is None else arm_counts(arm, metric) for arm in (pair.baseline, pair.arm))
-        yield cells.missed(baseline, method)
+        yield cells.missed(baseline, method, beside)
 
 
 def _classes(pair: Pair, metric: StudyMetric) -> Iterator[Cell]:

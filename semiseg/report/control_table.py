@@ -4,9 +4,10 @@ from collections.abc import Iterator
 
 from semiseg.report import table_cells as cells
 from semiseg.report.arms import Arm, StudyResults
+from semiseg.report.compared_table import mean_cells
 from semiseg.report.document import Cell, Table
 from semiseg.report.study_controls import controlled
-from semiseg.report.study_metric import StudyMetric, arm_counts
+from semiseg.report.study_metric import StudyMetric
 from semiseg.report.study_pairs import MakePair, Pair, adjusted_p, make_pair, verdict_on
 
 _CONTROL = "control"
@@ -55,17 +56,8 @@ def _named(results: StudyResults, arm: Arm) -> tuple[Cell, ...]:
 
 
 def _row(pair: Pair, metric: StudyMetric, p: float | None) -> Iterator[Cell]:
-    values, entry = pair.values(pair.mean), pair.entry(pair.mean)
-    yield from (cells.number(value, metric.digits) for value in values)
-    yield cells.gain(metric, *values, entry)
-    yield cells.difference(entry, metric.digits)
-    yield cells.probability(p)
-    yield Cell(_LACKING if pair.baseline is None else verdict_on(pair, p, metric))
-    yield cells.count(pair.mean.n)
-    yield cells.seeds(pair, _CONTROL)
-    if metric.is_distance:
-        control, method = (None if arm is None else arm_counts(arm, metric) for arm in (pair.baseline, pair.arm))
-        yield cells.missed(control, method, _CONTROL)
+    verdict = _LACKING if pair.baseline is None else verdict_on(pair, p, metric)
+    return mean_cells(pair, metric, p, verdict, _CONTROL)
 
 
 def _lacking_note(pairs: list[Pair]) -> tuple[str, ...]:
