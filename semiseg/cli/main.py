@@ -17,6 +17,7 @@ from semiseg.cli.predict import predict
 from semiseg.cli.run import run
 from semiseg.cli.schema import schema
 from semiseg.errors import Interrupted, SemisegError
+from semiseg.openmp import sleep_while_waiting
 
 
 class _Commands(TyperGroup):
@@ -73,6 +74,7 @@ def main() -> None:
 
     1 unknown, 2 recipe or component, 3 data, 4 run folder or disk, 5 training, 130 Ctrl-C, 143 SIGTERM.
     """
+    sleep_while_waiting()  # no command has imported torch yet
     try:
         app()
     except SemisegError as error:

@@ -1,7 +1,10 @@
-"""Where a precision cannot be trusted, found before training."""
+"""Where a precision cannot be trusted, or is slow, found before training."""
 
 import math
+import time
 from collections.abc import Iterator
+from functools import cache
+from statistics import median
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +14,8 @@ from semiseg.types import Task
 
 BF16_TOLERANCE = 0.02
 """How far bf16 may be off, as a share of the largest value; it rounds to 8 bits, which is 0.004."""
+_SLOW = 1.5
+"""From which factor on bf16 is called slow: a CPU that has it takes less time than in float32, others several times."""
 
 
 def cpu_bf16_problems(network: nn.Module, task: Task) -> list[Problem]:
@@ -37,6 +42,38 @@ def cpu_bf16_problems(network: nn.Module, task: Task) -> list[Problem]:
     what = "training.precision is bf16: on the CPU its gradients are wrong where a kernel is larger than its image."
     fix = "A level of the network is that small: use a larger training.patch_size, or set training.precision=32."
     return [Problem("", what, fix)] if found else []
+
+
+def slow_bf16_notes(placed: str) -> list[str]:
+    """What to say where bf16 is asked for on a CPU that has no instructions for it; ``placed`` is the key, with its place."""
+    factor = cpu_bf16_factor()
+    if factor < _SLOW:
+        return []
+    return [
+        f"{placed} is bf16, which this CPU emulates: a convolution takes {factor:.1f} times as long as in float32"
+        " (timed just now)"
+    ]
+
+
+@cache
+def cpu_bf16_factor() -> float:
+    """How many times as long as in float32 a 3D convolution and its gradients take in bf16 on this CPU.
+
+    Timed once in a process, in half a second or less. Random state is left as it was.
+    """
+    with torch.random.fork_rng(devices=[]):
+        pairs = [(_conv_seconds(torch.bfloat16), _conv_seconds(torch.float32)) for _ in range(4)]
+    return median(low / single for low, single in pairs[1:])
+
+
+def _conv_seconds(dtype: torch.dtype) -> float:
+    layer = nn.Conv3d(16, 16, 3, padding=1)
+    image = torch.randn(1, 16, 16, 16, 16, requires_grad=True)
+    started = time.perf_counter()
+    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=dtype == torch.bfloat16):
+        result = layer(image)
+    result.float().square().mean().backward()
+    return time.perf_counter() - started
 
 
 def bf16_problems(device: torch.device) -> list[Problem]:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from semiseg.engine.determinism import take_kernels
 from semiseg.errors import RecipeError
+from semiseg.openmp import spinning_note
 
 _PATIENCE = timedelta(days=1)
 """How long processes wait for one another: the main one may prepare all cases, or score them, meanwhile."""
@@ -38,6 +39,11 @@ class Runtime:
     def is_main(self) -> bool:
         """Whether this process writes files and speaks to the user."""
         return self.rank == 0
+
+    @property
+    def notes(self) -> list[str]:
+        """What to say of how this process computes."""
+        return spinning_note(torch.get_num_threads()) if self.device.type == "cpu" else []
 
     def autocast(self) -> Any:
         """A context for one forward (never for several: pytorch#112583)."""

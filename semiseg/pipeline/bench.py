@@ -58,7 +58,7 @@ def bench(
     runtime, reporter = Runtime(options.device, options.precision, options.deterministic), reporter or Reporter()
     plan = make_plan(recipe)
     require_machine(plan, runtime)
-    for note in plan.notes:
+    for note in (*plan.notes, *runtime.notes):
         reporter.say(f"Note: {note}.")
     result = _measure(plan, runtime, steps, reporter)
     names = {entry.name for entry in installed("augmentation")}

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from semiseg.data.split import Split, make_split
 from semiseg.engine.determinism import without_deterministic_gradient
 from semiseg.engine.memory import meta_networks
-from semiseg.engine.precision import cpu_bf16_problems
+from semiseg.engine.precision import cpu_bf16_problems, slow_bf16_notes
 from semiseg.engine.runtime import accelerator, precision_on
 from semiseg.engine.schedule import Timetable
-from semiseg.errors import DataError, Problem, RecipeError
+from semiseg.errors import DataError, Problem, RecipeError, raise_all
 from semiseg.evaluation.harness import find_regions
 from semiseg.interfaces.augmentation import BatchAugmentation
 from semiseg.interfaces.strategy import BatchNeeds, Strategy
@@ -68,8 +68,9 @@ def make_plan(recipe: Recipe, *, on_this_machine: bool = True) -> Plan:
     if not unfit:
         problems += copy_problems(components, task, recipe)
         problems += step_problems(components, task, batch_size, recipe, lambda key: _placed(key, recipe), known)
-    if problems:
-        raise RecipeError(problems)
+    raise_all(problems, RecipeError)
+    if known and _bf16_on_cpu(recipe):
+        notes += slow_bf16_notes(_placed("training.precision", recipe))
     return Plan(recipe, components, info, cases, split, task, batch_size, (*recipe.notes, *notes))
 
 
@@ -112,13 +113,17 @@ def machine_problems(components: Components, task: Task, recipe: Recipe) -> list
 
 def precision_problems(components: Components, task: Task, recipe: Recipe) -> list[Problem]:
     """Where the precision cannot be trusted on the device that training would take."""
-    device = accelerator(recipe.training.device)
-    if (device, precision_on(recipe.training.precision, device)) != ("cpu", "bf16"):
+    if not _bf16_on_cpu(recipe):
         return []
     found: dict[str, Problem] = {}
     for network in meta_networks(components.roles, components.backbones, task).values():
         found |= {problem.what: problem for problem in cpu_bf16_problems(network, task)}
     return list(found.values())
+
+
+def _bf16_on_cpu(recipe: Recipe) -> bool:
+    device = accelerator(recipe.training.device)
+    return (device, precision_on(recipe.training.precision, device)) == ("cpu", "bf16")
 
 
 def determinism_problems(components: Components, task: Task, recipe: Recipe) -> list[Problem]:

@@ -7,7 +7,7 @@ import torch
 
 from semiseg.engine.checkpoint import file_digest
 from semiseg.engine.lock import locked
-from semiseg.engine.precision import bf16_problems
+from semiseg.engine.precision import bf16_problems, slow_bf16_notes
 from semiseg.engine.runtime import Runtime, accelerator, precision_on
 from semiseg.errors import DataError, Problem, RunError, raise_all
 from semiseg.io.atomic import make_folder
@@ -116,8 +116,11 @@ def _runtime(kept: KeptModel, device: str, reporter: Reporter) -> Runtime:
     if runtime.precision == "bf16" and (wrong := bf16_problems(runtime.device)):
         note = f"{wrong[0].what} {_IN_FLOAT32}"
         runtime.precision = "32"
-    if note:
-        reporter.say(f"Note: {note}")
+    notes = [note] if note else []
+    if runtime.precision == "bf16" and runtime.device.type == "cpu":
+        notes += [f"{slow}." for slow in slow_bf16_notes("training.precision of the run")]
+    for text in notes:
+        reporter.say(f"Note: {text}")
     return runtime
 
 

@@ -73,7 +73,7 @@ def run(
         if folder.recipe.exists() and not folder.summary.exists():
             folder.require_split(plan.split.as_dict())
         require_machine(plan, runtime)
-        for note in plan.notes:
+        for note in (*plan.notes, *runtime.notes):
             reporter.say(f"Note: {note}.")
         return _run(plan, folder, runtime, reporter, tensorboard)
 

@@ -45,6 +45,14 @@ def rewrite(path, change=lambda a: a, affine=None):
     nib.save(nib.Nifti1Image(array, image.affine if affine is None else affine), path)
 
 
+class Listener(Reporter):
+    def __init__(self):
+        self.said = []
+
+    def say(self, text):
+        self.said.append(text)
+
+
 def problem(recipe, error=DataError, **options):
     """The one message that both ``check`` and ``run`` give."""
     with pytest.raises(error) as caught:
@@ -155,15 +163,10 @@ def test_more_cases_than_there_are(recipe):
 def test_a_patch_larger_than_the_image_is_padded_and_said(recipe, tmp_path):
     recipe["training"] |= {"patch_size": [48, 48, 48], "epochs": 1, "examples_per_epoch": 2}
     assert any("smaller than the patch" in line and "padded" in line for line in check(recipe))
-    said = []
-
-    class Listener(Reporter):
-        def say(self, text):
-            said.append(text)
-
-    result = run(recipe, tmp_path / "run", reporter=Listener())
+    listener = Listener()
+    result = run(recipe, tmp_path / "run", reporter=listener)
     assert len(result.scores) == 2 * 2 * (3 + 3)  # checkpoints, metrics, classes and regions
-    assert any("4 images are smaller than the patch" in line for line in said)
+    assert any("4 images are smaller than the patch" in line for line in listener.said)
 
 
 def test_a_patch_that_the_network_cannot_take(recipe):
@@ -177,6 +180,18 @@ def test_a_precision_that_torch_gets_wrong(recipe):
     recipe["training"] |= {"patch_size": [32, 32, 32], "precision": "bf16"}
     recipe["backbone"] = {"name": "unet"}
     assert "gradients are wrong" in problem(recipe, RecipeError)
+
+
+def test_bf16_on_a_cpu_that_emulates_it_is_told_and_goes_on(recipe, tmp_path, monkeypatch):
+    monkeypatch.setattr("semiseg.engine.precision.cpu_bf16_factor", lambda: 5.0)
+    recipe["training"] |= {"precision": "bf16", "epochs": 1, "examples_per_epoch": 2, "device": "cpu"}
+    recipe["backbone"]["strides"] = [1]  # no level smaller than a kernel
+    listener = Listener()
+    run(recipe, tmp_path / "run", reporter=listener)
+    for lines in (check(recipe), listener.said):
+        assert any("5.0 times as long as in float32" in line for line in lines)
+    recipe["training"]["precision"] = "auto"
+    assert not any("float32 (timed" in line for line in check(recipe))
 
 
 def test_misspelt_and_duplicate_keys_and_unknown_components(recipe, tmp_path):

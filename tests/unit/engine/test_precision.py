@@ -3,7 +3,8 @@ import torch
 
 from semiseg.backbones.unet import UNet
 from semiseg.backbones.vnet import VNet
-from semiseg.engine.precision import bf16_problems, cpu_bf16_problems
+from semiseg.engine import precision
+from semiseg.engine.precision import bf16_problems, cpu_bf16_factor, cpu_bf16_problems, slow_bf16_notes
 from semiseg.types import Task
 
 
@@ -82,3 +83,19 @@ def test_wrong_bf16_is_found(monkeypatch, what, factor, kind):
     assert f"the {what} of a" in problem.what
     assert torch.__version__ in problem.what
     assert "training.precision=32" in problem.fix
+
+
+def test_the_factor_of_bf16_is_timed_and_leaves_the_random_state_alone():
+    before = torch.random.get_rng_state()
+    assert 0.05 < cpu_bf16_factor() < 100
+    assert torch.equal(torch.random.get_rng_state(), before)
+
+
+@pytest.mark.parametrize(("factor", "said"), [(0.4, False), (1.2, False), (5.04, True)])
+def test_emulated_bf16_is_told_with_its_factor(monkeypatch, factor, said):
+    monkeypatch.setattr(precision, "cpu_bf16_factor", lambda: factor)
+    notes = slow_bf16_notes("training.precision (r.yaml:40)")
+    assert bool(notes) == said
+    if said:
+        assert notes[0].startswith("training.precision (r.yaml:40) is bf16, which this CPU emulates")
+        assert "5.0 times as long as in float32" in notes[0]
