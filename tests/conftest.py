@@ -7,6 +7,20 @@ import pytest
 # Tests are of what the CPU does, to the last bit, unless they are told to use a GPU; benchmarks take one where it is.
 if not os.environ.get("SEMISEG_TEST_GPU") and "--benchmark-enable" not in sys.argv:
     os.environ["CUDA_VISIBLE_DEVICES"] = ""
+# Both have to be said before torch is imported. Workers share the cores: a thread each.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+MOST_WORKERS = 16
+"""Each imports torch by itself: more of them take longer to start than they save."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_xdist_auto_num_workers(config):
+    """A worker a core for the whole suite; none for single files, which are sooner done, and for benchmarks."""
+    if config.args_source is not pytest.Config.ArgsSource.TESTPATHS or config.getoption("benchmark_enable"):
+        return 0
+    return min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(), MOST_WORKERS)
 
 
 @pytest.fixture
