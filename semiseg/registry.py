@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from semiseg.errors import ComponentError
 from semiseg.interfaces.component import ComponentOptions
+from semiseg.own_plugins import answer, names_of
 from semiseg.wording import Place, explain
 
 Kind = Literal["backbone", "dataset", "strategy", "augmentation", "metric"]
@@ -68,8 +69,13 @@ def find(kind: Kind, name: str, where: str = "") -> Entry:
     if matches:
         claims = " and ".join(f"{entry.package} {entry.version}" for entry in matches)
         raise ComponentError(f"{kind} {name!r} is claimed by {claims}{place}.", "Uninstall one of the packages.")
-    near = difflib.get_close_matches(name, [entry.name for entry in entries], n=1, cutoff=0.5)
+    if ours := answer(kind, name):
+        raise ComponentError(f"Unknown {kind} {name!r}{place}. {ours[0]}", ours[1])
+    names = [entry.name for entry in entries]
+    near = difflib.get_close_matches(name, [*names, *names_of(kind)], n=1, cutoff=0.5)
     hint = f" Did you mean {near[0]!r}?" if near else ""
+    if near and near[0] not in names and (ours := answer(kind, near[0])):
+        hint += f" {ours[0]}"
     known = ", ".join(str(entry) for entry in entries) or "none"
     raise ComponentError(f"Unknown {kind} {name!r}{place}.{hint}", f"Installed: {known}.")
 

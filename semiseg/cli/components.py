@@ -21,12 +21,14 @@ def kind_named(text: str) -> "Kind":
 def entries_named(name: str, kind: str | None = None) -> "list[Entry]":
     """The installed components of this name, one a kind. Raises ComponentError that names those that there are."""
     from semiseg.errors import ComponentError
+    from semiseg.own_plugins import answer
     from semiseg.registry import GROUPS, find, installed
     from semiseg.wording import nearest
 
     if kind is not None:
         return [find(kind_named(kind), name)]
     found = [k for k in GROUPS if any(entry.name == name for entry in installed(k))]
+    found = found or [k for k in GROUPS if answer(k, name)]  # find tells its package
     if not found:
         names = {entry.name: f"{entry.name} ({k})" for k in GROUPS for entry in installed(k)}
         raise ComponentError(
