@@ -14,6 +14,7 @@ HEAD = """# The recipe
 One YAML file (version 1.2: `1e-4` is a number, `NO` is text). Unknown and duplicate keys are errors, with their line.
 Anchors, aliases and tags are refused: a recipe is data.
 
+- Where a command or a function takes a recipe's file, it takes the name of a shipped one, too: `semiseg recipes`.
 - `--set a.b=c` changes a key from the command line; `c` is read as YAML. `--set strategy.name=N` replaces the whole
   block, and says which options were dropped.
 - `${VARIABLE}` and `${VARIABLE:-default}` are replaced in paths; a relative path is relative to the current folder.

@@ -9,7 +9,7 @@ from semiseg.cli.run import Overrides
 
 
 def bench(
-    recipe: Annotated[Path, typer.Argument(help="Recipe file.")],
+    recipe: Annotated[Path, typer.Argument(help="Recipe: a file, or a shipped one's name.")],
     overrides: Overrides = None,
     steps: Annotated[int, typer.Option("--steps", min=1, help="How many steps to time.")] = 10,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Write the figures as JSON, too.")] = None,
@@ -17,7 +17,7 @@ def bench(
 ) -> None:
     """Time each stage of a run on your data and machine; tell the hours of the full recipe, and what to change.
 
-    Example: semiseg bench recipes/brats_cps.yaml --set dataset.root=/data/BraTS2021 -o bench.json
+    Example: semiseg bench brats_cps --set dataset.root=/data/BraTS2021 -o bench.json
     """
     from semiseg.cli.console import make_reporter
     from semiseg.io.atomic import require_file, write_json

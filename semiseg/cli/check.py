@@ -9,13 +9,13 @@ from semiseg.cli.run import Overrides
 
 
 def check(
-    recipe: Annotated[Path, typer.Argument(help="Recipe file.")],
+    recipe: Annotated[Path, typer.Argument(help="Recipe: a file, or a shipped one's name.")],
     overrides: Overrides = None,
     quick: Annotated[bool, typer.Option("--quick", help="Read headers only, not every file to its end.")] = False,
 ) -> None:
     """Tell everything that can be known before training: recipe, split, patch, memory, and every file.
 
-    Example: semiseg check recipes/brats_cps.yaml --set dataset.root=/data/BraTS2021
+    Example: semiseg check brats_cps --set dataset.root=/data/BraTS2021
     """
     from semiseg.cli.console import make_reporter
     from semiseg.pipeline.check import check as check_recipe

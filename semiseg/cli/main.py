@@ -6,7 +6,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from semiseg.cli import plugins, study
+from semiseg.cli import plugins, recipes, study
 from semiseg.cli.bench import bench
 from semiseg.cli.check import check
 from semiseg.cli.compare import compare
@@ -36,7 +36,7 @@ app = typer.Typer(
     name="semiseg",
     cls=_Commands,
     help="Train 3D segmentation networks on few annotated scans and many that are not."
-    "\n\nFirst steps:  semiseg run recipes/quickstart.yaml  ·  semiseg init FOLDER  ·  semiseg plugins",
+    "\n\nFirst steps:  semiseg run quickstart  ·  semiseg init FOLDER  ·  semiseg recipes  ·  semiseg plugins",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -50,6 +50,7 @@ app.command()(compare)
 app.command()(init)
 app.command()(new)
 app.add_typer(study.app, name="study")
+app.add_typer(recipes.app, name="recipes")
 app.add_typer(plugins.app, name="plugins")
 app.command()(schema)
 

@@ -13,7 +13,7 @@ Overrides = Annotated[
 
 
 def run(
-    recipe: Annotated[Path, typer.Argument(help="Recipe file.")],
+    recipe: Annotated[Path, typer.Argument(help="Recipe: a file, or a shipped one's name.")],
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Run folder; by default runs/<recipe name>.")
     ] = None,
@@ -26,7 +26,7 @@ def run(
 ) -> None:
     """Train, predict the test cases and score them.
 
-    Example: semiseg run recipes/brats_cps.yaml --set dataset.root=/data/BraTS2021 -o runs/brats_cps
+    Example: semiseg run brats_cps --set dataset.root=/data/BraTS2021 -o runs/brats_cps
     """
     from semiseg.cli.console import make_reporter
     from semiseg.pipeline.folder import RunFolder

@@ -9,10 +9,10 @@ from semiseg.cli.run import Overrides
 
 app = typer.Typer(
     help="Many models from one recipe: plan them, run them, and report what they say.\n\n"
-    "Example: semiseg study run recipes/hippocampus_study.yaml --jobs 2",
+    "Example: semiseg study run hippocampus_study --jobs 2",
     no_args_is_help=True,
 )
-Recipe = Annotated[Path, typer.Argument(help="Study recipe: a base recipe and a matrix.")]
+Recipe = Annotated[Path, typer.Argument(help="Study recipe, a base and a matrix: a file, or a shipped one's name.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but the result and errors.")]
 
 
@@ -27,7 +27,7 @@ def plan(
 
     It needs no data.
 
-    Example: semiseg study plan recipes/brats_study.yaml
+    Example: semiseg study plan brats_study
     """
     from rich.console import Console
 
@@ -65,7 +65,7 @@ def run(
 ) -> None:
     """Train and score every model that has no scores yet. Stopped or killed, the same command goes on.
 
-    Example: semiseg study run recipes/brats_study.yaml --set dataset.root=/data/BraTS2021 --jobs 4 -o runs/brats_study
+    Example: semiseg study run brats_study --set dataset.root=/data/BraTS2021 --jobs 4 -o runs/brats_study
     """
     from typing import get_args
 

@@ -40,7 +40,7 @@ def bench(
     them. Scoring and checkpoints are not measured.
 
     Args:
-        recipe: a recipe, a mapping with its content, or the path of its file.
+        recipe: a recipe, a mapping with its content, the path of its file, or the name of a shipped one.
         overrides: changes such as ``"training.patch_size=[96, 96, 96]"``.
         steps: how many steps are timed, after some that are not; with workers, a multiple of their number.
         reporter: who hears of progress.

@@ -30,7 +30,7 @@ def check(
     Labels of unlabeled and test cases are read too, for integrity, geometry and values only; nothing of them is kept.
 
     Args:
-        recipe: a recipe, a mapping with its content, or the path of its file.
+        recipe: a recipe, a mapping with its content, the path of its file, or the name of a shipped one.
         overrides: changes such as ``"training.epochs=10"``.
         quick: read headers only; of labels, those of NIfTI files.
         reporter: who hears of progress.

@@ -46,7 +46,7 @@ def run(
     """Train, predict the test cases with the last and the best weights, and score them.
 
     Args:
-        recipe: a recipe, a mapping with its content, or the path of its file.
+        recipe: a recipe, a mapping with its content, the path of its file, or the name of a shipped one.
         output: the run folder; new or empty, unless ``resume``.
         overrides: changes such as ``"training.epochs=10"``.
         resume: go on where an earlier run in ``output`` stopped, or start where there is none.

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from semiseg.errors import ComponentError, Problem, RecipeError, raise_all
 from semiseg.recipe.blocks import plain, slots
 from semiseg.recipe.components import component_class, find_components
+from semiseg.recipe.find import find_recipe
 from semiseg.recipe.overrides import apply_overrides
 from semiseg.recipe.places import Places
 from semiseg.recipe.schema import Recipe
@@ -23,8 +24,9 @@ def load_recipe(
     """A valid recipe; its component names and options are checked, its data are not looked at.
 
     Args:
-        source: a YAML file, or a mapping with the same keys. In a mapping, components may be given as classes or
-            ready objects in place of names: ``{"strategy": {"name": MyStrategy, "phi": 1.0}}``.
+        source: a YAML file, the name of a shipped recipe (``semiseg recipes`` lists them), or a mapping with the same
+            keys. In a mapping, components may be given as classes or ready objects in place of names:
+            ``{"strategy": {"name": MyStrategy, "phi": 1.0}}``.
         overrides: changes such as ``"training.epochs=10"``, see ``semiseg.recipe.overrides``.
         expand: replace environment variables and make paths absolute (relative to the current folder), see
             ``semiseg.recipe.variables``.
@@ -32,7 +34,11 @@ def load_recipe(
     Raises:
         RecipeError: with all problems, each with file and line.
     """
-    data, places = (plain(source), Places()) if isinstance(source, Mapping) else read_yaml(Path(source))
+    if isinstance(source, Mapping):
+        data, places = plain(source), Places()
+    else:
+        file = find_recipe(source)
+        data, places = read_yaml(file.path, file.title)
     if {"base", "matrix"} <= set(data):
         raise RecipeError(f"{places.where('') or 'This'} is a study recipe.", f"semiseg study run {places.where('')}")
     notes = apply_overrides(data, places, overrides)

@@ -38,23 +38,24 @@ _SPECIAL = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
 _DEEPEST = 50
 
 
-def read_yaml(path: Path) -> tuple[dict[Any, Any], Places]:
-    """A YAML file's mapping and the places of its keys.
+def read_yaml(path: Path, title: str = "") -> tuple[dict[Any, Any], Places]:
+    """A YAML file's mapping and the places of its keys. Messages call the file by ``title``, by default its path.
 
     Raises RecipeError for a file that cannot be read, is empty, is not YAML, or uses what recipes do without.
     """
+    title = title or str(path)
     try:
         text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
-        raise RecipeError(f"{path} cannot be read: {error.strerror}.") from error
+        raise RecipeError(f"{title} cannot be read: {error.strerror}.") from error
     except UnicodeDecodeError as error:
-        raise RecipeError(f"{path} cannot be read: it is not UTF-8 text (byte {error.start}).") from error
-    data, places = parse_yaml(text, str(path))
+        raise RecipeError(f"{title} cannot be read: it is not UTF-8 text (byte {error.start}).") from error
+    data, places = parse_yaml(text, title)
     if data is None:
-        raise RecipeError(f"{path} is empty.", "`semiseg init FOLDER` writes a recipe for a folder of images.")
+        raise RecipeError(f"{title} is empty.", "`semiseg init FOLDER` writes a recipe for a folder of images.")
     if not isinstance(data, dict):
         kind = "a list" if isinstance(data, list) else "a single value"
-        raise RecipeError(f"{path} has to hold keys with values, such as `name: my_run`; it holds {kind}.")
+        raise RecipeError(f"{title} has to hold keys with values, such as `name: my_run`; it holds {kind}.")
     return data, places
 
 

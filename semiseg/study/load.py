@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from semiseg.errors import Problem, RecipeError, raise_all
+from semiseg.recipe.find import find_recipe
 from semiseg.recipe.overrides import apply_overrides
 from semiseg.recipe.places import Places
 from semiseg.recipe.schema import Recipe
@@ -63,23 +64,23 @@ def load_study(path: str | Path, overrides: Sequence[str] = (), *, expand: bool 
     """A study from its file.
 
     Args:
-        path: a YAML file with the keys of ``StudyRecipe``.
+        path: a YAML file with the keys of ``StudyRecipe``, or the name of a shipped one.
         overrides: changes to the base recipe, such as ``"dataset.root=/data/BraTS2021"``.
         expand: replace environment variables in paths; without it they stay as written, which is enough for a plan.
 
     Raises:
         RecipeError: with all problems of the study, and of all its models.
     """
-    source = Path(path)
-    data, places = read_yaml(source)
+    file = find_recipe(path)
+    data, places = read_yaml(file.path, file.title)
     if "matrix" not in data and "dataset" in data:
-        raise RecipeError(f"{source} is the recipe of one run: it has no matrix.", f"semiseg run {source}")
+        raise RecipeError(f"{file.title} is the recipe of one run: it has no matrix.", f"semiseg run {file.title}")
     recipe, problems = _head(data, places)
     if recipe is None:
         raise RecipeError(problems)
     spanned = list(points(recipe))
     try:
-        base, base_places = _base(recipe, source, places)
+        base, base_places = _base(recipe, file.path, places)
         _refuse_base(overrides)
         apply_overrides(base, base_places, overrides)
         recipes = _recipes(spanned, base, base_places, block_places(recipe, places), expand)

@@ -50,7 +50,7 @@ def run_study(
     model that was stopped continues at its step, one that has scores is left alone.
 
     Args:
-        recipe: the study recipe's file.
+        recipe: the study recipe's file, or the name of a shipped one.
         output: the study folder; ``runs/<study name>`` by default.
         overrides: changes to the base recipe.
         only: names of models to run, or patterns such as ``"cps_*_s1"``; all if empty.

@@ -32,4 +32,4 @@ def test_every_recipe_says_purpose_data_command_and_time():
         header = recipe.read_text().split("\nname:")[0]
         for word in ("Purpose", "Data", "Command", "Time"):
             assert f"# {word} " in header, f"{recipe.name} lacks {word}"
-        assert f"recipes/{recipe.name}" in header
+        assert f"run {recipe.stem}" in header

@@ -1,0 +1,58 @@
+"""Which file a recipe is read from: a path, or the name of a recipe that an installed package carries."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from semiseg.errors import RecipeError
+from semiseg.recipe.shipped import find_shipped, shipped
+
+
+@dataclass(frozen=True, slots=True)
+class RecipeFile:
+    """A recipe's file, and what messages and commands call it: its path, or the name of a shipped recipe."""
+
+    path: Path
+    title: str
+
+
+def find_recipe(source: str | Path) -> RecipeFile:
+    """The file of a recipe.
+
+    Args:
+        source: a path, or a name without folder and ``.yaml``. A name is that of a file in the current folder, with or
+            without ``.yaml``, or else of a shipped recipe.
+
+    Raises:
+        RecipeError: for a name of neither, and for a path where there is no file but whose name a shipped recipe has.
+    """
+    path = Path(source)
+    if _is_name(path):
+        for file in (path, Path(f"{path}.yaml")):
+            if _is_there(file):
+                return RecipeFile(file, str(file))
+        unknown = f"There is neither a file {path.name!r} in this folder nor a shipped recipe of this name."
+        return RecipeFile(find_shipped(path.name, unknown).path, path.name)
+    if not _is_there(path):
+        _refuse_lost(path)
+    return RecipeFile(path, str(path))
+
+
+def _is_name(path: Path) -> bool:
+    return path.name == str(path) and path.suffix not in (".yaml", ".yml")
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists() and not path.is_dir()
+    except OSError:  # reading it tells why
+        return True
+
+
+def _refuse_lost(path: Path) -> None:
+    """Point to a shipped recipe where a path, such as ``recipes/quickstart.yaml``, is right in a checkout only."""
+    for recipe in shipped():
+        if recipe.name == path.stem and not path.is_dir():
+            raise RecipeError(
+                f"{path} cannot be read: No such file or directory.",
+                f"semiseg carries a recipe of this name, which runs from any folder: {recipe.command}",
+            )
