@@ -9,12 +9,12 @@ import typer
 if TYPE_CHECKING:
     from semiseg.recipe.shipped import Shipped
 
-app = typer.Typer(help="List the recipes that installed packages carry, or show one.", invoke_without_command=True)
+app = typer.Typer(invoke_without_command=True)
 
 
 @app.callback()
 def recipes(context: typer.Context) -> None:
-    """List the recipes that installed packages carry: what each is for, and the data that it needs.
+    """List the recipes that come with installed packages, or show one.
 
     Every command that takes a recipe takes a name of this list. A file of that name in the current folder comes first.
 

@@ -21,6 +21,8 @@ def loaded(code):
         ["run", "--help"],
         ["--version"],
         ["plugins"],
+        ["recipes"],
+        ["recipes", "show", "quickstart"],
         ["evaluate", "--help"],
         ["compare", "--help"],
         ["predict", "--help"],

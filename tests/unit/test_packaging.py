@@ -1,0 +1,128 @@
+"""What the packages carry: recipes in wheels, and what semiseg knows of the plugins that lie beside it."""
+
+import os
+import subprocess
+import sys
+import tomllib
+import zipfile
+from pathlib import Path
+
+import pytest
+
+import semiseg
+from semiseg.cli.components import entries_named
+from semiseg.errors import ComponentError
+from semiseg.own_plugins import PACKAGES, answer
+from semiseg.registry import GROUPS, find
+
+ROOT = Path(__file__).parents[2]
+PLUGINS = sorted(path.parent for path in ROOT.glob("plugins/*/pyproject.toml"))
+
+
+def metadata(folder):
+    return tomllib.loads((folder / "pyproject.toml").read_text())
+
+
+def wheel(folder, into):
+    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", into, folder]
+    subprocess.run(command, check=True, capture_output=True, text=True)
+    return next(into.glob("*.whl"))
+
+
+@pytest.mark.slow
+def test_the_wheel_runs_shipped_recipes_without_the_repository(tmp_path):
+    package = wheel(ROOT, tmp_path)
+    with zipfile.ZipFile(package) as archive:
+        archive.extractall(tmp_path / "site")
+    carried = {path.name: path.read_bytes() for path in (tmp_path / "site/semiseg/recipes").iterdir()}
+    assert carried == {path.name: path.read_bytes() for path in ROOT.glob("recipes/*.yaml")}
+    assert not (tmp_path / "site/recipes").exists()
+
+    (tmp_path / "empty").mkdir()
+    code = "import semiseg; print(semiseg.__file__, semiseg.load_recipe('quickstart').where('seed'))"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path / "empty",
+        env={**os.environ, "PYTHONPATH": str(tmp_path / "site")},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.startswith(f"{tmp_path / 'site/semiseg/__init__.py'} quickstart:")
+
+
+@pytest.mark.slow
+def test_a_plugin_s_wheel_carries_its_recipes_and_says_so(tmp_path):
+    folder = ROOT / "plugins/semiseg-mean-teacher"
+    with zipfile.ZipFile(wheel(folder, tmp_path)) as archive:
+        for path in folder.glob("recipes/*.yaml"):
+            assert archive.read(f"semiseg_mean_teacher/recipes/{path.name}") == path.read_bytes()
+        entries = archive.read("semiseg_mean_teacher-0.1.0.dist-info/entry_points.txt").decode()
+    assert "[semiseg.recipes]\nmean_teacher = semiseg_mean_teacher.recipes\n" in entries
+
+
+@pytest.mark.parametrize("folder", PLUGINS, ids=lambda folder: folder.name)
+def test_every_plugin_puts_its_recipes_where_its_entry_point_says(folder):
+    package, data = folder.name.replace("-", "_"), metadata(folder)
+    build = data["tool"]["hatch"]["build"]["targets"]["wheel"]
+
+    assert list(data["project"]["entry-points"]["semiseg.recipes"].values()) == [f"{package}.recipes"]
+    assert build == {
+        "only-include": [f"src/{package}", "recipes"],
+        "sources": {"src": "", "recipes": f"{package}/recipes"},
+    }
+
+
+def test_the_table_of_our_plugins_is_what_they_declare():
+    declared = {}
+    for folder in PLUGINS:
+        points = metadata(folder)["project"]["entry-points"]
+        held = {kind: tuple(sorted(points[group])) for kind, group in GROUPS.items() if group in points}
+        held["recipe"] = tuple(sorted(path.stem for path in folder.glob("recipes/*.yaml")))
+        declared[folder.name] = held
+    assert declared == PACKAGES
+
+
+def test_the_extra_methods_is_all_plugins_and_no_other_extra_has_any():
+    extras = metadata(ROOT)["project"]["optional-dependencies"]
+
+    assert {name.partition(">=")[0] for name in extras["methods"]} == {folder.name for folder in PLUGINS}
+    others = [name for extra, names in extras.items() if extra != "methods" for name in names]
+    assert not [name for name in others if name.startswith("semiseg-") or "methods" in name]
+
+
+class TestNamesThatAreNotInstalled:
+    @pytest.fixture(autouse=True)
+    def packages(self, monkeypatch):
+        held = {"strategy": ("own_teacher",), "backbone": ("own_net",)}
+        monkeypatch.setattr("semiseg.own_plugins.PACKAGES", {"semiseg-own": held})
+
+    def test_are_answered_with_their_package(self):
+        with pytest.raises(ComponentError) as raised:
+            find("strategy", "own_teacher", "x.yaml:3")
+        assert str(raised.value) == (
+            "Unknown strategy 'own_teacher' (x.yaml:3). It is in the package semiseg-own: pip install semiseg-own.\n"
+            '    From a checkout: pip install plugins/semiseg-own. All of our plugins: pip install "semiseg[methods]".'
+        )
+
+    def test_in_a_recipe_s_blocks_and_networks(self):
+        changes = ["strategy.networks.student_a.name=own_net", "backbone.name=own_net"]
+        with pytest.raises(semiseg.SemisegError) as raised:
+            semiseg.load_recipe("quickstart", changes)
+        assert [problem.what for problem in raised.value.problems] == [
+            f"Unknown backbone 'own_net' (--set {change}). It is in the package semiseg-own: pip install semiseg-own."
+            for change in reversed(changes)
+        ]
+
+    def test_on_the_command_line_whatever_their_kind(self):
+        with pytest.raises(ComponentError, match=r"Unknown backbone 'own_net'\. It is in the package semiseg-own"):
+            entries_named("own_net")
+
+    def test_are_suggested_for_a_misspelled_one_with_their_package(self):
+        with pytest.raises(ComponentError, match=r"Did you mean 'own_teacher'\? It is in the package semiseg-own:"):
+            find("strategy", "own_techer")
+
+    def test_are_of_their_kind_alone(self):
+        assert answer("strategy", "own_net") is None
+        with pytest.raises(ComponentError, match=r"^Unknown strategy 'own_net'\.(?! It is in)"):
+            find("strategy", "own_net")
