@@ -54,5 +54,5 @@ def _refuse_lost(path: Path) -> None:
         if recipe.name == path.stem and not path.is_dir():
             raise RecipeError(
                 f"{path} cannot be read: No such file or directory.",
-                f"semiseg carries a recipe of this name, which runs from any folder: {recipe.command}",
+                f"{recipe.package} carries a recipe of this name, which runs from any folder: {recipe.command}",
             )
