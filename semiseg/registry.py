@@ -5,8 +5,10 @@ import inspect
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import ValidationError
@@ -50,6 +52,19 @@ class Entry:
 
 def installed(kind: Kind) -> tuple[Entry, ...]:
     """All components of a kind, ordered by name, then package."""
+    return _installed(kind, tuple((folder, _changed(folder)) for folder in sys.path))
+
+
+def _changed(folder: str) -> int:
+    """When something was last installed into a folder of ``sys.path``; 0 where there is no such folder."""
+    try:
+        return Path(folder or ".").stat().st_mtime_ns
+    except OSError:
+        return 0
+
+
+@lru_cache
+def _installed(kind: Kind, path: tuple[tuple[str, int], ...]) -> tuple[Entry, ...]:
     found = {_entry(kind, point) for point in entry_points(group=GROUPS[kind])}
     return tuple(sorted(found, key=lambda entry: (entry.name, entry.package, entry.target)))
 

@@ -45,7 +45,7 @@ def cpu_bf16_problems(network: nn.Module, task: Task) -> list[Problem]:
 
 
 def slow_bf16_notes(placed: str) -> list[str]:
-    """What to say where bf16 is asked for on a CPU that has no instructions for it; ``placed`` is the key, with its place."""
+    """What to say where bf16 is asked for on a CPU that only emulates it; ``placed`` is the key with its place."""
     factor = cpu_bf16_factor()
     if factor < _SLOW:
         return []

@@ -1,4 +1,4 @@
-"""Devices, processes and precision: Lightning Fabric for launch and collectives, and nothing else of it."""
+"""Devices, processes and precision: of several processes, Lightning Fabric for launch and collectives alone."""
 
 import atexit
 import os
@@ -30,10 +30,13 @@ class Runtime:
         kind = accelerator(device)
         self.precision = precision_on(precision, kind)
         take_kernels(deterministic and kind == "cuda")
-        self._fabric = _launch(kind)
-        self.device: torch.device = self._fabric.device
-        self.rank: int = self._fabric.global_rank
-        self.world: int = self._fabric.world_size
+        self.world = int(os.environ.get("WORLD_SIZE", "1"))
+        if self.world > 1:
+            self._fabric = _launch(kind, self.world)
+            self.rank: int = self._fabric.global_rank
+            self.device: torch.device = self._fabric.device
+        else:  # Fabric would be of no use, and takes seconds to import
+            self.rank, self.device = 0, torch.device(kind, 0) if kind == "cuda" else torch.device(kind)
 
     @property
     def is_main(self) -> bool:
@@ -85,25 +88,24 @@ class Runtime:
             self.barrier()
 
 
-def _launch(kind: str) -> Any:
+def _launch(kind: str, world: int) -> Any:
     import lightning_fabric
-    from lightning_fabric.plugins.environments import LightningEnvironment, TorchElasticEnvironment
+    from lightning_fabric.plugins.environments import TorchElasticEnvironment
     from lightning_fabric.strategies import DDPStrategy
 
-    world = int(os.environ.get("WORLD_SIZE", "1"))
     local = int(os.environ.get("LOCAL_WORLD_SIZE", world))
     fabric = lightning_fabric.Fabric(
         accelerator=kind,
         devices=local,
         num_nodes=max(world // local, 1),
-        strategy=DDPStrategy(timeout=_PATIENCE) if world > 1 else "auto",
+        strategy=DDPStrategy(timeout=_PATIENCE),
         precision="32-true",
         # Not by what Fabric finds: a task of SLURM alone is no process of a group, for nobody says so to the others.
-        plugins=TorchElasticEnvironment() if world > 1 else LightningEnvironment(),
+        plugins=TorchElasticEnvironment(),
     )
     fabric.launch()
-    if world > 1:  # left to the interpreter's end, the backend's threads may outlive what they use
-        atexit.register(torch.distributed.destroy_process_group)
+    # Left to the interpreter's end, the backend's threads may outlive what they use.
+    atexit.register(torch.distributed.destroy_process_group)
     return fabric
 
 

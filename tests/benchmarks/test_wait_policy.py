@@ -12,8 +12,6 @@ import subprocess
 import sys
 from contextlib import contextmanager
 
-import pytest
-
 STEPS = """
 import statistics, sys, time, torch
 torch.set_num_threads(2)

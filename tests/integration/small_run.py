@@ -1,9 +1,5 @@
 """A recipe that trains in seconds: six tiny made heads, a small network, a few steps."""
 
-import os
-import subprocess
-import sys
-
 SMALL = {
     "name": "small",
     "seed": 3,
@@ -22,16 +18,3 @@ SMALL = {
     },
     "inference": {"overlap": 0.0},
 }
-
-
-def semiseg(*arguments, check=True, **environment):
-    """Run the command line in a process of its own."""
-    done = subprocess.run(
-        [sys.executable, "-m", "semiseg.cli.main", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, **environment},
-    )
-    assert not check or done.returncode == 0, done.stderr[-3000:]
-    return done

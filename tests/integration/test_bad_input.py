@@ -6,8 +6,9 @@ import shutil
 import nibabel as nib
 import numpy as np
 import pytest
+from helpers_processes import run as semiseg
 from ruamel.yaml import YAML
-from small_run import SMALL, semiseg
+from small_run import SMALL
 
 from semiseg import check, run
 from semiseg.errors import ComponentError, DataError, RecipeError, RunError, SemisegError

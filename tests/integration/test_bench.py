@@ -6,7 +6,8 @@ import time
 from pathlib import Path
 
 import pytest
-from small_run import SMALL, semiseg
+from helpers_processes import run as semiseg
+from small_run import SMALL
 
 from semiseg.datasets.phantom import Phantom
 from semiseg.errors import RecipeError

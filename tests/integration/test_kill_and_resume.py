@@ -5,13 +5,13 @@ import json
 import os
 import random
 import signal
-import subprocess
-import sys
 import time
 
 import pytest
+from helpers_processes import Command
+from helpers_processes import run as semiseg
 from ruamel.yaml import YAML
-from small_run import SMALL, semiseg
+from small_run import SMALL
 
 from semiseg.cores import available_cores
 from semiseg.engine.checkpoint import load_state
@@ -48,9 +48,7 @@ def result(folder):
 
 
 def start(recipe, folder, *more, environment=None):
-    command = [sys.executable, "-m", "semiseg.cli.main", "run", str(recipe), "-o", str(folder), "--resume", *more]
-    env = {**os.environ, **(environment or {})}
-    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=env)
+    return Command("run", recipe, "-o", folder, "--resume", *more, env={**os.environ, **(environment or {})})
 
 
 def wait_for(process, happened, seconds=120):

@@ -10,7 +10,8 @@ import nibabel as nib
 import numpy as np
 import pytest
 import torch
-from small_run import SMALL, semiseg
+from helpers_processes import run as semiseg
+from small_run import SMALL
 
 import semiseg as library
 from semiseg.datasets.brats import REGIONS

@@ -1,11 +1,7 @@
 """``semiseg predict`` into a folder that is used: whose predictions it holds, and what is kept of a stopped call."""
 
 import json
-import os
 import shutil
-import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -13,7 +9,9 @@ import nibabel as nib
 import numpy as np
 import pytest
 from drawn_run import copied_to, drawn_run
-from small_run import SMALL, semiseg
+from helpers_processes import Command
+from helpers_processes import run as semiseg
+from small_run import SMALL
 
 import semiseg as library
 from semiseg.engine.lock import locked
@@ -132,14 +130,13 @@ def test_a_killed_call_goes_on_and_other_weights_do_not_go_on_for_it(tmp_path, t
             target = new / path.name.replace("Phantom_000", f"C_{number}")
             target.parent.mkdir(exist_ok=True)
             shutil.copy(path, target)
-    command = [sys.executable, "-m", "semiseg.cli.main", "predict", str(slow), "-i", str(new), "-o", str(out), "-q"]
     seen = {}
     for count in (1, 3):
-        process = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        process = Command("predict", slow, "-i", new, "-o", out, "-q")
         while process.poll() is None and len(list(out.glob("C_*"))) < count:
             time.sleep(0.002)
-        os.kill(process.pid, signal.SIGKILL)
-        process.wait()
+        process.kill()
+        process.communicate()
         for path in out.glob("C_*"):
             assert seen.setdefault(path.name, path.stat().st_mtime_ns) == path.stat().st_mtime_ns
     assert set(seen) <= set(json.loads((out / "predictions.json").read_text())["files"])

@@ -5,13 +5,14 @@ import shutil
 
 import numpy as np
 import pytest
+from helpers_processes import run as semiseg
 from ruamel.yaml import YAML
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import Select, WebDriverWait
-from small_run import SMALL, semiseg
+from small_run import SMALL
 
 from semiseg.report.document import CaseScore, Cell, Figure, Page, Section, Table, ViewedCase
 from semiseg.report.page import FIRST_ROWS, write_page

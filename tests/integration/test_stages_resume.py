@@ -7,8 +7,9 @@ import shutil
 import time
 
 import pytest
+from helpers_processes import run as semiseg
 from ruamel.yaml import YAML
-from small_run import SMALL, semiseg
+from small_run import SMALL
 from test_kill_and_resume import result, start, steps_done, wait_for
 
 from semiseg.engine.checkpoint import load_state

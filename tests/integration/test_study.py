@@ -5,13 +5,13 @@ import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import time
 
 import pytest
+from helpers_processes import Command
+from helpers_processes import run as semiseg
 from ruamel.yaml import YAML
-from small_run import SMALL, semiseg
+from small_run import SMALL
 
 from semiseg.engine.checkpoint import load_state
 from semiseg.errors import DataError
@@ -47,8 +47,7 @@ def recipe(tmp_path_factory):
 
 
 def start(recipe, folder):
-    command = [sys.executable, "-m", "semiseg.cli.main", "study", "run", str(recipe), "-o", str(folder), "--jobs", "2"]
-    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    return Command("study", "run", recipe, "-o", folder, "--jobs", "2")
 
 
 def wait_for(process, happened, seconds=240):
