@@ -35,6 +35,13 @@ class Dataset(Component, ABC):
         Raises DataError with every problem (folder missing or empty, modality missing, name not understood).
         """
 
+    def notes(self) -> Sequence[str]:
+        """What its user is told before training of data that are no error, such as images that are left out.
+
+        Each is a sentence without its period; read from names only, as ``cases()``, which has been called before.
+        """
+        return ()
+
     @abstractmethod
     def new_cases(self, paths: Sequence[Path]) -> Sequence[Case]:
         """Cases to predict, without labels: one folder, or the image files of one case in modality order.

@@ -38,15 +38,14 @@ def propose_recipe(folder: Path, *, gpu: bool) -> Proposal:
     The recipe has been loaded and planned on the data; files have not been read to their end, as ``check`` does.
     Raises SemisegError where the folder is not understood, or the data are not enough to train, validate and test.
     """
-    block = recognize(folder)
-    dataset: Dataset = create("dataset", block["name"], {k: v for k, v in block.items() if k != "name"})
-    info, cases = dataset.info(), dataset.cases()
+    block, dataset, cases, notes = _read(recognize(folder))
+    info = dataset.info()
     found = survey(dataset, cases)
     split, split_comment = _split(folder, cases)
     patch = patch_size(found.foreground, gpu)
     sections: list[Section] = [
         (_head(folder, gpu), {"name": _run_name(folder), "seed": 0}),
-        (_dataset_comment(block), {"dataset": block}),
+        (_dataset_comment(block, notes), {"dataset": block}),
         (split_comment, {"split": split}),
         _preprocessing(block, found),
         _augmentation(block, info),
@@ -66,6 +65,7 @@ def propose_recipe(folder: Path, *, gpu: bool) -> Proposal:
         f"Median image: {_by(found.image)} voxels, foreground: {_by(found.foreground)}; patch: {_by(patch)}",
         f"Split: {roles}",
         f"Settings for: a machine {'with' if gpu else 'without'} a GPU",
+        *(f"Note: {note}." for note in notes),
     )
     return Proposal(text, findings)
 
@@ -76,6 +76,21 @@ def patch_size(extent: Shape, gpu: bool) -> Shape:
     x, y, z = (min(max(n // 16 * 16, 16), cap) for n in extent)
     # The networks halve a side up to four times: a patch of 16 voxels a side would leave a single one.
     return (32, 32, 32) if x == y == z == 16 else (x, y, z)
+
+
+def _read(block: dict[str, Any]) -> tuple[dict[str, Any], Dataset, Sequence[Case], tuple[str, ...]]:
+    """The dataset of a block, its cases, and notes; without test images, and a note on why, where they are at fault."""
+    options = {key: value for key, value in block.items() if key != "name"}
+    dataset: Dataset = create("dataset", block["name"], options)
+    try:
+        return block, dataset, dataset.cases(), tuple(dataset.notes())
+    except DataError as error:
+        if "test_images" not in block:
+            raise
+        block = {key: value for key, value in block.items() if key != "test_images"}
+        _, dataset, cases, notes = _read(block)
+        why = "; ".join(f"{problem.where}: {problem.what}" for problem in error.problems)
+        return block, dataset, cases, (*notes, f"test images cannot be taken as they are: {why}")
 
 
 def _commented(text: str) -> str:
@@ -100,7 +115,14 @@ def _head(folder: Path, gpu: bool) -> str:
     )
 
 
-def _dataset_comment(block: Mapping[str, Any]) -> str:
+def _dataset_comment(block: Mapping[str, Any], notes: Sequence[str]) -> str:
+    said = [_about_dataset(block), *(f"{note[:1].upper()}{note[1:]}." for note in notes)]
+    if "test_images" in block:
+        said.append("Leave them out where predictions of these very images are to be judged.")
+    return "\n".join(said)
+
+
+def _about_dataset(block: Mapping[str, Any]) -> str:
     if block["name"] == "folder":
         return "Give the classes, and modalities if there are several, their names. The numbers are the labels' values."
     if block["name"] == "la2018":

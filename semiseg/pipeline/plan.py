@@ -63,7 +63,7 @@ def make_plan(recipe: Recipe, *, on_this_machine: bool = True) -> Plan:
         raise DataError([*problems, *error.problems]) from error
     batch_size, notes = fit_batch(recipe.training.batch_size, components.strategy.needs, bool(split.unlabeled))
     notes = [*notes, *unused_note(len(split.unlabeled), recipe.training.batch_size, components.strategy.needs)]
-    notes += target_note(components, recipe)
+    notes += [*target_note(components, recipe), *dataset.notes()]
     problems += batch_problems(batch_size, components.strategy.needs, recipe)
     if not unfit:
         problems += copy_problems(components, task, recipe)

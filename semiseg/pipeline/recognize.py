@@ -37,7 +37,7 @@ def recognize(folder: Path) -> dict[str, Any]:
     if (folder / "labeled" / "images").is_dir():
         return {"name": "folder", "root": root, **_folder_options(folder)}
     if (folder / "dataset.json").is_file():
-        return {"name": _manifest_reader(folder), "root": root}
+        return {"name": _manifest_reader(folder), "root": root, **_decathlon_options(folder)}
     if (folder / "imagesTr").is_dir() and (folder / "labelsTr").is_dir():
         raise _nnunet(folder, "imagesTr and labelsTr without a dataset.json")
     found: dict[str, dict[str, None]] = {}
@@ -100,6 +100,12 @@ def _manifest_reader(folder: Path) -> str:
     if isinstance(manifest, Mapping) and "training" not in manifest and "channel_names" in manifest:
         raise _nnunet(folder, "a dataset of nnU-Net v2, whose dataset.json lists no cases")
     return "decathlon"
+
+
+def _decathlon_options(folder: Path) -> dict[str, Any]:
+    """Test images are unlabeled cases, but for those that have labels to be tested by."""
+    takes = nifti_files(folder / "imagesTs") and not nifti_files(folder / "labelsTs")
+    return {"test_images": "unlabeled"} if takes else {}
 
 
 def _nnunet(folder: Path, what: str) -> DataError:

@@ -18,7 +18,9 @@ import semiseg
 from semiseg.cli.init import init
 from semiseg.errors import DataError, RecipeError
 from semiseg.pipeline.init import patch_size, propose_recipe
+from semiseg.pipeline.plan import make_plan
 from semiseg.recipe.load import load_recipe
+from semiseg.recipe.yaml import parse_yaml
 
 RAS, LPS = np.diag([1.0, 1, 1, 1]), np.diag([-1.0, -1, 1, 1])
 
@@ -182,6 +184,64 @@ def test_decathlon_and_no_flips_where_left_and_right_are_classes(tmp_path, class
 
     assert recipe.dataset.name == "decathlon"
     assert recipe.augmentation.values["flip_axes"] == axes
+
+
+def with_test_images(root, count=3, folder="imagesTs"):
+    """A Decathlon dataset as its archives are: images without labels, and a hidden file of macOS beside each."""
+    fill_decathlon(root, ("front", "back", "third"))
+    names = [f"h_{number}.nii.gz" for number in range(20, 20 + count)]
+    for number, name in enumerate(names):
+        save(root / folder / name, scan(number, skull_stripped=False)[0])
+        (root / folder / f"._{name}").write_bytes(b"of macOS")
+    manifest = json.loads((root / "dataset.json").read_text())
+    (root / "dataset.json").write_text(json.dumps({**manifest, "test": [f"./{folder}/{name}" for name in names]}))
+    return root
+
+
+def test_the_images_of_imagests_are_unlabeled_cases_and_never_evaluated(tmp_path):
+    proposal = propose_recipe(with_test_images(tmp_path / "d", count=9), gpu=False)
+    (tmp_path / "recipe.yaml").write_text(proposal.text)
+    said = (
+        "9 test images are taken as unlabeled cases, none with a label; dataset.test_images: exclude leaves them out."
+    )
+    assert "Cases: 15, 6 with a label, of 15 patients" in proposal.findings
+    assert f"Note: {said}" in proposal.findings
+    assert f"# {said}\n" in proposal.text
+
+    recipe = load_recipe(tmp_path / "recipe.yaml")
+    assert recipe.dataset.values["test_images"] == "unlabeled"
+    assert recipe.split.labeled == "all"
+    for seed in range(10):  # whatever is drawn
+        drawn = load_recipe(tmp_path / "recipe.yaml", [f"seed={seed}", f"split.seed={seed}", "split.test=4"])
+        split = make_plan(drawn).split
+        assert [case.id for case in split.unlabeled] == [f"h_{number}" for number in range(20, 29)]
+
+
+def test_check_says_that_test_images_are_left_out_and_how_to_take_them(tmp_path):
+    (tmp_path / "recipe.yaml").write_text(propose_recipe(with_test_images(tmp_path / "d"), gpu=False).text)
+    said = semiseg.check(tmp_path / "recipe.yaml", overrides=["dataset.test_images=exclude"])
+    note = "3 test images are left out; dataset.test_images: unlabeled takes them as unlabeled cases"
+    assert f"Note: {note}." in said
+    assert any(", of 6" in line for line in said)
+
+
+def test_test_images_that_cannot_be_taken_are_left_out_and_it_is_said_why(tmp_path):
+    root = with_test_images(tmp_path / "d")
+    (root / "imagesTs" / "h_21.nii.gz").unlink()
+    proposal = propose_recipe(root, gpu=False)
+
+    assert "test_images" not in parse_yaml(proposal.text, "proposed")[0]["dataset"]
+    note = "test images cannot be taken as they are"
+    assert f"Note: {note}: {root}/dataset.json: 1 file that it lists does not exist:\n" in "\n".join(proposal.findings)
+    assert f"# T{note[1:]}: {root}/dataset.json: 1 file that it lists does not exist:\n" in proposal.text
+
+
+def test_test_images_with_labels_are_not_trained_on_unasked(tmp_path):
+    root = with_test_images(tmp_path / "d")
+    save(root / "labelsTs" / "h_20.nii.gz", scan(0)[1])
+    proposal = propose_recipe(root, gpu=False)
+    assert "test_images" not in parse_yaml(proposal.text, "proposed")[0]["dataset"]
+    assert any(line.startswith("Note: 3 test images are left out") for line in proposal.findings)
 
 
 def test_left_atria(tmp_path):

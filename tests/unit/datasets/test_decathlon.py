@@ -163,3 +163,84 @@ class TestNewCases:
         files = [made.save(tmp_path / "new" / f"{i}.nii.gz", made.image(i)) for i in range(2)]
         (case,) = dataset.new_cases(files)
         np.testing.assert_array_equal(dataset.read_image(case).array, [made.image(0), made.image(1)])
+
+
+def with_test_images(root, *names, **changes):
+    """A dataset whose dataset.json lists imagesTs/part_9, with these files in imagesTs."""
+    made.write_decathlon(root, **changes)
+    for name in names:
+        made.save(root / "imagesTs" / f"{name}.nii.gz", made.image(9, np.float32), np.eye(4))
+    return root
+
+
+class TestTestImages:
+    def test_by_default_they_are_left_out_and_it_is_said(self, tmp_path):
+        root = with_test_images(tmp_path, "part_9", "part_8")
+        dataset = decathlon(root)
+        assert [case.id for case in dataset.cases()] == ["part_0", "part_1", "part_2"]
+        assert dataset.notes() == (
+            "2 test images are left out; dataset.test_images: unlabeled takes them as unlabeled cases",
+            "1 test image is in imagesTs, but not in the list of dataset.json: part_8.nii.gz",
+        )
+
+    def test_they_are_unlabeled_cases_listed_or_not_each_once(self, tmp_path):
+        root = with_test_images(tmp_path, "part_9", "part_8", test=[{"image": "./imagesTs/part_9.nii.gz"}])
+        (root / "imagesTs" / "._part_9.nii.gz").write_bytes(b"of macOS")
+        dataset = decathlon(root, test_images="unlabeled")
+        labels = {case.id: case.label is not None for case in dataset.cases()}
+        assert labels == {"part_0": True, "part_1": True, "part_2": False, "part_8": False, "part_9": False}
+        assert dataset.notes()[0] == (
+            "2 test images are taken as unlabeled cases, none with a label; "
+            "dataset.test_images: exclude leaves them out"
+        )
+
+    def test_hidden_files_that_are_listed_are_no_images(self, tmp_path):
+        root = with_test_images(tmp_path, "part_9", test=["imagesTs/part_9.nii.gz", "imagesTs/._part_9.nii.gz"])
+        assert len(decathlon(root, test_images="unlabeled").cases()) == 4
+
+    def test_those_that_are_listed_as_unlabeled_already_are_not_taken_twice(self, tmp_path):
+        root = with_test_images(tmp_path, "part_9", unlabeled=["imagesTs/../imagesTs/part_9.nii.gz"])
+        assert [case.id for case in decathlon(root, test_images="unlabeled").cases()] == ["part_0", "part_1", "part_9"]
+        assert decathlon(root).notes() == ()
+
+    def test_several_modalities_in_one_file(self, tmp_path):
+        root = made.write_decathlon(tmp_path, channels=2)
+        image = made.image(9, np.float32, (*made.SHAPE, 2))
+        made.save(root / "imagesTs" / "part_9.nii.gz", image, np.eye(4))
+        dataset = decathlon(root, test_images="unlabeled")
+        found = dataset.read_image(dataset.cases()[-1]).array
+        np.testing.assert_array_equal(found, np.moveaxis(image, -1, 0))
+
+    def test_missing_ones_are_named_together_with_all_others(self, tmp_path):
+        root = with_test_images(tmp_path, "part_7")
+        (root / "imagesTr" / "part_0.nii.gz").unlink()
+        text = refusal(decathlon(root, test_images="unlabeled").cases)
+        assert "2 files that it lists do not exist" in text
+        assert f"{root}/imagesTr/part_0.nii.gz\n      {root}/imagesTs/part_9.nii.gz\n" in text
+        assert text.endswith("dataset.test_images: exclude leaves the test images out.")
+        assert "exclude" not in refusal(decathlon(root).cases)
+        assert decathlon(root).notes()[-1] == ("1 test image that dataset.json lists does not exist: part_9.nii.gz")
+
+    def test_one_with_the_id_of_a_training_case_is_refused(self, tmp_path):
+        root = with_test_images(tmp_path, "part_1", "part_9")
+        assert "case part_1: its id occurs more than once" in refusal(decathlon(root, test_images="unlabeled").cases)
+        assert len(decathlon(root).cases()) == 3
+
+    def test_what_test_holds_matters_only_where_it_is_read(self, tmp_path):
+        root = made.write_decathlon(tmp_path, test=130)
+        assert len(decathlon(root).cases()) == 3
+        assert '"test" is no list of images' in refusal(decathlon(root, test_images="unlabeled").cases)
+
+    def test_where_there_are_none_the_option_says_so(self, tmp_path):
+        dataset = decathlon(made.write_decathlon(tmp_path, test=None), test_images="unlabeled")
+        assert len(dataset.cases()) == 3
+        assert dataset.notes() == (
+            "dataset.test_images is unlabeled, but dataset.json lists no test image, and imagesTs has none",
+        )
+        assert decathlon(tmp_path).notes() == ()
+
+    def test_recipes_and_runs_without_the_key_resolve_as_they_did(self, tmp_path):
+        """A key more at its default would be another recipe hash, and no older run could go on."""
+        written = decathlon(tmp_path).options.model_dump(mode="json")
+        assert written == {"label_map": {}, "root": str(tmp_path)}
+        assert decathlon(tmp_path, test_images="unlabeled").options.model_dump()["test_images"] == "unlabeled"

@@ -1,0 +1,87 @@
+"""The test images of a Decathlon dataset, which come without labels: in ``imagesTs``, and listed in dataset.json."""
+
+import os
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from semiseg.io.names import nifti_files
+from semiseg.wording import some
+
+FOLDER = "imagesTs"
+_NAMED = 4
+
+
+@dataclass(frozen=True, slots=True)
+class ImagesTs:
+    """Test images, each once, hidden files and what is a training or unlabeled image already left out.
+
+    Attributes:
+        found: the files that there are, listed or in the folder.
+        unlisted: those of them that are in the folder alone.
+        missing: the files that are listed and do not exist.
+    """
+
+    found: tuple[Path, ...]
+    unlisted: tuple[Path, ...]
+    missing: tuple[Path, ...]
+
+    def notes(self, *, taken: bool) -> Iterator[str]:
+        """What to say of them before training, where they are ``taken`` as unlabeled cases and where they are not."""
+        found = _images(self.found)
+        if self.found and taken:
+            yield f"{found} taken as unlabeled cases, none with a label; dataset.test_images: exclude leaves them out"
+        elif self.found:
+            yield f"{found} left out; dataset.test_images: unlabeled takes them as unlabeled cases"
+        elif taken:
+            yield f"dataset.test_images is unlabeled, but dataset.json lists no test image, and {FOLDER} has none"
+        if self.unlisted:
+            yield f"{_images(self.unlisted)} in {FOLDER}, but not in the list of dataset.json: {_some(self.unlisted)}"
+        if self.missing:
+            yield f"{_listed(self.missing)} not exist: {_some(self.missing)}"
+
+
+def find_images_ts(root: Path, manifest: Mapping[str, Any], others: Collection[Path]) -> ImagesTs:
+    """The test images of a root and its dataset.json; ``others`` are the images that are read anyway."""
+    known = {_plain(path) for path in others}
+    items: Any = manifest.get("test")
+    listed = [root / image_of(item) for item in items] if are_images(items) else []
+    kept = dict.fromkeys(_plain(path) for path in listed if not path.name.startswith("."))
+    in_folder = dict.fromkeys(_plain(path) for path in nifti_files(root / FOLDER))
+    files = [path for path in {**kept, **in_folder} if path not in known]
+    there = tuple(path for path in files if path.is_file())
+    return ImagesTs(
+        there,
+        tuple(path for path in there if path not in kept),
+        tuple(path for path in files if not path.is_file()),
+    )
+
+
+def are_images(items: Any) -> bool:
+    """Whether it is a list of image paths as dataset.json has them: texts, or objects with ``image``."""
+    return isinstance(items, list) and all(
+        isinstance(item, str) or (isinstance(item, dict) and isinstance(item.get("image"), str)) for item in items
+    )
+
+
+def image_of(item: str | Mapping[str, str]) -> str:
+    """The path of one of these."""
+    return item if isinstance(item, str) else item["image"]
+
+
+def _plain(path: Path) -> Path:
+    return Path(os.path.normpath(path))
+
+
+def _images(paths: Collection[Path]) -> str:
+    return "1 test image is" if len(paths) == 1 else f"{len(paths)} test images are"
+
+
+def _listed(paths: Collection[Path]) -> str:
+    images = "1 test image" if len(paths) == 1 else f"{len(paths)} test images"
+    return f"{images} that dataset.json lists {'does' if len(paths) == 1 else 'do'}"
+
+
+def _some(paths: Collection[Path]) -> str:
+    return some([path.name for path in paths], _NAMED)
