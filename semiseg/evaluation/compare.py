@@ -5,6 +5,7 @@ from pathlib import Path
 
 from semiseg.errors import ArgumentError, ComponentError
 from semiseg.evaluation.bootstrap import RESAMPLES
+from semiseg.evaluation.chance import are_untrained, best_dice, nothing_learned
 from semiseg.evaluation.compare_checks import common_metrics, require_comparable
 from semiseg.evaluation.compare_methods import Method, read_methods
 from semiseg.evaluation.compare_metric import compare_metric
@@ -62,7 +63,7 @@ def compare(
     tables = [run for method in methods for run in method.runs]
     chosen = common_metrics(tables, metrics)
     require_comparable(tables, chosen)
-    notes = notes_on(methods, chosen)
+    notes = [*_untrained(methods), *notes_on(methods, chosen)]
     found = []
     for metric in chosen:
         higher, doubt = metric_direction(metric, tables[0])
@@ -86,6 +87,15 @@ def metric_direction(metric: str, run: ScoredRun) -> tuple[bool, list[str]]:
         return bool(load("metric", name).higher_is_better), []  # type: ignore[attr-defined]
     except ComponentError:
         return True, [f"No installed metric is called {name!r}: higher is taken as better."]
+
+
+def _untrained(methods: Sequence[Method]) -> Iterator[str]:
+    """That no method has learned to segment."""
+    best = {method.name: best_dice(method.runs) for method in methods}
+    known = {name: dice for name, dice in best.items() if dice is not None}
+    if all(are_untrained(method.runs) for method in methods):
+        name = max(known, key=lambda each: known[each])
+        yield nothing_learned(f"the best, {name},", known[name])
 
 
 def _thin(compared: MetricComparison) -> Iterator[str]:

@@ -78,7 +78,7 @@ def _totals_row(pair: Pair, metric: StudyMetric) -> Iterator[Cell]:
     yield Cell(arm.method)
     yield from (cells.count(number) for number in (arm.labeled, arm.total - arm.labeled))
     yield from (cells.number(value, metric.digits) for value in values)
-    yield cells.gain(metric, *values, entry)
+    yield cells.gain(metric, *values, pair.judged(pair.mean))
     yield cells.difference(entry, metric.digits)
     yield cells.count(pair.mean.n)
     yield cells.seeds(pair)

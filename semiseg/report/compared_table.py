@@ -61,7 +61,7 @@ def class_table(results: StudyResults, metric: StudyMetric, pairs: Sequence[Pair
             Cell(row.name),
             *counts(pair.shown),
             *(cells.number(value, metric.digits) for value in pair.values(row)),
-            cells.gain(metric, *pair.values(row), pair.entry(row)),
+            cells.gain(metric, *pair.values(row), pair.judged(row)),
             cells.difference(pair.entry(row), metric.digits),
             cells.count(row.n),
         )
@@ -119,7 +119,7 @@ def mean_cells(
     """All that is said of a pair's mean, and missed structures of a distance; ``beside`` is what the first arm is."""
     values, entry = pair.values(pair.mean), pair.entry(pair.mean)
     yield from (cells.number(value, metric.digits) for value in values)
-    yield cells.gain(metric, *values, entry)
+    yield cells.gain(metric, *values, pair.judged(pair.mean))
     yield cells.difference(entry, metric.digits)
     yield cells.probability(p)
     yield Cell(verdict)
@@ -134,4 +134,4 @@ def _classes(pair: Pair, metric: StudyMetric) -> Iterator[Cell]:
     for row in pair.classes if len(pair.classes) > 1 else ():
         values = pair.values(row)
         yield cells.pair(*values, metric.digits, row.name)
-        yield cells.gain(metric, *values, pair.entry(row))
+        yield cells.gain(metric, *values, pair.judged(row))

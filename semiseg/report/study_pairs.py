@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from semiseg.evaluation.chance import are_untrained
 from semiseg.evaluation.compare_metric import verdict_of
 from semiseg.evaluation.compare_result import Entry, MetricComparison, Row
 from semiseg.evaluation.holm import holm
@@ -10,15 +11,20 @@ from semiseg.report.arms import Arm, StudyResults
 from semiseg.report.study_metric import StudyMetric, compare_with, method_curve
 
 NOT_TOLD_APART = "not told apart"
+NOT_JUDGED = "not judged"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pair:
-    """The baseline's arm and a method's, compared by one metric; one of them is None where there is none."""
+    """The baseline's arm and a method's, compared by one metric; one of them is None where there is none.
+
+    ``withheld`` is why there is no verdict, in words that follow "for"; empty where there may be one.
+    """
 
     baseline: Arm | None
     arm: Arm | None
     compared: MetricComparison
+    withheld: str = ""
 
     @property
     def shown(self) -> Arm:
@@ -59,16 +65,25 @@ class Pair:
         """The method's figures beside the baseline; None where one stands alone."""
         return row.entries[1] if len(row.entries) > 1 else None
 
+    def judged(self, row: Row) -> Entry | None:
+        """The same; None also where there is no verdict."""
+        return None if self.withheld else self.entry(row)
+
 
 MakePair = Callable[[Arm | None, Arm | None, StudyMetric], Pair]
-"""``make_pair``, or what makes each pair once: ``functools.cache(make_pair)``."""
+"""``make_pair``, or what a study's report makes pairs by: ``untrained.pair_maker``."""
 
 
 def make_pair(baseline: Arm | None, arm: Arm | None, metric: StudyMetric) -> Pair:
-    """Compare two arms; one of them may be missing. Two of one method, such as a control, are told apart by name."""
+    """Compare two arms; one of them may be missing. Two of one method, such as a control, are told apart by name.
+
+    The verdict is withheld where neither has learned to segment (``are_untrained``).
+    """
+    untrained = baseline is not None and arm is not None and are_untrained((*baseline.runs, *arm.runs))
+    withheld = "neither has learned to segment" if untrained else ""
     if baseline is not None and arm is not None and baseline.method == arm.method:
         baseline = replace(baseline, method=f"{baseline.method} with {baseline.total} cases in all")
-    return Pair(baseline, arm, compare_with(baseline, arm, metric))
+    return Pair(baseline, arm, compare_with(baseline, arm, metric), withheld)
 
 
 def pairs(results: StudyResults, metric: StudyMetric, make: MakePair = make_pair) -> Iterator[Pair]:
@@ -95,11 +110,13 @@ def adjusted_p(pairs: Sequence[Pair]) -> list[float | None]:
 
 
 def verdict_on(pair: Pair, p: float | None, metric: StudyMetric) -> str:
-    """What an adjusted ``p`` and the interval let one say of a pair: better, worse, mixed or not told apart.
+    """What an adjusted ``p`` and the interval let one say of a pair: better, worse, mixed, not told apart, not judged.
 
     "better" and "worse" need both: ``p`` below 0.05, and an interval of the difference that excludes 0 on that side.
     "mixed": ``p`` is below 0.05, but ranks and mean point to different sides.
     """
+    if pair.withheld:
+        return NOT_JUDGED
     entry = pair.entry(pair.mean)
     if entry is None or p is None:
         return NOT_TOLD_APART

@@ -6,6 +6,7 @@ A cell that shows several numbers, or would if they were there, has them as ``pa
 from collections.abc import Sequence
 
 from semiseg.evaluation.bootstrap import RESAMPLES
+from semiseg.evaluation.chance import CHANCE
 from semiseg.evaluation.compare_result import Entry, Interval
 from semiseg.report.arms import StudyResults
 from semiseg.report.document import Cell
@@ -156,10 +157,12 @@ def p_note(tests: int) -> str:
 def verdict_note(compared: Sequence[Pair]) -> str:
     """What a verdict needs, and what one seed lets it be about."""
     both = [shown for shown in compared if shown.baseline is not None and shown.arm is not None]
+    reasons = dict.fromkeys(shown.withheld for shown in both if shown.withheld)
+    withheld = f" Not judged: {' or '.join(reasons)} (mean Dice up to {CHANCE:g})." if reasons else ""
     one_seed = "; one seed: about these two networks only" if any(1 in shown.seeds for shown in both) else ""
     return (
         "Verdict: better or worse where p is below 0.05 and the interval of the difference excludes 0; mixed where p "
-        f"is below 0.05, but ranks and mean point to different sides{one_seed}."
+        f"is below 0.05, but ranks and mean point to different sides{one_seed}.{withheld}"
     )
 
 

@@ -14,6 +14,7 @@ from semiseg.evaluation.power_plan import PowerPlan, plan_cases, plan_seeds
 from semiseg.report.arms import Arm, StudyResults
 from semiseg.report.study_metric import StudyMetric, arm_values, method_curve
 from semiseg.report.study_pairs import MakePair, Pair, make_pair
+from semiseg.report.untrained import is_untrained, without_baseline
 
 NEXT = 10
 """Labels whose value is told: "the next ten"."""
@@ -27,9 +28,10 @@ class Answers:
         setting: such as the backbone.
         method: the method.
         pairs: the method beside the baseline, for each labeled count that both have.
-        savings: for each labeled count of the method; empty where the baseline has fewer than two.
+        savings: for each labeled count of the method whose models have learned to segment; empty where the baseline has
+            fewer than two counts, or none of its models has learned.
         gaps: for each labeled count that both have and that is not all; empty without a fully labeled baseline.
-        power: for each pair, of test cases and of seeds.
+        power: for each pair, of test cases and of seeds; as gaps, for those pairs alone that are judged.
         unsaid: why something that was asked for could not be worked out.
     """
 
@@ -64,12 +66,15 @@ def answers(
 
 
 def next_labels(results: StudyResults, metric: StudyMetric) -> tuple[NextLabels, ...]:
-    """The value of the next ten labels, for the baseline and each method with two labeled counts or more."""
+    """The value of the next ten labels, for the baseline and each method with two labeled counts or more.
+
+    Of methods without a model that has learned to segment nothing is told.
+    """
     found = []
     for setting in results.settings:
         for method in (results.baseline, *results.methods):
             curve = method_curve(results, setting, method)
-            if len(curve) > 1:
+            if len(curve) > 1 and not all(map(is_untrained, curve)):
                 with suppress(DataError):  # told by the answers
                     found.append(NextLabels(setting, method, marginal_values(_values(curve, metric), NEXT)))
     return tuple(found)
@@ -88,10 +93,14 @@ def _answers(
         return Answers(setting, method, pairs, (), (), ())
     unsaid: list[str] = []
     savings: tuple[LabelSavings, ...] = ()
-    if len(baseline) > 1:
+    learned = [arm for arm in curve if not is_untrained(arm)]
+    if setting in without_baseline(results):
+        unsaid.append(f"no {results.baseline} model has learned to segment")
+    elif len(baseline) > 1 and learned:
         with _noted(unsaid):
-            curves = _values(list(baseline.values()), metric), _values(curve, metric)
+            curves = _values(list(baseline.values()), metric), _values(learned, metric)
             savings = label_savings(*curves, higher_is_better=metric.higher_is_better)
+    shared = [(ours, arm) for (ours, arm), pair in zip(shared, pairs, strict=True) if not pair.withheld]
     gaps: list[GapClosed] = []
     power: list[tuple[int, PowerPlan, PowerPlan]] = []
     with _noted(unsaid):

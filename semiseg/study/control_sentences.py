@@ -39,6 +39,8 @@ def _part(pair: Pair, verdict: str, metric: StudyMetric) -> str:
     count = labels(pair.shown.labeled)
     if pair.baseline is None:
         return f"with {count} there is no control"
+    if pair.withheld:
+        return f"with {count} {verdict}, for {pair.withheld}"
     entry = pair.entry(pair.mean)
     if entry is None or entry.difference is None:
         return f"with {count} {verdict} (no case has a value of both)"

@@ -9,14 +9,16 @@ from semiseg.report import table_cells as cells
 from semiseg.report.arms import StudyResults
 from semiseg.report.study_controls import Controlled, beside_baseline, controlled
 from semiseg.report.study_metric import StudyMetric, study_metric
-from semiseg.report.study_pairs import NOT_TOLD_APART, MakePair, Pair, make_pair, verdicts_on
+from semiseg.report.study_pairs import NOT_JUDGED, NOT_TOLD_APART, MakePair, Pair, make_pair, verdicts_on
+from semiseg.report.untrained import nothing_is_judged
 from semiseg.study.answers import Answers, answers
 from semiseg.study.control_sentences import control_headlines
 from semiseg.study.sentences import named
+from semiseg.study.untrained_sentences import untrained_headlines
 from semiseg.wording import some
 
 _NAMED = 6
-_ORDER = ("better", "worse", "mixed", NOT_TOLD_APART)
+_ORDER = ("better", "worse", "mixed", NOT_TOLD_APART, NOT_JUDGED)
 
 
 def headlines(
@@ -39,6 +41,9 @@ def _headlines(
     yield f"{_plural(models, 'model')} with scores, {_seeds(seeds)}{tested}, {checkpoint} weights."
     if results.missing:
         yield f"{_plural(len(results.missing), 'model')} without scores yet: {some(results.missing, _NAMED)}."
+    yield from untrained_headlines(results, found)
+    if nothing_is_judged(results):
+        return
     verdicts = iter(verdicts_on(_pairs(found), metric))
     for answer in found:
         if answer.pairs:
@@ -68,10 +73,10 @@ def _helped(answer: Answers, metric: StudyMetric, baseline: str, verdicts: Seque
     judged = list(zip(answer.pairs, verdicts, strict=True))
     groups = {word: [pair for pair, verdict in judged if verdict == word] for word in _ORDER}
     parts = [f"{word} with {_counts(pairs)}" for word, pairs in groups.items() if pairs]
-    return (
-        f"Did the method help? {_name(answer)} beside {baseline}, by {metric.title}: {'; '.join(parts)}"
-        f" labels ({_range(answer.pairs, metric)}; per count with intervals below)."
-    )
+    shown = [pair for pair in answer.pairs if not pair.withheld]
+    figures = f" ({_range(shown, metric)}; per count with intervals below)" if shown else ""
+    beside = f"{_name(answer)} beside {baseline}, by {metric.title}"
+    return f"Did the method help? {beside}: {'; '.join(parts)} labels{figures}."
 
 
 def _labels(answer: Answers, baseline: str) -> Iterator[str]:
@@ -87,7 +92,10 @@ def _labels(answer: Answers, baseline: str) -> Iterator[str]:
 
 
 def _alone(results: StudyResults, metric: StudyMetric, make: MakePair) -> Iterator[str]:
-    for setting, method, pairs in beside_baseline(results, metric, make):
+    for setting, method, all_pairs in beside_baseline(results, metric, make):
+        pairs = [pair for pair in all_pairs if not pair.withheld]
+        if not pairs:
+            continue
         beside = f"{named(method, setting)} beside {results.baseline} with {_counts(pairs)} labels"
         yield f"By itself, without unlabeled cases, {beside}: {_range(pairs, metric)}."
 

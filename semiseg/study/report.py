@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
 from pathlib import Path
 
 from semiseg.errors import SemisegError
@@ -18,9 +17,9 @@ from semiseg.report.published_tables import published_applies
 from semiseg.report.study_controls import controlled
 from semiseg.report.study_figures import study_figures, write_figures
 from semiseg.report.study_metric import study_metric
-from semiseg.report.study_pairs import make_pair
 from semiseg.report.study_tables import arms_tables, study_tables
 from semiseg.report.table_formats import write_tables
+from semiseg.report.untrained import pair_maker
 from semiseg.study.about import environment, protocol
 from semiseg.study.answer_figures import savings_of
 from semiseg.study.answer_tables import answer_tables
@@ -68,7 +67,7 @@ def report_study(
         scores = read_tables(folder)
         results = collect(folder, chosen, scores)
         metric = study_metric(results, results.metrics[0])
-        make = cache(make_pair)  # tables, answers and sentences have pairs in common
+        make = pair_maker(results)  # tables, answers and sentences have pairs in common
         found, following = answers(results, metric, make), next_labels(results, metric)
         controls = controlled(results, metric, make)
         meter.advance()

@@ -33,11 +33,16 @@ def rows(value, checkpoint):
 @pytest.fixture
 def folder(tmp_path):
     """A finished study: Dice as in MODELS, 0.1 less with the best weights."""
+    return made(tmp_path)
+
+
+def made(tmp_path, share=1.0):
+    """The same, with this share of every Dice."""
     records = []
     for name, (method, labeled, total, value) in MODELS.items():
         run = tmp_path / "study/models" / name
         run.mkdir(parents=True)
-        write_scores(run / "scores.csv", [*rows(value, "last"), *rows(value - 0.1, "best")])
+        write_scores(run / "scores.csv", [*rows(share * value, "last"), *rows(share * (value - 0.1), "best")])
         (run / "recipe.yaml").write_text(f"name: {name}\nseed: 1\n")
         cases = {"labeled": labeled, "unlabeled": total - labeled, "validation": 2, "test": 8}
         told = {**HASHES, "cases": cases, "scores": {"policy": "image_diagonal"}}
@@ -73,6 +78,26 @@ def test_the_method_stands_beside_its_control_on_the_page_and_in_files(folder):
     (control,) = json.loads((folder.report / "summary.json").read_text())["controls"]
     assert control["no_control"] == [8]
     assert control["differences"][0]["difference"] == pytest.approx(0.02)
+
+
+def test_models_that_have_not_learned_get_no_verdict_anywhere(tmp_path):
+    result = report_study(made(tmp_path, share=0.1).path)
+    told = (
+        "No model here has learned to segment: the best baseline, supervised with 8 labels, has Dice 0.06, and up to "
+        "0.1 it may be chance. Nothing is concluded. Train longer."
+    )
+    assert result.summary[1:] == (told,)
+    assert told in result.page.read_text()
+    report = result.page.parent
+    data = json.loads((report / "summary.json").read_text())
+    assert data["sentences"][1] == told
+    assert data["answers"][0]["label_savings"] == data["answers"][0]["power"] == data["next_labels"] == []
+    verdicts = [one["verdict"] for kind in ("answers", "controls") for one in data[kind][0]["differences"]]
+    assert verdicts == ["not judged"] * 3
+    assert not (report / "figures/savings.svg").exists()
+    tables = (report / "tables/compared_dice.csv", report / "tables/control_dice.csv")
+    assert [path.read_text().count("not judged") for path in tables] == [2, 1]
+    assert not (report / "tables/label_savings.csv").exists()
 
 
 def test_the_other_weights_have_their_tables_of_arms(folder):

@@ -1,0 +1,44 @@
+"""What a study's report says of models that have not learned to segment, in sentences."""
+
+from collections.abc import Iterator, Sequence
+
+from semiseg.evaluation.chance import dice_text, nothing_learned
+from semiseg.evaluation.label_savings import labels
+from semiseg.report.arms import Arm, StudyResults
+from semiseg.report.study_pairs import Pair
+from semiseg.report.untrained import baseline_arms, best_arm, is_untrained, nothing_is_judged, without_baseline
+from semiseg.study.answers import Answers
+from semiseg.study.sentences import named
+
+
+def untrained_headlines(results: StudyResults, found: Sequence[Answers]) -> Iterator[str]:
+    """That no model has learned, or no baseline of a setting, or neither the baseline nor a method with so many labels.
+
+    Nothing where every pair has a model that has learned.
+    """
+    settings = without_baseline(results)
+    if nothing_is_judged(results) and all(map(is_untrained, results.arms)):
+        arm, dice = best_arm([arm for setting in settings for arm in baseline_arms(results, setting)])
+        yield nothing_learned(f"the best baseline, {_with(arm)},", dice)
+        return
+    for setting in settings:
+        arm, dice = best_arm(baseline_arms(results, setting))
+        yield (
+            f"The baseline has not learned to segment: the best, {_with(arm)}, has {dice_text(dice)}. "
+            "Nothing is concluded of methods beside it. Train longer."
+        )
+    for answer in found:
+        if answer.setting not in settings:
+            yield from (_neither(pair, answer, results.baseline) for pair in answer.pairs if pair.withheld)
+
+
+def _neither(pair: Pair, answer: Answers, baseline: str) -> str:
+    _, dice = best_arm([arm for arm in (pair.baseline, pair.arm) if arm is not None])
+    return (
+        f"With {labels(pair.shown.labeled)} neither {named(answer.method, answer.setting)} nor {baseline} has learned "
+        f"to segment: the best model has {dice_text(dice)}. Nothing is concluded there. Train longer."
+    )
+
+
+def _with(arm: Arm) -> str:
+    return f"{named(arm.method, arm.setting)} with {labels(arm.labeled)}"
