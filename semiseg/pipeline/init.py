@@ -90,7 +90,7 @@ def _read(block: dict[str, Any]) -> tuple[dict[str, Any], Dataset, Sequence[Case
         block = {key: value for key, value in block.items() if key != "test_images"}
         _, dataset, cases, notes = _read(block)
         why = "; ".join(f"{problem.where}: {problem.what}" for problem in error.problems)
-        return block, dataset, cases, (*notes, f"test images cannot be taken as they are: {why}")
+        return block, dataset, cases, (*notes, f"{why}: for that, test images are not taken")
 
 
 def _commented(text: str) -> str:
@@ -118,7 +118,7 @@ def _head(folder: Path, gpu: bool) -> str:
 def _dataset_comment(block: Mapping[str, Any], notes: Sequence[str]) -> str:
     said = [_about_dataset(block), *(f"{note[:1].upper()}{note[1:]}." for note in notes)]
     if "test_images" in block:
-        said.append("Leave them out where predictions of these very images are to be judged.")
+        said.append("Leave test images out where predictions of these very images are to be judged.")
     return "\n".join(said)
 
 

@@ -231,9 +231,9 @@ def test_test_images_that_cannot_be_taken_are_left_out_and_it_is_said_why(tmp_pa
     proposal = propose_recipe(root, gpu=False)
 
     assert "test_images" not in parse_yaml(proposal.text, "proposed")[0]["dataset"]
-    note = "test images cannot be taken as they are"
-    assert f"Note: {note}: {root}/dataset.json: 1 file that it lists does not exist:\n" in "\n".join(proposal.findings)
-    assert f"# T{note[1:]}: {root}/dataset.json: 1 file that it lists does not exist:\n" in proposal.text
+    for text, mark in (("\n".join(proposal.findings), "Note: "), (proposal.text, "# ")):
+        assert f"{mark}{root}/dataset.json: 1 file that it lists does not exist:\n" in text
+        assert f"{root}/imagesTs/h_21.nii.gz: for that, test images are not taken.\n" in f"{text}\n"
 
 
 def test_test_images_with_labels_are_not_trained_on_unasked(tmp_path):
