@@ -2,6 +2,7 @@ import os
 import sys
 import textwrap
 
+import helpers_processes
 import pytest
 
 # Tests are of what the CPU does, to the last bit, unless they are told to use a GPU; benchmarks take one where it is.
@@ -13,6 +14,11 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 MOST_WORKERS = 16
 """Each imports torch by itself: more of them take longer to start than they save."""
+
+
+def pytest_sessionstart():
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        helpers_processes.prepare(at_once=True)
 
 
 @pytest.hookimpl(tryfirst=True)

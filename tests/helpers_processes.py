@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 from functools import cache
-from multiprocessing import get_context
+from multiprocessing import forkserver, get_context
 from pathlib import Path
 
 PRELOADED = [
@@ -32,7 +32,20 @@ PRELOADED = [
     "semiseg.backbones.unet",
     "semiseg.datasets.phantom",
     "semiseg.augmentation.paper",
+    "semiseg.testing.strategy",
 ]
+
+
+def prepare(*, at_once=False):
+    """The context that commands are started in; the server starts with the first of them, or at once.
+
+    A process has one such server, which the contract suite of strategies uses too: who starts it says what it imports.
+    """
+    context = get_context("forkserver")
+    context.set_forkserver_preload(PRELOADED)
+    if at_once:
+        forkserver.ensure_running()
+    return context
 
 
 @cache
@@ -50,8 +63,7 @@ class Command:
         self.args = ["semiseg", *map(str, arguments)]
         home = Path(tempfile.mkdtemp(dir=_home()))
         self._files = [home / "stdout", home / "stderr"]
-        context = get_context("forkserver")
-        context.set_forkserver_preload(PRELOADED)
+        context = prepare()
         told = (self.args, dict(os.environ if env is None else env), Path.cwd(), *map(str, self._files))
         self._process = context.Process(target=_run, args=told)
         self._process.start()
