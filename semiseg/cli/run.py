@@ -39,19 +39,25 @@ def run(
     if resume and not RunFolder(folder).recipe.exists() and os.environ.get("RANK", "0") == "0":  # of torchrun
         reporter.say(f"Note: {folder} holds no run; starting one.")
     result = run_recipe(loaded, folder, resume=resume, reporter=reporter, tensorboard=tensorboard)
-    _show(result)
+    _show(result, folder)
 
 
-def _show(result: object) -> None:
+def _show(result: object, folder: Path) -> None:
     from rich.console import Console
 
+    from semiseg.evaluation.same_weights import sentence
     from semiseg.evaluation.show import summary_table
+    from semiseg.pipeline.folder import RunFolder
     from semiseg.pipeline.run import RunResult
 
     assert isinstance(result, RunResult)
-    console = Console()
+    console, said = Console(), []
     if result.scores:
-        console.print(summary_table(result.summary["scores"]))
+        console.print(summary_table(result.summary["scores"], result.summary.get("best_is_last", False)))
+        said.append(sentence(result.summary))
     else:
-        console.print("No test cases with labels: nothing was scored.")
-    console.print(f"Everything is in {result.folder}", markup=False, highlight=False, soft_wrap=True)
+        said.append("No test cases with labels: nothing was scored.")
+    if RunFolder(folder).report.exists():
+        said.append(f"Report: {folder / 'report.html'}")
+    for line in filter(None, (*said, f"Everything is in {folder}")):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)

@@ -88,6 +88,8 @@ def run(
         )
     count = f"{len(result.models)} models" if only else f"All {len(result.models)} models"
     typer.echo(f"{count} have their scores. Next: semiseg study report {result.folder}")
+    if any(result.folder.glob("models/*/report.html")):
+        typer.echo(f"Report of each model: {result.folder / 'models' / 'NAME' / 'report.html'}")
 
 
 @app.command()
@@ -116,4 +118,4 @@ def report(
     console = Console()
     for line in result.summary:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
-    console.print(f"The report is {result.page}", markup=False, highlight=False, soft_wrap=True)
+    console.print(f"Report: {result.page}", markup=False, highlight=False, soft_wrap=True)

@@ -69,6 +69,16 @@ def weights_file(folder: Path, name: str) -> Path:
     return folder / f"{name}.pt"
 
 
+def same_weights(one: Path, other: Path) -> bool:
+    """Whether two files of weights hold the same values, whatever step and device they were saved at.
+
+    The files of equal weights may differ: a run that went on writes what it read, which need not be the same bytes.
+    Raises RunError where a file is missing or damaged.
+    """
+    first, second = (load_state(path)["strategy"] for path in (one, other))
+    return first.keys() == second.keys() and all(torch.equal(value, second[key]) for key, value in first.items())
+
+
 def snapshot_file(folder: Path, stage: str, number: int) -> Path:
     """Where a snapshot of a stage stands, numbered from 1, in a folder of checkpoints: weights only."""
     return weights_file(folder, f"snapshot-{stage}-{number}")

@@ -7,18 +7,23 @@ from rich.box import SIMPLE
 from rich.markup import escape
 from rich.table import Table
 
+from semiseg.evaluation.same_weights import shown
+
 _NONE = "–"
 
 
-def summary_table(summary: Mapping[str, Any]) -> Table:
-    """One row per checkpoint, metric and class, and one for the mean of the classes; from ``summarize``'s dict."""
+def summary_table(summary: Mapping[str, Any], best_is_last: bool = False) -> Table:
+    """One row per checkpoint, metric and class, and one for the mean of the classes; from ``summarize``'s dict.
+
+    With ``best_is_last`` the rows of ``last`` stand for ``best`` too, which has no others.
+    """
     table = Table(box=SIMPLE, padding=(0, 1, 0, 0), pad_edge=False, caption=_caption(summary), caption_justify="left")
     table.add_column("class", overflow="fold", min_width=12)
     for title in ("n", "mean ± std", "95 %\ninterval", "median (IQR)", "missed/\nspurious/\nboth empty"):
         table.add_column(title, justify="right", no_wrap=True)
-    for checkpoint, metrics in summary["checkpoints"].items():
-        for metric, block in metrics.items():
-            _add_block(table, _title(checkpoint, metric, block), block)
+    for checkpoint, title in shown(summary["checkpoints"], best_is_last).items():
+        for metric, block in summary["checkpoints"][checkpoint].items():
+            _add_block(table, _title(title, metric, block), block)
     return table
 
 

@@ -89,7 +89,9 @@ def _measure(plan: Plan, runtime: Runtime, steps: int, reporter: Reporter) -> Be
         if split.validation:
             yield Stage("validate", subject.measure_validation(), n_validations(plan) * len(split.validation))
         if split.test:
-            yield Stage("predict", subject.measure_prediction(), len(CHECKPOINTS) * len(split.test))
+            # Without validation cases best is last, and predicted once; with them it may be, which nobody knows yet.
+            times = len(CHECKPOINTS) if split.validation else 1
+            yield Stage("predict", subject.measure_prediction(), times * len(split.test))
 
     with reporter.work("timing samples", 1) as meter:
         read, augment = subject.measure_samples(steps)

@@ -1,21 +1,26 @@
 """Test cases are opened at the end of a run, and predicted with the last and the best weights."""
 
+import filecmp
+import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from semiseg.data.preprocess import prepare
-from semiseg.engine.checkpoint import file_digest
+from semiseg.engine.checkpoint import file_digest, same_weights
 from semiseg.engine.out_of_memory import PREDICTION_FIX, told_when_out_of_memory
 from semiseg.engine.runtime import Runtime
+from semiseg.evaluation.same_weights import shown
 from semiseg.inference.sliding_window import Predictor
 from semiseg.interfaces.dataset import Dataset
+from semiseg.io.atomic import atomic_file
 from semiseg.io.nifti import write_label
 from semiseg.pipeline.folder import RunFolder
 from semiseg.pipeline.model import Model, load_weights
 from semiseg.pipeline.plan import Plan
 from semiseg.pipeline.stamped import keep_only_of
-from semiseg.progress import Reporter
+from semiseg.progress import Meter, Reporter
 from semiseg.recipe.schema import Recipe
 from semiseg.types import Case, DatasetInfo
 
@@ -32,29 +37,60 @@ def prediction_path(folder: RunFolder, checkpoint: str, case: Case) -> Path:
     return folder.predictions / checkpoint / f"{case.id}.nii.gz"
 
 
-def predict_test_cases(plan: Plan, model: Model, folder: RunFolder, runtime: Runtime, reporter: Reporter) -> None:
-    """Predict every test case with the last and the best weights; what is there already is kept."""
+def best_is_last(folder: RunFolder, runtime: Runtime) -> bool:
+    """Whether ``best`` and ``last`` are the same weights, alike in all processes."""
+    same = runtime.is_main and same_weights(*map(folder.weights, CHECKPOINTS))
+    return bool(runtime.broadcast(same))
+
+
+def predict_test_cases(
+    plan: Plan, model: Model, folder: RunFolder, same: bool, runtime: Runtime, reporter: Reporter
+) -> None:
+    """Predict every test case with the last and the best weights; what is there already is kept.
+
+    Where they are the ``same``, each case is predicted once, and ``predictions/best`` holds copies.
+    """
     if not plan.split.test:
         return
     digests = {name: weights_digest(folder, name) for name in CHECKPOINTS}
     if runtime.is_main:
         folder.open_test_set("run", {"weights": digests})
-    total = len(CHECKPOINTS) * len(plan.split.test)
-    with reporter.work("predicting test cases", total, unit="case") as meter:
         for checkpoint in CHECKPOINTS:
-            target = folder.predictions / checkpoint
-            if runtime.is_main:
-                keep_only_of(target, digests[checkpoint], "*.nii.gz")
+            keep_only_of(folder.predictions / checkpoint, digests[checkpoint], "*.nii.gz")
+    runtime.barrier()
+    checkpoints = shown(CHECKPOINTS, same)
+    with reporter.work("predicting test cases", len(checkpoints) * len(plan.split.test), unit="case") as meter:
+        for checkpoint in checkpoints:
+            _predict_missing(plan, model, folder, checkpoint, runtime, meter)
             runtime.barrier()
-            load_weights(model, folder.weights(checkpoint))
-            predictor = model.predictor(runtime.device)
-            with told_when_out_of_memory(runtime.device, PREDICTION_FIX):
-                for index, case in enumerate(plan.split.test):
-                    path = prediction_path(folder, checkpoint, case)
-                    if index % runtime.world == runtime.rank and not path.exists():
-                        predict_case(case, plan.components.dataset, predictor, plan.recipe, plan.info, path)
-                    meter.advance()
-            runtime.barrier()
+    if same and runtime.is_main:
+        _copy_predictions(folder, plan.split.test)
+
+
+def _predict_missing(
+    plan: Plan, model: Model, folder: RunFolder, checkpoint: str, runtime: Runtime, meter: Meter
+) -> None:
+    load_weights(model, folder.weights(checkpoint))
+    predictor = model.predictor(runtime.device)
+    with told_when_out_of_memory(runtime.device, PREDICTION_FIX):
+        for index, case in enumerate(plan.split.test):
+            path = prediction_path(folder, checkpoint, case)
+            if index % runtime.world == runtime.rank and not path.exists():
+                predict_case(case, plan.components.dataset, predictor, plan.recipe, plan.info, path)
+            meter.advance()
+
+
+def _copy_predictions(folder: RunFolder, cases: Sequence[Case]) -> None:
+    """Have ``predictions/best`` hold what ``predictions/last`` does.
+
+    Copies, which are small: where they were links, a file that is edited or damaged in one folder would be in the
+    other, too. A copy that is not like its source, such as one of a source that was made anew, is made anew.
+    """
+    for case in cases:
+        source, target = (prediction_path(folder, checkpoint, case) for checkpoint in CHECKPOINTS)
+        if not target.exists() or not filecmp.cmp(source, target, shallow=False):
+            with atomic_file(target) as temporary:
+                shutil.copyfile(source, temporary)
 
 
 def predict_case(

@@ -16,7 +16,7 @@ from semiseg.io.json import read_json
 from semiseg.pipeline.folder import RunFolder
 from semiseg.pipeline.model import Model, new_model
 from semiseg.pipeline.plan import Plan, make_plan
-from semiseg.pipeline.predictions import predict_test_cases
+from semiseg.pipeline.predictions import best_is_last, predict_test_cases
 from semiseg.pipeline.score import score_predictions
 from semiseg.pipeline.step_mode import require_machine
 from semiseg.pipeline.train import fill_store, train
@@ -43,7 +43,7 @@ def run(
     reporter: Reporter | None = None,
     tensorboard: bool = False,
 ) -> RunResult:
-    """Train, predict the test cases with the last and the best weights, and score them.
+    """Train, predict the test cases with the last and the best weights, and score them; once, where they are the same.
 
     Args:
         recipe: a recipe, a mapping with its content, the path of its file, or the name of a shipped one.
@@ -87,9 +87,10 @@ def _run(plan: Plan, folder: RunFolder, runtime: Runtime, reporter: Reporter, te
             _begin(plan, folder, model, reporter)
         runtime.barrier()
         train(plan, model, store, folder, runtime, reporter, tensorboard)
-        predict_test_cases(plan, model, folder, runtime, reporter)
+        same = best_is_last(folder, runtime)
+        predict_test_cases(plan, model, folder, same, runtime, reporter)
         if runtime.is_main:
-            score_predictions(plan, folder, reporter)
+            score_predictions(plan, folder, same, reporter)
         runtime.barrier()
     summary = read_json(folder.summary)
     return RunResult(folder.path, tuple(read_scores(folder.scores)), summary)

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from semiseg.evaluation.harness import Score
+from semiseg.evaluation.same_weights import shown
 from semiseg.pipeline.folder import RunFolder
 from semiseg.pipeline.plan import Plan, n_steps
 from semiseg.pipeline.predictions import CHECKPOINTS, prediction_path
@@ -23,7 +24,7 @@ def write_run_report(plan: Plan, folder: RunFolder, scores: Sequence[Score], sum
     Raises DataError where an image or prediction cannot be read, StorageError where the disk refuses.
     """
     environment = json.loads(folder.environment.read_text(encoding="utf-8"))
-    cases = _worst(plan, folder, scores)
+    cases = _worst(plan, folder, scores, shown(CHECKPOINTS, summary["best_is_last"]))
     page = run_page(summary, scores, folder.log_records(), cases, plan.info.classes, _about(plan), environment)
     write_page(folder.report, page)
 
@@ -39,7 +40,7 @@ def _about(plan: Plan) -> dict[str, str]:
     }
 
 
-def _worst(plan: Plan, folder: RunFolder, scores: Sequence[Score]) -> list[ViewedCase]:
+def _worst(plan: Plan, folder: RunFolder, scores: Sequence[Score], titles: Mapping[str, str]) -> list[ViewedCase]:
     metric = next(iter(plan.components.metrics.items()))
     name, higher = metric[0], metric[1].higher_is_better
     cases = {case.id: case for case in plan.split.test}
@@ -51,8 +52,8 @@ def _worst(plan: Plan, folder: RunFolder, scores: Sequence[Score]) -> list[Viewe
             cases[case_id],
             plan.components.dataset,
             plan.info,
-            {checkpoint: prediction_path(folder, checkpoint, cases[case_id]) for checkpoint in CHECKPOINTS},
-            f"mean {name} {value:.3f}, last weights",
+            {title: prediction_path(folder, weights, cases[case_id]) for weights, title in titles.items()},
+            f"mean {name} {value:.3f}, {titles['last']} weights",
         )
         for case_id, value in worst
     ]

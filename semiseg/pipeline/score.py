@@ -1,5 +1,6 @@
 """The scores of a run: test predictions against test labels, their summary, and a picture."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,7 @@ from numpy.typing import NDArray
 from semiseg.data.split import ROLES
 from semiseg.evaluation.harness import Score, score_case
 from semiseg.evaluation.parallel import map_cases
+from semiseg.evaluation.same_weights import shown
 from semiseg.evaluation.summary import summarize
 from semiseg.evaluation.table import write_scores
 from semiseg.io.atomic import write_json
@@ -26,28 +28,31 @@ from semiseg.types import Case
 PREVIEWED = 3
 
 
-def score_predictions(plan: Plan, folder: RunFolder, reporter: Reporter) -> None:
+def score_predictions(plan: Plan, folder: RunFolder, same: bool, reporter: Reporter) -> None:
     """Score the predictions of the test cases that have a label, and write what is told of them.
 
     That is scores.csv, preview.png, report.html and summary.json, which comes last: with it, the run is complete.
+    Where ``last`` and ``best`` are the ``same`` weights, each case is scored once, for both of them.
     """
     cases = [case for case in plan.split.test if case.label is not None]
     with reporter.work("scoring", len(cases), unit="case") as meter:
-        rows = map_cases(lambda case: _score(case, plan, folder), cases, progress=meter.advance)
+        rows = map_cases(lambda case: _score(case, plan, folder, same), cases, progress=meter.advance)
     scores = [score for row in rows for score in row]
+    if same:
+        scores += [replace(score, checkpoint="best") for score in scores]
     scores.sort(key=lambda score: CHECKPOINTS.index(score.checkpoint))
     write_scores(folder.scores, scores)
-    summary = _summary(scores, plan, folder)
+    summary = _summary(scores, plan, folder, same)
     if cases:
         _show(cases, plan, folder, scores, summary, reporter)
     write_json(folder.summary, summary)
 
 
-def _score(case: Case, plan: Plan, folder: RunFolder) -> list[Score]:
+def _score(case: Case, plan: Plan, folder: RunFolder, same: bool) -> list[Score]:
     reference = plan.components.dataset.read_label(case)
     return [
         score
-        for checkpoint in CHECKPOINTS
+        for checkpoint in shown(CHECKPOINTS, same)
         for score in score_case(
             reference.array,
             _read_prediction(case, checkpoint, plan, folder),
@@ -72,18 +77,20 @@ def _show(
 ) -> None:
     """Write what is to be looked at; whatever is wrong with it, it costs nobody the scores."""
     try:
-        write_preview(folder.preview, [_preview(case, plan, folder) for case in cases[:PREVIEWED]], plan.info.classes)
+        folder.report.unlink(missing_ok=True)  # one of other scores must not be taken for this one's
+        viewed = [_preview(case, plan, folder, summary["best_is_last"]) for case in cases[:PREVIEWED]]
+        write_preview(folder.preview, viewed, plan.info.classes)
         write_run_report(plan, folder, scores, summary)
     except Exception as error:
         reporter.say(f"Note: preview.png or report.html could not be written: {error!r}")
 
 
-def _preview(case: Case, plan: Plan, folder: RunFolder) -> ViewedCase:
-    predictions = {checkpoint: prediction_path(folder, checkpoint, case) for checkpoint in CHECKPOINTS}
+def _preview(case: Case, plan: Plan, folder: RunFolder, same: bool) -> ViewedCase:
+    predictions = {title: prediction_path(folder, name, case) for name, title in shown(CHECKPOINTS, same).items()}
     return view_case(case, plan.components.dataset, plan.info, predictions)
 
 
-def _summary(scores: list[Score], plan: Plan, folder: RunFolder) -> dict[str, Any]:
+def _summary(scores: list[Score], plan: Plan, folder: RunFolder, same: bool) -> dict[str, Any]:
     recipe, split, metrics = plan.recipe, plan.split, plan.components.metrics
     lower = [name for name, metric in metrics.items() if not metric.higher_is_better]
     return {
@@ -95,5 +102,6 @@ def _summary(scores: list[Score], plan: Plan, folder: RunFolder) -> dict[str, An
         "cases": {role: len(split.cases(role)) for role in ROLES},
         "metric_versions": {name: metric.version for name, metric in metrics.items()},
         "weights": {name: weights_digest(folder, name) for name in CHECKPOINTS},
+        "best_is_last": same,
         "scores": summarize(scores, recipe.evaluation.missed, lower_is_better=lower),
     }

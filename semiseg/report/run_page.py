@@ -1,10 +1,12 @@
 """The report of one run: what it scored, how its training went, and its worst cases."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from semiseg.evaluation.harness import Score
 from semiseg.evaluation.networks import behind, each_network
+from semiseg.evaluation.same_weights import sentence, shown
 from semiseg.report import table_cells as cells
 from semiseg.report.arms import Arm
 from semiseg.report.case_scores import case_scores
@@ -36,17 +38,19 @@ def run_page(
     """
     labeled, unlabeled = summary["cases"]["labeled"], summary["cases"]["unlabeled"]
     figure = run_figure(Arm("", about.get("strategy", "run"), labeled, labeled + unlabeled, (), (log,)))
-    tables = tuple(_table(checkpoint, metrics) for checkpoint, metrics in summary["scores"]["checkpoints"].items())
+    checkpoints = summary["scores"]["checkpoints"]
+    titles = shown(checkpoints, summary.get("best_is_last", False))
+    tables = tuple(_table(name, title, checkpoints[name]) for name, title in titles.items())
     networks = _networks(each_network(log), classes)
     sections = (
-        Section("Scores", tables=tables),
+        Section("Scores", tuple(filter(None, (sentence(summary),))), tables),
         Section("Training", tables=networks, figures=() if figure is None else (figure,)),
     )
     return Page(
         title=f"Run {summary['name']}",
-        summary=(*_sentences(summary), *(f"By itself, on the validation cases, {one}." for one in behind(log))),
+        summary=(*_sentences(summary, titles), *(f"By itself, on the validation cases, {one}." for one in behind(log))),
         sections=sections,
-        scores=case_scores(scores),
+        scores=case_scores(replace(s, checkpoint=titles[s.checkpoint]) for s in scores if s.checkpoint in titles),
         cases=cases,
         classes=classes,
         protocol={**about, **protocol_of(summary)},
@@ -84,31 +88,30 @@ def _joined(value: Any) -> str:
     return " ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
-def _sentences(summary: Mapping[str, Any]) -> list[str]:
+def _sentences(summary: Mapping[str, Any], titles: Mapping[str, str]) -> list[str]:
     said = []
-    for checkpoint, metrics in summary["scores"]["checkpoints"].items():
-        for metric, block in metrics.items():
+    for checkpoint, title in titles.items():
+        for metric, block in summary["scores"]["checkpoints"][checkpoint].items():
             whole = block["foreground"]
             if whole["mean"] is None:
                 continue
             digits = 3 if block["unit"] == "1" else 2
             unit = "" if block["unit"] == "1" else f" {block['unit']}"
             low, high = whole["interval"] or (None, None)
-            text = f"{metric}, {checkpoint} weights: {whole['mean']:.{digits}f}{unit}"
+            text = f"{metric}, {title} weights: {whole['mean']:.{digits}f}{unit}"
             if low is not None:
                 text += f" (95 % interval {low:.{digits}f} to {high:.{digits}f})"
             said.append(f"{text}, the mean over classes of {summary['cases']['test']} test cases.")
     return said
 
 
-def _table(checkpoint: str, metrics: Mapping[str, Any]) -> Table:
+def _table(checkpoint: str, title: str, metrics: Mapping[str, Any]) -> Table:
     rows = []
     for metric, block in metrics.items():
         parts = {**block["classes"], **block.get("regions", {})}
         rows += [_row(metric, name, part, block["unit"]) for name, part in parts.items()]
-    title = f"{checkpoint} weights" if checkpoint else "scores"
     notes = ("n: values in the mean. Intervals: bootstrap over cases.",)
-    return Table(f"scores_{checkpoint}", title, _COLUMNS, tuple(rows), notes, 2)
+    return Table(f"scores_{checkpoint}", f"{title} weights", _COLUMNS, tuple(rows), notes, 2)
 
 
 def _networks(networks: Mapping[str, Mapping[str, float | None]], classes: Sequence[str]) -> tuple[Table, ...]:

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from semiseg.engine import checkpoint
-from semiseg.engine.checkpoint import Checkpoints, checksum_file, load_state, require_finite, save_state
+from semiseg.engine.checkpoint import Checkpoints, checksum_file, load_state, require_finite, same_weights, save_state
 from semiseg.errors import RunError, StorageError, TrainingError
 from semiseg.io import atomic
 
@@ -226,3 +226,15 @@ def test_an_error_of_the_disk_is_a_storage_error(tmp_path, monkeypatch):
     with pytest.raises(StorageError, match="no room"):
         atomic.write_text(tmp_path / "a.txt", "text")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_same_weights_are_known_by_their_values(tmp_path):
+    weights = {"a": torch.randn(3, 4), "b": torch.arange(5)}
+    changed = {**weights, "a": weights["a"].clone()}
+    changed["a"][2, 3] += 1e-6
+    paths = [tmp_path / name for name in ("one.pt", "later.pt", "changed.pt", "fewer.pt")]
+    for path, state, step in zip(paths, (weights, weights, changed, {"a": weights["a"]}), (3, 4, 3, 3), strict=True):
+        save_state(path, {"strategy": state, "step": step})
+    assert [same_weights(paths[0], path) for path in paths] == [True, True, False, False]
+    with pytest.raises(RunError, match="no checkpoint"):
+        same_weights(paths[0], tmp_path / "missing.pt")

@@ -71,3 +71,11 @@ def test_worst_cases():
 @pytest.mark.parametrize("table", [summary_table, worst_table])
 def test_without_scores_there_is_an_empty_table(table):
     assert shown(table(summarize([])))
+
+
+def test_the_same_weights_are_shown_once_under_both_names():
+    summary = summarize([*scores("last"), *scores("best")])
+    text = shown(summary_table(summary, best_is_last=True))
+    assert "last = best:" in text
+    assert text.count("edema") == 1
+    assert shown(summary_table(summary)).count("edema") == 2
