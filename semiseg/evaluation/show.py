@@ -76,7 +76,9 @@ def _title(checkpoint: str, metric: str, block: Mapping[str, Any]) -> str:
 def _number(value: float | None, block: Mapping[str, Any]) -> str:
     if value is None:
         return _NONE
-    return f"{value:.3f}" if block["unit"] == "1" else f"{value:.2f}"
+    if block["unit"] == "1":
+        return f"{value:.3f}"
+    return f"{value:.2f}" if abs(value) < 100 else f"{value:.1f}"  # so that the whole table fits 80 columns
 
 
 def _range(pair: list[float | None] | None, block: Mapping[str, Any]) -> str:

@@ -30,9 +30,9 @@ def line(text, name):
 
 def test_numbers_and_counts_stand_in_one_line():
     text = shown(summary_table(summarize(scores())))
-    expected = ["edema", "2", "51.00", "±", "69.30", "2.00–100.00", "51.00", "(26.50–75.50)", "1/0/1"]
+    expected = ["edema", "2", "51.00", "±", "69.30", "2.00–100.0", "51.00", "(26.50–75.50)", "1/0/1"]
     assert line(text, "edema") == expected
-    assert line(text, "all classes") == ["all", "classes", "2", "51.00", "2.00–100.00"]
+    assert line(text, "all classes") == ["all", "classes", "2", "51.00", "2.00–100.0"]
     assert "regions" not in text
     assert "best: hd95, mm" in text
     assert "counts the" in text
@@ -60,6 +60,12 @@ def test_every_checkpoint_and_the_policy_are_named():
     text = shown(summary_table(summarize([*scores("last"), *scores("best")], "exclude")))
     assert text.index("last: hd95") < text.index("best: hd95")
     assert "are left out" in text
+
+
+def test_large_distances_leave_room_for_the_counts():
+    rows = [Score("r", "last", f"{k}", "edema", "hd95", 90.0 + 2 * k, "mm", "ok", 1, 1, 400.0) for k in range(150)]
+    rows += [replace(row, case=f"missed {row.case}", status="missed", value=math.inf) for row in rows]
+    assert line(shown(summary_table(summarize(rows))), "edema")[-1] == "150/0/0"
 
 
 def test_worst_cases():
