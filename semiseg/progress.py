@@ -24,3 +24,12 @@ class Reporter:
 
     def say(self, text: str) -> None:
         """One line for the user."""
+
+
+def duration(seconds: float) -> str:
+    """Seconds as ``1 h 05 min``, ``3 min 20 s`` or ``12 s``."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes:02d} min"
+    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"

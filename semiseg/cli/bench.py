@@ -66,10 +66,12 @@ def _lines(result: object) -> list[str]:
     machine = result.machine
     parts = [(name, hours * 3600) for name, hours in result.hours.items() if name != "total"]
     said = ", ".join(f"{duration(seconds)} {name}" for name, seconds in parts if seconds)
-    memory = f"{machine.peak / 2**30:.1f} GiB" + (f" of {machine.room / 2**30:.1f}" if machine.has_gpu else "")
+    peak = f"{machine.peak / 2**30:.1f} GiB"
+    # A CPU's tensors are not counted: there it is all that the process has taken.
+    memory = f"step memory {peak} of {machine.room / 2**30:.1f}" if machine.has_gpu else f"memory of the process {peak}"
     return [
         f"{machine.device}, cores: {machine.cores}, workers: {machine.workers}, precision: {machine.precision},"
-        f" step mode: {machine.step_mode}, memory at most {memory}",
+        f" step mode: {machine.step_mode}, {memory}",
         f"The full recipe would take about {duration(result.total())}: {said}.",
         f"Steps wait for data in {result.wait_share:.0%} of training.",
         "What to change:",

@@ -6,9 +6,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from semiseg.progress import Meter, Reporter
+from semiseg.progress import Meter, Reporter, duration
 
 QUIET_SECONDS = 30.0
+NARROW = 100
+"""Columns of a terminal below which the bar gives half of its length to the figures."""
 
 
 def make_reporter(quiet: bool = False) -> Reporter:
@@ -79,7 +81,7 @@ class RichReporter(Reporter):
         """A piece of work, as a bar."""
         from rich.progress import Progress
 
-        with Progress(*_columns(unit), console=self.console, transient=False) as progress:
+        with Progress(*_columns(unit, self.console.width < NARROW), console=self.console, transient=False) as progress:
             task = progress.add_task(title, total=total, completed=done, figures="")
             yield _RichMeter(progress, task)
 
@@ -88,7 +90,7 @@ class RichReporter(Reporter):
         self.console.print(text, markup=False, highlight=False)
 
 
-def _columns(unit: str) -> tuple[Any, ...]:
+def _columns(unit: str, narrow: bool) -> tuple[Any, ...]:
     from rich.progress import BarColumn, MofNCompleteColumn, Task, TextColumn, TimeRemainingColumn
     from rich.table import Column
     from rich.text import Text
@@ -104,7 +106,7 @@ def _columns(unit: str) -> tuple[Any, ...]:
 
     return (
         TextColumn("{task.description}"),
-        BarColumn(bar_width=20),
+        BarColumn(bar_width=10 if narrow else 20),
         MofNCompleteColumn(),
         TextColumn(unit + "s" if unit else ""),
         TimeRemainingColumn(compact=True),
@@ -121,12 +123,3 @@ class _RichMeter(Meter):
 
     def at(self, done: int, info: Mapping[str, float | str] | None = None) -> None:
         self.progress.update(self.task, completed=done, figures=figures(info))
-
-
-def duration(seconds: float) -> str:
-    """Seconds as ``1 h 05 min``, ``3 min 20 s`` or ``12 s``."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours} h {minutes:02d} min"
-    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"

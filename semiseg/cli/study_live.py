@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from semiseg.cli.console import duration
+from semiseg.progress import duration
 from semiseg.study.status import Status
 
 _NONE = "–"

@@ -82,7 +82,7 @@ def choose(
         elif found := _measure(fitting, probe, room):
             return _fastest(found, room)
     least = min(modes, key=sizes.__getitem__)
-    return Choice(least, f"the least memory, though about {_gib(sizes[least])} of {_gib(room)}")
+    return Choice(least, f"the least step memory, though about {_gib(sizes[least])} of {_gib(room)}")
 
 
 def _measure(
@@ -104,11 +104,11 @@ def _fastest(found: Mapping[StepMode, Measured], room: int) -> Choice:
         if found[mode].seconds < WORTH_IT * found[best].seconds:
             best = mode
     tried = "; ".join(f"{mode}: {result}" for mode, result in found.items())
-    return Choice(best, f"the fastest of what was measured to fit into {_gib(room)}: {tried}")
+    return Choice(best, f"the fastest of those whose step memory was measured to fit into {_gib(room)}: {tried}")
 
 
 def _by_estimate(mode: StepMode, first: StepMode, sizes: Mapping[StepMode, int], room: int) -> str:
-    text = f"about {_gib(sizes[mode])} of {_gib(room)}"
+    text = f"step memory about {_gib(sizes[mode])} in float32, of {_gib(room)}"
     return text if mode == first else f"{text}; {first} would take {_gib(sizes[first])}"
 
 

@@ -12,17 +12,17 @@ from torch.optim import Optimizer
 
 from semiseg.engine.checkpoint import Checkpoints, require_finite, snapshot_file
 from semiseg.engine.choice import Choice
-from semiseg.engine.log import JsonLog, waiting_for_data
-from semiseg.engine.memory import peak_memory
+from semiseg.engine.log import JsonLog
+from semiseg.engine.memory import StepMemory
 from semiseg.engine.optim import learning_rate, make_optimizers
 from semiseg.engine.out_of_memory import STEP_FIX, VALIDATION_FIX, told_when_out_of_memory
 from semiseg.engine.parts import Parts
 from semiseg.engine.schedule import Span
 from semiseg.engine.signals import StopRequests
 from semiseg.engine.step import StepRunner, trained_roles
+from semiseg.engine.told import Told
 from semiseg.engine.validation import Validate, ValidationScore
 from semiseg.errors import Interrupted, RunError
-from semiseg.evaluation.networks import behind
 from semiseg.interfaces.batch import Batch
 from semiseg.losses.dice_kernels import verdicts
 from semiseg.progress import Meter
@@ -40,6 +40,8 @@ class Trainer:
         self.strategy = parts.strategy.to(parts.runtime.device)
         self.checkpoints = Checkpoints(parts.folder / "checkpoints", parts.reporter.say)
         self.log = JsonLog(parts.folder / "log.jsonl")
+        self.told = Told(parts.timetable.epochs, parts.reporter)
+        self.step_memory = StepMemory(parts.runtime.device)
         self.done = 0
         self.closed_epochs = 0
         self.best: dict[str, float] | None = None
@@ -67,14 +69,8 @@ class Trainer:
                 self.checkpoints.save_weights("last", self.strategy.state_dict(), self.done)
                 if self.parts.validate is None:
                     self.checkpoints.save_weights("best", self.strategy.state_dict(), self.done)
-                self._say_at_the_end(self.log.read())
+                self.told.end(self.log.read())
             self.runtime.barrier()
-
-    def _say_at_the_end(self, records: list[dict[str, Any]]) -> None:
-        for sentence in (waiting_for_data(records), *verdicts()):
-            self.parts.reporter.say(sentence)
-        for one in behind(records):
-            self.parts.reporter.say(f"Note: by itself, on the validation cases, {one}.")
 
     def _train(self, meter: Meter) -> None:
         """All stages that are left, each with batches of its own."""
@@ -113,8 +109,9 @@ class Trainer:
                     span.schedule_stop - span.schedule_start,
                 )
         device = self.runtime.device
-        batch = self.parts.batches.finish(batch.apply(lambda t: t.to(device, non_blocking=True)), self.done)
-        parts = self.runner(batch, self.timetable.step(self.done))
+        with self.step_memory.of_a_step():
+            batch = self.parts.batches.finish(batch.apply(lambda t: t.to(device, non_blocking=True)), self.done)
+            parts = self.runner(batch, self.timetable.step(self.done))
         for name, value in parts.items():
             self.sums[name] = self.sums.get(name, 0.0) + value
         self.done += 1
@@ -155,12 +152,8 @@ class Trainer:
 
     def _figures(self) -> dict[str, float | str]:
         steps = self.done - self.closed_epochs * self.timetable.epoch_length
-        figures: dict[str, float | str] = {"epoch": f"{self.closed_epochs + 1}/{self.timetable.epochs}"}
-        figures |= {name: value / steps for name, value in self.sums.items()}
-        if self.best is not None:
-            figures["val dice"] = self.best["dice"]
-        figures["GiB"] = peak_memory(self.runtime.device) / 2**30
-        return figures
+        losses = {name: value / steps for name, value in self.sums.items()}
+        return self.told.figures(self.closed_epochs + 1, losses, self.step_memory.peak)
 
     def _close_epoch(self, meter: Meter) -> None:
         epoch, steps = self.closed_epochs + 1, self.timetable.epoch_length
@@ -173,7 +166,9 @@ class Trainer:
             with told_when_out_of_memory(self.runtime.device, VALIDATION_FIX):
                 score = self.parts.validate(self._check_stop_alone, None)
                 record["validation"] = score.record(self.parts.class_names) | self._networks(epoch, self.parts.validate)
-            self._keep_best(score)
+            is_best = self._keep_best(score)
+            self.told.validated(epoch, score.mean_dice, is_best, record["train"]["loss"])
+            meter.at(self.done, self._figures())
         record["seconds"] = round(self.seconds, 3)
         record["seconds_waited_for_data"] = round(self.waited, 3)
         if self.runtime.is_main:
@@ -199,12 +194,13 @@ class Trainer:
         scores = {role: validate(self._check_stop_alone, role) for role in roles}
         return {"networks": {role: score.by_class(self.parts.class_names) for role, score in scores.items()}}
 
-    def _keep_best(self, score: ValidationScore) -> None:
+    def _keep_best(self, score: ValidationScore) -> bool:
         if self.best is not None and not (score.loss < self.best["loss"] or math.isnan(self.best["loss"])):
-            return
+            return False
         self.best = {"loss": score.loss, "dice": score.mean_dice, "step": self.done}
         if self.runtime.is_main:
             self.checkpoints.save_weights("best", self.strategy.state_dict(), self.done)
+        return True
 
     def _is_due(self) -> bool:
         due = time.monotonic() - self._saved_at >= 60 * self.options.checkpoint.minutes
@@ -286,6 +282,7 @@ class Trainer:
         if self.runtime.is_main:
             self.log.cut(state["log_size"])
             self.checkpoints.restore_best(self.done)
+            self.told.recall(self.log.read())
         self._saved = self.done, self.closed_epochs
         self.parts.reporter.say(
             f"Going on after step {self.done} of {self.timetable.total}; step mode as before: {self.choice.mode}."

@@ -2,7 +2,8 @@
 
 import math
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -111,8 +112,32 @@ def saved_bytes(network: nn.Module, task: Task) -> int:
     return sum(tensor.untyped_storage().nbytes() for tensor in seen.values())
 
 
+class StepMemory:
+    """The most that a GPU's tensors have taken in a training step: what a trial measures and ``estimate_memory`` tells.
+
+    ``peak`` is in bytes, and 0 where it is not known: torch does not count the CPU's. As in a trial, the first step is
+    left out, since the search for kernels takes more than any step will; so is what predicts between steps.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self.peak = 0
+        self._device, self._is_first = device, True
+
+    @contextmanager
+    def of_a_step(self) -> Iterator[None]:
+        """A block that is a training step."""
+        if self._device.type != "cuda":
+            yield
+            return
+        torch.cuda.reset_peak_memory_stats(self._device)
+        yield
+        if not self._is_first:
+            self.peak = max(self.peak, torch.cuda.max_memory_allocated(self._device))
+        self._is_first = False
+
+
 def peak_memory(device: torch.device) -> int:
-    """The most that this process has used, in bytes: of the GPU's memory, or of the machine's."""
+    """The most that this process has used, in bytes: tensors in the GPU's memory, or all of it in the machine's."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     try:

@@ -91,7 +91,7 @@ def _describe(plan: Plan) -> list[str]:
         f"Training: {steps} steps of {plan.batch_size.labeled} labeled and {plan.batch_size.unlabeled} unlabeled"
         f" patches of {patch}",
         f"Step mode: {choice}",
-        f"Memory of a step in float32, about: {_gib(memory.total)} ({_gib(memory.batch)} batch,"
+        f"Step memory in float32, about: {_gib(memory.total)} ({_gib(memory.batch)} batch,"
         f" {_gib(memory.activations)} activations, {_gib(memory.parameters)} weights, gradients and optimizer)",
     ]
 

@@ -4,7 +4,7 @@ import pytest
 
 from semiseg.cli import console
 from semiseg.cli.console import PlainReporter, RichReporter, figures, make_reporter
-from semiseg.progress import Reporter
+from semiseg.progress import Reporter, duration
 
 
 def test_plain_lines_say_what_was_done(capsys):
@@ -48,4 +48,4 @@ def test_quiet_is_silent():
 
 def test_durations():
     assert figures(None) == ""
-    assert [console.duration(s) for s in (5, 65, 3700)] == ["5 s", "1 min 05 s", "1 h 01 min"]
+    assert [duration(s) for s in (5, 65, 3700)] == ["5 s", "1 min 05 s", "1 h 01 min"]

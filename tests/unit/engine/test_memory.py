@@ -4,7 +4,14 @@ import torch
 from semiseg.backbones.unet import UNet
 from semiseg.backbones.unetr import UNETR
 from semiseg.engine.build import build_networks
-from semiseg.engine.memory import NetworkMemory, estimate_memory, measure_networks, meta_networks, saved_bytes
+from semiseg.engine.memory import (
+    NetworkMemory,
+    StepMemory,
+    estimate_memory,
+    measure_networks,
+    meta_networks,
+    saved_bytes,
+)
 from semiseg.engine.modes import StepMode
 from semiseg.interfaces.strategy import Role
 from semiseg.types import Task
@@ -62,3 +69,24 @@ def test_weights_depend_on_seed_stage_and_role_alone():
     assert not same(build_networks([a], backbones, task, seed=1, stage=1)["a"], first["a"])
     assert same(first["t"], first["a"])
     assert not any(p.requires_grad for p in first["t"].parameters())
+
+
+def test_the_memory_of_steps_is_what_a_trial_measures(monkeypatch):
+    """Neither the search for kernels in the first step, nor what predicts between steps."""
+    peak = [0]
+    monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", lambda device: peak.__setitem__(0, 0))
+    monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda device: peak[0])
+    memory = StepMemory(torch.device("cuda"))
+    for taken, seen in ((90, 0), (50, 50), (60, 60), (40, 60)):
+        with memory.of_a_step():
+            peak[0] = taken
+        assert memory.peak == seen
+        peak[0] = 80  # validation
+
+
+def test_on_a_cpu_the_memory_of_steps_is_not_known():
+    memory = StepMemory(torch.device("cpu"))
+    for _ in range(2):
+        with memory.of_a_step():
+            pass
+    assert memory.peak == 0

@@ -49,7 +49,7 @@ def refused(recipe, *overrides, quick=True):
 def test_check_tells_the_mode_and_its_memory():
     lines = check(RECIPE, quick=True)
     (line,) = [line for line in lines if line.startswith("Step mode: ")]
-    assert line.startswith("Step mode: joint on the whole batch (about ")
+    assert line.startswith("Step mode: joint on the whole batch (step memory about ")
     lines = check(RECIPE, overrides=["training.step.mode=alternating", "training.step.micro_batch=1"], quick=True)
     assert any(line.startswith("Step mode: alternating by micro-batches of 1 (") for line in lines)
     lines = check(RECIPE, overrides=["training.step.mode=split"], quick=True)
@@ -153,7 +153,7 @@ def test_two_processes_give_the_run_of_one(tmp_path, monkeypatch):
     recipe = RECIPE | {"backbone": RECIPE["backbone"] | {"norm": "batch", "dropout": 0.1}}
     listener = Listener()
     run(recipe, tmp_path / "one", reporter=listener)
-    assert any(text.startswith("Step mode: joint on the whole batch (about") for text in listener.heard)
+    assert any(text.startswith("Step mode: joint on the whole batch (step memory about") for text in listener.heard)
     path = tmp_path / "recipe.yaml"
     path.write_text(json.dumps(recipe))
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]

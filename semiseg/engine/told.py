@@ -1,0 +1,68 @@
+"""What a training tells the user: figures beside its bar, a line for each validated epoch, and words at its end."""
+
+import math
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from semiseg.engine.log import waiting_for_data
+from semiseg.evaluation.networks import behind
+from semiseg.losses.dice_kernels import verdicts
+from semiseg.progress import Reporter, duration
+
+
+class Told:
+    """Tells of a training with so many epochs; where it goes on, after ``recall``."""
+
+    def __init__(self, epochs: int, reporter: Reporter) -> None:
+        self._epochs, self._reporter = epochs, reporter
+        self._started = time.monotonic()
+        self._dice: float | None = None
+        self._before = 0.0
+
+    def recall(self, records: Sequence[Mapping[str, Any]]) -> None:
+        """Take up the last validation and the time of steps from the log of a run that goes on."""
+        self._before = sum(record["seconds"] + record["seconds_waited_for_data"] for record in records)
+        for record in records:
+            if "validation" in record:
+                dice = record["validation"]["mean_dice"]
+                self._dice = math.nan if dice is None else dice
+
+    def figures(self, epoch: int, losses: Mapping[str, float], step_memory: int) -> dict[str, float | str]:
+        """What stands beside the bar, what is looked for most first: a narrow terminal cuts the end.
+
+        Args:
+            epoch: the one that is trained, from 1.
+            losses: their means in this epoch so far.
+            step_memory: bytes, as ``StepMemory`` has it; 0 where it is not known.
+        """
+        found: dict[str, float | str] = {}
+        if self._dice is not None:
+            found["validation Dice"] = _dice(self._dice)
+        found |= {"epoch": f"{epoch}/{self._epochs}", **losses}
+        if step_memory:
+            found["step memory"] = f"{step_memory / 2**30:.2f} GiB"
+        return found
+
+    def validated(self, epoch: int, dice: float, is_best: bool, loss: float) -> None:
+        """A line for a validated epoch: mean Dice, whether its weights are the best so far, training loss, and time.
+
+        The time is since training began; of what was trained before a stop, only that of the steps is known.
+        """
+        self._dice = dice
+        after = duration(self._before + time.monotonic() - self._started)
+        best = " (best)" if is_best else ""
+        self._reporter.say(
+            f"epoch {epoch}/{self._epochs}  validation Dice {_dice(dice)}{best}  loss {loss:.3f}  after {after}"
+        )
+
+    def end(self, records: Sequence[Mapping[str, Any]]) -> None:
+        """What the whole log says."""
+        for sentence in (waiting_for_data(records), *verdicts()):
+            self._reporter.say(sentence)
+        for one in behind(records):
+            self._reporter.say(f"Note: by itself, on the validation cases, {one}.")
+
+
+def _dice(value: float) -> str:
+    return "–" if math.isnan(value) else f"{value:.3f}"
