@@ -64,8 +64,9 @@ class Place:
 
 def nearest(word: str, words: Iterable[str]) -> str:
     """A question that suggests the most similar word, with a space before it; empty where none is similar."""
-    near = difflib.get_close_matches(word, list(words), n=1)
-    return f" Did you mean {near[0]!r}?" if near else ""
+    known = {name.lower(): name for name in words}
+    near = difflib.get_close_matches(word.lower(), list(known), n=1)
+    return f" Did you mean {known[near[0]]!r}?" if near else ""
 
 
 def some(names: Sequence[str], most: int = 10) -> str:

@@ -21,7 +21,7 @@ def pytest_sessionstart():
         helpers_processes.prepare(at_once=True)
 
 
-@pytest.hookimpl(tryfirst=True)
+@pytest.hookimpl(tryfirst=True, optionalhook=True)  # `semiseg plugins check` runs pytest without plugins
 def pytest_xdist_auto_num_workers(config):
     """A worker a core for the whole suite; none for single files, which are sooner done, and for benchmarks."""
     if config.args_source is not pytest.Config.ArgsSource.TESTPATHS or config.getoption("benchmark_enable"):

@@ -9,6 +9,7 @@ import atexit
 import io
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -122,6 +123,7 @@ def _become(arguments, environment, stdout, stderr):
         os.dup2(file, number)
         os.close(file)
     sys.stdout, sys.stderr = (os.fdopen(number, "w", buffering=1, closefd=False) for number in (1, 2))
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where tests run in a shell's background
     os.environ.clear()
     os.environ.update(environment)
     sys.argv = list(arguments)

@@ -77,7 +77,7 @@ def _show_tables(found: "Mapping[str, Sequence[Shipped]]") -> None:
         table = Table(box=SIMPLE, title=title, title_justify="left", padding=(0, 1, 0, 0), pad_edge=False)
         table.add_column("recipe", no_wrap=True, min_width=width)
         table.add_column("purpose", ratio=1)
-        table.add_column("data", ratio=1)
+        table.add_column("data", ratio=1, overflow="fold")
         for recipe in of_one:
             table.add_row(escape(recipe.name), *map(escape, _about(recipe)))
         console.print(table)

@@ -39,7 +39,8 @@ def run(
     if resume and not RunFolder(folder).recipe.exists() and os.environ.get("RANK", "0") == "0":  # of torchrun
         reporter.say(f"Note: {folder} holds no run; starting one.")
     result = run_recipe(loaded, folder, resume=resume, reporter=reporter, tensorboard=tensorboard)
-    _show(result, folder)
+    if os.environ.get("RANK", "0") == "0":
+        _show(result, folder)
 
 
 def _show(result: object, folder: Path) -> None:

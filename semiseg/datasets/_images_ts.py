@@ -21,22 +21,31 @@ class ImagesTs:
         found: the files that there are, listed or in the folder.
         unlisted: those of them that are in the folder alone.
         missing: the files that are listed and do not exist.
+        is_list: whether ``test`` is a list of images, or not there.
     """
 
     found: tuple[Path, ...]
     unlisted: tuple[Path, ...]
     missing: tuple[Path, ...]
+    is_list: bool = True
+
+    @property
+    def _them(self) -> str:
+        return "it" if len(self.found) == 1 else "them"
 
     def notes(self, *, taken: bool) -> Iterator[str]:
         """What to say of them before training, where they are ``taken`` as unlabeled cases and where they are not."""
         found = _images(self.found)
         if self.found and taken:
-            yield f"{found} taken as unlabeled cases, none with a label; dataset.test_images: exclude leaves them out"
+            yield f"{found} taken as unlabeled cases; dataset.test_images: exclude leaves {self._them} out"
         elif self.found:
-            yield f"{found} left out; dataset.test_images: unlabeled takes them as unlabeled cases"
+            as_cases = "an unlabeled case" if len(self.found) == 1 else "unlabeled cases"
+            yield f"{found} left out; dataset.test_images: unlabeled takes {self._them} as {as_cases}"
         elif taken:
             yield f"dataset.test_images is unlabeled, but dataset.json lists no test image, and {FOLDER} has none"
-        if self.unlisted:
+        if not self.is_list:
+            yield '"test" in dataset.json is no list of images, and is not read'
+        elif self.unlisted:
             yield f"{_images(self.unlisted)} in {FOLDER}, but not in the list of dataset.json: {_some(self.unlisted)}"
         if self.missing:
             yield f"{_listed(self.missing)} not exist: {_some(self.missing)}"
@@ -55,6 +64,7 @@ def find_images_ts(root: Path, manifest: Mapping[str, Any], others: Collection[P
         there,
         tuple(path for path in there if path not in kept),
         tuple(path for path in files if not path.is_file()),
+        items is None or are_images(items),
     )
 
 

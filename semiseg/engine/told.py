@@ -51,7 +51,7 @@ class Told:
         """
         self._dice = dice
         after = duration(self._before + time.monotonic() - self._started)
-        best = " (best)" if is_best else ""
+        best = " (lowest validation loss)" if is_best else ""
         self._reporter.say(
             f"epoch {epoch}/{self._epochs}  validation Dice {_dice(dice)}{best}  loss {loss:.3f}  after {after}"
         )

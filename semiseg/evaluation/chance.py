@@ -10,8 +10,8 @@ from semiseg.evaluation.compare_read import ScoredRun
 CHANCE = 0.1
 """The mean Dice up to which a model counts as untrained.
 
-Who calls every voxel of an image a class has Dice 2p / (1 + p) for it, where p is the class's share of the image: 0.1
-where that is 5 %. Most structures fill less. Scores do not hold the sizes of images, so that p is not known, and the
+Labeling every voxel of an image as one class gives a Dice of 2p / (1 + p), where p is the class's share of the image:
+0.1 where that is 5 %. Most structures fill less. Scores do not hold the sizes of images, so p is not known, and the
 value is fixed. Of structures that fill more, untrained models may have more.
 """
 
@@ -50,4 +50,4 @@ def nothing_learned(who: str, dice: float) -> str:
 
 def dice_text(dice: float) -> str:
     """A Dice that may be chance, in words."""
-    return f"Dice {dice:.2f}, and up to {CHANCE:g} it may be chance"
+    return f"a Dice of {dice:.2f} (up to {CHANCE:g} may be chance)"

@@ -1,6 +1,7 @@
 """Methods side by side on the same cases."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from semiseg.errors import ArgumentError, ComponentError
@@ -63,13 +64,14 @@ def compare(
     tables = [run for method in methods for run in method.runs]
     chosen = common_metrics(tables, metrics)
     require_comparable(tables, chosen)
-    notes = [*_untrained(methods), *notes_on(methods, chosen)]
+    untrained = list(_untrained(methods))
+    notes = [*untrained, *notes_on(methods, chosen)]
     found = []
     for metric in chosen:
         higher, doubt = metric_direction(metric, tables[0])
         compared = compare_metric(metric, methods, baseline, value, higher_is_better=higher)
         notes += [*doubt, *_thin(compared)]
-        found.append(compared)
+        found.append(_without_verdicts(compared) if untrained else compared)
     result = Comparison(
         tuple(_runs(method) for method in methods), baseline, policy, tuple(notes), tuple(found), _STATISTICS
     )
@@ -87,6 +89,11 @@ def metric_direction(metric: str, run: ScoredRun) -> tuple[bool, list[str]]:
         return bool(load("metric", name).higher_is_better), []  # type: ignore[attr-defined]
     except ComponentError:
         return True, [f"No installed metric is called {name!r}: higher is taken as better."]
+
+
+def _without_verdicts(compared: MetricComparison) -> MetricComparison:
+    rows = (replace(row, entries=tuple(replace(entry, verdict="") for entry in row.entries)) for row in compared.rows)
+    return replace(compared, rows=tuple(rows))
 
 
 def _untrained(methods: Sequence[Method]) -> Iterator[str]:

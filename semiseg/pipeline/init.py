@@ -19,7 +19,9 @@ from semiseg.recipe.schema import Split
 from semiseg.recipe.yaml import parse_yaml
 from semiseg.registry import create
 from semiseg.types import Case, DatasetInfo, Shape
+from semiseg.wording import some
 
+_NAMED = 3
 Section = tuple[str, Mapping[str, Any]]
 """Comment lines, and the keys below them."""
 
@@ -38,9 +40,8 @@ def propose_recipe(folder: Path, *, gpu: bool) -> Proposal:
     The recipe has been loaded and planned on the data; files have not been read to their end, as ``check`` does.
     Raises SemisegError where the folder is not understood, or the data are not enough to train, validate and test.
     """
-    block, dataset, cases, notes = _read(recognize(folder))
+    block, dataset, cases, found, notes = _read(recognize(folder))
     info = dataset.info()
-    found = survey(dataset, cases)
     split, split_comment = _split(folder, cases)
     patch = patch_size(found.foreground, gpu)
     sections: list[Section] = [
@@ -78,19 +79,25 @@ def patch_size(extent: Shape, gpu: bool) -> Shape:
     return (32, 32, 32) if x == y == z == 16 else (x, y, z)
 
 
-def _read(block: dict[str, Any]) -> tuple[dict[str, Any], Dataset, Sequence[Case], tuple[str, ...]]:
-    """The dataset of a block, its cases, and notes; without test images, and a note on why, where they are at fault."""
+def _read(block: dict[str, Any]) -> tuple[dict[str, Any], Dataset, Sequence[Case], Survey, tuple[str, ...]]:
+    """The dataset of a block, its cases, their survey, and notes; without test images where these are at fault."""
     options = {key: value for key, value in block.items() if key != "name"}
     dataset: Dataset = create("dataset", block["name"], options)
     try:
-        return block, dataset, dataset.cases(), tuple(dataset.notes())
+        cases = dataset.cases()
+        return block, dataset, cases, survey(dataset, cases), tuple(dataset.notes())
     except DataError as error:
         if "test_images" not in block:
             raise
-        block = {key: value for key, value in block.items() if key != "test_images"}
-        _, dataset, cases, notes = _read(block)
-        why = "; ".join(f"{problem.where}: {problem.what}" for problem in error.problems)
-        return block, dataset, cases, (*notes, f"{why}: for that, test images are not taken")
+        found = _read({key: value for key, value in block.items() if key != "test_images"})
+        faults = some([f"{problem.where}: {_in_a_line(problem.what)}" for problem in error.problems], _NAMED)
+        fix = "once that is mended, dataset.test_images: unlabeled takes them as unlabeled cases"
+        return *found[:-1], (f"test images are left out, for with them this is wrong: {faults}; {fix}",)
+
+
+def _in_a_line(text: str) -> str:
+    first, *listed = (line.strip() for line in text.splitlines())
+    return f"{first} {some(listed, _NAMED)}" if listed else first
 
 
 def _commented(text: str) -> str:
@@ -118,7 +125,7 @@ def _head(folder: Path, gpu: bool) -> str:
 def _dataset_comment(block: Mapping[str, Any], notes: Sequence[str]) -> str:
     said = [_about_dataset(block), *(f"{note[:1].upper()}{note[1:]}." for note in notes)]
     if "test_images" in block:
-        said.append("Leave test images out where predictions of these very images are to be judged.")
+        said.append("Leave the test images out if you will evaluate predictions on these same images.")
     return "\n".join(said)
 
 

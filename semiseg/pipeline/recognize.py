@@ -104,8 +104,17 @@ def _manifest_reader(folder: Path) -> str:
 
 def _decathlon_options(folder: Path) -> dict[str, Any]:
     """Test images are unlabeled cases, but for those that have labels to be tested by."""
-    takes = nifti_files(folder / "imagesTs") and not nifti_files(folder / "labelsTs")
-    return {"test_images": "unlabeled"} if takes else {}
+    has_labels = nifti_files(folder / "labelsTs") or _lists_test_labels(folder)
+    return {"test_images": "unlabeled"} if nifti_files(folder / "imagesTs") and not has_labels else {}
+
+
+def _lists_test_labels(folder: Path) -> bool:
+    """Whether dataset.json names a label of a test image."""
+    try:
+        items = json.loads((folder / "dataset.json").read_text(encoding="utf-8")).get("test")
+    except (OSError, ValueError, AttributeError):  # told where it is read
+        return False
+    return isinstance(items, list) and any(isinstance(item, dict) and item.get("label") for item in items)
 
 
 def _nnunet(folder: Path, what: str) -> DataError:

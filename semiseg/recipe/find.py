@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from semiseg.errors import RecipeError
+from semiseg.own_plugins import answer
 from semiseg.recipe.shipped import find_shipped, shipped
 
 
@@ -50,9 +51,12 @@ def _is_there(path: Path) -> bool:
 
 def _refuse_lost(path: Path) -> None:
     """Point to a shipped recipe where a path, such as ``recipes/quickstart.yaml``, is right in a checkout only."""
+    if path.is_dir():
+        return
+    lost = f"{path} cannot be read: No such file or directory."
     for recipe in shipped():
-        if recipe.name == path.stem and not path.is_dir():
-            raise RecipeError(
-                f"{path} cannot be read: No such file or directory.",
-                f"{recipe.package} carries a recipe of this name, which runs from any folder: {recipe.command}",
-            )
+        if recipe.name == path.stem:
+            fix = f"{recipe.package} carries a recipe of this name, which runs from any folder: {recipe.command}"
+            raise RecipeError(lost, fix)
+    if ours := answer("recipe", path.stem):
+        raise RecipeError(f"{lost} A recipe of this name is in a package of ours. {ours[0]}", ours[1])

@@ -18,7 +18,7 @@ NOT_JUDGED = "not judged"
 class Pair:
     """The baseline's arm and a method's, compared by one metric; one of them is None where there is none.
 
-    ``withheld`` is why there is no verdict, in words that follow "for"; empty where there may be one.
+    ``withheld`` is why there is no verdict, in words that follow "since"; empty where there may be one.
     """
 
     baseline: Arm | None

@@ -40,7 +40,7 @@ def _part(pair: Pair, verdict: str, metric: StudyMetric) -> str:
     if pair.baseline is None:
         return f"with {count} there is no control"
     if pair.withheld:
-        return f"with {count} {verdict}, for {pair.withheld}"
+        return f"with {count} {verdict}, since {pair.withheld}"
     entry = pair.entry(pair.mean)
     if entry is None or entry.difference is None:
         return f"with {count} {verdict} (no case has a value of both)"

@@ -74,6 +74,8 @@ def run_study(
         for note in study.notes:
             reporter.say(f"Note: {note}.")
         plans = make_plans(study, reporter, on_this_machine=launcher == "local")
+        for note in dict.fromkeys(note for plan in plans.values() for note in plan.notes):
+            reporter.say(f"Note: {note}.")
         folder.write(study, plans, places)
         chosen = _choose([model.name for model in study.models], only)
         work = [_job(name, plans[name], places, folder) for name in chosen]

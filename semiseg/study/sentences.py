@@ -46,7 +46,7 @@ def _compared(pair: Pair, metric: StudyMetric, beside: str, p: float | None) -> 
     if entry is None or entry.difference is None or entry.interval is None or p is None:
         return head
     if pair.withheld:
-        return f"{head}: {verdict_on(pair, p, metric)}, for {pair.withheld}"
+        return f"{head}: {verdict_on(pair, p, metric)}, since {pair.withheld}"
     difference = cells.number(entry.difference, digits, signed=True).text
     interval = cells.interval(entry.interval, digits, signed=True).text
     said = "p below 0.001" if p < 0.001 else f"p {p:.3f}"

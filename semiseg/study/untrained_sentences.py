@@ -23,9 +23,11 @@ def untrained_headlines(results: StudyResults, found: Sequence[Answers]) -> Iter
         return
     for setting in settings:
         arm, dice = best_arm(baseline_arms(results, setting))
+        best, its = best_arm([arm for arm in results.arms if arm.setting == setting])
+        learned = "" if is_untrained(best) else f" {_with(best)} has {its:.2f}, with nothing to compare it with."
         yield (
             f"The baseline has not learned to segment: the best, {_with(arm)}, has {dice_text(dice)}. "
-            "Nothing is concluded of methods beside it. Train longer."
+            f"Nothing is concluded about methods beside it.{learned} Train longer, or with more labels."
         )
     for answer in found:
         if answer.setting not in settings:

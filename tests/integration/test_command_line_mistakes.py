@@ -209,9 +209,10 @@ class TestCtrlC:
 
     def test_of_a_process(self, recipe):
         code = """
-import sys, time
+import signal, sys, time
 import semiseg.pipeline.check as module
 from semiseg.cli.main import main
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where tests run in a shell's background
 def wait(recipe):
     print("ready", flush=True)
     time.sleep(60)
@@ -219,8 +220,12 @@ module.make_plan = wait
 main()
 """
         command = [sys.executable, "-c", code, "check", str(recipe)]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ)
-        assert process.stdout.readline() == "ready\n"
-        process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=60)
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        with subprocess.Popen(command, **pipes, text=True, env=os.environ) as process:
+            try:
+                assert process.stdout.readline() == "ready\n"
+                process.send_signal(signal.SIGINT)
+                out, err = process.communicate(timeout=60)
+            finally:
+                process.kill()
         assert (process.returncode, out, err) == (130, "", "Stopped by Ctrl-C.\n")

@@ -201,9 +201,7 @@ def with_test_images(root, count=3, folder="imagesTs"):
 def test_the_images_of_imagests_are_unlabeled_cases_and_never_evaluated(tmp_path):
     proposal = propose_recipe(with_test_images(tmp_path / "d", count=9), gpu=False)
     (tmp_path / "recipe.yaml").write_text(proposal.text)
-    said = (
-        "9 test images are taken as unlabeled cases, none with a label; dataset.test_images: exclude leaves them out."
-    )
+    said = "9 test images are taken as unlabeled cases; dataset.test_images: exclude leaves them out."
     assert "Cases: 15, 6 with a label, of 15 patients" in proposal.findings
     assert f"Note: {said}" in proposal.findings
     assert f"# {said}\n" in proposal.text
@@ -232,8 +230,28 @@ def test_test_images_that_cannot_be_taken_are_left_out_and_it_is_said_why(tmp_pa
 
     assert "test_images" not in parse_yaml(proposal.text, "proposed")[0]["dataset"]
     for text, mark in (("\n".join(proposal.findings), "Note: "), (proposal.text, "# ")):
-        assert f"{mark}{root}/dataset.json: 1 file that it lists does not exist:\n" in text
-        assert f"{root}/imagesTs/h_21.nii.gz: for that, test images are not taken.\n" in f"{text}\n"
+        (line,) = [line for line in text.splitlines() if "est images are left out" in line]
+        assert line.startswith(mark)
+        assert f"{root}/dataset.json: 1 file that it lists does not exist: {root}/imagesTs/h_21.nii.gz; once" in line
+        assert line.endswith("dataset.test_images: unlabeled takes them as unlabeled cases.")
+
+
+def test_an_image_that_cannot_be_read_costs_nobody_the_recipe(tmp_path):
+    root = with_test_images(tmp_path / "d", count=9)
+    for path in (root / "imagesTs").iterdir():
+        path.write_bytes(b"no image")
+    proposal = propose_recipe(root, gpu=False)
+    assert "test_images" not in parse_yaml(proposal.text, "proposed")[0]["dataset"]
+    assert any(line.startswith("Note: test images are left out, for") for line in proposal.findings)
+
+
+def test_labels_of_test_images_that_dataset_json_names_are_seen(tmp_path):
+    root = with_test_images(tmp_path / "d")
+    content = json.loads((root / "dataset.json").read_text())
+    content["test"] = [{"image": path, "label": path.replace("images", "other")} for path in content["test"]]
+    (root / "dataset.json").write_text(json.dumps(content))
+    proposal = propose_recipe(root, gpu=False)
+    assert "test_images" not in parse_yaml(proposal.text, "proposed")[0]["dataset"]
 
 
 def test_test_images_with_labels_are_not_trained_on_unasked(tmp_path):

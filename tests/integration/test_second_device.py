@@ -11,5 +11,6 @@ from helpers_suite import run_suite
     not hasattr(torch.utils.backend_registration, "_setup_privateuseone_for_python_backend"),
     reason="this torch has no devices written in Python",
 )
-def test_training_and_prediction_on_a_second_device():
-    run_suite(Path(__file__).with_name("on_a_second_device.py"))
+@pytest.mark.parametrize("which", ["strategy and joint", "strategy and not joint", "not strategy"])
+def test_training_and_prediction_on_a_second_device(which):
+    run_suite(Path(__file__).with_name("on_a_second_device.py"), "-k", which)

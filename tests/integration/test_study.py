@@ -156,10 +156,11 @@ def test_it_is_reported(killed_and_resumed):
     for ending in ("txt", "csv", "md", "tex"):
         assert (report / f"tables/compared_dice.{ending}").stat().st_size
         assert (report / f"tables/compared_hd95.{ending}").stat().st_size
-    # So short a training may leave a supervised curve that falls, which tells no savings.
-    falls = "Not worked out for cps: The baseline scores worse" in done.stdout
-    assert (report / "figures/savings.svg").exists() != falls
-    for figure in ("curves_dice", "curves_hd95", "training", *(() if falls else ("savings",))):
+    # So short a training teaches no model to segment, of which nothing is concluded.
+    assert "No model here has learned to segment: the best baseline, supervised with" in done.stdout
+    assert "Did the method help?" not in done.stdout
+    assert not (report / "figures/savings.svg").exists()
+    for figure in ("curves_dice", "curves_hd95", "training"):
         assert (report / f"figures/{figure}.svg").read_text().startswith("<?xml")
         assert (report / f"figures/{figure}.png").read_bytes().startswith(b"\x89PNG")
     with (report / "scores.csv").open() as file:
@@ -168,8 +169,7 @@ def test_it_is_reported(killed_and_resumed):
     assert {row["checkpoint"] for row in rows} == {"last", "best"}
     page = (report / "report.html").read_text()
     assert "cps_3_s2" in page
-    assert "With 2 labeled cases cps has" in page
-    assert "Did the method help? cps beside supervised" in done.stdout
+    assert "not judged: " in page.lower()
     openings = (folder / "models/cps_2_s1/test_openings.jsonl").read_text().splitlines()
     assert [json.loads(line)["purpose"] for line in openings] == ["run", "study report"]
 

@@ -13,7 +13,6 @@ from tiny_trainer import Kill, KillingBatches, tiny_trainer
 
 from semiseg.backbones.unet import UNet
 from semiseg.backbones.unetr import UNETR
-from semiseg.backbones.vnet import VNet
 from semiseg.engine.modes import StepMode
 from semiseg.engine.runtime import Runtime
 from semiseg.engine.step import StepRunner, trained_roles
@@ -28,25 +27,18 @@ CASES = {
     "unetr_by_three": (UNETR(UNETR.Options(**SMALL_UNETR)), CrossPseudoSupervision, 3),
     "norm_and_dropout": (COUPLED, CrossPseudoSupervision, None),
     "lessons_of_their_own": (COUPLED, MixedTeaching, None),
-    "vnet": (VNet(), CrossPseudoSupervision, None),
 }
 
 
 def start(name):
-    """The strategy before its first step, its batch, and how many steps to take.
-
-    In float64, but for V-Net, whose large kernels are slow in it.
-    """
+    """The strategy before its first step, in float64."""
     backbone, strategy_class, _ = CASES[name]
-    strategy = make(backbone, strategy_class)
-    if name != "vnet":
-        return strategy, make_batch(), STEPS
-    return strategy.float(), make_batch(1, 1).apply(lambda t: t.float() if t.is_floating_point() else t), 2
+    return make(backbone, strategy_class)
 
 
 def train(name, mode, runtime):
     """The state after some steps, and the bytes that were broadcast during them."""
-    strategy, batch, steps = start(name)
+    strategy, batch = start(name), make_batch()
     optimizers = {
         role: torch.optim.Adam(strategy.networks[role].parameters(), lr=1e-2, weight_decay=0.1)
         for role in trained_roles(strategy, mode, runtime)
@@ -56,7 +48,7 @@ def train(name, mode, runtime):
     plain = torch.distributed.broadcast
     torch.distributed.broadcast = lambda tensor, source: (sent.append(tensor.numel()), plain(tensor, source))
     try:
-        losses = [runner(batch, Step(index, steps, steps, seed=1)) for index in range(steps)]
+        losses = [runner(batch, Step(index, STEPS, STEPS, seed=1)) for index in range(STEPS)]
     finally:
         torch.distributed.broadcast = plain
     runner.synchronize()

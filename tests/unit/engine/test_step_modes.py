@@ -8,7 +8,6 @@ import torch
 
 from semiseg.backbones.unet import UNet
 from semiseg.backbones.unetr import UNETR
-from semiseg.backbones.vnet import VNet
 from semiseg.engine.build import build_networks
 from semiseg.engine.exchange import alone
 from semiseg.engine.modes import StepMode
@@ -177,12 +176,6 @@ def test_batch_norm_and_dropout_alternating_on_the_whole_batch():
     backbone = UNet(UNet.Options(**SMALL_UNET, norm="batch", dropout=0.3))
     steps = (STEP, replace(STEP, index=8))
     assert_same_step(make(backbone), whole, bitwise=[(whole[0], whole[1])], steps=steps)
-
-
-@pytest.mark.slow
-def test_v_net_alternating_on_the_whole_batch():
-    # Running statistics are updated once a step, and dropout's masks are drawn once more alike.
-    assert_same_step(make(VNet()), [StepMode("alternating", 2)], make_batch(1, 1))
 
 
 @pytest.mark.parametrize("what", ["norm", "dropout"])

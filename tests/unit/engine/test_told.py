@@ -9,7 +9,7 @@ from tiny_trainer import Kill, KillingBatches
 from semiseg.engine.told import Told
 from semiseg.progress import Meter, Reporter
 
-LINE = re.compile(r"epoch (\d+)/(\d+)  validation Dice (\d\.\d{3})( \(best\))?  loss (\d+\.\d{3})  after \d+ s")
+LINE = re.compile(r"epoch (\d+)/(\d+)  validation Dice (\d\.\d{3})( \(lowest validation loss\))?  loss (\d+\.\d{3})  after \d+ s")
 
 
 class Listener(Reporter):
@@ -42,7 +42,7 @@ def test_every_validated_epoch_has_a_line_with_what_the_log_has(make_trainer):
     lowest, expected = float("inf"), []
     for record in trainer.log.read():
         if "validation" in record:
-            best = " (best)" if record["validation"]["loss"] < lowest else None
+            best = " (lowest validation loss)" if record["validation"]["loss"] < lowest else None
             lowest = min(lowest, record["validation"]["loss"])
             dice, loss = record["validation"]["mean_dice"], record["train"]["loss"]
             expected.append((str(record["epoch"]), "6", f"{dice:.3f}", best, f"{loss:.3f}"))

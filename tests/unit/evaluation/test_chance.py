@@ -64,18 +64,23 @@ def test_every_model_of_the_published_studies_has_learned(name):
 
 
 def test_a_comparison_of_runs_that_have_not_learned_says_so(tmp_path):
-    def notes(first, second):
+    def compared(first, second):
         folders = []
         for name, value in (("a", first), ("b", second)):
             folder = tmp_path / f"{name}{value}"
             folder.mkdir()
             scores = table({"core": {str(case): value + case / 1000 for case in range(8)}})
             folders.append(f"{name}={write_run(folder, scores)}")
-        return compare(folders).notes
+        return compare(folders)
+
+    def verdicts(result):
+        return {entry.verdict for metric in result.metrics for row in metric.rows for entry in row.entries}
 
     said = (
-        "No model here has learned to segment: the best, b, has Dice 0.08, and up to 0.1 it may be chance. "
+        "No model here has learned to segment: the best, b, has a Dice of 0.08 (up to 0.1 may be chance). "
         "Nothing is concluded. Train longer."
     )
-    assert notes(0.02, 0.08)[0] == said
-    assert not any("learned" in note for note in notes(0.03, 0.2))
+    untrained, trained = compared(0.02, 0.08), compared(0.03, 0.2)
+    assert untrained.notes[0] == said
+    assert not any("learned" in note for note in trained.notes)
+    assert (verdicts(untrained), verdicts(trained)) == ({""}, {"", "better"})

@@ -83,8 +83,8 @@ def test_the_method_stands_beside_its_control_on_the_page_and_in_files(folder):
 def test_models_that_have_not_learned_get_no_verdict_anywhere(tmp_path):
     result = report_study(made(tmp_path, share=0.1).path)
     told = (
-        "No model here has learned to segment: the best baseline, supervised with 8 labels, has Dice 0.06, and up to "
-        "0.1 it may be chance. Nothing is concluded. Train longer."
+        "No model here has learned to segment: the best baseline, supervised with 8 labels, has a Dice of 0.06 "
+        "(up to 0.1 may be chance). Nothing is concluded. Train longer."
     )
     assert result.summary[1:] == (told,)
     assert told in result.page.read_text()

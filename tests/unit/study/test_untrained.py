@@ -51,13 +51,13 @@ def test_where_no_model_has_learned_that_is_all_that_is_said():
     found = Reported(*supervised(_4=0.05, _8=0.09), *cps(_4=0.08, _8=0.095), control)
     assert found.said == (
         "10 models with scores, 2 seeds, 8 test cases, last weights.",
-        "No model here has learned to segment: the best baseline, supervised with 8 labels, has Dice 0.09, and up to "
-        "0.1 it may be chance. Nothing is concluded. Train longer.",
+        "No model here has learned to segment: the best baseline, supervised with 8 labels, has a Dice of 0.09 "
+        "(up to 0.1 may be chance). Nothing is concluded. Train longer.",
     )
     assert found.details == [
-        "With 4 labeled cases cps has 0.080, supervised 0.050: not judged, for neither has learned to segment.",
-        "With 8 labeled cases cps has 0.095, supervised 0.090: not judged, for neither has learned to segment.",
-        "With 4 labeled cases cps has 0.080, its control 0.060: not judged, for neither has learned to segment.",
+        "With 4 labeled cases cps has 0.080, supervised 0.050: not judged, since neither has learned to segment.",
+        "With 8 labeled cases cps has 0.095, supervised 0.090: not judged, since neither has learned to segment.",
+        "With 4 labeled cases cps has 0.080, its control 0.060: not judged, since neither has learned to segment.",
         "With 8 labeled cases cps has 0.095; its control has no scores.",
         "Not worked out for cps: no supervised model has learned to segment",
     ]
@@ -88,8 +88,8 @@ def test_the_threshold_is_a_dice_of_a_tenth(dice, judged):
 def test_a_count_at_which_neither_has_learned_is_not_judged_and_the_others_are():
     found = Reported(*supervised(_2=0.03, _8=0.5, _16=0.6, _32=0.8), *cps(_2=0.09, _8=0.55))
     assert found.said[1:3] == (
-        "With 2 labels neither cps nor supervised has learned to segment: the best model has Dice 0.09, and up to 0.1 "
-        "it may be chance. Nothing is concluded there. Train longer.",
+        "With 2 labels neither cps nor supervised has learned to segment: the best model has a Dice of 0.09 (up to "
+        "0.1 may be chance). Nothing is concluded there. Train longer.",
         "Did the method help? cps beside supervised, by Dice: better with 8; not judged with 2 labels "
         "(Dice +0.050; per count with intervals below).",
     )
@@ -108,10 +108,11 @@ def test_a_count_at_which_neither_has_learned_is_not_judged_and_the_others_are()
 def test_a_method_that_learned_beside_a_baseline_that_did_not_is_no_success():
     found = Reported(*supervised(_4=0.05), *cps(_4=0.5))
     assert found.said[1:] == (
-        "The baseline has not learned to segment: the best, supervised with 4 labels, has Dice 0.05, and up to 0.1 it "
-        "may be chance. Nothing is concluded of methods beside it. Train longer.",
+        "The baseline has not learned to segment: the best, supervised with 4 labels, has a Dice of 0.05 (up to "
+        "0.1 may be chance). Nothing is concluded about methods beside it. cps with 4 labels has 0.50, with nothing to "
+        "compare it with. Train longer, or with more labels.",
     )
-    assert found.details[0].endswith(": not judged, for the baseline has not learned to segment.")
+    assert found.details[0].endswith(": not judged, since the baseline has not learned to segment.")
 
 
 def test_a_method_that_did_not_learn_beside_a_baseline_that_did_is_worse():
@@ -129,7 +130,7 @@ def test_a_control_without_training_is_not_told_to_have_been_beaten():
     control = arm("cps", 4, flat(0.03), flat(0.03))
     found = Reported(*supervised(_4=0.05, _8=0.5), *cps(_4=0.08, _8=0.6), control)
     (line,) = (line for line in found.said if line.startswith("Did the unlabeled cases help?"))
-    assert "with 4 labels not judged, for neither has learned to segment; with 8 labels there is no control" in line
+    assert "with 4 labels not judged, since neither has learned to segment; with 8 labels there is no control" in line
     assert not any(line.startswith("By itself") for line in found.said)
 
 
