@@ -9,7 +9,9 @@ from tiny_trainer import Kill, KillingBatches
 from semiseg.engine.told import Told
 from semiseg.progress import Meter, Reporter
 
-LINE = re.compile(r"epoch (\d+)/(\d+)  validation Dice (\d\.\d{3})( \(lowest validation loss\))?  loss (\d+\.\d{3})  after \d+ s")
+LINE = re.compile(
+    r"epoch (\d+)/(\d+)  validation Dice (\d\.\d{3})( \(lowest validation loss\))?  loss (\d+\.\d{3})  after \d+ s"
+)
 
 
 class Listener(Reporter):
