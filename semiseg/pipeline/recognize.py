@@ -37,7 +37,7 @@ def recognize(folder: Path) -> dict[str, Any]:
     if (folder / "labeled" / "images").is_dir():
         return {"name": "folder", "root": root, **_folder_options(folder)}
     if (folder / "dataset.json").is_file():
-        return {"name": _manifest_reader(folder), "root": root, **_decathlon_options(folder)}
+        return {"name": "decathlon", "root": root, **_decathlon_options(folder)}
     if (folder / "imagesTr").is_dir() and (folder / "labelsTr").is_dir():
         raise _nnunet(folder, "imagesTr and labelsTr without a dataset.json")
     found: dict[str, dict[str, None]] = {}
@@ -91,30 +91,23 @@ def _several(folder: Path, found: Mapping[str, Mapping[str, None]]) -> DataError
     return DataError(Problem(str(folder), f"it is no dataset, but holds {count}:{''.join(lines)}", fix))
 
 
-def _manifest_reader(folder: Path) -> str:
+def _decathlon_options(folder: Path) -> dict[str, Any]:
+    """Test images are unlabeled cases, but for those that have labels to be tested by."""
     path = folder / "dataset.json"
     try:
         manifest = json.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError) as error:
         raise DataError(Problem(str(path), f"it cannot be read as JSON: {error}", "Mend the file.")) from error
-    if isinstance(manifest, Mapping) and "training" not in manifest and "channel_names" in manifest:
+    if not isinstance(manifest, Mapping):
+        return {}  # told where it is read
+    if "training" not in manifest and "channel_names" in manifest:
         raise _nnunet(folder, "a dataset of nnU-Net v2, whose dataset.json lists no cases")
-    return "decathlon"
-
-
-def _decathlon_options(folder: Path) -> dict[str, Any]:
-    """Test images are unlabeled cases, but for those that have labels to be tested by."""
-    has_labels = nifti_files(folder / "labelsTs") or _lists_test_labels(folder)
+    has_labels = nifti_files(folder / "labelsTs") or _has_labels(manifest.get("test"))
     return {"test_images": "unlabeled"} if nifti_files(folder / "imagesTs") and not has_labels else {}
 
 
-def _lists_test_labels(folder: Path) -> bool:
-    """Whether dataset.json names a label of a test image."""
-    try:
-        items = json.loads((folder / "dataset.json").read_text(encoding="utf-8")).get("test")
-    except (OSError, ValueError, AttributeError):  # told where it is read
-        return False
-    return isinstance(items, list) and any(isinstance(item, dict) and item.get("label") for item in items)
+def _has_labels(items: Any) -> bool:
+    return isinstance(items, list) and any(isinstance(item, Mapping) and item.get("label") for item in items)
 
 
 def _nnunet(folder: Path, what: str) -> DataError:
