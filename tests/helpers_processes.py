@@ -8,8 +8,10 @@ and test_command_line_mistakes.py do that.
 import atexit
 import io
 import os
+import runpy
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -58,10 +60,10 @@ def _home():
 
 
 class Command:
-    """``semiseg ARGUMENTS``, started; what tests use of ``subprocess.Popen``."""
+    """``semiseg ARGUMENTS`` or a Python file, started; what tests use of ``subprocess.Popen``."""
 
-    def __init__(self, *arguments, env=None):
-        self.args = ["semiseg", *map(str, arguments)]
+    def __init__(self, *arguments, env=None, program="semiseg"):
+        self.args = [str(program), *map(str, arguments)]
         home = Path(tempfile.mkdtemp(dir=_home()))
         self._files = [home / "stdout", home / "stderr"]
         context = prepare()
@@ -98,17 +100,34 @@ class Command:
         return [file.read_text() if file.exists() else "" for file in self._files]
 
 
-def run(*arguments, check=True, **environment):
-    """Run a command to its end."""
-    command = Command(*arguments, env={**os.environ, **environment})
+def run(*arguments, check=True, program="semiseg", **environment):
+    """Run a command or a Python file to its end."""
+    command = Command(*arguments, env={**os.environ, **environment}, program=program)
     stdout, stderr = command.communicate()
     assert not check or command.returncode == 0, stderr[-3000:]
     return subprocess.CompletedProcess(command.args, command.returncode, stdout, stderr)
 
 
+def run_on_two(*arguments, program="semiseg"):
+    """Run a command or a Python file to its end in two processes, told of each other as torchrun tells its own."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    shared = {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    ranks = [{"RANK": rank, "LOCAL_RANK": rank, "GROUP_RANK": "0", "OMP_NUM_THREADS": "1", **shared} for rank in "01"]
+    both = [Command(*arguments, program=program, env={**os.environ, **rank}) for rank in ranks]
+    said = [command.communicate() for command in both]
+    assert [command.returncode for command in both] == [0, 0], "\n".join(stderr[-3000:] for _, stderr in said)
+    return "".join(stdout for stdout, _ in said)
+
+
 def _run(arguments, environment, folder, stdout, stderr):
     _become(arguments, environment, stdout, stderr)
     os.chdir(folder)
+    if arguments[0] != "semiseg":
+        sys.path.insert(0, str(Path(arguments[0]).parent))
+        runpy.run_path(arguments[0], run_name="__main__")
+        return
     from semiseg.cli.main import main
     from semiseg.study import local
 
@@ -127,6 +146,7 @@ def _become(arguments, environment, stdout, stderr):
     os.environ.clear()
     os.environ.update(environment)
     sys.argv = list(arguments)
+    sys.path[:0] = environment.get("PYTHONPATH", "").split(os.pathsep)  # read when Python was started
     import torch
 
     if threads := environment.get("OMP_NUM_THREADS"):  # read when torch was loaded

@@ -1,6 +1,7 @@
 """``semiseg new``: what it writes works untouched, for every kind of component."""
 
 import os
+import re
 import subprocess
 import sys
 import tomllib
@@ -64,19 +65,31 @@ def test_a_new_package_is_listed_passes_its_checks_and_has_a_valid_recipe(packag
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_new_package_passes_its_own_tests(distribution, tmp_path, kind):
+    said = own_tests(distribution, tmp_path, kind, "-k", "not two_processes")
+
+    passed = [line for line in said.splitlines() if " PASSED " in line]
+    assert any(f"test_my_{kind}.py::Test" in line for line in passed), "no contract test has run"
+    assert any(f"test_my_{kind}.py::test_" in line for line in passed), "no test by hand has run"
+
+
+def test_a_new_strategy_trains_in_two_processes_as_in_one(distribution, tmp_path):
+    said = own_tests(distribution, tmp_path, "strategy", "-k", "two_processes")
+
+    assert re.search(r"test_two_processes_train_as_one\S* PASSED", said)
+
+
+def own_tests(distribution, tmp_path, kind, *options):
     folder = tmp_path / f"new-{kind}"
     write_package(kind, f"my_{kind}", folder)
     site = install(distribution, folder)
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-v", "-p", "no:cacheprovider", folder],
+        [sys.executable, "-m", "pytest", "-v", "-p", "no:cacheprovider", *options, folder],
         env={**os.environ, "PYTHONPATH": str(site), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
         cwd=tmp_path, capture_output=True, text=True, check=False,
     )  # fmt: skip
 
     assert done.returncode == 0, done.stdout[-3000:]
-    passed = [line for line in done.stdout.splitlines() if " PASSED " in line]
-    assert any(f"test_my_{kind}.py::Test" in line for line in passed), "no contract test has run"
-    assert any(f"test_my_{kind}.py::test_" in line for line in passed), "no test by hand has run"
+    return done.stdout
 
 
 def test_the_recipe_of_a_new_strategy_trains(package):

@@ -204,6 +204,9 @@ def test_a_strategy_s_option_in_epochs_is_declared():
     assert list(failing(undeclared)) == ["Schedules do not count epochs [1]"]
     assert "--declare counts_epochs" in str(undeclared.exception)
     assert check("cps", "--set", "wait_epochs=2", "--declare", "counts_epochs").exit_code == 0
+
+
+def test_a_declaration_that_does_not_fit_is_refused():
     assert str(check("cps", "--declare", "frozen=student_a").exception).startswith("1 of ")
     assert str(check("cps", "--declare", "counts_epochs=2").exception).startswith("--declare counts_epochs=2 takes no")
 

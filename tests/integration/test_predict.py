@@ -123,7 +123,7 @@ def test_an_output_in_use_or_that_is_a_file_is_refused(run, images, tmp_path):
 @pytest.mark.slow
 def test_a_killed_call_goes_on_and_other_weights_do_not_go_on_for_it(tmp_path, two_cases):
     """Each time the process is killed when one more file is there; none of them is made twice."""
-    slow = drawn_run(tmp_path / "run", SMALL, "inference.overlap=0.9")
+    slow = drawn_run(tmp_path / "run", SMALL, "inference.overlap=0.85")
     new, out = tmp_path / "new", tmp_path / "out"
     for number in range(5):
         for path in two_cases[0]:

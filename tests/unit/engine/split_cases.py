@@ -1,6 +1,6 @@
-"""CPS over several Adam steps, joint in one process or split under torchrun: <folder>/<case>-<rank>.pt.
+"""CPS over several Adam steps, joint in one process or split over two: <folder>/<case>-<rank>.pt.
 
-Under torchrun also a whole training on the tiny task, killed and resumed, in <folder>/trained.
+In two processes also a whole training on the tiny task, killed and resumed, in <folder>/trained.
 """
 
 import sys

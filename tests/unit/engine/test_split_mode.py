@@ -1,13 +1,11 @@
 """Two real processes, one network each, against one process with both."""
 
 import math
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
+from helpers_processes import run_on_two
 from split_cases import CASES, STEPS, start, train
 from test_step_modes import SIZE, largest_difference
 from tiny_trainer import tiny_trainer
@@ -23,11 +21,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 @pytest.fixture(scope="module")
 def split_folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("split")
-    script = Path(__file__).with_name("split_cases.py")
-    env = {**os.environ, "PYTHONPATH": str(script.parent), "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(script)]
-    done = subprocess.run([*command, str(folder)], env=env, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr[-3000:]
+    run_on_two(folder, program=Path(__file__).with_name("split_cases.py"))
     return folder
 
 

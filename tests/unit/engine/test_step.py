@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from helpers_processes import run, run_on_two
 from tiny_task import MadeBatches, cps
 
 from semiseg.engine.modes import StepMode
@@ -202,25 +203,21 @@ for mode in ("joint", "split"):
 def test_both_processes_stop_where_one_has_a_gradient_that_is_not_finite(tmp_path):
     script = tmp_path / "one_of_two.py"
     script.write_text(NOT_FINITE_IN_ONE_OF_TWO)
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(script)]
-    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parent), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr[-3000:]
+    said = run_on_two(program=script)
     for mode in ("joint", "split"):
         told = f"{mode}: Step 0 (epoch 1): the loss is finite, but the gradient of student_b is not."
-        assert done.stdout.count(told) == 2, done.stdout
+        assert said.count(told) == 2, said
 
 
 @pytest.mark.slow
 def test_two_processes_sum_to_one(tmp_path):
     script = Path(__file__).with_name("two_processes.py")
-    here = {"PYTHONPATH": str(script.parent), "OMP_NUM_THREADS": "1"}
-    env = {**os.environ, **here}
-    alone = [sys.executable, str(script), str(tmp_path / "alone.pt")]
+    run(tmp_path / "alone.pt", program=script, OMP_NUM_THREADS="1")
+    # Under torchrun itself; run_on_two tells processes what it would.
     both = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(script)]
-    for command in (alone, [*both, str(tmp_path / "both.pt")]):
-        done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr[-3000:]
+    env = {**os.environ, "PYTHONPATH": str(script.parent), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run([*both, str(tmp_path / "both.pt")], env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
     one, two = (torch.load(tmp_path / f"{name}.pt", weights_only=True) for name in ("alone", "both"))
     assert one["norms"] > 0
     for key, value in one["weights"].items():

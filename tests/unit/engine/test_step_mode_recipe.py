@@ -1,12 +1,10 @@
 """Step modes as a recipe asks for them: what ``check`` tells, what is refused with its key, and what a run takes."""
 
 import json
-import os
-import subprocess
-import sys
 
 import pytest
 import torch
+from helpers_processes import run_on_two
 from test_step_modes import largest_difference
 
 from semiseg import check, run
@@ -156,12 +154,7 @@ def test_two_processes_give_the_run_of_one(tmp_path, monkeypatch):
     assert any(text.startswith("Step mode: joint on the whole batch (step memory about") for text in listener.heard)
     path = tmp_path / "recipe.yaml"
     path.write_text(json.dumps(recipe))
-    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    command = ["-m", "semiseg.cli.main", "run", str(path), "-o", str(tmp_path / "two")]
-    options = ["--set", "training.step.mode=split"]
-    env = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run([*launch, *command, *options], env=env, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr[-3000:]
+    run_on_two("run", path, "-o", tmp_path / "two", "--set", "training.step.mode=split")
     one, two = (load_state(tmp_path / name / "checkpoints" / "last.pt")["strategy"] for name in ("one", "two"))
     assert largest_difference(one, two) == 0
     assert all(torch.isfinite(value).all() for value in one.values())

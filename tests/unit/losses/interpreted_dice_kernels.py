@@ -8,7 +8,6 @@ import hypothesis.strategies as st
 import pytest
 import torch
 from hypothesis import given, settings
-from monai.losses import DiceLoss
 
 from semiseg.losses import _dice_plain
 from semiseg.losses import _dice_triton as kernels
@@ -94,6 +93,8 @@ def test_large_logits_do_not_overflow():
 
 def test_losses_through_the_kernels_are_monai_s(used):
     """In one pass: against labels of half of the batch, and pseudo-labels of all of it."""
+    from monai.losses import DiceLoss
+
     logits, (labels, pseudo), *_ = drawn(batch=4, shares=(2, 4), size=(16, 12, 10))
     logits.requires_grad_()
     monai = DiceLoss(softmax=True, to_onehot_y=True, reduction="none")

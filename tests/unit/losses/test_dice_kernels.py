@@ -18,8 +18,9 @@ CPU = torch.device("cpu")
 
 
 @needs_triton
-def test_kernels_agree_with_plain_torch_in_triton_s_interpreter():
-    run_suite(Path(__file__).with_name("interpreted_dice_kernels.py"), TRITON_INTERPRET="1")
+@pytest.mark.parametrize("which", ["trial", "not trial"])
+def test_kernels_agree_with_plain_torch_in_triton_s_interpreter(which):
+    run_suite(Path(__file__).with_name("interpreted_dice_kernels.py"), "-k", which, TRITON_INTERPRET="1")
 
 
 @needs_triton
