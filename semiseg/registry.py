@@ -1,6 +1,5 @@
 """How a component is found: by the entry points of installed packages, without importing any but the one asked for."""
 
-import difflib
 import inspect
 import sys
 from collections.abc import Mapping
@@ -16,7 +15,7 @@ from pydantic import ValidationError
 from semiseg.errors import ComponentError
 from semiseg.interfaces.component import ComponentOptions
 from semiseg.own_plugins import answer, names_of
-from semiseg.wording import Place, explain
+from semiseg.wording import Place, closest, explain
 
 Kind = Literal["backbone", "dataset", "strategy", "augmentation", "metric"]
 
@@ -87,9 +86,9 @@ def find(kind: Kind, name: str, where: str = "") -> Entry:
     if ours := answer(kind, name):
         raise ComponentError(f"Unknown {kind} {name!r}{place}. {ours[0]}", ours[1])
     names = [entry.name for entry in entries]
-    near = difflib.get_close_matches(name, [*names, *names_of(kind)], n=1, cutoff=0.5)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
-    if near and near[0] not in names and (ours := answer(kind, near[0])):
+    near = closest(name, [*names_of(kind), *names])
+    hint = f" Did you mean {near!r}?" if near else ""
+    if near and near not in names and (ours := answer(kind, near)):
         hint += f" {ours[0]}"
     known = ", ".join(str(entry) for entry in entries) or "none"
     raise ComponentError(f"Unknown {kind} {name!r}{place}.{hint}", f"Installed: {known}.")

@@ -62,11 +62,17 @@ class Place:
         return f" ({where})" if where else ""
 
 
+def closest(word: str, words: Iterable[str]) -> str | None:
+    """The most similar of some words, whatever their case; None where none is similar."""
+    known = {name.lower(): name for name in words}
+    near = difflib.get_close_matches(word.lower(), list(known), n=1, cutoff=0.5)
+    return known[near[0]] if near else None
+
+
 def nearest(word: str, words: Iterable[str]) -> str:
     """A question that suggests the most similar word, with a space before it; empty where none is similar."""
-    known = {name.lower(): name for name in words}
-    near = difflib.get_close_matches(word.lower(), list(known), n=1)
-    return f" Did you mean {known[near[0]]!r}?" if near else ""
+    near = closest(word, words)
+    return f" Did you mean {near!r}?" if near else ""
 
 
 def some(names: Sequence[str], most: int = 10) -> str:

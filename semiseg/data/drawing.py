@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from difflib import get_close_matches
 from itertools import combinations
 
 from semiseg.data.subset import choose_groups, possible_sums
@@ -10,6 +9,7 @@ from semiseg.errors import DataError, Problem, raise_all
 from semiseg.recipe import schema
 from semiseg.seeding import derive_seed
 from semiseg.types import Case
+from semiseg.wording import nearest
 
 
 class Drawing:
@@ -51,8 +51,7 @@ class Drawing:
             if n > 1:
                 self._problem(role, f"case {name!r} is listed {n} times")
             if name not in self.cases:
-                near = get_close_matches(name, self.cases, n=1)
-                hint = f"Did you mean {near[0]!r}?" if near else f"There are {len(self.cases)} cases."
+                hint = nearest(name, self.cases).strip() or f"There are {len(self.cases)} cases."
                 self._problem(role, f"there is no case {name!r}", hint)
             elif role != "total" and self.cases[name].label is None:
                 self._problem(role, f"case {name!r} has no label", "A case without a label can only be unlabeled.")

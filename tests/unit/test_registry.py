@@ -79,6 +79,12 @@ def test_an_unknown_name_is_answered_with_the_nearest_and_with_those_that_are_kn
     assert raised.value.exit_code == 2
 
 
+@pytest.mark.parametrize(("kind", "name", "meant"), [("backbone", "UNET", "unet"), ("metric", "Dice", "dice")])
+def test_the_nearest_name_is_found_whatever_its_case(kind, name, meant):
+    with pytest.raises(ComponentError, match=rf"Did you mean '{meant}'\?"):
+        find(kind, name)
+
+
 def test_a_name_unlike_any_other_gets_no_suggestion():
     with pytest.raises(ComponentError, match=r"^Unknown metric 'qqqq'\.\n    Installed: assd"):
         find("metric", "qqqq")
