@@ -1,6 +1,7 @@
 """Prediction of new images with a finished run."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -11,6 +12,7 @@ from semiseg.engine.precision import bf16_problems, slow_bf16_notes
 from semiseg.engine.runtime import Runtime, accelerator, precision_on
 from semiseg.errors import DataError, Problem, RunError, raise_all
 from semiseg.io.atomic import make_folder
+from semiseg.io.finding import find
 from semiseg.pipeline.model import KeptModel, kept_model
 from semiseg.pipeline.predictions import CHECKPOINTS, predict_case, weights_digest
 from semiseg.pipeline.stamped import Maker, claim
@@ -65,6 +67,8 @@ def predict(
     maker = Maker(str(kept.folder.path), checkpoint, weights_digest(kept.folder, checkpoint))
     dataset = model.components.dataset
     cases = dataset.new_cases(paths)
+    for note in _not_predicted(cases, paths):
+        reporter.say(f"Note: {note}.")
     sources = _digests(cases, reporter)
     predictor = model.predictor(runtime.device)
     targets: list[Path] = []
@@ -84,6 +88,15 @@ def predict(
                 meter.advance()
     raise_all(problems, DataError)
     return targets
+
+
+def _not_predicted(cases: Sequence[Case], paths: Sequence[Path]) -> Iterator[str]:
+    """What a folder holds that no case is made of."""
+    if len(paths) == 1 and paths[0].is_dir():
+        held = find(paths[0])
+        used = {path for case in cases for path in case.images}
+        other = tuple(path for path in held.other if path not in used)
+        yield from replace(held, other=other, deeper=() if used & {*held.deeper} else held.deeper).notes()
 
 
 def _name(case: Case) -> str:
