@@ -13,7 +13,7 @@ from semiseg.datasets._nifti import checked_cases, existing_root, only_folder
 from semiseg.errors import DataError, Problem, ProtocolError, raise_all
 from semiseg.interfaces.component import ComponentOptions
 from semiseg.interfaces.dataset import Dataset
-from semiseg.io.finding import find
+from semiseg.io.finding import Found, find
 from semiseg.io.nifti import not_finite
 from semiseg.io.volumes import to_classes
 from semiseg.types import Case, DatasetInfo, Geometry, Volume
@@ -49,12 +49,19 @@ class LA2018(Dataset):
     def cases(self) -> tuple[Case, ...]:
         """All cases, ordered by id, which is the name of their folder."""
         root = existing_root(self.options.root)
-        held = find(root, lambda path: path.name.lower() == _FILE, recursive=True)
+        held = self._held(root)
         raise_all(held.problems, DataError)
         if not held.files:
             fix = f"Expected ROOT/2018LA_Seg_Training Set/ID/{_FILE} (https://github.com/yulequan/UA-MT)."
             raise DataError(Problem(str(root), f"there is no {_FILE} in it", fix))
         return checked_cases(Case(_case_id(path), (path,), path) for path in held.files)
+
+    def notes(self) -> tuple[str, ...]:
+        """Files that were seen and are not read."""
+        return tuple(self._held(self.options.root).notes())
+
+    def _held(self, root: Path) -> Found:
+        return find(root, lambda path: path.name.lower() == _FILE, recursive=True)
 
     def new_cases(self, paths: Sequence[Path]) -> tuple[Case, ...]:
         """Cases to predict: all h5 files in a folder and below it, or one h5 file."""
