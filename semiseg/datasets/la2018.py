@@ -128,9 +128,10 @@ def _dataset(path: Path, file: Any, name: str) -> Any:
         raise DataError(Problem(str(path), f"it holds no {name!r}", "Expected are 'image' and 'label' in each file."))
     if found.file.filename != file.filename:  # by a link to a link
         raise _elsewhere(path, name, found.file.filename)
-    others = found.external or (found.virtual_sources() if found.is_virtual else ())
+    pieces = found.external or (found.virtual_sources() if found.is_virtual else ())
+    others = {_file_of(piece) for piece in pieces} - {"."}  # which is this file
     if others:
-        raise _elsewhere(path, name, some(sorted({_file_of(other) for other in others}), 3))
+        raise _elsewhere(path, name, some(sorted(others), 3))
     if found.ndim != 3 or not found.size or found.dtype.kind not in "iuf":
         what = f"{name!r} is {found.dtype} {found.shape}, not a volume (X, Y, Z) of numbers"
         raise DataError(Problem(str(path), what, "Convert the file to the papers' layout."))
@@ -143,7 +144,7 @@ def _dataset(path: Path, file: Any, name: str) -> Any:
 
 def _elsewhere(path: Path, name: str, other: str) -> DataError:
     what = f"{name!r} is in another file ({other}), which is not followed"
-    return DataError(Problem(str(path), what, "Write the arrays into the file itself, for instance with h5repack."))
+    return DataError(Problem(str(path), what, "Write the arrays into the file itself."))
 
 
 def _file_of(source: Any) -> str:

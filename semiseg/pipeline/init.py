@@ -106,18 +106,14 @@ def unlabeled_note(info: DatasetInfo) -> list[str]:
     Such are 255 and 65535, values far above all others, and one that is called so, where there are other classes.
     """
     found = sorted(zip(info.class_values[1:], info.classes[1:], strict=True))
-    marks = [(value, name) for value, name in found if name.lower() in _MARK_NAMES]
-    if (
-        len(found) > 1
-        and (found[-1][0] in _MARK_VALUES or found[-1][0] > _FAR * found[-2][0])
-        and found[-1] not in marks
-    ):
-        marks.append(found[-1])
+    highest = found[-1][0] if len(found) > 1 else 0
+    far = highest in _MARK_VALUES or (highest > 0 and highest > _FAR * found[-2][0])
     return [
-        f"value {value} is taken for a class of its own, {name}; if it marks voxels that nobody labeled, count it as"
-        f" background: take it out of the classes and set dataset.label_map: {{{value}: 0}}, for there is no value yet"
-        " that training and scores leave out"
-        for value, name in marks
+        f"value {value} is taken for a class of its own, {name}; there is no value that training and scores leave out,"
+        " so if it marks voxels that nobody labeled, take its cases as unlabeled, or count it as background (out of the"
+        f" classes, and dataset.label_map: {{{value}: 0}})"
+        for value, name in found
+        if name.lower() in _MARK_NAMES or (far and value == highest)
     ]
 
 

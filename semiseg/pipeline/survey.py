@@ -70,8 +70,8 @@ def spacing_note(geometries: Iterable[Geometry]) -> list[str]:
         for axis, along in zip(_AXES, sizes.T, strict=True)
     )
     return [
-        f"spacing differs between cases (min, median, max in {unit}: {'; '.join(found)}), and semiseg does not resample:"
-        " to the networks a structure is as large as its voxels are many; resample images and labels to one spacing"
+        f"spacing differs between cases, and semiseg does not resample: min, median and max in {unit} are"
+        f" {'; '.join(found)}; networks see voxels, so resample images and labels to one spacing beforehand"
     ]
 
 
