@@ -78,8 +78,9 @@ def test_images_smaller_than_the_patch_are_counted_and_some_named():
     assert many == "5 images are smaller than the patch and are padded with background: a, b, c and 2 others"
 
 
-def grids(*spacings, turn=np.eye(4)):
-    return [Geometry(SHAPE, turn @ np.diag([*spacing, 1.0])) for spacing in spacings]
+def grids(*spacings, turn=None):
+    axes = np.eye(4) if turn is None else turn
+    return [Geometry(SHAPE, axes @ np.diag([*spacing, 1.0])) for spacing in spacings]
 
 
 def test_spacings_that_differ_by_more_than_a_quarter_are_noted_by_axis():

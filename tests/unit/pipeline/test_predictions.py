@@ -38,5 +38,5 @@ def test_what_a_dataset_refuses_without_a_name_gets_the_case_s(tmp_path):
     made.save(tmp_path / "new" / "one.nii.gz", made.image())
     dataset = Nameless(Folder.Options(root=tmp_path, classes={"a": 1}))
     (case,) = dataset.new_cases([tmp_path / "new"])
-    with pytest.raises(DataError, match="^case one: it cannot be read\n    Mend it.$"):
+    with pytest.raises(DataError, match=r"^case one: it cannot be read\n    Mend it\.$"):
         predict_case(case, dataset, None, load_recipe("quickstart"), dataset.info(), tmp_path / "out.nii.gz")
