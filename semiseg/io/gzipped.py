@@ -16,7 +16,7 @@ _BROKEN = (EOFError, gzip.BadGzipFile, zlib.error)
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[IO[bytes]]:
+def opened(path: Path) -> Iterator[IO[bytes] | gzip.GzipFile]:
     """The file's content as a stream, decompressed where it is a gzip stream, whatever the name says.
 
     A gzip stream ends with the CRC and the length of its content (RFC 1952); who reads to the end has both verified.

@@ -67,7 +67,7 @@ def _read(path: Path) -> tuple[NDArray[Any], Geometry, float]:
         return array, geometry, _slack(header, dtype)
 
 
-def _content(path: Path, stream: IO[bytes], offset: int, size: int) -> bytes:
+def _content(path: Path, stream: IO[bytes] | gzip.GzipFile, offset: int, size: int) -> bytes:
     """All bytes of a file, which has to end after ``size`` bytes of voxels."""
     asked = offset + size
     if asked > MOST_EXPANSION * path.stat().st_size:

@@ -15,7 +15,6 @@ from semiseg.io.whole import whole_numbers
 from semiseg.types import Geometry, Volume
 from semiseg.wording import some
 
-_SHOWN = 20
 T = TypeVar("T")
 
 
@@ -118,7 +117,7 @@ def label_values(path: Path) -> set[int]:
     problems = _fractions(path, values, counts)
     negative = values < 0
     if negative.any():
-        what = f"it holds values below 0: {_counted(values[negative], counts[negative])}"
+        what = f"it holds values below 0: {_counted(values[negative], counts[negative], most=3)}"
         problems.append(Problem(str(path), what, _NEGATIVE))
     raise_all(problems, DataError)
     return {int(value) for value in values}
@@ -134,7 +133,7 @@ def _read_label(path: Path) -> tuple[NDArray[Any], Geometry]:
     array, geometry = read_nifti_label(path)
     if array.shape != geometry.shape:
         what = f"its shape is {array.shape}, not (X, Y, Z)"
-        raise DataError(Problem(str(path), what, "Give each voxel one value; structures may not overlap."))
+        raise DataError(Problem(str(path), what, "Give each voxel one value, not a map for each class."))
     return array, geometry
 
 
@@ -165,8 +164,8 @@ def _fractions(path: Path, values: NDArray[Any], counts: NDArray[np.intp]) -> li
     return [Problem(str(path), what, "Resample labels with nearest-neighbor interpolation, or round them.")]
 
 
-def _counted(values: Iterable[Any], counts: Iterable[Any]) -> str:
-    return some([f"{int(value)} ({count:,} voxels)" for value, count in zip(values, counts, strict=True)], _SHOWN)
+def _counted(values: Iterable[Any], counts: Iterable[Any], most: int = 20) -> str:
+    return some([f"{int(value)} ({count:,} voxels)" for value, count in zip(values, counts, strict=True)], most)
 
 
 def _unknown_values(unknown: Sequence[tuple[int, int]], label_map: Mapping[int, int]) -> tuple[str, str]:

@@ -3,6 +3,7 @@
 import gzip
 import os
 import tracemalloc
+from itertools import product
 from pathlib import Path
 
 import helpers_volumes as made
@@ -232,7 +233,7 @@ def test_voxels_of_a_size_that_no_scan_has_are_refused(tmp_path, side):
         header["srow_y"][1] = -side
 
     path = with_header(tmp_path / "scan.nii", change)
-    assert f"1 x {side:.3g} x 1 mm" in refusal(path)
+    assert f"1 x {np.float32(side):.3g} x 1 mm" in refusal(path)
     with pytest.raises(DataError, match="mm"):
         read_nifti_header(path)
 
@@ -253,8 +254,13 @@ def test_later_axes_of_length_1_are_left_out(tmp_path, more):
     assert (geometry.shape, read_nifti_header(path)[1]) == (made.SHAPE, wanted)
 
 
-@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.uint16, np.int32])
-@pytest.mark.parametrize("values", [(0, 1, 2), (0, 1, 2, 4), (0, 1, 2, 3, 4, 5), (0, 205, 420, 500), (-1, 0, 7)])
+@pytest.mark.parametrize(
+    ("dtype", "values"),
+    [
+        *product((np.uint8, np.int16, np.uint16, np.int32), ((0, 1, 2), (0, 1, 2, 4), (0, 1, 2, 3, 4, 5), (-1, 0, 7))),
+        *product((np.int16, np.uint16, np.int32), ((0, 205, 420, 500), (0, 1, 20_000))),
+    ],
+)
 def test_labels_saved_as_floats_with_a_header_of_integers_are_whole(tmp_path, dtype, values):
     """As nibabel writes them from ``get_fdata``: scaled, so that 1 comes back as 1.00001526."""
     header = nibabel.Nifti1Header()
@@ -263,6 +269,17 @@ def test_labels_saved_as_floats_with_a_header_of_integers_are_whole(tmp_path, dt
     path = tmp_path / "label.nii.gz"
     nibabel.save(nibabel.Nifti1Image(stored, made.LPS, header), path)
     np.testing.assert_array_equal(read_nifti_label(path)[0], stored)
+
+
+def test_a_scale_that_leaves_out_whole_numbers_is_not_guessed_at(tmp_path):
+    """0 to 500 in 8 bits: 205 became 205.88, which is nearer to 206."""
+    header = nibabel.Nifti1Header()
+    header.set_data_dtype(np.uint8)
+    path = tmp_path / "label.nii.gz"
+    nibabel.save(nibabel.Nifti1Image(made.label((0, 205, 500), dtype=np.float64), made.LPS, header), path)
+    array, _ = read_nifti_label(path)
+    np.testing.assert_array_equal(array, read_nifti(path)[0])
+    assert np.unique(array)[1] == np.float32(205.88235)
 
 
 def test_such_labels_are_not_whole_as_they_are_stored(tmp_path):
