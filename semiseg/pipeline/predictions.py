@@ -8,9 +8,11 @@ from pathlib import Path
 import numpy as np
 
 from semiseg.data.preprocess import prepare
+from semiseg.data.verify import named
 from semiseg.engine.checkpoint import file_digest, same_weights
 from semiseg.engine.out_of_memory import PREDICTION_FIX, told_when_out_of_memory
 from semiseg.engine.runtime import Runtime
+from semiseg.errors import DataError
 from semiseg.evaluation.same_weights import shown
 from semiseg.inference.sliding_window import Predictor
 from semiseg.interfaces.dataset import Dataset
@@ -96,9 +98,15 @@ def _copy_predictions(folder: RunFolder, cases: Sequence[Case]) -> None:
 def predict_case(
     case: Case, dataset: Dataset, predictor: Predictor, recipe: Recipe, info: DatasetInfo, path: Path
 ) -> None:
-    """Predict one case and write it as NIfTI in the image's own grid, with the dataset's own label values."""
-    volume = dataset.read_image(case)
-    prepared = prepare(volume, recipe.preprocessing)
+    """Predict one case and write it as NIfTI in the image's own grid, with the dataset's own label values.
+
+    Raises DataError, naming a file or the case, for an image that cannot be used.
+    """
+    try:
+        volume = dataset.read_image(case)
+        prepared = prepare(volume, recipe.preprocessing, f"case {case.id}")
+    except DataError as error:
+        raise DataError(named(case, error)) from error
     labels = prepared.restore(predictor.labels(prepared.normalized()))
     values = np.asarray(info.class_values)
     write_label(path, values[labels], volume.geometry)
