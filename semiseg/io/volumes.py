@@ -117,7 +117,7 @@ def label_values(path: Path) -> set[int]:
     problems = _fractions(path, values, counts)
     negative = values < 0
     if negative.any():
-        what = f"it holds values below 0: {_counted(values[negative], counts[negative], most=3)}"
+        what = f"it holds values below 0: {_counted(zip(values[negative], counts[negative], strict=True), 3)}"
         problems.append(Problem(str(path), what, _NEGATIVE))
     raise_all(problems, DataError)
     return {int(value) for value in values}
@@ -164,12 +164,12 @@ def _fractions(path: Path, values: NDArray[Any], counts: NDArray[np.intp]) -> li
     return [Problem(str(path), what, "Resample labels with nearest-neighbor interpolation, or round them.")]
 
 
-def _counted(values: Iterable[Any], counts: Iterable[Any], most: int = 20) -> str:
-    return some([f"{int(value)} ({count:,} voxels)" for value, count in zip(values, counts, strict=True)], most)
+def _counted(found: Iterable[tuple[Any, Any]], most: int) -> str:
+    return some([f"{int(value)} ({count:,} voxels)" for value, count in found], most)
 
 
 def _unknown_values(unknown: Sequence[tuple[int, int]], label_map: Mapping[int, int]) -> tuple[str, str]:
-    what = f"it holds values that belong to no class: {_counted(*zip(*unknown, strict=True))}"
+    what = f"it holds values that belong to no class: {_counted(unknown, 20)}"
     known = ", ".join(map(str, sorted(label_map)))
     return what, (
         f"Known are {known}. If {unknown[0][0]} is another number for a class that is there, say so in the recipe:\n"
