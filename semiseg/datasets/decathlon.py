@@ -119,15 +119,7 @@ class Decathlon(NiftiDataset):
         folder = only_folder(paths)
         if folder is None and len(paths) > 1:
             return (one_case(paths, self.modalities, lambda path: None),)
-        cases = checked_cases(_case(path) for path in ([*paths] if folder is None else nifti_files_in(folder)))
-        problems: list[Problem] = []
-        for case in cases:
-            try:
-                self.read_geometry(case)
-            except DataError as error:
-                problems += error.problems
-        raise_all(problems, DataError)
-        return cases
+        return checked_cases(_case(path) for path in ([*paths] if folder is None else nifti_files_in(folder)))
 
 
 def _case(image: Path, label: Path | None = None) -> Case:
