@@ -7,7 +7,7 @@ from pathlib import Path
 from semiseg.evaluation.compare_read import ScoredRun
 
 
-def test_cases(run: ScoredRun) -> set[str]:
+def cases_of(run: ScoredRun) -> set[str]:
     """The ids of the cases that a run has scores of."""
     return {case for _, _, case in run.scores}
 
@@ -20,8 +20,8 @@ def join_folds(runs: Sequence[ScoredRun]) -> tuple[ScoredRun, ...]:
     """
     tables: list[list[ScoredRun]] = []
     for run in runs:
-        cases = test_cases(run)
-        fitting = [table for table in tables if all(cases.isdisjoint(test_cases(fold)) for fold in table)]
+        cases = cases_of(run)
+        fitting = [table for table in tables if all(cases.isdisjoint(cases_of(fold)) for fold in table)]
         if fitting:
             next((table for table in fitting if table[0].seed == run.seed), fitting[0]).append(run)
         else:

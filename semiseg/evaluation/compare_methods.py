@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from semiseg.errors import DataError, Problem, SemisegError, raise_all
-from semiseg.evaluation.compare_folds import join_folds, test_cases
+from semiseg.evaluation.compare_folds import cases_of, join_folds
 from semiseg.evaluation.compare_read import ScoredRun, read_run
 from semiseg.recipe.compare import changes
 
@@ -52,8 +52,8 @@ class _Group:
         first = self.runs[0]
         if not (first.recipe and run.recipe):
             return False
-        keys, cases = differing_keys(first, run), test_cases(run)
-        seeds_folds = [test_cases(other) for other in self.runs if other.seed == run.seed]
+        keys, cases = differing_keys(first, run), cases_of(run)
+        seeds_folds = [cases_of(other) for other in self.runs if other.seed == run.seed]
         return not keys or (
             all(key.partition(".")[0] == "split" for key in keys) and all(map(cases.isdisjoint, seeds_folds))
         )
@@ -71,7 +71,8 @@ def read_methods(
 
     ``runs`` holds paths (``read_run``), or texts ``NAME=PATH``; or a table from names to paths. Runs with a recipe
     that was not named belong together where their recipes differ in nothing but the seed and what changes no result,
-    or in the split where they have no test case in common, as folds; they are named by recipe, or by folder where those names are alike. Raises DataError with the problems of all.
+    or in the split too where they have no test case in common, as folds. They are named by recipe, or by folder where
+    those names are alike. Raises DataError with the problems of all.
     """
     requests = list(_requests(runs))
     groups: list[_Group] = []

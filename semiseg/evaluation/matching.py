@@ -9,6 +9,18 @@ from semiseg.io.names import nifti_files, nifti_stem
 _SEGMENTATION = re.compile(r"(^|[_-])segm?$", re.IGNORECASE)
 
 
+def find_both(predictions: Path, references: Path) -> tuple[dict[str, Path], dict[str, Path]]:
+    """The label files of two folders by case id; two files are a pair, whatever their names. Raises DataError."""
+    files = [path for path in (predictions, references) if path.is_file()]
+    if len(files) == 2:
+        case = _case_id(references) or references.name
+        return {case: predictions}, {case: references}
+    if files:
+        fix = "Give two files, or two folders."
+        raise DataError(Problem(str(files[0]), "is a file, and the other one is not", fix))
+    return find_labels(predictions), find_labels(references)
+
+
 def find_labels(folder: Path) -> dict[str, Path]:
     """The label file of each case id in a folder, by id in alphabetical order.
 
