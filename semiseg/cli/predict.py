@@ -14,9 +14,7 @@ def predict(
     ],
     output: Annotated[
         Path,
-        typer.Option(
-            "--output", "-o", help="Folder for this model's predictions; for one case also a new NAME.nii.gz."
-        ),
+        typer.Option("--output", "-o", help="Folder for this model's predictions; or a new NAME.nii.gz for one case."),
     ],
     checkpoint: Annotated[str, typer.Option("--checkpoint", help="best or last.")] = "best",
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")] = False,
