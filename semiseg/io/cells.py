@@ -7,7 +7,7 @@ _MARKED = re.compile(r"'+[=+\-@\t\r\n]")
 
 
 def as_cell(text: str) -> str:
-    """A text for a cell of a CSV file, with ``'`` before one that begins as a formula does (``=``, ``+``, ``-``, ``@``).
+    """A text for a cell of a CSV file, with ``'`` before one that begins as a formula does: ``=``, ``+``, ``-``, ``@``.
 
     ``from_cell`` gives the text back.
     """
