@@ -1,4 +1,4 @@
-"""Lesion-wise metrics: each lesion of the reference counts alike, whatever its size, and so does each that is made up."""
+"""Lesion-wise metrics: each lesion of the reference counts alike, whatever its size, and so does one made up."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -73,8 +73,9 @@ class LesionDice(_LesionWise):
 
     The reference is grown by ``dilation`` voxels (18 neighbors each time); what is connected then (26 neighbors) is
     one lesion, of the reference's own voxels. Its prediction is all predicted components (26 neighbors) that touch the
-    grown lesion. Components that touch none are made up. From 0 to 1, without unit. Where both masks are empty the value
-    is not defined (nan), and so it is where all lesions are too small to count and none is made up.
+    grown lesion. Components that touch none are made up. From 0 to 1, without unit. A missed structure counts 0, a
+    spurious one too; where both masks are empty the value is not defined (nan), nor where no lesion is large enough to
+    count and none is made up.
 
     Source: the BraTS 2023 challenge, github.com/rachitsaluja/BraTS-2023-Metrics (LesionWise_Score_Dice). Its glioma
     task has ``dilation=3`` and ``minimum_volume=50``, metastases 1 and 2, meningioma 1 and 50.

@@ -1,5 +1,6 @@
 """scores.csv gives back what was written."""
 
+import csv
 import math
 from dataclasses import replace
 
@@ -69,6 +70,19 @@ def test_the_file_as_a_person_sees_it(tmp_path):
         "run,best,case_3,edema,dice,nan,1,both_empty,0,0,373.5,class,,",
     ]
     assert list(path.parent.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("name", ["=1+1", "+x", "-x", "@x", "\tx", "\nx", "'=x", "''-x", "'x", "x=1"])
+def test_a_name_that_looks_like_a_formula_is_text_to_a_spreadsheet(tmp_path, name):
+    path = tmp_path / "scores.csv"
+    row = replace(ROW, run=name, class_name=name, case=name, definition=name, value=-1.5)
+    write_scores(path, [row])
+    with path.open(newline="") as file:
+        head, cells = list(csv.reader(file))
+    stored = dict(zip(head, cells, strict=True))
+    assert not stored["class"].startswith(("=", "+", "-", "@", "\t", "\n"))
+    assert stored["value"] == "-1.5"
+    assert read_scores(path) == [row]
 
 
 def test_a_failure_while_writing_leaves_the_old_file(tmp_path):
