@@ -1,5 +1,6 @@
 """Every exception that semiseg raises on purpose, and the exit code that a script sees for it."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -13,9 +14,27 @@ class Problem:
     what: str
     fix: str = ""
 
+    def kind(self) -> tuple[str, str]:
+        """What problems of one kind have in common: what is wrong and how to mend it, without names and numbers."""
+        return _PARTICULAR.sub("#", self.what), _PARTICULAR.sub("#", self.fix)
+
     def __str__(self) -> str:
         head = f"{self.where}: {self.what}" if self.where else self.what
         return f"{head}\n    {self.fix}" if self.fix else head
+
+
+_MOST_ALIKE = 10
+_SHOWN_ALIKE = 3
+_NAMED_ALIKE = 20
+_PARTICULAR = re.compile(r"'[^']*'|\S*/\S*|\d[\d.,]*")
+
+
+def _more(alike: Sequence[Problem]) -> str:
+    """A line for problems that differ from those above in their file or case, and in numbers, alone."""
+    named = [problem.where for problem in alike[:_NAMED_ALIKE] if problem.where]
+    more = f"… and {len(alike)} more like these"
+    places = ", ".join(named) + (", …" if len(alike) > _NAMED_ALIKE else "")
+    return f"   {more}{f': {places}' if named else ''}"
 
 
 class SemisegError(Exception):
@@ -37,8 +56,17 @@ class SemisegError(Exception):
     def _text(self) -> str:
         if len(self.problems) == 1:
             return str(self.problems[0])
+        groups: dict[tuple[str, str], list[Problem]] = {}
+        for problem in self.problems:
+            groups.setdefault(problem.kind(), []).append(problem)
         lines = [f"{len(self.problems)} problems:"]
-        lines += [f"{i}. {problem}" for i, problem in enumerate(self.problems, 1)]
+        number = 1
+        for alike in groups.values():
+            shown = alike if len(alike) <= _MOST_ALIKE else alike[:_SHOWN_ALIKE]
+            lines += [f"{number + i}. {problem}" for i, problem in enumerate(shown)]
+            number += len(alike)
+            if len(shown) < len(alike):
+                lines.append(_more(alike[len(shown) :]))
         return "\n".join(lines)
 
 

@@ -81,6 +81,11 @@ def some(names: Sequence[str], most: int = 10) -> str:
     return ", ".join(names[:most]) + (f" and {left} other{'s' if left > 1 else ''}" if left > 0 else "")
 
 
+def counted(count: int, what: str) -> str:
+    """A count with its noun: ``1 case``, ``1,200 cases``."""
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
+
+
 def show(value: Any) -> str:
     """A value as it is written in a recipe, cut to a length that can be read."""
     text = repr(value) if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)

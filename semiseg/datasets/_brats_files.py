@@ -2,20 +2,22 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from semiseg.errors import DataError, Problem
-from semiseg.io.names import nifti_files, nifti_stem
+from semiseg.errors import DataError, Problem, raise_all
+from semiseg.io.finding import CONVERT, Found, find
+from semiseg.io.names import as_nifti, nifti_stem, other_format
+from semiseg.wording import some
 
 SEG = "seg"
 EXPECTED = "CASE_{t1,t1ce,t2,flair,seg}.nii.gz (2018 to 2022) or CASE-{t1n,t1c,t2w,t2f,seg}.nii.gz (2023 and later)"
-_UNTIL_2022 = re.compile(r"(?P<case>.+)_(?P<what>t1|t1ce|t2|flair|seg)")
-_SINCE_2023 = re.compile(r"(?P<case>.+)-(?P<what>t1n|t1c|t2w|t2f|seg)")
+_UNTIL_2022 = re.compile(r"(?P<case>.+)_(?P<what>t1|t1ce|t2|flair|seg)", re.IGNORECASE)
+_SINCE_2023 = re.compile(r"(?P<case>.+)-(?P<what>t1n|t1c|t2w|t2f|seg)", re.IGNORECASE)
 _CANONICAL = {"t1n": "t1", "t1c": "t1ce", "t2w": "t2", "t2f": "flair"}
 _TIMEPOINT = re.compile(r"(?P<patient>.+-\d+)-\d+")
-_STRAY_SEG = re.compile(r".*[Ss]egm.*")
+_STRAY_SEG = re.compile(r".*segm.*", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +51,21 @@ def _parse(path: Path) -> tuple[str, str, bool] | None:
     for pattern in (_SINCE_2023, _UNTIL_2022):
         match = pattern.fullmatch(stem)
         if match:
-            return match["case"], _CANONICAL.get(match["what"], match["what"]), pattern is _SINCE_2023
+            what = match["what"].lower()
+            return match["case"], _CANONICAL.get(what, what), pattern is _SINCE_2023
     return None
 
 
-def find_scans(folder: Path) -> list[Scan]:
-    """The scans in a folder and the folders below it, by case id. Raises DataError where no name is understood."""
-    files = nifti_files(folder, recursive=True)
+def find_scans(folder: Path, *, to_predict: bool = False) -> list[Scan]:
+    """The scans in a folder and the folders below it, by case id.
+
+    ``to_predict``: files that cannot be opened are taken too, for they are told where they are read.
+
+    Raises DataError where no name is understood, for links to nothing, and for files of a case that are no NIfTI or
+    cannot be opened: a label that is there is never taken for missing.
+    """
+    held = find(folder, recursive=True)
+    files = held.files
     found: dict[tuple[str, bool], dict[str, list[Path]]] = defaultdict(lambda: defaultdict(list))
     strays = []
     for path in files:
@@ -65,17 +75,25 @@ def find_scans(folder: Path) -> list[Scan]:
             found[case_id, modern][what].append(path)
         else:
             strays.append(path)
-    if not found:
-        raise DataError(Problem(str(folder), f"no BraTS files: {_names(folder, files)}", f"Expected {EXPECTED}."))
+    problems = [*(held.lost if to_predict else held.problems), *_of_other_formats(held.other)]
+    if not found and not problems:
+        problems.append(Problem(str(folder), f"no BraTS files: {_names(held)}", f"Expected {EXPECTED}."))
+    raise_all(problems, DataError)
     scans = [Scan(case_id, what, modern) for (case_id, modern), what in sorted(found.items())]
     return _with_stray_labels(scans, strays)
 
 
-def _names(folder: Path, files: list[Path]) -> str:
-    some = files or sorted(path for path in folder.rglob("*") if path.is_file())
-    if not some:
-        return "it is empty"
-    return "there are " + ", ".join(path.name for path in some[:3]) + (", …" if len(some) > 3 else "")
+def _of_other_formats(paths: Iterable[Path]) -> Iterator[Problem]:
+    for path in paths:
+        if parsed := _parse(as_nifti(path)):
+            what = f"by its name it is the {parsed[1]} of case {parsed[0]}, but {other_format(path)} is not read"
+            yield Problem(str(path), what, f"{CONVERT} Or move it away.")
+
+
+def _names(held: Found) -> str:
+    if not held.files:
+        return f"there are {held.formats()}" if held.other else "there is no image in it"
+    return f"there are {some([path.name for path in held.files], 3)}"
 
 
 def _with_stray_labels(scans: list[Scan], strays: Iterable[Path]) -> list[Scan]:

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from semiseg.io.names import nifti_files
+from semiseg.errors import Problem
+from semiseg.io.finding import find
 from semiseg.wording import some
 
 FOLDER = "imagesTs"
@@ -22,12 +23,14 @@ class ImagesTs:
         unlisted: those of them that are in the folder alone.
         missing: the files that are listed and do not exist.
         is_list: whether ``test`` is a list of images, or not there.
+        problems: what cannot be opened in the folder.
     """
 
     found: tuple[Path, ...]
     unlisted: tuple[Path, ...]
     missing: tuple[Path, ...]
     is_list: bool = True
+    problems: tuple[Problem, ...] = ()
 
     @property
     def _them(self) -> str:
@@ -57,14 +60,16 @@ def find_images_ts(root: Path, manifest: Mapping[str, Any], others: Collection[P
     items: Any = manifest.get("test")
     listed = [root / image_of(item) for item in items] if are_images(items) else []
     kept = dict.fromkeys(_plain(path) for path in listed if not path.name.startswith("."))
-    in_folder = dict.fromkeys(_plain(path) for path in nifti_files(root / FOLDER))
+    held = find(root / FOLDER)
+    in_folder = dict.fromkeys(_plain(path) for path in held.files)
     files = [path for path in {**kept, **in_folder} if path not in known]
     there = tuple(path for path in files if path.is_file())
     return ImagesTs(
         there,
         tuple(path for path in there if path not in kept),
-        tuple(path for path in files if not path.is_file()),
+        tuple(path for path in files if not path.is_file() and path in kept),
         items is None or are_images(items),
+        held.problems,
     )
 
 

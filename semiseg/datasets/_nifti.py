@@ -10,7 +10,8 @@ from pydantic import Field
 from semiseg.errors import DataError, Problem, ProtocolError, raise_all
 from semiseg.interfaces.component import ComponentOptions
 from semiseg.interfaces.dataset import Dataset
-from semiseg.io.names import name_problems, nifti_files, nifti_stem
+from semiseg.io.finding import CONVERT, find
+from semiseg.io.names import name_problems, nifti_stem
 from semiseg.io.volumes import read_image_files, read_image_geometry, read_label_file
 from semiseg.types import Case, Geometry, Volume
 
@@ -105,6 +106,16 @@ def checked_cases(cases: Iterable[Case], problems: Sequence[Problem] = ()) -> tu
     return tuple(ordered)
 
 
+def named_by_files(listed: Sequence[tuple[tuple[Path, ...], Path | None]]) -> list[Case]:
+    """Cases of image files and a label, by the name of the first file; where all are alike, by that of its folder."""
+    stems = [nifti_stem(images[0]) or images[0].name for images, _ in listed]
+    folders = [images[0].parent.name for images, _ in listed]
+    alike = len(set(stems)) == 1 < len(stems) == len(set(folders))
+    return [
+        Case(name, images, label) for name, (images, label) in zip(folders if alike else stems, listed, strict=True)
+    ]
+
+
 def only_folder(paths: Sequence[Path]) -> Path | None:
     """The folder, where one folder is given. Raises DataError for nothing, or for paths that do not exist."""
     if not paths:
@@ -114,14 +125,14 @@ def only_folder(paths: Sequence[Path]) -> Path | None:
     return paths[0] if len(paths) == 1 and paths[0].is_dir() else None
 
 
-def nifti_files_in(folder: Path, recursive: bool = False) -> list[Path]:
-    """The NIfTI files of a folder. Raises DataError where there are none."""
-    files = nifti_files(folder, recursive)
-    if not files:
-        raise DataError(
-            Problem(str(folder), "there is no .nii.gz or .nii file in it", "Give the folder of the images.")
-        )
-    return files
+def nifti_files_in(folder: Path) -> Sequence[Path]:
+    """The NIfTI files of a folder, also those that cannot be opened. Raises DataError where there are none."""
+    found = find(folder)
+    raise_all(found.lost, DataError)
+    if not found.files:
+        what = f"there is no .nii.gz or .nii file in it{f', but {found.formats()}' if found.other else ''}"
+        raise DataError(Problem(str(folder), what, CONVERT if found.other else "Give the folder of the images."))
+    return found.files
 
 
 def one_case(paths: Sequence[Path], modalities: Sequence[str], parse: ParseName) -> Case:

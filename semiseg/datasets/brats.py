@@ -19,6 +19,7 @@ from semiseg.datasets._nifti import (
     only_folder,
 )
 from semiseg.errors import Problem
+from semiseg.io.finding import find
 from semiseg.types import Case, DatasetInfo
 
 Modality = Literal["t1", "t1ce", "t2", "flair"]
@@ -79,6 +80,10 @@ class Brats(NiftiDataset):
         """All cases, ordered by id. Raises DataError with every case that lacks a modality or has a file twice."""
         return self._cases(find_scans(existing_root(self.options.root)))
 
+    def notes(self) -> tuple[str, ...]:
+        """Files that were seen and are not read."""
+        return tuple(find(self.options.root, recursive=True).notes())
+
     def new_cases(self, paths: Sequence[Path]) -> tuple[Case, ...]:
         """Cases to predict: a folder with the files of one or more cases, or one case's files in modality order.
 
@@ -87,7 +92,7 @@ class Brats(NiftiDataset):
         folder = only_folder(paths)
         if folder is None:
             return (one_case(paths, self.modalities, parse_name),)
-        return self._cases(find_scans(folder), labels=False)
+        return self._cases(find_scans(folder, to_predict=True), labels=False)
 
     def _cases(self, scans: Sequence[Scan], labels: bool = True) -> tuple[Case, ...]:
         problems, cases = [], []

@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 from pydantic import Field, field_validator
 
@@ -20,7 +21,8 @@ from semiseg.datasets._nifti import (
     only_folder,
 )
 from semiseg.errors import DataError, Problem
-from semiseg.io.names import nifti_files, nifti_stem
+from semiseg.io.finding import CONVERT, Found, find
+from semiseg.io.names import nifti_stem
 from semiseg.io.volumes import UnknownValues
 from semiseg.types import Case, DatasetInfo, Volume
 
@@ -31,8 +33,19 @@ TREE = """Expected:
 _CHANNEL = re.compile(r"(?P<case>.+)_(?P<channel>\d{4})")
 
 
+class _Held(NamedTuple):
+    """What the folders of labeled images, of their labels and of unlabeled images hold."""
+
+    images: Found
+    labels: Found
+    unlabeled: Found
+
+
 class Folder(NiftiDataset):
     """Your own data: ``labeled/images``, ``labeled/labels`` and ``unlabeled/images`` in one folder.
+
+    The three may be called otherwise: ``images: imagesTr``, ``labels: labelsTr`` and ``unlabeled: imagesTs`` read a
+    dataset of nnU-Net. ``labelled`` and ``unlabelled`` are understood.
 
     With one modality an image is ``CASE.nii.gz``; with several it is one file a modality, ``CASE_0000.nii.gz``,
     ``CASE_0001.nii.gz`` and so on, as nnU-Net names them. Where every image ends in ``_0000``, that is left out of the
@@ -48,8 +61,16 @@ class Folder(NiftiDataset):
         """Stored value of each class, such as `{liver: 1, tumor: 2}`; background is 0 and need not be named."""
         modalities: tuple[str, ...] = Field(default=("image",), min_length=1)
         """Names of the modalities, in the order of the files' numbers."""
+        images: str = "labeled/images"
+        """Folder of the labeled cases' images, below root."""
+        labels: str = "labeled/labels"
+        """Folder of their labels, below root."""
+        unlabeled: str = "unlabeled/images"
+        """Folder of the unlabeled cases' images, below root, which need not be there; empty: none."""
         patient: str = ""
         """Regular expression with one group: the patient in a case id, such as `(.+)_scan\\d+`; by default the id."""
+
+        newer = frozenset({"images", "labels", "unlabeled"})
 
         @field_validator("classes")
         @classmethod
@@ -90,23 +111,43 @@ class Folder(NiftiDataset):
 
     def cases(self) -> tuple[Case, ...]:
         """All cases, ordered by id. Raises DataError with every image and label without counterpart, or with a copy."""
-        root = existing_root(self.options.root)
-        folders = [root / part / "images" for part in ("labeled", "unlabeled")]
-        files = [nifti_files(folder) for folder in folders]
+        existing_root(self.options.root)
+        held = self._held()
+        problems = [problem for part in held for problem in part.problems]
         labels: dict[str, list[Path]] = defaultdict(list)
-        for path in nifti_files(root / "labeled" / "labels"):
+        for path in held.labels.files:
             labels[nifti_stem(path)].append(path)
-        if not files[0]:
-            raise DataError(Problem(str(folders[0]), "there are no images in it", TREE))
+        if not held.images.files:
+            raise DataError([*problems, _no_images(held.images)])
+        problems += _labels_of_other_formats(held.labels)
+        files = held.images.files, held.unlabeled.files
         numbered = self._numbered([path for part in files for path in part])
-        problems: list[Problem] = []
         labeled, unlabeled = (self._group(part, numbered, problems) for part in files)
         named = {self._case_id(path, numbered) for path in files[0]}
-        problems += _unpaired(labeled, labels, named, root)
+        problems += _unpaired(labeled, labels, named, (held.labels.folder, held.unlabeled.folder))
         first = {case_id: paths[0] for case_id, paths in labels.items()}
         cases = [Case(i, images, first.get(i), self._patient(i, problems)) for i, images in labeled.items()]
         cases += [Case(i, images, None, self._patient(i, problems)) for i, images in unlabeled.items()]
         return checked_cases(cases, problems)
+
+    def notes(self) -> tuple[str, ...]:
+        """Files that were seen and are not read."""
+        held = self._held()
+        notes = [note for part in held for note in part.notes()]
+        if held.unlabeled.files and self.options.unlabeled != "unlabeled/images":
+            notes.append(f"the images of {self.options.unlabeled} are taken as unlabeled cases")
+        return tuple(notes)
+
+    def _held(self) -> _Held:
+        options = self.options
+        unlabeled = find(self._place(options.unlabeled)) if options.unlabeled else Found(options.root)
+        return _Held(find(self._place(options.images)), find(self._place(options.labels)), unlabeled)
+
+    def _place(self, name: str) -> Path:
+        """A folder below the root; of a British name where only that is there."""
+        place = Path(self.options.root) / name
+        british = Path(self.options.root) / re.sub(r"^(un)?labeled\b", r"\1labelled", name)
+        return british if british.is_dir() and not place.is_dir() else place
 
     def read_label(self, case: Case) -> Volume:
         """As other datasets of NIfTI files; a value of no class may be made one here, and that is said first."""
@@ -198,13 +239,31 @@ def _or_a_class(problem: UnknownValues) -> Problem:
     return replace(problem, fix=f"{own}\n    {problem.fix}")
 
 
+def _no_images(held: Found) -> Problem:
+    if held.other:
+        return Problem(str(held.folder), f"there are no NIfTI images in it, but {held.formats()}", CONVERT)
+    return Problem(str(held.folder), "there are no images in it", TREE)
+
+
+def _labels_of_other_formats(held: Found) -> list[Problem]:
+    if not held.other:
+        return []
+    return [Problem(str(held.folder), f"there are labels that are not read: {held.formats()}", CONVERT)]
+
+
 def _unpaired(
-    images: Mapping[str, object], labels: Mapping[str, Sequence[Path]], named: Collection[str], root: Path
+    images: Mapping[str, object],
+    labels: Mapping[str, Sequence[Path]],
+    named: Collection[str],
+    places: tuple[Path, Path],
 ) -> list[Problem]:
-    """Images and labels without counterpart. A case that is ``named`` and has no image has been complained of."""
-    fix = f"A label has its image's case id; move images without label to {root / 'unlabeled' / 'images'}."
+    """Images and labels without counterpart. A case that is ``named`` and has no image has been complained of.
+
+    ``places`` are the folders of labels and of unlabeled images.
+    """
+    fix = f"A label has its image's case id; move images without label to {places[1]}."
     problems = [
-        Problem(f"case {case_id}", f"it has no label {root / 'labeled' / 'labels' / case_id}.nii.gz", fix)
+        Problem(f"case {case_id}", f"it has no label {places[0] / case_id}.nii.gz", fix)
         for case_id in images
         if case_id not in labels
     ]

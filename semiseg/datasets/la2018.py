@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 from pydantic import PositiveFloat
 
 from semiseg.datasets._nifti import checked_cases, existing_root, only_folder
-from semiseg.errors import DataError, Problem, ProtocolError
+from semiseg.errors import DataError, Problem, ProtocolError, raise_all
 from semiseg.interfaces.component import ComponentOptions
 from semiseg.interfaces.dataset import Dataset
+from semiseg.io.finding import Found, find
 from semiseg.io.nifti import not_finite
 from semiseg.io.volumes import to_classes
 from semiseg.types import Case, DatasetInfo, Geometry, Volume
@@ -48,16 +49,28 @@ class LA2018(Dataset):
     def cases(self) -> tuple[Case, ...]:
         """All cases, ordered by id, which is the name of their folder."""
         root = existing_root(self.options.root)
-        found = sorted(root.rglob(_FILE))
-        if not found:
+        held = self._held(root)
+        raise_all(held.problems, DataError)
+        if not held.files:
             fix = f"Expected ROOT/2018LA_Seg_Training Set/ID/{_FILE} (https://github.com/yulequan/UA-MT)."
             raise DataError(Problem(str(root), f"there is no {_FILE} in it", fix))
-        return checked_cases(Case(_case_id(path), (path,), path) for path in found)
+        return checked_cases(Case(_case_id(path), (path,), path) for path in held.files)
+
+    def notes(self) -> tuple[str, ...]:
+        """Files that were seen and are not read."""
+        return tuple(self._held(self.options.root).notes())
+
+    def _held(self, root: Path) -> Found:
+        return find(root, lambda path: path.name.lower() == _FILE, recursive=True)
 
     def new_cases(self, paths: Sequence[Path]) -> tuple[Case, ...]:
         """Cases to predict: all h5 files in a folder and below it, or one h5 file."""
         folder = only_folder(paths)
-        files = [*paths] if folder is None else sorted(folder.rglob("[!.]*.h5"))  # no hidden ones, as macOS makes
+        files: Sequence[Path] = paths
+        if folder is not None:
+            held = find(folder, lambda path: path.suffix.lower() == ".h5", recursive=True)
+            raise_all(held.lost, DataError)
+            files = held.files
         if folder is not None and not files:
             raise DataError(Problem(str(folder), "there is no .h5 file in it", "Give the folder of the images."))
         if folder is None and len(files) > 1:
@@ -94,7 +107,7 @@ class LA2018(Dataset):
 
 
 def _case_id(path: Path) -> str:
-    return path.parent.name if path.name == _FILE else path.stem
+    return path.parent.name if path.name.lower() == _FILE else path.stem
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from semiseg.errors import DataError, Problem, raise_all
 from semiseg.evaluation.choice import Metrics, choose_metrics
 from semiseg.evaluation.harness import Score, find_regions, score_case
 from semiseg.evaluation.labels import LabelMap, Labels, as_integers, stored_values
-from semiseg.evaluation.matching import find_both
+from semiseg.evaluation.matching import find_both, label_notes
 from semiseg.evaluation.parallel import map_cases
 from semiseg.evaluation.policy import find_policy
 from semiseg.evaluation.presets import find_preset
@@ -88,6 +88,8 @@ def evaluate(
     found = find_both(Path(predictions), Path(references))
     cases = _matched(*found, (predictions, references))
     reporter = reporter or Reporter()
+    for note in (*label_notes(Path(predictions)), *label_notes(Path(references))):
+        reporter.say(f"Note: {note}.")
     if labels is None:
         labels = _found_labels(cases, workers, reporter)
     label_map = LabelMap.of(labels)

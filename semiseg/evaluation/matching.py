@@ -1,10 +1,13 @@
 """Label files in a folder, by case: the naming of BraTS, nnU-Net and the Medical Decathlon."""
 
 import re
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from semiseg.errors import DataError, Problem, raise_all
-from semiseg.io.names import nifti_files, nifti_stem
+from semiseg.io.finding import CONVERT, Found, find
+from semiseg.io.names import nifti_stem
 
 _SEGMENTATION = re.compile(r"(^|[_-])segm?$", re.IGNORECASE)
 
@@ -31,11 +34,12 @@ def find_labels(folder: Path) -> dict[str, Path]:
     folder = Path(folder)
     if not folder.is_dir():
         raise DataError(Problem(str(folder), "there is no such folder"))
-    found = _flat(folder) or _in_case_folders(folder)
-    if not found:
-        raise DataError(Problem(str(folder), "holds no label files", _advice(folder)))
+    held = find(folder)
+    found = _flat(held.files) or _in_case_folders(folder)
+    problems = [*held.problems]
+    if not found and not problems:
+        problems.append(Problem(str(folder), *_nothing(folder, held)))
     by_case: dict[str, Path] = {}
-    problems = []
     for case, path in sorted(found):
         if case in by_case:
             problems.append(Problem(f"case {case}", f"has two label files: {by_case[case]} and {path}"))
@@ -44,17 +48,24 @@ def find_labels(folder: Path) -> dict[str, Path]:
     return by_case
 
 
-def _flat(folder: Path) -> list[tuple[str, Path]]:
-    files = nifti_files(folder)
+def label_notes(folder: Path) -> Iterator[str]:
+    """What a folder of label files holds beside them, a sentence each without its period."""
+    if Path(folder).is_file():
+        return
+    held = find(Path(folder))
+    yield from (replace(held, deeper=()) if not _flat(held.files) else held).notes()
+
+
+def _flat(files: Sequence[Path]) -> list[tuple[str, Path]]:
     marked = {_case_id(path) for path in files if _is_marked(path)}
     return [(_case_id(path), path) for path in files if _is_marked(path) or not _belongs_to(path, marked)]
 
 
 def _in_case_folders(folder: Path) -> list[tuple[str, Path]]:
-    found = []
+    found = list[tuple[str, Path]]()
     for inner in _folders(folder):
-        files = nifti_files(inner)
-        files = [path for path in files if _is_marked(path)] or files
+        files = find(inner).files
+        files = [path for path in files if _is_marked(path)] or [*files]
         if len(files) == 1:
             found.append((inner.name, files[0]))
     return found
@@ -78,8 +89,12 @@ def _case_id(path: Path) -> str:
     return _SEGMENTATION.sub("", nifti_stem(path)) or nifti_stem(path)
 
 
-def _advice(folder: Path) -> str:
-    several = [inner.name for inner in _folders(folder) if len(nifti_files(inner)) > 1]
+def _nothing(folder: Path, held: Found) -> tuple[str, str]:
+    """What a folder without label files holds instead, and what to do."""
+    several = [inner.name for inner in _folders(folder) if len(find(inner).files) > 1]
     if several:
-        return f"It holds folders with several files each ({', '.join(several[:5])}); give one of those."
-    return "Expected CASE.nii.gz or CASE_seg.nii.gz in it, or in one folder per case."
+        fix = f"It holds folders with several files each ({', '.join(several[:5])}); give one of those."
+        return "holds no label files", fix
+    if held.other:
+        return f"holds no label files in NIfTI, but {held.formats()}", CONVERT
+    return "holds no label files", "Expected CASE.nii.gz or CASE_seg.nii.gz in it, or in one folder per case."

@@ -2,7 +2,7 @@
 
 from typing import Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer
 
 
 class ComponentOptions(BaseModel):
@@ -13,6 +13,17 @@ class ComponentOptions(BaseModel):
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False)
+
+    newer: ClassVar[frozenset[str]] = frozenset()
+    """Options that came later than runs that exist: they are not written while they have their defaults, so that
+    recipes of these runs stay what they were, to the hash."""
+
+    @model_serializer(mode="wrap")
+    def _without_newer(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        written: dict[str, Any] = write(self)
+        fields = type(self).model_fields
+        kept = {key for key in written if key not in self.newer or getattr(self, key) != fields[key].default}
+        return {key: value for key, value in written.items() if key in kept}
 
 
 class Component:

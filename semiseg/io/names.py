@@ -1,23 +1,41 @@
-"""File names: which are NIfTI, and which case ids can be one."""
+"""File names: which are NIfTI, which are images of other formats, and which case ids can be one."""
 
 import re
+import unicodedata
 from collections.abc import Iterable
 from pathlib import Path
 
 from semiseg.errors import DataError, Problem
 
-_SAFE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
-_NIFTI = re.compile(r"(?P<stem>.+?)\.nii(\.gz)?")
+_NIFTI = re.compile(r"(?P<stem>.+?)\.nii(\.gz)?", re.IGNORECASE)
+_OTHER_FORMATS = {
+    "Analyze": (".hdr", ".img", ".hdr.gz", ".img.gz"),
+    "compressed NIfTI": (".nii.bz2", ".nii.xz", ".nii.zip", ".nii.zst"),
+    "DICOM": (".dcm", ".dicom", ".ima"),
+    "FreeSurfer": (".mgh", ".mgz", ".mgh.gz"),
+    "HDF5": (".h5", ".hdf5"),
+    "MetaImage": (".mha", ".mhd"),
+    "MINC": (".mnc",),
+    "NRRD": (".nrrd", ".nhdr", ".seg.nrrd"),
+    "NumPy": (".npy", ".npz"),
+    "pictures": (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff"),
+    "Zarr": (".zarr",),
+}
+_FORMAT_OF = {ending: name for name, endings in _OTHER_FORMATS.items() for ending in endings}
+_OTHER = re.compile(rf"(?P<stem>.+?)(?P<ending>{'|'.join(map(re.escape, _FORMAT_OF))})", re.IGNORECASE)
 
 
 def safe_name(case_id: str) -> str:
-    """The case id itself, which becomes a file name: letters, digits, ``.``, ``_`` and ``-``. Raises DataError."""
-    if not _SAFE.fullmatch(case_id):
+    """The case id itself, which becomes a file name. Raises DataError where it cannot be one.
+
+    It is one line of visible text, without ``/`` and ``\\``, and begins with neither ``.`` nor ``-``.
+    """
+    if not case_id or not case_id.isprintable() or case_id[0] in ".- " or {"/", "\\"} & {*case_id}:
         raise DataError(
             Problem(
                 f"case {case_id!r}",
                 "its id cannot be a file name",
-                "Rename its files: letters, digits, '.', '_' and '-' only, and neither '.' nor '-' first.",
+                "Rename its files: one line of visible text without / and \\, and neither '.', '-' nor a space first.",
             )
         )
     return case_id
@@ -35,12 +53,21 @@ def name_problems(case_ids: Iterable[str]) -> list[Problem]:
 
 
 def nifti_stem(path: Path) -> str:
-    """The name without ``.nii`` or ``.nii.gz``; empty for any other file, and for a hidden one."""
+    """The name without ``.nii`` or ``.nii.gz``, in either case; empty for any other file, and for a hidden one.
+
+    Letters with accents are composed (Unicode NFC), since macOS may write the same name otherwise.
+    """
     match = _NIFTI.fullmatch(path.name)
-    return match["stem"] if match and not path.name.startswith(".") else ""
+    return unicodedata.normalize("NFC", match["stem"]) if match and not path.name.startswith(".") else ""
 
 
-def nifti_files(folder: Path, recursive: bool = False) -> list[Path]:
-    """The NIfTI files of a folder by their names, sorted; hidden ones (such as macOS's ``._*``) are left out."""
-    found = folder.rglob("*.nii*") if recursive else folder.glob("*.nii*")
-    return sorted(path for path in found if nifti_stem(path) and path.is_file())
+def other_format(path: Path) -> str:
+    """The image format, other than NIfTI, that a file's ending stands for; empty for any other."""
+    match = _OTHER.fullmatch(path.name)
+    return _FORMAT_OF[match["ending"].lower()] if match else ""
+
+
+def as_nifti(path: Path) -> Path:
+    """The name that an image of another format would have as NIfTI."""
+    match = _OTHER.fullmatch(path.name)
+    return path.with_name(f"{match['stem']}.nii.gz") if match else path

@@ -47,6 +47,9 @@ def _digest(path: Path) -> str:
     try:
         return file_digest(path)
     except OSError as error:
+        if path.is_symlink() and not path.exists():
+            fix = "Fetch what it points to (git-annex, DataLad: `datalad get .`), or remove it."
+            raise DataError(Problem(str(path), "it is a link to nothing", fix)) from error
         what = f"the file cannot be read: {error.strerror or error}"
         raise DataError(Problem(str(path), what, "Check its permissions and the disk.")) from error
 

@@ -1,7 +1,8 @@
 """Prediction of new images with a finished run."""
 
 import gzip
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -11,6 +12,7 @@ from semiseg.engine.precision import bf16_problems, slow_bf16_notes
 from semiseg.engine.runtime import Runtime, accelerator, precision_on
 from semiseg.errors import DataError, RunError
 from semiseg.io.atomic import make_folder, require_file, write_bytes
+from semiseg.io.finding import find
 from semiseg.io.names import nifti_stem
 from semiseg.pipeline.cost import cost_note
 from semiseg.pipeline.model import KeptModel, kept_model
@@ -73,6 +75,8 @@ def predict(
     maker = Maker(str(kept.folder.path), checkpoint, weights_digest(kept.folder, checkpoint))
     dataset = model.components.dataset
     cases = dataset.new_cases(paths)
+    for note in _not_predicted(cases, paths):
+        reporter.say(f"Note: {note}.")
     one_file = bool(nifti_stem(home)) and not home.is_dir()
     if one_file and len(cases) > 1:
         raise RunError(f"{home} is one file for {len(cases)} images.", "Give a folder as --output.")
@@ -96,6 +100,15 @@ def predict(
         missing = _missing(usable, claimed, reporter)
         predict_each(missing, lambda case, content: _write(case, content, claimed, reporter), problems)
     return [home / _name(case) for case in usable]
+
+
+def _not_predicted(cases: Sequence[Case], paths: Sequence[Path]) -> Iterator[str]:
+    """What a folder holds that no case is made of."""
+    if len(paths) == 1 and paths[0].is_dir():
+        held = find(paths[0])
+        used = {path for case in cases for path in case.images}
+        other = tuple(path for path in held.other if path not in used)
+        yield from replace(held, other=other, deeper=() if used & {*held.deeper} else held.deeper).notes()
 
 
 def _name(case: Case) -> str:

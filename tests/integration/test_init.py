@@ -2,7 +2,6 @@
 
 import json
 import os
-import subprocess
 from pathlib import Path
 
 import h5py
@@ -275,25 +274,25 @@ def test_left_atria(tmp_path):
     assert (recipe.preprocessing.normalize, recipe.preprocessing.crop) == ("none", False)
 
 
-def test_nnunet_files_can_be_used_by_the_commands_that_it_tells(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+@pytest.mark.parametrize("has_json", [True, False])
+def test_nnunet_is_read_where_it_lies(tmp_path, has_json):
     raw = tmp_path / "Dataset001_X"
-    for number in range(5):
+    for number in range(8):
         image, label = scan(number)
         save(raw / "imagesTr" / f"x_{number:03d}_0000.nii.gz", image)
         save(raw / "labelsTr" / f"x_{number:03d}.nii.gz", label)
         save(raw / "imagesTs" / f"t_{number:03d}_0000.nii.gz", image)
-    manifest = {"channel_names": {"0": "T1"}, "labels": {"background": 0, "x": 1}, "numTraining": 5}
-    (raw / "dataset.json").write_text(json.dumps({**manifest, "file_ending": ".nii.gz"}))
-    text = refusal(raw)
-
-    assert text.startswith(f"{raw}: this is a dataset of nnU-Net v2, whose dataset.json lists no cases\n")
-    commands = [line.strip() for line in text.splitlines() if line.strip().startswith(("mkdir", "ln"))]
-    subprocess.run("\n".join(commands), shell=True, check=True)
-    recipe = proposed(tmp_path / "mydata", tmp_path)
+    manifest = {"channel_names": {"0": "T1"}, "labels": {"background": 0, "edge": 1, "core": 3}, "numTraining": 8}
+    if has_json:
+        (raw / "dataset.json").write_text(json.dumps({**manifest, "file_ending": ".nii.gz"}))
+    proposal = propose_recipe(raw, gpu=False)
+    assert "Cases: 16, 8 with a label, of 16 patients" in proposal.findings
+    assert "Note: the images of imagesTs are taken as unlabeled cases." in proposal.findings
+    names = "edge, core" if has_json else "class_1, class_3"
+    assert f"Modalities: {'T1' if has_json else 'image'}; classes: background, {names}" in proposal.findings
+    recipe = proposed(raw, tmp_path)
     assert recipe.split.labeled == "all"
-    (raw / "dataset.json").unlink()
-    assert "imagesTr and labelsTr without a dataset.json" in refusal(raw)
+    assert semiseg.check(recipe, quick=True)[-1] == "Nothing is wrong."
 
 
 def test_folders_that_are_not_understood(tmp_path):

@@ -57,12 +57,14 @@ def test_every_kind_of_bad_image_stops_no_other_and_is_told(tmp_path, name, writ
     for case, array in images.items():
         made.save(new / f"{case}.nii.gz", array)
     (new / "g_none.nii.gz").write_bytes(b"")
+    (new / "i_link.nii.gz").symlink_to(tmp_path / "not" / "fetched.nii.gz")
     (new / "h_cut.nii.gz").write_bytes((new / "a_good.nii.gz").read_bytes()[:-20])
     with pytest.raises(DataError) as caught:
         library.predict(drawn(tmp_path, name, write, **options), new, tmp_path / "out")
     told = [str(problem) for problem in caught.value.problems]
     bad = [path.name.split(".")[0] for path in sorted(new.iterdir()) if "good" not in path.name]
-    assert len(told) == len(bad) == 7
+    assert len(told) == len(bad) == 8
+    assert any("i_link.nii.gz: it is a link to nothing" in text for text in told)
     assert all(any(case in text for text in told) for case in bad)
     assert caught.value.exit_code == 3
     assert {path.name for path in (tmp_path / "out").glob("*.nii.gz")} == {"a_good.nii.gz", "z_good.nii.gz"}

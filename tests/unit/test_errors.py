@@ -56,3 +56,31 @@ def test_exit_codes_are_those_of_the_documentation():
 
 def test_an_interruption_keeps_its_signal():
     assert Interrupted("Stopped.", "Go on with --resume.", signum=15).signum == 15
+
+
+def test_problems_that_differ_in_names_and_numbers_alone_are_grouped_where_they_are_many():
+    fix = "Resample labels with nearest-neighbor interpolation, or round them."
+    alike = [Problem(f"labels/c{n}.nii.gz", f"{100 + n} voxels are not whole numbers (0.5)", fix) for n in range(300)]
+    other = Problem("case x", "it has no label")
+    error = DataError([*alike[:150], other, *alike[150:]])
+    lines = str(error).splitlines()
+
+    assert len(error.problems) == 301
+    assert lines[0] == "301 problems:"
+    assert lines[1:3] == ["1. labels/c0.nii.gz: 100 voxels are not whole numbers (0.5)", f"    {fix}"]
+    assert lines[5] == "3. labels/c2.nii.gz: 102 voxels are not whole numbers (0.5)"
+    assert lines[7].startswith("   … and 297 more like these: labels/c3.nii.gz, labels/c4.nii.gz, ")
+    assert lines[7].endswith("labels/c22.nii.gz, …")
+    assert lines[8:] == ["301. case x: it has no label"]
+
+
+def test_a_few_problems_of_one_kind_are_all_written_out():
+    lines = str(DataError([Problem(f"case {n}", "it has no label") for n in range(10)])).splitlines()
+    assert lines[1:] == [f"{n + 1}. case {n}: it has no label" for n in range(10)]
+
+
+def test_problems_that_say_different_things_are_not_grouped():
+    said = ["it is empty", "it is a folder", "it is locked"]
+    lines = str(DataError([Problem(f"case {n}", said[n % 3]) for n in range(12)])).splitlines()
+    assert sum(line.endswith(said[0]) for line in lines) == 4
+    assert len(lines) == 13

@@ -153,7 +153,7 @@ def test_a_folder_without_brats_names_shows_what_is_there_and_what_is_expected(t
     for name in ("one.nii.gz", "two.nii.gz", "three.nii.gz", "z.nii.gz"):
         made.save(tmp_path / name, made.image())
     text = refusal(brats(tmp_path).cases)
-    assert "one.nii.gz, three.nii.gz, two.nii.gz, …" in text
+    assert "there are one.nii.gz, three.nii.gz, two.nii.gz and 1 other\n" in text
     assert "CASE_{t1,t1ce,t2,flair,seg}.nii.gz" in text
     assert "empty" in refusal(brats(empty(tmp_path)).cases)
     assert "no such folder" in refusal(brats(tmp_path / "nowhere").cases)

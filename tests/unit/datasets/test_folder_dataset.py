@@ -187,8 +187,8 @@ def test_every_label_in_two_forms_is_refused(tmp_path):
 
 def test_names_that_are_unsafe_are_refused(tmp_path):
     root = made.write_folder(tmp_path)
-    made.save(root / "unlabeled" / "images" / "my scan.nii.gz", made.image())
-    assert "'my scan'" in refusal(folder(root).cases)
+    made.save(root / "unlabeled" / "images" / "my\tscan.nii.gz", made.image())
+    assert r"'my\tscan'" in refusal(folder(root).cases)
 
 
 class TestNewCases:

@@ -1,0 +1,173 @@
+"""What a folder holds for a reader: the files that it can use, and what it saw beside them and could not."""
+
+import errno
+import os
+import stat
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from semiseg.errors import Problem
+from semiseg.io.names import nifti_stem, other_format
+from semiseg.wording import counted, some
+
+_NAMED = 4
+_NO_IMAGES = {".csv", ".html", ".json", ".log", ".md", ".pdf", ".py", ".rst", ".tsv", ".txt", ".xls", ".xlsx", ".yaml"}
+CONVERT = (
+    "semiseg reads NIfTI (.nii.gz, .nii). DICOM is converted by dcm2niix, FreeSurfer's files by mri_convert, and most"
+    " others by SimpleITK: sitk.WriteImage(sitk.ReadImage(FILE), 'CASE.nii.gz')."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What was found in a folder.
+
+    Attributes:
+        files: those that fit by their names, sorted, also where ``problems`` says that they cannot be read: what is
+            there is never taken for missing.
+        problems: links to nothing, and files and folders that cannot be opened.
+        other: image files of formats that are not read.
+        hidden: hidden files that would fit; hidden folders are not entered.
+        deeper: files that fit, in folders below that are not looked into.
+        again: links to folders that are read already.
+        lost: those of ``problems`` that are about none of ``files``, so that no reading of these will tell them.
+    """
+
+    folder: Path
+    files: tuple[Path, ...] = ()
+    problems: tuple[Problem, ...] = ()
+    other: tuple[Path, ...] = ()
+    hidden: tuple[Path, ...] = ()
+    deeper: tuple[Path, ...] = ()
+    again: tuple[Path, ...] = ()
+    lost: tuple[Problem, ...] = ()
+
+    def notes(self) -> Iterator[str]:
+        """What was seen and is left out, a sentence each without its period."""
+        if self.other:
+            yield f"{self._are(self.other, 'image file')} of a format that is not read: {self._some(self.other)}"
+        if self.deeper:
+            yield f"{self._are(self.deeper, 'file')} in folders below, and not read: {self._some(self.deeper)}"
+        if self.hidden:
+            yield f"{self._are(self.hidden, 'hidden file')} passed over: {self._some(self.hidden)}"
+        if self.again:
+            yield f"{self._are(self.again, 'link')} to a folder that is read already: {self._some(self.again)}"
+
+    def _are(self, paths: tuple[Path, ...], what: str) -> str:
+        return f"{self.folder}: {counted(len(paths), what)} {'is' if len(paths) == 1 else 'are'}"
+
+    def _some(self, paths: tuple[Path, ...]) -> str:
+        return some([str(path.relative_to(self.folder)) for path in paths], _NAMED)
+
+    def formats(self) -> str:
+        """The image files of other formats by the formats' names: ``NRRD (a.nrrd, b.nrrd and 3 others)``."""
+        formats = sorted({other_format(path) for path in self.other})
+        return f"{', '.join(formats)} ({self._some(self.other)})"
+
+
+@dataclass(slots=True)
+class Walk:
+    """A walk through a folder and those below it, links to folders too, each folder once; hidden ones are left out.
+
+    Attributes:
+        problems: folders that cannot be opened.
+        dangling: links to nothing.
+        again: links to folders that the walk has been in.
+    """
+
+    problems: list[Problem] = field(default_factory=list)
+    dangling: list[Path] = field(default_factory=list)
+    again: list[Path] = field(default_factory=list)
+
+    def through(self, top: Path) -> Iterator[tuple[Path, list[Path], list[Path]]]:
+        """Each folder, the folders in it and its files, sorted. Folders that are removed from the list are not entered.
+
+        Linked folders come last, so that one that is linked to from within is told by its own path.
+        """
+        folders, links, seen = [top], list[Path](), set[tuple[int, int]]()
+        while folders or links:
+            place = folders.pop() if folders else links.pop(0)
+            try:
+                status = place.stat()
+                if (status.st_dev, status.st_ino) in seen:
+                    self.again.append(place)
+                    continue
+                seen.add((status.st_dev, status.st_ino))
+                inner, files = self._look_into(place)
+            except OSError as error:
+                self.problems.append(_cannot_open(place, error))
+                continue
+            yield place, inner, files
+            links += [path for path in inner if path.is_symlink()]
+            folders += [path for path in reversed(inner) if not path.is_symlink()]
+
+    def _look_into(self, place: Path) -> tuple[list[Path], list[Path]]:
+        inner, files = [], []
+        with os.scandir(place) as entries:
+            for entry in sorted(entries, key=lambda entry: entry.name):
+                path = place / entry.name
+                try:
+                    mode = path.stat().st_mode
+                except OSError as error:
+                    if entry.is_symlink() and error.errno in {errno.ENOENT, errno.ENOTDIR, errno.ELOOP}:
+                        self.dangling.append(path)
+                    else:
+                        self.problems.append(_cannot_open(path, error))
+                    files.append(path)
+                    continue
+                if not stat.S_ISDIR(mode):
+                    files.append(path)
+                elif not entry.name.startswith("."):
+                    inner.append(path)
+        return inner, files
+
+
+def find(folder: Path, fits: Callable[[Path], object] = nifti_stem, *, recursive: bool = False) -> Found:
+    """The files of a folder that fit by their names, NIfTI unless said otherwise; of those below too if ``recursive``.
+
+    Nothing is found in a folder that is not there.
+    """
+    walk = Walk()
+    files, other, hidden, deeper = list[Path](), list[Path](), list[Path](), list[Path]()
+    for place, inner, names in walk.through(folder) if folder.is_dir() else ():
+        other += [path for path in inner if other_format(path)]  # such as .zarr
+        inner[:] = [path for path in inner if not other_format(path)]
+        for path in names:
+            if path.name.startswith("."):
+                hidden += [path] if fits(path.with_name(path.name.lstrip("._"))) else []
+            elif fits(path):
+                (files if recursive or place == folder else deeper).append(path)
+            elif other_format(path):
+                other.append(path)
+    read, images = {*files}, {*files, *deeper}
+    problems = [*walk.problems, *_unusable(folder, files), *_dangling(folder, walk.dangling, images)]
+    lost = [problem for problem in walk.problems if Path(problem.where) not in read]
+    lost += _dangling(folder, [path for path in walk.dangling if path not in read], images)
+    lists = (other, hidden, deeper, walk.again)
+    return Found(folder, tuple(sorted(files)), tuple(problems), *(tuple(sorted(found)) for found in lists), tuple(lost))
+
+
+def _cannot_open(path: Path, error: OSError) -> Problem:
+    return Problem(str(path), f"it cannot be opened: {error.strerror or error}", "Give yourself the right to read it.")
+
+
+def _unusable(folder: Path, files: list[Path]) -> Iterator[Problem]:
+    """What is no file, or may not be read."""
+    for path in files:
+        if path.exists() and not path.is_file():
+            yield Problem(str(path), "it has an image's name, but is no file", "Move it away.")
+        elif path.exists() and not os.access(path, os.R_OK):
+            yield Problem(str(path), "it may not be read", "Give yourself the right to read it.")
+
+
+def _dangling(folder: Path, links: list[Path], images: set[Path]) -> Iterator[Problem]:
+    """Links to nothing that are images by their names, or may be a case's folder."""
+    count = [
+        path for path in links if path in images or not (path.name.startswith(".") or path.suffix.lower() in _NO_IMAGES)
+    ]
+    if count:
+        names = some([str(path.relative_to(folder)) for path in count], 10)
+        are = "1 link leads" if len(count) == 1 else f"{len(count)} links lead"
+        fix = "Fetch what they point to (git-annex, DataLad: `datalad get .`), or remove the links."
+        yield Problem(str(folder), f"{are} to nothing: {names}", fix)
