@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from semiseg.evaluation.table import read_scores
 from semiseg.io.atomic import make_folder
 from semiseg.io.json import read_json
 from semiseg.pipeline.folder import RunFolder
-from semiseg.pipeline.model import new_model
+from semiseg.pipeline.model import Model, new_model
 from semiseg.pipeline.plan import Plan, make_plan
 from semiseg.pipeline.predictions import best_is_last, predict_test_cases
 from semiseg.pipeline.score import score_predictions
@@ -84,9 +84,10 @@ def _run(plan: Plan, folder: RunFolder, runtime: Runtime, reporter: Reporter, te
     if not folder.summary.exists():
         with runtime.main_first():
             store = fill_store(plan, reporter)
+        grids = [store.image(case.id).preparation.geometry for case in (*plan.split.labeled, *plan.split.unlabeled)]
+        model = replace(model, spacing=training_spacing(grids))
         if runtime.is_main:  # after the data were read: where they are at fault the recipe may still be changed
-            grids = [store.image(c.id).preparation.geometry for c in (*plan.split.labeled, *plan.split.unlabeled)]
-            _begin(plan, folder, {**model.record(), "spacing": training_spacing(grids)}, reporter)
+            _begin(plan, folder, model, reporter)
         runtime.barrier()
         train(plan, model, store, folder, runtime, reporter, tensorboard)
         same = best_is_last(folder, runtime)
@@ -98,8 +99,8 @@ def _run(plan: Plan, folder: RunFolder, runtime: Runtime, reporter: Reporter, te
     return RunResult(folder.path, tuple(read_scores(folder.scores)), summary)
 
 
-def _begin(plan: Plan, folder: RunFolder, model: Mapping[str, Any], reporter: Reporter) -> None:
+def _begin(plan: Plan, folder: RunFolder, model: Model, reporter: Reporter) -> None:
     if not folder.recipe.exists():
-        folder.write_start(plan.recipe, plan.split.as_dict(), dict(model))
+        folder.write_start(plan.recipe, plan.split.as_dict(), model.record())
     elif changed := folder.note_resumption():
         reporter.say(f"Note: since the run began this has changed: {changed}. Results may differ in their last digits.")
