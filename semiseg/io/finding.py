@@ -144,8 +144,8 @@ def find(folder: Path, fits: Callable[[Path], object] = nifti_stem, *, recursive
     problems = [*walk.problems, *_unusable(folder, files), *_dangling(folder, walk.dangling, images)]
     lost = [problem for problem in walk.problems if Path(problem.where) not in read]
     lost += _dangling(folder, [path for path in walk.dangling if path not in read], images)
-    lists = (other, hidden, deeper, walk.again)
-    return Found(folder, tuple(sorted(files)), tuple(problems), *(tuple(sorted(found)) for found in lists), tuple(lost))
+    others, hidden_ones, below, again = (tuple(sorted(found)) for found in (other, hidden, deeper, walk.again))
+    return Found(folder, tuple(sorted(files)), tuple(problems), others, hidden_ones, below, again, tuple(lost))
 
 
 def _cannot_open(path: Path, error: OSError) -> Problem:

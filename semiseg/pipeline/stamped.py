@@ -53,7 +53,7 @@ class Claimed:
     def is_intact(self, name: str) -> bool:
         """Whether a file is there and is, byte for byte, what was written."""
         try:
-            return file_digest(self.home / name) == self._record["sha256"].get(name)
+            return bool(file_digest(self.home / name) == self._record["sha256"].get(name))
         except OSError:
             return False
 

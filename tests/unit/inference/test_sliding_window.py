@@ -92,11 +92,11 @@ class ManyClasses(Voxelwise):
 
 
 def test_the_probabilities_of_an_image_are_held_once():
-    image = np.random.default_rng(2).normal(size=(1, 40, 40, 40)).astype(np.float32)
+    image = np.random.default_rng(2).normal(size=(1, 32, 32, 32)).astype(np.float32)
     predictor = Predictor(supervised(ManyClasses(1.0)), (8, 8, 8), schema.Inference(overlap=0.0), "cpu")
     with LivePeak() as live:
         predictor.labels(image)
-    probabilities = 14 * 40**3 * 4
+    probabilities = 14 * 32**3 * 4
     assert probabilities < live.peak < 1.25 * probabilities
 
 
