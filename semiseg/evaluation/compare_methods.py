@@ -127,7 +127,8 @@ def _too_few(groups: Sequence[_Group]) -> Problem:
     given, runs = groups[0].given, groups[0].runs
     if given is not None:
         return Problem("", f"All runs are of one method, {given!r}, by the names given.", fix)
-    return Problem("", f"All runs are of one method, {runs[0].name!r}: nothing but the seed or the fold differs.", fix)
+    differs = "the seed" if len(join_folds(runs)) == len(runs) else "the fold or the seed"
+    return Problem("", f"All runs are of one method, {runs[0].name!r}: nothing but {differs} differs.", fix)
 
 
 def _names(groups: Sequence[_Group]) -> list[str]:
