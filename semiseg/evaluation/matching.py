@@ -64,7 +64,7 @@ def _flat(files: Sequence[Path]) -> list[tuple[str, Path]]:
 def _in_case_folders(folder: Path) -> list[tuple[str, Path]]:
     found = list[tuple[str, Path]]()
     for inner in _folders(folder):
-        files = find(inner).files
+        files = [*find(inner).files]
         files = [path for path in files if _is_marked(path)] or [*files]
         if len(files) == 1:
             found.append((inner.name, files[0]))
