@@ -10,8 +10,14 @@ from drawn_run import drawn_run
 from small_run import SMALL
 
 import semiseg as library
+from semiseg.engine.runtime import Runtime
 from semiseg.errors import DataError, TrainingError
 from semiseg.inference.sliding_window import Predictor
+from semiseg.pipeline import cost
+from semiseg.pipeline.folder import RunFolder
+from semiseg.pipeline.model import new_model
+from semiseg.pipeline.plan import make_plan
+from semiseg.pipeline.predictions import predict_test_cases
 from semiseg.progress import Reporter
 
 
@@ -96,6 +102,21 @@ def test_a_case_without_memory_is_told_and_the_others_are_predicted(run, tmp_pat
     assert "--resume" not in str(caught.value)
     assert {path.name for path in (tmp_path / "out").glob("*.nii.gz")} == {"a.nii.gz", "c.nii.gz"}
     assert len(library.predict(run, tmp_path / "new", tmp_path / "out")) == 3  # now there is memory
+
+
+def test_much_memory_is_told_before_new_images_and_before_test_cases(run, tmp_path, monkeypatch):
+    monkeypatch.setattr(cost, "MUCH_MEMORY", 20_000)  # bytes: 9 x 8 x 7 voxels take less
+    made.save(tmp_path / "new" / "large.nii.gz", made.image(shape=(10, 9, 8)))
+    heard = Heard()
+    library.predict(run, tmp_path / "new", tmp_path / "out", reporter=heard)
+    (told,) = [text for text in heard.said if "memory" in text]
+    assert told == "Note: prediction takes about 0.0 GiB of memory for large (10 x 9 x 8 voxels, 3 classes)."
+    plan = make_plan(library.load_recipe(SMALL))
+    runtime, heard = Runtime("cpu", "32"), Heard()
+    folder = RunFolder(drawn_run(tmp_path / "other", SMALL))
+    predict_test_cases(plan, new_model(plan, runtime), folder, False, runtime, heard)
+    (told,) = [text for text in heard.said if "memory" in text]
+    assert f"for {plan.split.test[0].id} (32 x 32 x 32 voxels, 4 classes)" in told
 
 
 def notes(run, tmp_path, sizes):
