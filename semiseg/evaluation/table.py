@@ -59,6 +59,8 @@ def read_scores(path: Path) -> list[Score]:
             if lacking:
                 raise DataError(Problem(str(path), f"not a table of scores: it lacks {', '.join(lacking)}"))
             for row in reader:
+                if all(key == cell for key, cell in row.items()):
+                    continue  # the head again: tables of several folds, one below the other
                 try:
                     scores.append(_score({key: from_cell(cell) for key, cell in row.items() if isinstance(cell, str)}))
                 except ValueError as error:

@@ -107,6 +107,13 @@ def test_columns_of_later_versions_are_passed_over(tmp_path):
     assert read_scores(path) == [ROW]
 
 
+def test_tables_one_below_the_other_are_one(tmp_path):
+    path = tmp_path / "scores.csv"
+    write_scores(path, [ROW])
+    path.write_text(path.read_text() + path.read_text().replace("case_1", "case_2"))
+    assert read_scores(path) == [ROW, replace(ROW, case="case_2")]
+
+
 def test_a_table_from_elsewhere_need_not_say_what_its_values_mean(tmp_path):
     path = tmp_path / "scores.csv"
     write_scores(path, [ROW])
