@@ -2,12 +2,17 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from itertools import product
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from semiseg.errors import DataError, Problem
+
+MOST_CLASSES = 255
+"""Classes beside the background: class indices are uint8."""
 Shape = tuple[int, int, int]
 Unit = Literal["mm", "voxel"]
 
@@ -51,14 +56,25 @@ class Geometry:
         x, y, z = np.sqrt((self.affine[:3, :3] ** 2).sum(axis=0))
         return float(x), float(y), float(z)
 
-    def difference(self, other: "Geometry", tolerance: float = 1e-3) -> str:
-        """How the two grids differ, in words; empty where they agree to ``tolerance`` (in ``unit``)."""
+    def difference(self, other: "Geometry", tolerance: float = 0.1) -> str:
+        """How the two grids differ, in words; empty where no corner of the volume moves by more than ``tolerance``.
+
+        That is in voxels of this grid. Headers of one grid differ by rounding, which adds up from voxel to voxel; up
+        to half a voxel, each voxel of one still lies in the voxel of the same indices of the other. A tenth leaves
+        room for both.
+        """
         if self.shape != other.shape:
             return f"shape {self.shape} against {other.shape}"
-        if not np.allclose(self.affine, other.affine, rtol=0, atol=tolerance):
-            rows = [np.array2string(g.affine[:3], precision=4, separator=", ") for g in (self, other)]
-            return "affine {} against {}".format(*(r.replace("\n", "") for r in rows))
-        return ""
+        moved = self._moved(other)
+        if moved <= tolerance:
+            return ""
+        return f"their affines put a corner of the volume {moved:,.2f} voxels apart"
+
+    def _moved(self, other: "Geometry") -> float:
+        """How far the corner that is farthest from the other grid's lies from it, in voxels of this grid."""
+        corners = np.array([(*corner, 1.0) for corner in product(*((-0.5, n - 0.5) for n in self.shape))]).T
+        apart = np.linalg.solve(self.affine, (other.affine - self.affine) @ corners)
+        return float(np.sqrt((apart[:3] ** 2).sum(axis=0)).max())
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -67,6 +83,12 @@ class Volume:
 
     array: NDArray[Any]
     geometry: Geometry
+
+
+_FEWER = (
+    "Each label value is a class, not an intensity or a single object. Name fewer classes, and count other values as"
+    " one\n    of them or as background by dataset.label_map: {VALUE: INDEX}."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +106,12 @@ class DatasetInfo:
     label_map: Mapping[int, int]
     class_values: tuple[int, ...]
     regions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Raises DataError where there are more classes than indices."""
+        if len(self.classes) > 1 + MOST_CLASSES:
+            what = f"{len(self.classes) - 1} classes beside the background; at most {MOST_CLASSES} can be told apart"
+            raise DataError(Problem(f"dataset {self.name}", what, _FEWER))
 
 
 @dataclass(frozen=True, slots=True)

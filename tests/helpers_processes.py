@@ -146,7 +146,7 @@ def _become(arguments, environment, stdout, stderr):
     os.environ.clear()
     os.environ.update(environment)
     sys.argv = list(arguments)
-    sys.path[:0] = environment.get("PYTHONPATH", "").split(os.pathsep)  # read when Python was started
+    sys.path[:0] = filter(None, environment.get("PYTHONPATH", "").split(os.pathsep))  # read when Python was started
     import torch
 
     if threads := environment.get("OMP_NUM_THREADS"):  # read when torch was loaded

@@ -19,9 +19,13 @@ def run_suite(file, *options, **environment):
 
 def run_suite_forked(file, *options):
     """The same in a process that has imported torch already, and is sooner there."""
+    _has_passed(forked(file, *options))
+
+
+def forked(*arguments, **environment):
+    """pytest in a process that has imported torch already: what it said, and its exit code."""
     imported = ["-W", "ignore::pytest.PytestAssertRewriteWarning"]
-    done = run(*_OPTIONS, *imported, *options, file, program=__file__, check=False)
-    _has_passed(done)
+    return run(*_OPTIONS, *imported, *arguments, program=__file__, check=False, **environment)
 
 
 def _has_passed(done):

@@ -18,7 +18,7 @@ from semiseg.interfaces.dataset import Dataset
 from semiseg.recipe import schema
 from semiseg.types import Case
 
-FORMAT = 2
+FORMAT = 3
 """To be raised whenever semiseg makes another entry of the same files, so that old entries are no longer found."""
 
 
@@ -54,7 +54,7 @@ class CaseMaker:
         if record is None:
             volume = self._dataset.read_image(case)
             check_image(self._dataset, volume)
-            prepared = prepare(volume, self._options)
+            prepared = prepare(volume, self._options, f"case {case.id}")
             record = prepared.preparation.as_dict()
             self._entries.write(key, prepared.array, record)
             self.made.add(case.id)

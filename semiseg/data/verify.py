@@ -52,13 +52,18 @@ def problems_of(case: Case, work: Callable[[], object]) -> list[Problem]:
     try:
         work()
     except DataError as error:
-        return [p if p.where else Problem(f"case {case.id}", p.what, p.fix) for p in error.problems]
+        return named(case, error)
     except OSError as error:
         if error.errno in _WRITING:
             fix = "Free some room, or name another by preprocessing.store or SEMISEG_CACHE."
             raise StorageError(f"The case store cannot be written: {error}.", fix) from error
         return [Problem(f"case {case.id}", f"cannot be read: {error}")]
     return []
+
+
+def named(case: Case, error: DataError) -> list[Problem]:
+    """The problems of an error about a case; one that names no place gets the case's name."""
+    return [p if p.where else Problem(f"case {case.id}", p.what, p.fix) for p in error.problems]
 
 
 def check_case(dataset: Dataset, case: Case, look: Look | None = None) -> None:
@@ -145,4 +150,4 @@ def _doubtful(label: Path, image: Geometry | None) -> bool:
         geometry, shape = read_nifti_header(label)
     except DataError:
         return True
-    return shape[3:] not in {(), (1,)} or (image is not None and bool(image.difference(geometry)))
+    return bool(shape[3:]) or (image is not None and bool(image.difference(geometry)))

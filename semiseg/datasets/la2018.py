@@ -14,9 +14,12 @@ from semiseg.errors import DataError, Problem, ProtocolError, raise_all
 from semiseg.interfaces.component import ComponentOptions
 from semiseg.interfaces.dataset import Dataset
 from semiseg.io.finding import Found, find
+from semiseg.io.gzipped import MOST_EXPANSION
+from semiseg.io.memory import memory_for
 from semiseg.io.nifti import not_finite
 from semiseg.io.volumes import to_classes
 from semiseg.types import Case, DatasetInfo, Geometry, Volume
+from semiseg.wording import some
 
 _FILE = "mri_norm2.h5"
 
@@ -30,6 +33,8 @@ class LA2018(Dataset):
     The volumes were cropped around the true label, by 10 to 20 voxels at random, the test cases too: figures are
     comparable with the papers, and optimistic for a user, whose scans nobody has cropped. The files store no spacing;
     distances are in voxels, as published, unless ``spacing_mm`` is given.
+
+    Plain HDF5 has no checksum: a flipped bit in voxels that are stored without compression is not seen.
 
     Source: Xiong et al., Medical Image Analysis 67 (2021) 101832; Yu et al., arXiv:1907.07034 (the h5 files).
     """
@@ -119,25 +124,56 @@ def _open(path: Path) -> Iterator[Any]:
             yield file
     except FileNotFoundError as error:
         raise DataError(Problem(str(path), "there is no such file", "Check the path.")) from error
-    except (OSError, RuntimeError, KeyError) as error:  # h5py's errors for a file that makes no sense
+    except (OSError, RuntimeError, KeyError, TypeError, ValueError) as error:  # h5py's, of a file that makes no sense
         what = f"the file is damaged, truncated or no HDF5: {error}"
         raise DataError(Problem(str(path), what, "Download or copy it again.")) from error
 
 
 def _dataset(path: Path, file: Any, name: str) -> Any:
+    """An array of a file, whose voxels are all in this file. Raises DataError where they are not, or cannot be."""
     import h5py
 
+    link = file.get(name, getlink=True)
+    if isinstance(link, h5py.ExternalLink):
+        raise _elsewhere(path, name, link.filename)
     found = file.get(name)
     if not isinstance(found, h5py.Dataset):
         raise DataError(Problem(str(path), f"it holds no {name!r}", "Expected are 'image' and 'label' in each file."))
-    if found.ndim != 3 or found.dtype.kind not in "iuf":
+    if found.file.filename != file.filename:  # by a link to a link
+        raise _elsewhere(path, name, found.file.filename)
+    pieces = found.external or (found.virtual_sources() if found.is_virtual else ())
+    others = {_file_of(piece) for piece in pieces} - {"."}  # which is this file
+    if others:
+        raise _elsewhere(path, name, some(sorted(others), 3))
+    if found.ndim != 3 or not found.size or found.dtype.kind not in "iuf":
         what = f"{name!r} is {found.dtype} {found.shape}, not a volume (X, Y, Z) of numbers"
         raise DataError(Problem(str(path), what, "Convert the file to the papers' layout."))
+    size, held = _bytes(found), path.stat().st_size
+    if size > MOST_EXPANSION * held:
+        what = f"the file is damaged or truncated: {name!r} takes {size:,} bytes, which {held:,} cannot hold"
+        raise DataError(Problem(str(path), what, "Download or copy it again."))
     return found
 
 
+def _elsewhere(path: Path, name: str, other: str) -> DataError:
+    what = f"{name!r} is in another file ({other}), which is not followed"
+    return DataError(Problem(str(path), what, "Write the arrays into the file itself."))
+
+
+def _file_of(source: Any) -> str:
+    """The file's name of an external piece, (name, offset, size), or of a virtual dataset's source."""
+    name = source.file_name if hasattr(source, "file_name") else source[0]
+    return name.decode(errors="replace") if isinstance(name, bytes) else str(name)
+
+
+def _bytes(dataset: Any) -> int:
+    return int(dataset.size) * int(dataset.dtype.itemsize)
+
+
 def _voxels(path: Path, file: Any, name: str) -> NDArray[Any]:
-    array: NDArray[Any] = _dataset(path, file, name)[()]
+    found = _dataset(path, file, name)
+    with memory_for(str(path), _bytes(found)):
+        array: NDArray[Any] = found[()]
     bad = array.size - int(np.count_nonzero(np.isfinite(array)))
     if bad:
         raise DataError(not_finite(str(path), bad, array.size))

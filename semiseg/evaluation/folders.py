@@ -19,7 +19,7 @@ from semiseg.evaluation.summary import summarize
 from semiseg.evaluation.table import write_scores
 from semiseg.interfaces.metric import Metric
 from semiseg.io.atomic import write_json
-from semiseg.io.nifti import read_nifti
+from semiseg.io.nifti import read_nifti_label
 from semiseg.progress import Reporter
 from semiseg.types import Geometry
 
@@ -77,7 +77,7 @@ def evaluate(
         reporter: who hears of progress.
 
     Raises DataError, with the problems of all cases at once: no case in both folders, a damaged file, values without
-    a class, files of one case on different grids (affines are compared to 1e-3).
+    a class, files of one case on different grids (see ``Geometry.difference``).
     """
     tool = None if preset is None else find_preset(preset)
     if tool is not None:
@@ -199,7 +199,7 @@ def _check_pair(files: _Files) -> None:
 
 
 def _read(path: Path) -> tuple[NDArray[Any], Geometry]:
-    array, geometry = read_nifti(path)
+    array, geometry = read_nifti_label(path)
     if array.shape != geometry.shape:
         raise DataError(
             Problem(str(path), f"a label has three dimensions, not the shape {array.shape}", "Give one label a voxel.")

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semiseg.errors import ArgumentError, DataError, Problem, raise_all
+from semiseg.io.whole import whole_numbers
 
 Labels = Mapping[int, str] | Mapping[int | str, str]
 """Stored value → name; and OTHER → BACKGROUND, where the values that are not named are background."""
@@ -115,16 +116,20 @@ def parse_labels(text: str) -> dict[int | str, str]:
 
 
 def as_integers(array: NDArray[Any]) -> NDArray[Any]:
-    """The same numbers as integers. Raises DataError where some are fractions or not finite."""
+    """The same numbers as integers. Raises DataError where some are fractions or not finite.
+
+    A float within a few roundings of a whole number is that number (``whole_numbers``).
+    """
     if array.dtype.kind in "iu":
         return array
+    array = whole_numbers(array)
     with np.errstate(invalid="ignore"):  # what is not finite does not survive the comparison
         whole = array.astype(np.int64)
     wrong = int(np.count_nonzero(whole != array))
     if wrong:
         raise DataError(
             f"{wrong:,} voxels hold no whole number, so they are no labels",
-            "Give the segmentation, not probabilities; resample labels by the nearest neighbor.",
+            "Give the segmentation, not probabilities; resample labels by the nearest neighbor, or round them.",
         )
     return whole
 

@@ -1,48 +1,38 @@
-"""Bytes of files that may be gzip streams, read to the end, so that every checksum is verified."""
+"""Bytes of files that may be gzip streams; the checksums of what is read to its end are verified."""
 
 import gzip
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from semiseg.errors import DataError, Problem
 
+MOST_EXPANSION = 1032
+"""Bytes that deflate (RFC 1951) can make out of one, at most."""
 _MAGIC = b"\x1f\x8b"
 _BROKEN = (EOFError, gzip.BadGzipFile, zlib.error)
 
 
-def read_bytes(path: Path) -> bytes:
-    """The file's content, decompressed where it is a gzip stream, whatever the name says.
+@contextmanager
+def opened(path: Path) -> Iterator[IO[bytes] | gzip.GzipFile]:
+    """The file's content as a stream, decompressed where it is a gzip stream, whatever the name says.
 
-    A gzip stream ends with the CRC and the length of its content (RFC 1952); both are verified here. Raises DataError
-    for a file that is missing, unreadable, empty, truncated or damaged.
+    A gzip stream ends with the CRC and the length of its content (RFC 1952); who reads to the end has both verified.
+    Raises DataError, in the block too, for a file that is missing, unreadable, truncated or damaged.
     """
-    try:
-        data = path.read_bytes()
-        if data.startswith(_MAGIC):
-            data = gzip.decompress(data)
-    except (OSError, *_BROKEN) as error:
-        raise _refusal(path, error) from error
-    return _not_empty(path, data)
-
-
-def read_head(path: Path, size: int) -> bytes:
-    """The first ``size`` bytes of what ``read_bytes`` gives, without reading the rest: no checksum is verified."""
     try:
         with path.open("rb") as file:
             compressed = file.read(len(_MAGIC)) == _MAGIC
             file.seek(0)
             if compressed:
                 with gzip.open(file) as stream:
-                    return _not_empty(path, stream.read(size))
-            return _not_empty(path, file.read(size))
+                    yield stream
+            else:
+                yield file
     except (OSError, *_BROKEN) as error:
         raise _refusal(path, error) from error
-
-
-def _not_empty(path: Path, data: bytes) -> bytes:
-    if not data:
-        raise DataError(Problem(str(path), "the file is empty", "Download or copy it again."))
-    return data
 
 
 def _refusal(path: Path, error: Exception) -> DataError:

@@ -12,6 +12,8 @@ from semiseg.types import Geometry
 
 HEADER_SIZE = 540
 """Bytes that hold the header of either version: 348 (NIfTI-1) or 540 (NIfTI-2)."""
+PLAUSIBLE_MM = (1e-6, 100.0)
+"""Sides of a voxel from electron microscopy on; beyond, it is a header that is wrong."""
 _SHEAR = 1e-3
 """Largest cosine between two axes that is taken for rounding."""
 _QUIET = logging.Logger("nifti header", level=logging.CRITICAL + 1)
@@ -23,6 +25,8 @@ def parse_header(path: Path, data: bytes) -> Any:
     """The nibabel header of a file's first bytes. Raises DataError where they are no single-file NIfTI."""
     import nibabel
 
+    if not data:
+        raise DataError(Problem(str(path), "the file is empty", "Download or copy it again."))
     for header_class in (nibabel.Nifti1Header, nibabel.Nifti2Header):
         if len(data) >= header_class.sizeof_hdr and header_class.may_contain_header(data):
             return _checked(path, header_class, data)
@@ -32,6 +36,10 @@ def parse_header(path: Path, data: bytes) -> Any:
 def _checked(path: Path, header_class: Any, data: bytes) -> Any:
     try:
         header = header_class(data[: header_class.sizeof_hdr], check=False)
+        _require_finite(header)
+        if header["vox_offset"] < header.single_vox_offset and header["magic"].item().startswith(b"n+"):
+            # The format: in a single file less than 352 (544 in NIfTI-2) means 352, for the header is there.
+            header["vox_offset"] = header.single_vox_offset
         header.check_fix(logger=_QUIET)
         header.get_data_shape(), header.get_slope_inter(), header.get_best_affine()
     except Exception as error:  # nibabel raises many kinds for a header that makes no sense
@@ -41,6 +49,14 @@ def _checked(path: Path, header_class: Any, data: bytes) -> Any:
     if not header["magic"].item().startswith(b"n+"):
         raise DataError(Problem(str(path), "it is half of a .hdr/.img pair", "Convert the pair to one .nii.gz."))
     return header
+
+
+def _require_finite(header: Any) -> None:
+    """Where voxels begin and how they are scaled has to be numbers. An intercept counts where there is a slope."""
+    slope = float(header["scl_slope"])
+    for name in ("vox_offset", "scl_slope", *(("scl_inter",) if slope else ())):
+        if not np.isfinite(header[name]):
+            raise ValueError(f"{name} is {float(header[name])}, not a finite number")
 
 
 def _looks_like(data: bytes) -> str:
@@ -61,7 +77,10 @@ def _how_to_mend(data: bytes) -> str:
 
 
 def header_geometry(path: Path, header: Any) -> tuple[Geometry, tuple[int, ...]]:
-    """The grid of the first three axes, and the shape of the whole array. Raises DataError where the grid is none."""
+    """The grid of the first three axes, and the shape of the whole array without later axes of length 1.
+
+    Those say nothing: tools write (X, Y, Z, 1) and (X, Y, Z, 1, C). Raises DataError where the grid is none.
+    """
     shape = tuple(int(n) for n in header.get_data_shape())
     if len(shape) < 3 or min(shape) < 1:
         raise DataError(
@@ -71,7 +90,7 @@ def header_geometry(path: Path, header: Any) -> tuple[Geometry, tuple[int, ...]]
     problem = _unit_problem(header) or _affine_problem(affine)
     if problem:
         raise DataError(Problem(str(path), *problem))
-    return Geometry((shape[0], shape[1], shape[2]), affine), shape
+    return Geometry((shape[0], shape[1], shape[2]), affine), (*shape[:3], *(n for n in shape[3:] if n > 1))
 
 
 def _unit_problem(header: Any) -> tuple[str, str] | None:
@@ -94,5 +113,10 @@ def _affine_problem(affine: NDArray[np.float64]) -> tuple[str, str] | None:
         return (
             f"its affine is sheared: the cosine between two axes is {worst:.3g}",
             "Resample it to a grid with right angles (3D Slicer: Resample Image), or mend the header.",
+        )
+    if lengths.min() < PLAUSIBLE_MM[0] or lengths.max() > PLAUSIBLE_MM[1]:
+        return (
+            f"its voxels are {' x '.join(f'{n:.3g}' for n in lengths)} mm, which no scan's are",
+            "Mend the header (sform, qform, pixdim, xyzt_units), or convert anew.",
         )
     return None

@@ -1,6 +1,6 @@
 """The files of one case as volumes: images stacked on one grid, labels as class indices."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import starmap
 from pathlib import Path
@@ -10,8 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semiseg.errors import DataError, Problem, raise_all
-from semiseg.io.nifti import read_nifti, read_nifti_header
+from semiseg.io.nifti import read_nifti, read_nifti_header, read_nifti_label
+from semiseg.io.whole import whole_numbers
 from semiseg.types import Geometry, Volume
+from semiseg.wording import some
 
 T = TypeVar("T")
 
@@ -102,26 +104,45 @@ def read_label_file(path: Path, label_map: Mapping[int, int]) -> Volume:
     """A label file as class indices (X, Y, Z) uint8.
 
     ``label_map`` takes each stored value to its class index. Raises DataError, with all that is wrong, for a file
-    that cannot be read, fractional values and values that are not in ``label_map``, with their numbers of voxels.
+    that cannot be read, fractional values and values that are not in ``label_map``, with their numbers of voxels. A
+    value as near to a whole number as the file can say (``read_nifti_label``) is that number.
     """
-    array, geometry = read_nifti(path)
-    problem = _axes_problem(1, "label")(path, array.shape)
-    if problem:
-        raise DataError(problem)
-    return Volume(to_classes(path, array.reshape(geometry.shape, order="A"), label_map), geometry)
+    array, geometry = _read_label(path)
+    return Volume(to_classes(path, array, label_map), geometry)
+
+
+def label_values(path: Path) -> set[int]:
+    """The values in a label file. Raises DataError, with all that is wrong, where some can be no class."""
+    values, counts = np.unique(_read_label(path)[0], return_counts=True)
+    problems = _fractions(path, values, counts)
+    negative = values < 0
+    if negative.any():
+        what = f"it holds values below 0: {_counted(values[negative], counts[negative], most=3)}"
+        problems.append(Problem(str(path), what, _NEGATIVE))
+    raise_all(problems, DataError)
+    return {int(value) for value in values}
+
+
+_NEGATIVE = (
+    "A class has a value of 1 or more. Is it an image, in Hounsfield units perhaps? Then give its label instead. Where"
+    " a value marks\n    voxels that nobody labeled: there is no such value in semiseg; write 0, or leave the case out."
+)
+
+
+def _read_label(path: Path) -> tuple[NDArray[Any], Geometry]:
+    array, geometry = read_nifti_label(path)
+    if array.shape != geometry.shape:
+        what = f"its shape is {array.shape}, not (X, Y, Z)"
+        raise DataError(Problem(str(path), what, "Give each voxel one value, not a map for each class."))
+    return array, geometry
 
 
 def to_classes(path: Path, stored: NDArray[Any], label_map: Mapping[int, int]) -> NDArray[np.uint8]:
     """Stored label values as class indices, C-contiguous uint8. Raises DataError as ``read_label_file``."""
+    stored = whole_numbers(stored)
     values, counts = np.unique(stored, return_counts=True)
     whole = values == np.floor(values)
-    problems: list[Problem] = []
-    if not whole.all():
-        examples = ", ".join(f"{value:g}" for value in values[~whole][:3])
-        what = (
-            f"{counts[~whole].sum():,} voxels are not whole numbers ({examples}{', …' if (~whole).sum() > 3 else ''})"
-        )
-        problems.append(Problem(str(path), what, "Resample labels with nearest-neighbor interpolation, or round them."))
+    problems = _fractions(path, values, counts)
     unknown = [(int(v), int(n)) for v, n in zip(values[whole], counts[whole], strict=True) if int(v) not in label_map]
     if unknown:
         held = tuple(value for value, _ in unknown)
@@ -134,11 +155,25 @@ def to_classes(path: Path, stored: NDArray[Any], label_map: Mapping[int, int]) -
     return classes
 
 
+def _fractions(path: Path, values: NDArray[Any], counts: NDArray[np.intp]) -> list[Problem]:
+    broken = values != np.floor(values)
+    if not broken.any():
+        return []
+    examples = ", ".join(f"{value:g}" for value in values[broken][:3])
+    what = f"{counts[broken].sum():,} voxels are not whole numbers ({examples}{', …' if broken.sum() > 3 else ''})"
+    return [Problem(str(path), what, "Resample labels with nearest-neighbor interpolation, or round them.")]
+
+
+def _counted(values: Iterable[Any], counts: Iterable[Any], most: int = 20) -> str:
+    return some([f"{int(value)} ({count:,} voxels)" for value, count in zip(values, counts, strict=True)], most)
+
+
 def _unknown_values(unknown: Sequence[tuple[int, int]], label_map: Mapping[int, int]) -> tuple[str, str]:
-    shown = ", ".join(f"{value} ({count:,} voxels)" for value, count in unknown[:20])
-    what = f"it holds values that belong to no class: {shown}{', …' if len(unknown) > 20 else ''}"
+    what = f"it holds values that belong to no class: {_counted(*zip(*unknown, strict=True))}"
     known = ", ".join(map(str, sorted(label_map)))
     return what, (
-        f"Known are {known}. To count a value as a class that is there, give that one's index in the recipe:\n"
-        f"    dataset:\n      label_map: {{{unknown[0][0]}: {max(label_map.values())}}}"
+        f"Known are {known}. If {unknown[0][0]} is another number for a class that is there, say so in the recipe:\n"
+        f"    dataset:\n      label_map: {{{unknown[0][0]}: INDEX}}\n"
+        "    where INDEX is that class's place, 0 for background. A structure of its own is no other class: where the\n"
+        "    dataset has none for it, use the dataset folder, whose classes you name, or leave its cases out."
     )

@@ -10,6 +10,7 @@ from semiseg.errors import DataError, raise_all
 from semiseg.pipeline.model import try_strategy
 from semiseg.pipeline.plan import Plan, make_plan, n_steps, padding_note
 from semiseg.pipeline.step_mode import forecast, launch
+from semiseg.pipeline.survey import spacing_note
 from semiseg.progress import Reporter
 from semiseg.recipe.load import load_recipe
 from semiseg.recipe.schema import Recipe
@@ -106,20 +107,20 @@ def _notes(plan: Plan) -> list[str]:
         notes.append(f"training.step.mode is split: start the run with {launch(plan)}")
     elif accelerator(plan.recipe.training.device) == "cuda" and not plan.recipe.training.deterministic:
         notes.append("on a GPU the run chooses its step mode anew, by trial")
-    notes += small_images(plan)
-    return notes
+    return [*notes, *_grid_notes(plan)]
 
 
-def small_images(plan: Plan) -> list[str]:
-    """Cases whose image is smaller than the patch, which are padded with background."""
+def _grid_notes(plan: Plan) -> list[str]:
+    """Of the split's cases: images smaller than the patch, which are padded with background; spacings that differ."""
     dataset, patch = plan.components.dataset, plan.task.patch_size
     used = set(plan.split.ids())
-    small = []
-    for case in plan.cases:
-        shape = dataset.read_geometry(case).shape if case.id in used else patch
-        if any(n < p for n, p in zip(sorted(shape), sorted(patch), strict=True)):
-            small.append(case.id)
-    return padding_note(small)
+    grids = {case.id: dataset.read_geometry(case) for case in plan.cases if case.id in used}
+    small = [
+        case_id
+        for case_id, grid in grids.items()
+        if any(n < p for n, p in zip(sorted(grid.shape), sorted(patch), strict=True))
+    ]
+    return [*padding_note(small), *spacing_note(grids.values())]
 
 
 def _gib(count: int) -> str:

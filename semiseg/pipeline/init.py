@@ -22,6 +22,10 @@ from semiseg.types import Case, DatasetInfo, Shape
 from semiseg.wording import some
 
 _NAMED = 3
+_MARK_NAMES = ("ignore", "unlabeled", "unlabelled", "void")
+_MARK_VALUES = (255, 65535)
+_FAR = 10
+"""How many times the value below it a value is that may be no class."""
 Section = tuple[str, Mapping[str, Any]]
 """Comment lines, and the keys below them."""
 
@@ -42,6 +46,7 @@ def propose_recipe(folder: Path, *, gpu: bool) -> Proposal:
     """
     block, dataset, cases, found, notes = _read(recognize(folder))
     info = dataset.info()
+    notes = (*notes, *found.notes, *unlabeled_note(info))
     split, split_comment = _split(folder, cases)
     patch = patch_size(found.foreground, gpu)
     sections: list[Section] = [
@@ -93,6 +98,23 @@ def _read(block: dict[str, Any]) -> tuple[dict[str, Any], Dataset, Sequence[Case
         faults = some([f"{problem.where}: {_in_a_line(problem.what)}" for problem in error.problems], _NAMED)
         fix = "once that is mended, dataset.test_images: unlabeled takes them as unlabeled cases"
         return *found[:-1], (f"test images are left out, for with them this is wrong: {faults}; {fix}",)
+
+
+def unlabeled_note(info: DatasetInfo) -> list[str]:
+    """What to say of a class whose value looks like a mark of voxels that nobody labeled.
+
+    Such are 255 and 65535, values far above all others, and one that is called so, where there are other classes.
+    """
+    found = sorted(zip(info.class_values[1:], info.classes[1:], strict=True))
+    highest = found[-1][0] if len(found) > 1 else 0
+    far = highest in _MARK_VALUES or (highest > 0 and highest > _FAR * found[-2][0])
+    return [
+        f"value {value} is taken for a class of its own, {name}; there is no value that training and scores leave out,"
+        " so if it marks voxels that nobody labeled, take its cases as unlabeled, or count it as background (out of the"
+        f" classes, and dataset.label_map: {{{value}: 0}})"
+        for value, name in found
+        if name.lower() in _MARK_NAMES or (far and value == highest)
+    ]
 
 
 def _in_a_line(text: str) -> str:

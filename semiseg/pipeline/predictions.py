@@ -10,9 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semiseg.data.preprocess import prepare
+from semiseg.data.verify import named
 from semiseg.engine.checkpoint import file_digest, same_weights
 from semiseg.engine.out_of_memory import PREDICTION_FIX, told_when_out_of_memory
 from semiseg.engine.runtime import Runtime
+from semiseg.errors import DataError
 from semiseg.evaluation.same_weights import shown
 from semiseg.inference.sliding_window import Predictor
 from semiseg.interfaces.dataset import Dataset
@@ -103,7 +105,10 @@ def _copy_predictions(folder: RunFolder, cases: Sequence[Case]) -> None:
 def predict_case(
     case: Case, dataset: Dataset, predictor: Predictor, recipe: Recipe, info: DatasetInfo, path: Path
 ) -> None:
-    """Predict one case and write it as NIfTI in the image's own grid, with the dataset's own label values."""
+    """Predict one case and write it as NIfTI in the image's own grid, with the dataset's own label values.
+
+    Raises DataError, naming a file or the case, for an image that cannot be used.
+    """
     write_label(path, *predicted(case, dataset, predictor, recipe, info))
 
 
@@ -111,8 +116,11 @@ def predicted(
     case: Case, dataset: Dataset, predictor: Predictor, recipe: Recipe, info: DatasetInfo
 ) -> tuple[NDArray[Any], Geometry]:
     """What ``predict_case`` writes: the dataset's own label values (X, Y, Z), and the image's own grid."""
-    volume = dataset.read_image(case)
-    prepared = prepare(volume, recipe.preprocessing)
+    try:
+        volume = dataset.read_image(case)
+        prepared = prepare(volume, recipe.preprocessing, f"case {case.id}")
+    except DataError as error:
+        raise DataError(named(case, error)) from error
     labels = prepared.restore(predictor.labels(prepared.normalized()))
     values = np.asarray(info.class_values)
     return values[labels], volume.geometry

@@ -6,13 +6,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from semiseg.errors import DataError, Problem, raise_all
 from semiseg.io.dataset_json import channels, classes, has_cases, images_of, read_dataset_json
 from semiseg.io.finding import CONVERT, Walk, find
 from semiseg.io.names import nifti_stem
-from semiseg.io.nifti import read_nifti
+from semiseg.io.volumes import label_values
 from semiseg.wording import some
 
 _BRATS = re.compile(r".+(_(t1|t1ce|t2|flair)|-(t1n|t1c|t2w|t2f))", re.IGNORECASE)
@@ -171,7 +169,10 @@ def _folder_options(images: Path, labels: Path) -> dict[str, Any]:
 
 
 def _classes(labels: Path) -> dict[str, int]:
-    """Names made up for the values in some label files, taken evenly. Raises DataError where there are none."""
+    """Names made up for the values in some label files, taken evenly.
+
+    Raises DataError where there are none, and with all that can be no class in any of the files.
+    """
     held = find(labels)
     files = held.files
     if not files:
@@ -181,7 +182,7 @@ def _classes(labels: Path) -> dict[str, int]:
     problems: list[Problem] = []
     for path in files[:: -(-len(files) // _LABELS_READ)]:
         try:
-            values |= {int(value) for value in np.unique(read_nifti(path)[0])}
+            values |= label_values(path)
         except DataError as error:
             problems += error.problems
     raise_all(problems, DataError)

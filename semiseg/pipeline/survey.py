@@ -1,41 +1,48 @@
 """What a dataset's images are like, from all headers and a few images."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from semiseg.data.preprocess import foreground_box
+from semiseg.data.verify import named
 from semiseg.errors import DataError, Problem, raise_all
 from semiseg.interfaces.dataset import Dataset
 from semiseg.io.orientation import to_ras
-from semiseg.types import Case, Shape
+from semiseg.types import Case, Geometry, Shape
 
 _IMAGES_READ = 5
 _HEADERS_READ = 50
+_SPACINGS_DIFFER = 1.25
+_AXES = ("left-right", "front-back", "up-down")
 _ZEROS = 0.05
 """Share of voxels that are exactly 0 from which on 0 is taken for background, as skull-stripped images have it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """Median extents in voxels along right, anterior and superior; ``foreground`` is what preprocessing will keep."""
+    """Median extents in voxels along right, anterior and superior; ``foreground`` is what preprocessing will keep.
+
+    ``notes`` are sentences without their period.
+    """
 
     image: Shape
     foreground: Shape
     zero_is_background: bool
+    notes: tuple[str, ...] = ()
 
 
 def survey(dataset: Dataset, cases: Sequence[Case]) -> Survey:
     """Look at the headers of some cases and at the voxels of a few. Raises DataError with every unreadable file."""
     problems: list[Problem] = []
-    shapes, boxes, zeros = [], [], []
+    geometries: list[Geometry] = []
+    boxes, zeros = [], []
     for case in _some(cases, _HEADERS_READ):
         try:
-            geometry = dataset.read_geometry(case)
-            shapes.append(to_ras(np.broadcast_to(np.uint8(0), geometry.shape), geometry)[0].shape)
+            geometries.append(_turned(dataset.read_geometry(case)))
         except DataError as error:
-            problems += error.problems
+            problems += named(case, error)
     for case in _some(cases, _IMAGES_READ):
         try:
             volume = dataset.read_image(case)
@@ -43,11 +50,34 @@ def survey(dataset: Dataset, cases: Sequence[Case]) -> Survey:
             boxes.append([stop - start for start, stop in foreground_box(array, f"case {case.id}")])
             zeros.append(1.0 - float(np.mean(array.any(axis=0))))
         except DataError as error:
-            problems += error.problems
+            problems += named(case, error)
     raise_all(list(dict.fromkeys(problems)), DataError)
     zero_is_background = float(np.median(zeros)) >= _ZEROS
-    image = _median(shapes)
-    return Survey(image, _median(boxes) if zero_is_background else image, zero_is_background)
+    image = _median([geometry.shape for geometry in geometries])
+    foreground = _median(boxes) if zero_is_background else image
+    return Survey(image, foreground, zero_is_background, tuple(spacing_note(geometries)))
+
+
+def spacing_note(geometries: Iterable[Geometry]) -> list[str]:
+    """What to say of cases' grids where voxels differ in size by more than a quarter along an axis."""
+    grids = list(map(_turned, geometries))
+    sizes = np.array([grid.spacing for grid in grids])
+    if not grids or (sizes.max(axis=0) <= _SPACINGS_DIFFER * sizes.min(axis=0)).all():
+        return []
+    unit = "mm" if all(grid.unit == "mm" for grid in grids) else "voxels"
+    found = (
+        f"{axis} {along.min():.3g}, {np.median(along):.3g}, {along.max():.3g}"
+        for axis, along in zip(_AXES, sizes.T, strict=True)
+    )
+    return [
+        f"spacing differs between cases, and semiseg does not resample: min, median and max in {unit} are"
+        f" {'; '.join(found)}; networks see voxels, so resample images and labels to one spacing beforehand"
+    ]
+
+
+def _turned(geometry: Geometry) -> Geometry:
+    """The grid with its axes along R, A, S."""
+    return to_ras(np.broadcast_to(np.uint8(0), geometry.shape), geometry)[1]
 
 
 def _some(cases: Sequence[Case], most: int) -> Sequence[Case]:

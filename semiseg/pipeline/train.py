@@ -26,6 +26,7 @@ from semiseg.pipeline.model import Model
 from semiseg.pipeline.plan import Plan, padding_note, timetable_of
 from semiseg.pipeline.pseudo_labels import PseudoLabels
 from semiseg.pipeline.step_mode import choose_step_mode
+from semiseg.pipeline.survey import spacing_note
 from semiseg.progress import Reporter
 
 
@@ -41,7 +42,10 @@ def fill_store(plan: Plan, reporter: Reporter) -> CaseStore:
     stored = [store.image(case.id) for role in (split.labeled, split.unlabeled) for case in role]
     patch = plan.task.patch_size
     small = [case.case_id for case in stored if any(n < p for n, p in zip(case.shape, patch, strict=True))]
-    for note in (*notes, *padding_note(small)):
+    seen = [*stored, *(store.image(case.id) for case in split.validation)]
+    grids = [case.preparation.geometry for case in seen]
+    grids += [plan.components.dataset.read_geometry(case) for case in split.test]
+    for note in (*notes, *padding_note(small), *spacing_note(grids)):
         reporter.say(f"Note: {note}.")
     return store
 

@@ -138,7 +138,7 @@ def test_unknown_label_values_are_listed_with_the_mend(recipe, root):
     rewrite(path, change)
     message = problem(recipe)
     assert "205 (3 voxels)" in message
-    assert "label_map: {205: 3}" in message
+    assert "label_map: {205: INDEX}" in message
 
 
 def test_labels_of_unlabeled_and_test_cases_are_looked_at_too(recipe, root):

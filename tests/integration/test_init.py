@@ -16,10 +16,11 @@ from typer.testing import CliRunner
 import semiseg
 from semiseg.cli.init import init
 from semiseg.errors import DataError, RecipeError
-from semiseg.pipeline.init import patch_size, propose_recipe
+from semiseg.pipeline.init import patch_size, propose_recipe, unlabeled_note
 from semiseg.pipeline.plan import make_plan
 from semiseg.recipe.load import load_recipe
 from semiseg.recipe.yaml import parse_yaml
+from semiseg.types import DatasetInfo
 
 RAS, LPS = np.diag([1.0, 1, 1, 1]), np.diag([-1.0, -1, 1, 1])
 
@@ -321,6 +322,90 @@ def test_labels_that_say_nothing(tmp_path):
     assert refusal(tmp_path).startswith(f"{tmp_path}/labeled/labels: there are no labels in it\n")
     save(tmp_path / "labeled" / "labels" / "a.nii.gz", label * 0)
     assert refusal(tmp_path).startswith(f"{tmp_path}/labeled/labels: its labels are 0 everywhere\n")
+
+
+def relabeled(folder, **changes):
+    """The label of each named scan, changed by a function."""
+    for name, change in changes.items():
+        path = folder / "labeled" / "labels" / f"{name}.nii.gz"
+        image = nibabel.load(path)
+        save(path, change(np.asarray(image.dataobj)))
+    return folder
+
+
+def test_what_can_be_no_label_is_told_of_all_files_at_once(tmp_path):
+    folder = relabeled(
+        fill_folder(tmp_path / "d", labeled=5, unlabeled=0),
+        scan_00=lambda label: np.where(label == 3, -1, label.astype(np.int16)).astype(np.int16),
+        scan_01=lambda label: label.astype(np.float32) * 0.5,
+        scan_02=lambda label: np.stack([label == 0, label == 1, label == 3], axis=-1).astype(np.uint8),
+        scan_03=lambda label: (np.arange(label.size).reshape(label.shape) % 2000 - 1024).astype(np.int16),
+    )
+    with pytest.raises(DataError) as caught:
+        propose_recipe(folder, gpu=False)
+    told = [
+        (problem.where.removeprefix(f"{folder}/labeled/labels/"), problem.what) for problem in caught.value.problems
+    ]
+    assert told[:3] == [
+        ("scan_00.nii.gz", "it holds values below 0: -1 (64 voxels)"),
+        ("scan_01.nii.gz", "512 voxels are not whole numbers (0.5, 1.5)"),
+        ("scan_02.nii.gz", "its shape is (40, 52, 36, 3), not (X, Y, Z)"),
+    ]
+    where, what = told[3]
+    assert where == "scan_03.nii.gz"
+    assert what.startswith("it holds values below 0: -1024 (38 voxels), -1023 (38 voxels), ")
+    assert what.endswith(" and 1021 others")
+    assert "Hounsfield" in caught.value.problems[3].fix
+    assert len(told) == 4
+
+
+def test_labels_that_were_saved_as_scaled_integers_are_whole(tmp_path):
+    folder = fill_folder(tmp_path / "d", labeled=4, unlabeled=1)
+    header = nibabel.Nifti1Header()
+    header.set_data_dtype(np.int16)
+    for path in (folder / "labeled" / "labels").iterdir():
+        label = np.where(nibabel.load(path).get_fdata() == 3, 4, nibabel.load(path).get_fdata() * 2)
+        nibabel.save(nibabel.Nifti1Image(label, RAS, header), path)
+    assert proposed(folder, tmp_path).dataset.values["classes"] == {"class_2": 2, "class_4": 4}
+    assert semiseg.check(tmp_path / "recipe.yaml")[-1] == "Nothing is wrong."
+
+
+@pytest.mark.parametrize(("mark", "noted"), [(255, True), (65535, True), (99, True), (4, False), (10, False)])
+def test_a_value_that_may_mark_voxels_that_nobody_labeled_is_said_to_be_a_class(tmp_path, mark, noted):
+    def change(label):
+        return np.where(label == 3, mark, label.astype(np.uint16)).astype(np.uint16)
+
+    folder = fill_folder(tmp_path / "d", labeled=4, unlabeled=1)
+    proposal = propose_recipe(relabeled(folder, scan_00=change, scan_01=change, scan_02=change), gpu=False)
+    said = [
+        line for line in proposal.findings if line.startswith(f"Note: value {mark} is taken for a class of its own")
+    ]
+    assert len(said) == noted
+    if noted:
+        assert f"class_{mark};" in said[0]
+        assert f"dataset.label_map: {{{mark}: 0}}" in said[0]
+        assert f"# Value {mark} is taken for a class" in proposal.text
+
+
+def test_classes_that_say_so_and_classes_that_do_not():
+    def notes(classes, values):
+        return unlabeled_note(DatasetInfo("d", ("ct",), classes, {}, values))
+
+    assert notes(("background", "a", "Ignore"), (0, 1, 2))
+    assert not notes(("background", "mask"), (0, 255))  # all of the foreground: what else should it be
+    assert not notes(("background", "a", "b", "c"), (0, 205, 420, 500))
+    assert not notes(("background",), (0,))
+
+
+def test_spacings_that_differ_are_noted(tmp_path):
+    folder = fill_folder(tmp_path / "d", labeled=4, unlabeled=1)
+    assert "spacing differs" not in "\n".join(propose_recipe(folder, gpu=False).findings)
+    image, label = scan(0)
+    save(folder / "labeled" / "images" / "scan_00.nii.gz", image, np.diag([1, 1, 3.0, 1]))
+    save(folder / "labeled" / "labels" / "scan_00.nii.gz", label, np.diag([1, 1, 3.0, 1]))
+    (note,) = [line for line in propose_recipe(folder, gpu=False).findings if "spacing differs" in line]
+    assert note.startswith("Note: ")
+    assert "left-right 1, 1, 1; front-back 1, 1, 1; up-down 1, 1, 3" in note
 
 
 def test_damaged_files_are_all_named(tmp_path):

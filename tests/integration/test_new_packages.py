@@ -1,6 +1,5 @@
 """``semiseg new``: what it writes works untouched, for every kind of component."""
 
-import os
 import re
 import subprocess
 import sys
@@ -9,6 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from helpers_suite import forked
 from typer.testing import CliRunner
 
 from semiseg.cli.main import app
@@ -82,12 +82,7 @@ def own_tests(distribution, tmp_path, kind, *options):
     folder = tmp_path / f"new-{kind}"
     write_package(kind, f"my_{kind}", folder)
     site = install(distribution, folder)
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-v", "-p", "no:cacheprovider", *options, folder],
-        env={**os.environ, "PYTHONPATH": str(site), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
-        cwd=tmp_path, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-
+    done = forked("-vv", *options, folder, PYTHONPATH=str(site))
     assert done.returncode == 0, done.stdout[-3000:]
     return done.stdout
 

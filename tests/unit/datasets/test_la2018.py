@@ -94,6 +94,79 @@ def test_what_is_wrong_with_a_label(tmp_path, array, word):
     assert word in refusal(dataset.read_label, dataset.cases()[0])
 
 
+def linked(path, other):
+    with h5py.File(path, "a") as file:
+        del file["image"]
+        file["image"] = h5py.ExternalLink(str(other), "image")
+
+
+def linked_twice(path, other):
+    with h5py.File(path, "a") as file:
+        del file["image"]
+        file["other"] = h5py.ExternalLink(str(other), "image")
+        file["image"] = h5py.SoftLink("/other")
+
+
+def stored_outside(path, other):
+    with h5py.File(path, "a") as file:
+        del file["image"]
+        size = 4 * np.prod(made.SHAPE)
+        file.create_dataset("image", made.SHAPE, np.float32, external=[(str(other), 0, size)])
+
+
+def mapped(path, other):
+    with h5py.File(path, "a") as file:
+        del file["image"]
+        layout = h5py.VirtualLayout(made.SHAPE, np.float32)
+        layout[...] = h5py.VirtualSource(str(other), "image", made.SHAPE)
+        file.create_virtual_dataset("image", layout)
+
+
+@pytest.mark.parametrize("point", [linked, linked_twice, stored_outside, mapped])
+def test_what_lies_in_another_file_is_refused_by_its_name(tmp_path, point):
+    other = made.write_la_case(tmp_path / "elsewhere" / "other")
+    other = other.rename(other.with_name("other.h5"))
+    path = made.write_la_case(tmp_path / "root" / "ID")
+    point(path, other)
+    dataset = la2018(tmp_path / "root")
+    for read in (dataset.read_image, dataset.read_label, dataset.read_geometry):
+        text = refusal(read, dataset.cases()[0])
+        assert f"{path}: 'image' is in another file ({other})" in text
+
+
+def test_a_link_within_the_file_is_followed(tmp_path):
+    path = made.write_la_case(tmp_path / "ID")
+    with h5py.File(path, "a") as file:
+        file.move("image", "scan")
+        file["image"] = h5py.SoftLink("/scan")
+    dataset = la2018(tmp_path)
+    assert dataset.read_image(dataset.cases()[0]).array.shape == (1, *made.SHAPE)
+
+
+@pytest.mark.parametrize("shape", [(20_000, 20_000, 20_000), (1600, 1600, 1600)])
+@pytest.mark.parametrize("name", ["image", "label"])
+def test_a_shape_that_the_file_cannot_hold_is_refused_before_it_is_read(tmp_path, shape, name):
+    path = made.write_la_case(tmp_path / "ID", **{name: None})
+    with h5py.File(path, "a") as file:
+        file.create_dataset(name, shape, np.float32, chunks=(64, 64, 64), compression="gzip")
+    dataset = la2018(tmp_path)
+    text = refusal(getattr(dataset, f"read_{name}"), dataset.cases()[0])
+    assert f"{path}: the file is damaged or truncated: '{name}' takes {4 * shape[0] ** 3:,} bytes" in text
+
+
+def test_more_voxels_than_memory_are_refused_by_name(tmp_path, monkeypatch):
+    path = made.write_la_case(tmp_path / "ID")
+    monkeypatch.setattr("semiseg.io.memory._machine", lambda: 2015)
+    dataset = la2018(tmp_path)
+    assert f"{path}: it declares 2,016 bytes of voxels" in refusal(dataset.read_image, dataset.cases()[0])
+
+
+def test_a_label_of_floats_that_were_rounded(tmp_path):
+    made.write_la_case(tmp_path / "ID", label=made.label((0, 0.99999994), dtype=np.float32))
+    dataset = la2018(tmp_path)
+    np.testing.assert_array_equal(dataset.read_label(dataset.cases()[0]).array, made.label((0, 1)))
+
+
 def test_an_empty_folder_says_what_is_expected(tmp_path):
     assert "2018LA_Seg_Training Set/ID/mri_norm2.h5" in refusal(la2018(tmp_path).cases)
     assert "no such folder" in refusal(la2018(tmp_path / "nowhere").cases)

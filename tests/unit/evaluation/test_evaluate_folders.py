@@ -132,6 +132,25 @@ def test_floats_that_are_whole_numbers_are_labels(folders):
     assert found["BraTS_1", "edema", "dice"] == 1
 
 
+def test_labels_that_a_header_of_integers_scales_are_scored(folders):
+    predictions, references = folders
+    header = nibabel.Nifti1Header()
+    header.set_data_dtype(np.int16)
+    scaled = nibabel.Nifti1Image(truth(3).astype(np.float64), AFFINE, header)
+    nibabel.save(scaled, predictions / "BraTS_1.nii.gz")
+    assert (np.asanyarray(nibabel.load(predictions / "BraTS_1.nii.gz").dataobj) % 1).any()
+    found = values(evaluate(predictions, references, labels=NAMES | {4: "enhancing"}))
+    assert {found["BraTS_1", name, "dice"] for name in NAMES.values()} == {1}
+
+
+def test_axes_of_length_1_say_nothing(folders):
+    predictions, references = folders
+    write(predictions / "BraTS_1.nii.gz", truth(3)[..., None])
+    write(references / "BraTS_1" / "BraTS_1_seg.nii.gz", truth()[..., None, None])
+    found = values(evaluate(predictions, references, labels=NAMES | {4: "enhancing"}))
+    assert {found["BraTS_1", name, "dice"] for name in NAMES.values()} == {1}
+
+
 def test_files_without_a_counterpart_are_listed(folders, tmp_path):
     predictions, references = folders
     alone = write(predictions / "BraTS_9.nii.gz", truth(3))
@@ -157,8 +176,8 @@ def test_another_affine_is_an_error_that_names_both(folders):
     text = str(caught.value)
     assert str(predictions / "BraTS_2.nii.gz") in text
     assert str(references / "BraTS_2" / "BraTS_2_seg.nii.gz") in text
-    assert "[-1." in text
-    assert "[1." in text
+    # The farthest corner lies 2 x 11.5 and 2 x 9.5 voxels from where it was.
+    assert "affines put a corner of the volume 29.83 voxels apart" in text
 
 
 def test_a_label_of_four_dimensions(folders):
@@ -168,13 +187,13 @@ def test_a_label_of_four_dimensions(folders):
         evaluate(predictions, references, labels=NAMES | {4: "enhancing"})
 
 
-def test_an_affine_within_a_thousandth_is_the_same(folders):
+def test_an_affine_within_a_tenth_of_a_voxel_is_the_same(folders):
     predictions, references = folders
     nearly = AFFINE.copy()
-    nearly[:3, 3] += 5e-4
+    nearly[2, 3] += 0.2  # of 2.5 mm
     write(predictions / "BraTS_1.nii.gz", truth(3), nearly)
     assert evaluate(predictions, references, labels=NAMES | {4: "enhancing"}).scores
-    nearly[:3, 3] += 1e-2
+    nearly[2, 3] += 0.1
     write(predictions / "BraTS_1.nii.gz", truth(3), nearly)
     with pytest.raises(DataError, match="different grids"):
         evaluate(predictions, references, labels=NAMES | {4: "enhancing"})

@@ -67,6 +67,13 @@ def test_fractions_and_what_is_not_finite_are_no_labels():
         as_integers(np.array([0.0, 0.5, np.nan, np.inf, 2.0]))
 
 
+def test_roundings_of_a_float_are_no_fractions():
+    near = np.array([0.99999994, 3.0000005, -1e-9], np.float32)
+    assert as_integers(near).tolist() == as_integers(near.astype(np.float64)).tolist() == [1, 3, 0]
+    with pytest.raises(DataError, match="2 voxels hold no whole number"):
+        as_integers(np.array([0.98, 0.5, 1]))
+
+
 def test_stored_values_by_counting_and_by_sorting():
     assert stored_values(np.array([3, 0, 3, 7], dtype=np.uint8)) == {0, 3, 7}
     assert stored_values(np.array([-5, 0, 10**9])) == {-5, 0, 10**9}

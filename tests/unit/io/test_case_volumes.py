@@ -1,12 +1,15 @@
 """Files of one case become one image or one label; what does not fit together is said in one error."""
 
+import re
+
 import helpers_volumes as made
 import numpy as np
 import pytest
 
 from semiseg.errors import DataError
 from semiseg.io.names import name_problems, safe_name
-from semiseg.io.volumes import read_image_files, read_image_geometry, read_label_file
+from semiseg.io.volumes import label_values, read_image_files, read_image_geometry, read_label_file
+from semiseg.types import Geometry
 
 TWO = ("t1", "t2")
 
@@ -72,7 +75,7 @@ def test_modalities_on_different_grids_are_refused(tmp_path, pair, read):
     text = message(read, [pair[0], other], TWO)
     assert str(pair[0]) in text
     assert str(other) in text
-    assert "affine [[ -1." in text
+    assert "their affines put a corner of the volume 5.00 voxels apart" in text
     smaller = made.save(tmp_path / "smaller.nii.gz", made.image(shape=(9, 8, 6)))
     assert "shape (9, 8, 7) against (9, 8, 6)" in message(read, [pair[0], smaller], TWO)
 
@@ -80,6 +83,38 @@ def test_modalities_on_different_grids_are_refused(tmp_path, pair, read):
 def test_a_grid_that_differs_by_rounding_is_the_same(tmp_path, pair):
     near = made.save(tmp_path / "near.nii.gz", made.image(), made.LPS + 2e-4 * np.eye(4, k=3))
     assert read_image_files([pair[0], near], TWO).array.shape == (2, *made.SHAPE)
+
+
+def grid(shape, *, spacing=(1, 1, 1), **changes):
+    """A grid of a shape, with elements of its affine set: ``a10=…`` is row 1, column 0."""
+    affine = np.diag([*map(float, spacing), 1.0])
+    for place, value in changes.items():
+        affine[int(place[1]), int(place[2])] = value
+    return Geometry(shape, affine)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "voxels"),
+    [
+        # The origin, in a voxel of 1 mm, and along a slice of 5 mm.
+        (grid((9, 8, 7)), grid((9, 8, 7), a23=0.0014), 0.0014),
+        (grid((9, 8, 7), spacing=(0.7, 0.7, 5)), grid((9, 8, 7), spacing=(0.7, 0.7, 5), a23=0.4), 0.08),
+        (grid((9, 8, 7)), grid((9, 8, 7), a03=0.3, a13=0.4), 0.5),
+        # A direction: 9e-4 mm a voxel, 511.5 voxels from the first.
+        (grid((512, 32, 8)), grid((512, 32, 8), a10=9e-4), 0.46),
+        # Spacing that was written with four digits.
+        (grid((512, 512, 8), spacing=(0.46875, 0.46875, 1)), grid((512, 512, 8), spacing=(0.4688, 0.4688, 1)), 0.077),
+        (grid((9, 8, 7)), grid((9, 8, 7), a00=-1.0), 17),
+    ],
+)
+def test_grids_are_compared_by_how_far_a_corner_moves(one, other, voxels):
+    for first, second in ((one, other), (other, one)):
+        same = first.difference(second) == ""
+        assert same == (voxels < 0.1)
+        if not same:
+            assert f" {voxels:.2f} voxels apart" in first.difference(second)
+    assert one.difference(one, tolerance=0) == ""
+    assert one.difference(other, tolerance=0)
 
 
 def test_all_damaged_files_are_named_at_once(tmp_path, pair):
@@ -108,7 +143,43 @@ def test_unknown_and_fractional_values_are_said_at_once(tmp_path):
     text = message(read_label_file, made.save(tmp_path / "seg.nii.gz", array), {0: 0, 1: 1})
     assert "2 voxels are not whole numbers (0.25, 0.5)" in text
     assert "7 (1 voxels), 205 (3 voxels)" in text
-    assert "label_map: {7: 1}" in text
+    assert "label_map: {7: INDEX}" in text
+    assert "Known are 0, 1." in text
+
+
+def test_no_structure_is_advised_to_be_counted_as_another(tmp_path):
+    """Of BraTS 2024, where 4 is the resection cavity: which class a value is, if any, no example may say."""
+    path = made.save(tmp_path / "seg.nii.gz", made.label((0, 1, 2, 3, 4)))
+    text = message(read_label_file, path, {0: 0, 1: 1, 2: 2, 3: 3})
+    assert not re.search(r"label_map: \{4: \d", text)
+    assert "A structure of its own is no other class" in text
+    assert "leave its cases out" in text
+
+
+def test_values_that_were_rounded_are_the_numbers_that_they_were(tmp_path):
+    near = np.array([0.9999999, 1.0000001, 2.0000002, -1e-8, 0], np.float32)
+    path = made.save(tmp_path / "seg.nii.gz", np.resize(near, made.SHAPE))
+    classes = read_label_file(path, {0: 0, 1: 1, 2: 2}).array
+    np.testing.assert_array_equal(classes, made.label((1, 1, 2, 0, 0)))
+    assert label_values(path) == {0, 1, 2}
+
+
+@pytest.mark.parametrize("value", [0.5, 0.98, 1.001, 1_000_000.5])
+def test_what_is_no_whole_number_stays_none(tmp_path, value):
+    path = made.save(tmp_path / "seg.nii.gz", made.label((0, value), dtype=np.float32))
+    assert f"252 voxels are not whole numbers ({value:g})" in message(read_label_file, path, {0: 0, 1: 1})
+
+
+@pytest.mark.parametrize("more", [(1,), (1, 1)])
+def test_a_label_with_axes_of_length_1(tmp_path, more):
+    path = made.save(tmp_path / "seg.nii.gz", made.label()[(..., *[None] * len(more))])
+    np.testing.assert_array_equal(read_label_file(path, {0: 0, 1: 1, 2: 2}).array, made.label())
+
+
+def test_channels_behind_an_axis_of_length_1(tmp_path):
+    stored = made.image(shape=(*made.SHAPE, 1, 2))
+    volume = read_image_files([made.save(tmp_path / "both.nii.gz", stored)], TWO)
+    np.testing.assert_array_equal(volume.array, [stored[..., 0, 0], stored[..., 0, 1]])
 
 
 def test_a_label_with_four_axes_is_refused(tmp_path):

@@ -2,6 +2,8 @@
 
 import gzip
 import os
+import tracemalloc
+from itertools import product
 from pathlib import Path
 
 import helpers_volumes as made
@@ -10,7 +12,7 @@ import numpy as np
 import pytest
 
 from semiseg.errors import DataError
-from semiseg.io.nifti import read_nifti, read_nifti_header
+from semiseg.io.nifti import read_nifti, read_nifti_header, read_nifti_label
 
 
 @pytest.fixture
@@ -142,6 +144,161 @@ def test_fewer_bytes_than_the_header_says_are_refused(tmp_path, scan):
     text = refusal(path)
     assert f"{352 + 9 * 8 * 7 * 2:,}" in text
     assert f"{342 + 9 * 8 * 7 * 2:,}" in text
+
+
+def with_header(path, change, two=False, content=None):
+    """An uncompressed file whose header was changed on disk, after all that nibabel does to it."""
+    cls = nibabel.Nifti2Image if two else nibabel.Nifti1Image
+    data = cls(made.image() if content is None else content, made.LPS).to_bytes()
+    header = type(cls.header_class())(data[: cls.header_class.sizeof_hdr], check=False)
+    change(header)
+    path.write_bytes(header.binaryblock + data[len(header.binaryblock) :])
+    return path
+
+
+@pytest.mark.parametrize("offset", [0, 16, 100, 348, -352])
+@pytest.mark.parametrize("two", [False, True])
+def test_voxels_never_begin_within_the_header(tmp_path, offset, two):
+    def change(header):
+        header["vox_offset"] = offset
+
+    array, _ = read_nifti(with_header(tmp_path / "scan.nii", change, two))
+    np.testing.assert_array_equal(array, made.image())
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("field", ["vox_offset", "scl_slope", "scl_inter"])
+def test_numbers_of_the_header_that_are_not_finite_are_refused(tmp_path, field, value):
+    def change(header):
+        header[field] = value
+
+    path = with_header(tmp_path / "scan.nii", change)
+    assert field in refusal(path)
+    with pytest.raises(DataError, match=field):
+        read_nifti_header(path)
+
+
+@pytest.mark.parametrize("suffix", [".nii", ".nii.gz"])
+def test_bytes_behind_the_voxels_are_damage(tmp_path, suffix):
+    path = made.save(tmp_path / f"scan{suffix}", made.image())
+    content = path.read_bytes() if suffix == ".nii" else gzip.decompress(path.read_bytes())
+    longer = content + b"\0"
+    path.write_bytes(longer if suffix == ".nii" else gzip.compress(longer))
+    assert "declares 1,360 bytes, and more follow" in refusal(path)
+
+
+def test_an_axis_that_was_shortened_is_noticed(tmp_path):
+    def change(header):
+        header["dim"][2] = 3
+
+    assert "more follow" in refusal(with_header(tmp_path / "scan.nii", change))
+
+
+def test_nothing_is_unpacked_beyond_what_the_header_declares(tmp_path, scan):
+    bomb = tmp_path / "bomb.nii.gz"
+    bomb.write_bytes(gzip.compress(gzip.decompress(scan.read_bytes()) + bytes(64 << 20)))
+    tracemalloc.start()
+    text = refusal(bomb)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert "more follow" in text
+    assert peak < 4 << 20
+
+
+def test_a_shape_that_no_file_of_this_size_can_hold(tmp_path):
+    def change(header):
+        header["dim"][1:4] = 30_000
+
+    text = refusal(with_header(tmp_path / "scan.nii", change))
+    assert f"asks for {352 + 2 * 30_000**3:,} bytes" in text
+    assert "cannot hold" in text
+
+
+def test_more_voxels_than_memory_are_refused_by_name(scan, monkeypatch):
+    monkeypatch.setattr("semiseg.io.memory._machine", lambda: 1007)
+    assert "1,008 bytes of voxels, which do not fit into memory" in refusal(scan)
+    monkeypatch.setattr("semiseg.io.memory._machine", lambda: 1008)
+    assert read_nifti(scan)[0].shape == made.SHAPE
+
+    def refuses(*args):
+        raise MemoryError
+
+    monkeypatch.setattr("semiseg.io.nifti._scaled", refuses)
+    assert "do not fit into memory" in refusal(scan)
+
+
+@pytest.mark.parametrize("side", [1e-45, 1e-7, 352, 3.4e38])
+def test_voxels_of_a_size_that_no_scan_has_are_refused(tmp_path, side):
+    def change(header):
+        header["srow_y"][1] = -side
+
+    path = with_header(tmp_path / "scan.nii", change)
+    assert f"1 x {np.float32(side):.3g} x 1 mm" in refusal(path)
+    with pytest.raises(DataError, match="mm"):
+        read_nifti_header(path)
+
+
+@pytest.mark.parametrize("side", [4e-6, 0.001, 12.5, 100])
+def test_voxels_from_electron_microscopy_to_thick_slices_are_read(tmp_path, side):
+    path = made.save(tmp_path / "scan.nii.gz", made.image(), np.diag([side, side, side, 1]))
+    assert read_nifti(path)[1].spacing == pytest.approx((side,) * 3)
+
+
+@pytest.mark.parametrize("more", [(1,), (1, 1), (1, 1, 1, 1), (3,), (3, 1), (1, 3), (1, 3, 1)])
+def test_later_axes_of_length_1_are_left_out(tmp_path, more):
+    stored = made.image(shape=(*made.SHAPE, *more))
+    path = made.save(tmp_path / "scan.nii.gz", stored)
+    wanted = (*made.SHAPE, 3) if 3 in more else made.SHAPE
+    array, geometry = read_nifti(path)
+    np.testing.assert_array_equal(array, stored.reshape(wanted))
+    assert (geometry.shape, read_nifti_header(path)[1]) == (made.SHAPE, wanted)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "values"),
+    [
+        *product((np.uint8, np.int16, np.uint16, np.int32), ((0, 1, 2), (0, 1, 2, 4), (0, 1, 2, 3, 4, 5), (-1, 0, 7))),
+        *product((np.int16, np.uint16, np.int32), ((0, 205, 420, 500), (0, 1, 20_000))),
+    ],
+)
+def test_labels_saved_as_floats_with_a_header_of_integers_are_whole(tmp_path, dtype, values):
+    """As nibabel writes them from ``get_fdata``: scaled, so that 1 comes back as 1.00001526."""
+    header = nibabel.Nifti1Header()
+    header.set_data_dtype(dtype)
+    stored = made.label(values, dtype=np.float64)
+    path = tmp_path / "label.nii.gz"
+    nibabel.save(nibabel.Nifti1Image(stored, made.LPS, header), path)
+    np.testing.assert_array_equal(read_nifti_label(path)[0], stored)
+
+
+def test_a_scale_that_leaves_out_whole_numbers_is_not_guessed_at(tmp_path):
+    """0 to 500 in 8 bits: 205 became 205.88, which is nearer to 206."""
+    header = nibabel.Nifti1Header()
+    header.set_data_dtype(np.uint8)
+    path = tmp_path / "label.nii.gz"
+    nibabel.save(nibabel.Nifti1Image(made.label((0, 205, 500), dtype=np.float64), made.LPS, header), path)
+    array, _ = read_nifti_label(path)
+    np.testing.assert_array_equal(array, read_nifti(path)[0])
+    assert np.unique(array)[1] == np.float32(205.88235)
+
+
+def test_such_labels_are_not_whole_as_they_are_stored(tmp_path):
+    header = nibabel.Nifti1Header()
+    header.set_data_dtype(np.int16)
+    path = tmp_path / "label.nii.gz"
+    nibabel.save(nibabel.Nifti1Image(made.label(dtype=np.float64), made.LPS, header), path)
+    off = read_nifti(path)[0] - made.label()
+    assert 0 < np.abs(off).max() <= 2 / 65535  # a step; what the header says that a value may be off is half of it
+
+
+@pytest.mark.parametrize(("slope", "raw"), [(0.5, 1), (0.02, 49), (0.7, 1), (1 / 255, 128)])
+def test_fractions_are_no_whole_numbers_whatever_the_scale(tmp_path, slope, raw):
+    def change(header):
+        header["scl_slope"] = slope
+
+    stored = np.full(made.SHAPE, raw, np.uint8)
+    array, _ = read_nifti_label(with_header(tmp_path / "label.nii", change, content=stored))
+    np.testing.assert_allclose(array, slope * raw, rtol=1e-6)
 
 
 def test_voxels_that_are_not_finite_are_counted(tmp_path):

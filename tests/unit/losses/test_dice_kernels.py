@@ -18,7 +18,7 @@ CPU = torch.device("cpu")
 
 
 @needs_triton
-@pytest.mark.parametrize("which", ["trial", "not trial"])
+@pytest.mark.parametrize("which", ["trial", "monai", "not trial and not monai"])
 def test_kernels_agree_with_plain_torch_in_triton_s_interpreter(which):
     run_suite(Path(__file__).with_name("interpreted_dice_kernels.py"), "-k", which, TRITON_INTERPRET="1")
 

@@ -1,11 +1,18 @@
-"""What ``check`` notes of data that can be used: classes that no labeled case has, cases that are not drawn."""
+"""What ``check`` and ``run`` note of data that can be used: missing classes, cases not drawn, spacings that differ."""
 
 import helpers_volumes as made
+import numpy as np
 import pytest
 
-from semiseg import check
+from semiseg import check, run
+from semiseg.errors import DataError
+from semiseg.pipeline.init import propose_recipe
 from semiseg.pipeline.plan import make_plan, padding_note
+from semiseg.pipeline.survey import spacing_note
+from semiseg.pipeline.train import fill_store
+from semiseg.progress import Reporter
 from semiseg.recipe.load import load_recipe
+from semiseg.types import Geometry
 
 SHAPE = (16, 16, 16)
 
@@ -69,3 +76,81 @@ def test_images_smaller_than_the_patch_are_counted_and_some_named():
     assert padding_note(["a"]) == ["1 image is smaller than the patch and is padded with background: a"]
     (many,) = padding_note(list("abcde"))
     assert many == "5 images are smaller than the patch and are padded with background: a, b, c and 2 others"
+
+
+def grids(*spacings, turn=None):
+    axes = np.eye(4) if turn is None else turn
+    return [Geometry(SHAPE, axes @ np.diag([*spacing, 1.0])) for spacing in spacings]
+
+
+def test_spacings_that_differ_by_more_than_a_quarter_are_noted_by_axis():
+    assert spacing_note([]) == []
+    assert spacing_note(grids((1, 1, 4), (1.25, 1, 5), (1, 1, 4.5))) == []
+    (note,) = spacing_note(grids((0.7, 0.7, 5), (1, 1, 1), (0.3, 0.5, 6)))
+    assert "min, median and max in mm are left-right 0.3, 0.7, 1; front-back 0.5, 0.7, 1; up-down 1, 5, 6" in note
+    assert "semiseg does not resample" in note
+
+
+def test_spacings_are_those_along_the_body_whatever_the_axes_of_the_files():
+    turn = np.array([[0, 0, 1, 0], [1.0, 0, 0, 0], [0, -1, 0, 0], [0, 0, 0, 1]])  # axes are A, I, R
+    one, other = grids((2, 3, 1))[0], grids((3, 1, 2), turn=turn)[0]
+    assert spacing_note([one, other]) == []
+    assert spacing_note([one, *grids((2, 3, 1), turn=turn)])
+
+
+def test_check_and_run_note_spacings_of_all_cases_of_the_split(recipe, tmp_path, monkeypatch):
+    monkeypatch.setenv("SEMISEG_CACHE", str(tmp_path / "cache"))
+
+    def noted(quick=True):
+        return [line for line in check(recipe, quick=quick) if "spacing differs" in line]
+
+    assert noted() == []
+    thick = made.LPS @ np.diag([1, 1, 5, 1.0])  # the test case
+    for part, array in (("images", made.image(3, shape=SHAPE)), ("labels", made.label((0, 1, 5), SHAPE))):
+        made.save(tmp_path / "labeled" / part / "d.nii.gz", array, thick)
+    (line,) = noted()
+    assert "up-down 1, 1, 5" in line
+    assert noted(quick=False) == [line]
+
+    class Listener(Reporter):
+        said = ()
+
+        def say(self, text):
+            self.said += (text,)
+
+    listener = Listener()
+    fill_store(make_plan(load_recipe(recipe)), listener)
+    assert line in listener.said
+
+
+def many(tmp_path, count):
+    """Cases whose labels hold so many values beside 0."""
+    for number in range(4):
+        made.save(tmp_path / "labeled" / "images" / f"{number}.nii.gz", made.image(number, shape=SHAPE))
+        values = made.turned(tuple(range(count + 1)), number)
+        made.save(tmp_path / "labeled" / "labels" / f"{number}.nii.gz", made.label(values, SHAPE, np.int16))
+    return tmp_path
+
+
+def test_more_classes_than_can_be_told_apart_are_one_message_of_init_check_and_run(recipe, tmp_path):
+    root = many(tmp_path / "many", 256)
+    recipe["dataset"] = {"name": "folder", "root": str(root), "classes": {f"c{v}": v for v in range(1, 257)}}
+    found = []
+    for call in (
+        lambda: propose_recipe(root, gpu=False),
+        lambda: check(recipe),
+        lambda: run(recipe, tmp_path / "run"),
+    ):
+        with pytest.raises(DataError) as caught:
+            call()
+        found.append(str(caught.value))
+    assert len(set(found)) == 1
+    assert found[0].startswith("dataset folder: 256 classes beside the background; at most 255 can be told apart\n")
+
+
+def test_255_classes_can_be_told_apart(recipe, tmp_path):
+    root = many(tmp_path / "many", 255)
+    dataset = {"name": "folder", "root": str(root), "classes": {f"c{v}": v for v in range(1, 256)}}
+    reader = make_plan(load_recipe({**recipe, "dataset": dataset, "split": {"labeled": 2}})).components.dataset
+    label = reader.read_label(reader.cases()[0]).array
+    np.testing.assert_array_equal(label, made.label(tuple(range(256)), SHAPE))
