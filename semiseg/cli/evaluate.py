@@ -10,14 +10,15 @@ if TYPE_CHECKING:
 
 
 def evaluate(
-    predictions: Annotated[Path, typer.Argument(help="Folder of predicted label files (NIfTI).")],
-    references: Annotated[Path, typer.Argument(help="Folder of reference label files, matched by case id.")],
+    predictions: Annotated[Path, typer.Argument(help="Folder of predicted label files (NIfTI), or one file.")],
+    references: Annotated[Path, typer.Argument(help="Folder of reference label files, matched by case id; or one.")],
     labels: Annotated[
         str | None,
         typer.Option(
             metavar="VALUE=NAME,…",
-            help="What the stored values are; values of one name are one class (3=enhancing,4=enhancing). "
-            "By default every value in the references, named by its number.",
+            help="What the stored values are; values of one name are one class (3=enhancing,4=enhancing), "
+            "255=background is none, and other=background makes all values background that are not named. "
+            "By default every value in the references is a class, named by its number.",
         ),
     ] = None,
     regions: Annotated[

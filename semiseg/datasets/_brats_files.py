@@ -56,8 +56,10 @@ def _parse(path: Path) -> tuple[str, str, bool] | None:
     return None
 
 
-def find_scans(folder: Path) -> list[Scan]:
+def find_scans(folder: Path, *, to_predict: bool = False) -> list[Scan]:
     """The scans in a folder and the folders below it, by case id.
+
+    ``to_predict``: files that cannot be opened are taken too, for they are told where they are read.
 
     Raises DataError where no name is understood, for links to nothing, and for files of a case that are no NIfTI or
     cannot be opened: a label that is there is never taken for missing.
@@ -73,7 +75,7 @@ def find_scans(folder: Path) -> list[Scan]:
             found[case_id, modern][what].append(path)
         else:
             strays.append(path)
-    problems = [*held.problems, *_of_other_formats(held.other)]
+    problems = [*(held.lost if to_predict else held.problems), *_of_other_formats(held.other)]
     if not found and not problems:
         problems.append(Problem(str(folder), f"no BraTS files: {_names(held)}", f"Expected {EXPECTED}."))
     raise_all(problems, DataError)

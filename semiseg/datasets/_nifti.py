@@ -126,9 +126,9 @@ def only_folder(paths: Sequence[Path]) -> Path | None:
 
 
 def nifti_files_in(folder: Path) -> Sequence[Path]:
-    """The NIfTI files of a folder. Raises DataError where there are none, and for those that cannot be opened."""
+    """The NIfTI files of a folder, also those that cannot be opened. Raises DataError where there are none."""
     found = find(folder)
-    raise_all(found.problems, DataError)
+    raise_all(found.lost, DataError)
     if not found.files:
         what = f"there is no .nii.gz or .nii file in it{f', but {found.formats()}' if found.other else ''}"
         raise DataError(Problem(str(folder), what, CONVERT if found.other else "Give the folder of the images."))

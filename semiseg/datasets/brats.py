@@ -92,7 +92,7 @@ class Brats(NiftiDataset):
         folder = only_folder(paths)
         if folder is None:
             return (one_case(paths, self.modalities, parse_name),)
-        return self._cases(find_scans(folder), labels=False)
+        return self._cases(find_scans(folder, to_predict=True), labels=False)
 
     def _cases(self, scans: Sequence[Scan], labels: bool = True) -> tuple[Case, ...]:
         problems, cases = [], []

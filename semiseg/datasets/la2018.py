@@ -74,7 +74,7 @@ class LA2018(Dataset):
         files: Sequence[Path] = paths
         if folder is not None:
             held = find(folder, lambda path: path.suffix.lower() == ".h5", recursive=True)
-            raise_all(held.problems, DataError)
+            raise_all(held.lost, DataError)
             files = held.files
         if folder is not None and not files:
             raise DataError(Problem(str(folder), "there is no .h5 file in it", "Give the folder of the images."))

@@ -1,4 +1,4 @@
-"""Memory that ran out, in whichever of its many ways torch says so."""
+"""Memory that ran out, in whichever of its many ways torch and numpy say so."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +14,10 @@ STEP_FIX = (
 PREDICTION_FIX = (
     "Training is done and kept. Go on by the same command with --resume where the GPU is free, or has more memory."
 )
+NEW_IMAGE_FIX = (
+    "Free some memory, use a machine or GPU with more, or crop the image; then run the same command again, which keeps"
+    " the predictions that are there."
+)
 VALIDATION_FIX = (
     "It ran out in validation: use a smaller inference.batch_size or training.patch_size; then run in a new folder."
 )
@@ -23,8 +27,8 @@ _SIGNS = ("out of memory", "ALLOC_FAILED", "DefaultCPUAllocator: can't allocate 
 
 
 def ran_out(error: BaseException) -> bool:
-    """Whether an error of torch, cuDNN or cuBLAS means that memory ran out."""
-    if isinstance(error, torch.OutOfMemoryError):
+    """Whether an error of torch, cuDNN, cuBLAS or numpy means that memory ran out."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
     return isinstance(error, RuntimeError) and any(sign in str(error) for sign in _SIGNS)
 
@@ -34,7 +38,7 @@ def told_when_out_of_memory(device: torch.device, fix: str) -> Iterator[None]:
     """A block in which memory may run out. Raises TrainingError with the fix where it does."""
     try:
         yield
-    except RuntimeError as error:
+    except (RuntimeError, MemoryError) as error:
         if not ran_out(error):
             raise
         first, *_ = str(error).strip().splitlines() or [type(error).__name__]

@@ -41,7 +41,8 @@ def compare(
 
     Args:
         runs: run folders, output folders of ``evaluate`` or scores.csv files; ``NAME=PATH`` names the method. Runs
-            whose recipes differ in nothing but the seed are one method's. Or a table from names to paths.
+            whose recipes differ in nothing but the seed are one method's, and so are folds, which differ in the split
+            and have no test case in common. Or a table from names to paths.
         baseline: the method that the others are compared with; the first if None.
         checkpoint: last or best; if None last, or the only one there is.
         metrics: which to compare; if None all that every run has.
@@ -61,9 +62,10 @@ def compare(
     baseline = names[0] if baseline is None else baseline
     if baseline not in names:
         raise ArgumentError(f"No method is called {baseline!r}.", f"There are {', '.join(names)}.")
-    tables = [run for method in methods for run in method.runs]
-    chosen = common_metrics(tables, metrics)
-    require_comparable(tables, chosen)
+    tables = [table for method in methods for table in method.tables]
+    every = [run for method in methods for run in method.runs]
+    chosen = common_metrics(every, metrics)
+    require_comparable(tables, chosen, every)
     untrained = list(_untrained(methods))
     notes = [*untrained, *notes_on(methods, chosen)]
     found = []

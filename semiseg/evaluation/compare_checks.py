@@ -6,6 +6,10 @@ from semiseg.errors import ArgumentError, DataError, Problem, raise_all
 from semiseg.evaluation.compare_read import Key, ScoredRun
 
 _SHOWN = 5
+_SAME_CASES = (
+    "Methods are compared on the same cases: score these too. Folds of one method, which share the cases between them,"
+    " are put together where they have one name: NAME=PATH NAME=PATH."
+)
 
 
 def common_metrics(runs: Sequence[ScoredRun], wanted: Sequence[str] | None) -> tuple[str, ...]:
@@ -30,9 +34,13 @@ def _has(run: ScoredRun) -> Problem:
     return Problem(str(run.path), f"has {', '.join(run.metrics)}")
 
 
-def require_comparable(runs: Sequence[ScoredRun], metrics: Sequence[str]) -> None:
+def require_comparable(
+    runs: Sequence[ScoredRun], metrics: Sequence[str], parts: Sequence[ScoredRun] | None = None
+) -> None:
     """Raise DataError, with all that differs, unless every run scored the same cases and classes, against the same
     references, with the same definitions of the metrics.
+
+    ``parts`` are the single folds, where some of the runs are of several: each has to mean the same by its metrics.
 
     A reference is known by its digest, a metric's meaning by its definition. Where a table has none of them, the number
     of voxels of the reference, and the metric's version in summary.json, stand in; the unit is always looked at.
@@ -41,7 +49,10 @@ def require_comparable(runs: Sequence[ScoredRun], metrics: Sequence[str]) -> Non
     problems = [*_cases(runs, rows), *_classes(runs, rows)]
     first = runs[0]
     for run in runs[1:]:
-        problems += [*_references(first, run, metrics), *_meanings(first, run, metrics)]
+        problems += _references(first, run, metrics)
+    one, *others = parts or runs
+    for run in others:
+        problems += _meanings(one, run, metrics)
     raise_all(problems, DataError)
 
 
@@ -52,7 +63,7 @@ def _cases(runs: Sequence[ScoredRun], rows: Sequence[set[Key]]) -> list[Problem]
         missing = everywhere - {case for _, _, case in keys}
         if missing:
             what = f"lacks {len(missing)} of {len(everywhere)} test cases that others have: {_some(missing)}"
-            problems.append(Problem(str(run.path), what, "Methods are compared on the same cases: score these too."))
+            problems.append(Problem(str(run.path), what, _SAME_CASES))
     return problems
 
 

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from semiseg.errors import DataError, Problem, SemisegError, raise_all
+from semiseg.evaluation.compare_folds import cases_of, join_folds
 from semiseg.evaluation.compare_read import ScoredRun, read_run
 from semiseg.recipe.compare import changes
 
-_SEED_NAME = re.compile(r"[\W_]+(s|seed)?[\W_]*$")
+_SEED_NAME = re.compile(r"[\W_]+(s|seed|f|fold)?[\W_]*$")
 _NAMINGS: tuple[Callable[[ScoredRun], str], ...] = (
     lambda run: run.name,
     lambda run: run.folder_name,
@@ -20,15 +21,20 @@ _NAMINGS: tuple[Callable[[ScoredRun], str], ...] = (
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Method:
-    """One or more runs of the same method, each with another seed."""
+    """One or more runs of the same method, each with another seed or of another fold."""
 
     name: str
     runs: tuple[ScoredRun, ...]
 
     @property
+    def tables(self) -> tuple[ScoredRun, ...]:
+        """The scores of each seed: a run's, or those of the folds that share the test cases between them."""
+        return join_folds(self.runs)
+
+    @property
     def seeds(self) -> tuple[int | str, ...]:
-        """A name for each run: its seed, or, where that is not known, one that no other method has."""
-        return tuple(f"{self.name} {i}" if run.seed is None else run.seed for i, run in enumerate(self.runs))
+        """A name for each table: its seed, or, where that is not known, one that no other method has."""
+        return tuple(f"{self.name} {i}" if run.seed is None else run.seed for i, run in enumerate(self.tables))
 
 
 @dataclass(slots=True)
@@ -37,11 +43,20 @@ class _Group:
     runs: list[ScoredRun]
 
     def takes(self, name: str | None, run: ScoredRun) -> bool:
-        """Whether a run is of this method: it was named so, or nothing but the seed and what is harmless differs."""
+        """Whether a run is of this method: it was named so, or nothing but the seed and what is harmless differs.
+
+        Or nothing but the split, where it is another fold: it has no test case of the runs with its seed.
+        """
         if name is not None or self.given is not None:
             return name == self.given
         first = self.runs[0]
-        return bool(first.recipe and run.recipe) and differing_keys(first, run) == []
+        if not (first.recipe and run.recipe):
+            return False
+        keys, cases = differing_keys(first, run), cases_of(run)
+        seeds_folds = [cases_of(other) for other in self.runs if other.seed == run.seed]
+        return not keys or (
+            all(key.partition(".")[0] == "split" for key in keys) and all(map(cases.isdisjoint, seeds_folds))
+        )
 
 
 def differing_keys(first: ScoredRun, second: ScoredRun) -> list[str]:
@@ -55,8 +70,9 @@ def read_methods(
     """Read tables of scores and put them together by method, in the order given.
 
     ``runs`` holds paths (``read_run``), or texts ``NAME=PATH``; or a table from names to paths. Runs with a recipe
-    that was not named belong together where their recipes differ in nothing but the seed and what changes no result;
-    they are named by recipe, or by folder where those names are alike. Raises DataError with the problems of all.
+    that was not named belong together where their recipes differ in nothing but the seed and what changes no result,
+    or in the split too where they have no test case in common, as folds. They are named by recipe, or by folder where
+    those names are alike. Raises DataError with the problems of all.
     """
     requests = list(_requests(runs))
     groups: list[_Group] = []
@@ -108,7 +124,11 @@ def _too_few(groups: Sequence[_Group]) -> Problem:
     fix = "Give runs of another method as well, or name the methods yourself: NAME=PATH."
     if not groups:
         return Problem("", "There is nothing to compare.", fix)
-    return Problem("", f"All runs are of one method, {groups[0].runs[0].name!r}: nothing but the seed differs.", fix)
+    given, runs = groups[0].given, groups[0].runs
+    if given is not None:
+        return Problem("", f"All runs are of one method, {given!r}, by the names given.", fix)
+    differs = "the seed" if len(join_folds(runs)) == len(runs) else "the fold or the seed"
+    return Problem("", f"All runs are of one method, {runs[0].name!r}: nothing but {differs} differs.", fix)
 
 
 def _names(groups: Sequence[_Group]) -> list[str]:

@@ -66,7 +66,7 @@ def compare_metric(
     their number, whatever the number of seeds. The row of the mean averages the classes' means; its test is of each
     case's mean over the classes that it has. A table of one class has no such row.
     """
-    first = methods[0].runs[0]
+    first = methods[0].tables[0]
     kinds = {key[1]: score.kind for key, score in first.scores.items() if key[0] == metric}
     cases = sorted({key[2] for key in first.scores if key[0] == metric})
     values = _gather(metric, methods, cases, tuple(kinds), value)
@@ -86,7 +86,8 @@ def _gather(
     value: Callable[[Score], float],
 ) -> _Values:
     def table(method: Method) -> Array:
-        rows = [[[value(run.scores[metric, name, case]) for name in classes] for case in cases] for run in method.runs]
+        scores = [run.scores for run in method.tables]
+        rows = [[[value(one[metric, name, case]) for name in classes] for case in cases] for one in scores]
         return np.array(rows, dtype=np.float64)
 
     raw = {method.name: table(method) for method in methods}

@@ -33,11 +33,11 @@ def _counts(method: Method) -> list[tuple[int, int]]:
 
 
 def _differences(methods: Sequence[Method]) -> Iterator[str]:
-    single = [method.name for method in methods if len(method.runs) == 1]
+    single = [method.name for method in methods if len(method.tables) == 1]
     if single:
         yield f"One seed only of {', '.join(single)}: nothing here says how it would be with another."
-    if len({len(method.runs) for method in methods}) > 1:
-        counted = ", ".join(f"{method.name} {len(method.runs)}" for method in methods)
+    if len({len(method.tables) for method in methods}) > 1:
+        counted = ", ".join(f"{method.name} {len(method.tables)}" for method in methods)
         yield f"The methods have different numbers of seeds: {counted}."
     counts = {method.name: _counts(method) for method in methods if _counts(method)}
     if len({tuple(found) for found in counts.values()}) > 1:
@@ -63,7 +63,9 @@ def _within_methods(methods: Sequence[Method]) -> Iterator[str]:
         keys = dict.fromkeys(key for run in recipes[1:] for key in differing_keys(recipes[0], run))
         if keys:
             yield f"The recipes of {method.name} differ in more than the seed: {', '.join(keys)}."
-        seeds = [run.seed for run in method.runs if run.seed is not None]
+        if len(method.tables) < len(method.runs):
+            yield f"Runs of {method.name} have no test case in common: they are folds, and together count as one."
+        seeds = [table.seed for table in method.tables if table.seed is not None]
         if len(set(seeds)) < len(seeds):
             yield f"Runs of {method.name} have the same seed; each counts as a seed of its own."
 

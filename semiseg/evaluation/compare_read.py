@@ -11,6 +11,7 @@ from semiseg.errors import DataError, Problem, raise_all
 from semiseg.evaluation.harness import Score
 from semiseg.evaluation.table import read_scores
 from semiseg.recipe.yaml import read_yaml
+from semiseg.wording import some
 
 Key = tuple[str, str, str]
 """Metric, class, case."""
@@ -103,15 +104,18 @@ def _choose(path: Path, scores: Sequence[Score], wanted: str | None) -> str:
 
 
 def _by_key(path: Path, rows: Sequence[Score]) -> dict[Key, Score]:
-    problems = []
     runs = sorted({score.run for score in rows})
-    if len(runs) > 1:
-        fix = "Give each run a table of its own."
-        problems.append(Problem(str(path), f"holds scores of {len(runs)} runs: {', '.join(map(repr, runs))}", fix))
     count = Counter((score.metric, score.class_name, score.case) for score in rows)
-    for (metric, name, case), times in count.items():
-        if times > 1 and len(runs) == 1:
-            problems.append(Problem(str(path), f"{metric} of {name} of case {case} is there {times} times"))
+    twice = {key: times for key, times in count.items() if times > 1}
+    if twice and len(runs) > 1:
+        common = list(dict.fromkeys(case for _, _, case in twice))
+        what = f"holds scores of {len(runs)} runs: {', '.join(map(repr, runs))}; of some cases twice: {some(common, 5)}"
+        fix = "Give each run a table of its own; in one table there may be folds, which have no case in common."
+        raise DataError(Problem(str(path), what, fix))
+    problems = [
+        Problem(str(path), f"{metric} of {name} of case {case} is there {times} times")
+        for (metric, name, case), times in twice.items()
+    ]
     raise_all(problems, DataError)
     return {(score.metric, score.class_name, score.case): score for score in rows}
 

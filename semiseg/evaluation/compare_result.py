@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from semiseg.io.atomic import atomic_file, write_json
+from semiseg.io.cells import as_cell
 
 Verdict = Literal["better", "worse", "mixed", ""]
 Interval = tuple[float, float]
@@ -116,7 +117,10 @@ class Comparison:
         with atomic_file(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
             writer = csv.DictWriter(file, list(COLUMNS), lineterminator="\n")
             writer.writeheader()
-            writer.writerows(self._records())
+            writer.writerows(
+                {key: as_cell(value) if isinstance(value, str) else value for key, value in record.items()}
+                for record in self._records()
+            )
 
     def _records(self) -> Iterator[dict[str, Any]]:
         for metric in self.metrics:

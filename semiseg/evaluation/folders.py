@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from semiseg.errors import DataError, Problem, raise_all
 from semiseg.evaluation.choice import Metrics, choose_metrics
 from semiseg.evaluation.harness import Score, find_regions, score_case
-from semiseg.evaluation.labels import LabelMap, as_integers, stored_values
-from semiseg.evaluation.matching import find_labels, label_notes
+from semiseg.evaluation.labels import LabelMap, Labels, as_integers, stored_values
+from semiseg.evaluation.matching import find_both, label_notes
 from semiseg.evaluation.parallel import map_cases
 from semiseg.evaluation.policy import find_policy
 from semiseg.evaluation.presets import find_preset
@@ -47,7 +47,7 @@ def evaluate(
     predictions: Path | str,
     references: Path | str,
     *,
-    labels: Mapping[int, str] | None = None,
+    labels: Labels | None = None,
     regions: Mapping[str, Sequence[str]] | None = None,
     output: Path | str | None = None,
     metrics: Metrics | None = None,
@@ -56,13 +56,15 @@ def evaluate(
     workers: int | None = None,
     reporter: Reporter | None = None,
 ) -> Evaluation:
-    """Score the NIfTI label files in one folder against those in another, matched by case id.
+    """Score the NIfTI label files in one folder against those in another, matched by case id; or a pair of files.
 
     Args:
-        predictions: a folder of label files, named as BraTS, nnU-Net or Decathlon do (see ``find_labels``).
+        predictions: a folder of label files, named as BraTS, nnU-Net or Decathlon do (see ``find_labels``); or one.
         references: likewise.
         labels: the name of each stored value but 0; values of one name are one class ({3: "enhancing", 4:
-            "enhancing"}). Without it every value that a reference holds is a class, named by its number.
+            "enhancing"}), and those named background are background. Values that are not named are refused, or with
+            {"other": "background"} background. Without ``labels`` every value that a reference holds is a class, named
+            by its number.
         regions: unions of classes that are scored beside them, by name: {"tumor core": ["necrosis", "enhancing"]}.
         output: a folder for scores.csv and summary.json.
         metrics: installed metrics, each as ``NAME`` or ``NAME:OPTION=VALUE,…``, or a table from what it is to be
@@ -83,7 +85,7 @@ def evaluate(
     policy = policy or "image_diagonal"
     find_policy(policy)
     chosen = choose_metrics(metrics, tool)
-    found = find_labels(Path(predictions)), find_labels(Path(references))
+    found = find_both(Path(predictions), Path(references))
     cases = _matched(*found, (predictions, references))
     reporter = reporter or Reporter()
     for note in (*label_notes(Path(predictions)), *label_notes(Path(references))):

@@ -1,6 +1,6 @@
 """What the values stored in label files mean: from stored values to class indices."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,42 +10,53 @@ from numpy.typing import NDArray
 from semiseg.errors import ArgumentError, DataError, Problem, raise_all
 from semiseg.io.whole import whole_numbers
 
+Labels = Mapping[int, str] | Mapping[int | str, str]
+"""Stored value → name; and OTHER → BACKGROUND, where the values that are not named are background."""
+
+BACKGROUND, OTHER = "background", "other"
+_IGNORE = "ignore"
+
 
 @dataclass(frozen=True, slots=True)
 class LabelMap:
-    """Names of classes by index, background first, and the class index of each stored value (0 is the background)."""
+    """Names of classes by index, background first, and the class index of each stored value (0 is the background).
+
+    ``rest``: whether a value that is not there is background, too.
+    """
 
     classes: tuple[str, ...]
     indices: Mapping[int, int]
+    rest: bool = False
 
     @classmethod
-    def of(cls, labels: Mapping[int, str]) -> "LabelMap":
-        """From stored value → name; values of one name are one class. Raises DataError where one cannot be."""
-        problems = []
-        if not labels:
-            problems.append(Problem("labels", "no class is named", "Example: 1=necrosis,2=edema,3=enhancing."))
-        if 0 in labels:
-            problems.append(Problem("labels", "0 is the background, which is not scored", "Leave it out."))
-        for value in labels:
-            if value < 0:
-                problems.append(Problem("labels", f"{value} is negative, which no label can be"))
-        names = tuple(dict.fromkeys(labels.values()))
-        if len(names) > 255:
-            problems.append(Problem("labels", f"{len(names)} classes; at most 255 can be told apart"))
-        raise_all(problems, ArgumentError if not labels or 0 in labels else DataError)  # else they may be from files
-        indices = {0: 0} | {value: names.index(name) + 1 for value, name in labels.items()}
-        return cls(("background", *names), indices)
+    def of(cls, labels: Labels) -> "LabelMap":
+        """From stored value → name; values of one name are one class, those named background are none.
+
+        Raises DataError where a value or a name cannot be.
+        """
+        named = {value: name for value, name in labels.items() if not isinstance(value, str)}
+        others = {value: name for value, name in labels.items() if isinstance(value, str)}
+        names = tuple(dict.fromkeys(name for name in named.values() if not _is_background(name)))
+        wrong = [*_wrong_names(named, others), *([] if names else [_NO_CLASS])]
+        problems = [*wrong, *_wrong_values(named, names)]
+        raise_all(problems, ArgumentError if wrong else DataError)  # values may be from files
+        indices = {0: 0} | {v: 0 if _is_background(name) else names.index(name) + 1 for v, name in named.items()}
+        return cls((BACKGROUND, *names), indices, OTHER in others)
 
     def to_indices(self, array: NDArray[Any]) -> NDArray[np.uint8]:
         """Class indices (uint8) of stored values. Raises DataError, with the values, where one has no class."""
         array = as_integers(array)
         found = stored_values(array)
         unknown = sorted(found - set(self.indices))
-        if unknown:
+        if unknown and self.rest:
+            array = np.where(np.isin(array, unknown), 0, array)
+            found -= set(unknown)
+        elif unknown:
             known = ", ".join(f"{value}={self.classes[index]}" for value, index in self.indices.items())
             raise DataError(
                 f"label {_listed(unknown)} has no class; known: {known}",
-                "Name every value by --labels; two values with one name are one class (3=enhancing,4=enhancing).",
+                "Name every value by --labels; two values with one name are one class (3=enhancing,4=enhancing), and"
+                f" {OTHER}={BACKGROUND} makes all others background.",
             )
         table = np.zeros(max(found, default=0) + 1, dtype=np.uint8)
         for value in found:
@@ -54,18 +65,52 @@ class LabelMap:
         return indices
 
 
-def parse_labels(text: str) -> dict[int, str]:
-    """Stored value → name from ``1=necrosis,2=edema,3=enhancing``. Raises ArgumentError with all that is wrong."""
-    labels: dict[int, str] = {}
+def _is_background(name: str) -> bool:
+    return name.casefold() == BACKGROUND
+
+
+_NO_CLASS = Problem("labels", "no class is named", "Example: 1=necrosis,2=edema,3=enhancing.")
+
+
+def _wrong_names(named: Mapping[int, str], others: Mapping[str, str]) -> list[Problem]:
+    """What is wrong whatever the files hold."""
+    problems = []
+    if not _is_background(named.get(0, BACKGROUND)):
+        problems.append(Problem("labels", "0 is the background, which is not scored", "Leave it out."))
+    for value, name in [*named.items(), *others.items()]:
+        if name.casefold() == _IGNORE:
+            what = f"{value}={name}: no voxel can be left out of the scores, and a class of this name would be scored"
+            fix = f"Write {value}={BACKGROUND} to count it as background, or take those voxels out of both files."
+            problems.append(Problem("labels", what, fix))
+        elif isinstance(value, str) and not (value == OTHER and _is_background(name)):
+            what, fix = f"{value}={name}: {value!r} is no stored value", f"Values are numbers, or {OTHER}={BACKGROUND}."
+            problems.append(Problem("labels", what, fix))
+    return problems
+
+
+def _wrong_values(named: Mapping[int, str], names: Sequence[str]) -> list[Problem]:
+    problems = [Problem("labels", f"{value} is negative, which no label can be") for value in named if value < 0]
+    if len(names) > 255:
+        problems.append(Problem("labels", f"{len(names)} classes; at most 255 can be told apart"))
+    return problems
+
+
+def parse_labels(text: str) -> dict[int | str, str]:
+    """Stored value → name from ``1=necrosis,2=edema,3=enhancing,other=background``.
+
+    Raises ArgumentError with all that is wrong.
+    """
+    labels: dict[int | str, str] = {}
     problems = []
     for part in text.split(","):
         value, equals, name = (piece.strip() for piece in part.partition("="))
-        if not (equals and name and value.isdecimal()):
+        key: int | str = int(value) if value.isdecimal() else value
+        if not (equals and name and (isinstance(key, int) or key == OTHER)):
             problems.append(Problem("labels", f"{part.strip()!r} is not VALUE=NAME", "Example: 1=necrosis,2=edema."))
-        elif int(value) in labels:
-            problems.append(Problem("labels", f"{value} is named twice: {labels[int(value)]} and {name}"))
+        elif key in labels:
+            problems.append(Problem("labels", f"{value} is named twice: {labels[key]} and {name}"))
         else:
-            labels[int(value)] = name
+            labels[key] = name
     raise_all(problems, ArgumentError)
     return labels
 

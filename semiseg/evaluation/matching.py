@@ -12,6 +12,18 @@ from semiseg.io.names import nifti_stem
 _SEGMENTATION = re.compile(r"(^|[_-])segm?$", re.IGNORECASE)
 
 
+def find_both(predictions: Path, references: Path) -> tuple[dict[str, Path], dict[str, Path]]:
+    """The label files of two folders by case id; two files are a pair, whatever their names. Raises DataError."""
+    files = [path for path in (predictions, references) if path.is_file()]
+    if len(files) == 2:
+        case = _case_id(references) or references.name
+        return {case: predictions}, {case: references}
+    if files:
+        fix = "Give two files, or two folders."
+        raise DataError(Problem(str(files[0]), "is a file, and the other one is not", fix))
+    return find_labels(predictions), find_labels(references)
+
+
 def find_labels(folder: Path) -> dict[str, Path]:
     """The label file of each case id in a folder, by id in alphabetical order.
 
@@ -38,6 +50,8 @@ def find_labels(folder: Path) -> dict[str, Path]:
 
 def label_notes(folder: Path) -> Iterator[str]:
     """What a folder of label files holds beside them, a sentence each without its period."""
+    if Path(folder).is_file():
+        return
     held = find(Path(folder))
     yield from (replace(held, deeper=()) if not _flat(held.files) else held).notes()
 
@@ -50,7 +64,7 @@ def _flat(files: Sequence[Path]) -> list[tuple[str, Path]]:
 def _in_case_folders(folder: Path) -> list[tuple[str, Path]]:
     found = list[tuple[str, Path]]()
     for inner in _folders(folder):
-        files = find(inner).files
+        files = [*find(inner).files]
         files = [path for path in files if _is_marked(path)] or [*files]
         if len(files) == 1:
             found.append((inner.name, files[0]))

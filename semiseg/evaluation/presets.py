@@ -43,6 +43,8 @@ class Preset:
     regions: Regions = field(default_factory=dict)
 
 
+_GLIOMA = {"dilation": 3, "minimum_volume": 50.0}
+
 PRESETS: Mapping[str, Preset] = {
     "monai": Preset(
         "MONAI 1.6, monai.metrics, include_background=True on one channel a class; means leave nan out",
@@ -73,13 +75,15 @@ PRESETS: Mapping[str, Preset] = {
         },
     ),
     "brats2023": Preset(
-        "BraTS 2023 evaluation of whole images (github.com/rachitsaluja/BraTS-2023-Metrics: Legacy_Dice, Legacy_HD95, "
-        "Sensitivity), by region; not its lesion-wise scores",
+        "BraTS 2023 evaluation by region (github.com/rachitsaluja/BraTS-2023-Metrics): of whole images (Legacy_Dice, "
+        "Legacy_HD95, Sensitivity), and as lesion_dice and lesion_hd95 lesion-wise, with the glioma task's parameters",
         policy="exclude",
         metrics={
             "dice": Convention(0.0, 0.0, 1.0),
             "hd95": Convention(374.0, 374.0, 0.0, {"kind": "area"}),
             "sensitivity": Convention(0.0, 0.0, 1.0),
+            "lesion_dice": Convention(0.0, 0.0, 1.0, _GLIOMA),
+            "lesion_hd95": Convention(374.0, 374.0, 0.0, {**_GLIOMA, "penalty": 374.0}),
         },
         labels={1: "necrosis", 2: "edema", 3: "enhancing"},
         regions={

@@ -11,6 +11,7 @@ from semiseg.evaluation.harness import Score
 from semiseg.evaluation.masks import Kind
 from semiseg.interfaces.metric import Status
 from semiseg.io.atomic import atomic_file
+from semiseg.io.cells import as_cell, from_cell
 
 COLUMNS = (
     "run",
@@ -35,12 +36,13 @@ def write_scores(path: Path, scores: Iterable[Score]) -> None:
     """Write scores as CSV (UTF-8), atomically.
 
     Numbers are written so that reading gives back the same float64; infinity is ``inf``, an undefined value ``nan``.
+    A name that a spreadsheet would run as a formula has a ``'`` before it, which reading takes away.
     Raises StorageError where the disk is full.
     """
     with atomic_file(Path(path)) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(COLUMNS)
-        writer.writerows(astuple(score) for score in scores)
+        writer.writerows([as_cell(v) if isinstance(v, str) else v for v in astuple(score)] for score in scores)
 
 
 def read_scores(path: Path) -> list[Score]:
@@ -57,8 +59,10 @@ def read_scores(path: Path) -> list[Score]:
             if lacking:
                 raise DataError(Problem(str(path), f"not a table of scores: it lacks {', '.join(lacking)}"))
             for row in reader:
+                if all(key == cell for key, cell in row.items()):
+                    continue  # the head again: tables of several folds, one below the other
                 try:
-                    scores.append(_score(row))
+                    scores.append(_score({key: from_cell(cell) for key, cell in row.items() if isinstance(cell, str)}))
                 except ValueError as error:
                     problems.append(Problem(f"{path}:{reader.line_num}", str(error)))
     except (OSError, UnicodeDecodeError, csv.Error) as error:

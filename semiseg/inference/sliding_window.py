@@ -1,6 +1,7 @@
 """Sliding-window prediction of one preprocessed image."""
 
 import math
+import time
 from functools import partial
 
 import numpy as np
@@ -63,7 +64,19 @@ class Predictor:
                 "Their weights are bad, or too large for bf16 or fp16: train with a lower training.optimizer.lr or with"
                 " training.precision=32.",
             )
-        return weighted[0].clone()
+        return weighted[0]
+
+    def seconds_per_batch(self, channels: int) -> float:
+        """How long a full batch of windows of so many channels takes, measured on zeros."""
+        self.strategy.eval()
+        windows = torch.zeros((self.options.batch_size, channels, *self.patch_size), device=self.device)
+        seconds = 0.0
+        with torch.inference_mode():
+            for _ in range(2):  # the first one also makes ready
+                start = time.perf_counter()
+                self._predict(windows).cpu()  # which waits for the device
+                seconds = time.perf_counter() - start
+        return seconds
 
     def labels(self, image: NDArray[np.float32]) -> NDArray[np.uint8]:
         """The class of the highest mean probability, (X, Y, Z) uint8."""

@@ -46,7 +46,8 @@ class Dataset(Component, ABC):
     def new_cases(self, paths: Sequence[Path]) -> Sequence[Case]:
         """Cases to predict, without labels: one folder, or the image files of one case in modality order.
 
-        Raises DataError where the number of modalities is wrong, or their order by the names of the files.
+        Raises DataError where the number of modalities is wrong, or their order by the names of the files. What is
+        wrong inside of a file is for ``read_geometry`` and ``read_image`` to say: it stops no other case.
         """
 
     @abstractmethod

@@ -91,7 +91,8 @@ def _storage_error(path: Path, written: int) -> StorageError:
     free = shutil.disk_usage(path.parent).free
     return StorageError(
         f"{path} could not be written: no room after {written:,} bytes ({free:,} bytes are free on this disk).",
-        "Free some room, or a larger quota, and run the same command again with --resume; earlier files are intact.",
+        "Free some room, or a larger quota, and run the same command again (`semiseg run` with --resume); earlier files"
+        " are intact.",
     )
 
 
@@ -115,6 +116,12 @@ def write_text(path: Path, text: str) -> None:
     """Write a text file atomically (UTF-8)."""
     with atomic_file(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file atomically."""
+    with atomic_file(Path(path)) as temporary:
+        temporary.write_bytes(content)
 
 
 def write_json(path: Path, value: Any) -> None:

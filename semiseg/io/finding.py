@@ -31,6 +31,7 @@ class Found:
         hidden: hidden files that would fit; hidden folders are not entered.
         deeper: files that fit, in folders below that are not looked into.
         again: links to folders that are read already.
+        lost: those of ``problems`` that are about none of ``files``, so that no reading of these will tell them.
     """
 
     folder: Path
@@ -40,6 +41,7 @@ class Found:
     hidden: tuple[Path, ...] = ()
     deeper: tuple[Path, ...] = ()
     again: tuple[Path, ...] = ()
+    lost: tuple[Problem, ...] = ()
 
     def notes(self) -> Iterator[str]:
         """What was seen and is left out, a sentence each without its period."""
@@ -138,9 +140,12 @@ def find(folder: Path, fits: Callable[[Path], object] = nifti_stem, *, recursive
                 (files if recursive or place == folder else deeper).append(path)
             elif other_format(path):
                 other.append(path)
-    problems = [*walk.problems, *_unusable(folder, files), *_dangling(folder, walk.dangling, {*files, *deeper})]
-    lists = (files, problems, other, hidden, deeper, walk.again)
-    return Found(folder, *(tuple(sorted(found) if found is not problems else found) for found in lists))
+    read, images = {*files}, {*files, *deeper}
+    problems = [*walk.problems, *_unusable(folder, files), *_dangling(folder, walk.dangling, images)]
+    lost = [problem for problem in walk.problems if Path(problem.where) not in read]
+    lost += _dangling(folder, [path for path in walk.dangling if path not in read], images)
+    others, hidden_ones, below, again = (tuple(sorted(found)) for found in (other, hidden, deeper, walk.again))
+    return Found(folder, tuple(sorted(files)), tuple(problems), others, hidden_ones, below, again, tuple(lost))
 
 
 def _cannot_open(path: Path, error: OSError) -> Problem:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semiseg.errors import DataError, Problem
-from semiseg.io.atomic import atomic_file
+from semiseg.io.atomic import write_bytes
 from semiseg.io.gzipped import MOST_EXPANSION, opened
 from semiseg.io.header import HEADER_SIZE, header_geometry, parse_header
 from semiseg.io.memory import memory_for
@@ -127,14 +127,20 @@ def not_finite(where: str, bad: int, total: int) -> Problem:
 def write_label(path: Path, values: NDArray[Any], geometry: Geometry) -> None:
     """Write stored label values (X, Y, Z), of an integer type, as ``.nii.gz`` in a grid; whole or not at all.
 
+    See ``label_bytes``. Raises StorageError where the disk refuses.
+    """
+    write_bytes(path, label_bytes(values, geometry))
+
+
+def label_bytes(values: NDArray[Any], geometry: Geometry) -> bytes:
+    """The content of a ``.nii.gz`` file with stored label values (X, Y, Z), of an integer type, in a grid.
+
     The affine is the same on reading, bit for bit, where a NIfTI-1 header can say it, as it can for what came from
-    one. Equal arguments give equal bytes. Raises StorageError where the disk refuses.
+    one. Equal arguments give equal bytes.
     """
     if values.shape != geometry.shape or values.dtype.kind not in "iu":
         raise ValueError(f"{values.dtype} {values.shape} is no label map on a grid of {geometry.shape}")
-    content = nifti_bytes(values.astype(_smallest_type(values)), geometry)
-    with atomic_file(Path(path)) as temporary:
-        temporary.write_bytes(content)
+    return nifti_bytes(values.astype(_smallest_type(values)), geometry)
 
 
 def nifti_bytes(array: NDArray[Any], geometry: Geometry) -> bytes:

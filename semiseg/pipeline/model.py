@@ -30,7 +30,8 @@ from semiseg.types import DatasetInfo, Task
 class Model:
     """A strategy with networks, and what is needed to use it on new images.
 
-    ``precision`` is that of all forwards outside of training steps.
+    ``precision`` is that of all forwards outside of training steps; ``spacing`` that of the training cases, as
+    ``training_spacing`` gives it, where it is known.
     """
 
     recipe: Recipe
@@ -39,6 +40,7 @@ class Model:
     task: Task
     strategy: Strategy
     precision: str
+    spacing: Mapping[str, Any] | None = None
 
     def predictor(self, device: torch.device | str, role: str | None = None) -> Predictor:
         """Predicts preprocessed images with the present weights, or with those of one role's network by itself."""
@@ -55,6 +57,7 @@ class Model:
             "dataset": info.name,
             "patch_size": list(self.task.patch_size),
             "precision": self.precision,
+            "spacing": self.spacing,
         }
 
 

@@ -1,23 +1,28 @@
 """Prediction of new images with a finished run."""
 
+import gzip
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import torch
 
-from semiseg.engine.checkpoint import file_digest
 from semiseg.engine.lock import locked
 from semiseg.engine.precision import bf16_problems, slow_bf16_notes
 from semiseg.engine.runtime import Runtime, accelerator, precision_on
-from semiseg.errors import DataError, Problem, RunError, raise_all
-from semiseg.io.atomic import make_folder
+from semiseg.errors import DataError, RunError
+from semiseg.io.atomic import make_folder, require_file, write_bytes
 from semiseg.io.finding import find
+from semiseg.io.names import nifti_stem
+from semiseg.pipeline.cost import cost_note
 from semiseg.pipeline.model import KeptModel, kept_model
-from semiseg.pipeline.predictions import CHECKPOINTS, predict_case, weights_digest
-from semiseg.pipeline.stamped import Maker, claim
+from semiseg.pipeline.new_images import Predicting, look_at
+from semiseg.pipeline.predictions import CHECKPOINTS, weights_digest
+from semiseg.pipeline.spacing import spacing_note
+from semiseg.pipeline.stamped import NOTE, Claimed, Maker, claim
 from semiseg.progress import Reporter
 from semiseg.types import Case
+from semiseg.wording import some
 
 _IN_FLOAT32 = "These predictions are in float32, and may differ from the run's own by rounding."
 
@@ -40,7 +45,8 @@ def predict(
         run: the run folder.
         images: a folder of cases, or the image files of one case in the order of the model's modalities.
         output: where ``CASE.nii.gz`` are written, and ``predictions.json``, which says by which weights and of which
-            images they are. One by the same weights of the same images is kept, so that a stopped call goes on.
+            images they are, and their digests. One by the same weights of the same images that is still as it was
+            written is kept, so that a stopped call goes on. Or, for one case, a new file ``NAME.nii.gz``.
         checkpoint: ``best`` or ``last``.
         device: ``auto``, ``cpu`` or ``cuda``.
         reporter: who hears of progress.
@@ -50,15 +56,17 @@ def predict(
 
     Raises:
         RunError: no such run or checkpoint; an output folder in use, or with predictions by other weights or of other
-            images, which are left as they are.
-        DataError: images that cannot be read or are not what the model was trained on; the others are predicted first.
+            images, which are left as they are; one file for several cases, or one that is there.
+        DataError: images that cannot be read or are not what the model was trained on.
+        TrainingError: images that there was no memory for. In both cases the others are predicted first, and the
+            problems of all are told.
     """
     if checkpoint not in CHECKPOINTS:
         raise RunError(f"There is no checkpoint {checkpoint!r}.", f"Choose one of {', '.join(CHECKPOINTS)}.")
     reporter = reporter or Reporter()
     home = Path(output)
     if home.exists() and not home.is_dir():
-        raise RunError(f"{home} is a file.", "Choose another --output.")
+        raise RunError(f"{home} is a file that is there already.", "Nothing was changed: choose another --output.")
     paths = [Path(images)] if isinstance(images, str | Path) else [Path(p) for p in images]
     kept = kept_model(Path(run))
     runtime = _runtime(kept, device, reporter)
@@ -69,25 +77,29 @@ def predict(
     cases = dataset.new_cases(paths)
     for note in _not_predicted(cases, paths):
         reporter.say(f"Note: {note}.")
-    sources = _digests(cases, reporter)
+    one_file = bool(nifti_stem(home)) and not home.is_dir()
+    if one_file and len(cases) > 1:
+        raise RunError(f"{home} is one file for {len(cases)} images.", "Give a folder as --output.")
+    seen, problems = look_at(cases, dataset, reporter)
+    if not seen:
+        raise DataError(problems)
     predictor = model.predictor(runtime.device)
-    targets: list[Path] = []
-    problems: list[Problem] = []
+    grids = {name: look.grid for name, look in seen.items()}
+    for note in (spacing_note(kept.record.get("spacing"), grids), cost_note(grids, predictor, model.task)):
+        if note:
+            reporter.say(f"Note: {note.removesuffix('.')}.")
+    usable = [case for case in cases if case.id in seen]
+    predict_each = Predicting(model, predictor, runtime, reporter)
+    if one_file:
+        require_file(home)
+        predict_each(usable, lambda case, content: _write_new(home, content), problems)
+        return [home]
     make_folder(home)
     with locked(home):
-        claim(home, maker, {_name(case): sources[case.id] for case in cases})
-        with reporter.work("predicting", len(cases), unit="case") as meter:
-            for case in cases:
-                target = home / _name(case)
-                try:
-                    if not target.exists():
-                        predict_case(case, dataset, predictor, model.recipe, model.info, target)
-                    targets.append(target)
-                except DataError as error:  # the others are predicted all the same
-                    problems += error.problems
-                meter.advance()
-    raise_all(problems, DataError)
-    return targets
+        claimed = claim(home, maker, {_name(case): seen[case.id].digests for case in usable})
+        missing = _missing(usable, claimed, reporter)
+        predict_each(missing, lambda case, content: _write(case, content, claimed, reporter), problems)
+    return [home / _name(case) for case in usable]
 
 
 def _not_predicted(cases: Sequence[Case], paths: Sequence[Path]) -> Iterator[str]:
@@ -103,22 +115,22 @@ def _name(case: Case) -> str:
     return f"{case.id}.nii.gz"
 
 
-def _digests(cases: Sequence[Case], reporter: Reporter) -> dict[str, list[str]]:
-    """The digests of each case's image files. Raises DataError with all files that cannot be read."""
-    found: dict[str, list[str]] = {}
-    problems = []
-    with reporter.work("looking at images", len(cases), unit="case") as meter:
-        for case in cases:
-            found[case.id] = []
-            for path in case.images:
-                try:
-                    found[case.id].append(file_digest(path))
-                except OSError as error:
-                    what = f"the file cannot be read: {error.strerror or error}"
-                    problems.append(Problem(str(path), what, "Check its permissions and the disk."))
-            meter.advance()
-    raise_all(problems, DataError)
-    return found
+def _missing(cases: Sequence[Case], claimed: Claimed, reporter: Reporter) -> list[Case]:
+    """The cases whose prediction is not there, or is not what was written, which is told."""
+    missing = [case for case in cases if not claimed.is_intact(_name(case))]
+    there = [_name(case) for case in missing if (claimed.home / _name(case)).exists()]
+    if there:
+        reporter.say(f"Note: made again, for {NOTE} does not know them as they are: {some(there)}.")
+    return missing
+
+
+def _write(case: Case, content: bytes, claimed: Claimed, reporter: Reporter) -> None:
+    if aside := claimed.write(_name(case), content):
+        reporter.say(f"Note: what stood in {_name(case)} is kept as {aside.name}.")
+
+
+def _write_new(path: Path, content: bytes) -> None:
+    write_bytes(path, gzip.decompress(content) if path.suffix.lower() == ".nii" else content)
 
 
 def _runtime(kept: KeptModel, device: str, reporter: Reporter) -> Runtime:

@@ -4,8 +4,10 @@ import filecmp
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from semiseg.data.preprocess import prepare
 from semiseg.data.verify import named
@@ -18,13 +20,14 @@ from semiseg.inference.sliding_window import Predictor
 from semiseg.interfaces.dataset import Dataset
 from semiseg.io.atomic import atomic_file
 from semiseg.io.nifti import write_label
+from semiseg.pipeline.cost import cost_note
 from semiseg.pipeline.folder import RunFolder
 from semiseg.pipeline.model import Model, load_weights
 from semiseg.pipeline.plan import Plan
 from semiseg.pipeline.stamped import keep_only_of
 from semiseg.progress import Meter, Reporter
 from semiseg.recipe.schema import Recipe
-from semiseg.types import Case, DatasetInfo
+from semiseg.types import Case, DatasetInfo, Geometry
 
 CHECKPOINTS = ("last", "best")
 
@@ -61,6 +64,10 @@ def predict_test_cases(
             keep_only_of(folder.predictions / checkpoint, digests[checkpoint], "*.nii.gz")
     runtime.barrier()
     checkpoints = shown(CHECKPOINTS, same)
+    if runtime.is_main:
+        grids = {case.id: plan.components.dataset.read_geometry(case) for case in plan.split.test}
+        if note := cost_note(grids, model.predictor(runtime.device), plan.task, len(checkpoints)):
+            reporter.say(f"Note: {note}.")
     with reporter.work("predicting test cases", len(checkpoints) * len(plan.split.test), unit="case") as meter:
         for checkpoint in checkpoints:
             _predict_missing(plan, model, folder, checkpoint, runtime, meter)
@@ -102,6 +109,13 @@ def predict_case(
 
     Raises DataError, naming a file or the case, for an image that cannot be used.
     """
+    write_label(path, *predicted(case, dataset, predictor, recipe, info))
+
+
+def predicted(
+    case: Case, dataset: Dataset, predictor: Predictor, recipe: Recipe, info: DatasetInfo
+) -> tuple[NDArray[Any], Geometry]:
+    """What ``predict_case`` writes: the dataset's own label values (X, Y, Z), and the image's own grid."""
     try:
         volume = dataset.read_image(case)
         prepared = prepare(volume, recipe.preprocessing, f"case {case.id}")
@@ -109,4 +123,4 @@ def predict_case(
         raise DataError(named(case, error)) from error
     labels = prepared.restore(predictor.labels(prepared.normalized()))
     values = np.asarray(info.class_values)
-    write_label(path, values[labels], volume.geometry)
+    return values[labels], volume.geometry

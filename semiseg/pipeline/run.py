@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from semiseg.pipeline.model import Model, new_model
 from semiseg.pipeline.plan import Plan, make_plan
 from semiseg.pipeline.predictions import best_is_last, predict_test_cases
 from semiseg.pipeline.score import score_predictions
+from semiseg.pipeline.spacing import training_spacing
 from semiseg.pipeline.step_mode import require_machine
 from semiseg.pipeline.train import fill_store, train
 from semiseg.progress import Reporter
@@ -83,6 +84,8 @@ def _run(plan: Plan, folder: RunFolder, runtime: Runtime, reporter: Reporter, te
     if not folder.summary.exists():
         with runtime.main_first():
             store = fill_store(plan, reporter)
+        grids = [store.image(case.id).preparation.geometry for case in (*plan.split.labeled, *plan.split.unlabeled)]
+        model = replace(model, spacing=training_spacing(grids))
         if runtime.is_main:  # after the data were read: where they are at fault the recipe may still be changed
             _begin(plan, folder, model, reporter)
         runtime.barrier()

@@ -1,15 +1,19 @@
 """Folders whose files are of certain weights, and say so."""
 
+import hashlib
+import itertools
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from semiseg.engine.checkpoint import file_digest
 from semiseg.errors import Problem, RunError, raise_all
-from semiseg.io.atomic import sweep_temporaries, write_json, write_text
+from semiseg.io.atomic import sweep_temporaries, write_bytes, write_json, write_text
 from semiseg.wording import some
 
+NOTE = "predictions.json"
 _ELSEWHERE = "Nothing was changed: choose another --output."
 
 
@@ -39,7 +43,40 @@ class Maker:
     weights: str
 
 
-def claim(home: Path, maker: Maker, files: Mapping[str, Sequence[str]]) -> None:
+class Claimed:
+    """A user's folder whose ``predictions.json`` says who makes files in it, of what, and their digests."""
+
+    def __init__(self, home: Path, record: dict[str, Any]) -> None:
+        self.home, self._record = home, record
+        write_json(home / NOTE, record)
+
+    def is_intact(self, name: str) -> bool:
+        """Whether a file is there and is, byte for byte, what was written."""
+        try:
+            return bool(file_digest(self.home / name) == self._record["sha256"].get(name))
+        except OSError:
+            return False
+
+    def write(self, name: str, content: bytes) -> Path | None:
+        """Write a file, or leave one that is just so.
+
+        What else stood there, which may be somebody's correction, is put aside: returns its new path, or None. The
+        digest is noted first, so that a kill at any time leaves no file that is taken for damaged.
+        """
+        target, aside = self.home / name, None
+        self._record["sha256"][name] = hashlib.sha256(content).hexdigest()
+        write_json(self.home / NOTE, self._record)
+        if self.is_intact(name):
+            return None
+        if target.exists():
+            names = (f"{name}.changed{'' if n == 1 else f'-{n}'}" for n in itertools.count(1))
+            aside = next(path for path in map(self.home.joinpath, names) if not path.exists())
+            target.rename(aside)
+        write_bytes(target, content)
+        return aside
+
+
+def claim(home: Path, maker: Maker, files: Mapping[str, Sequence[str]]) -> Claimed:
     """Note in a user's folder who is about to make files in it, and of what; to be called under the folder's lock.
 
     Unlike ``keep_only_of`` it deletes nothing: what is there has to be by the same weights, from the same sources.
@@ -52,7 +89,7 @@ def claim(home: Path, maker: Maker, files: Mapping[str, Sequence[str]]) -> None:
 
     Raises RunError, with every file that cannot be kept, where some are by other weights, of other sources, or unknown.
     """
-    note = home / "predictions.json"
+    note = home / NOTE
     known = _read(note)
     there = {name: sources for name, sources in known.get("files", {}).items() if (home / name).exists()}
     unknown = [name for name in files if name not in there and (home / name).exists()]
@@ -65,7 +102,9 @@ def claim(home: Path, maker: Maker, files: Mapping[str, Sequence[str]]) -> None:
         problems += [Problem(str(home / name), what, _ELSEWHERE) for name in changed]
     raise_all(problems, RunError)
     sweep_temporaries(home)
-    write_json(note, {**asdict(maker), "files": {**there, **{name: list(made_of) for name, made_of in files.items()}}})
+    digests = {name: digest for name, digest in known.get("sha256", {}).items() if name in there}
+    made_of = {**there, **{name: list(sources) for name, sources in files.items()}}
+    return Claimed(home, {**asdict(maker), "files": made_of, "sha256": digests})
 
 
 def _read(note: Path) -> dict[str, Any]:
@@ -74,7 +113,8 @@ def _read(note: Path) -> dict[str, Any]:
         return {}
     try:
         known = json.loads(note.read_text(encoding="utf-8"))
-        if isinstance(known["files"], dict) and all(isinstance(known[key], str) for key in Maker.__slots__):
+        tables = known["files"], known.get("sha256", {})  # the digests came later
+        if all(isinstance(t, dict) for t in tables) and all(isinstance(known[key], str) for key in Maker.__slots__):
             return dict(known)
     except (OSError, ValueError, KeyError, TypeError):
         pass

@@ -93,7 +93,7 @@ def _panel(picture: NDArray[np.uint8], spacing: tuple[float, float, float]) -> A
 
 def _legend(draw: Any, font: Any, classes: Sequence[str], top: int) -> None:
     left = MARGIN
-    for index, name in enumerate(classes[1:]):
+    for index, name in enumerate(" ".join(name.split()) for name in classes[1:]):  # a line has no room for others
         draw.rectangle((left, top + 4, left + 12, top + 16), COLORS[index % len(COLORS)])
         draw.text((left + 18, top), name, TEXT, font)
         left += 18 + round(draw.textlength(name, font)) + 16

@@ -4,9 +4,11 @@ import csv
 import io
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from semiseg.io.atomic import write_text
+from semiseg.io.cells import as_cell
 from semiseg.report.document import Cell, Table
 from semiseg.report.table_cells import NONE
 from semiseg.report.table_markup import as_latex, as_markdown
@@ -24,10 +26,11 @@ def as_csv(table: Table) -> str:
     writer = csv.writer(file, lineterminator="\n")
     parts = [_part_names(row[index] for row in table.rows) for index in range(len(table.columns))]
     titles = [names or [title] for title, names in zip(table.columns, parts, strict=True)]
-    writer.writerow([title for names in titles for title in names])
-    writer.writerows(
-        [text for cell, names in zip(row, parts, strict=True) for text in _raw_parts(cell, names)] for row in table.rows
-    )
+    writer.writerow([as_cell(title) for names in titles for title in names])
+    for row in table.rows:
+        named = [replace(cell, text=as_cell(cell.text)) for cell in row[: table.text_columns]]
+        cells = zip([*named, *row[table.text_columns :]], parts, strict=True)
+        writer.writerow([text for cell, names in cells for text in _raw_parts(cell, names)])
     return file.getvalue()
 
 

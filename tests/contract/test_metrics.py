@@ -17,7 +17,8 @@ NAMES = [entry.name for entry in installed("metric")]
 
 def test_the_built_in_metrics_are_installed():
     assert set(NAMES) >= {
-        "assd", "dice", "hd", "hd95", "jaccard", "nsd", "precision", "sensitivity", "volume_difference"
+        "assd", "dice", "hd", "hd95", "jaccard", "lesion_dice", "lesion_hd95", "nsd", "precision", "sensitivity",
+        "volume_difference",
     }  # fmt: skip
 
 

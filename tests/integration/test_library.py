@@ -37,6 +37,9 @@ def test_the_run_folder_holds_what_the_documents_say(finished):
     for name in ("checkpoints/last.pt", "checkpoints/best.pt", "preview.png", "summary.json", "test_openings.jsonl"):
         assert (folder / name).stat().st_size
     assert not (folder / "lock.json").exists()
+    grids = [nib.load(case.images[0]).header.get_zooms() for case in make_plan(library.load_recipe(SMALL)).cases]
+    spacing = json.loads((folder / "model.json").read_text())["spacing"]
+    assert [spacing[name] for name in ("min", "median", "max")] == [pytest.approx(grids[0])] * 3
     summary = json.loads((folder / "summary.json").read_text())
     assert summary["cases"] == {"labeled": 2, "unlabeled": 2, "validation": 1, "test": 1}
     with (folder / "scores.csv").open() as file:

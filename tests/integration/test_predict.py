@@ -17,6 +17,7 @@ import semiseg as library
 from semiseg.engine.lock import locked
 from semiseg.errors import DataError, RunError
 from semiseg.pipeline.plan import make_plan
+from semiseg.progress import Reporter
 
 
 @pytest.fixture(scope="module")
@@ -36,6 +37,16 @@ def images(tmp_path):
     return copied_to(tmp_path / "new", make_plan(library.load_recipe(SMALL)).cases[:2])
 
 
+class Heard(Reporter):
+    """Keeps what is said."""
+
+    def __init__(self):
+        self.said = []
+
+    def say(self, text):
+        self.said.append(text)
+
+
 def contents(folder):
     return {path.name: path.read_bytes() for path in Path(folder).iterdir()}
 
@@ -47,6 +58,67 @@ def test_what_the_same_weights_made_of_the_same_images_is_kept(run, images, two_
     assert [path.name for path in again] == ["Phantom_000.nii.gz", "Phantom_001.nii.gz"]
     assert (first.stat().st_mtime_ns, first.read_bytes()) == before
     assert contents(tmp_path / "out").keys() == {"Phantom_000.nii.gz", "Phantom_001.nii.gz", "predictions.json"}
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [lambda data: data[:40] + bytes([data[40] ^ 1]) + data[41:], lambda data: data[:-9], lambda data: b""],
+    ids=["a bit flipped", "cut", "emptied"],
+)
+def test_what_is_not_as_it_was_written_is_made_again_and_said(run, images, tmp_path, damage):
+    first, second = library.predict(run, images, tmp_path / "out")
+    whole, then = first.read_bytes(), second.stat().st_mtime_ns
+    first.write_bytes(damage(whole))
+    heard = Heard()
+    library.predict(run, images, tmp_path / "out", reporter=heard)
+    assert first.read_bytes() == whole
+    assert second.stat().st_mtime_ns == then
+    assert (tmp_path / "out" / "Phantom_000.nii.gz.changed").read_bytes() == damage(whole)  # may be a correction
+    assert [text for text in heard.said if "Phantom" in text] == [
+        "Note: made again, for predictions.json does not know them as they are: Phantom_000.nii.gz.",
+        "Note: what stood in Phantom_000.nii.gz is kept as Phantom_000.nii.gz.changed.",
+    ]
+    first.write_bytes(b"again")
+    library.predict(run, images, tmp_path / "out")
+    assert (tmp_path / "out" / "Phantom_000.nii.gz.changed-2").read_bytes() == b"again"
+
+
+def test_predictions_of_a_note_without_digests_are_made_again_once(run, images, tmp_path):
+    first, second = library.predict(run, images, tmp_path / "out")
+    whole, then = first.read_bytes(), second.stat().st_mtime_ns
+    note = tmp_path / "out" / "predictions.json"
+    record = json.loads(note.read_text())
+    del record["sha256"]
+    note.write_text(json.dumps(record))
+    first.write_bytes(whole[:-1])
+    for expected in (["Phantom_000.nii.gz, Phantom_001.nii.gz.", "Phantom_000.nii.gz.changed."], []):
+        heard = Heard()
+        library.predict(run, images, tmp_path / "out", reporter=heard)
+        told = [text for text in heard.said if "Phantom" in text]
+        assert len(told) == len(expected)
+        assert all(text.endswith(end) for text, end in zip(told, expected, strict=True))
+        assert (first.read_bytes(), second.stat().st_mtime_ns) == (whole, then)
+
+
+@pytest.mark.parametrize("name", ["seg.nii.gz", "deep/seg.nii"])
+def test_one_case_into_one_new_file(run, two_cases, tmp_path, name):
+    (in_a_folder,) = library.predict(run, list(two_cases[0]), tmp_path / "folder")
+    target = tmp_path / "one" / name
+    assert library.predict(run, list(two_cases[0]), target) == [target]
+    assert contents(target.parent).keys() == {target.name}
+    found, expected = nib.load(target), nib.load(in_a_folder)
+    np.testing.assert_array_equal(found.get_fdata(), expected.get_fdata())
+    np.testing.assert_array_equal(found.affine, expected.affine)
+    target.write_bytes(b"a colleague's work")
+    with pytest.raises(RunError, match=r"seg\.nii.* is a file that is there already"):
+        library.predict(run, list(two_cases[0]), target)
+    assert target.read_bytes() == b"a colleague's work"
+
+
+def test_one_file_for_several_cases_is_refused(run, images, tmp_path):
+    with pytest.raises(RunError, match=r"seg\.nii\.gz is one file for 2 images\.\n.*a folder as --output"):
+        library.predict(run, images, tmp_path / "seg.nii.gz")
+    assert not (tmp_path / "seg.nii.gz").exists()
 
 
 def test_other_weights_are_refused_and_nothing_is_touched(run, images, two_cases, tmp_path):

@@ -150,13 +150,13 @@ class TestNewCases:
         (case,) = dataset.new_cases([tmp_path / "new"])
         assert (case.id, case.label) == ("x", None)
 
-    def test_a_wrong_number_of_modalities_is_refused_before_prediction(self, tmp_path):
+    def test_a_wrong_number_of_modalities_stops_no_other_case_and_is_in_the_header(self, tmp_path):
         dataset = decathlon(made.write_decathlon(tmp_path, channels=2))
-        for name in ("x", "y"):
-            made.save(tmp_path / "new" / f"{name}.nii.gz", made.image())
-        text = refusal(dataset.new_cases, [tmp_path / "new"])
-        assert "2 problems" in text
-        assert "MR0, MR1" in text
+        made.save(tmp_path / "new" / "x.nii.gz", made.image())
+        made.save(tmp_path / "new" / "y.nii.gz", made.image(shape=(*made.SHAPE, 2)))
+        wrong, right = dataset.new_cases([tmp_path / "new"])
+        assert "MR0, MR1" in refusal(dataset.read_geometry, wrong)
+        assert dataset.read_geometry(right).shape == made.SHAPE
 
     def test_one_file_a_modality_is_taken_too(self, tmp_path):
         dataset = decathlon(made.write_decathlon(tmp_path, channels=2))

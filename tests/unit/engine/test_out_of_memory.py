@@ -14,6 +14,7 @@ SAID = [
     RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
     RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
     RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes."),
+    MemoryError("Unable to allocate 1.00 EiB for an array with shape (1152921504606846976,) and data type uint8"),
     RuntimeError("CUDA error: out of memory\nCUDA kernel errors might be asynchronously reported"),
 ]
 OTHERS = [RuntimeError("CUDA error: an illegal memory access was encountered"), ValueError("out of memory")]

@@ -89,6 +89,8 @@ def test_one_method_is_nothing_to_compare(tmp_path):
     write_run(tmp_path / "b", seed=2)
     with pytest.raises(DataError, match="All runs are of one method, 'a': nothing but the seed differs"):
         grouped(tmp_path / "a", tmp_path / "b")
+    with pytest.raises(DataError, match="All runs are of one method, 'mine', by the names given"):
+        grouped(f"mine={tmp_path / 'a'}", f"mine={tmp_path / 'b'}")
     with pytest.raises(DataError, match="There is nothing to compare"):
         grouped()
 
@@ -97,6 +99,48 @@ def test_a_name_that_is_taken(tmp_path):
     write_run(tmp_path / "a")
     with pytest.raises(DataError, match=r"Two methods would be called '.*a'.\n.*NAME=PATH"):
         read_methods([f"{tmp_path / 'a'}={write_run(tmp_path / 'b', phi=0.1)}", tmp_path / "a", f"a={tmp_path / 'b'}"])
+
+
+class TestFolds:
+    """Folds a and b, c and d of two methods, and of two seeds of the first."""
+
+    def write(self, tmp_path, name, cases, seed=1, phi=0.5, offset=0.0):
+        rows = table({"core": {case: 0.5 + 0.1 * CASES.index(case) + offset for case in cases}}, run=name)
+        write_run(tmp_path / name, rows, seed=seed, phi=phi)
+        recipe = tmp_path / name / "recipe.yaml"
+        recipe.write_text(recipe.read_text() + f"split: {{test: [{', '.join(cases)}]}}\n")
+        return tmp_path / name
+
+    def test_runs_that_share_the_test_cases_between_them_are_one_method_and_one_table(self, tmp_path):
+        for seed in (1, 2):
+            for fold, cases in (("f0", "ab"), ("f1", "cd")):
+                self.write(tmp_path, f"cps_s{seed}_{fold}", cases, seed)
+                self.write(tmp_path, f"weak_s{seed}_{fold}", cases, seed, phi=0.1)
+        found = read_methods([path for path in sorted(tmp_path.iterdir()) if path.is_dir()])
+        assert [(m.name, len(m.runs), m.seeds) for m in found] == [("cps", 4, (1, 2)), ("weak", 4, (1, 2))]
+        for method in found:
+            assert [sorted(case for _, _, case in one.scores) for one in method.tables] == [list(CASES)] * 2
+            assert [{score.run[-1] for score in one.scores.values()} for one in method.tables] == [{"0", "1"}] * 2
+
+    def test_each_fold_with_a_seed_of_its_own_under_a_name(self, tmp_path):
+        folds = [self.write(tmp_path, f"{name}", cases, seed) for name, cases, seed in (("x", "ab", 1), ("y", "cd", 2))]
+        write_run(tmp_path / "whole", phi=0.1)
+        found = read_methods({"folds": folds, "whole": [tmp_path / "whole"]})
+        assert [m.seeds for m in found] == [(1,), (1,)]
+        assert found[0].tables[0].scores.keys() == found[1].tables[0].scores.keys()
+
+    def test_other_splits_with_a_test_case_in_common_are_other_methods(self, tmp_path):
+        folders = [self.write(tmp_path, name, cases) for name, cases in (("x", "abc"), ("y", "cd"))]
+        assert [len(m.tables) for m in read_methods(folders)] == [1, 1]
+
+    def test_a_joined_table_of_folds(self, tmp_path):
+        rows = [
+            row
+            for name, cases in (("f0", "ab"), ("f1", "cd"))
+            for row in table({"core": dict.fromkeys(cases, 0.5)}, run=name)
+        ]
+        scores = read_run(write_table(tmp_path / "joined", rows)).scores
+        assert [case for _, _, case in scores] == list(CASES)
 
 
 class TestCheckpoints:
@@ -139,7 +183,7 @@ def test_all_tables_that_cannot_be_read_are_told(tmp_path):
         "empty: holds no scores.csv",
         "none: holds no scores",
         "twice: dice of core of case a is there 2 times",
-        "mixed: holds scores of 2 runs: 'x', 'y'",
+        "mixed: holds scores of 2 runs: 'x', 'y'; of some cases twice: a, b, c, d",
         "broken/recipe.yaml",
         "cut/summary.json: cannot be read",
     ):

@@ -12,6 +12,7 @@ from scipy.stats import wilcoxon
 
 from semiseg.errors import DataError
 from semiseg.evaluation.compare import compare
+from semiseg.evaluation.table import read_scores
 
 VALUES = {"core": dict(zip(CASES, (0.5, 0.6, 0.7, 0.8), strict=True)), "edema": dict.fromkeys(CASES, 0.4)}
 
@@ -221,6 +222,44 @@ def test_the_same_seeds_of_two_methods(tmp_path):
     assert entry.seed_std == pytest.approx(0.01)
     assert entry.difference == pytest.approx(0.1)
     assert entry.interval == pytest.approx((0.1, 0.1))
+
+
+class TestFolds:
+    def folds(self, folder, offset=0.0, **changes):
+        """Cases a and b in one table, c and d in another."""
+        paths = []
+        for cases in ("ab", "cd"):
+            rows = [replace(r, value=r.value + offset, **changes) for r in table(VALUES) if r.case in cases]
+            paths.append(write_table(folder / cases, rows))
+            changes = {}
+        return paths
+
+    def test_they_are_compared_as_the_whole_is(self, tmp_path):
+        runs = {"old": self.folds(tmp_path / "old"), "new": self.folds(tmp_path / "new", offset=0.1)}
+        found = compare(runs)
+        whole = [
+            write_table(tmp_path / name, [r for p in runs[name] for r in read_scores(p / "scores.csv")])
+            for name in runs
+        ]
+        assert found.metrics == compare({"old": whole[:1], "new": whole[1:]}).metrics
+        row = found.metrics[0].rows[0]
+        assert (row.name, row.n) == ("core", 4)
+        assert [entry.mean for entry in row.entries] == pytest.approx([0.65, 0.75])
+        assert row.entries[1].difference == pytest.approx(0.1)
+        told = "\n".join(found.notes)
+        assert "Runs of old have no test case in common: they are folds, and together count as one." in told
+        assert "One seed only of old, new" in told
+
+    def test_what_a_method_lacks_and_folds_that_mean_other_things_are_refused(self, tmp_path):
+        runs = {"old": self.folds(tmp_path / "old"), "new": self.folds(tmp_path / "new")[:1]}
+        told = refused(runs)
+        assert "ab: lacks 2 of 4 test cases that others have: c, d" in told
+        assert "NAME=PATH" in told
+        both = {
+            "old": self.folds(tmp_path / "old", definition="Dice 2"),
+            "new": self.folds(tmp_path / "new", definition="Dice 2"),
+        }
+        assert f"{tmp_path / 'old' / 'cd'}: dice is Dice 1, but Dice 2 in {tmp_path / 'old' / 'ab'}" in refused(both)
 
 
 def test_published_scores_against_numpy_and_scipy():

@@ -101,6 +101,30 @@ def test_references_of_background_only(folders):
     assert {score.status for score in found.scores} == {"spurious"}
 
 
+def test_one_structure_of_many(folders):
+    found = evaluate(*folders, labels={1: "necrosis", "other": "background"})
+    assert {score.class_name for score in found.scores} == {"necrosis"}
+    assert values(found) == {
+        key: value
+        for key, value in values(evaluate(*folders, labels=NAMES | {4: "enhancing"})).items()
+        if "necrosis" in key
+    }
+
+
+def test_a_pair_of_files_whatever_their_names(folders, tmp_path):
+    predicted, reference = folders[0] / "BraTS_2.nii.gz", folders[1] / "BraTS_2" / "BraTS_2_seg.nii.gz"
+    expected = {k: v for k, v in values(evaluate(*folders, labels=NAMES | {4: "enhancing"})).items() if "BraTS_2" in k}
+    found = evaluate(predicted, reference, labels=NAMES | {4: "enhancing"})
+    assert values(found) == expected
+    assert found.unmatched_predictions == found.unmatched_references == ()
+    predicted = predicted.rename(tmp_path / "mine.nii.gz")
+    assert values(evaluate(predicted, reference, labels=NAMES | {4: "enhancing"})) == expected
+    with pytest.raises(
+        DataError, match=r"mine\.nii\.gz: is a file, and the other one is not\n.*two files, or two folders"
+    ):
+        evaluate(predicted, folders[1])
+
+
 def test_floats_that_are_whole_numbers_are_labels(folders):
     predictions, references = folders
     write(predictions / "BraTS_1.nii.gz", truth(3).astype(np.float64))

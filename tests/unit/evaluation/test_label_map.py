@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from semiseg.errors import DataError
+from semiseg.errors import ArgumentError, DataError
 from semiseg.evaluation.labels import LabelMap, as_integers, parse_labels, stored_values
 
 
@@ -22,6 +22,37 @@ def test_any_numeric_type(dtype):
 
 def test_large_values():
     assert LabelMap.of({70_000: "a"}).to_indices(np.array([70_000, 0])).tolist() == [1, 0]
+
+
+def test_values_named_background_are_the_one_background():
+    label_map = LabelMap.of(parse_labels("1=liver,255=background,0=background"))
+    assert label_map.classes == ("background", "liver")
+    assert label_map.to_indices(np.array([0, 1, 255])).tolist() == [0, 1, 0]
+    with pytest.raises(DataError, match="label 7 has no class; known: 0=background, 1=liver, 255=background"):
+        label_map.to_indices(np.array([7]))
+
+
+@pytest.mark.parametrize("dtype", ["u1", "i2", "i4", "f4"])
+def test_all_others_can_be_background(dtype):
+    values = np.array([0, 5, 7, 90, 104], dtype)
+    label_map = LabelMap.of(parse_labels("5=liver,90=spleen,other=background"))
+    assert label_map.classes == ("background", "liver", "spleen")
+    assert label_map.to_indices(values).tolist() == [0, 1, 0, 2, 0]
+    assert LabelMap.of({5: "liver", "other": "background"}).to_indices(values).tolist() == [0, 1, 0, 0, 0]
+    assert label_map.to_indices(np.array([-1, 5, 70_000, -90])).tolist() == [0, 1, 0, 0]
+
+
+@pytest.mark.parametrize("text", ["1=liver,255=ignore", "1=liver,255=Ignore", "1=liver,other=ignore"])
+def test_an_ignore_value_is_refused_in_words(text):
+    with pytest.raises(ArgumentError, match=r"=[iI]gnore: no voxel can be left out of the scores.*\n.*=background"):
+        LabelMap.of(parse_labels(text))
+
+
+def test_others_are_background_or_nothing():
+    with pytest.raises(ArgumentError, match=r"other=organ: 'other' is no stored value\n.*other=background"):
+        LabelMap.of(parse_labels("1=liver,other=organ"))
+    with pytest.raises(ArgumentError, match="no class is named"):
+        LabelMap.of(parse_labels("255=background,other=background"))
 
 
 def test_values_without_a_class_are_told():

@@ -1,5 +1,6 @@
 """scores.csv gives back what was written."""
 
+import csv
 import math
 from dataclasses import replace
 
@@ -71,6 +72,19 @@ def test_the_file_as_a_person_sees_it(tmp_path):
     assert list(path.parent.iterdir()) == [path]
 
 
+@pytest.mark.parametrize("name", ["=1+1", "+x", "-x", "@x", "\tx", "\nx", "'=x", "''-x", "'x", "x=1"])
+def test_a_name_that_looks_like_a_formula_is_text_to_a_spreadsheet(tmp_path, name):
+    path = tmp_path / "scores.csv"
+    row = replace(ROW, run=name, class_name=name, case=name, definition=name, value=-1.5)
+    write_scores(path, [row])
+    with path.open(newline="") as file:
+        head, cells = list(csv.reader(file))
+    stored = dict(zip(head, cells, strict=True))
+    assert not stored["class"].startswith(("=", "+", "-", "@", "\t", "\n"))
+    assert stored["value"] == "-1.5"
+    assert read_scores(path) == [row]
+
+
 def test_a_failure_while_writing_leaves_the_old_file(tmp_path):
     path = tmp_path / "scores.csv"
     write_scores(path, [ROW])
@@ -91,6 +105,13 @@ def test_columns_of_later_versions_are_passed_over(tmp_path):
     head, row = path.read_text().splitlines()
     path.write_text(f"fold,{head}\n3,{row}\n")
     assert read_scores(path) == [ROW]
+
+
+def test_tables_one_below_the_other_are_one(tmp_path):
+    path = tmp_path / "scores.csv"
+    write_scores(path, [ROW])
+    path.write_text(path.read_text() + path.read_text().replace("case_1", "case_2"))
+    assert read_scores(path) == [ROW, replace(ROW, case="case_2")]
 
 
 def test_a_table_from_elsewhere_need_not_say_what_its_values_mean(tmp_path):

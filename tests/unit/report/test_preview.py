@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 from PIL import Image
 
 from semiseg.report.document import ViewedCase
@@ -32,6 +33,15 @@ def test_left_is_on_the_right_and_front_is_up(tmp_path):
     panel = picture[HEADER : HEADER + PANEL, MARGIN : MARGIN + PANEL]
     row, column = np.unravel_index(panel[: PANEL // 2].argmax(), (PANEL // 2, PANEL))
     assert (row, column // (PANEL // 8)) == (0, 7)
+
+
+@pytest.mark.parametrize("name", ["a\nb", "a\r\nb\n", "\n", ""])
+def test_a_class_name_of_several_lines_is_written_in_one(tmp_path, name):
+    labels = np.ones((5, 6, 7), np.uint8)
+    case = ViewedCase("a", "", np.ones((5, 6, 7)), {"truth": labels}, (1, 1, 1))
+    write_preview(tmp_path / "lines.png", [case], ("background", name))
+    write_preview(tmp_path / "line.png", [case], ("background", " ".join(name.split())))
+    assert (tmp_path / "lines.png").read_bytes() == (tmp_path / "line.png").read_bytes()
 
 
 def test_rows_and_panels(tmp_path):

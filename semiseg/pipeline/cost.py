@@ -1,0 +1,65 @@
+"""What predictions will take, told beforehand where it is much."""
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+
+from semiseg.engine.room import memory_room
+from semiseg.inference.estimate import prediction_memory, window_count
+from semiseg.inference.sliding_window import Predictor
+from semiseg.io.orientation import to_ras
+from semiseg.progress import duration
+from semiseg.types import Geometry, Shape, Task
+
+MUCH_MEMORY = 2 * 2**30
+"""Bytes from which on a prediction's memory is told."""
+LONG = 120.0
+"""Seconds from which on their time is told."""
+_TRIED = 200
+"""Batches of windows from which on one is timed: it is a small part of the work then."""
+
+
+def cost_note(images: Mapping[str, Geometry], predictor: Predictor, task: Task, rounds: int = 1) -> str:
+    """A note on the time of all predictions and the memory of the largest; empty where neither is much.
+
+    By the whole images: what is cut to its foreground takes less. Where there are many windows the time of one batch
+    is measured.
+
+    Args:
+        images: the grid of each image, by case.
+        predictor: who will predict them.
+        task: channels and classes.
+        rounds: how often each is predicted, with other weights.
+    """
+    shapes = {name: _turned(grid) for name, grid in images.items()}
+    if not shapes:
+        return ""
+    patch, options = predictor.patch_size, predictor.options
+    batches = sum(math.ceil(window_count(s, patch, options.overlap) / options.batch_size) for s in shapes.values())
+    seconds = rounds * batches * predictor.seconds_per_batch(task.in_channels) if rounds * batches >= _TRIED else 0.0
+    largest = max(shapes, key=lambda name: math.prod(shapes[name]))
+    memory, room = prediction_memory(shapes[largest], task.in_channels, task.out_channels), memory_room("cpu")
+    too_large = room is not None and memory > room
+    parts = [f"about {duration(seconds)} in all"] if seconds >= LONG else []
+    if memory >= MUCH_MEMORY or too_large:
+        size = " x ".join(map(str, shapes[largest]))
+        parts.append(f"about {_gib(memory)} of memory for {largest} ({size} voxels, {task.out_channels} classes)")
+    if not parts:
+        return ""
+    told = f"prediction takes {' and '.join(parts)}"
+    if room is None or not too_large:
+        return told
+    return (
+        f"{told}, which is more than the {_gib(room)} that this process may use: the system may end it without a word."
+        " Crop or downsample the image, or use a machine with more memory"
+    )
+
+
+def _turned(grid: Geometry) -> Shape:
+    """The image's shape along right, anterior and superior, as windows see it."""
+    return to_ras(np.broadcast_to(np.uint8(0), grid.shape), grid)[1].shape
+
+
+def _gib(count: int) -> str:
+    return f"{count / 2**30:.1f} GiB"

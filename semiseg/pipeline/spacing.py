@@ -1,0 +1,61 @@
+"""The voxel spacing that a model was trained on, and new images that are spaced otherwise."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from semiseg.io.orientation import to_ras
+from semiseg.types import Geometry
+from semiseg.wording import some
+
+CLEARLY = 1.25
+"""How many times smaller or larger than those of all training cases voxels are along an axis, to be told."""
+
+
+def training_spacing(grids: Iterable[Geometry]) -> dict[str, Any] | None:
+    """What a run folder keeps: the least, median and largest size of the training cases' voxels.
+
+    In mm along right, anterior and superior, the axes that networks see. None where no file stores a spacing.
+    """
+    known = [_spacing(grid) for grid in grids if grid.unit == "mm"]
+    if not known:
+        return None
+    figures = {"min": np.min(known, axis=0), "median": np.median(known, axis=0), "max": np.max(known, axis=0)}
+    return {"unit": "mm", **{name: [round(float(size), 6) for size in sizes] for name, sizes in figures.items()}}
+
+
+def spacing_note(trained: Mapping[str, Any] | None, images: Mapping[str, Geometry]) -> str:
+    """A note on the images, by case, that are spaced clearly otherwise than all training cases; empty for none.
+
+    ``trained`` is what ``training_spacing`` gave; None where that is not known.
+    """
+    if not trained:
+        return ""
+    low, high = np.array(trained["min"]) / CLEARLY, np.array(trained["max"]) * CLEARLY
+    spaced = {name: _spacing(grid) for name, grid in images.items() if grid.unit == "mm"}
+    others = [f"{name} ({_text(s)})" for name, s in spaced.items() if (s < low).any() or (s > high).any()]
+    if not others:
+        return ""
+    counted = f"{len(others)} image{' is' if len(others) == 1 else 's are'}"
+    return (
+        f"{counted} spaced clearly otherwise than the training cases, whose voxels are {_range(trained)} mm (right,"
+        f" anterior, superior): {some(others, 5)}. Nothing is resampled, and the model knows no such images: resample"
+        f" them to about {_text(np.array(trained['median']))} mm, or do not rely on their predictions."
+    )
+
+
+def _spacing(grid: Geometry) -> NDArray[np.float64]:
+    """The size of voxels along right, anterior and superior."""
+    _, turned = to_ras(np.broadcast_to(np.uint8(0), grid.shape), grid)
+    return np.array(turned.spacing)
+
+
+def _text(sizes: NDArray[np.float64]) -> str:
+    return " x ".join(f"{size:.3g}" for size in sizes)
+
+
+def _range(trained: Mapping[str, Any]) -> str:
+    ends = zip(trained["min"], trained["max"], strict=True)
+    return " x ".join(f"{a:.3g}" if f"{a:.3g}" == f"{b:.3g}" else f"{a:.3g} to {b:.3g}" for a, b in ends)
