@@ -14,6 +14,7 @@ from semiseg.errors import RunError, TrainingError
 from semiseg.io.atomic import atomic_file, sweep_temporaries, write_text
 
 KEPT = 2
+_BACK = "Bring it back from a copy of the run folder; a run that has not ended is gone on with by --resume."
 _NAME = re.compile(r"step-(\d+)\.pt")
 
 
@@ -51,13 +52,13 @@ def load_state(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]
     if not path.exists():
         raise RunError(f"There is no checkpoint {path}.")
     if not is_whole(path):
-        raise RunError(f"The checkpoint {path} is damaged: it does not match its checksum.")
+        raise RunError(f"The checkpoint {path} is damaged: it does not match its checksum.", _BACK)
     try:
         state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
     except Exception as error:  # whatever the reader stumbles over, the file is not ours
-        raise RunError(f"The checkpoint {path} cannot be read: {error}") from error
+        raise RunError(f"The checkpoint {path} cannot be read: {error}", _BACK) from error
     if not isinstance(state, dict):
-        raise RunError(f"The checkpoint {path} holds a {type(state).__name__}, not a state that semiseg saved.")
+        raise RunError(f"The checkpoint {path} holds a {type(state).__name__}, not a state that semiseg saved.", _BACK)
     return state
 
 
@@ -66,7 +67,7 @@ def load_weights_of(path: Path, device: torch.device | str = "cpu") -> dict[str,
     state = load_state(path, device)
     weights = state.get("strategy")
     if not isinstance(weights, dict) or not all(isinstance(value, torch.Tensor) for value in weights.values()):
-        raise RunError(f"The checkpoint {path} holds no weights of a strategy: it is none that semiseg saved.")
+        raise RunError(f"The checkpoint {path} holds no weights of a strategy: it is none that semiseg saved.", _BACK)
     return state
 
 
@@ -182,7 +183,7 @@ class Checkpoints:
             except RunError as error:
                 for file in filter(Path.exists, (path, checksum_file(path))):
                     file.replace(file.with_name(file.name + ".damaged"))
-                self._say(f"{error} It is now {path.name}.damaged. Going back to the one before.")
+                self._say(f"{error.problems[0].what} It is now {path.name}.damaged. Going back to the one before.")
         return None
 
     def restore_best(self, step: int) -> None:
