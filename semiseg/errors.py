@@ -119,7 +119,7 @@ class TrainingError(SemisegError):
 
 
 class Interrupted(SemisegError):  # noqa: N818 (a user's wish, not an error)
-    """Ctrl-C or SIGTERM: the state was saved, and the message says how to go on."""
+    """Ctrl-C, SIGTERM or SIGUSR1: the state was saved, and the message says how to go on."""
 
     exit_code = 130
 

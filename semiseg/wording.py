@@ -31,7 +31,7 @@ _EXPECTED = {
     "greater_than": "more than {gt:g}",
     "greater_than_equal": "at least {ge:g}",
     "less_than": "less than {lt:g}",
-    "less_than_equal": "at most {le:g}",
+    "less_than_equal": "at most {le:,.12g}",
     "literal_error": "{expected}",
 }
 
@@ -88,7 +88,10 @@ def counted(count: int, what: str) -> str:
 
 def show(value: Any) -> str:
     """A value as it is written in a recipe, cut to a length that can be read."""
-    text = repr(value) if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)
+    try:
+        text = repr(value) if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)
+    except ValueError:  # Python writes no whole number of more than 4,300 digits
+        text = "a number of thousands of digits"
     return text if len(text) <= 60 else text[:57] + "..."
 
 
@@ -217,8 +220,8 @@ def _sentence(details: Sequence[ErrorDetails]) -> tuple[str, str]:
     choices = [c.strip("'") for d in details if d["type"] == "literal_error" for c in _choices(d)]
     if isinstance(value, str):
         hint = nearest(value, choices)
-    elif str(value) in choices or [d["type"] for d in details] == ["string_type"]:
-        fix = f'Put it in quotes: "{value}".' if isinstance(value, int | float) else ""
+    elif show(value) in choices or [d["type"] for d in details] == ["string_type"]:
+        fix = f'Put it in quotes: "{show(value)}".' if isinstance(value, int | float) else ""
     return f" has to be {expected}, not {show(value)}.{hint}", fix
 
 

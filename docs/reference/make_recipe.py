@@ -12,7 +12,8 @@ from semiseg.recipe.schema import Block, Recipe
 HEAD = """# The recipe
 
 One YAML file (version 1.2: `1e-4` is a number, `NO` is text). Unknown and duplicate keys are errors, with their line.
-Anchors, aliases and tags are refused: a recipe is data.
+Anchors, aliases and tags are refused: a recipe is data. So are whole numbers of more than 40
+digits; a side of the patch is 8 to 4,096 voxels, and a count at most 1,000,000,000.
 
 - Where a command or a function takes a recipe's file, it takes the name of a shipped one, too: `semiseg recipes`.
 - `--set a.b=c` changes a key from the command line; `c` is read as YAML. `--set strategy.name=N` replaces the whole

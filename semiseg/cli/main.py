@@ -73,7 +73,7 @@ def _options(
 def main() -> None:
     """Run the command line; errors of input are shown without a traceback, and set the exit code.
 
-    1 unknown, 2 recipe or component, 3 data, 4 run folder or disk, 5 training, 130 Ctrl-C, 143 SIGTERM.
+    1 unknown, 2 recipe or component, 3 data, 4 run folder or disk, 5 training, 130 Ctrl-C, 143 SIGTERM, 138 SIGUSR1.
     """
     sleep_while_waiting()  # no command has imported torch yet
     try:

@@ -1,4 +1,4 @@
-"""SHA-256 of files' content, remembered so that a file is read once."""
+"""SHA-256 of content: of files, remembered so that a file is read once, and of voxels that are in no file."""
 
 import hashlib
 import os
@@ -8,6 +8,10 @@ import uuid
 from contextlib import suppress
 from pathlib import Path
 
+import numpy as np
+
+from semiseg.types import Volume
+
 _SETTLED_NS = 2_000_000_000
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
@@ -15,6 +19,21 @@ _DIGEST = re.compile(r"[0-9a-f]{64}")
 def digest_text(text: str) -> str:
     """SHA-256 of a text, in hexadecimal."""
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def digest_file(path: Path) -> str:
+    """SHA-256 of a file's content, in hexadecimal. Raises OSError."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def digest_volume(volume: Volume) -> str:
+    """SHA-256 of voxels with their type and grid, in hexadecimal."""
+    array, geometry = volume.array, volume.geometry
+    grid = [array.dtype.str, array.shape, geometry.affine.tolist(), geometry.unit]
+    digest = hashlib.sha256(repr(grid).encode())
+    digest.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
+    return digest.hexdigest()
 
 
 class Digests:
@@ -49,8 +68,7 @@ class Digests:
             known = note.read_text(encoding="utf-8")
             if _DIGEST.fullmatch(known):
                 return known
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        digest = digest_file(path)
         # A file that has just been written may change again within one tick of the clock, unseen.
         if time.time_ns() - max(status.st_mtime_ns, status.st_ctime_ns) > _SETTLED_NS:
             self._write(note, digest)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from semiseg.data.digests import digest_text
+from semiseg.data.digests import digest_file, digest_text
 from semiseg.errors import StorageError
 from semiseg.io.atomic import atomic_file, write_json
 
@@ -49,13 +49,21 @@ class Entries:
         """The folder of an entry."""
         return self.folder / key[:2] / key
 
+    def exists(self, key: str) -> bool:
+        """Whether there is such an entry, whole or damaged."""
+        return self.path(key).exists()
+
     def read(self, key: str) -> dict[str, Any] | None:
-        """The record of an entry; None where there is none, or it is damaged."""
+        """The record of an entry; None where there is none, or it is damaged.
+
+        The array is read to its end: a disk may give other bytes than were written, and says nothing of it.
+        """
         try:
             stored = json.loads((self.path(key) / RECORD).read_text(encoding="utf-8"))
-            size = (self.path(key) / ARRAY).stat().st_size
+            array = self.path(key) / ARRAY
             record: dict[str, Any] = stored["record"]
-            whole = stored["sha256"] == _seal(record) and stored["bytes"] == size
+            whole = stored["sha256"] == _seal(record) and stored["bytes"] == array.stat().st_size
+            whole = whole and stored["array_sha256"] == digest_file(array)
         except (OSError, ValueError, KeyError, TypeError):
             return None
         return record if whole else None
@@ -73,8 +81,9 @@ class Entries:
         try:
             with atomic_file(temporary / ARRAY) as path:
                 np.save(path, array)
+            seals = {"sha256": _seal(record), "array_sha256": digest_file(temporary / ARRAY)}
             size = (temporary / ARRAY).stat().st_size
-            write_json(temporary / RECORD, {"sha256": _seal(record), "bytes": size, "record": record})
+            write_json(temporary / RECORD, {**seals, "bytes": size, "record": record})
             self._move_in(key, temporary)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from semiseg.data.digests import Digests, digest_text
+from semiseg.data.digests import Digests, digest_text, digest_volume
 from semiseg.data.entries import ARRAY, Entries, writing_to
 from semiseg.data.preparation import Preparation
 from semiseg.data.preprocess import nonzero_box, prepare
@@ -17,6 +17,7 @@ from semiseg.data.verify import check_image, check_label
 from semiseg.interfaces.dataset import Dataset
 from semiseg.recipe import schema
 from semiseg.types import Case
+from semiseg.wording import some
 
 FORMAT = 3
 """To be raised whenever semiseg makes another entry of the same files, so that old entries are no longer found."""
@@ -26,7 +27,8 @@ class CaseMaker:
     """Makes entries of single cases; safe to use from several threads and processes.
 
     A key is the hash of the case's id, its files' content, the reader (``describe_reader``), what the voxels mean, the
-    preprocessing, and FORMAT. The id is in it since one file may hold several cases.
+    preprocessing, and FORMAT. The id is in it since one file may hold several cases. Of a case that names no image file
+    the voxels are read each time, and stand for the files' content.
     """
 
     def __init__(self, root: Path, dataset: Dataset, options: schema.Preprocessing) -> None:
@@ -36,6 +38,8 @@ class CaseMaker:
         self._checked = root / "checked"
         self._dataset, self._options = dataset, options
         self._reader = describe_reader(dataset, self._digests)
+        self._no_files: dict[str, str] = {}
+        self._damaged = set[str]()
         self.made = set[str]()
         """Ids of the cases of which this object made an entry or ran a check, rather than found it done."""
 
@@ -45,12 +49,21 @@ class CaseMaker:
 
     def notes(self) -> list[str]:
         """What the user should know of the store itself."""
-        return self._digests.notes()
+        return [*self._damage_notes(), *self._digests.notes()]
+
+    def _damage_notes(self) -> list[str]:
+        if not self._damaged:
+            return []
+        cases = "1 case" if len(self._damaged) == 1 else f"{len(self._damaged)} cases"
+        return [
+            f"what the case store had of {cases} was damaged, or was kept by an earlier version without a digest of its"
+            f" voxels, and is made anew: {some(sorted(self._damaged), 5)}"
+        ]
 
     def image(self, case: Case) -> StoredImage:
         """The entry of a case's image. Raises DataError for files that cannot be used."""
         key = self._image_key(case)
-        record = self._entries.read(key)
+        record = self._read(case, key)
         if record is None:
             volume = self._dataset.read_image(case)
             check_image(self._dataset, volume)
@@ -63,8 +76,8 @@ class CaseMaker:
     def labeled(self, case: Case, image: StoredImage) -> StoredLabeled:
         """The entry of a case's label, in the box of its image. Raises DataError for a file that cannot be used."""
         assert case.label is not None
-        key = self._key("label", self._image_key(case), self._digests.of(case.label), self._label_meaning())
-        record = self._entries.read(key)
+        key = self._key("label", self._image_key(case), self._label_content(case), self._label_meaning())
+        record = self._read(case, key)
         if record is None:
             label = self._dataset.read_label(case)
             check_label(self._dataset, case, label, image.preparation.geometry)
@@ -86,8 +99,7 @@ class CaseMaker:
 
         Raises StorageError where it cannot be noted that it has passed.
         """
-        label = "" if case.label is None else self._digests.of(case.label)
-        key = self._key("checked", self._image_key(case), label, self._label_meaning())
+        key = self._key("checked", self._image_key(case), self._label_content(case), self._label_meaning())
         note = self._checked / key[:2] / key
         with writing_to(self._root):
             passed = note.exists()
@@ -98,9 +110,25 @@ class CaseMaker:
                 note.parent.mkdir(parents=True, exist_ok=True)
                 note.touch()
 
+    def _read(self, case: Case, key: str) -> dict[str, Any] | None:
+        record = self._entries.read(key)
+        if record is None and self._entries.exists(key):
+            self._damaged.add(case.id)
+        return record
+
+    def _label_content(self, case: Case) -> str:
+        if case.label is None:
+            return ""
+        return self._digests.of(case.label) if case.images else digest_volume(self._dataset.read_label(case))
+
+    def _voxels(self, case: Case) -> str:
+        if case.id not in self._no_files:
+            self._no_files[case.id] = digest_volume(self._dataset.read_image(case))
+        return self._no_files[case.id]
+
     def _image_key(self, case: Case) -> str:
         preprocessing = self._options.model_dump(mode="json", exclude={"store"})
-        contents = [self._digests.of(path) for path in case.images]
+        contents = [self._digests.of(path) for path in case.images] or ["voxels", self._voxels(case)]
         return self._key("image", case.id, contents, self._reader, preprocessing)
 
     def _label_meaning(self) -> Any:

@@ -1,21 +1,18 @@
 """What a dataset's reading depends on beside a case's own files: its class and code, its options and their files."""
 
 import json
-import re
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import fields, is_dataclass
 from pathlib import Path
-from types import FunctionType
 from typing import Any
 
 from pydantic import BaseModel
 
 from semiseg.data.digests import Digests
 from semiseg.data.source_code import code_digest
-from semiseg.errors import ComponentError, DataError, Problem
+from semiseg.errors import DataError, Problem
 from semiseg.interfaces.dataset import Dataset
-
-_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
+from semiseg.recipe.lasting import lasting_text
 
 
 def describe_reader(dataset: Dataset, digests: Digests) -> list[Any]:
@@ -26,7 +23,7 @@ def describe_reader(dataset: Dataset, digests: Digests) -> list[Any]:
     files of the case's own. A path where nothing lies is a text like any other.
 
     Raises DataError, naming the option, for a file that cannot be read, and ComponentError for an object that is
-    described by its address.
+    described by its address, or an array that cannot be read.
     """
     cls, options = type(dataset), dict(dataset.options)
     folders = [value for value in options.values() if isinstance(value, Path) and _holds(value)]
@@ -59,7 +56,9 @@ def _described(name: str, value: Any, folders: Sequence[Path], digests: Digests)
         return _ordered(map(part, value))
     if isinstance(value, list | tuple):
         return [part(inner) for inner in value]
-    return value if value is None or isinstance(value, str | int | float) else _lasting(name, value)
+    if value is None or isinstance(value, str | int | float):
+        return value
+    return lasting_text(value, f"Option {name} of the dataset")
 
 
 def _described_path(name: str, path: Path, folders: Sequence[Path], digests: Digests) -> list[str]:
@@ -73,18 +72,6 @@ def _described_path(name: str, path: Path, folders: Sequence[Path], digests: Dig
         what = f"{path} cannot be read: {error.strerror or error}"
         raise DataError(Problem(f"dataset.{name}", what, "Check the path and its permissions.")) from error
     return ["file", *contents] if contents else ["path", str(path)]
-
-
-def _lasting(name: str, value: Any) -> str:
-    """A value that JSON does not know, as a text that is the same in every process."""
-    if isinstance(value, type | FunctionType):
-        return f"{value.__module__}.{value.__qualname__}"
-    text = repr(value)
-    if _ADDRESS.search(text):
-        what = f"Option {name} of the dataset holds {text}, which is so called in this process only."
-        fix = "What is read would never be found again. Make it a pydantic model or a dataclass, or give it a __repr__."
-        raise ComponentError(what, fix)
-    return text
 
 
 def _ordered(values: Any) -> list[Any]:

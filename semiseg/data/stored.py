@@ -84,7 +84,7 @@ class StoredLabeled(StoredImage):
 def _open(path: Path, case_id: str) -> NDArray[Any]:
     try:
         array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError) as error:
+    except Exception as error:  # whatever the reader stumbles over in a header, the file is not the store's
         raise DataError(
             f"case {case_id} cannot be read from the case store: {error}", "Run again: the entry is then made anew."
         ) from error

@@ -80,9 +80,10 @@ def _worker(there: socket, pickled: bytes, items: Sequence[int]) -> Iterator[Non
 
 
 def _serve(to: socket, pickled: bytes, items: Sequence[int]) -> None:
-    # Ctrl-C and SIGTERM reach the whole process group; the main process decides, and may still need this batch.
-    for signum in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(signum, signal.SIG_IGN)
+    # What stops a run reaches the whole process group; the main process decides, and may still need this batch.
+    for name in ("SIGINT", "SIGTERM", "SIGUSR1"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
     torch.set_num_threads(1)
     with to, suppress(ConnectionError):  # the main process may be gone
         try:

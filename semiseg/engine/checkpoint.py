@@ -1,7 +1,6 @@
 """Checkpoints: whole or not there, with a checksum, two kept; damaged ones are passed over and said."""
 
 import hashlib
-import os
 import re
 import shutil
 from collections.abc import Callable, Iterable, Mapping
@@ -15,19 +14,32 @@ from semiseg.errors import RunError, TrainingError
 from semiseg.io.atomic import atomic_file, sweep_temporaries, write_text
 
 KEPT = 2
+_BACK = "Bring it back from a copy of the run folder; a run that has not ended is gone on with by --resume."
 _NAME = re.compile(r"step-(\d+)\.pt")
 
 
 def save_state(path: Path, state: Mapping[str, Any]) -> str:
     """Write a state (tensors and plain values) and its checksum; returns the SHA-256.
 
+    Raises StorageError on a full disk.
+    """
+
+    def write(temporary: Path) -> None:
+        with temporary.open("wb") as file:
+            torch.save(dict(state), file)
+
+    return _put(path, write)
+
+
+def _put(path: Path, write: Callable[[Path], object]) -> str:
+    """Have a file written with its checksum; returns the SHA-256.
+
     The checksum file comes first, with the old file's checksum beside the new one's until that is in place: whenever a
-    process is killed, there is a whole file that it knows. Raises StorageError on a full disk.
+    process is killed, there is a whole file that it knows.
     """
     before = _known_digests(path)
     with atomic_file(path) as temporary:
-        with temporary.open("wb") as file:
-            torch.save(dict(state), file)
+        write(temporary)
         digest = file_digest(temporary)
         _write_digests(path, [digest, *before])
     if before:
@@ -36,16 +48,32 @@ def save_state(path: Path, state: Mapping[str, Any]) -> str:
 
 
 def load_state(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
-    """Read a state. Raises RunError where the file is missing, damaged, or holds more than data."""
+    """Read a state. Raises RunError where the file is missing, damaged, holds more than data, or no state."""
     if not path.exists():
         raise RunError(f"There is no checkpoint {path}.")
-    if file_digest(path) not in _known_digests(path):
-        raise RunError(f"The checkpoint {path} is damaged: it does not match its checksum.")
+    if not is_whole(path):
+        raise RunError(f"The checkpoint {path} is damaged: it does not match its checksum.", _BACK)
     try:
         state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
     except Exception as error:  # whatever the reader stumbles over, the file is not ours
-        raise RunError(f"The checkpoint {path} cannot be read: {error}") from error
+        raise RunError(f"The checkpoint {path} cannot be read: {error}", _BACK) from error
+    if not isinstance(state, dict):
+        raise RunError(f"The checkpoint {path} holds a {type(state).__name__}, not a state that semiseg saved.", _BACK)
     return state
+
+
+def load_weights_of(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
+    """Read a state that has a strategy's weights. Raises RunError as ``load_state``, and where it has none."""
+    state = load_state(path, device)
+    weights = state.get("strategy")
+    if not isinstance(weights, dict) or not all(isinstance(value, torch.Tensor) for value in weights.values()):
+        raise RunError(f"The checkpoint {path} holds no weights of a strategy: it is none that semiseg saved.", _BACK)
+    return state
+
+
+def is_whole(path: Path) -> bool:
+    """Whether a checkpoint matches its checksum."""
+    return file_digest(path) in _known_digests(path)
 
 
 def checksum_file(path: Path) -> Path:
@@ -75,7 +103,7 @@ def same_weights(one: Path, other: Path) -> bool:
     The files of equal weights may differ: a run that went on writes what it read, which need not be the same bytes.
     Raises RunError where a file is missing or damaged.
     """
-    first, second = (load_state(path)["strategy"] for path in (one, other))
+    first, second = (load_weights_of(path)["strategy"] for path in (one, other))
     return first.keys() == second.keys() and all(torch.equal(value, second[key]) for key, value in first.items())
 
 
@@ -109,12 +137,13 @@ def require_finite(networks: nn.ModuleDict, step: int) -> None:
 class Checkpoints:
     """A run's checkpoints: ``step-….pt`` to resume from; ``best.pt`` and ``last.pt``, weights only.
 
-    ``best-at-….pt`` is ``best.pt`` as it was when the step's checkpoint was saved, and takes no room while it still is:
-    steps that are lost in a kill may have replaced it, and done again they need not come to the same.
+    ``best-at-….pt`` is a copy of ``best.pt`` as it was when the step's checkpoint was saved: steps that are lost in a
+    kill may have replaced it, and done again they need not come to the same; and one of the two may be damaged.
+    ``model`` is the digest of the model.json that weights belong to; they carry it.
     """
 
-    def __init__(self, folder: Path, say: Callable[[str], None]) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, say: Callable[[str], None], model: str = "") -> None:
+        self.folder, self.model = folder, model
         self._say = say
 
     def steps(self) -> list[Path]:
@@ -125,16 +154,22 @@ class Checkpoints:
     def save(self, step: int, state: Mapping[str, Any]) -> Path:
         """Write the state after ``step`` steps; older ones beyond the newest two go."""
         path = self.folder / f"step-{step:08d}.pt"
-        best, kept = self.weights_file("best"), self._best_at(path)
-        for source, target in ((best, kept), (checksum_file(best), checksum_file(kept))):
-            if source.exists():
-                _link(source, target)
+        self._keep_best(self._best_at(path))
         save_state(path, state)
         for old in self.steps()[:-KEPT]:
             _remove(old)
         for kept in set(self.folder.glob("best-at-*.pt")) - {self._best_at(path) for path in self.steps()}:
             _remove(kept)
         return path
+
+    def _keep_best(self, kept: Path) -> None:
+        best = self.weights_file("best")
+        if not best.exists():
+            return
+        if is_whole(best):
+            _put(kept, lambda temporary: shutil.copyfile(best, temporary))
+        else:  # a copy would be of no use, and an older one may be whole
+            self._say(f"Note: {best} does not match its checksum: the disk has damaged it.")
 
     def newest(self) -> dict[str, Any] | None:
         """The newest state that is whole, or None where there is none; what is damaged is said and put aside.
@@ -148,22 +183,26 @@ class Checkpoints:
             except RunError as error:
                 for file in filter(Path.exists, (path, checksum_file(path))):
                     file.replace(file.with_name(file.name + ".damaged"))
-                self._say(f"{error} It is now {path.name}.damaged. Going back to the one before.")
+                self._say(f"{error.problems[0].what} It is now {path.name}.damaged. Going back to the one before.")
         return None
 
     def restore_best(self, step: int) -> None:
         """Put ``best.pt`` back as it was when the checkpoint of ``step`` was saved."""
         best, kept = self.weights_file("best"), self._best_at(self.folder / f"step-{step:08d}.pt")
-        if not kept.exists() or (best.exists() and file_digest(best) == file_digest(kept)):
+        if not kept.exists() or (best.exists() and is_whole(best) and file_digest(best) == file_digest(kept)):
             return
-        try:
-            save_state(best, load_state(kept))
-        except RunError as error:
-            self._say(f"{error} best.pt may be of steps that are done again.")
+        if not is_whole(kept):
+            what = f"The checkpoint {kept} is damaged: it does not match its checksum."
+            self._say(f"{what} best.pt may be of steps that are done again.")
+            return
+        if best.exists() and not is_whole(best):
+            self._say(f"The checkpoint {best} is damaged: it does not match its checksum. {kept.name} takes its place.")
+        _put(best, lambda temporary: shutil.copyfile(kept, temporary))
 
     def save_weights(self, name: str, strategy_state: Mapping[str, Any], step: int) -> str:
         """Write ``best`` or ``last``: weights and the step they are of."""
-        return save_state(self.weights_file(name), {"strategy": dict(strategy_state), "step": step})
+        state = {"strategy": dict(strategy_state), "step": step}
+        return save_state(self.weights_file(name), state | ({"model": self.model} if self.model else {}))
 
     def weights_file(self, name: str) -> Path:
         """Where ``best`` or ``last`` stands."""
@@ -177,12 +216,3 @@ class Checkpoints:
 def _remove(path: Path) -> None:
     path.unlink()
     checksum_file(path).unlink(missing_ok=True)
-
-
-def _link(source: Path, target: Path) -> None:
-    target.unlink(missing_ok=True)
-    try:
-        os.link(source, target)
-    except OSError:  # a file system without hard links
-        with atomic_file(target) as temporary:
-            shutil.copyfile(source, temporary)

@@ -26,7 +26,7 @@ def exchange(tree: Any, runtime: Runtime, keep: Callable[[Tensor], Tensor] = lam
     from lightning_utilities.core.apply_func import apply_to_collection
 
     def send(tensor: Tensor) -> Tensor:
-        _broadcast(tensor.detach().to(runtime.device).contiguous(), runtime.rank)
+        _broadcast(tensor.detach().to(runtime.device).contiguous(), runtime.rank, runtime)
         return tensor
 
     trees: list[Any] = []
@@ -34,7 +34,7 @@ def exchange(tree: Any, runtime: Runtime, keep: Callable[[Tensor], Tensor] = lam
 
         def receive(shape: Tensor, source: int = rank) -> Tensor:
             tensor = torch.empty(shape.shape, dtype=shape.dtype, device=runtime.device)
-            _broadcast(tensor, source)
+            _broadcast(tensor, source, runtime)
             return keep(tensor)
 
         own = rank == runtime.rank
@@ -42,6 +42,8 @@ def exchange(tree: Any, runtime: Runtime, keep: Callable[[Tensor], Tensor] = lam
     return trees
 
 
-def _broadcast(tensor: Tensor, source: int) -> None:
-    if tensor.numel():  # as bytes: not every backend knows every type
+def _broadcast(tensor: Tensor, source: int, runtime: Runtime) -> None:
+    if not tensor.numel():
+        return
+    with runtime.together():  # as bytes: not every backend knows every type
         torch.distributed.broadcast(tensor.reshape(-1).view(torch.uint8), source)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from semiseg.errors import RunError
+from semiseg.io.atomic import told_where_refused
 
 _NAME = "lock.json"
 _ASIDE, _DEAD = ".lock-", ".dead-lock-"
@@ -83,10 +84,13 @@ def _record() -> dict[str, Any]:
 def _acquire(path: Path, mine: Mapping[str, Any]) -> None:
     whole = path.with_name(f"{_ASIDE}{uuid.uuid4().hex}")
     try:
-        whole.write_text(json.dumps(mine), encoding="utf-8")
+        text = json.dumps(mine)
+        with told_where_refused(path, len(text)):
+            whole.write_text(text, encoding="utf-8")
         for _ in range(_TRIES):
-            if _create(path, whole):
-                return
+            with told_where_refused(path, len(text)):
+                if _create(path, whole):
+                    return
             held = _read(path)
             if not held:
                 time.sleep(_WRITING)
@@ -111,10 +115,15 @@ def _create(path: Path, whole: Path) -> bool:
         return whole.stat().st_nlink > 1
     except OSError:  # a file system without hard links
         try:
-            with path.open("x", encoding="utf-8") as file:
-                file.write(whole.read_text(encoding="utf-8"))
+            made = path.open("x", encoding="utf-8")
         except FileExistsError:
             return False
+        try:
+            with made:
+                made.write(whole.read_text(encoding="utf-8"))
+        except OSError:  # half of it is no lock
+            path.unlink(missing_ok=True)
+            raise
     return True
 
 

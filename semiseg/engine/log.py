@@ -2,22 +2,30 @@
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from semiseg.io.atomic import append_line
+from semiseg.wording import some
+
+_FIGURES = ("step", "seconds", "seconds_waited_for_data")
+
 
 class JsonLog:
-    """An append-only JSONL file. Values that are not finite are written as null."""
+    """An append-only JSONL file. Values that are not finite are written as null.
 
-    def __init__(self, path: Path) -> None:
+    ``say`` hears of damaged lines, once of each.
+    """
+
+    def __init__(self, path: Path, say: Callable[[str], None] = lambda text: None) -> None:
         self.path = path
+        self._say = say
+        self._told = set[int]()
 
     def write(self, record: dict[str, Any]) -> None:
-        """Append one record and flush it to the system."""
-        clean = {key: _clean(value) for key, value in record.items()}
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(clean, allow_nan=False) + "\n")
+        """Append one record and flush it to the system. Raises StorageError where the disk is full or refuses."""
+        append_line(self.path, json.dumps({key: _clean(value) for key, value in record.items()}, allow_nan=False))
 
     def size(self) -> int:
         """Bytes written so far; a checkpoint remembers them."""
@@ -29,11 +37,37 @@ class JsonLog:
             os.truncate(self.path, size)
 
     def read(self) -> list[dict[str, Any]]:
-        """All records; a line cut off by a kill is left out."""
-        if not self.path.exists():
-            return []
-        lines = self.path.read_text(encoding="utf-8").splitlines(keepends=True)
-        return [json.loads(line) for line in lines if line.endswith("\n")]
+        """All records; a damaged line is left out, and so is one that was cut off by a kill."""
+        lines = list(self._lines())
+        damaged = [number for number, record in lines if record is None and number not in self._told]
+        if damaged:
+            where = some([f"line {number}" for number in damaged], 5)
+            self._say(f"Note: {self.path} is damaged; passed over: {where}.")
+        self._told |= set(damaged)
+        return [record for _, record in lines if record is not None]
+
+    def _lines(self) -> Iterator[tuple[int, dict[str, Any] | None]]:
+        if self.path.exists():
+            for number, line in enumerate(self.path.read_bytes().split(b"\n")[:-1], 1):
+                yield number, epoch_record(line)
+
+
+def epoch_record(line: bytes | str) -> dict[str, Any] | None:
+    """An epoch's record; None for a line that is none, or holds something else where readers look for figures."""
+    try:
+        value = json.loads(line)
+        validation = value.get("validation") or {}
+        figures = [value["epoch"], *(value[key] for key in _FIGURES if key in value)]
+        networks = [dice for each in validation.get("networks", {}).values() for dice in each.values()]
+        others = [*value.get("train", {}).values(), validation.get("mean_dice"), *networks]
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        return None
+    fits = all(map(_is_number, figures)) and all(one is None or _is_number(one) for one in others)
+    return value if fits else None
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def waiting_for_data(records: Sequence[Mapping[str, Any]]) -> str:
@@ -41,8 +75,8 @@ def waiting_for_data(records: Sequence[Mapping[str, Any]]) -> str:
 
     The time of a step is from when it has its batch; validation is not counted.
     """
-    waited = sum(record["seconds_waited_for_data"] for record in records)
-    share = waited / max(waited + sum(record["seconds"] for record in records), 1e-9)
+    waited = sum(record.get("seconds_waited_for_data", 0.0) for record in records)
+    share = waited / max(waited + sum(record.get("seconds", 0.0) for record in records), 1e-9)
     hint = "" if share < 0.1 else "; `semiseg bench` says what to change"
     return f"Steps waited for data {share:.0%} of the time{hint}."
 

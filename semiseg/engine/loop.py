@@ -12,6 +12,7 @@ from torch.optim import Optimizer
 
 from semiseg.engine.checkpoint import Checkpoints, require_finite, snapshot_file
 from semiseg.engine.choice import Choice
+from semiseg.engine.fitting import fitting
 from semiseg.engine.log import JsonLog
 from semiseg.engine.memory import StepMemory
 from semiseg.engine.optim import learning_rate, make_optimizers
@@ -38,8 +39,8 @@ class Trainer:
         self.parts, self.options = parts, options
         self.runtime, self.timetable = parts.runtime, parts.timetable
         self.strategy = parts.strategy.to(parts.runtime.device)
-        self.checkpoints = Checkpoints(parts.folder / "checkpoints", parts.reporter.say)
-        self.log = JsonLog(parts.folder / "log.jsonl")
+        self.checkpoints = Checkpoints(parts.folder / "checkpoints", parts.reporter.say, parts.model)
+        self.log = JsonLog(parts.folder / "log.jsonl", parts.reporter.say)
         self.told = Told(parts.timetable.epochs, parts.reporter)
         self.step_memory = StepMemory(parts.runtime.device)
         self.done = 0
@@ -50,6 +51,7 @@ class Trainer:
         self._saved_at = time.monotonic()
         self._saved = (-1, -1)
         self._stop = StopRequests()
+        self._log_size = 0
 
     def fit(self) -> None:
         """Train to the end; then ``best`` and ``last`` stand in the checkpoints folder.
@@ -265,12 +267,24 @@ class Trainer:
             self._use(self.parts.choose())
             self.parts.reporter.say(f"Step mode: {self.choice}.")
             return
-        if state["format"] != FORMAT or state["world"] != self.runtime.world:
+        if (state.get("format"), state.get("world")) != (FORMAT, self.runtime.world):
             raise RunError(
-                f"The checkpoint is of format {state['format']} and {state['world']} processes, not of {FORMAT}"
+                f"The checkpoint is of format {state.get('format')} and {state.get('world')} processes, not of {FORMAT}"
                 f" and {self.runtime.world}.",
                 "Resume with as many processes as before: another number sums in another order.",
             )
+        with fitting(self.checkpoints.steps()[-1]):
+            self._take_up(state)
+        if self.runtime.is_main:
+            self.log.cut(self._log_size)
+            self.checkpoints.restore_best(self.done)
+            self.told.recall(self.log.read())
+        self._saved = self.done, self.closed_epochs
+        self.parts.reporter.say(
+            f"Going on after step {self.done} of {self.timetable.total}; step mode as before: {self.choice.mode}."
+        )
+
+    def _take_up(self, state: dict[str, Any]) -> None:
         self._use(Choice.of(state["step_mode"]))
         self.strategy.load_state_dict(state["strategy"])
         for role, optimizer in self.runner.optimizers.items():
@@ -278,12 +292,4 @@ class Trainer:
         self.runner.scaler.load_state_dict(state["scaler"])
         self.done, self.closed_epochs = state["step"], state["closed_epochs"]
         self.best, self.sums = state["best"], state["sums"]
-        self.seconds, self.waited = state["seconds"], state["waited"]
-        if self.runtime.is_main:
-            self.log.cut(state["log_size"])
-            self.checkpoints.restore_best(self.done)
-            self.told.recall(self.log.read())
-        self._saved = self.done, self.closed_epochs
-        self.parts.reporter.say(
-            f"Going on after step {self.done} of {self.timetable.total}; step mode as before: {self.choice.mode}."
-        )
+        self.seconds, self.waited, self._log_size = state["seconds"], state["waited"], state["log_size"]

@@ -48,3 +48,5 @@ class Parts:
     reporter: Reporter
     observe: Callable[[int, Mapping[str, Any]], None]
     """Told each epoch's record (step, record), for instance to draw curves."""
+    model: str = ""
+    """The digest of the model.json that the weights belong to; they carry it."""

@@ -4,18 +4,16 @@ import atexit
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from datetime import timedelta
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from semiseg.engine.determinism import take_kernels
+from semiseg.engine.waiting import Together, patience
 from semiseg.errors import RecipeError
 from semiseg.openmp import spinning_note
 
-_PATIENCE = timedelta(days=1)
-"""How long processes wait for one another: the main one may prepare all cases, or score them, meanwhile."""
 _AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -35,6 +33,7 @@ class Runtime:
             self._fabric = _launch(kind, self.world)
             self.rank: int = self._fabric.global_rank
             self.device: torch.device = self._fabric.device
+            self.together = Together(torch.distributed.distributed_c10d._get_default_store(), self.rank, self.world)
         else:  # Fabric would be of no use, and takes seconds to import
             self.rank, self.device = 0, torch.device(kind, 0) if kind == "cuda" else torch.device(kind)
 
@@ -58,25 +57,31 @@ class Runtime:
         """The sum over all processes."""
         if self.world == 1:
             return tensor
-        total: Tensor = self._fabric.all_reduce(tensor, reduce_op="sum")
+        with self.together():
+            total: Tensor = self._fabric.all_reduce(tensor, reduce_op="sum")
         return total
 
     def broadcast(self, value: Any) -> Any:
         """The main process's value, in every process."""
-        return value if self.world == 1 else self._fabric.broadcast(value)
+        if self.world == 1:
+            return value
+        with self.together():
+            return self._fabric.broadcast(value)
 
     def gather(self, value: Any) -> list[Any]:
         """Every process's value, in the order of ranks."""
         if self.world == 1:
             return [value]
         values: list[Any] = [None] * self.world
-        torch.distributed.all_gather_object(values, value)
+        with self.together():
+            torch.distributed.all_gather_object(values, value)
         return values
 
     def barrier(self) -> None:
         """Wait until every process is here."""
         if self.world > 1:
-            self._fabric.barrier()
+            with self.together():
+                self._fabric.barrier()
 
     @contextmanager
     def main_first(self) -> Iterator[None]:
@@ -98,7 +103,7 @@ def _launch(kind: str, world: int) -> Any:
         accelerator=kind,
         devices=local,
         num_nodes=max(world // local, 1),
-        strategy=DDPStrategy(timeout=_PATIENCE),
+        strategy=DDPStrategy(timeout=patience()),
         precision="32-true",
         # Not by what Fabric finds: a task of SLURM alone is no process of a group, for nobody says so to the others.
         plugins=TorchElasticEnvironment(),

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: a wish that the training loop grants between two steps, and an orderly end elsewhere."""
+"""Ctrl-C, SIGTERM and SIGUSR1: a wish that the training loop grants between two steps, and an orderly end elsewhere."""
 
 import signal
 import threading
@@ -10,6 +10,11 @@ from typing import Any, NoReturn
 
 from semiseg.errors import Interrupted
 
+STOPPING: tuple[signal.Signals, ...] = tuple(
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGUSR1") if hasattr(signal, name)
+)
+"""What a run is stopped by: the keyboard, the system, and a cluster that warns it of its end (SLURM's usual signal)."""
+
 
 class StopRequests:
     """While entered, the first signal is remembered in ``signum``; a second Ctrl-C interrupts at once."""
@@ -20,7 +25,7 @@ class StopRequests:
 
     def __enter__(self) -> "StopRequests":
         if in_main_thread():
-            for signum in (signal.SIGINT, signal.SIGTERM):
+            for signum in STOPPING:
                 self._before[signum] = signal.signal(signum, self._remember)
         return self
 
@@ -42,11 +47,12 @@ def in_main_thread() -> bool:
 
 @contextmanager
 def told_how_to_go_on(folder: Path, how: str = "To go on, run the same command with --resume.") -> Iterator[None]:
-    """Turn Ctrl-C and SIGTERM outside of training steps into Interrupted, which says how to go on.
+    """Turn Ctrl-C, SIGTERM and SIGUSR1 outside of training steps into Interrupted, which says how to go on.
 
     What is written is whole or not there, so the block may be left anywhere.
     """
-    before = signal.signal(signal.SIGTERM, _terminate) if in_main_thread() else None
+    told = [signum for signum in STOPPING if signum != signal.SIGINT] if in_main_thread() else []
+    before = {signum: signal.signal(signum, _terminate) for signum in told}
     try:
         yield
     except KeyboardInterrupt as error:
@@ -57,8 +63,8 @@ def told_how_to_go_on(folder: Path, how: str = "To go on, run the same command w
             signum,
         ) from None
     finally:
-        if before is not None:
-            signal.signal(signal.SIGTERM, before)
+        for signum, handler in before.items():
+            signal.signal(signum, handler)
 
 
 def _terminate(signum: int, frame: FrameType | None) -> NoReturn:

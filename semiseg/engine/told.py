@@ -22,10 +22,10 @@ class Told:
 
     def recall(self, records: Sequence[Mapping[str, Any]]) -> None:
         """Take up the last validation and the time of steps from the log of a run that goes on."""
-        self._before = sum(record["seconds"] + record["seconds_waited_for_data"] for record in records)
+        self._before = sum(record.get(key, 0.0) for record in records for key in ("seconds", "seconds_waited_for_data"))
         for record in records:
-            if "validation" in record:
-                dice = record["validation"]["mean_dice"]
+            if record.get("validation"):
+                dice = record["validation"].get("mean_dice")
                 self._dice = math.nan if dice is None else dice
 
     def figures(self, epoch: int, losses: Mapping[str, float], step_memory: int) -> dict[str, float | str]:

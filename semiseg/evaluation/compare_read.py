@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel, ValidationError
+
 from semiseg.errors import DataError, Problem, raise_all
 from semiseg.evaluation.harness import Score
 from semiseg.evaluation.table import read_scores
@@ -126,7 +128,25 @@ def _summary(path: Path) -> Mapping[str, Any]:
     try:
         summary = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise DataError(
-            Problem(str(path), f"cannot be read: {error}", "Without it the scores can be compared.")
-        ) from error
-    return summary if isinstance(summary, dict) else {}
+        raise DataError(Problem(str(path), f"cannot be read: {error}", _WITHOUT)) from error
+    if not isinstance(summary, dict):
+        raise DataError(Problem(str(path), "is not what semiseg wrote: no JSON object", _WITHOUT))
+    try:
+        _Told.model_validate(summary)
+    except ValidationError as error:
+        key = ".".join(map(str, error.errors()[0]["loc"]))
+        raise DataError(Problem(str(path), f"is not what semiseg wrote: {key} is something else", _WITHOUT)) from error
+    return summary
+
+
+_WITHOUT = "Without it the scores can be compared."
+
+
+class _Told(BaseModel):
+    """What a comparison looks at in a summary.json, where it is there."""
+
+    cases: dict[str, int] = {}
+    metric_versions: dict[str, int | str] = {}
+    recipe_hash: str = ""
+    evaluation_hash: str = ""
+    cases_hash: str = ""

@@ -62,10 +62,45 @@ def atomic_file(path: Path) -> Iterator[Path]:
             written = max(written, temporary.stat().st_size)
             temporary.unlink()
         if _is_full(error):
-            raise _storage_error(path, written) from error
+            raise _storage_error(path, f"no room after {written:,} bytes") from error
         if isinstance(error, OSError) and error.filename in (temporary, str(temporary)):
             raise _refusal(path, error.strerror or str(error)) from error
         raise
+
+
+@contextmanager
+def told_where_refused(path: Path, needed: int) -> Iterator[None]:
+    """A block that writes so many bytes to a file itself. Raises StorageError where the disk is full or refuses."""
+    try:
+        yield
+    except OSError as error:
+        if _is_full(error):
+            raise _storage_error(path, f"no room for {needed:,} bytes") from error
+        raise _refusal(path, error.strerror or str(error)) from error
+
+
+def append_line(path: Path, line: str) -> None:
+    """Add a line to a text file (UTF-8), which is made if it is not there; whole, or not at all.
+
+    One that a kill or the disk cut off before is ended first. Raises StorageError where the disk is full or refuses.
+    """
+    data = line.encode() + b"\n"
+    with told_where_refused(path, len(data)), path.open("ab", buffering=0) as file:
+        size = file.tell()
+        left = memoryview(b"\n" + data if size and not _ends_a_line(path) else data)
+        try:
+            while left:
+                left = left[file.write(left) :]
+        except OSError:
+            with suppress(OSError):
+                file.truncate(size)
+            raise
+
+
+def _ends_a_line(path: Path) -> bool:
+    with path.open("rb") as file:
+        file.seek(-1, os.SEEK_END)
+        return file.read() == b"\n"
 
 
 def _beside(path: Path) -> Path:
@@ -87,10 +122,10 @@ def _is_full(error: BaseException | None) -> bool:
     return False
 
 
-def _storage_error(path: Path, written: int) -> StorageError:
+def _storage_error(path: Path, why: str) -> StorageError:
     free = shutil.disk_usage(path.parent).free
     return StorageError(
-        f"{path} could not be written: no room after {written:,} bytes ({free:,} bytes are free on this disk).",
+        f"{path} could not be written: {why} ({free:,} bytes are free on this disk).",
         "Free some room, or a larger quota, and run the same command again (`semiseg run` with --resume); earlier files"
         " are intact.",
     )

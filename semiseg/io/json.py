@@ -4,17 +4,41 @@ import json
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel, ValidationError
+
 from semiseg.errors import Problem, RunError
 
+_BACK = "Bring it back from a copy; it was written whole."
 
-def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object that semiseg wrote. Raises RunError, naming the file, where it cannot be read or is none."""
+
+def read_json(path: Path, form: type[BaseModel] | None = None, fix: str = _BACK) -> dict[str, Any]:
+    """A JSON object that semiseg wrote.
+
+    Raises RunError, naming the file, where it cannot be read, is no object, or is not of the ``form`` that its readers
+    take for granted: in one sentence.
+    """
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise RunError(
-            Problem(str(path), f"cannot be read: {error}", "Bring it back from a copy; it was written whole.")
-        ) from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise RunError(Problem(str(path), f"cannot be read: {error}", fix)) from error
     if not isinstance(value, dict):
-        raise RunError(Problem(str(path), "is not what semiseg wrote: no JSON object"))
+        raise RunError(Problem(str(path), "is not what semiseg wrote: no JSON object", fix))
+    if form is not None:
+        try:
+            form.model_validate(value)
+        except ValidationError as error:
+            wrong = [_complaint(detail) for detail in error.errors(include_url=False)]
+            more = f", and {len(wrong) - 3} more" if len(wrong) > 3 else ""
+            what = f"is not what semiseg wrote: {', '.join(wrong[:3])}{more}"
+            raise RunError(Problem(str(path), what, fix)) from error
     return value
+
+
+def _complaint(detail: Any) -> str:
+    key = ".".join(map(str, detail["loc"]))
+    if detail["type"] == "missing":
+        return f"{key} is missing"
+    if detail["type"] == "value_error":
+        return str(detail["ctx"]["error"])
+    said = str(detail["msg"])
+    return f"{key}: {said[:1].lower()}{said[1:]}"

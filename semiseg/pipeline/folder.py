@@ -2,24 +2,37 @@
 
 import json
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel
+
 from semiseg.data.split import ROLES
 from semiseg.engine.checkpoint import weights_file
 from semiseg.engine.lock import is_of_lock
-from semiseg.errors import Problem, RunError
-from semiseg.io.atomic import sweep_temporaries, write_json, write_text
+from semiseg.engine.log import JsonLog
+from semiseg.errors import Problem, RecipeError, RunError
+from semiseg.io.atomic import append_line, sweep_temporaries, write_json, write_text
 from semiseg.io.json import read_json
 from semiseg.pipeline.environment import changes_since, environment
-from semiseg.recipe.compare import changes
+from semiseg.recipe.compare import changes, data_paths, recipe_hash
 from semiseg.recipe.dump import dump_recipe
 from semiseg.recipe.schema import Recipe
 from semiseg.recipe.yaml import read_yaml
 from semiseg.wording import some
+
+
+class _Id(BaseModel):
+    id: str
+
+
+class _Split(BaseModel):
+    labeled: list[_Id]
+    unlabeled: list[_Id]
+    validation: list[_Id]
+    test: list[_Id]
 
 
 class RunFolder:
@@ -45,14 +58,14 @@ class RunFolder:
         """Where ``last`` or ``best`` stands."""
         return weights_file(self.checkpoints, checkpoint)
 
+    @property
+    def is_finished(self) -> bool:
+        """Whether the run has its scores and their summary, which comes last."""
+        return self.summary.exists() and self.scores.exists()
+
     def log_records(self) -> list[dict[str, Any]]:
-        """The records of the log, an epoch each; a line that was cut is left out, and so is all where there is none."""
-        records = []
-        text = self.log.read_text(encoding="utf-8", errors="replace") if self.log.exists() else ""
-        for line in text.splitlines():
-            with suppress(ValueError):
-                records.append(json.loads(line))
-        return [record for record in records if isinstance(record, dict) and "epoch" in record]
+        """The records of the log, an epoch each; damaged lines are left out."""
+        return JsonLog(self.log).read()
 
     def prepare(self, recipe: Recipe, resume: bool) -> None:
         """Make the folder, or make sure that this recipe may continue in it.
@@ -84,7 +97,7 @@ class RunFolder:
 
         Raises RunError, naming the cases by their old and new role.
         """
-        before, now = _roles(read_json(self.split)), _roles(split)
+        before, now = _roles(read_json(self.split, _Split)), _roles(split)
         moved: dict[tuple[str, str], list[str]] = {}
         for case_id in {**before, **now}:
             old, new = before.get(case_id, "not there"), now.get(case_id, "not there")
@@ -105,15 +118,69 @@ class RunFolder:
     def write_start(self, recipe: Recipe, split: dict[str, Any], model: dict[str, Any]) -> None:
         """Write what is known before training. ``recipe.yaml`` comes last: with it, the folder is a run."""
         write_json(self.split, split)
-        write_json(self.model, model)
+        self.write_model(recipe, model)
         write_json(self.environment, environment())
         write_text(self.recipe, dump_recipe(recipe))
 
+    def write_model(self, recipe: Recipe, model: Mapping[str, Any]) -> None:
+        """Write model.json, with the hash of the recipe that it belongs to, wherever its data lie."""
+        paths = data_paths(recipe)
+        write_json(self.model, {**model, "recipe": recipe_hash(recipe, paths), "data_paths": paths})
+
+    def kept_recipe(self) -> dict[Any, Any]:
+        """recipe.yaml as plain data. Raises RunError where it is damaged, or not what the run began with."""
+        try:
+            written = read_yaml(self.recipe)[0]
+        except RecipeError as error:
+            raise RunError(Problem("", f"{error.problems[0].what.rstrip('.')}: the file is damaged.", _BACK)) from error
+        (began, paths), what = self._began_with(), ""
+        if began and recipe_hash(written, paths) != began:
+            what = "the file is damaged or was edited: it is not the recipe that the run began with"
+        elif lacking := [] if began else [key for key in Recipe.model_fields if key not in written]:
+            what = f"the file is damaged: it lacks {some(lacking)}"
+        if what:
+            raise RunError(Problem(str(self.recipe), what, _BACK))
+        return written
+
+    def _began_with(self) -> tuple[str, list[str]]:
+        """The hash of the recipe that the run began with, and the keys that do not count in it.
+
+        The hash is empty where it is not known: of an earlier version, or where model.json is damaged.
+        """
+        try:
+            model = json.loads(self.model.read_text(encoding="utf-8"))
+            return str(model["recipe"]), list(map(str, model["data_paths"]))
+        except (OSError, ValueError, LookupError, TypeError):
+            return "", []
+
+    def _is_as_begun(self, recipe: Recipe | Mapping[str, Any]) -> bool:
+        began, paths = self._began_with()
+        return recipe_hash(recipe, paths) == began
+
+    def recipe_problems(self, recipe: Recipe) -> list[Problem]:
+        """Why a run may not go on with a recipe; a damaged recipe.yaml is none where the run began with this one."""
+        try:
+            changed = changes(self.kept_recipe(), recipe)
+        except RunError as error:
+            return [] if self._is_as_begun(recipe) else list(error.problems)
+        return [Problem(c.key, f"was {c.old!r}, is {c.new!r}") for c in changed]
+
+    def mend_recipe(self, recipe: Recipe) -> str:
+        """Write recipe.yaml anew where it is damaged and the run began with this recipe; says it, or ""."""
+        if not self.recipe.exists() or not self._is_as_begun(recipe):
+            return ""
+        try:
+            self.kept_recipe()
+        except RunError:
+            write_text(self.recipe, dump_recipe(recipe))
+            return f"{self.recipe} was damaged or edited; it is written anew, as the run began"
+        return ""
+
     def _refuse_changes(self, recipe: Recipe) -> None:
-        changed = changes(read_yaml(self.recipe)[0], recipe)
-        if changed:
-            *first, last = [Problem(c.key, f"was {c.old!r}, is {c.new!r}") for c in changed]
-            fix = "A run cannot go on with another recipe. Undo the changes, or choose another --output."
+        problems = self.recipe_problems(recipe)
+        if problems:
+            *first, last = problems
+            fix = last.fix or "A run cannot go on with another recipe. Undo the changes, or choose another --output."
             raise RunError([*first, replace(last, fix=fix)])
 
     def note_resumption(self) -> str:
@@ -122,6 +189,8 @@ class RunFolder:
             first = json.loads(self.environment.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return ""  # it is for readers; a run goes on without
+        if not isinstance(first, dict) or not isinstance(first.get("packages", {}), dict):
+            return ""
         changed = changes_since(first, environment())
         if changed:
             write_json(self.environment, {**first, "resumed": [*first.get("resumed", []), changed]})
@@ -130,8 +199,13 @@ class RunFolder:
     def open_test_set(self, purpose: str, details: dict[str, Any]) -> None:
         """Note that the test cases are being read, in a log that is only ever added to."""
         record = {"time": datetime.now(UTC).isoformat(timespec="seconds"), "purpose": purpose, **details}
-        with self.test_openings.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(record) + "\n")
+        append_line(self.test_openings, json.dumps(record))
+
+
+_BACK = (
+    "Bring it back from a copy; or run `semiseg run RECIPE -o FOLDER --resume` with the recipe that the run began with,"
+    " and it is written anew."
+)
 
 
 def _roles(split: Mapping[str, Any]) -> dict[str, str]:

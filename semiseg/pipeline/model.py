@@ -1,7 +1,7 @@
 """A strategy with its networks, as a run makes it and as a run folder keeps it."""
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from copy import copy
 from dataclasses import dataclass, replace
@@ -11,13 +11,14 @@ from typing import Any
 import torch
 
 from semiseg.engine.build import build_strategy
-from semiseg.engine.checkpoint import load_state
+from semiseg.engine.checkpoint import load_weights_of
+from semiseg.engine.fitting import fitting, require_fit
 from semiseg.engine.runtime import Runtime
-from semiseg.errors import Problem, RunError
+from semiseg.errors import Problem, RecipeError, RunError
 from semiseg.inference.sliding_window import Predictor
 from semiseg.interfaces.dataset import Dataset
 from semiseg.interfaces.strategy import Strategy
-from semiseg.io.json import read_json
+from semiseg.pipeline.belonging import read_record, require_belonging, require_patch
 from semiseg.pipeline.folder import RunFolder
 from semiseg.pipeline.plan import Plan, timetable_of
 from semiseg.recipe.components import Components, resolve
@@ -72,12 +73,10 @@ def try_strategy(plan: Plan) -> None:
     On the meta device, which takes no memory. A strategy that cannot be made there, because it looks at its networks'
     values, is made with them.
     """
-    with suppress(Exception), warnings.catch_warnings():  # an error counts if networks with values lead to one too
-        warnings.simplefilter("ignore")  # such as that weights from a file are not taken
-        with torch.device("meta"):
-            strategy = _strategy(plan.recipe, plan.components, plan.task)
-        timetable_of(plan, strategy)
-        return
+    with suppress(Exception):  # an error counts if networks with values lead to one too
+        if (strategy := _without_memory(plan.recipe, plan.components, plan.task)) is not None:
+            timetable_of(plan, strategy)
+            return
     timetable_of(plan, _strategy(plan.recipe, plan.components, plan.task))
 
 
@@ -94,12 +93,19 @@ class KeptModel:
         """What the recipe's precision came to where the run began; the recipe's, where that was not kept."""
         return str(self.record.get("precision", self.recipe.training.precision))
 
-    def load(self, checkpoint: str, runtime: Runtime) -> Model:
+    def load(self, checkpoint: str, runtime: Runtime, say: Callable[[str], None] = lambda text: None) -> Model:
         """The model with its ``last`` or ``best`` weights; its training data need not be there.
 
-        Raises RunError where the folder holds no such checkpoint, or a damaged one.
+        ``say`` hears where it cannot be checked that they are of this folder's model. Raises RunError where the folder
+        holds no such checkpoint, a damaged one, or one that does not belong to its model.json and recipe.yaml: before
+        any memory is taken for networks, where these can be made without.
         """
-        record = self.record
+        record, weights = self.record, self.folder.weights(checkpoint)
+        state = _saved(weights)
+        for note in require_belonging(self.folder.model, record, weights, state):
+            say(f"Note: {note}.")
+        self.folder.kept_recipe()
+        require_patch(self.folder.model, record, self.recipe)
         info = DatasetInfo(
             record["dataset"],
             tuple(record["modalities"]),
@@ -110,28 +116,50 @@ class KeptModel:
         x, y, z = record["patch_size"]
         components = resolve(self.recipe)
         components = replace(components, dataset=_as_recorded(components.dataset, info))
-        model = _assemble(self.recipe, components, info, Task(len(info.modalities), info.classes, (x, y, z)), runtime)
-        load_weights(model, self.folder.weights(checkpoint))
+        task = Task(len(info.modalities), info.classes, (x, y, z))
+        if (empty := _without_memory(self.recipe, components, task)) is not None:
+            require_fit(weights, state["strategy"], empty.state_dict(), _DESCRIBES)
+        model = _assemble(self.recipe, components, info, task, runtime)
+        _put_in(model, weights, state)
         return model
 
 
 def kept_model(run: Path) -> KeptModel:
-    """The model of a run as its folder keeps it. Raises RunError where the folder holds no run.
+    """The model of a run as its folder keeps it. Raises RunError where the folder holds no run, or a damaged one.
 
     The recipe is taken as it is written: a variable in the path of data need not be set where these are not.
     """
     folder = RunFolder(run)
     if not folder.recipe.exists() or not folder.model.exists():
         raise RunError(f"{run} is not a run folder: it has no recipe.yaml and model.json.")
-    return KeptModel(folder, load_recipe(folder.recipe, expand=False), read_json(folder.model))
+    record = read_record(folder.model)
+    try:
+        recipe = load_recipe(folder.recipe, expand=False)
+    except RecipeError:
+        folder.kept_recipe()  # where it is damaged, that is what is said
+        raise
+    return KeptModel(folder, recipe, record)
 
 
 def load_weights(model: Model, path: Path) -> None:
     """Give the model a run's ``last`` or ``best`` weights. Raises RunError where the file is missing or damaged."""
+    _put_in(model, path, _saved(path))
+
+
+_DESCRIBES = "what model.json and recipe.yaml describe"
+
+
+def _saved(path: Path) -> dict[str, Any]:
     if not path.exists():
         fix = "The run has not come that far: go on with it by `semiseg run … --resume`."
         raise RunError(Problem("", f"There is no checkpoint {path}.", fix))
-    model.strategy.load_state_dict(load_state(path)["strategy"])
+    return load_weights_of(path)
+
+
+def _put_in(model: Model, path: Path, state: Mapping[str, Any]) -> None:
+    require_fit(path, state["strategy"], model.strategy.state_dict(), _DESCRIBES)
+    with fitting(path):
+        model.strategy.load_state_dict(state["strategy"])
 
 
 def _as_recorded(dataset: Dataset, info: DatasetInfo) -> Dataset:
@@ -145,6 +173,15 @@ def _assemble(recipe: Recipe, components: Components, info: DatasetInfo, task: T
     strategy = _strategy(recipe, components, task)
     strategy.attach(lambda role: runtime.autocast())
     return Model(recipe, components, info, task, strategy, runtime.precision)
+
+
+def _without_memory(recipe: Recipe, components: Components, task: Task) -> Strategy | None:
+    """The strategy on the meta device; None where it cannot be made there."""
+    with suppress(Exception), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # such as that weights from a file are not taken
+        with torch.device("meta"):
+            return _strategy(recipe, components, task)
+    return None
 
 
 def _strategy(recipe: Recipe, components: Components, task: Task) -> Strategy:

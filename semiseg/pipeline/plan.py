@@ -15,6 +15,7 @@ from semiseg.interfaces.augmentation import BatchAugmentation
 from semiseg.interfaces.strategy import BatchNeeds, Strategy
 from semiseg.pipeline.step_mode import step_problems
 from semiseg.recipe.components import Components, resolve
+from semiseg.recipe.dump import resolved
 from semiseg.recipe.schema import BatchSize, Recipe, Training
 from semiseg.types import Case, DatasetInfo, Task
 from semiseg.wording import some
@@ -46,6 +47,7 @@ def make_plan(recipe: Recipe, *, on_this_machine: bool = True) -> Plan:
     starts, its own plan looks at the hardware.
     """
     known = on_this_machine or recipe.training.device == "cpu"
+    resolved(recipe)  # what cannot be written down is told before anything is read
     components = resolve(recipe)
     dataset = components.dataset
     info = dataset.info()

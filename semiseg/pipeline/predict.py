@@ -70,7 +70,7 @@ def predict(
     paths = [Path(images)] if isinstance(images, str | Path) else [Path(p) for p in images]
     kept = kept_model(Path(run))
     runtime = _runtime(kept, device, reporter)
-    model = kept.load(checkpoint, runtime)
+    model = kept.load(checkpoint, runtime, reporter.say)
     # Of a run that still trains the next best weights may come any time: hashed right away.
     maker = Maker(str(kept.folder.path), checkpoint, weights_digest(kept.folder, checkpoint))
     dataset = model.components.dataset

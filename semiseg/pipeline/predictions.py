@@ -20,6 +20,7 @@ from semiseg.inference.sliding_window import Predictor
 from semiseg.interfaces.dataset import Dataset
 from semiseg.io.atomic import atomic_file
 from semiseg.io.nifti import write_label
+from semiseg.io.volumes import read_label_file
 from semiseg.pipeline.cost import cost_note
 from semiseg.pipeline.folder import RunFolder
 from semiseg.pipeline.model import Model, load_weights
@@ -28,6 +29,7 @@ from semiseg.pipeline.stamped import keep_only_of
 from semiseg.progress import Meter, Reporter
 from semiseg.recipe.schema import Recipe
 from semiseg.types import Case, DatasetInfo, Geometry
+from semiseg.wording import some
 
 CHECKPOINTS = ("last", "best")
 
@@ -62,6 +64,7 @@ def predict_test_cases(
         folder.open_test_set("run", {"weights": digests})
         for checkpoint in CHECKPOINTS:
             keep_only_of(folder.predictions / checkpoint, digests[checkpoint], "*.nii.gz")
+            _remove_damaged(plan, folder, checkpoint, reporter)
     runtime.barrier()
     checkpoints = shown(CHECKPOINTS, same)
     if runtime.is_main:
@@ -87,6 +90,28 @@ def _predict_missing(
             if index % runtime.world == runtime.rank and not path.exists():
                 predict_case(case, plan.components.dataset, predictor, plan.recipe, plan.info, path)
             meter.advance()
+
+
+def _remove_damaged(plan: Plan, folder: RunFolder, checkpoint: str, reporter: Reporter) -> None:
+    """Remove predictions of an earlier start that cannot be read, or are on another grid: they are made again."""
+    indices = {value: index for index, value in enumerate(plan.info.class_values)}
+    damaged = []
+    for case in plan.split.test:
+        path = prediction_path(folder, checkpoint, case)
+        if not path.exists():
+            continue
+        try:
+            found = read_label_file(path, indices)
+            whole = not plan.components.dataset.read_geometry(case).difference(found.geometry)
+        except DataError:
+            whole = False
+        if not whole:
+            path.unlink()
+            damaged.append(case.id)
+    if damaged:
+        reporter.say(
+            f"Note: predictions in {folder.predictions / checkpoint} are damaged, and made again: {some(damaged)}."
+        )
 
 
 def _copy_predictions(folder: RunFolder, cases: Sequence[Case]) -> None:

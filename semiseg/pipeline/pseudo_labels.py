@@ -137,7 +137,8 @@ class PseudoLabels:
         try:
             manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
             wrong = [name for name, digest in manifest["sha256"].items() if self._digest_of(stage, name) != digest]
-        except (OSError, ValueError, KeyError) as error:
+            manifest["served"] = list(manifest["served"])
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise RunError(f"The pseudo-labels of stage {stage.name} cannot be read: {error}.", _ANEW) from error
         if wrong:
             raise RunError(f"Pseudo-labels in {path.parent} have changed: {', '.join(sorted(wrong)[:5])}.", _ANEW)

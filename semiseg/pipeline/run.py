@@ -10,14 +10,16 @@ from semiseg.engine.lock import locked
 from semiseg.engine.runtime import Runtime
 from semiseg.engine.signals import told_how_to_go_on
 from semiseg.evaluation.harness import Score
+from semiseg.evaluation.summary_form import RunSummary
 from semiseg.evaluation.table import read_scores
 from semiseg.io.atomic import make_folder
 from semiseg.io.json import read_json
+from semiseg.pipeline.belonging import require_same_model
 from semiseg.pipeline.folder import RunFolder
 from semiseg.pipeline.model import Model, new_model
 from semiseg.pipeline.plan import Plan, make_plan
 from semiseg.pipeline.predictions import best_is_last, predict_test_cases
-from semiseg.pipeline.score import score_predictions
+from semiseg.pipeline.score import score_predictions, show_scores
 from semiseg.pipeline.spacing import training_spacing
 from semiseg.pipeline.step_mode import require_machine
 from semiseg.pipeline.train import fill_store, train
@@ -70,8 +72,10 @@ def run(
     with told_how_to_go_on(folder.path), locked(folder.path) if runtime.is_main else nullcontext():
         folder.prepare(recipe, resume)
         runtime.barrier()  # every process has seen the folder as it was
+        if runtime.is_main and (mended := folder.mend_recipe(recipe)):
+            reporter.say(f"Note: {mended}.")
         plan = make_plan(recipe)
-        if folder.recipe.exists() and not folder.summary.exists():
+        if folder.recipe.exists() and not folder.is_finished:
             folder.require_split(plan.split.as_dict())
         require_machine(plan, runtime)
         for note in (*plan.notes, *runtime.notes):
@@ -81,7 +85,8 @@ def run(
 
 def _run(plan: Plan, folder: RunFolder, runtime: Runtime, reporter: Reporter, tensorboard: bool) -> RunResult:
     model = new_model(plan, runtime)
-    if not folder.summary.exists():
+    finished = folder.is_finished
+    if not finished:
         with runtime.main_first():
             store = fill_store(plan, reporter)
         grids = [store.image(case.id).preparation.geometry for case in (*plan.split.labeled, *plan.split.unlabeled)]
@@ -95,12 +100,20 @@ def _run(plan: Plan, folder: RunFolder, runtime: Runtime, reporter: Reporter, te
         if runtime.is_main:
             score_predictions(plan, folder, same, reporter)
         runtime.barrier()
-    summary = read_json(folder.summary)
-    return RunResult(folder.path, tuple(read_scores(folder.scores)), summary)
+    again = f"Delete it and run the same command with --resume: it is made again from {folder.predictions.name}/."
+    summary = read_json(folder.summary, RunSummary, again)
+    scores = read_scores(folder.scores)
+    if finished and runtime.is_main and not (folder.report.exists() and folder.preview.exists()):
+        show_scores(plan, folder, scores, summary, reporter)  # lost since, or there was no room for them
+    return RunResult(folder.path, tuple(scores), summary)
 
 
 def _begin(plan: Plan, folder: RunFolder, model: Model, reporter: Reporter) -> None:
     if not folder.recipe.exists():
         folder.write_start(plan.recipe, plan.split.as_dict(), model.record())
-    elif changed := folder.note_resumption():
+        return
+    if not require_same_model(folder.model, model.record()):
+        folder.write_model(plan.recipe, model.record())
+        reporter.say(f"Note: {folder.model} was lost or damaged; it is written anew.")
+    if changed := folder.note_resumption():
         reporter.say(f"Note: since the run began this has changed: {changed}. Results may differ in their last digits.")

@@ -1,5 +1,6 @@
 """The scores of a run: test predictions against test labels, their summary, and a picture."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -43,8 +44,7 @@ def score_predictions(plan: Plan, folder: RunFolder, same: bool, reporter: Repor
     scores.sort(key=lambda score: CHECKPOINTS.index(score.checkpoint))
     write_scores(folder.scores, scores)
     summary = _summary(scores, plan, folder, same)
-    if cases:
-        _show(cases, plan, folder, scores, summary, reporter)
+    show_scores(plan, folder, scores, summary, reporter)
     write_json(folder.summary, summary)
 
 
@@ -72,10 +72,13 @@ def _read_prediction(case: Case, checkpoint: str, plan: Plan, folder: RunFolder)
     return read_label_file(prediction_path(folder, checkpoint, case), indices).array
 
 
-def _show(
-    cases: list[Case], plan: Plan, folder: RunFolder, scores: list[Score], summary: dict[str, Any], reporter: Reporter
+def show_scores(
+    plan: Plan, folder: RunFolder, scores: Sequence[Score], summary: Mapping[str, Any], reporter: Reporter
 ) -> None:
-    """Write what is to be looked at; whatever is wrong with it, it costs nobody the scores."""
+    """Write what is to be looked at, preview.png and report.html; whatever is wrong with it, the scores are there."""
+    cases = [case for case in plan.split.test if case.label is not None]
+    if not cases:
+        return
     try:
         folder.report.unlink(missing_ok=True)  # one of other scores must not be taken for this one's
         viewed = [_preview(case, plan, folder, summary["best_is_last"]) for case in cases[:PREVIEWED]]

@@ -21,6 +21,8 @@ from semiseg.engine.parts import Parts
 from semiseg.engine.runtime import Runtime
 from semiseg.engine.validation import Validate, ValidationScore, validate
 from semiseg.errors import RecipeError
+from semiseg.io.json import read_json
+from semiseg.pipeline.belonging import record_digest
 from semiseg.pipeline.folder import RunFolder
 from semiseg.pipeline.model import Model
 from semiseg.pipeline.plan import Plan, padding_note, timetable_of
@@ -86,6 +88,7 @@ def train(
         folder=folder.path,
         reporter=reporter,
         observe=_tensorboard(folder) if tensorboard and runtime.is_main else _ignore,
+        model=record_digest(read_json(folder.model)),
     )
     if options.compile:
         compile_networks(model.strategy.networks.values(), runtime.device)

@@ -2,10 +2,13 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from semiseg.recipe.blocks import plain, slots
+from semiseg.recipe.components import find_components
 from semiseg.recipe.dump import resolved
 from semiseg.recipe.schema import Recipe
 
@@ -34,9 +37,20 @@ def changes(old: Recipe | Mapping[str, Any], new: Recipe | Mapping[str, Any]) ->
     return [Change(*pair) for pair in pairs if _canonical(pair[1]) != _canonical(pair[2])]
 
 
-def recipe_hash(recipe: Recipe | Mapping[str, Any]) -> str:
-    """SHA-256 (64 hexadecimal digits) of all that can change a result; a mapping is a resolved recipe."""
-    return hashlib.sha256(_canonical(_leaves(recipe)).encode()).hexdigest()
+def recipe_hash(recipe: Recipe | Mapping[str, Any], free: Collection[str] = ()) -> str:
+    """SHA-256 (64 hexadecimal digits) of all that can change a result; a mapping is a resolved recipe.
+
+    ``free`` are keys that do not count.
+    """
+    leaves = {key: value for key, value in _leaves(recipe).items() if key not in free}
+    return hashlib.sha256(_canonical(leaves).encode()).hexdigest()
+
+
+def data_paths(recipe: Recipe) -> list[str]:
+    """The keys that say where the dataset lies: they may change where a finished run is taken elsewhere."""
+    found = find_components(list(slots(plain(recipe))), recipe.where)[0].get(("dataset",))
+    options = found and (found.component.options if found.options is None else found.options)
+    return [f"dataset.{name}" for name, value in dict(options or ()).items() if isinstance(value, Path)]
 
 
 def _leaves(recipe: Recipe | Mapping[str, Any]) -> dict[str, Any]:

@@ -4,13 +4,16 @@ import io
 from collections.abc import Mapping
 from typing import Any
 
+from pydantic import BaseModel
+from pydantic_core import to_jsonable_python
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedSeq
 from ruamel.yaml.representer import RoundTripRepresenter
 
 from semiseg.errors import RecipeError, raise_all
-from semiseg.recipe.blocks import ROLES, plain, slots
+from semiseg.recipe.blocks import ROLES, Slot, plain, slots
 from semiseg.recipe.components import Found, find_components
+from semiseg.recipe.lasting import lasting_text
 from semiseg.recipe.schema import Recipe
 
 
@@ -28,8 +31,9 @@ _Representer.add_representer(
 def dump_recipe(recipe: Recipe) -> str:
     """The resolved recipe as YAML, which ``load_recipe`` reads again where all components are given by name.
 
-    A component that was given as a class or an object is written as ``module:Class``. Raises RecipeError where a
-    component cannot be found.
+    A component that was given as a class or an object is written as ``module:Class``, and of an option that is an array
+    type, shape and digest. Raises RecipeError where a component cannot be found, ComponentError for an option that
+    no text can stand for.
     """
     return to_yaml(resolved(recipe))
 
@@ -78,4 +82,14 @@ def _block(found: Found, block: dict[str, Any]) -> dict[str, Any]:
         cls = component if isinstance(component, type) else type(component)
         name = f"{cls.__module__}:{cls.__qualname__}"
     networks = {ROLES: block[ROLES]} if block.get(ROLES) and found.slot.kind == "strategy" else {}
-    return {"name": name, **options.model_dump(mode="json"), **networks}
+    return {"name": name, **_written(options, found.slot), **networks}
+
+
+def _written(options: BaseModel, slot: Slot) -> dict[str, Any]:
+    """Options as plain data."""
+
+    def text(value: Any) -> str:
+        return lasting_text(value, f"An option of the {slot.kind} {slot.title}")
+
+    plain_options: dict[str, Any] = to_jsonable_python(options, fallback=text)
+    return plain_options

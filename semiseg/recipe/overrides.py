@@ -99,7 +99,7 @@ def _beginning(path: tuple[str, ...]) -> dict[str, Any]:
 def _existing(block: Any, path: tuple[str, ...], source: str) -> Any:
     """The last key of a path as the block has it: numbers are positions in lists, and may be keys of mappings."""
     key = path[-1]
-    number = int(key) if key.isdecimal() else None
+    number = int(key) if key.isdecimal() and len(key) < 10 else None
     if isinstance(block, list):
         if number is None or number >= len(block):
             last = f"0 to {len(block) - 1}" if block else "nothing: it is empty"

@@ -10,9 +10,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
-    NonNegativeInt,
     PositiveFloat,
-    PositiveInt,
     PrivateAttr,
     model_validator,
 )
@@ -32,13 +30,18 @@ Precision = Annotated[
 def _usable_as_folder(name: str) -> str:
     if not name.strip() or name in {".", ".."} or any(c in name for c in "/\\\0"):
         raise ValueError(f"{name!r} cannot be a folder's name")
+    if any(0xD800 <= ord(c) < 0xE000 for c in name):
+        raise ValueError(f"{name!r} holds half of a character that takes two, which no file can hold")
     return name
 
 
 FolderName = Annotated[str, AfterValidator(_usable_as_folder)]
 """Text that can be the name of a folder."""
 Share = Annotated[float, Field(ge=0, lt=1)]
-Extent = Annotated[int, Field(ge=8)]
+Extent = Annotated[int, Field(ge=8, le=4096)]
+Count = Annotated[int, Field(ge=0, le=10**9)]
+PositiveCount = Annotated[int, Field(gt=0, le=10**9)]
+Seed = Annotated[int, Field(ge=-(2**63), lt=2**63)]
 
 
 class _Model(BaseModel):
@@ -76,17 +79,17 @@ class StrategyBlock(Block):
 class Split(_Model):
     """Who is in which role. A count takes cases at random, a list takes them by id."""
 
-    test: NonNegativeInt | list[str] = 0
+    test: Count | list[str] = 0
     """Test cases; they are opened once, at the end of a run."""
-    validation: NonNegativeInt | list[str] = 0
+    validation: Count | list[str] = 0
     """Validation cases: the best checkpoint is chosen on them."""
-    labeled: NonNegativeInt | list[str] | Literal["all"]
+    labeled: Count | list[str] | Literal["all"]
     """Training cases whose labels are used; smaller counts are subsets of larger ones."""
-    total: NonNegativeInt | list[str] | Literal["all"] = "all"
+    total: Count | list[str] | Literal["all"] = "all"
     """All training cases, labeled ones included."""
-    seed: int = 0
+    seed: Seed = 0
     """Draws test and validation, alike for a whole study."""
-    draw: int | None = None
+    draw: Seed | None = None
     """Draws the order of the training cases; the recipe's seed where absent."""
 
 
@@ -106,9 +109,9 @@ class Preprocessing(_Model):
 class BatchSize(_Model):
     """Samples of each stream in a step, over all devices."""
 
-    labeled: NonNegativeInt = 2
+    labeled: Count = 2
     """Labeled samples."""
-    unlabeled: NonNegativeInt = 2
+    unlabeled: Count = 2
     """Unlabeled samples; where there is nothing unlabeled to draw, the whole batch is labeled."""
 
     @model_validator(mode="after")
@@ -148,14 +151,14 @@ class Schedule(_Model):
 class Validation(_Model):
     """When and how the validation cases are predicted."""
 
-    every: PositiveInt = 1
+    every: PositiveCount = 1
     """Epochs between validations; the last epoch always validates."""
     mode: Literal["volume", "patch"] = "volume"
     """Whole volumes by sliding window, or the center patch of each (cheaper, and another figure)."""
 
 
 class Checkpoint(_Model):
-    """How often the state is saved; it is also saved at the end, on Ctrl-C and on SIGTERM."""
+    """How often the state is saved; it is also saved at the end, on Ctrl-C, SIGTERM and SIGUSR1."""
 
     minutes: Annotated[float, Field(ge=0)] = 10.0
     """Minutes between checkpoints; 0 saves after every step."""
@@ -166,16 +169,16 @@ class StepMode(_Model):
 
     mode: Literal["auto", "joint", "alternating", "split"] = "auto"
     """joint: all networks at once; alternating: one after another, less memory, one more forward; split: one a GPU."""
-    micro_batch: PositiveInt | Literal["auto"] = "auto"
+    micro_batch: PositiveCount | Literal["auto"] = "auto"
     """Samples in memory at once, both streams counted; smaller takes less memory."""
 
 
 class Training(_Model):
     """The training loop."""
 
-    epochs: PositiveInt = 1000
+    epochs: PositiveCount = 1000
     """Number of epochs."""
-    examples_per_epoch: PositiveInt = 250
+    examples_per_epoch: PositiveCount = 250
     """Samples drawn in an epoch, both streams counted: ceil(examples / batch) steps."""
     patch_size: tuple[Extent, Extent, Extent] = (128, 128, 128)
     """Voxels along right, anterior and superior."""
@@ -195,7 +198,7 @@ class Training(_Model):
     """Networks compiled by torch.compile: faster steps, for a minute or more at the start. Needs a compiler."""
     deterministic: bool = False
     """On a GPU: only deterministic kernels, slower (CPU runs are deterministic anyway)."""
-    workers: NonNegativeInt | Literal["auto"] = "auto"
+    workers: Count | Literal["auto"] = "auto"
     """Processes that make samples; the result does not depend on it."""
     augmentation_on: Literal["workers", "device"] = "workers"
     """Where samples are augmented: in these processes, or on the device that trains (``fused`` and its like)."""
@@ -212,7 +215,7 @@ class Inference(_Model):
     """Share of a window that its neighbor covers too."""
     weighting: Literal["gaussian", "constant"] = "gaussian"
     """How much a voxel counts by its place in the window."""
-    batch_size: PositiveInt = 1
+    batch_size: PositiveCount = 1
     """Windows in one forward."""
 
 
@@ -232,7 +235,7 @@ class Recipe(_Model):
 
     name: FolderName
     """Name of the run."""
-    seed: int = 0
+    seed: Seed = 0
     """Seed of weights, samples and augmentation."""
     dataset: Block
     """Where the cases come from."""

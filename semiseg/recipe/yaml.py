@@ -36,6 +36,8 @@ _INTEGER = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _SPECIAL = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
 _DEEPEST = 50
+_LONGEST = 40
+"""Digits of a whole number; Python takes long to read thousands of them, and does not write them at all."""
 
 
 def read_yaml(path: Path, title: str = "") -> tuple[dict[Any, Any], Places]:
@@ -131,6 +133,18 @@ class _Reader:
             return self._mapping(path)
         if isinstance(event, SequenceStartEvent):
             return self._sequence(path)
+        return self._scalar(event)
+
+    def _scalar(self, event: Any) -> Any:
+        text = str(event.value)
+        if not text.isprintable() and not _can_be_written(text):
+            what = f"holds {ascii(text)[:60]}, which is no text: half of a character, or a byte of another encoding"
+            self._refuse(event, what, "Write the character itself, or \\U and its eight hexadecimal digits.")
+            return None
+        if _plain(event) and _INTEGER.fullmatch(text) and not _fits(text):
+            what = f"holds a whole number of {len(text):,} digits, {text[:20]}…"
+            self._refuse(event, what, f"No key takes more than {_LONGEST}; text needs quotes.")
+            return None
         return _scalar(event)
 
     def _sequence(self, path: tuple[str, ...]) -> list[Any]:
@@ -169,6 +183,18 @@ class _Reader:
 
 def _plain(event: ScalarEvent) -> bool:
     return not event.style
+
+
+def _can_be_written(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _fits(text: str) -> bool:
+    return len(text.lstrip("+-0xo")) <= _LONGEST  # the zeros before a number do not make it larger
 
 
 def _scalar(event: Any) -> Any:

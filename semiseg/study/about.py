@@ -39,8 +39,8 @@ def openings(results: StudyResults) -> str:
     found: Counter[str] = Counter()
     for path in _paths(results):
         file = path / "test_openings.jsonl"
-        for line in file.read_text(encoding="utf-8").splitlines() if file.exists() else []:
-            with suppress(ValueError):
+        for line in file.read_text(encoding="utf-8", errors="replace").splitlines() if file.exists() else []:
+            with suppress(ValueError, AttributeError):  # a damaged line costs nobody the report
                 found[str(json.loads(line).get("purpose", "unknown"))] += 1
     return ", ".join(f"{purpose} {times}" for purpose, times in found.items()) or "none"
 

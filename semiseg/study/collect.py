@@ -50,6 +50,9 @@ def collect(folder: StudyFolder, checkpoint: str, tables: Mapping[str, Sequence[
         except SemisegError as error:
             missing.append(f"{record['name']} ({error.problems[0].what})")
             continue
+        if not isinstance(_policy(scored), str):
+            missing.append(f"{record['name']} (its summary.json is not what semiseg wrote: no scores.policy)")
+            continue
         problems += _other(scored, record)
         key = record["setting"], record["method"], record["labeled"], record["total"]
         found.setdefault(key, []).append((scored, run.log_records()))
@@ -62,10 +65,15 @@ def collect(folder: StudyFolder, checkpoint: str, tables: Mapping[str, Sequence[
         manifest["baseline"],
         tuple(_arm(key, runs) for key, runs in sorted(found.items(), key=_order(manifest))),
         manifest["training_cases"],
-        str(next(iter(found.values()))[0][0].summary["scores"]["policy"]),
+        _policy(next(iter(found.values()))[0][0]),
         tuple(missing),
         manifest["published"],
     )
+
+
+def _policy(scored: ScoredRun) -> Any:
+    scores = scored.summary.get("scores")
+    return scores.get("policy") if isinstance(scores, Mapping) else None
 
 
 def _other(scored: ScoredRun, record: Mapping[str, Any]) -> list[Problem]:

@@ -4,18 +4,45 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+from pydantic import BaseModel
 
 from semiseg.errors import Problem, RunError, SemisegError
 from semiseg.io.atomic import write_json, write_text
 from semiseg.io.json import read_json
 from semiseg.pipeline.folder import RunFolder
 from semiseg.pipeline.plan import Plan
-from semiseg.recipe.compare import changes, recipe_hash
+from semiseg.recipe.compare import recipe_hash
 from semiseg.recipe.dump import dump_recipe, to_yaml
 from semiseg.recipe.yaml import read_yaml
 from semiseg.study.load import Study
 from semiseg.study.models import StudyModel
+
+
+class _Model(BaseModel):
+    name: str
+    run: str
+    setting: str
+    method: str
+    labeled: int
+    total: int
+    recipe_hash: str
+    evaluation_hash: str
+    cases_hash: str
+
+
+class _Manifest(BaseModel):
+    """What readers of study.json take for granted; other keys may be there."""
+
+    name: str
+    baseline: str
+    checkpoint: Literal["last", "best"]
+    published: str | None
+    seeds: list[int]
+    training_cases: int
+    evaluation_hash: str
+    models: list[_Model]
 
 
 class StudyFolder:
@@ -48,10 +75,7 @@ class StudyFolder:
         if not self.manifest.exists():
             fix = "`semiseg study run RECIPE -o FOLDER` makes one."
             raise RunError(Problem(str(self.path), "holds no study (no study.json)", fix))
-        value = read_json(self.manifest)
-        if "models" not in value:
-            raise RunError(Problem(str(self.manifest), "is not a study's", "Run `semiseg study run` again."))
-        return value
+        return read_json(self.manifest, _Manifest, "Run `semiseg study run` again: it is written anew.")
 
     def places(self, models: Sequence[StudyModel]) -> dict[str, str]:
         """For each model the name of its run: its own, or that of an earlier run whose recipe comes to the same.
@@ -86,11 +110,10 @@ class StudyFolder:
                 yield recipe_hash(read_yaml(recipe)[0]), recipe.parent.name
 
     def _changed(self, model: StudyModel, here: RunFolder) -> list[Problem]:
-        try:
-            changed = changes(read_yaml(here.recipe)[0], model.recipe)
-        except SemisegError as error:
-            return list(error.problems)
-        return [Problem(f"{model.name}: {c.key}", f"was {c.old!r}, is {c.new!r}") for c in changed]
+        return [
+            replace(problem, where=f"{model.name}: {problem.where}" if problem.where else model.name)
+            for problem in here.recipe_problems(model.recipe)
+        ]
 
     def write(self, study: Study, plans: Mapping[str, Plan], places: Mapping[str, str]) -> None:
         """Write the models' recipes, and study.json with both hashes of each model's split."""

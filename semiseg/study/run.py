@@ -76,12 +76,12 @@ def run_study(
         plans = make_plans(study, reporter, on_this_machine=launcher == "local")
         for note in dict.fromkeys(note for plan in plans.values() for note in plan.notes):
             reporter.say(f"Note: {note}.")
-        folder.write(study, plans, places)
         chosen = _choose([model.name for model in study.models], only)
         work = [_job(name, plans[name], places, folder) for name in chosen]
         starter = _launcher(launcher, study, folder, jobs)
         if launcher == "local":
             _fill_stores([plans[job.name] for job in work if not job.folder.summary.exists()], reporter)
+        folder.write(study, plans, places)  # nothing of a study that is there is replaced before all is checked
         statuses = run_jobs(work, starter, watch)
     _raise_failures(statuses, {job.name: job for job in work})
     return StudyRun(folder.path, tuple(statuses))

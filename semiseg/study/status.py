@@ -1,11 +1,11 @@
 """How a study's models stand: read off their run folders, which tell the same whoever trains them."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from semiseg.engine.log import epoch_record
 from semiseg.pipeline.folder import RunFolder
 
 State = Literal["waiting", "queued", "running", "elsewhere", "done", "kept", "failed"]
@@ -58,7 +58,7 @@ def read_progress(folder: RunFolder, epochs: int) -> Progress:
     records = _records(folder.log)
     if not records:
         return Progress()
-    validated = [record["validation"]["mean_dice"] for record in records if record.get("validation")]
+    validated = [record["validation"].get("mean_dice") for record in records if record.get("validation")]
     recent = [float(record["seconds"]) for record in records[-_RECENT:]]
     epoch = int(records[-1]["epoch"])
     return Progress(epoch, validated[-1] if validated else None, sum(recent) / len(recent) * (epochs - epoch))
@@ -71,15 +71,8 @@ def log_end(path: Path, lines: int = 12) -> str:
 
 def _records(path: Path) -> list[Mapping[str, Any]]:
     """The records in the file's end; a line that is cut, at either side, is left out."""
-    found: list[Mapping[str, Any]] = []
-    for line in _tail(path).splitlines():
-        try:
-            record = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(record, dict) and {"epoch", "seconds"} <= set(record):
-            found.append(record)
-    return found
+    found = map(epoch_record, _tail(path).splitlines())
+    return [record for record in found if record is not None and "seconds" in record]
 
 
 def _tail(path: Path) -> str:

@@ -1,13 +1,17 @@
 """Run folders without training, for what is done with a run afterwards."""
 
+import json
 import shutil
 
 import semiseg as library
-from semiseg.engine.checkpoint import Checkpoints
+from semiseg.engine.checkpoint import Checkpoints, load_state
 from semiseg.engine.runtime import Runtime
+from semiseg.pipeline.belonging import record_digest
 from semiseg.pipeline.folder import RunFolder
 from semiseg.pipeline.model import new_model
 from semiseg.pipeline.plan import make_plan
+from semiseg.recipe.compare import recipe_hash
+from semiseg.recipe.yaml import read_yaml
 
 
 def drawn_run(path, recipe, *changes):
@@ -19,7 +23,21 @@ def drawn_run(path, recipe, *changes):
         model = new_model(plan, Runtime("cpu", plan.recipe.training.precision))
         Checkpoints(folder.checkpoints, print).save_weights(name, model.strategy.state_dict(), 0)
     folder.write_start(plan.recipe, plan.split.as_dict(), model.record())
+    tied(path)
     return path
+
+
+def tied(path, **record):
+    """Have a run folder's files belong together as they are now, with these changes of model.json."""
+    folder = RunFolder(path)
+    found = json.loads(folder.model.read_text()) | record
+    found["recipe"] = recipe_hash(read_yaml(folder.recipe)[0], found["data_paths"])
+    folder.model.write_text(json.dumps(found))
+    for name in ("last", "best"):
+        state = load_state(folder.weights(name))
+        Checkpoints(folder.checkpoints, print, record_digest(found)).save_weights(
+            name, state["strategy"], state["step"]
+        )
 
 
 def copied_to(folder, cases):

@@ -98,7 +98,7 @@ def test_killed_while_predicting_it_goes_on_there(recipe, whole, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("signum", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(("signum", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGUSR1, 138)])
 def test_a_signal_saves_and_says_how_to_go_on(recipe, whole, tmp_path, signum, code):
     folder = tmp_path / "run"
     process = start(recipe, folder, "--set", "training.checkpoint.minutes=60")
@@ -147,7 +147,7 @@ def test_a_finished_run_is_not_overwritten_and_not_repeated(recipe, whole):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("signum", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(("signum", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGUSR1, 138)])
 def test_a_signal_while_predicting_says_how_to_go_on_too(recipe, whole, tmp_path, signum, code):
     folder = tmp_path / "run"
     process = start(recipe, folder)

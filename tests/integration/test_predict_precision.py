@@ -7,7 +7,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 import torch
-from drawn_run import copied_to, drawn_run
+from drawn_run import copied_to, drawn_run, tied
 from small_run import SMALL
 
 import semiseg as library
@@ -47,8 +47,7 @@ def with_precision(run, target, precision, had):
     text = (target / "recipe.yaml").read_text()
     assert "precision: auto" in text
     (target / "recipe.yaml").write_text(text.replace("precision: auto", f"precision: {precision!r}"))
-    record = json.loads((target / "model.json").read_text())
-    (target / "model.json").write_text(json.dumps({**record, "precision": had}))
+    tied(target, precision=had)
     return target
 
 
@@ -117,5 +116,6 @@ def test_deterministic_and_precision_reach_the_device(run, images, tmp_path, mon
     copied = with_precision(run, tmp_path / "copied", "bf16", "bf16")
     text = (copied / "recipe.yaml").read_text()
     (copied / "recipe.yaml").write_text(text.replace("deterministic: false", "deterministic: true"))
+    tied(copied)
     library.predict(copied, images, tmp_path / "out", device="cpu")
     assert asked == [("cpu", "bf16", True)]

@@ -5,10 +5,11 @@ import json
 import multiprocessing
 import os
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
-from made_dataset import MadeDataset
+from made_dataset import LPS, SHAPE, MadeDataset
 
 from semiseg.data.digests import Digests
 from semiseg.data.entries import ARRAY, RECORD, Entries
@@ -19,6 +20,7 @@ from semiseg.data.store import CaseStore, default_root
 from semiseg.data.stored import StoredImage, StoredLabeled
 from semiseg.errors import DataError, ProtocolError
 from semiseg.recipe import schema
+from semiseg.types import Case, Geometry, Volume
 
 OPTIONS = schema.Preprocessing()
 SPLIT = schema.Split(test=["a"], validation=["b"], labeled=["c", "d"])
@@ -155,6 +157,112 @@ def test_a_damaged_entry_is_made_anew(dataset, tmp_path, damage):
     again = filled(dataset, tmp_path).labeled("c")
     assert dataset.read == [("c", "image")]
     np.testing.assert_array_equal(again.image(), good)
+
+
+def one_bit(data):
+    data[len(data) // 2] ^= 16
+
+
+def a_block_of_zeros(data):
+    data[128:] = bytes(len(data) - 128)
+
+
+def another_order_in_the_header(data):
+    data[:128] = data[:128].replace(b"'fortran_order': False", b"'fortran_order': True ")
+
+
+def another_type_in_the_header(data):
+    data[:128] = data[:128].replace(b"'<i2'", b"'<u2'").replace(b"'|u1'", b"'|i1'")
+
+
+def junk_in_the_header(data):
+    data[10:60] = b"\xff" * 50
+
+
+DAMAGES = [one_bit, a_block_of_zeros, another_order_in_the_header, another_type_in_the_header, junk_in_the_header]
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize("which", ["image", "label"])
+def test_an_array_of_the_same_size_that_is_not_what_was_written_is_made_anew_and_told(dataset, tmp_path, damage, which):
+    stored = filled(dataset, tmp_path).labeled("c")
+    image, label = stored.image(), stored.label()
+    path = stored.image_file if which == "image" else stored.label_file
+    good = path.read_bytes()
+    data = bytearray(good)
+    damage(data)
+    assert data != good
+    assert len(data) == len(good)
+    path.write_bytes(data)
+    dataset.read.clear()
+    store = filled(dataset, tmp_path)
+    assert dataset.read == [("c", which)]
+    np.testing.assert_array_equal(store.labeled("c").image(), image)
+    np.testing.assert_array_equal(store.labeled("c").label(), label)
+    assert path.read_bytes() == good
+    (note,) = store.notes
+    assert note.startswith("what the case store had of 1 case was damaged")
+    assert note.endswith("is made anew: c")
+    assert filled(dataset, tmp_path).notes == ()
+
+
+def test_an_array_that_is_damaged_while_training_is_told_and_made_anew_by_the_next_run(dataset, tmp_path):
+    stored = filled(dataset, tmp_path).labeled("c")
+    good = stored.image_file.read_bytes()
+    for damage in (bytearray.clear, junk_in_the_header):
+        data = bytearray(good)
+        damage(data)
+        stored.image_file.write_bytes(data)
+        with pytest.raises(DataError, match=r"case c cannot be read from the case store(.|\n)*Run again"):
+            stored.image()
+        assert filled(dataset, tmp_path).labeled("c").image_file.read_bytes() == good
+
+
+def test_an_entry_of_a_version_without_digests_of_arrays_is_made_anew(dataset, tmp_path):
+    stored = filled(dataset, tmp_path).labeled("c")
+    path = stored.image_file.with_name(RECORD)
+    record = json.loads(path.read_text())
+    del record["array_sha256"]
+    path.write_text(json.dumps(record))
+    (note,) = filled(dataset, tmp_path).notes
+    assert "or was kept by an earlier version without a digest of its voxels" in note
+    assert "array_sha256" in json.loads(path.read_text())
+
+
+class InMemory(MadeDataset):
+    """Its voxels are in no file."""
+
+    def __init__(self, root, images, labels):
+        super().__init__(root, 6)
+        self.images, self.labels = images, labels
+        self._cases = [Case(case.id, (), Path("nowhere")) for case in self._cases]
+
+    def read_image(self, case):
+        return Volume(self.images[case.id], Geometry(SHAPE, LPS))
+
+    def read_label(self, case):
+        return Volume(self.labels[case.id], Geometry(SHAPE, LPS))
+
+
+def in_memory(tmp_path, image, label=1):
+    images = {name: np.full((2, *SHAPE), image + 10 * i, np.float32) for i, name in enumerate("abcdef")}
+    labels = {name: np.zeros(SHAPE, np.uint8) for name in "abcdef"}
+    for values in labels.values():
+        values[5, 5, :label] = 1
+    return InMemory(tmp_path / "data", images, labels)
+
+
+def test_of_a_case_that_names_no_file_the_voxels_count(tmp_path):
+    def served(image, label=1):
+        store = filled(in_memory(tmp_path, image, label), tmp_path)
+        case = store.labeled("c")
+        return float(case.raw().mean()), case.n_foreground, store.n_made
+
+    assert served(0.5) == (20.5, 1, 6)
+    assert served(0.5) == (20.5, 1, 0)
+    assert served(3.5) == (23.5, 1, 6)
+    assert served(3.5, label=4) == (23.5, 4, 6)
+    assert served(0.5) == (20.5, 1, 0)
 
 
 def test_an_entry_that_is_gone_while_training_is_told(dataset, tmp_path):

@@ -1,5 +1,6 @@
 """What a dataset's options add to the key of an entry: the content of files that they name, and no place."""
 
+import copy
 import json
 import re
 from dataclasses import dataclass
@@ -7,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from made_dataset import MadeDataset
 
 from semiseg.data.digests import Digests
@@ -145,6 +147,59 @@ def test_what_is_another_in_every_process_is_told_by_name_or_refused(tmp_path):
     assert described(tmp_path, kind=re.compile("a")) != described(tmp_path, kind=re.compile("b"))
     with pytest.raises(ComponentError, match="Option part of the dataset holds <object object at 0x"):
         described(tmp_path, part=[object()])
+
+
+class Window:
+    """It looks like any other."""
+
+    def __init__(self, values):
+        self.values = values
+
+    def __repr__(self):
+        return "Window()"
+
+
+def long(last):
+    values = np.zeros(5000)
+    values[2500] = last
+    return values
+
+
+ALIKE = {
+    "long arrays, which are cut": (long(0), long(1)),
+    "arrays that are rounded": (np.array([0.1]), np.array([0.1 + 1e-12])),
+    "tensors that are rounded": (torch.tensor([1.0]), torch.tensor([1.000001])),
+    "tensors with gradients": tuple(torch.tensor([1.0 + i * 1e-6], requires_grad=True) for i in range(2)),
+    "tensors that numpy does not know": (torch.zeros(5000).bfloat16(), torch.from_numpy(long(1)).bfloat16()),
+    "other types": (np.zeros(2, np.int32), np.zeros(2, np.int64)),
+    "other shapes": (np.zeros((2, 3)), np.zeros((3, 2))),
+    "arrays of objects": (np.array([long(0), None], object), np.array([long(1), None], object)),
+    "arrays in lists": ([long(0)], [long(1)]),
+    "arrays in objects": (Window({"table": long(0)}), Window({"table": long(1)})),
+    "networks": tuple(torch.nn.Linear(2, 2) for _ in range(2)),
+    "masks": tuple(np.ma.masked_array(long(0), mask=long(value)) for value in (0, 1)),
+}
+
+
+@pytest.mark.parametrize(("one", "other"), ALIKE.values(), ids=ALIKE)
+def test_arrays_and_what_holds_them_count_by_their_content(tmp_path, one, other):
+    assert described(tmp_path, table=one) != described(tmp_path, table=other)
+    assert described(tmp_path, table=one) == described(tmp_path, table=copy.deepcopy(one))
+
+
+def test_an_array_that_cannot_be_read_is_refused(tmp_path):
+    class Far:
+        def __array__(self, *args, **kwargs):
+            raise OSError("it is on another machine")
+
+    with pytest.raises(ComponentError, match="Option table of the dataset holds an array that cannot be read"):
+        described(tmp_path, table=Far())
+
+
+def test_an_object_that_holds_itself_has_an_end(tmp_path):
+    window = Window([])
+    window.values.append(window)
+    assert "Window()" in described(tmp_path, window=window)
 
 
 def test_a_file_that_cannot_be_looked_at_is_named_with_its_option(tmp_path):

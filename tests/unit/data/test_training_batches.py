@@ -195,7 +195,7 @@ def test_workers_outlive_signals_to_the_process_group_and_end_with_the_iterator(
     steps = batches(cases, workers=1).steps(0, 50)
     first = next(steps)
     (worker,) = multiprocessing.active_children()
-    for signum in (signal.SIGINT, signal.SIGTERM):
+    for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
         os.kill(worker.pid, signum)
     for _ in range(8):
         assert next(steps).labeled.count == first.labeled.count

@@ -6,8 +6,16 @@ import sys
 import pytest
 import torch
 
-from semiseg.engine import checkpoint
-from semiseg.engine.checkpoint import Checkpoints, checksum_file, load_state, require_finite, same_weights, save_state
+from semiseg.engine.checkpoint import (
+    Checkpoints,
+    checksum_file,
+    file_digest,
+    load_state,
+    load_weights_of,
+    require_finite,
+    same_weights,
+    save_state,
+)
 from semiseg.errors import RunError, StorageError, TrainingError
 from semiseg.io import atomic
 
@@ -82,10 +90,7 @@ def test_where_all_are_damaged_the_next_one_stays(tmp_path):
     assert checkpoints.newest() == {"step": 10}
 
 
-@pytest.mark.parametrize("links", [True, False])
-def test_best_goes_back_with_the_step_that_is_gone_back_to(tmp_path, monkeypatch, links):
-    if not links:  # as on FAT, and on some network drives
-        monkeypatch.setattr(checkpoint.os, "link", lambda *paths: (_ for _ in ()).throw(OSError(errno.EPERM, "no")))
+def test_best_goes_back_with_the_step_that_is_gone_back_to(tmp_path):
     checkpoints = Checkpoints(tmp_path, print)
     best = checkpoints.weights_file("best")
     checkpoints.save(5, {"step": 5})  # no best yet
@@ -108,6 +113,64 @@ def test_best_goes_back_with_the_step_that_is_gone_back_to(tmp_path, monkeypatch
     assert best.stat() == before
     assert (tmp_path / "best-at-00000030.pt").samefile(best) is False
     assert load_state(tmp_path / "best-at-00000030.pt")["step"] == 30
+
+
+def test_a_damaged_best_is_replaced_by_the_copy_of_its_step_which_is_other_bytes(tmp_path):
+    said = []
+    checkpoints = Checkpoints(tmp_path, said.append)
+    checkpoints.save_weights("best", {"of": torch.arange(3)}, 1)
+    checkpoints.save(1, {"step": 1})
+    best = checkpoints.weights_file("best")
+    good = best.read_bytes()
+    with best.open("r+b") as file:  # in place, as a disk does
+        file.seek(len(good) // 2)
+        file.write(b"damage")
+    checkpoints.restore_best(1)
+    assert best.read_bytes() == good
+    assert load_state(best)["step"] == 1
+    assert said == [
+        f"The checkpoint {best} is damaged: it does not match its checksum. best-at-00000001.pt takes its place."
+    ]
+    best.unlink()
+    checkpoints.restore_best(1)
+    assert best.read_bytes() == good
+
+
+def test_a_damaged_best_is_not_copied_over_an_older_copy_that_is_whole(tmp_path):
+    said = []
+    checkpoints = Checkpoints(tmp_path, said.append)
+    checkpoints.save_weights("best", {}, 1)
+    checkpoints.save(1, {"step": 1})
+    best = checkpoints.weights_file("best")
+    best.write_bytes(b"half")
+    checkpoints.save(2, {"step": 2})
+    assert said == [f"Note: {best} does not match its checksum: the disk has damaged it."]
+    assert load_state(tmp_path / "best-at-00000001.pt")["step"] == 1
+    assert not (tmp_path / "best-at-00000002.pt").exists()
+
+
+@pytest.mark.parametrize(
+    ("state", "said"),
+    [
+        ([1, 2], "holds a list, not a state that semiseg saved"),
+        (torch.zeros(3), "holds a Tensor, not a state that semiseg saved"),
+        ({"step": 1}, "holds no weights of a strategy"),
+        ({"strategy": [1]}, "holds no weights of a strategy"),
+        ({"strategy": {"a": 1}}, "holds no weights of a strategy"),
+    ],
+)
+def test_a_file_that_is_whole_and_holds_something_else_is_told(tmp_path, state, said):
+    path = tmp_path / "best.pt"
+    torch.save(state, path)
+    checksum_file(path).write_text(file_digest(path))
+    with pytest.raises(RunError, match=said) as caught:
+        load_weights_of(path)
+    assert str(path) in str(caught.value)
+
+
+def test_weights_carry_the_digest_of_the_model_they_belong_to(tmp_path):
+    Checkpoints(tmp_path, print, "abc").save_weights("last", {}, 3)
+    assert load_state(tmp_path / "last.pt") == {"strategy": {}, "step": 3, "model": "abc"}
 
 
 def test_a_best_that_cannot_be_put_back_is_said(tmp_path):

@@ -7,10 +7,10 @@ import torch
 from tiny_task import MadeBatches, cps
 from tiny_trainer import Kill, KillingBatches
 
-from semiseg.engine.checkpoint import load_state
-from semiseg.engine.log import waiting_for_data
+from semiseg.engine.checkpoint import checksum_file, file_digest, load_state, save_state
+from semiseg.engine.log import JsonLog, waiting_for_data
 from semiseg.engine.modes import StepMode
-from semiseg.errors import Interrupted, TrainingError
+from semiseg.errors import Interrupted, RunError, TrainingError
 from semiseg.interfaces.strategy import Stage
 from semiseg.progress import Reporter
 
@@ -146,7 +146,92 @@ def test_a_damaged_checkpoint_is_passed_over(make_trainer):
     assert_same(weights(resumed), weights(whole))
 
 
-@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+def junk(lines):
+    lines[1] = b"\xff\xfe" + lines[1]
+
+
+def a_bit(lines):
+    lines[1] = lines[1].replace(b'{"epoch"', b'{"gpoch"')
+
+
+def a_figure_that_is_none(lines):
+    lines[1] = lines[1].replace(b'"seconds": ', b'"seconds": "x')[:-1] + b'"}'
+
+
+def half_a_line(lines):
+    lines[1] = lines[1][:40]
+
+
+@pytest.mark.parametrize("damage", [junk, a_bit, a_figure_that_is_none, half_a_line])
+def test_a_damaged_line_of_the_log_is_passed_over_and_said_and_costs_no_run(make_trainer, damage):
+    whole, said = make_trainer("whole"), Listener()
+    whole.fit()
+    with pytest.raises(Kill):
+        make_trainer("killed", batches=KillingBatches(10)).fit()
+    resumed = make_trainer("killed", reporter=said)
+    lines = resumed.log.path.read_bytes().split(b"\n")
+    length = len(lines[1])
+    damage(lines)
+    lines[1] = lines[1][:length].ljust(length)  # as long as before, so that what follows is where it was
+    resumed.log.path.write_bytes(b"\n".join(lines))
+    resumed.fit()
+    assert_same(weights(resumed), weights(whole))
+    assert scores(resumed) == [scores(whole)[0], scores(whole)[2]]
+    assert [text for text in said.heard if "log.jsonl" in text] == [
+        f"Note: {resumed.log.path} is damaged; passed over: line 2."
+    ]
+
+
+def test_what_is_written_after_a_line_that_was_cut_off_is_a_line_of_its_own(tmp_path):
+    log = JsonLog(tmp_path / "log.jsonl")
+    log.write({"epoch": 1, "train": {"loss": float("nan")}})
+    with log.path.open("a") as file:
+        file.write('{"epoch": 2, "tr')
+    log.write({"epoch": 2, "train": {}})
+    assert log.read() == [{"epoch": 1, "train": {"loss": None}}, {"epoch": 2, "train": {}}]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda state: state.pop("strategy"), "it lacks 'strategy'"),
+        (lambda state: state.pop("optimizers"), "it lacks 'optimizers'"),
+        (lambda state: state.pop("log_size"), "it lacks 'log_size'"),
+        (lambda state: state["strategy"].popitem(), "Missing key"),
+        (lambda state: state.update(optimizers={"student_a": 1, "student_b": 2}), "does not fit"),
+        (lambda state: state.update(step_mode=[]), "does not fit"),
+    ],
+)
+def test_a_checkpoint_that_does_not_fit_is_told_in_a_sentence(make_trainer, change, said):
+    with pytest.raises(Kill):
+        make_trainer("killed", batches=KillingBatches(6)).fit()
+    resumed = make_trainer("killed")
+    newest = resumed.checkpoints.steps()[-1]
+    state = load_state(newest)
+    change(state)
+    save_state(newest, state)
+    with pytest.raises(RunError) as caught:
+        resumed.fit()
+    (problem,) = caught.value.problems
+    assert problem.where == str(newest)
+    assert problem.what.startswith("it does not fit what recipe.yaml describes: ")
+    assert said in problem.what
+
+
+def test_a_checkpoint_that_is_a_list_counts_as_damaged(make_trainer):
+    whole = make_trainer("whole")
+    whole.fit()
+    with pytest.raises(Kill):
+        make_trainer("killed", batches=KillingBatches(6)).fit()
+    resumed = make_trainer("killed")
+    newest = resumed.checkpoints.steps()[-1]
+    torch.save([1], newest)
+    checksum_file(newest).write_text(file_digest(newest))
+    resumed.fit()
+    assert_same(weights(resumed), weights(whole))
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1])
 def test_a_signal_saves_and_says_how_to_go_on(make_trainer, signum):
     class Signaling(MadeBatches):
         def steps(self, start, stop):

@@ -1,9 +1,18 @@
+import hashlib
+from typing import Any
+
+import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ConfigDict
 
+from semiseg.errors import ComponentError
 from semiseg.interfaces.augmentation import Augmentation
-from semiseg.recipe.compare import Change, changes, recipe_hash
+from semiseg.interfaces.component import ComponentOptions
+from semiseg.interfaces.dataset import Dataset
+from semiseg.recipe.compare import Change, changes, data_paths, recipe_hash
 from semiseg.recipe.dump import dump_recipe, resolved, to_yaml
 from semiseg.recipe.load import load_recipe
 from semiseg.recipe.yaml import parse_yaml
@@ -105,6 +114,48 @@ def test_an_option_that_only_one_recipe_has_is_a_change(minimal, recipe):
     assert found["strategy.name"] == Change("strategy.name", "cps", "supervised")
     assert found["strategy.phi"] == Change("strategy.phi", 0.25, None)
     assert "strategy.loss" not in found
+
+
+class Tables(Dataset):
+    """Its tables are given as they are."""
+
+    class Options(ComponentOptions):
+        model_config = ConfigDict(arbitrary_types_allowed=True)
+
+        table: np.ndarray
+        more: Any = None
+
+    info = cases = new_cases = read_image = read_label = read_geometry = None
+
+
+def of_tables(recipe, **options):
+    cls = type("Tables", (Tables,), {"__abstractmethods__": frozenset()})
+    return recipe.with_component("dataset", cls, **options)
+
+
+def test_an_array_is_written_by_its_digest_and_another_one_is_a_change(recipe):
+    one = of_tables(recipe, table=np.zeros(5000), more=[torch.ones(2)])
+    again = of_tables(recipe, table=np.zeros(5000), more=[torch.ones(2)])
+    other = of_tables(recipe, table=np.arange(5000.0), more=[torch.ones(2)])
+    data, _ = parse_yaml(dump_recipe(one), "dump")
+    digest = hashlib.sha256(bytes(8 * 5000)).hexdigest()
+    assert data["dataset"]["table"] == f"ndarray:float64 [5000] sha256:{digest}"
+    assert changes(data, again) == []
+    assert [change.key for change in changes(data, other)] == ["dataset.table"]
+
+
+def test_an_option_that_no_text_stands_for_is_told_by_its_component(recipe):
+    with pytest.raises(ComponentError, match="An option of the dataset Tables holds <object object at 0x"):
+        dump_recipe(of_tables(recipe, table=np.zeros(2), more=object()))
+
+
+def test_the_places_of_data_do_not_count_where_they_are_free(minimal, recipe):
+    moved = load_recipe(minimal, ["dataset.root=/elsewhere", "dataset.cache=none"])
+    paths = data_paths(recipe)
+    assert paths == ["dataset.root"]
+    assert recipe_hash(moved) != recipe_hash(recipe)
+    assert recipe_hash(load_recipe(minimal, ["dataset.root=/elsewhere"]), paths) == recipe_hash(recipe, paths)
+    assert recipe_hash(moved, paths) != recipe_hash(recipe, paths)
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import pytest
 
 from semiseg.errors import RecipeError
 from semiseg.interfaces.augmentation import Augmentation
+from semiseg.recipe.dump import resolved
 from semiseg.recipe.load import load_recipe
 
 
@@ -118,6 +119,8 @@ def test_an_unknown_key_is_answered_with_its_line_the_nearest_key_and_the_known_
             "training.schedule.name (x.yaml:15) has to be 'cosine', 'poly' or 'constant', not 'cosin'."
             " Did you mean 'cosine'?",
         ),
+        ("patch_size: [64, 64, 1000000]", "training.patch_size.2 (x.yaml:15) has to be at most 4,096, not 1000000."),
+        ("epochs: 1000000000000", "training.epochs (x.yaml:15) has to be at most 1,000,000,000, not 1000000000000."),
         ("workers: -1", "training.workers (x.yaml:15) has to be at least 0 or 'auto', not -1."),
         (
             "batch_size: {labeled: 0, unlabeled: 0}",
@@ -127,6 +130,49 @@ def test_an_unknown_key_is_answered_with_its_line_the_nearest_key_and_the_known_
 )
 def test_a_wrong_value_is_told_in_plain_words_with_its_line(edited, new, message):
     assert problems(edited("epochs: 3", new)) == [message]
+
+
+def test_large_numbers_that_are_within_their_bounds_are_taken(minimal):
+    recipe = load_recipe(minimal, [f"seed={2**63 - 1}", "training.epochs=1000000000", "training.patch_size=[8,8,4096]"])
+    assert (recipe.seed, recipe.training.epochs) == (2**63 - 1, 10**9)
+    assert recipe.training.patch_size == (8, 8, 4096)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("seed", "2**63"),
+        ("seed", "-2**63 - 1"),
+        ("seed", "10**5000"),
+        ("split.seed", "10**5000"),
+        ("split.draw", "10**5000"),
+        ("split.test", "10**5000"),
+        ("training.epochs", "10**5000"),
+        ("training.patch_size.0", "10**5000"),
+        ("training.batch_size.labeled", "10**10"),
+        ("training.validation.every", "10**10"),
+        ("training.workers", "10**10"),
+        ("training.step.micro_batch", "10**10"),
+        ("inference.batch_size", "10**10"),
+        ("name", "10**5000"),
+    ],
+)
+def test_whole_numbers_have_bounds_also_from_python(minimal, key, value):
+    data = resolved(load_recipe(minimal))
+    *blocks, last = key.split(".")
+    block = data
+    for name in blocks:
+        block = block[name]
+    block[int(last) if last.isdecimal() else last] = eval(value)  # pytest cannot write such numbers
+    (said,) = problems(data)
+    assert said.startswith(f"{key} has to be ")
+    assert len(said) < 200
+
+
+def test_a_name_that_no_file_can_hold_is_refused_also_from_python(minimal):
+    (said,) = problems(resolved(load_recipe(minimal)) | {"name": "a\ud800"})
+    assert "half of a character" in said
+    said.encode()
 
 
 @pytest.mark.parametrize(

@@ -165,3 +165,33 @@ def test_a_byte_order_mark_is_no_part_of_the_first_key(tmp_path):
     path.write_bytes(b"\xef\xbb\xbfname: x\n")
 
     assert read_yaml(path)[0] == {"name": "x"}
+
+
+@pytest.mark.parametrize("number", ["9" * 5000, "0x" + "f" * 100_000, "0o" + "7" * 5000, "+" + "1" * 41])
+@pytest.mark.parametrize("text", ["a: 1\nb: {}", "a: 1\nb: [2, {}]"])
+def test_a_whole_number_of_many_digits_is_refused_with_its_line(number, text):
+    (said,) = refusal(text.format(number))
+    assert said.startswith(f"x.yaml:2 holds a whole number of {len(number):,} digits, {number[:20]}…")
+    assert len(said) < 200
+
+
+def test_a_key_of_many_digits_is_refused_with_its_line():
+    (said,) = refusal("a: 1\n" + "9" * 41 + ": b")
+    assert said.startswith("x.yaml:2 holds a whole number of 41 digits, ")
+
+
+def test_a_whole_number_is_as_long_as_it_is_written_without_the_zeros_before_it():
+    assert parse_yaml("a: " + "0" * 100 + "7" + "\nb: " + "9" * 40, "x.yaml")[0] == {"a": 7, "b": 10**40 - 1}
+    assert parse_yaml("a: '" + "9" * 5000 + "'", "x.yaml")[0] == {"a": "9" * 5000}
+
+
+@pytest.mark.parametrize("text", ['name: "a\\ud800"', '"\\udfff": 1', 'a: ["\\ud83d\\ude00"]'])
+def test_text_that_no_file_can_hold_is_refused_with_its_line(text):
+    (said,) = refusal(text)
+    assert said.startswith("x.yaml:1 holds '")
+    assert "which is no text: half of a character" in said
+    said.encode()
+
+
+def test_a_character_beyond_the_first_plane_is_text():
+    assert parse_yaml('a: "\\U0001F600 é\\n"', "x.yaml")[0] == {"a": "\U0001f600 é\n"}

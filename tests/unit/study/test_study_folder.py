@@ -2,14 +2,16 @@ import json
 
 import pytest
 
-from semiseg.errors import RunError
+from semiseg.errors import DataError, RecipeError, RunError
 from semiseg.io.atomic import write_text
 from semiseg.progress import Reporter
 from semiseg.recipe.dump import dump_recipe
 from semiseg.recipe.load import load_recipe
+from semiseg.study import run as study_run
 from semiseg.study.folder import StudyFolder
 from semiseg.study.load import load_study
-from semiseg.study.run import make_plans
+from semiseg.study.report import report_study
+from semiseg.study.run import make_plans, run_study
 
 TEXT = """
 name: small
@@ -116,3 +118,60 @@ def test_what_has_not_become_a_run_may_be_begun_anew(write):
     (run.path / "notes.txt").write_text("mine")
     with pytest.raises(RunError, match="is not empty and holds no run"):
         run.prepare(study.models[0].recipe, resume=True)
+
+
+def test_a_recipe_that_was_cut_off_is_one_problem_of_its_model(write):
+    study, folder = write()
+    begin(study, folder, "cps_2_s1")
+    path = folder.run("cps_2_s1").recipe
+    path.write_text(path.read_text().split("training:")[0])
+    with pytest.raises(RunError) as caught:
+        write("training.epochs=4")
+    (problem,) = caught.value.problems
+    assert problem.where == f"cps_2_s1: {path}"
+    assert problem.what == "the file is damaged: it lacks training, inference, evaluation"
+
+
+@pytest.mark.parametrize("at_fault", ["--only", "data"])
+def test_another_study_replaces_nothing_before_all_of_it_is_checked(write, tmp_path, monkeypatch, at_fault):
+    _, folder = write()
+    before = {path: path.read_bytes() for path in folder.path.rglob("*") if path.is_file()}
+    (tmp_path / "other.yaml").write_text(TEXT.replace("name: small", "name: other").replace("[2, 3]", "[2]"))
+
+    def damaged(plans, reporter):
+        raise DataError("an image is damaged")
+
+    monkeypatch.setattr(study_run, "_fill_stores", damaged)
+    error, only = (RecipeError, ["none"]) if at_fault == "--only" else (DataError, [])
+    with pytest.raises(error):
+        run_study(tmp_path / "other.yaml", folder.path, only=only)
+    assert {path: path.read_bytes() for path in folder.path.rglob("*") if path.is_file()} == before
+
+
+def without(key):
+    return lambda manifest: manifest.pop(key)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (without("checkpoint"), "checkpoint is missing"),
+        (without("models"), "models is missing"),
+        (lambda manifest: manifest.update(models=3), "models: input should be a valid list"),
+        (lambda manifest: manifest["models"][0].pop("run"), "models.0.run is missing"),
+        (lambda manifest: manifest.update(checkpoint="first"), "checkpoint: input should be 'last' or 'best'"),
+        (dict.clear, "and 5 more"),
+    ],
+)
+def test_a_study_json_that_does_not_fit_is_told_in_a_sentence(write, change, said):
+    _, folder = write()
+    manifest = folder.read()
+    change(manifest)
+    folder.manifest.write_text(json.dumps(manifest))
+    with pytest.raises(RunError) as caught:
+        report_study(folder.path)
+    (problem,) = caught.value.problems
+    assert problem.where == str(folder.manifest)
+    assert problem.what.startswith("is not what semiseg wrote: ")
+    assert said in problem.what
+    assert "semiseg study run" in problem.fix

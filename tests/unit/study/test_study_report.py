@@ -131,3 +131,21 @@ def test_scores_of_other_cases_are_refused(folder):
     path.write_text(path.read_text().replace("c" * 64, "d" * 64))
     with pytest.raises(DataError, match="cps_4of4_s1: has the cases_hash d"):
         report_study(folder.path)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("{}", "no scores.policy"),
+        ("[]", "is not what semiseg wrote: no JSON object"),
+        ('{"cases": 3}', "is not what semiseg wrote: cases is something else"),
+        ('{"scores": []}', "no scores.policy"),
+    ],
+)
+def test_a_run_whose_summary_does_not_fit_is_missing_and_says_why(folder, text, said):
+    folder.run("cps_4of4_s1").summary.write_text(text)
+    results = collect.collect(folder, "last")
+    (missing,) = results.missing
+    assert missing.startswith("cps_4of4_s1 (")
+    assert said in missing
+    assert report_study(folder.path).page.exists()

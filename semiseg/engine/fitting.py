@@ -1,0 +1,44 @@
+"""Checkpoints that do not fit what is to take them, said in a sentence."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from semiseg.errors import Problem, RunError
+from semiseg.wording import some
+
+_FIX = "One of them was edited or is of another run: bring it back from a copy."
+
+
+@contextmanager
+def fitting(path: Path) -> Iterator[None]:
+    """A block that takes up a state of a checkpoint. Raises RunError where it is not one of this run's parts."""
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+        if isinstance(error, torch.OutOfMemoryError):
+            raise
+        why = f"it lacks {error}" if isinstance(error, KeyError) else " ".join(str(error).split())[:200]
+        what = f"it does not fit what recipe.yaml describes: {why}"
+        raise RunError(Problem(str(path), what.rstrip(":."), _FIX)) from error
+
+
+def require_fit(path: Path, weights: Mapping[str, Tensor], wanted: Mapping[str, Tensor], describes: str) -> None:
+    """Make sure that weights have the names and shapes of a strategy's; ``describes`` names the files that say these.
+
+    Raises RunError.
+    """
+    lacking, unknown = sorted(wanted.keys() - weights.keys()), sorted(weights.keys() - wanted.keys())
+    other = sorted(name for name in wanted.keys() & weights.keys() if weights[name].shape != wanted[name].shape)
+    found = [f"it lacks {some(lacking, 3)}"] if lacking else []
+    found += [f"nothing there is called {some(unknown, 3)}"] if unknown else []
+    if other:
+        first = other[0]
+        shapes = f"{tuple(weights[first].shape)}, not {tuple(wanted[first].shape)}"
+        more = f" (and of {len(other) - 1} more)" if len(other) > 1 else ""
+        found.append(f"the shape of {first} is {shapes}{more}")
+    if found:
+        raise RunError(Problem(str(path), f"it does not fit {describes}: {'; '.join(found)}", _FIX))

@@ -1,0 +1,79 @@
+"""Values that JSON does not know, as texts that are the same in every process and others for other content."""
+
+import hashlib
+import re
+from collections.abc import Mapping, Set
+from types import FunctionType
+from typing import Any
+
+from semiseg.errors import ComponentError
+
+_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
+_PLAIN = (str, int, float, complex, bytes)
+
+
+def lasting_text(value: Any, what: str) -> str:
+    """A text for a value. Of an array, and of arrays in an object, the content counts: their own texts are rounded.
+
+    Raises ComponentError, which calls the value ``what``, for an object that is described by its address, and for an
+    array that cannot be read.
+    """
+    if isinstance(value, type | FunctionType):
+        return f"{value.__module__}.{value.__qualname__}"
+    if hasattr(value, "__array__"):
+        return _array(value, what)
+    text = repr(value)
+    if _ADDRESS.search(text):
+        fix = "What is read would never be found again. Make it a pydantic model or a dataclass, or give it a __repr__."
+        raise ComponentError(f"{what} holds {text}, which is so called in this process only.", fix)
+    held = _held(vars(value), what, (id(value),)) if getattr(value, "__dict__", None) else ""
+    return f"{text} {_digest(held.encode())}" if "sha256:" in held else text
+
+
+def _array(value: Any, what: str) -> str:
+    """Type, shape and SHA-256 of the content."""
+    import numpy as np
+
+    try:
+        array = np.asarray(_in_memory(value))
+    except Exception as error:  # whatever a library's own array raises
+        fix = "Give it as a numpy array, or by a file that an option names by its path."
+        raise ComponentError(f"{what} holds an array that cannot be read: {error}.", fix) from error
+    if array.dtype.hasobject:
+        content = _held(array.tolist(), what, ()).encode()
+    else:
+        content = np.ascontiguousarray(array).tobytes()
+    if isinstance(value, np.ma.MaskedArray):
+        content += np.ma.getmaskarray(value).tobytes()
+    kind = re.sub(r"\s+", "", f"{type(value).__qualname__}:{array.dtype}")
+    named = "" if isinstance(value, np.ndarray | np.generic) or hasattr(value, "detach") else f" {value!r}"
+    return f"{kind} {list(array.shape)} {_digest(content)}{named}"  # a table has names beside its values
+
+
+def _in_memory(value: Any) -> Any:
+    if not hasattr(value, "detach"):
+        return value
+    tensor = value.detach().cpu()
+    return tensor.double() if str(tensor.dtype) == "torch.bfloat16" else tensor  # which numpy does not know
+
+
+def _held(value: Any, what: str, within: tuple[int, ...]) -> str:
+    """What an object holds, as a text; of what has no lasting one, and of what holds itself, the type."""
+    if value is None or isinstance(value, _PLAIN):
+        return repr(value)
+    if id(value) in within:
+        return type(value).__qualname__
+    within = (*within, id(value))
+    if isinstance(value, Mapping):
+        return f"{{{','.join(sorted(f'{_held(k, what, within)}:{_held(v, what, within)}' for k, v in value.items()))}}}"
+    if isinstance(value, Set | list | tuple):
+        parts = [_held(inner, what, within) for inner in value]
+        return f"[{','.join(sorted(parts) if isinstance(value, Set) else parts)}]"
+    if hasattr(value, "__array__"):
+        return _array(value, what)
+    held = _held(vars(value), what, within) if hasattr(value, "__dict__") and not callable(value) else ""
+    return type(value).__qualname__ + held
+
+
+def _digest(content: bytes) -> str:
+    return f"sha256:{hashlib.sha256(content).hexdigest()}"
