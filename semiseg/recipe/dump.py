@@ -5,12 +5,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from pydantic import BaseModel
-from pydantic_core import to_jsonable_python
+from pydantic_core import PydanticSerializationError, to_jsonable_python
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedSeq
 from ruamel.yaml.representer import RoundTripRepresenter
 
-from semiseg.errors import RecipeError, raise_all
+from semiseg.errors import RecipeError, SemisegError, raise_all
 from semiseg.recipe.blocks import ROLES, Slot, plain, slots
 from semiseg.recipe.components import Found, find_components
 from semiseg.recipe.lasting import lasting_text
@@ -91,5 +91,10 @@ def _written(options: BaseModel, slot: Slot) -> dict[str, Any]:
     def text(value: Any) -> str:
         return lasting_text(value, f"An option of the {slot.kind} {slot.title}")
 
-    plain_options: dict[str, Any] = to_jsonable_python(options, fallback=text)
+    try:
+        plain_options: dict[str, Any] = to_jsonable_python(options, fallback=text)
+    except PydanticSerializationError as error:  # pydantic's words around what was said above
+        if isinstance(error.__cause__, SemisegError):
+            raise error.__cause__ from None
+        raise
     return plain_options

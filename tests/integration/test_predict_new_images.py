@@ -6,7 +6,7 @@ import helpers_volumes as made
 import numpy as np
 import pytest
 import torch
-from drawn_run import drawn_run
+from drawn_run import drawn_run, tied
 from small_run import SMALL
 
 import semiseg as library
@@ -128,9 +128,7 @@ def notes(run, tmp_path, sizes):
 
 
 def test_images_spaced_otherwise_than_the_training_cases_are_noted(run, tmp_path):
-    record = json.loads((run / "model.json").read_text())
-    spacing = {"unit": "mm", "min": [0.9, 0.9, 1], "median": [1, 1, 1], "max": [1, 1, 1]}
-    (run / "model.json").write_text(json.dumps({**record, "spacing": spacing}))
+    tied(run, spacing={"unit": "mm", "min": [0.9, 0.9, 1], "median": [1, 1, 1], "max": [1, 1, 1]})
     (note,) = notes(run, tmp_path, {"coarse": 3.0, "fine": 0.4, "like": 1.2})
     assert (
         "2 images are spaced clearly otherwise than the training cases, whose voxels are 0.9 to 1 x 0.9 to 1 x 1 mm"
@@ -144,4 +142,5 @@ def test_a_run_that_did_not_keep_its_spacing_predicts_as_before(run, tmp_path):
     record = json.loads((run / "model.json").read_text())
     del record["spacing"]
     (run / "model.json").write_text(json.dumps(record))
+    tied(run)
     assert notes(run, tmp_path, {"coarse": 3.0}) == []
