@@ -22,6 +22,11 @@ def to_ras(array: NDArray[Any], geometry: Geometry) -> tuple[NDArray[Any], Geome
     return turned, Geometry((x, y, z), geometry.affine @ inverse, geometry.unit)
 
 
+def grid_in_ras(geometry: Geometry) -> Geometry:
+    """The grid alone, as ``to_ras`` turns it: its shape and spacing along R, A and S."""
+    return to_ras(np.broadcast_to(np.uint8(0), geometry.shape), geometry)[1]
+
+
 def from_ras(array: NDArray[Any], original: Geometry) -> NDArray[Any]:
     """The inverse of ``to_ras`` for an array on the turned grid: back to the axes of ``original``; a view."""
     axes, flips = _orientation(original)

@@ -3,14 +3,12 @@
 import math
 from collections.abc import Mapping
 
-import numpy as np
-
 from semiseg.engine.room import memory_room
 from semiseg.inference.estimate import prediction_memory, window_count
 from semiseg.inference.sliding_window import Predictor
-from semiseg.io.orientation import to_ras
+from semiseg.io.orientation import grid_in_ras
 from semiseg.progress import duration
-from semiseg.types import Geometry, Shape, Task
+from semiseg.types import Geometry, Task
 
 MUCH_MEMORY = 2 * 2**30
 """Bytes from which on a prediction's memory is told."""
@@ -32,7 +30,7 @@ def cost_note(images: Mapping[str, Geometry], predictor: Predictor, task: Task, 
         task: channels and classes.
         rounds: how often each is predicted, with other weights.
     """
-    shapes = {name: _turned(grid) for name, grid in images.items()}
+    shapes = {name: grid_in_ras(grid).shape for name, grid in images.items()}
     if not shapes:
         return ""
     patch, options = predictor.patch_size, predictor.options
@@ -54,11 +52,6 @@ def cost_note(images: Mapping[str, Geometry], predictor: Predictor, task: Task, 
         f"{told}, which is more than the {_gib(room)} that this process may use: the system may end it without a word."
         " Crop or downsample the image, or use a machine with more memory"
     )
-
-
-def _turned(grid: Geometry) -> Shape:
-    """The image's shape along right, anterior and superior, as windows see it."""
-    return to_ras(np.broadcast_to(np.uint8(0), grid.shape), grid)[1].shape
 
 
 def _gib(count: int) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from semiseg.io.orientation import to_ras
+from semiseg.io.orientation import grid_in_ras
 from semiseg.types import Geometry
 from semiseg.wording import some
 
@@ -48,8 +48,7 @@ def spacing_note(trained: Mapping[str, Any] | None, images: Mapping[str, Geometr
 
 def _spacing(grid: Geometry) -> NDArray[np.float64]:
     """The size of voxels along right, anterior and superior."""
-    _, turned = to_ras(np.broadcast_to(np.uint8(0), grid.shape), grid)
-    return np.array(turned.spacing)
+    return np.array(grid_in_ras(grid).spacing)
 
 
 def _text(sizes: NDArray[np.float64]) -> str:

@@ -9,7 +9,7 @@ from semiseg.data.preprocess import foreground_box
 from semiseg.data.verify import named
 from semiseg.errors import DataError, Problem, raise_all
 from semiseg.interfaces.dataset import Dataset
-from semiseg.io.orientation import to_ras
+from semiseg.io.orientation import grid_in_ras, to_ras
 from semiseg.types import Case, Geometry, Shape
 
 _IMAGES_READ = 5
@@ -40,7 +40,7 @@ def survey(dataset: Dataset, cases: Sequence[Case]) -> Survey:
     boxes, zeros = [], []
     for case in _some(cases, _HEADERS_READ):
         try:
-            geometries.append(_turned(dataset.read_geometry(case)))
+            geometries.append(grid_in_ras(dataset.read_geometry(case)))
         except DataError as error:
             problems += named(case, error)
     for case in _some(cases, _IMAGES_READ):
@@ -60,7 +60,7 @@ def survey(dataset: Dataset, cases: Sequence[Case]) -> Survey:
 
 def spacing_note(geometries: Iterable[Geometry]) -> list[str]:
     """What to say of cases' grids where voxels differ in size by more than a quarter along an axis."""
-    grids = list(map(_turned, geometries))
+    grids = list(map(grid_in_ras, geometries))
     sizes = np.array([grid.spacing for grid in grids])
     if not grids or (sizes.max(axis=0) <= _SPACINGS_DIFFER * sizes.min(axis=0)).all():
         return []
@@ -73,11 +73,6 @@ def spacing_note(geometries: Iterable[Geometry]) -> list[str]:
         f"spacing differs between cases, and semiseg does not resample: min, median and max in {unit} are"
         f" {'; '.join(found)}; networks see voxels, so resample images and labels to one spacing beforehand"
     ]
-
-
-def _turned(geometry: Geometry) -> Geometry:
-    """The grid with its axes along R, A, S."""
-    return to_ras(np.broadcast_to(np.uint8(0), geometry.shape), geometry)[1]
 
 
 def _some(cases: Sequence[Case], most: int) -> Sequence[Case]:

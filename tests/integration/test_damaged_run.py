@@ -8,21 +8,13 @@ import pytest
 import torch
 from drawn_run import copied_to, drawn_run, tied
 from helpers_processes import run as semiseg
+from helpers_reporter import Heard
 from small_run import SMALL
 
 import semiseg as library
 from semiseg.engine.checkpoint import checksum_file, file_digest, load_state, save_state
 from semiseg.errors import RunError
 from semiseg.pipeline.plan import make_plan
-from semiseg.progress import Reporter
-
-
-class Heard(Reporter):
-    def __init__(self):
-        self.said = []
-
-    def say(self, text):
-        self.said.append(text)
 
 
 @pytest.fixture(scope="module")

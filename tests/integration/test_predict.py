@@ -11,13 +11,13 @@ import pytest
 from drawn_run import copied_to, drawn_run
 from helpers_processes import Command
 from helpers_processes import run as semiseg
+from helpers_reporter import Heard
 from small_run import SMALL
 
 import semiseg as library
 from semiseg.engine.lock import locked
 from semiseg.errors import DataError, RunError
 from semiseg.pipeline.plan import make_plan
-from semiseg.progress import Reporter
 
 
 @pytest.fixture(scope="module")
@@ -35,16 +35,6 @@ def two_cases():
 def images(tmp_path):
     """A folder with two cases."""
     return copied_to(tmp_path / "new", make_plan(library.load_recipe(SMALL)).cases[:2])
-
-
-class Heard(Reporter):
-    """Keeps what is said."""
-
-    def __init__(self):
-        self.said = []
-
-    def say(self, text):
-        self.said.append(text)
 
 
 def contents(folder):

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from drawn_run import drawn_run, tied
+from helpers_reporter import Heard
 from small_run import SMALL
 
 import semiseg as library
@@ -18,17 +19,6 @@ from semiseg.pipeline.folder import RunFolder
 from semiseg.pipeline.model import new_model
 from semiseg.pipeline.plan import make_plan
 from semiseg.pipeline.predictions import predict_test_cases
-from semiseg.progress import Reporter
-
-
-class Heard(Reporter):
-    """Keeps what is said."""
-
-    def __init__(self):
-        self.said = []
-
-    def say(self, text):
-        self.said.append(text)
 
 
 def drawn(tmp_path, name, write, **options):

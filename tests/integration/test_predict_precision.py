@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from drawn_run import copied_to, drawn_run, tied
+from helpers_reporter import Heard
 from small_run import SMALL
 
 import semiseg as library
@@ -15,15 +16,6 @@ from semiseg.engine.runtime import Runtime
 from semiseg.errors import Problem
 from semiseg.pipeline import predict as module
 from semiseg.pipeline.plan import make_plan
-from semiseg.progress import Reporter
-
-
-class Heard(Reporter):
-    def __init__(self):
-        self.said = []
-
-    def say(self, text):
-        self.said.append(text)
 
 
 @pytest.fixture(scope="module")
