@@ -18,6 +18,7 @@ from semiseg.cli.run import run
 from semiseg.cli.schema import schema
 from semiseg.errors import Interrupted, SemisegError
 from semiseg.openmp import sleep_while_waiting
+from semiseg.platforms import require_platform
 
 
 class _Commands(TyperGroup):
@@ -77,6 +78,7 @@ def main() -> None:
     """
     sleep_while_waiting()  # no command has imported torch yet
     try:
+        require_platform()
         app()
     except SemisegError as error:
         print(f"Error: {error}", file=sys.stderr)
