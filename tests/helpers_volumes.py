@@ -1,6 +1,7 @@
 """Tiny files in every layout that semiseg reads, made by a few lines each."""
 
 import json
+from zlib import crc32
 
 import nibabel
 import numpy as np
@@ -36,7 +37,7 @@ def write_brats_case(root, case_id, modern=False, label_values=(0, 1, 2, 4), suf
     separator = "-" if modern else "_"
     for seed, name in enumerate(names):
         if name not in skip:
-            save(root / case_id / f"{case_id}{separator}{name}{suffix}", image(seed))
+            save(root / case_id / f"{case_id}{separator}{name}{suffix}", image(seed + crc32(case_id.encode())))
     if label_values is not None:
         save(root / case_id / f"{case_id}{separator}seg{suffix}", label(label_values))
     return root / case_id
@@ -83,7 +84,7 @@ def write_folder(root, modalities=1):
     suffixes = [""] if modalities == 1 else [f"_{i:04d}" for i in range(modalities)]
     for number, (case_id, part) in enumerate((("a_1", "labeled"), ("a_2", "labeled"), ("b_1", "unlabeled"))):
         for seed, suffix in enumerate(suffixes):
-            save(root / part / "images" / f"{case_id}{suffix}.nii.gz", image(seed))
+            save(root / part / "images" / f"{case_id}{suffix}.nii.gz", image(seed + 10 * number))
         if part == "labeled":
             save(root / part / "labels" / f"{case_id}.nii.gz", label(turned((0, 1, 2), number)))
     return root

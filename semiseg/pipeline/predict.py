@@ -65,6 +65,9 @@ def predict(
     maker = Maker(str(kept.folder.path), checkpoint, weights_digest(kept.folder, checkpoint))
     dataset = model.components.dataset
     cases = dataset.new_cases(paths)
+    if len(paths) > 1:
+        taken = ", ".join(f"{name} {path.name}" for name, path in zip(model.info.modalities, paths, strict=False))
+        reporter.say(f"Modalities, in the order that was given: {taken}.")
     sources = _digests(cases, reporter)
     predictor = model.predictor(runtime.device)
     targets: list[Path] = []
