@@ -6,7 +6,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from semiseg.cli import plugins, recipes, study
+from semiseg.cli import cache, plugins, recipes, study
 from semiseg.cli.bench import bench
 from semiseg.cli.check import check
 from semiseg.cli.compare import compare
@@ -53,6 +53,7 @@ app.command()(new)
 app.add_typer(study.app, name="study")
 app.add_typer(recipes.app, name="recipes")
 app.add_typer(plugins.app, name="plugins")
+app.add_typer(cache.app, name="cache")
 app.command()(schema)
 
 

@@ -58,7 +58,11 @@ class Entries:
             whole = stored["sha256"] == _seal(record) and stored["bytes"] == size
         except (OSError, ValueError, KeyError, TypeError):
             return None
-        return record if whole else None
+        if not whole:
+            return None
+        with suppress(OSError):  # when it was used last; a shared store may be somebody else's
+            os.utime(self.path(key) / RECORD)
+        return record
 
     def write(self, key: str, array: NDArray[Any], record: Mapping[str, Any]) -> None:
         """Make an entry. Raises StorageError where the disk is full or refuses."""

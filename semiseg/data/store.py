@@ -91,6 +91,11 @@ class CaseStore:
         assert isinstance(stored, StoredLabeled)
         return stored
 
+    def entries(self) -> list[str]:
+        """The keys of all entries that are served."""
+        labels = [stored.label_file for stored in self._served.values() if isinstance(stored, StoredLabeled)]
+        return [path.parent.name for path in (*(stored.image_file for stored in self._served.values()), *labels)]
+
     def _allow(self, case_id: str, roles: Sequence[str], refused: str) -> None:
         role = self._split.role_of(case_id)
         if role not in roles:

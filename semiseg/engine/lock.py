@@ -71,6 +71,16 @@ def told(holder: Mapping[str, Any]) -> str:
     return f"process {holder.get('pid')} on {holder.get('host')}{job}"
 
 
+def this_process() -> dict[str, Any]:
+    """This process, as a lock's holder is written down."""
+    return _record()
+
+
+def may_be_alive(holder: Mapping[str, Any]) -> bool:
+    """Whether what was written down by ``this_process`` runs still; of another host's process that is assumed."""
+    return _alive(holder)
+
+
 def remove_lock_of_job(folder: Path, job: str) -> None:
     """Remove the folder's lock where it is of a SLURM job of which the caller knows that it is over."""
     path = folder / _NAME
