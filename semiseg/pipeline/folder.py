@@ -15,7 +15,7 @@ from semiseg.errors import Problem, RunError
 from semiseg.io.atomic import sweep_temporaries, write_json, write_text
 from semiseg.io.json import read_json
 from semiseg.pipeline.environment import changes_since, environment
-from semiseg.recipe.compare import changes
+from semiseg.recipe.compare import changes, epochs_before
 from semiseg.recipe.dump import dump_recipe
 from semiseg.recipe.schema import Recipe
 from semiseg.recipe.yaml import read_yaml
@@ -54,10 +54,12 @@ class RunFolder:
                 records.append(json.loads(line))
         return [record for record in records if isinstance(record, dict) and "epoch" in record]
 
-    def prepare(self, recipe: Recipe, resume: bool) -> None:
+    def prepare(self, recipe: Recipe, resume: bool) -> int | None:
         """Make the folder, or make sure that this recipe may continue in it.
 
-        Raises RunError where it holds something and ``resume`` is not asked for, or the recipe has changed.
+        Returns the epochs that the run there was to have, where the recipe differs in nothing but that it has more.
+
+        Raises RunError where it holds something and ``resume`` is not asked for, or the recipe has changed otherwise.
         """
         sweep_temporaries(self.path)
         if self.recipe.exists():
@@ -65,9 +67,10 @@ class RunFolder:
                 raise RunError(
                     f"{self.path} already holds a run.", "Continue it with --resume, or choose another --output."
                 )
-            self._refuse_changes(recipe)
-        elif self.path.exists() and any(not self._is_of_a_start(path) for path in self.path.iterdir()):
+            return self._refuse_changes(recipe)
+        if self.path.exists() and any(not self._is_of_a_start(path) for path in self.path.iterdir()):
             raise RunError(f"{self.path} is not empty and holds no run.", "Choose another --output.")
+        return None
 
     def _is_of_a_start(self, path: Path) -> bool:
         """Whether a file may be there though no run is: recipe.yaml comes last, and locks may outlive a kill."""
@@ -109,12 +112,14 @@ class RunFolder:
         write_json(self.environment, environment())
         write_text(self.recipe, dump_recipe(recipe))
 
-    def _refuse_changes(self, recipe: Recipe) -> None:
+    def _refuse_changes(self, recipe: Recipe) -> int | None:
         changed = changes(read_yaml(self.recipe)[0], recipe)
-        if changed:
+        before = epochs_before(changed)
+        if changed and before is None:
             *first, last = [Problem(c.key, f"was {c.old!r}, is {c.new!r}") for c in changed]
-            fix = "A run cannot go on with another recipe. Undo the changes, or choose another --output."
-            raise RunError([*first, replace(last, fix=fix)])
+            fix = "A run cannot go on with another recipe, save with more training.epochs. Undo the changes, or choose"
+            raise RunError([*first, replace(last, fix=f"{fix} another --output.")])
+        return before
 
     def note_resumption(self) -> str:
         """Add to environment.json in what the machine differs from the one that the run began on; says it, or ""."""
@@ -126,6 +131,13 @@ class RunFolder:
         if changed:
             write_json(self.environment, {**first, "resumed": [*first.get("resumed", []), changed]})
         return changed
+
+    def extensions(self) -> list[list[int]]:
+        """The epochs that the run was to have, before and after, for each time that it was given more."""
+        try:
+            return [record["epochs"] for record in read_json(self.environment).get("extended", [])]
+        except (RunError, KeyError, TypeError):
+            return []
 
     def open_test_set(self, purpose: str, details: dict[str, Any]) -> None:
         """Note that the test cases are being read, in a log that is only ever added to."""

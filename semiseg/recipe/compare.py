@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,6 +32,14 @@ def changes(old: Recipe | Mapping[str, Any], new: Recipe | Mapping[str, Any]) ->
     keys = dict.fromkeys([*before, *after])
     pairs = [(key, before.get(key), after.get(key)) for key in keys]
     return [Change(*pair) for pair in pairs if _canonical(pair[1]) != _canonical(pair[2])]
+
+
+def epochs_before(changed: Sequence[Change]) -> int | None:
+    """The epochs that there were, where all that has changed is that there are more; else None."""
+    if len(changed) != 1 or changed[0].key != "training.epochs":
+        return None
+    old, new = changed[0].old, changed[0].new
+    return old if isinstance(old, int) and isinstance(new, int) and 0 < old < new else None
 
 
 def recipe_hash(recipe: Recipe | Mapping[str, Any]) -> str:

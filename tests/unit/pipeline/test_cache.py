@@ -48,7 +48,7 @@ def held_by(cache, holder):
 
 @pytest.fixture
 def filled(cache):
-    """A store that an ended process used: images and labels of a labeled and a validation case, and an unlabeled image."""
+    """A store that an ended process used: three images, and the labels of two of them."""
     fill()
     held_by(cache, {})
     return cache
