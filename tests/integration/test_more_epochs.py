@@ -43,7 +43,6 @@ def log(folder):
     return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
 
 
-@pytest.mark.usefixtures("one_thread")
 def test_with_a_constant_rate_it_ends_as_one_that_had_them_from_the_start(tmp_path):
     constant = "training.schedule.name=constant"
     train(SUPERVISED, tmp_path / "a", constant, "training.epochs=1")
@@ -124,10 +123,13 @@ def test_one_that_was_stopped_before_it_was_scored_goes_on_too(tmp_path):
 def test_a_kill_while_things_move_loses_nothing(tmp_path, monkeypatch):
     train(SUPERVISED, tmp_path, "training.epochs=1")
     scores = (tmp_path / "scores.csv").read_text()
-    monkeypatch.setattr("semiseg.pipeline.extension._write_down", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
-    with pytest.raises(Interrupted):
+
+    def stop(*arguments):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(Interrupted):
+        patch.setattr("semiseg.pipeline.extension._write_down", stop)
         train(SUPERVISED, tmp_path, "training.epochs=2", resume=True)
-    monkeypatch.undo()
     result = train(SUPERVISED, tmp_path, "training.epochs=2", resume=True)
     assert (tmp_path / "until-epoch-1" / "scores.csv").read_text() == scores
     assert result.summary["extended"] == [[1, 2]]
