@@ -127,9 +127,10 @@ def test_a_kill_while_things_move_loses_nothing(tmp_path, monkeypatch):
     def stop(*arguments):
         raise KeyboardInterrupt
 
-    with monkeypatch.context() as patch, pytest.raises(Interrupted):
+    with monkeypatch.context() as patch:
         patch.setattr("semiseg.pipeline.extension._write_down", stop)
-        train(SUPERVISED, tmp_path, "training.epochs=2", resume=True)
+        with pytest.raises(Interrupted):
+            train(SUPERVISED, tmp_path, "training.epochs=2", resume=True)
     result = train(SUPERVISED, tmp_path, "training.epochs=2", resume=True)
     assert (tmp_path / "until-epoch-1" / "scores.csv").read_text() == scores
     assert result.summary["extended"] == [[1, 2]]
