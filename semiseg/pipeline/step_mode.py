@@ -151,9 +151,9 @@ def memory_problems(plan: "Plan", memory: MemoryEstimate) -> list[Problem]:
     there = device_memory(kind)
     if there is None or _needed(plan, memory, kind) <= there:
         return []
-    devices = torch.cuda.device_count() if kind == "cuda" else 1
-    if devices > 1 and not _sharing_problems(plan, devices):
-        found = OpenModes(plan, devices)
+    world = min(torch.cuda.device_count(), _most_processes(plan)) if kind == "cuda" else 1
+    if world > 1:
+        found = OpenModes(plan, world)
         shared = [estimate_memory(found.memory, plan.task, mode, found.batch) for mode in found.modes]
         if min(_needed(plan, estimate, kind) for estimate in shared) <= there:
             return []
@@ -164,6 +164,11 @@ def memory_problems(plan: "Plan", memory: MemoryEstimate) -> list[Problem]:
         f" keep of patches of {patch} voxels, and {'the GPU' if kind == 'cuda' else 'this machine'} has {_gib(there)}"
     )
     return [Problem(key, what, _memory_fix(plan, kind))]
+
+
+def _most_processes(plan: "Plan") -> int:
+    strategy, batch = plan.components.strategy, plan.batch_size
+    return n_groups((batch.labeled, batch.unlabeled), strategy.needs) if "micro_batch" in strategy.exact else 1
 
 
 def _needed(plan: "Plan", memory: MemoryEstimate, kind: str) -> int:
@@ -177,7 +182,7 @@ def _memory_fix(plan: "Plan", kind: str) -> str:
     ways = ["a smaller training.patch_size or backbone"]
     if (training.step.mode, training.step.micro_batch) != ("auto", "auto"):
         ways.append("training.step.mode=auto with training.step.micro_batch=auto")
-    if "micro_batch" not in plan.components.strategy.exact or training.step.micro_batch != "auto":
+    if plan.batch_size.total > 1 and not any(mode.micro_batch == 1 for mode in OpenModes(plan, 1).modes):
         ways.append("a smaller training.batch_size")
     if kind == "cuda" and precision_on(training.precision, kind) == "32":
         ways.append("training.precision=bf16")
