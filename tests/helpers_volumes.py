@@ -1,7 +1,6 @@
 """Tiny files in every layout that semiseg reads, made by a few lines each."""
 
 import json
-from zlib import crc32
 
 import nibabel
 import numpy as np
@@ -31,13 +30,13 @@ def turned(values, number):
     return values[number:] + values[:number]
 
 
-def write_brats_case(root, case_id, modern=False, label_values=(0, 1, 2, 4), suffix=".nii.gz", skip=()):
-    """One case in a folder of its own; ``label_values=None`` leaves the label out."""
+def write_brats_case(root, case_id, modern=False, label_values=(0, 1, 2, 4), suffix=".nii.gz", skip=(), scan=0):
+    """One case in a folder of its own; ``label_values=None`` leaves the label out; each ``scan`` has its own voxels."""
     names = ("t1n", "t1c", "t2w", "t2f") if modern else ("t1", "t1ce", "t2", "flair")
     separator = "-" if modern else "_"
     for seed, name in enumerate(names):
         if name not in skip:
-            save(root / case_id / f"{case_id}{separator}{name}{suffix}", image(seed + crc32(case_id.encode())))
+            save(root / case_id / f"{case_id}{separator}{name}{suffix}", image(seed + 10 * scan))
     if label_values is not None:
         save(root / case_id / f"{case_id}{separator}seg{suffix}", label(label_values))
     return root / case_id
@@ -45,14 +44,14 @@ def write_brats_case(root, case_id, modern=False, label_values=(0, 1, 2, 4), suf
 
 def write_brats(root):
     for number in range(3):
-        write_brats_case(root / "HGG", f"BraTS_{number:02d}", label_values=turned((0, 1, 2, 4), number))
-    write_brats_case(root / "LGG", "BraTS_09", label_values=None)
+        write_brats_case(root / "HGG", f"BraTS_{number:02d}", label_values=turned((0, 1, 2, 4), number), scan=number)
+    write_brats_case(root / "LGG", "BraTS_09", label_values=None, scan=9)
     return root
 
 
 def write_brats_2023(root):
     for number, case_id in enumerate(("BraTS-GLI-00005-000", "BraTS-GLI-00005-001", "BraTS-GLI-00006-000")):
-        write_brats_case(root, case_id, modern=True, label_values=turned((0, 1, 2, 3), number))
+        write_brats_case(root, case_id, modern=True, label_values=turned((0, 1, 2, 3), number), scan=number)
     return root
 
 
