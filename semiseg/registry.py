@@ -161,7 +161,8 @@ def _import(entry: Entry, title: str) -> Any:
 
 
 def _failure(error: BaseException) -> str:
-    said = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    text = "" if error.args == (None,) else str(error)  # of sys.exit()
+    said = f"{type(error).__name__}: {text}" if text else type(error).__name__
     return f"it ends the process ({said})" if isinstance(error, SystemExit) else said
 
 

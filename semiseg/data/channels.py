@@ -9,31 +9,30 @@ _SAMPLES = 64
 """About how many voxels are looked at along an axis."""
 _OTHERS = 4
 """Fewer other cases say nothing of how far intensities spread."""
-_GAP = 3
+_GAP = 1
 """How many times as far as either spreads have two modalities to be apart to be told from one another."""
 
 Statistics = NDArray[np.float64]
 
 
 def channel_statistics(array: NDArray[np.generic]) -> Statistics:
-    """Of each channel of (C, X, Y, Z), numbers (C, 5) on its voxels that are not 0; nan where there are none.
+    """Of each channel of (C, X, Y, Z), numbers (C, 6) on its voxels that are not 0; nan where there are none.
 
-    Mean and deviation, what share either is of all channels' (a scan may be brighter as a whole), and skewness (each
-    channel may be).
+    Mean, skewness (each channel may be brighter by itself), the logarithms of deviation and root mean square, and how
+    far both are from their averages over the channels (a scan may be brighter as a whole).
     """
     steps = tuple(slice(None, None, max(n // _SAMPLES, 1)) for n in array.shape[1:])
-    moments = np.array([_moments(channel[steps]) for channel in array])
-    shares = np.abs(moments[:, :2])
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.concatenate([moments, shares / shares.sum(axis=0)], axis=1)
+    found = np.array([_numbers(channel[steps]) for channel in array])
+    return np.concatenate([found, found[:, 2:] - found[:, 2:].mean(axis=0)], axis=1)
 
 
-def _moments(channel: NDArray[np.generic]) -> tuple[float, float, float]:
+def _numbers(channel: NDArray[np.generic]) -> tuple[float, float, float, float]:
     values = channel[channel != 0].astype(np.float64)
     if not values.size or not values.std():
-        return np.nan, np.nan, np.nan
+        return np.nan, np.nan, np.nan, np.nan
     mean, deviation = values.mean(), values.std()
-    return mean, deviation, (((values - mean) / deviation) ** 3).mean()
+    skewness = (((values - mean) / deviation) ** 3).mean()
+    return mean, skewness, np.log(deviation), np.log(mean**2 + deviation**2) / 2
 
 
 def exchanged(

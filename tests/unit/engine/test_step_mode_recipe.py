@@ -82,6 +82,7 @@ def test_a_step_that_no_mode_brings_into_the_memory_that_there_is_is_a_problem(m
         "Use a smaller training.patch_size or backbone, or training.step.mode=auto with training.step.micro_batch=auto,"
         " or a smaller training.batch_size. Where another machine is to train, check there."
     )
+    monkeypatch.setattr(step_mode, "memory_room", lambda *_: memory.total - 1)
     assert check(RECIPE, quick=True)[-1] == "Nothing is wrong."  # auto takes what fits
 
 

@@ -21,6 +21,7 @@ RECIPE = {
     "dataset": {"name": "phantom", "cases": 4, "size": [32, 32, 32]},
     "split": {"test": 1, "validation": 1, "labeled": 1},
     "backbone": {"name": "unet", "channels": [4, 8], "strides": [2], "num_res_units": 0},
+    "strategy": {"name": "supervised"},
     "training": {"patch_size": [16, 16, 16], "device": "cpu"},
 }
 DAY = 24 * 3600
