@@ -1,13 +1,16 @@
 """How a component is found: by the entry points of installed packages, without importing any but the one asked for."""
 
 import inspect
+import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, redirect_stdout, suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
+from threading import current_thread, main_thread
 from typing import Any, Literal
 
 from pydantic import ValidationError
@@ -146,12 +149,48 @@ def _imported(kind: Kind, name: str, where: str) -> Any:
 
 def _import(entry: Entry, title: str) -> Any:
     try:
-        return _resolve(entry.target)
-    except Exception as error:  # any failure of a stranger's module is shown as that module's
+        with _output_apart():
+            return _resolve(entry.target)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # any failure of a stranger's module is shown as that module's, sys.exit too
         raise ComponentError(
-            f"{title} cannot be imported: {type(error).__name__}: {error}.",
+            f"{title} cannot be imported: {_failure(error)}.",
             f"Its entry point is {entry.target!r}; `pip install --upgrade {entry.package}` may mend it.",
         ) from error
+
+
+def _failure(error: BaseException) -> str:
+    text = "" if error.args == (None,) else str(error)  # of sys.exit()
+    said = f"{type(error).__name__}: {text}" if text else type(error).__name__
+    return f"it ends the process ({said})" if isinstance(error, SystemExit) else said
+
+
+@contextmanager
+def _output_apart() -> Iterator[None]:
+    """A block in which what is printed goes to standard error: a command's own output may be read by a program."""
+    if current_thread() is not main_thread():  # the streams are all threads'
+        yield
+        return
+    out, error, kept = sys.__stdout__, sys.__stderr__, -1
+    with suppress(AttributeError, OSError, ValueError):  # without such streams there are Python's own alone
+        kept = os.dup(out.fileno())  # type: ignore[union-attr]
+        _flush()
+        os.dup2(error.fileno(), out.fileno())  # type: ignore[union-attr]  # for what Python does not print itself
+    try:
+        with redirect_stdout(sys.stderr):
+            yield
+    finally:
+        if kept >= 0:
+            _flush()
+            os.dup2(kept, out.fileno())  # type: ignore[union-attr]
+            os.close(kept)
+
+
+def _flush() -> None:
+    for stream in (sys.stdout, sys.__stdout__):
+        with suppress(AttributeError, OSError, ValueError):
+            stream.flush()  # type: ignore[union-attr]
 
 
 def _resolve(target: str) -> Any:

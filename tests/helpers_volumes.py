@@ -30,13 +30,13 @@ def turned(values, number):
     return values[number:] + values[:number]
 
 
-def write_brats_case(root, case_id, modern=False, label_values=(0, 1, 2, 4), suffix=".nii.gz", skip=()):
-    """One case in a folder of its own; ``label_values=None`` leaves the label out."""
+def write_brats_case(root, case_id, modern=False, label_values=(0, 1, 2, 4), suffix=".nii.gz", skip=(), scan=0):
+    """One case in a folder of its own; ``label_values=None`` leaves the label out; each ``scan`` has its own voxels."""
     names = ("t1n", "t1c", "t2w", "t2f") if modern else ("t1", "t1ce", "t2", "flair")
     separator = "-" if modern else "_"
     for seed, name in enumerate(names):
         if name not in skip:
-            save(root / case_id / f"{case_id}{separator}{name}{suffix}", image(seed))
+            save(root / case_id / f"{case_id}{separator}{name}{suffix}", image(seed + 10 * scan))
     if label_values is not None:
         save(root / case_id / f"{case_id}{separator}seg{suffix}", label(label_values))
     return root / case_id
@@ -44,14 +44,14 @@ def write_brats_case(root, case_id, modern=False, label_values=(0, 1, 2, 4), suf
 
 def write_brats(root):
     for number in range(3):
-        write_brats_case(root / "HGG", f"BraTS_{number:02d}", label_values=turned((0, 1, 2, 4), number))
-    write_brats_case(root / "LGG", "BraTS_09", label_values=None)
+        write_brats_case(root / "HGG", f"BraTS_{number:02d}", label_values=turned((0, 1, 2, 4), number), scan=number)
+    write_brats_case(root / "LGG", "BraTS_09", label_values=None, scan=9)
     return root
 
 
 def write_brats_2023(root):
     for number, case_id in enumerate(("BraTS-GLI-00005-000", "BraTS-GLI-00005-001", "BraTS-GLI-00006-000")):
-        write_brats_case(root, case_id, modern=True, label_values=turned((0, 1, 2, 3), number))
+        write_brats_case(root, case_id, modern=True, label_values=turned((0, 1, 2, 3), number), scan=number)
     return root
 
 
@@ -83,7 +83,7 @@ def write_folder(root, modalities=1):
     suffixes = [""] if modalities == 1 else [f"_{i:04d}" for i in range(modalities)]
     for number, (case_id, part) in enumerate((("a_1", "labeled"), ("a_2", "labeled"), ("b_1", "unlabeled"))):
         for seed, suffix in enumerate(suffixes):
-            save(root / part / "images" / f"{case_id}{suffix}.nii.gz", image(seed))
+            save(root / part / "images" / f"{case_id}{suffix}.nii.gz", image(seed + 10 * number))
         if part == "labeled":
             save(root / part / "labels" / f"{case_id}.nii.gz", label(turned((0, 1, 2), number)))
     return root

@@ -6,7 +6,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from semiseg.cli import plugins, recipes, study
+from semiseg.cli import cache, plugins, recipes, study
 from semiseg.cli.bench import bench
 from semiseg.cli.check import check
 from semiseg.cli.compare import compare
@@ -18,6 +18,7 @@ from semiseg.cli.run import run
 from semiseg.cli.schema import schema
 from semiseg.errors import Interrupted, SemisegError
 from semiseg.openmp import sleep_while_waiting
+from semiseg.platforms import require_platform
 
 
 class _Commands(TyperGroup):
@@ -52,6 +53,7 @@ app.command()(new)
 app.add_typer(study.app, name="study")
 app.add_typer(recipes.app, name="recipes")
 app.add_typer(plugins.app, name="plugins")
+app.add_typer(cache.app, name="cache")
 app.command()(schema)
 
 
@@ -77,6 +79,7 @@ def main() -> None:
     """
     sleep_while_waiting()  # no command has imported torch yet
     try:
+        require_platform()
         app()
     except SemisegError as error:
         print(f"Error: {error}", file=sys.stderr)

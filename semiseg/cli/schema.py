@@ -26,7 +26,10 @@ def schema(
     from semiseg.recipe.jsonschema import recipe_schema
     from semiseg.study.schema import study_schema
 
-    text = json.dumps(study_schema() if study else recipe_schema(), indent=2, ensure_ascii=False) + "\n"
+    def say(text: str) -> None:
+        typer.echo(f"Note: {text}", err=True)
+
+    text = json.dumps(study_schema() if study else recipe_schema(say), indent=2, ensure_ascii=False) + "\n"
     if output is None:
         typer.echo(text, nl=False)
     else:

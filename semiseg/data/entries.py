@@ -66,7 +66,11 @@ class Entries:
             whole = whole and stored["array_sha256"] == digest_file(array)
         except (OSError, ValueError, KeyError, TypeError):
             return None
-        return record if whole else None
+        if not whole:
+            return None
+        with suppress(OSError):  # when it was used last; a shared store may be somebody else's
+            os.utime(self.path(key) / RECORD)
+        return record
 
     def write(self, key: str, array: NDArray[Any], record: Mapping[str, Any]) -> None:
         """Make an entry. Raises StorageError where the disk is full or refuses."""

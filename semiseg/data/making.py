@@ -126,6 +126,10 @@ class CaseMaker:
             self._no_files[case.id] = digest_volume(self._dataset.read_image(case))
         return self._no_files[case.id]
 
+    def scan(self, case: Case, work: Callable[[], str]) -> str:
+        """The digest of a case's voxels (``same_scan``); ``work`` gives it where it is not remembered."""
+        return self._digests.remembered(self._key("scan", self._image_key(case.without_label())), work)
+
     def _image_key(self, case: Case) -> str:
         preprocessing = self._options.model_dump(mode="json", exclude={"store"})
         contents = [self._digests.of(path) for path in case.images] or ["voxels", self._voxels(case)]

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from semiseg.data.making import CaseMaker
+from semiseg.data.same_scan import digest_of, same_scans, scan_digest
 from semiseg.data.split import Split
 from semiseg.data.stored import StoredImage, StoredLabeled
 from semiseg.data.verify import check_case, check_label, problems_of
@@ -12,7 +13,7 @@ from semiseg.interfaces.dataset import Dataset
 from semiseg.io.cache import cache_folder
 from semiseg.recipe import schema
 from semiseg.threads import Progress, in_threads
-from semiseg.types import Case
+from semiseg.types import Case, Volume
 
 __all__ = ["CaseStore", "StoredImage", "StoredLabeled", "default_root"]
 
@@ -37,6 +38,7 @@ class CaseStore:
         self._dataset, self._split = dataset, split
         self._maker = CaseMaker(self.root, dataset, options)
         self._served: dict[str, StoredImage] = {}
+        self._scans: dict[str, str] = {}
 
     @property
     def n_work(self) -> int:
@@ -53,7 +55,8 @@ class CaseStore:
     ) -> tuple[str, ...]:
         """Preprocess what is not there yet; read test cases and labels of unlabeled cases to their end, once.
 
-        Of the latter nothing is kept but that files of this content are good.
+        Of the latter nothing is kept but that files of this content are good, and a digest of the image's voxels, by
+        which it is seen that no scan is trained on and tested on.
 
         Args:
             cases: the dataset's cases with their labels; those that are not in the split are not touched.
@@ -61,16 +64,19 @@ class CaseStore:
             workers: how many cases are in memory at once; by default one a core, at most 8.
 
         Returns:
-            What the user should know: empty labels, labels outside the foreground box, digests that cannot be kept.
+            What the user should know: empty labels, labels outside the foreground box, the same image as several
+            training cases, digests that cannot be kept.
 
         Raises:
-            DataError: every problem of every file. StorageError: the disk is full or refuses.
+            DataError: every problem of every file, and equal images in several roles. StorageError: the disk is full
+                or refuses.
         """
         self._maker.sweep()
         used = [case for case in cases if self._split.role_of(case.id) is not None]
         found = in_threads(lambda case: problems_of(case, lambda: self._fill_case(case)), used, workers, progress)
-        raise_all([problem for problems in found for problem in problems], DataError)
-        return self._notes()
+        same, notes = same_scans(self._split, self._scans)
+        raise_all([*(problem for problems in found for problem in problems), *same], DataError)
+        return (*notes, *self._notes())
 
     def image(self, case_id: str) -> StoredImage:
         """A training or validation image. Raises ProtocolError for a test case."""
@@ -85,6 +91,11 @@ class CaseStore:
         assert isinstance(stored, StoredLabeled)
         return stored
 
+    def entries(self) -> list[str]:
+        """The keys of all entries that are served."""
+        labels = [stored.label_file for stored in self._served.values() if isinstance(stored, StoredLabeled)]
+        return [path.parent.name for path in (*(stored.image_file for stored in self._served.values()), *labels)]
+
     def _allow(self, case_id: str, roles: Sequence[str], refused: str) -> None:
         role = self._split.role_of(case_id)
         if role not in roles:
@@ -96,15 +107,21 @@ class CaseStore:
     def _fill_case(self, case: Case) -> None:
         role = self._split.role_of(case.id)
         if role == "test":
-            self._maker.check_once(case, lambda: check_case(self._dataset, case))
+            self._maker.check_once(case, lambda: check_case(self._dataset, case, look_image=self._see))
+            if case.id not in self._scans:  # it was checked before
+                self._scans[case.id] = self._maker.scan(case, lambda: scan_digest(self._dataset.read_image(case)))
             return
         image = self._maker.image(case.without_label())
+        self._scans[case.id] = self._maker.scan(case, lambda: digest_of(image.raw()))
         if role != "unlabeled":
             self._served[case.id] = self._maker.labeled(case, image)
             return
         self._served[case.id] = image
         if case.label is not None:
             self._maker.check_once(case, lambda: self._check_label(case, image))
+
+    def _see(self, case: Case, image: Volume) -> None:
+        self._scans[case.id] = self._maker.scan(case, lambda: scan_digest(image))
 
     def _check_label(self, case: Case, image: StoredImage) -> None:
         check_label(self._dataset, case, self._dataset.read_label(case), image.preparation.geometry)

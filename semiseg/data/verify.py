@@ -22,19 +22,21 @@ def verify_cases(
     progress: Progress | None = None,
     workers: int | None = None,
     look: Look | None = None,
+    look_image: Look | None = None,
 ) -> list[Problem]:
     """Everything that is wrong with the files of the cases, in the order of the cases.
 
     Every file is read to its end; images are checked for channels and content, labels for values and for the grid
     of their image. ``quick``: only that the files are there, and the headers: the images', and the labels' where they
-    are NIfTI files. ``look`` is shown each label that could be read, from the thread that read it; quick shows none.
+    are NIfTI files. ``look`` is shown each label that could be read, from the thread that read it, and ``look_image``
+    each image that can be used; quick shows none.
     """
 
     def check(case: Case) -> None:
         if quick:
             _quick_check(dataset, case)
         else:
-            check_case(dataset, case, look)
+            check_case(dataset, case, look, look_image)
 
     found = in_threads(lambda case: problems_of(case, lambda: check(case)), cases, workers, progress)
     return [problem for problems in found for problem in problems]
@@ -66,10 +68,10 @@ def named(case: Case, error: DataError) -> list[Problem]:
     return [p if p.where else Problem(f"case {case.id}", p.what, p.fix) for p in error.problems]
 
 
-def check_case(dataset: Dataset, case: Case, look: Look | None = None) -> None:
+def check_case(dataset: Dataset, case: Case, look: Look | None = None, look_image: Look | None = None) -> None:
     """Read a case's image and its label, if it has one, to their ends. Raises DataError with all problems.
 
-    ``look`` is shown the label.
+    ``look`` is shown the label, and ``look_image`` the image where it can be used.
     """
     problems: list[Problem] = []
     geometry: Geometry | None = None
@@ -77,6 +79,8 @@ def check_case(dataset: Dataset, case: Case, look: Look | None = None) -> None:
         image = dataset.read_image(case)
         geometry = image.geometry
         check_image(dataset, image)
+        if look_image is not None:
+            look_image(case, image)
         del image
     except DataError as error:
         problems += error.problems

@@ -13,6 +13,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from multiprocessing import get_context
+from multiprocessing.process import BaseProcess
 from socket import socket, socketpair
 from typing import TypeVar
 
@@ -23,6 +24,9 @@ from semiseg.errors import ComponentError, SemisegError, TrainingError
 
 Made = TypeVar("Made")
 Result = TypeVar("Result")
+
+_SECONDS_TO_END = 5
+"""How long a process whose socket is closed may take to end, so that its exit code is known."""
 
 
 def in_workers(
@@ -45,14 +49,16 @@ def in_workers(
         pairs = [socketpair() for _ in range(n_workers)]
         sources = [stack.enter_context(here) for here, _ in pairs]
         reader = stack.enter_context(ThreadPoolExecutor(1))
-        for first, (_, there) in enumerate(pairs):
+        processes = [
             stack.enter_context(_worker(there, pickled, items[first::n_workers]))
+            for first, (_, there) in enumerate(pairs)
+        ]
 
         def read(index: int) -> Result:
             try:
                 made = receive(sources[index % n_workers])
             except (EOFError, ConnectionError):
-                raise _killed() from None
+                raise _ended(processes[index % n_workers], began=index >= n_workers) from None
             if isinstance(made, Exception):
                 raise made
             return finish(made)
@@ -66,13 +72,13 @@ def in_workers(
 
 
 @contextmanager
-def _worker(there: socket, pickled: bytes, items: Sequence[int]) -> Iterator[None]:
+def _worker(there: socket, pickled: bytes, items: Sequence[int]) -> Iterator[BaseProcess]:
     with there:  # closed here once the process has it, so that its end is seen
         process = get_context("spawn").Process(target=_serve, args=(there, pickled, items), daemon=True)
         process.start()
     atexit.register(process.kill)
     try:
-        yield
+        yield process
     finally:
         process.kill()  # it holds nothing that would need an orderly end
         process.join()
@@ -113,7 +119,14 @@ def _not_sent(error: Exception) -> ComponentError:
     )
 
 
-def _killed() -> TrainingError:
+def _ended(process: BaseProcess, began: bool) -> TrainingError:
+    process.join(_SECONDS_TO_END)
+    if not began and (process.exitcode or 0) > 0:  # by itself, where memory that runs out ends it by a signal
+        return TrainingError(
+            "A process that makes samples ended as it started. Most often the script that calls semiseg has no main"
+            " guard: each new process then runs the whole script once more.",
+            'In a script of your own, call semiseg under `if __name__ == "__main__":`, or set training.workers=0.',
+        )
     return TrainingError(
         "A process that makes samples was killed; most often memory ran out.",
         "Set training.workers=0, or fewer workers, and run again with --resume. In a script of your own, call semiseg"

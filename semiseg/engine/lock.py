@@ -1,6 +1,5 @@
 """One process for one run folder: a lock that names its holder, and is taken over from the dead."""
 
-import fcntl
 import json
 import os
 import socket
@@ -13,6 +12,12 @@ from typing import Any
 
 from semiseg.errors import RunError
 from semiseg.io.atomic import told_where_refused
+from semiseg.platforms import require_platform
+
+try:
+    import fcntl
+except ImportError:  # Windows: what needs no lock works there
+    fcntl = None  # type: ignore[assignment]
 
 _NAME = "lock.json"
 _ASIDE, _DEAD = ".lock-", ".dead-lock-"
@@ -24,7 +29,11 @@ _WRITING = 0.2
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Hold the folder's lock. Raises RunError, naming host and process, where a living process holds it."""
+    """Hold the folder's lock. Raises RunError, naming host and process, where a living process holds it.
+
+    So it does on a system that has no such locks.
+    """
+    require_platform()
     path = folder / _NAME
     mine = _record()
     _acquire(path, mine)
@@ -45,8 +54,9 @@ def holder(folder: Path) -> Mapping[str, Any]:
     """Who holds the folder's lock, if a living process does; empty where nobody.
 
     Its keys: ``host``, ``pid``, ``started``, ``job`` (its SLURM job) and ``gpus`` (its CUDA_VISIBLE_DEVICES), the last
-    two None where there is no such thing.
+    two None where there is no such thing. Raises RunError on a system that has no such locks.
     """
+    require_platform()
     found = _read(folder / _NAME)
     return found if _alive(found) else {}
 
@@ -60,6 +70,16 @@ def told(holder: Mapping[str, Any]) -> str:
     """A lock's holder in words: process and host, and its SLURM job."""
     job = f" (SLURM job {holder['job']})" if holder.get("job") else ""
     return f"process {holder.get('pid')} on {holder.get('host')}{job}"
+
+
+def this_process() -> dict[str, Any]:
+    """This process, as a lock's holder is written down."""
+    return _record()
+
+
+def may_be_alive(holder: Mapping[str, Any]) -> bool:
+    """Whether what was written down by ``this_process`` runs still; of another host's process that is assumed."""
+    return _alive(holder)
 
 
 def remove_lock_of_job(folder: Path, job: str) -> None:

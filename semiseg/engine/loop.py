@@ -159,7 +159,7 @@ class Trainer:
 
     def _close_epoch(self, meter: Meter) -> None:
         epoch, steps = self.closed_epochs + 1, self.timetable.epoch_length
-        record: dict[str, Any] = {"epoch": epoch, "step": self.done}
+        record: dict[str, Any] = {"epoch": epoch, "epochs": self.timetable.epochs, "step": self.done}
         record["lr"] = learning_rate(self.options.schedule, self.options.optimizer.lr, *self._at_last_step())
         record["train"] = {name: value / steps for name, value in self.sums.items()}
         if self._validates(epoch) and self.parts.validate is not None:

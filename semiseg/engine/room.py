@@ -24,6 +24,11 @@ def memory_room(kind: str, device: torch.device | None = None) -> int | None:
     return None if whole is None else int(CPU_SHARE * whole) // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
 
 
+def device_memory(kind: str) -> int | None:
+    """Bytes that there are at all on "cpu" or "cuda", whatever else fills them; None where that cannot be known."""
+    return torch.cuda.mem_get_info()[1] if kind == "cuda" else _machine()
+
+
 def _machine() -> int | None:
     try:
         sizes = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")]

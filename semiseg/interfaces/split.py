@@ -49,6 +49,7 @@ class SplitNetwork(ABC):
     """What ``decode`` gives, finest first; the head takes the first. For "scales" one is coarser than the image."""
     parts: Mapping[Part, tuple[str, ...]]
     """Names of the submodules of each part; every parameter belongs to just one."""
+    __jit_ignored_attributes__ = ("levels", "parts")  # torch.jit.script knows no types for them, and forward needs none
 
     @abstractmethod
     def encode(self, images: Tensor) -> tuple[Tensor, ...]:

@@ -44,8 +44,9 @@ def read_record(path: Path) -> dict[str, Any]:
 
 
 def record_digest(record: Mapping[str, Any]) -> str:
-    """SHA-256 of what a model.json says, however it is laid out."""
-    return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
+    """SHA-256 of what a model.json says, however it is laid out, and however many epochs its recipe is to have."""
+    lasting = {key: value for key, value in record.items() if key != "recipe"}
+    return hashlib.sha256(json.dumps(lasting, sort_keys=True).encode()).hexdigest()
 
 
 def require_patch(path: Path, record: Mapping[str, Any], recipe: Recipe) -> None:

@@ -4,17 +4,22 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from semiseg.data.channels import Statistics, channel_statistics, exchanged
+from semiseg.data.same_scan import same_scans, scan_digest
 from semiseg.data.verify import verify_cases
+from semiseg.engine.choice import Choice
+from semiseg.engine.memory import MemoryEstimate
 from semiseg.engine.runtime import accelerator
-from semiseg.errors import DataError, raise_all
+from semiseg.errors import DataError, RecipeError, raise_all
 from semiseg.pipeline.model import try_strategy
 from semiseg.pipeline.plan import Plan, make_plan, n_steps, padding_note
-from semiseg.pipeline.step_mode import forecast, launch
+from semiseg.pipeline.step_mode import forecast, launch, memory_problems
 from semiseg.pipeline.survey import spacing_note
 from semiseg.progress import Reporter
 from semiseg.recipe.load import load_recipe
 from semiseg.recipe.schema import Recipe
 from semiseg.types import Case, Volume
+from semiseg.wording import some
 
 
 def check(
@@ -49,13 +54,18 @@ def check(
     try_strategy(plan)
     used = set(plan.split.ids())
     cases = [case for case in plan.cases if case.id in used]
-    classes = _Classes(plan)
+    classes, images = _Classes(plan), _Images(plan)
     dataset = plan.components.dataset
     with reporter.work("reading headers" if quick else "reading cases", len(cases), unit="case") as meter:
-        problems = verify_cases(dataset, cases, quick=quick, progress=meter.advance, look=classes.look)
-    raise_all(problems, DataError)
-    notes = [*_notes(plan), *([] if quick else classes.notes())]
-    return [*_describe(plan), *(f"Note: {note}." for note in notes), "Nothing is wrong."]
+        problems = verify_cases(
+            dataset, cases, quick=quick, progress=meter.advance, look=classes.look, look_image=images.look
+        )
+    same, twice = same_scans(plan.split, images.digests)
+    choice, memory = forecast(plan)
+    too_much = memory_problems(plan, memory)
+    raise_all([*problems, *same, *too_much], DataError if problems or same else RecipeError)
+    notes = [*_notes(plan), *([] if quick else [*classes.notes(), *twice, *images.notes()])]
+    return [*_describe(plan, choice, memory), *(f"Note: {note}." for note in notes), "Nothing is wrong."]
 
 
 class _Classes:
@@ -79,14 +89,39 @@ class _Classes:
         return [f"no labeled case has class {', '.join(names)}"] if names else []
 
 
-def _describe(plan: Plan) -> list[str]:
+class _Images:
+    """What the images hold: whether two are one scan, and whether channels seem exchanged."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._modalities = plan.info.modalities
+        self._training = {case.id for case in (*plan.split.labeled, *plan.split.unlabeled)}
+        self._statistics: dict[str, Statistics] = {}
+        self.digests: dict[str, str] = {}
+
+    def look(self, case: Case, image: Volume) -> None:
+        """Keep a digest and a few numbers of an image; from several threads at once."""
+        self.digests[case.id] = scan_digest(image)
+        if len(self._modalities) > 1:
+            self._statistics[case.id] = channel_statistics(image.array)
+
+    def notes(self) -> list[str]:
+        """What to say of channels whose intensities are those of others."""
+        found = {case_id: self._statistics[case_id] for case_id in sorted(self._statistics)}
+        named = [f"{case_id} ({looks})" for case_id, looks in exchanged(found, self._training, self._modalities)]
+        if not named:
+            return []
+        cases = "1 case seems" if len(named) == 1 else f"{len(named)} cases seem"
+        return [f"by their intensities {cases} to have modalities in another order than the rest: {some(named, 5)}"]
+
+
+def _describe(plan: Plan, choice: Choice, memory: MemoryEstimate) -> list[str]:
     recipe, split, training = plan.recipe, plan.split, plan.recipe.training
     steps = n_steps(training, plan.batch_size)
     patch = " x ".join(map(str, training.patch_size))
-    choice, memory = forecast(plan)
     return [
         f"Recipe {recipe.name}: {recipe.strategy.name} with {recipe.backbone.name} on {plan.info.name}",
         f"Modalities: {', '.join(plan.info.modalities)}; classes: {', '.join(plan.info.classes)}",
+        *_order_of_files(plan),
         f"Cases: {len(split.labeled)} labeled, {len(split.unlabeled)} unlabeled, {len(split.validation)} validation,"
         f" {len(split.test)} test, of {len(plan.cases)}",
         f"Training: {steps} steps of {plan.batch_size.labeled} labeled and {plan.batch_size.unlabeled} unlabeled"
@@ -95,6 +130,15 @@ def _describe(plan: Plan) -> list[str]:
         f"Step memory in float32, about: {_gib(memory.total)} ({_gib(memory.batch)} batch,"
         f" {_gib(memory.activations)} activations, {_gib(memory.parameters)} weights, gradients and optimizer)",
     ]
+
+
+def _order_of_files(plan: Plan) -> list[str]:
+    """Which file is taken for which modality, where each has its own: names need not tell."""
+    case = next(iter(plan.split.labeled), None)
+    if case is None or len(case.images) != len(plan.info.modalities) or len(case.images) < 2:
+        return []
+    files = (f"{name} {path.name}" for name, path in zip(plan.info.modalities, case.images, strict=True))
+    return [f"Files of case {case.id}: {', '.join(files)}"]
 
 
 def _notes(plan: Plan) -> list[str]:

@@ -17,7 +17,7 @@ from semiseg.errors import Problem, RecipeError, RunError
 from semiseg.io.atomic import append_line, sweep_temporaries, write_json, write_text
 from semiseg.io.json import read_json
 from semiseg.pipeline.environment import changes_since, environment
-from semiseg.recipe.compare import changes, data_paths, recipe_hash
+from semiseg.recipe.compare import EPOCHS, Change, changes, data_paths, epochs_before, recipe_hash
 from semiseg.recipe.dump import dump_recipe
 from semiseg.recipe.schema import Recipe
 from semiseg.recipe.yaml import read_yaml
@@ -67,10 +67,12 @@ class RunFolder:
         """The records of the log, an epoch each; damaged lines are left out."""
         return JsonLog(self.log).read()
 
-    def prepare(self, recipe: Recipe, resume: bool) -> None:
+    def prepare(self, recipe: Recipe, resume: bool) -> int | None:
         """Make the folder, or make sure that this recipe may continue in it.
 
-        Raises RunError where it holds something and ``resume`` is not asked for, or the recipe has changed.
+        Returns the epochs that the run there was to have, where the recipe differs in nothing but that it has more.
+
+        Raises RunError where it holds something and ``resume`` is not asked for, or the recipe has changed otherwise.
         """
         sweep_temporaries(self.path)
         if self.recipe.exists():
@@ -78,9 +80,10 @@ class RunFolder:
                 raise RunError(
                     f"{self.path} already holds a run.", "Continue it with --resume, or choose another --output."
                 )
-            self._refuse_changes(recipe)
-        elif self.path.exists() and any(not self._is_of_a_start(path) for path in self.path.iterdir()):
+            return self._refuse_changes(recipe)
+        if self.path.exists() and any(not self._is_of_a_start(path) for path in self.path.iterdir()):
             raise RunError(f"{self.path} is not empty and holds no run.", "Choose another --output.")
+        return None
 
     def _is_of_a_start(self, path: Path) -> bool:
         """Whether a file may be there though no run is: recipe.yaml comes last, and locks may outlive a kill."""
@@ -123,9 +126,13 @@ class RunFolder:
         write_text(self.recipe, dump_recipe(recipe))
 
     def write_model(self, recipe: Recipe, model: Mapping[str, Any]) -> None:
-        """Write model.json, with the hash of the recipe that it belongs to, wherever its data lie."""
+        """Write model.json, with the hash of the recipe that it belongs to, wherever its data lie.
+
+        And with its hash whatever its epochs, which stays when the run is given more.
+        """
         paths = data_paths(recipe)
-        write_json(self.model, {**model, "recipe": recipe_hash(recipe, paths), "data_paths": paths})
+        whole, lasting = recipe_hash(recipe, paths), recipe_hash(recipe, [*paths, EPOCHS])
+        write_json(self.model, {**model, "recipe": whole, "recipe_but_epochs": lasting, "data_paths": paths})
 
     def kept_recipe(self) -> dict[Any, Any]:
         """recipe.yaml as plain data. Raises RunError where it is damaged, or not what the run began with."""
@@ -157,13 +164,21 @@ class RunFolder:
         began, paths = self._began_with()
         return recipe_hash(recipe, paths) == began
 
-    def recipe_problems(self, recipe: Recipe) -> list[Problem]:
-        """Why a run may not go on with a recipe; a damaged recipe.yaml is none where the run began with this one."""
+    def _changes(self, recipe: Recipe) -> list[Change]:
+        """Against recipe.yaml; where that is damaged, none if the run began with this recipe. Raises RunError."""
         try:
-            changed = changes(self.kept_recipe(), recipe)
+            return changes(self.kept_recipe(), recipe)
+        except RunError:
+            if self._is_as_begun(recipe):
+                return []
+            raise
+
+    def recipe_problems(self, recipe: Recipe) -> list[Problem]:
+        """In what a recipe is another than the run's; a damaged recipe.yaml is none where the run began with this."""
+        try:
+            return [change.problem() for change in self._changes(recipe)]
         except RunError as error:
-            return [] if self._is_as_begun(recipe) else list(error.problems)
-        return [Problem(c.key, f"was {c.old!r}, is {c.new!r}") for c in changed]
+            return list(error.problems)
 
     def mend_recipe(self, recipe: Recipe) -> str:
         """Write recipe.yaml anew where it is damaged and the run began with this recipe; says it, or ""."""
@@ -176,12 +191,14 @@ class RunFolder:
             return f"{self.recipe} was damaged or edited; it is written anew, as the run began"
         return ""
 
-    def _refuse_changes(self, recipe: Recipe) -> None:
-        problems = self.recipe_problems(recipe)
-        if problems:
-            *first, last = problems
-            fix = last.fix or "A run cannot go on with another recipe. Undo the changes, or choose another --output."
-            raise RunError([*first, replace(last, fix=fix)])
+    def _refuse_changes(self, recipe: Recipe) -> int | None:
+        changed = self._changes(recipe)
+        before = epochs_before(changed)
+        if changed and before is None:
+            *first, last = [change.problem() for change in changed]
+            fix = "A run cannot go on with another recipe, save with more training.epochs. Undo the changes, or choose"
+            raise RunError([*first, replace(last, fix=f"{fix} another --output.")])
+        return before
 
     def note_resumption(self) -> str:
         """Add to environment.json in what the machine differs from the one that the run began on; says it, or ""."""
@@ -195,6 +212,13 @@ class RunFolder:
         if changed:
             write_json(self.environment, {**first, "resumed": [*first.get("resumed", []), changed]})
         return changed
+
+    def extensions(self) -> list[list[int]]:
+        """The epochs that the run was to have, before and after, for each time that it was given more."""
+        try:
+            return [record["epochs"] for record in read_json(self.environment).get("extended", [])]
+        except (RunError, KeyError, TypeError):
+            return []
 
     def open_test_set(self, purpose: str, details: dict[str, Any]) -> None:
         """Note that the test cases are being read, in a log that is only ever added to."""

@@ -77,6 +77,9 @@ def predict(
     cases = dataset.new_cases(paths)
     for note in _not_predicted(cases, paths):
         reporter.say(f"Note: {note}.")
+    if len(paths) > 1:
+        taken = ", ".join(f"{name} {path.name}" for name, path in zip(model.info.modalities, paths, strict=False))
+        reporter.say(f"Modalities, in the order that was given: {taken}.")
     one_file = bool(nifti_stem(home)) and not home.is_dir()
     if one_file and len(cases) > 1:
         raise RunError(f"{home} is one file for {len(cases)} images.", "Give a folder as --output.")

@@ -15,6 +15,7 @@ from semiseg.evaluation.table import read_scores
 from semiseg.io.atomic import make_folder
 from semiseg.io.json import read_json
 from semiseg.pipeline.belonging import require_same_model
+from semiseg.pipeline.extension import extend, require_one_stage
 from semiseg.pipeline.folder import RunFolder
 from semiseg.pipeline.model import Model, new_model
 from semiseg.pipeline.plan import Plan, make_plan
@@ -52,7 +53,9 @@ def run(
         recipe: a recipe, a mapping with its content, the path of its file, or the name of a shipped one.
         output: the run folder; new or empty, unless ``resume``.
         overrides: changes such as ``"training.epochs=10"``.
-        resume: go on where an earlier run in ``output`` stopped, or start where there is none.
+        resume: go on where an earlier run in ``output`` stopped, or start where there is none. Where nothing has
+            changed but that ``training.epochs`` is more, the run goes on to these, finished or not; what it had
+            scored is kept aside.
         reporter: who hears of progress; nobody by default.
         tensorboard: write curves to ``output/tensorboard`` (extra ``tensorboard``).
 
@@ -70,22 +73,26 @@ def run(
     if runtime.is_main:
         make_folder(folder.path)
     with told_how_to_go_on(folder.path), locked(folder.path) if runtime.is_main else nullcontext():
-        folder.prepare(recipe, resume)
+        before = folder.prepare(recipe, resume)
         runtime.barrier()  # every process has seen the folder as it was
         if runtime.is_main and (mended := folder.mend_recipe(recipe)):
             reporter.say(f"Note: {mended}.")
         plan = make_plan(recipe)
-        if folder.recipe.exists() and not folder.is_finished:
+        if folder.recipe.exists() and (before or not folder.is_finished):
             folder.require_split(plan.split.as_dict())
         require_machine(plan, runtime)
         for note in (*plan.notes, *runtime.notes):
             reporter.say(f"Note: {note}.")
-        return _run(plan, folder, runtime, reporter, tensorboard)
+        return _run(plan, folder, runtime, reporter, tensorboard, before)
 
 
-def _run(plan: Plan, folder: RunFolder, runtime: Runtime, reporter: Reporter, tensorboard: bool) -> RunResult:
+def _run(
+    plan: Plan, folder: RunFolder, runtime: Runtime, reporter: Reporter, tensorboard: bool, epochs_before: int | None
+) -> RunResult:
     model = new_model(plan, runtime)
-    finished = folder.is_finished
+    finished = folder.is_finished and not epochs_before
+    if epochs_before:
+        require_one_stage(plan, model.strategy.stages(), epochs_before)
     if not finished:
         with runtime.main_first():
             store = fill_store(plan, reporter)
@@ -93,6 +100,8 @@ def _run(plan: Plan, folder: RunFolder, runtime: Runtime, reporter: Reporter, te
         model = replace(model, spacing=training_spacing(grids))
         if runtime.is_main:  # after the data were read: where they are at fault the recipe may still be changed
             _begin(plan, folder, model, reporter)
+            if epochs_before:
+                extend(plan, folder, epochs_before, reporter)
         runtime.barrier()
         train(plan, model, store, folder, runtime, reporter, tensorboard)
         same = best_is_last(folder, runtime)

@@ -96,12 +96,14 @@ def _preview(case: Case, plan: Plan, folder: RunFolder, same: bool) -> ViewedCas
 def _summary(scores: list[Score], plan: Plan, folder: RunFolder, same: bool) -> dict[str, Any]:
     recipe, split, metrics = plan.recipe, plan.split, plan.components.metrics
     lower = [name for name, metric in metrics.items() if not metric.higher_is_better]
+    extended = folder.extensions()
     return {
         "name": recipe.name,
         "recipe_hash": recipe_hash(recipe),
         "evaluation_hash": split.evaluation_hash,
         "cases_hash": split.cases_hash,
         "seed": recipe.seed,
+        **({"extended": extended} if extended else {}),
         "cases": {role: len(split.cases(role)) for role in ROLES},
         "metric_versions": {name: metric.version for name, metric in metrics.items()},
         "weights": {name: weights_digest(folder, name) for name in CHECKPOINTS},

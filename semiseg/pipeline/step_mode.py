@@ -5,6 +5,7 @@ from dataclasses import replace
 from functools import cache, cached_property
 from typing import TYPE_CHECKING
 
+import torch
 from torch.optim import Optimizer
 
 from semiseg.data.shares import largest_share, n_groups
@@ -16,7 +17,7 @@ from semiseg.engine.modes import StepMode
 from semiseg.engine.optim import make_optimizers
 from semiseg.engine.precision import bf16_problems
 from semiseg.engine.probe import Measured, noise_batch, probe
-from semiseg.engine.room import memory_room
+from semiseg.engine.room import device_memory, memory_room
 from semiseg.engine.runtime import Runtime, accelerator, precision_on
 from semiseg.errors import Problem, RecipeError, raise_all
 from semiseg.interfaces.batch import Batch, Step
@@ -138,6 +139,58 @@ def forecast(plan: "Plan") -> tuple[Choice, MemoryEstimate]:
     found = OpenModes(plan, world=1)
     choice = choose(found.modes, found.estimate, memory_room(accelerator(plan.recipe.training.device)))
     return choice, estimate_memory(found.memory, plan.task, choice.mode, found.batch)
+
+
+def memory_problems(plan: "Plan", memory: MemoryEstimate) -> list[Problem]:
+    """Where a step cannot be had in the memory of the device that training would take on this machine.
+
+    ``memory`` is what ``forecast`` gives: of the modes that the recipe leaves open none takes less where it is too
+    much. Several GPUs share a batch.
+    """
+    kind = accelerator(plan.recipe.training.device)
+    there = device_memory(kind)
+    if there is None or _needed(plan, memory, kind) <= there:
+        return []
+    world = min(torch.cuda.device_count(), _most_processes(plan)) if kind == "cuda" else 1
+    if world > 1:
+        found = OpenModes(plan, world)
+        shared = [estimate_memory(found.memory, plan.task, mode, found.batch) for mode in found.modes]
+        if min(_needed(plan, estimate, kind) for estimate in shared) <= there:
+            return []
+    key = plan.recipe.where("training.patch_size")
+    patch, needed = " x ".join(map(str, plan.task.patch_size)), _gib(_needed(plan, memory, kind))
+    what = (
+        f"a training step takes about {needed} of memory, {_gib(memory.activations)} in float32 for what the networks"
+        f" keep of patches of {patch} voxels, and {'the GPU' if kind == 'cuda' else 'this machine'} has {_gib(there)}"
+    )
+    return [Problem(key, what, _memory_fix(plan, kind))]
+
+
+def _most_processes(plan: "Plan") -> int:
+    strategy, batch = plan.components.strategy, plan.batch_size
+    return n_groups((batch.labeled, batch.unlabeled), strategy.needs) if "micro_batch" in strategy.exact else 1
+
+
+def _needed(plan: "Plan", memory: MemoryEstimate, kind: str) -> int:
+    """Bytes of a step in the precision of the run: half of float32's for what networks keep."""
+    half = precision_on(plan.recipe.training.precision, kind) != "32"
+    return memory.total - (memory.activations // 2 if half else 0)
+
+
+def _memory_fix(plan: "Plan", kind: str) -> str:
+    training = plan.recipe.training
+    ways = ["a smaller training.patch_size or backbone"]
+    if (training.step.mode, training.step.micro_batch) != ("auto", "auto"):
+        ways.append("training.step.mode=auto with training.step.micro_batch=auto")
+    if plan.batch_size.total > 1 and not any(mode.micro_batch == 1 for mode in OpenModes(plan, 1).modes):
+        ways.append("a smaller training.batch_size")
+    if kind == "cuda" and precision_on(training.precision, kind) == "32":
+        ways.append("training.precision=bf16")
+    return f"Use {', or '.join(ways)}. Where another machine is to train, check there."
+
+
+def _gib(count: int) -> str:
+    return f"{count / 2**30:.3g} GiB"
 
 
 def choose_step_mode(plan: "Plan", strategy: Strategy, late: Step, runtime: Runtime) -> Choice:

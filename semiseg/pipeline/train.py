@@ -29,6 +29,7 @@ from semiseg.pipeline.plan import Plan, padding_note, timetable_of
 from semiseg.pipeline.pseudo_labels import PseudoLabels
 from semiseg.pipeline.step_mode import choose_step_mode
 from semiseg.pipeline.survey import spacing_note
+from semiseg.pipeline.uses import Use
 from semiseg.progress import Reporter
 
 
@@ -39,8 +40,10 @@ def fill_store(plan: Plan, reporter: Reporter) -> CaseStore:
     """
     split = plan.split
     store = CaseStore(plan.components.dataset, plan.recipe.preprocessing, split)
+    use = Use(store.root, plan)
     with reporter.work("reading cases", store.n_work, unit="case") as meter:
         notes = store.fill(plan.cases, meter.advance)
+    use.of(store.entries())
     stored = [store.image(case.id) for role in (split.labeled, split.unlabeled) for case in role]
     patch = plan.task.patch_size
     small = [case.case_id for case in stored if any(n < p for n, p in zip(case.shape, patch, strict=True))]

@@ -2,11 +2,12 @@
 
 import hashlib
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from semiseg.errors import Problem
 from semiseg.recipe.blocks import plain, slots
 from semiseg.recipe.components import find_components
 from semiseg.recipe.dump import resolved
@@ -14,6 +15,8 @@ from semiseg.recipe.schema import Recipe
 
 HARMLESS = frozenset({"name", "training.workers", "training.checkpoint.minutes", "preprocessing.store"})
 """Keys that cannot change a result."""
+EPOCHS = "training.epochs"
+"""The one key that a run may go on with where it is more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +26,10 @@ class Change:
     key: str
     old: Any
     new: Any
+
+    def problem(self) -> Problem:
+        """The change as what is wrong with a recipe that should be the same."""
+        return Problem(self.key, f"was {self.old!r}, is {self.new!r}")
 
 
 def changes(old: Recipe | Mapping[str, Any], new: Recipe | Mapping[str, Any]) -> list[Change]:
@@ -35,6 +42,14 @@ def changes(old: Recipe | Mapping[str, Any], new: Recipe | Mapping[str, Any]) ->
     keys = dict.fromkeys([*before, *after])
     pairs = [(key, before.get(key), after.get(key)) for key in keys]
     return [Change(*pair) for pair in pairs if _canonical(pair[1]) != _canonical(pair[2])]
+
+
+def epochs_before(changed: Sequence[Change]) -> int | None:
+    """The epochs that there were, where all that has changed is that there are more; else None."""
+    if len(changed) != 1 or changed[0].key != EPOCHS:
+        return None
+    old, new = changed[0].old, changed[0].new
+    return old if isinstance(old, int) and isinstance(new, int) and 0 < old < new else None
 
 
 def recipe_hash(recipe: Recipe | Mapping[str, Any], free: Collection[str] = ()) -> str:

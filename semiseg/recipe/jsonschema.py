@@ -1,6 +1,6 @@
 """The recipe's JSON Schema (draft 7), with the options of all installed components, for editors."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from semiseg.errors import ComponentError
@@ -9,10 +9,14 @@ from semiseg.recipe.schema import Recipe
 from semiseg.registry import GROUPS, Entry, Kind, installed, load
 
 _REFERENCE = "#/definitions/"
+Say = Callable[[str], None]
 
 
-def recipe_schema() -> dict[str, Any]:
-    """A draft-7 schema of recipes. Components that cannot be loaded are offered by name, with any options."""
+def recipe_schema(say: Say = lambda text: None) -> dict[str, Any]:
+    """A draft-7 schema of recipes. Components that cannot be loaded are offered by name, with any options.
+
+    ``say`` is told of these.
+    """
     schema = draft7(Recipe.model_json_schema(ref_template=_REFERENCE + "{model}"))
     definitions: dict[str, Any] = schema["definitions"]
     definitions.pop("Block", None)
@@ -20,7 +24,7 @@ def recipe_schema() -> dict[str, Any]:
     networks = {**networks, "additionalProperties": {"$ref": _REFERENCE + "backbone"}}
     for kind in GROUPS:
         own = {ROLES: networks} if kind == "strategy" else {}
-        definitions[kind] = _block(kind, own, definitions)
+        definitions[kind] = _block(kind, own, definitions, say)
     for kind in ("dataset", "augmentation", "backbone", "strategy"):
         _point(schema["properties"][kind], kind)
     _point(definitions["Evaluation"]["properties"]["metrics"]["items"], "metric")
@@ -39,26 +43,32 @@ def _point(schema: dict[str, Any], kind: Kind) -> None:
     schema.update(_described({"$ref": _REFERENCE + kind}, description))
 
 
-def _block(kind: Kind, own: Mapping[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
+def _block(kind: Kind, own: Mapping[str, Any], definitions: dict[str, Any], say: Say) -> dict[str, Any]:
     """A bare name, or a block in which the name decides what options there are."""
     names = list(dict.fromkeys(entry.name for entry in installed(kind)))
     name = {"enum": names, "description": f"Name of an installed {kind}."}
     cases = [
         {"if": {"properties": {"name": {"const": entry.name}}, "required": ["name"]}, "then": then}
-        for entry, then in _options(kind, own, definitions)
+        for entry, then in _options(kind, own, definitions, say)
     ]
     block: dict[str, Any] = {"type": "object", "required": ["name"], "properties": {"name": name}}
     return {"anyOf": [{"enum": names}, {**block, "allOf": cases} if cases else block]}
 
 
-def _options(kind: Kind, own: Mapping[str, Any], definitions: dict[str, Any]) -> Iterator[tuple[Entry, dict[str, Any]]]:
+def _options(
+    kind: Kind, own: Mapping[str, Any], definitions: dict[str, Any], say: Say
+) -> Iterator[tuple[Entry, dict[str, Any]]]:
     for entry in installed(kind):
+        prefix = f"{kind}.{entry.name}."
         try:
             cls: Any = load(kind, entry.name)
-        except ComponentError:  # shown by `semiseg plugins show`; it leaves the others working
+            options = draft7(cls.Options.model_json_schema(ref_template=f"{_REFERENCE}{prefix}{{model}}"))
+        except ComponentError as error:  # it leaves the others working
+            say(error.problems[0].what)
             continue
-        prefix = f"{kind}.{entry.name}."
-        options = draft7(cls.Options.model_json_schema(ref_template=f"{_REFERENCE}{prefix}{{model}}"))
+        except Exception as error:  # options of a stranger's own making
+            say(f"The options of {kind} {entry} have no JSON Schema: {type(error).__name__}: {error}.")
+            continue
         definitions.update({prefix + key: value for key, value in options.pop("definitions", {}).items()})
         properties = {"name": True, **own, **options.get("properties", {})}
         then = {"properties": properties, "required": options.get("required", []), "additionalProperties": False}

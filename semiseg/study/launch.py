@@ -153,14 +153,15 @@ def _stop(running: dict[str, Running]) -> None:
 @contextmanager
 def _hangup_interrupts() -> Iterator[None]:
     """A closed terminal stops the study as Ctrl-C does: jobs have sessions of their own, and would outlive it."""
-    if not in_main_thread() or signal.getsignal(signal.SIGHUP) is not signal.SIG_DFL:  # nohup ignores it
+    hangup = getattr(signal, "SIGHUP", None)  # Windows has none
+    if hangup is None or not in_main_thread() or signal.getsignal(hangup) is not signal.SIG_DFL:  # nohup ignores it
         yield
         return
-    signal.signal(signal.SIGHUP, _interrupt)
+    signal.signal(hangup, _interrupt)
     try:
         yield
     finally:
-        signal.signal(signal.SIGHUP, signal.SIG_DFL)
+        signal.signal(hangup, signal.SIG_DFL)
 
 
 def _interrupt(signum: int, frame: FrameType | None) -> NoReturn:

@@ -10,7 +10,7 @@ from semiseg.pipeline.belonging import record_digest
 from semiseg.pipeline.folder import RunFolder
 from semiseg.pipeline.model import new_model
 from semiseg.pipeline.plan import make_plan
-from semiseg.recipe.compare import recipe_hash
+from semiseg.recipe.compare import EPOCHS, recipe_hash
 from semiseg.recipe.yaml import read_yaml
 
 
@@ -31,7 +31,8 @@ def tied(path, **record):
     """Have a run folder's files belong together as they are now, with these changes of model.json."""
     folder = RunFolder(path)
     found = json.loads(folder.model.read_text()) | record
-    found["recipe"] = recipe_hash(read_yaml(folder.recipe)[0], found["data_paths"])
+    recipe, paths = read_yaml(folder.recipe)[0], found["data_paths"]
+    found["recipe"], found["recipe_but_epochs"] = recipe_hash(recipe, paths), recipe_hash(recipe, [*paths, EPOCHS])
     folder.model.write_text(json.dumps(found))
     for name in ("last", "best"):
         state = load_state(folder.weights(name))

@@ -141,7 +141,8 @@ def test_last_in_the_place_of_best_is_refused_in_a_finished_run(run, images, tmp
 def older(run):
     """As an earlier version left it: nothing says what belongs together."""
     record = json.loads((run / "model.json").read_text())
-    (run / "model.json").write_text(json.dumps({k: v for k, v in record.items() if k not in {"recipe", "data_paths"}}))
+    added = {"recipe", "recipe_but_epochs", "data_paths"}
+    (run / "model.json").write_text(json.dumps({k: v for k, v in record.items() if k not in added}))
     summary = json.loads((run / "summary.json").read_text()) if (run / "summary.json").exists() else None
     for name in ("last", "best"):
         path = run / f"checkpoints/{name}.pt"

@@ -120,6 +120,55 @@ def test_showing_a_broken_plugin_names_it_and_the_cause(distribution, call):
     )
 
 
+QUITS = """
+    print("Welcome!")
+    raise SystemExit(3)
+"""
+SHAPELESS = COLD.replace(
+    "class Cold",
+    """
+    from pydantic import ConfigDict
+    from semiseg.interfaces.component import ComponentOptions
+
+    class Odd:
+        pass
+
+    class Cold""",
+).replace(
+    "        def value",
+    """
+        class Options(ComponentOptions):
+            model_config = ConfigDict(arbitrary_types_allowed=True)
+            odd: Odd
+
+        def value""",
+)
+
+
+def test_the_schema_can_be_parsed_whatever_plugins_print_or_end(distribution):
+    sites = [
+        distribution("semiseg-quits", {"semiseg.metrics": {"quits": "quits:Q"}}, quits=QUITS),
+        distribution("semiseg-loud", {"semiseg.metrics": {"loud": "loud:Cold"}}, loud=COLD + "\n    print('Hi!')"),
+        distribution("semiseg-shapeless", {"semiseg.metrics": {"shapeless": "shapeless:Cold"}}, shapeless=SHAPELESS),
+    ]
+    code = (
+        f"import sys; sys.path[:0] = {[str(site) for site in sites]!r}; sys.argv = ['semiseg', 'schema']\n"
+        "from semiseg.cli.main import main; main()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
+
+    metric = json.loads(done.stdout)["definitions"]["metric"]["anyOf"]
+    assert {"quits", "loud", "shapeless", "dice"} <= set(metric[0]["enum"])
+    described = {case["if"]["properties"]["name"]["const"] for case in metric[1]["allOf"]}
+    assert described >= {"loud", "dice"}
+    assert described.isdisjoint({"quits", "shapeless"})
+    assert "Welcome!" in done.stderr
+    assert (
+        "Note: metric quits (semiseg-quits 1.0) cannot be imported: it ends the process (SystemExit: 3).\n"
+    ) in done.stderr
+    assert "Note: The options of metric shapeless (semiseg-shapeless 1.0) have no JSON Schema: Pydantic" in done.stderr
+
+
 def test_a_component_is_shown_with_source_package_and_options(call):
     text = call("plugins", "show", "cps")
 

@@ -1,3 +1,4 @@
+import re
 import sys
 
 import pytest
@@ -117,6 +118,37 @@ def test_a_plugin_that_cannot_be_imported_is_named_and_leaves_the_others_working
     )
     assert isinstance(raised.value.__cause__, RuntimeError)
     assert load("metric", "volume").__name__ == "Volume"
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("import sys; sys.exit('no license')", "it ends the process (SystemExit: no license)"),
+        ("exit()", "it ends the process (SystemExit)"),
+        ("raise GeneratorExit", "GeneratorExit"),
+    ],
+)
+def test_a_plugin_that_ends_the_process_is_named_as_any_other_that_fails(distribution, volume, source, said):
+    distribution("quitter", {"semiseg.metrics": {"quitter": "quitting_module:Q"}}, quitting_module=source)
+
+    with pytest.raises(
+        ComponentError, match=rf"^metric quitter \(quitter 1\.0\) cannot be imported: {re.escape(said)}\."
+    ):
+        load("metric", "quitter")
+    assert load("metric", "volume").__name__ == "Volume"
+
+
+def test_what_a_plugin_prints_at_import_goes_to_standard_error(distribution, capfd):
+    loud = 'import os, sys; print("one"); os.system("echo two"); sys.__stdout__.write("three\\n")'
+    distribution("loud", {"semiseg.metrics": {"loud": "loud_metrics:Volume"}}, loud_metrics=f"{VOLUME}\n    {loud}")
+
+    print("before")
+    assert load("metric", "loud").__name__ == "Volume"
+    print("after")
+
+    out, error = capfd.readouterr()
+    assert out == "before\nafter\n"
+    assert sorted(error.split()) == ["one", "three", "two"]
 
 
 @pytest.mark.parametrize(

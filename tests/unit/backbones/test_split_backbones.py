@@ -56,6 +56,13 @@ def test_weights_names_and_outputs_are_monai_s(case):
         assert torch.allclose(ours(images()), theirs(images()), atol=1e-5)
 
 
+@pytest.mark.filterwarnings("ignore:`torch.jit.script` is:DeprecationWarning")
+def test_a_network_can_be_scripted(case):
+    ours, _, _ = case
+    with torch.no_grad():
+        assert torch.allclose(torch.jit.script(ours)(images()), ours(images()), atol=1e-5)
+
+
 @pytest.mark.parametrize("mode", ["trilinear", "nearest"])
 def test_other_upsampling_replaces_what_goes_up_in_the_decoder_alone(case, mode):
     _, _, backbone = case

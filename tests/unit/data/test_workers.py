@@ -1,13 +1,17 @@
 """What cannot be sent to worker processes is told in words, wherever it fails."""
 
 import multiprocessing
+import os
+import signal
+import subprocess
+import sys
 import threading
 from functools import partial
 
 import pytest
 
 from semiseg.data.workers import in_workers
-from semiseg.errors import ComponentError
+from semiseg.errors import ComponentError, TrainingError
 
 
 class Work:
@@ -64,3 +68,38 @@ def test_what_cannot_be_sent_is_told_with_what_helps(held, told):
     assert "cannot be sent to worker processes" in str(error.value)
     assert "Set training.workers=0." in str(error.value)
     assert not multiprocessing.active_children()
+
+
+SCRIPT = """
+from functools import partial
+from operator import neg
+from semiseg.data.workers import in_workers
+from semiseg.errors import TrainingError
+
+try:
+    list(in_workers(neg, partial(round, ndigits=None), range(4), 1))
+except TrainingError as error:
+    print(error)
+"""
+
+
+def test_a_script_without_a_main_guard_is_told_of_the_guard_first(tmp_path):
+    (tmp_path / "script.py").write_text(SCRIPT)
+    command = [sys.executable, "script.py"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True, timeout=60)
+    what, fix = done.stdout.splitlines()
+    assert what.startswith("A process that makes samples ended as it started. Most often the script that calls semiseg")
+    assert "has no main guard" in what
+    assert fix.strip().startswith('In a script of your own, call semiseg under `if __name__ == "__main__":`')
+    assert "memory" not in done.stdout
+
+
+def kill_at_three(item):
+    if item == 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return item
+
+
+def test_a_process_that_is_killed_most_often_ran_out_of_memory():
+    with pytest.raises(TrainingError, match=r"was killed; most often memory ran out\."):
+        results(kill_at_three)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from semiseg.cli.main import main
 from semiseg.engine import lock
 from semiseg.engine.lock import is_here, locked, remove_lock_of_job, told
 from semiseg.errors import RunError
@@ -170,3 +171,34 @@ def test_a_file_system_without_hard_links_will_do(tmp_path, monkeypatch):
     with locked(tmp_path), pytest.raises(RunError, match="in use"), locked(tmp_path):
         pass
     assert list(tmp_path.iterdir()) == []
+
+
+class TestWindows:
+    @pytest.fixture(autouse=True)
+    def system(self, monkeypatch):
+        monkeypatch.setattr(sys, "platform", "win32")
+
+    def test_the_command_line_says_in_one_sentence_where_semiseg_runs(self, monkeypatch, capsys):
+        monkeypatch.setattr(sys, "argv", ["semiseg", "recipes"])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        said = capsys.readouterr()
+        assert (ended.value.code, said.out) == (4, "")
+        assert said.err == (
+            "Error: semiseg runs on Linux and macOS, not on Windows itself.\n"
+            "    On Windows, install and run it inside WSL (Windows Subsystem for Linux): wsl --install\n"
+        )
+
+    def test_no_folder_is_locked_and_no_process_is_asked_for(self, tmp_path, monkeypatch):
+        leave(tmp_path)
+        monkeypatch.setattr(os, "kill", None)  # there it would send Ctrl-C
+        with pytest.raises(RunError, match="WSL"), locked(tmp_path):
+            pass
+        with pytest.raises(RunError, match="WSL"):
+            lock.holder(tmp_path)
+        assert holder(tmp_path) == ANOTHER
+
+
+def test_everything_can_be_imported_where_there_is_no_fcntl():
+    code = "import sys; sys.modules['fcntl'] = None; import semiseg.pipeline.check, semiseg.study.launch"
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

@@ -9,7 +9,7 @@ from test_step_modes import largest_difference
 
 from semiseg import check, run
 from semiseg.engine.checkpoint import load_state
-from semiseg.errors import RecipeError
+from semiseg.errors import DataError, Problem, RecipeError
 from semiseg.interfaces.strategy import BatchNeeds, StreamNeeds
 from semiseg.pipeline import step_mode
 from semiseg.pipeline.plan import make_plan
@@ -65,6 +65,44 @@ def test_little_memory_makes_auto_choose_less(monkeypatch):
     assert chosen(1.0) == "joint on the whole batch"
     assert chosen(0.99) == "joint by micro-batches of 2"
     assert chosen(0.1) == "alternating by micro-batches of 1"
+
+
+def test_a_step_that_no_mode_brings_into_the_memory_that_there_is_is_a_problem(monkeypatch):
+    overrides = ["training.step.mode=joint", "training.step.micro_batch=4"]
+    plan = make_plan(load_recipe(RECIPE, overrides))
+    _, memory = step_mode.forecast(plan)
+    monkeypatch.setattr(step_mode, "device_memory", lambda kind: memory.total)
+    assert check(RECIPE, overrides=overrides, quick=True)[-1] == "Nothing is wrong."
+
+    monkeypatch.setattr(step_mode, "device_memory", lambda kind: memory.total - 1)
+    (problem,) = refused(RECIPE, *overrides)
+    assert problem.what.startswith(f"a training step takes about {memory.total / 2**30:.3g} GiB of memory")
+    assert "patches of 16 x 16 x 16 voxels" in problem.what
+    assert problem.fix == (
+        "Use a smaller training.patch_size or backbone, or training.step.mode=auto with training.step.micro_batch=auto,"
+        " or a smaller training.batch_size. Where another machine is to train, check there."
+    )
+    monkeypatch.setattr(step_mode, "memory_room", lambda *_: memory.total - 1)
+    assert check(RECIPE, quick=True)[-1] == "Nothing is wrong."  # auto takes what fits
+
+
+def test_in_bf16_the_networks_keep_half(monkeypatch):
+    plan = make_plan(load_recipe(RECIPE, ()))
+    _, memory = step_mode.forecast(plan)
+    monkeypatch.setattr(step_mode, "device_memory", lambda kind: memory.total - memory.activations // 2)
+    assert len(step_mode.memory_problems(plan, memory)) == 1
+    plan = make_plan(load_recipe(RECIPE, ["training.precision=bf16"]))
+    assert step_mode.memory_problems(plan, memory) == []
+
+
+def test_memory_is_told_beside_what_is_wrong_with_files(monkeypatch):
+    monkeypatch.setattr(step_mode, "device_memory", lambda kind: 0)
+    bad = Problem("case x", "it is damaged")
+    monkeypatch.setattr("semiseg.pipeline.check.verify_cases", lambda *_, **__: [bad])
+    with pytest.raises(DataError) as caught:
+        check(RECIPE, quick=True)
+    assert caught.value.problems[0] == bad
+    assert "of memory" in caught.value.problems[1].what
 
 
 def test_all_that_couples_samples_is_refused_at_once(tmp_path):

@@ -1,5 +1,8 @@
 """What ``check`` and ``run`` note of data that can be used: missing classes, cases not drawn, spacings that differ."""
 
+import gzip
+import shutil
+
 import helpers_volumes as made
 import numpy as np
 import pytest
@@ -154,3 +157,52 @@ def test_255_classes_can_be_told_apart(recipe, tmp_path):
     reader = make_plan(load_recipe({**recipe, "dataset": dataset, "split": {"labeled": 2}})).components.dataset
     label = reader.read_label(reader.cases()[0]).array
     np.testing.assert_array_equal(label, made.label(tuple(range(256)), SHAPE))
+
+
+def test_a_scan_under_two_ids_is_refused_across_roles_and_noted_in_training(recipe, tmp_path):
+    images = tmp_path / "labeled" / "images"
+    with gzip.open(images / "d.nii.gz") as file:
+        (images / "a.nii").write_bytes(file.read())
+    (images / "a.nii.gz").unlink()
+    assert check(recipe, quick=True)[-1] == "Nothing is wrong."
+    with pytest.raises(DataError) as refused:
+        check(recipe)
+    (problem,) = refused.value.problems
+    assert problem.where == "cases a (labeled), d (test)"
+    assert problem.what == "their images are equal, voxel by voxel, in test and training"
+
+    shutil.copy(images / "b.nii.gz", tmp_path / "unlabeled" / "images" / "e.nii.gz")
+    lines = check(recipe, overrides=["split={test: [c], validation: 0, labeled: all}"])
+    assert "Note: the same image is there as 2 cases: a (labeled), d (labeled)." in lines
+    assert "Note: the same image is there as 2 cases: b (labeled), e (unlabeled)." in lines
+
+
+@pytest.fixture
+def two_modalities(tmp_path):
+    """Eight cases of dark and bright images; of case f the two are exchanged."""
+    for number, name in enumerate("abcdefgh"):
+        dark = made.image(number, shape=SHAPE) // 9 + 1
+        bright = made.image(number + 20, shape=SHAPE) + 2000
+        for channel, array in enumerate((bright, dark) if name == "f" else (dark, bright)):
+            made.save(tmp_path / "labeled" / "images" / f"{name}_{channel:04d}.nii.gz", array.astype(np.int16))
+        made.save(tmp_path / "labeled" / "labels" / f"{name}.nii.gz", made.label((0, 1), SHAPE))
+    return {
+        "name": "two",
+        "seed": 0,
+        "dataset": {"name": "folder", "root": str(tmp_path), "classes": {"x": 1}, "modalities": ["dark", "bright"]},
+        "split": {"test": ["a"], "validation": ["b"], "labeled": "all"},
+        "backbone": {"name": "unet", "channels": [4, 8], "strides": [2], "num_res_units": 0},
+        "strategy": {"name": "supervised"},
+        "training": {"patch_size": [16, 16, 16], "device": "cpu"},
+    }
+
+
+def test_the_files_are_told_by_modality_and_a_case_in_another_order_is_noted(two_modalities):
+    lines = check(two_modalities)
+    assert "Files of case c: dark c_0000.nii.gz, bright c_0001.nii.gz" in lines
+    assert (
+        "Note: by their intensities 1 case seems to have modalities in another order than the rest:"
+        " f (dark looks like bright, bright looks like dark)."
+    ) in lines
+    split = "split={test: [a], validation: [b], labeled: [c, d, e, g, h], total: 5}"
+    assert not any("another order" in line for line in check(two_modalities, overrides=[split]))

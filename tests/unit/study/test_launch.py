@@ -280,6 +280,11 @@ def test_scores_that_never_appear_are_waited_for_a_while(jobs, monkeypatch):
     assert (status.state, status.reason) == ("failed", "ended well, but left no scores")
 
 
+def test_jobs_run_where_no_terminal_hangs_up(jobs, monkeypatch):
+    monkeypatch.delattr(signal, "SIGHUP")  # as on Windows
+    assert [status.state for status in run_jobs(jobs(2), Launcher(), pause=0)] == ["done", "done"]
+
+
 HUNG_UP = """
 import signal
 import sys

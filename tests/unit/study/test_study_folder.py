@@ -77,7 +77,10 @@ def test_a_run_s_changes_are_told_with_how_to_mend_them_and_nothing_else_is_coun
     begin(study, folder, model.name)
     with pytest.raises(RunError) as caught:
         folder.run(model.name).prepare(model.recipe.model_copy(update={"seed": 5}), resume=True)
-    fix = "A run cannot go on with another recipe. Undo the changes, or choose another --output."
+    fix = (
+        "A run cannot go on with another recipe, save with more training.epochs. Undo the changes, or choose another"
+        " --output."
+    )
     assert str(caught.value) == f"seed: was 1, is 5\n    {fix}"
 
 

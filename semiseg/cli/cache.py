@@ -1,0 +1,128 @@
+"""``semiseg cache``."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from semiseg.pipeline.cache import Kept
+
+app = typer.Typer(invoke_without_command=True)
+Store = Annotated[
+    Path | None, typer.Option("--store", help="A case store that recipes name by preprocessing.store, by itself.")
+]
+_TITLES = {"case": "preprocessed", "data": "made data", "notes": "notes on files", "leftover": "left by a kill"}
+
+
+@app.callback()
+def cache(context: typer.Context, store: Store = None) -> None:
+    """List what semiseg keeps that can be made again: where, whose, how large, and when it was used last.
+
+    Example: semiseg cache · semiseg cache prune --older-than 30
+    """
+    from semiseg.pipeline.cache import look
+
+    if context.invoked_subcommand:
+        context.obj = store
+        return
+    typer.echo(_where(store))
+    for line in _lines(look(store)):
+        typer.echo(line)
+
+
+@app.command()
+def prune(
+    context: typer.Context,
+    older_than: Annotated[
+        float | None, typer.Option("--older-than", metavar="DAYS", min=0, help="What was not used for so many days.")
+    ] = None,
+    everything: Annotated[bool, typer.Option("--all", help="All of it.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    store: Store = None,
+) -> None:
+    """Remove what was not used for some days, or all; what a running process uses stays.
+
+    It says what would go and asks before anything is removed. Runs make again what they need.
+
+    Example: semiseg cache prune --older-than 30
+    """
+    import sys
+
+    from semiseg.errors import ArgumentError
+    from semiseg.pipeline.cache import look, old, remove
+
+    if (older_than is None) != everything:
+        raise ArgumentError("Say what is to go.", "Give --older-than DAYS, or --all, and not both.")
+    store = store or context.obj
+    typer.echo(_where(store))
+    found = look(store)
+    chosen = found if older_than is None else old(found, older_than)
+    free, held = [part for part in chosen if not part.holder], [part for part in chosen if part.holder]
+    for holder in dict.fromkeys(part.holder for part in held):
+        parts = [part for part in held if part.holder == holder]
+        typer.echo(f"Stays: {_size(parts)} that are in use by {holder}.")
+    if not free:
+        typer.echo("There is nothing to remove.")
+        return
+    typer.echo(f"To be removed: {_size(free)}.")
+    for line in _lines(free, total=False):
+        typer.echo(line)
+    if not yes:
+        if not sys.stdin.isatty():
+            raise ArgumentError("Nothing was removed, since there is nobody to ask.", "Give --yes.")
+        if not typer.confirm("Remove it?"):
+            typer.echo("Nothing was removed.")
+            return
+    removed = remove(free)
+    typer.echo(f"Removed: {_size(removed)}." + ("" if len(removed) == len(free) else f" Kept: {_left(free, removed)}"))
+
+
+def _left(free: "Sequence[Kept]", removed: "Sequence[Kept]") -> str:
+    return f"{len(free) - len(removed)} that were used just now or cannot be removed."
+
+
+def _where(store: Path | None) -> str:
+    import os
+
+    from semiseg.io.cache import cache_folder
+
+    if store is not None:
+        return f"Case store: {store.absolute()}"
+    return f"Cache: {cache_folder()} ({'by SEMISEG_CACHE' if os.environ.get('SEMISEG_CACHE') else 'the default'})"
+
+
+def _lines(kept: "Sequence[Kept]", total: bool = True) -> Iterator[str]:
+    """A line for each kind and dataset."""
+    from datetime import datetime
+
+    from semiseg.pipeline.cache import by_dataset
+    from semiseg.wording import some
+
+    rows = [("kind", "dataset", "entries", "size", "last used", "recipes")]
+    for (kind, dataset), parts in by_dataset(kept).items():
+        last = datetime.fromtimestamp(max(part.used for part in parts)).strftime("%Y-%m-%d %H:%M")
+        recipes = some(sorted({name for part in parts for name in part.recipes}), 3)
+        name = dataset or ("not known" if kind == "case" else "")
+        in_use = "in use" if any(part.holder for part in parts) else last
+        rows.append((_TITLES[kind], name, str(len(parts)), _bytes(parts), in_use, recipes))
+    if len(rows) > 1:
+        widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+        for row in rows:
+            yield ("  " + "  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True))).rstrip()
+    if total:
+        yield f"In all: {_size(kept)}." if kept else "There is nothing in it."
+
+
+def _size(parts: "Sequence[Kept]") -> str:
+    return f"{len(parts)} {'entry' if len(parts) == 1 else 'entries'}, {_bytes(parts)}"
+
+
+def _bytes(parts: "Sequence[Kept]") -> str:
+    count = float(sum(part.size for part in parts))
+    for unit in ("B", "KiB", "MiB"):
+        if count < 1024:
+            return f"{count:.3g} {unit}"
+        count /= 1024
+    return f"{count:.3g} GiB" if count < 1000 else f"{count:.0f} GiB"

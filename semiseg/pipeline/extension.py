@@ -1,0 +1,110 @@
+"""More epochs for a run that is there: what is refused, what moves aside, and what is written down."""
+
+import os
+import shutil
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from semiseg.engine.checkpoint import Checkpoints, checksum_file
+from semiseg.engine.optim import learning_rate
+from semiseg.errors import Problem, RunError
+from semiseg.interfaces.strategy import Stage
+from semiseg.io.atomic import write_json, write_text
+from semiseg.io.json import read_json
+from semiseg.pipeline.folder import RunFolder
+from semiseg.pipeline.plan import Plan, n_steps
+from semiseg.progress import Reporter
+from semiseg.recipe.dump import dump_recipe
+
+
+def require_one_stage(plan: Plan, stages: Sequence[Stage], epochs_before: int) -> None:
+    """Raise RunError where the strategy trains in stages: their ends would move into what is done."""
+    if len(stages) > 1:
+        names = ", ".join(stage.name for stage in stages)
+        what = (
+            f"was {epochs_before}, is {plan.recipe.training.epochs}, and strategy {plan.recipe.strategy.name} trains in"
+            f" stages ({names}), whose ends would move into what is done"
+        )
+        raise RunError(Problem("training.epochs", what, "Undo the change, or choose another --output."))
+
+
+def extend(plan: Plan, folder: RunFolder, epochs_before: int, reporter: Reporter) -> None:
+    """Make a run folder one that was to have the plan's epochs, and say what that means.
+
+    The recipe comes last: killed before, the same command does it again, or writes the recipe that model.json names.
+    """
+    steps = Checkpoints(folder.checkpoints, reporter.say).steps()
+    done = int(steps[-1].stem.partition("-")[2]) if steps else 0
+    meaning = _meaning(plan, epochs_before, done)
+    aside = folder.path / f"until-epoch-{epochs_before}"
+    kept = ""
+    if aside.exists() or any(path.exists() for path in _results(folder)):
+        _keep_results(folder, aside)
+        kept = f" What was predicted and scored after {epochs_before} epochs is kept in {aside.name}/."
+    _write_down(folder, {"epochs": [epochs_before, plan.recipe.training.epochs], "step": done, "meaning": meaning})
+    folder.write_model(plan.recipe, read_json(folder.model))
+    write_text(folder.recipe, dump_recipe(plan.recipe))
+    reporter.say(f"Note: {meaning}{kept}")
+
+
+def _meaning(plan: Plan, epochs_before: int, done: int) -> str:
+    """What becomes of the schedule, in words."""
+    training = plan.recipe.training
+    schedule, base, total = training.schedule, training.optimizer.lr, n_steps(training, plan.batch_size)
+    before = total // training.epochs * epochs_before
+    text = f"The run goes on to {training.epochs} epochs, where it was to have {epochs_before}."
+    if not done:
+        return text
+    was = learning_rate(schedule, base, done - 1, before)
+    now = learning_rate(schedule, base, done, total)
+    text += (
+        f" After step {done} the learning rate ({schedule.name}), which was {was:.3g}, goes on at {now:.3g}, where the"
+        f" schedule over {training.epochs} epochs then is."
+    )
+    return f"{text} What the strategy ties to a share of the training goes by the longer one too."
+
+
+def _keep_results(folder: RunFolder, aside: Path) -> None:
+    """Move what was made of the weights into a folder that is a run itself; what was moved before a kill is there."""
+    (aside / folder.checkpoints.name).mkdir(parents=True, exist_ok=True)
+    if not (aside / folder.recipe.name).exists():
+        for weights in (folder.weights("last"), folder.weights("best")):
+            _link(weights, aside / folder.checkpoints.name)
+            _link(checksum_file(weights), aside / folder.checkpoints.name)
+        _copy((folder.model, folder.split, folder.environment, folder.log, folder.recipe), aside)
+    for path in filter(Path.exists, _results(folder)):
+        path.replace(aside / path.name)
+
+
+def _results(folder: RunFolder) -> tuple[Path, ...]:
+    return folder.summary, folder.scores, folder.report, folder.preview, folder.predictions
+
+
+def _copy(paths: Iterable[Path], into: Path) -> None:
+    """Whole or not there, in this order."""
+    for path in paths:
+        if path.exists():
+            write_text(into / path.name, path.read_text(encoding="utf-8", errors="replace"))
+
+
+def _link(path: Path, into: Path) -> None:
+    """Give a file a second name; training replaces it by another file, and never changes it in place."""
+    target = into / path.name
+    if path.exists() and not target.exists():
+        try:
+            os.link(path, target)
+        except OSError:  # a file system without hard links
+            shutil.copy2(path, target)
+
+
+def _write_down(folder: RunFolder, record: dict[str, object]) -> None:
+    """Add to environment.json, once."""
+    try:
+        first = read_json(folder.environment)
+    except RunError:
+        first = {}  # it is for readers; a run goes on without
+    known = first.get("extended", [])
+    if not (known and all(known[-1].get(key) == value for key, value in record.items())):
+        time = datetime.now(UTC).isoformat(timespec="seconds")
+        write_json(folder.environment, {**first, "extended": [*known, {"time": time, **record}]})
