@@ -41,15 +41,7 @@ class LabelPair:
         """The masks of a class or region, cut to the box that holds both: metrics never see the whole image."""
         box = union(self._box(side, target) for side in (0, 1))
         reference, prediction = (self._mask(array[box], target) for array in self._arrays)
-        return MaskPair(
-            reference=reference,
-            prediction=prediction,
-            spacing=self._spacing,
-            unit=self._unit,
-            image_shape=self._shape,
-            n_reference=int(np.count_nonzero(reference)),
-            n_prediction=int(np.count_nonzero(prediction)),
-        )
+        return MaskPair(reference, prediction, self._spacing, self._unit, self._shape)
 
     def reference_digest(self, target: Target) -> str:
         """The same for the same voxels on the same grid, in whatever order they lie in memory."""

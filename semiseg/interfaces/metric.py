@@ -24,6 +24,7 @@ class MaskPair:
 
     ``spacing`` is the voxel size along each axis in ``unit``; ``image_shape`` is the shape of the whole image. Axes
     are in the order in which they lie in memory, which may be the reverse of the image's: a metric must not care.
+    ``n_reference`` and ``n_prediction`` are how many voxels each mask has.
     """
 
     reference: NDArray[np.bool_]
@@ -31,9 +32,13 @@ class MaskPair:
     spacing: tuple[float, float, float]
     unit: Unit
     image_shape: Shape
-    n_reference: int
-    n_prediction: int
+    n_reference: int = field(init=False)
+    n_prediction: int = field(init=False)
     _shared: dict[Callable[[MaskPair], Any], Any] = field(default_factory=dict, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "n_reference", int(np.count_nonzero(self.reference)))
+        object.__setattr__(self, "n_prediction", int(np.count_nonzero(self.prediction)))
 
     def shared(self, function: Callable[[MaskPair], Result]) -> Result:
         """``function(self)``, worked out once for all metrics of this pair that ask for it.

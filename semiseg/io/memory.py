@@ -1,16 +1,19 @@
-"""What a file declares, held against the machine's memory before any of it is taken."""
+"""How much memory there is, and what a file declares held against it before any of it is taken."""
 
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from semiseg.errors import DataError, Problem
+
+_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 
 
 @contextmanager
 def memory_for(where: str, size: int) -> Iterator[None]:
     """A block that takes ``size`` bytes. Raises DataError where the machine has less, or gives less."""
-    machine = _machine()
+    machine = machine_memory()
     if machine is not None and size > machine:
         raise _too_large(where, size)
     try:
@@ -19,11 +22,28 @@ def memory_for(where: str, size: int) -> Iterator[None]:
         raise _too_large(where, size) from error
 
 
-def _machine() -> int | None:
+def machine_memory() -> int | None:
+    """Bytes of the machine, or of the container's limit where that is less; None where that cannot be known."""
     try:
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        sizes = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")]
     except (AttributeError, OSError, ValueError):  # Windows
         return None
+    for path in map(Path, (*_own_groups(), *_LIMITS)):
+        try:
+            sizes.append(int(path.read_text()))
+        except (OSError, ValueError):  # there is no such file, or no limit ("max")
+            continue
+    return min(sizes)
+
+
+def _own_groups() -> list[str]:
+    """Limit files of this process's control groups (version 2), as a batch system sets them."""
+    try:
+        lines = Path("/proc/self/cgroup").read_text().splitlines()
+    except OSError:
+        return []
+    groups = [Path(line.removeprefix("0::/")) for line in lines if line.startswith("0::/")]
+    return [f"/sys/fs/cgroup/{level}/memory.max" for group in groups for level in (group, *group.parents)]
 
 
 def _too_large(where: str, size: int) -> DataError:

@@ -7,7 +7,6 @@ from functools import lru_cache, partial
 from typing import Annotated, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
 from semiseg.interfaces.component import ComponentOptions
@@ -140,21 +139,10 @@ def _find(pair: MaskPair, dilation: int) -> Lesions:
         matched = touching[1, touching[0] == lesion]
         box = _around([region, *(boxes[component - 1] for component in matched)])
         reference = (regions[box] == lesion) & pair.reference[box]
-        pairs.append(_pair(pair, reference, np.isin(components[box], matched)))
+        prediction = np.isin(components[box], matched)
+        pairs.append(MaskPair(reference, prediction, pair.spacing, pair.unit, pair.image_shape))
     return Lesions(tuple(pairs), n_components - len(np.unique(touching[1])))
 
 
 def _around(boxes: Sequence[tuple[slice, ...]]) -> tuple[slice, ...]:
     return tuple(slice(min(s.start for s in axis), max(s.stop for s in axis)) for axis in zip(*boxes, strict=True))
-
-
-def _pair(whole: MaskPair, reference: NDArray[np.bool_], prediction: NDArray[np.bool_]) -> MaskPair:
-    return MaskPair(
-        reference=reference,
-        prediction=prediction,
-        spacing=whole.spacing,
-        unit=whole.unit,
-        image_shape=whole.image_shape,
-        n_reference=int(np.count_nonzero(reference)),
-        n_prediction=int(np.count_nonzero(prediction)),
-    )

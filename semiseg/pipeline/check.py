@@ -13,8 +13,8 @@ from semiseg.engine.runtime import accelerator
 from semiseg.errors import DataError, RecipeError, raise_all
 from semiseg.pipeline.model import try_strategy
 from semiseg.pipeline.plan import Plan, make_plan, n_steps, padding_note
+from semiseg.pipeline.spacing import mixed_spacing_note
 from semiseg.pipeline.step_mode import forecast, launch, memory_problems
-from semiseg.pipeline.survey import spacing_note
 from semiseg.progress import Reporter
 from semiseg.recipe.load import load_recipe
 from semiseg.recipe.schema import Recipe
@@ -164,7 +164,7 @@ def _grid_notes(plan: Plan) -> list[str]:
         for case_id, grid in grids.items()
         if any(n < p for n, p in zip(sorted(grid.shape), sorted(patch), strict=True))
     ]
-    return [*padding_note(small), *spacing_note(grids.values())]
+    return [*padding_note(small), *mixed_spacing_note(grids.values())]
 
 
 def _gib(count: int) -> str:

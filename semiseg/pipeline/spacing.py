@@ -1,4 +1,4 @@
-"""The voxel spacing that a model was trained on, and new images that are spaced otherwise."""
+"""Voxel spacings: cases that differ, and new images that are spaced otherwise than those a model was trained on."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -11,7 +11,25 @@ from semiseg.types import Geometry
 from semiseg.wording import some
 
 CLEARLY = 1.25
-"""How many times smaller or larger than those of all training cases voxels are along an axis, to be told."""
+"""How many times larger than others voxels are along an axis, to be told."""
+_AXES = ("left-right", "front-back", "up-down")
+
+
+def mixed_spacing_note(geometries: Iterable[Geometry]) -> list[str]:
+    """What to say of cases' grids where voxels differ in size by more than a quarter along an axis."""
+    grids = list(geometries)
+    sizes = np.array([_spacing(grid) for grid in grids])
+    if not grids or (sizes.max(axis=0) <= CLEARLY * sizes.min(axis=0)).all():
+        return []
+    unit = "mm" if all(grid.unit == "mm" for grid in grids) else "voxels"
+    found = (
+        f"{axis} {along.min():.3g}, {np.median(along):.3g}, {along.max():.3g}"
+        for axis, along in zip(_AXES, sizes.T, strict=True)
+    )
+    return [
+        f"spacing differs between cases, and semiseg does not resample: min, median and max in {unit} are"
+        f" {'; '.join(found)}; networks see voxels, so resample images and labels to one spacing beforehand"
+    ]
 
 
 def training_spacing(grids: Iterable[Geometry]) -> dict[str, Any] | None:

@@ -1,6 +1,6 @@
 """What a dataset's images are like, from all headers and a few images."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,12 +10,11 @@ from semiseg.data.verify import named
 from semiseg.errors import DataError, Problem, raise_all
 from semiseg.interfaces.dataset import Dataset
 from semiseg.io.orientation import grid_in_ras, to_ras
+from semiseg.pipeline.spacing import mixed_spacing_note
 from semiseg.types import Case, Geometry, Shape
 
 _IMAGES_READ = 5
 _HEADERS_READ = 50
-_SPACINGS_DIFFER = 1.25
-_AXES = ("left-right", "front-back", "up-down")
 _ZEROS = 0.05
 """Share of voxels that are exactly 0 from which on 0 is taken for background, as skull-stripped images have it."""
 
@@ -55,24 +54,7 @@ def survey(dataset: Dataset, cases: Sequence[Case]) -> Survey:
     zero_is_background = float(np.median(zeros)) >= _ZEROS
     image = _median([geometry.shape for geometry in geometries])
     foreground = _median(boxes) if zero_is_background else image
-    return Survey(image, foreground, zero_is_background, tuple(spacing_note(geometries)))
-
-
-def spacing_note(geometries: Iterable[Geometry]) -> list[str]:
-    """What to say of cases' grids where voxels differ in size by more than a quarter along an axis."""
-    grids = list(map(grid_in_ras, geometries))
-    sizes = np.array([grid.spacing for grid in grids])
-    if not grids or (sizes.max(axis=0) <= _SPACINGS_DIFFER * sizes.min(axis=0)).all():
-        return []
-    unit = "mm" if all(grid.unit == "mm" for grid in grids) else "voxels"
-    found = (
-        f"{axis} {along.min():.3g}, {np.median(along):.3g}, {along.max():.3g}"
-        for axis, along in zip(_AXES, sizes.T, strict=True)
-    )
-    return [
-        f"spacing differs between cases, and semiseg does not resample: min, median and max in {unit} are"
-        f" {'; '.join(found)}; networks see voxels, so resample images and labels to one spacing beforehand"
-    ]
+    return Survey(image, foreground, zero_is_background, tuple(mixed_spacing_note(geometries)))
 
 
 def _some(cases: Sequence[Case], most: int) -> Sequence[Case]:

@@ -27,8 +27,8 @@ from semiseg.pipeline.folder import RunFolder
 from semiseg.pipeline.model import Model
 from semiseg.pipeline.plan import Plan, padding_note, timetable_of
 from semiseg.pipeline.pseudo_labels import PseudoLabels
+from semiseg.pipeline.spacing import mixed_spacing_note
 from semiseg.pipeline.step_mode import choose_step_mode
-from semiseg.pipeline.survey import spacing_note
 from semiseg.pipeline.uses import Use
 from semiseg.progress import Reporter
 
@@ -50,7 +50,7 @@ def fill_store(plan: Plan, reporter: Reporter) -> CaseStore:
     seen = [*stored, *(store.image(case.id) for case in split.validation)]
     grids = [case.preparation.geometry for case in seen]
     grids += [plan.components.dataset.read_geometry(case) for case in split.test]
-    for note in (*notes, *padding_note(small), *spacing_note(grids)):
+    for note in (*notes, *padding_note(small), *mixed_spacing_note(grids)):
         reporter.say(f"Note: {note}.")
     return store
 

@@ -29,15 +29,7 @@ def make_pair(
 ) -> MaskPair:
     """A pair of masks (X, Y, Z) as the harness makes it, in mm; of an image of their shape if none is given."""
     x, y, z = reference.shape
-    return MaskPair(
-        reference=reference,
-        prediction=prediction,
-        spacing=spacing,
-        unit="mm",
-        image_shape=image_shape or (x, y, z),
-        n_reference=int(np.count_nonzero(reference)),
-        n_prediction=int(np.count_nonzero(prediction)),
-    )
+    return MaskPair(reference, prediction, spacing, "mm", image_shape or (x, y, z))
 
 
 def _blocks() -> tuple[Mask, Mask]:

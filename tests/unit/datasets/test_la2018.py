@@ -156,7 +156,7 @@ def test_a_shape_that_the_file_cannot_hold_is_refused_before_it_is_read(tmp_path
 
 def test_more_voxels_than_memory_are_refused_by_name(tmp_path, monkeypatch):
     path = made.write_la_case(tmp_path / "ID")
-    monkeypatch.setattr("semiseg.io.memory._machine", lambda: 2015)
+    monkeypatch.setattr("semiseg.io.memory.machine_memory", lambda: 2015)
     dataset = la2018(tmp_path)
     assert f"{path}: it declares 2,016 bytes of voxels" in refusal(dataset.read_image, dataset.cases()[0])
 

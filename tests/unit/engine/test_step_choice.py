@@ -5,7 +5,6 @@ import pytest
 import torch
 from tiny_task import MadeBatches, cps
 
-from semiseg.engine import room
 from semiseg.engine.choice import candidates, choose
 from semiseg.engine.modes import StepMode
 from semiseg.engine.probe import Measured, noise_batch, probe
@@ -13,6 +12,7 @@ from semiseg.engine.room import memory_room
 from semiseg.engine.runtime import Runtime
 from semiseg.engine.step import StepRunner
 from semiseg.interfaces.batch import Step
+from semiseg.io import memory
 from semiseg.recipe import schema
 from semiseg.types import Task
 
@@ -141,15 +141,14 @@ def test_a_trial_leaves_nothing_behind():
 
 def test_the_cpu_s_room_is_a_share_of_the_container_s_limit_or_of_the_machine(tmp_path, monkeypatch):
     limit = tmp_path / "memory.max"
-    monkeypatch.setattr(room, "_LIMITS", (str(limit),))
-    monkeypatch.setattr(room, "_own_groups", list)
-    monkeypatch.setattr(
-        room, "os", SimpleNamespace(sysconf={"SC_PHYS_PAGES": 1000, "SC_PAGE_SIZE": 100}.get, environ={})
-    )
+    monkeypatch.setattr(memory, "_LIMITS", (str(limit),))
+    monkeypatch.setattr(memory, "_own_groups", list)
+    monkeypatch.setattr(memory, "os", SimpleNamespace(sysconf={"SC_PHYS_PAGES": 1000, "SC_PAGE_SIZE": 100}.get))
+    monkeypatch.delenv("LOCAL_WORLD_SIZE", raising=False)
     assert memory_room("cpu") == 80_000
     limit.write_text("max\n")
     assert memory_room("cpu") == 80_000
     limit.write_text("50000\n")
     assert memory_room("cpu") == 40_000
-    room.os.environ["LOCAL_WORLD_SIZE"] = "2"
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
     assert memory_room("cpu") == 20_000

@@ -215,9 +215,9 @@ def test_a_shape_that_no_file_of_this_size_can_hold(tmp_path):
 
 
 def test_more_voxels_than_memory_are_refused_by_name(scan, monkeypatch):
-    monkeypatch.setattr("semiseg.io.memory._machine", lambda: 1007)
+    monkeypatch.setattr("semiseg.io.memory.machine_memory", lambda: 1007)
     assert "1,008 bytes of voxels, which do not fit into memory" in refusal(scan)
-    monkeypatch.setattr("semiseg.io.memory._machine", lambda: 1008)
+    monkeypatch.setattr("semiseg.io.memory.machine_memory", lambda: 1008)
     assert read_nifti(scan)[0].shape == made.SHAPE
 
     def refuses(*args):

@@ -11,7 +11,7 @@ from semiseg import check, run
 from semiseg.errors import DataError
 from semiseg.pipeline.init import propose_recipe
 from semiseg.pipeline.plan import make_plan, padding_note
-from semiseg.pipeline.survey import spacing_note
+from semiseg.pipeline.spacing import mixed_spacing_note
 from semiseg.pipeline.train import fill_store
 from semiseg.progress import Reporter
 from semiseg.recipe.load import load_recipe
@@ -87,9 +87,9 @@ def grids(*spacings, turn=None):
 
 
 def test_spacings_that_differ_by_more_than_a_quarter_are_noted_by_axis():
-    assert spacing_note([]) == []
-    assert spacing_note(grids((1, 1, 4), (1.25, 1, 5), (1, 1, 4.5))) == []
-    (note,) = spacing_note(grids((0.7, 0.7, 5), (1, 1, 1), (0.3, 0.5, 6)))
+    assert mixed_spacing_note([]) == []
+    assert mixed_spacing_note(grids((1, 1, 4), (1.25, 1, 5), (1, 1, 4.5))) == []
+    (note,) = mixed_spacing_note(grids((0.7, 0.7, 5), (1, 1, 1), (0.3, 0.5, 6)))
     assert "min, median and max in mm are left-right 0.3, 0.7, 1; front-back 0.5, 0.7, 1; up-down 1, 5, 6" in note
     assert "semiseg does not resample" in note
 
@@ -97,8 +97,8 @@ def test_spacings_that_differ_by_more_than_a_quarter_are_noted_by_axis():
 def test_spacings_are_those_along_the_body_whatever_the_axes_of_the_files():
     turn = np.array([[0, 0, 1, 0], [1.0, 0, 0, 0], [0, -1, 0, 0], [0, 0, 0, 1]])  # axes are A, I, R
     one, other = grids((2, 3, 1))[0], grids((3, 1, 2), turn=turn)[0]
-    assert spacing_note([one, other]) == []
-    assert spacing_note([one, *grids((2, 3, 1), turn=turn)])
+    assert mixed_spacing_note([one, other]) == []
+    assert mixed_spacing_note([one, *grids((2, 3, 1), turn=turn)])
 
 
 def test_check_and_run_note_spacings_of_all_cases_of_the_split(recipe, tmp_path, monkeypatch):
