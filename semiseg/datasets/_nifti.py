@@ -11,7 +11,7 @@ from semiseg.errors import DataError, Problem, ProtocolError, raise_all
 from semiseg.interfaces.component import ComponentOptions
 from semiseg.interfaces.dataset import Dataset
 from semiseg.io.finding import CONVERT, find
-from semiseg.io.names import name_problems, nifti_stem
+from semiseg.io.names import name_problems, nifti_stem, shared_name
 from semiseg.io.volumes import read_image_files, read_image_geometry, read_label_file
 from semiseg.types import Case, Geometry, Volume
 
@@ -27,6 +27,17 @@ def no_modality_twice(modalities: Names) -> Names:
     if len(set(modalities)) < len(modalities):
         raise ValueError(f"a modality is named twice: {', '.join(modalities)}")
     return modalities
+
+
+def distinct_values(classes: dict[str, int]) -> dict[str, int]:
+    """Foreground classes, ordered by stored value. Raises ValueError where two share one, or one is below 1."""
+    foreground = {name: value for name, value in classes.items() if (name, value) != ("background", 0)}
+    if "background" in foreground:
+        raise ValueError("background is 0, which need not be said; give another class another name")
+    values = list(foreground.values())
+    if not values or min(values) < 1 or len(set(values)) < len(values):
+        raise ValueError("each class needs a stored value of its own, 1 or more (0 is background)")
+    return dict(sorted(foreground.items(), key=lambda item: item[1]))
 
 
 class NiftiOptions(ComponentOptions):
@@ -107,13 +118,15 @@ def checked_cases(cases: Iterable[Case], problems: Sequence[Problem] = ()) -> tu
 
 
 def named_by_files(listed: Sequence[tuple[tuple[Path, ...], Path | None]]) -> list[Case]:
-    """Cases of image files and a label, by the name of the first file; where all are alike, by that of its folder."""
-    stems = [nifti_stem(images[0]) or images[0].name for images, _ in listed]
-    folders = [images[0].parent.name for images, _ in listed]
-    alike = len(set(stems)) == 1 < len(stems) == len(set(folders))
-    return [
-        Case(name, images, label) for name, (images, label) in zip(folders if alike else stems, listed, strict=True)
-    ]
+    """Cases of image files and a label, by what a case's files share of their names.
+
+    Where cases share a name that way, all are called by the nearest folder above that tells them apart, if one does.
+    """
+    names: Sequence[str] = [shared_name([nifti_stem(path) or path.name for path in images]) for images, _ in listed]
+    if len(set(names)) < len(names):
+        above = zip(*(reversed(images[0].parent.parts) for images, _ in listed), strict=False)
+        names = next((folders for folders in above if len(set(folders)) == len(folders)), names)
+    return [Case(name, images, label) for name, (images, label) in zip(names, listed, strict=True)]
 
 
 def only_folder(paths: Sequence[Path]) -> Path | None:

@@ -5,15 +5,19 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
+from pydantic import Field, field_validator
+
 from semiseg.datasets._images_ts import ImagesTs, are_images, find_images_ts
 from semiseg.datasets._nifti import (
     NiftiDataset,
     NiftiOptions,
     checked_cases,
+    distinct_values,
     existing_root,
     merged_label_map,
     named_by_files,
     nifti_files_in,
+    no_modality_twice,
     one_case,
     only_folder,
 )
@@ -32,7 +36,8 @@ class Decathlon(NiftiDataset):
     (pairs of ``image`` and ``label``) and, if it is there, ``unlabeled``: a list of more images, which the Decathlon
     does not have. Its test images have no labels: with ``test_images: unlabeled`` those that ``test`` lists and those
     in ``imagesTs`` are unlabeled cases. An image is one file, with its modalities, where there are several, along the
-    last axis; or ``image`` is a list, a file for each modality.
+    last axis; or ``image`` is a list, a file for each modality. Lists for MONAI may name neither modalities nor
+    classes: the options ``modalities`` and ``classes`` do then.
 
     Source: Antonelli et al., Nature Communications 13 (2022) 4128, arXiv:2106.05735.
     """
@@ -45,15 +50,34 @@ class Decathlon(NiftiDataset):
         test_images: Literal["exclude", "unlabeled"] = "exclude"
         """Whether test images, listed in dataset.json or in imagesTs, are left out or taken as unlabeled cases."""
 
-        newer = frozenset({"test_images"})
+        modalities: tuple[str, ...] = ()
+        """Names of the modalities, in order, where dataset.json has none or others are wanted."""
+        classes: dict[str, int] = Field(default_factory=dict)
+        """Stored value of each class, such as `{liver: 1, tumor: 2}`, where dataset.json has none or others."""
+
+        newer = frozenset({"test_images", "modalities", "classes"})
+
+        _distinct_values = field_validator("classes")(distinct_values)
+        _no_duplicates = field_validator("modalities")(no_modality_twice)
 
     @cached_property
     def _manifest(self) -> Mapping[str, Any]:
         path = existing_root(self.options.root) / "dataset.json"
         manifest = read_dataset_json(path)
+        if isinstance(manifest, dict):
+            manifest |= self._named_by_options()
         problems = [Problem(str(path), *problem) for problem in _manifest_problems(manifest, self._takes_test_images)]
         raise_all(problems, DataError)
         return dict(manifest)
+
+    def _named_by_options(self) -> dict[str, Any]:
+        """Modalities and classes of the options, as dataset.json would name them."""
+        options, named = self.options, dict[str, Any]()
+        if options.modalities:
+            named["modality"] = {str(number): name for number, name in enumerate(options.modalities)}
+        if options.classes:
+            named["labels"] = {"background": 0, **options.classes}
+        return named
 
     def info(self) -> DatasetInfo:
         """Modalities, classes and label values, from dataset.json."""
@@ -101,8 +125,9 @@ class Decathlon(NiftiDataset):
         hidden = [path.name for images, _ in self._listed(hidden=True) for path in images]
         if hidden:
             notes.append(f"dataset.json lists {counted(len(hidden), 'hidden file')}, passed over: {some(hidden, 4)}")
-        listed = {path for images, _ in self._listed() for path in images}
-        for folder in sorted({path.parent for path in listed} - {self.options.root / "imagesTs"}):
+        images = {path for images, _ in self._listed() for path in images}
+        listed = images | {label for _, label in self._listed() if label is not None}
+        for folder in sorted({path.parent for path in images} - {self.options.root / "imagesTs"}):
             unlisted = [path.name for path in find(folder).files if path not in listed]
             if unlisted:
                 are = f"{counted(len(unlisted), 'image')} {'is' if len(unlisted) == 1 else 'are'}"
@@ -147,9 +172,11 @@ def _manifest_problems(manifest: Any, takes_test_images: bool) -> list[tuple[str
         return [("it is no JSON object", 'It has to begin with {"name": …}.')]
     problems = []
     if channels(manifest) is None:
-        problems.append(('"modality" is missing or not understood', 'Write for instance "modality": {"0": "MRI"}.'))
+        fix = 'Write for instance "modality": {"0": "MRI"}, or name them in the recipe: dataset.modalities: [MRI].'
+        problems.append(('"modality" is missing or not understood', fix))
     if classes(manifest) is None:
         fix = 'Write for instance "labels": {"0": "background", "1": "liver"}; each class has one value and one name.'
+        fix += " Or name them in the recipe: dataset.classes: {liver: 1}."
         problems.append(('"labels" is missing or not understood', fix))
     if not has_cases(manifest.get("training"), label=True):
         fix = (

@@ -13,6 +13,7 @@ from semiseg.datasets._nifti import (
     NiftiDataset,
     NiftiOptions,
     checked_cases,
+    distinct_values,
     existing_root,
     merged_label_map,
     nifti_files_in,
@@ -72,17 +73,7 @@ class Folder(NiftiDataset):
 
         newer = frozenset({"images", "labels", "unlabeled"})
 
-        @field_validator("classes")
-        @classmethod
-        def _distinct_values(cls, classes: dict[str, int]) -> dict[str, int]:
-            foreground = {name: value for name, value in classes.items() if (name, value) != ("background", 0)}
-            if "background" in foreground:
-                raise ValueError("background is 0, which need not be said; give another class another name")
-            values = list(foreground.values())
-            if not values or min(values) < 1 or len(set(values)) < len(values):
-                raise ValueError("each class needs a stored value of its own, 1 or more (0 is background)")
-            return dict(sorted(foreground.items(), key=lambda item: item[1]))
-
+        _distinct_values = field_validator("classes")(distinct_values)
         _no_duplicates = field_validator("modalities")(no_modality_twice)
 
         @field_validator("patient")

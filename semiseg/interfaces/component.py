@@ -22,8 +22,8 @@ class ComponentOptions(BaseModel):
     def _without_newer(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
         written: dict[str, Any] = write(self)
         fields = type(self).model_fields
-        kept = {key for key in written if key not in self.newer or getattr(self, key) != fields[key].default}
-        return {key: value for key, value in written.items() if key in kept}
+        usual = {key: fields[key].get_default(call_default_factory=True) for key in self.newer & {*fields}}
+        return {key: v for key, v in written.items() if key not in usual or getattr(self, key) != usual[key]}
 
 
 class Component:

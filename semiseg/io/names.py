@@ -1,8 +1,9 @@
 """File names: which are NIfTI, which are images of other formats, and which case ids can be one."""
 
+import os
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from semiseg.errors import DataError, Problem
@@ -50,6 +51,14 @@ def name_problems(case_ids: Iterable[str]) -> list[Problem]:
         except DataError as error:
             problems += error.problems
     return problems
+
+
+def shared_name(names: Sequence[str]) -> str:
+    """What names of one case's files begin with, to the last separator before they differ; else the first."""
+    if len(set(names)) == 1:
+        return names[0]
+    shared = re.sub(r"[^-_. ]*$", "", os.path.commonprefix(list(names)))  # noqa: RUF071 (it is letters that are compared)
+    return shared.rstrip("-_. ") or names[0]
 
 
 def nifti_stem(path: Path) -> str:

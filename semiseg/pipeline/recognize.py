@@ -10,12 +10,11 @@ from semiseg.errors import DataError, Problem, raise_all
 from semiseg.io.dataset_json import channels, classes, has_cases, images_of, read_dataset_json
 from semiseg.io.finding import CONVERT, Walk, find
 from semiseg.io.names import nifti_stem
-from semiseg.io.volumes import label_values
+from semiseg.pipeline.made_names import class_names, modality_names
 from semiseg.wording import some
 
 _BRATS = re.compile(r".+(_(t1|t1ce|t2|flair)|-(t1n|t1c|t2w|t2f))", re.IGNORECASE)
 _CHANNEL = re.compile(r".+_(\d{4})")
-_LABELS_READ = 10
 _H5 = "mri_norm2.h5"
 LAYOUTS = """Understood are
       labeled/images, labeled/labels and, if there are any, unlabeled/images: NIfTI files of your own
@@ -113,7 +112,20 @@ def _by_dataset_json(folder: Path) -> dict[str, Any]:
         tested = {"unlabeled": ""} if has_labels else {}
         return {"name": "folder", **_NNUNET, **tested, **_nnunet_options(folder, manifest)}
     test_images = {"test_images": "unlabeled"} if find(folder / "imagesTs").files and not has_labels else {}
-    return {"name": "decathlon", **test_images}
+    return {"name": "decathlon", **test_images, **_names_lacking(folder, manifest)}
+
+
+def _names_lacking(folder: Path, manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """Names for modalities and classes that dataset.json does not name, as lists for MONAI leave them out."""
+    listed, options = manifest.get("training"), dict[str, Any]()
+    if not listed or not has_cases(listed, label=True):
+        return options  # told where it is read
+    if not manifest.get("modality") and not manifest.get("channel_names"):
+        options["modalities"] = modality_names([folder / name for name in images_of(listed[0])])
+    labels = [folder / item["label"] for item in listed]
+    if "labels" not in manifest and all(path.is_file() for path in labels):
+        options["classes"] = class_names(labels, folder / "dataset.json")
+    return options
 
 
 def _is_nnunet(folder: Path, manifest: Mapping[str, Any]) -> bool:
@@ -169,24 +181,9 @@ def _folder_options(images: Path, labels: Path) -> dict[str, Any]:
 
 
 def _classes(labels: Path) -> dict[str, int]:
-    """Names made up for the values in some label files, taken evenly.
-
-    Raises DataError where there are none, and with all that can be no class in any of the files.
-    """
+    """Names made up for the values in some label files of a folder. Raises DataError."""
     held = find(labels)
-    files = held.files
-    if not files:
+    if not held.files:
         what = "there are no labels in it" if not held.other else f"its labels are not read: {held.formats()}"
         raise DataError([*held.problems, Problem(str(labels), what, CONVERT if held.other else LAYOUTS)])
-    values: set[int] = set()
-    problems: list[Problem] = []
-    for path in files[:: -(-len(files) // _LABELS_READ)]:
-        try:
-            values |= label_values(path)
-        except DataError as error:
-            problems += error.problems
-    raise_all(problems, DataError)
-    values.discard(0)
-    if not values:
-        raise DataError(Problem(str(labels), "its labels are 0 everywhere", "A class has a value of 1 or more."))
-    return {f"class_{value}": value for value in sorted(values)}
+    return class_names(held.files, labels)

@@ -250,7 +250,63 @@ def test_equal_names_in_a_folder_each_are_told_apart_by_their_folders(tmp_path):
         training.append({"image": f"{name}/image.nii.gz", "label": f"{name}/label.nii.gz"})
     manifest = {"modality": {"0": "MR"}, "labels": {"0": "background", "1": "a", "2": "b"}, "training": training}
     (tmp_path / "dataset.json").write_text(json.dumps(manifest))
-    assert [case.id for case in read(tmp_path).cases()] == ["p1", "p2"]
+    dataset = read(tmp_path)
+    assert [case.id for case in dataset.cases()] == ["p1", "p2"]
+    assert dataset.notes() == ()
+
+
+def bare_list(root, images, **manifest):
+    """Two cases of these images each, in a list that names neither modalities nor classes."""
+    training = []
+    for case in ("x1", "x2"):
+        paths = [str(image).format(case) for image in images]
+        for number, path in enumerate(paths):
+            made.save(root / path, made.image(number), np.eye(4))
+        label = f"labels/{case}.nii.gz"
+        made.save(root / label, made.label((0, 1, 4)), np.eye(4))
+        training.append({"fold": 0, "image": paths if len(paths) > 1 else paths[0], "label": label})
+    (root / "dataset.json").write_text(json.dumps({"training": training} | manifest))
+    return root
+
+
+@pytest.mark.parametrize(
+    ("images", "modalities"),
+    [
+        (["{0}/{0}_flair.nii.gz", "{0}/{0}_t1ce.nii.gz", "{0}/{0}_t1.nii.gz"], ("flair", "t1ce", "t1")),
+        (["i/{0}_t1.nii.gz", "i/{0}_t1ce.nii.gz"], ("t1", "t1ce")),
+        (["i/{0}_0000.nii.gz", "i/{0}_0001.nii.gz"], ("modality_0", "modality_1")),
+        (["a/{0}.nii.gz", "b/{0}.nii.gz"], ("modality_0", "modality_1")),
+        (["i/{0}.nii.gz"], ("image",)),
+    ],
+)
+def test_a_list_that_names_neither_modalities_nor_classes_gets_names_that_the_recipe_may_change(
+    tmp_path, images, modalities
+):
+    dataset = read(bare_list(tmp_path, images))
+    info = dataset.info()
+    assert (info.modalities, info.classes) == (modalities, ("background", "class_1", "class_4"))
+    first, second = dataset.cases()
+    assert [first.id, second.id] == ["x1", "x2"]
+    np.testing.assert_array_equal(dataset.read_image(first).array, [made.image(i) for i in range(len(images))])
+    assert set(np.unique(dataset.read_label(first).array)) == {0, 1, 2}
+    named = Decathlon(Decathlon.Options(root=tmp_path, modalities=modalities, classes={"tumor": 4, "edema": 1}))
+    assert named.info().classes == ("background", "edema", "tumor")
+
+
+def test_modalities_of_one_file_along_a_last_axis_are_counted(tmp_path):
+    root = bare_list(tmp_path, ["i/{0}.nii.gz"])
+    for case in ("x1", "x2"):
+        made.save(root / f"i/{case}.nii.gz", np.stack([made.image(0), made.image(1)], -1), np.eye(4))
+    dataset = read(root)
+    assert dataset.info().modalities == ("modality_0", "modality_1")
+    assert dataset.read_image(dataset.cases()[0]).array.shape[0] == 2
+
+
+def test_what_dataset_json_names_in_a_wrong_way_is_told_and_not_replaced(tmp_path):
+    root = bare_list(tmp_path, ["i/{0}.nii.gz"], modality=["MR"], labels={"a": [1]})
+    text = refusal(read(root).info)
+    assert '"modality" is missing or not understood' in text
+    assert '"labels" is missing or not understood' in text
 
 
 def test_hidden_and_unlisted_files_of_a_decathlon_are_noted(tmp_path):

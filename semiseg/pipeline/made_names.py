@@ -1,0 +1,52 @@
+"""Names for modalities and classes where nothing names them."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from semiseg.errors import DataError, Problem, raise_all
+from semiseg.io.names import nifti_stem, shared_name
+from semiseg.io.nifti import read_nifti_header
+from semiseg.io.volumes import label_values
+
+_LABELS_READ = 10
+
+
+def modality_names(images: Sequence[Path]) -> list[str]:
+    """A case's modalities: by what its files' names end in where these differ, else by their number.
+
+    A single file may hold several along a last axis; it counts as one where its header cannot be read.
+    """
+    stems = [nifti_stem(path) or path.name for path in images]
+    if len(stems) > 1:
+        shared = shared_name(stems)
+        ends = [stem.removeprefix(shared).strip("-_. ") for stem in stems]
+        named = all(ends) and len(set(ends)) == len(ends) and not all(end.isdecimal() for end in ends)
+        return ends if named else _numbered(len(stems))
+    try:
+        _, shape = read_nifti_header(images[0])
+    except (DataError, OSError):
+        return ["image"]
+    return _numbered(shape[3]) if len(shape) == 4 and shape[3] > 1 else ["image"]
+
+
+def _numbered(count: int) -> list[str]:
+    return [f"modality_{number}" for number in range(count)]
+
+
+def class_names(labels: Sequence[Path], where: Path) -> dict[str, int]:
+    """Names by the values in some of the label files, taken evenly.
+
+    Raises DataError where there are none (``where`` says what the files are of), and with all that can be no class.
+    """
+    values: set[int] = set()
+    problems: list[Problem] = []
+    for path in labels[:: -(-len(labels) // _LABELS_READ)]:
+        try:
+            values |= label_values(path)
+        except DataError as error:
+            problems += error.problems
+    raise_all(problems, DataError)
+    values.discard(0)
+    if not values:
+        raise DataError(Problem(str(where), "its labels are 0 everywhere", "A class has a value of 1 or more."))
+    return {f"class_{value}": value for value in sorted(values)}
