@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from semiseg.types import Volume
+from semiseg.wording import counted, some
 
 _SETTLED_NS = 2_000_000_000
 _DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -48,15 +49,25 @@ class Digests:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._refused: OSError | None = None
+        self._changed = set[str]()
 
     def notes(self) -> list[str]:
-        """That notes could not be written, where that was so: where, why, and how to mend it."""
+        """Files whose content is another than it was; and that notes could not be written, why, and how to mend it."""
+        found = []
+        if self._changed:
+            has, are, them = (
+                ("has", "is", "it, it is") if len(self._changed) == 1 else ("have", "are", "them, they are")
+            )
+            files = f"{counted(len(self._changed), 'file')} {has} other content than when last read"
+            names = some(sorted(self._changed), 5)
+            found.append(f"{files}, and {are} read anew: {names}; if nobody changed {them} damaged")
         if self._refused is None:
-            return []
+            return found
         why = self._refused.strerror or self._refused
         return [
+            *found,
             f"the case store's folder {self.folder} cannot be written ({why}), so that files are read to their ends in"
-            " each run; mend that, or name another store by preprocessing.store or SEMISEG_CACHE"
+            " each run; mend that, or name another store by preprocessing.store or SEMISEG_CACHE",
         ]
 
     def of(self, path: Path) -> str:
@@ -70,10 +81,20 @@ class Digests:
             if _DIGEST.fullmatch(known):
                 return known
         digest = digest_file(path)
+        last = self._note_on(path)
+        with suppress(OSError, ValueError):
+            if last.read_text(encoding="utf-8") not in {"", digest}:
+                self._changed.add(str(path))
         # A file that has just been written may change again within one tick of the clock, unseen.
         if time.time_ns() - max(status.st_mtime_ns, status.st_ctime_ns) > _SETTLED_NS:
             self._write(note, digest)
+            self._write(last, digest)
         return digest
+
+    def _note_on(self, path: Path) -> Path:
+        """The note of what a file held when it was last read, whatever its state was."""
+        key = digest_text(str(path.resolve()))
+        return self.folder / "last" / key[:2] / key
 
     def remembered(self, key: str, work: Callable[[], str]) -> str:
         """The digest that ``work`` gives, from the note of this key, where there is one."""

@@ -363,7 +363,7 @@ def test_digests_are_remembered_but_for_files_that_have_just_changed(monkeypatch
     now = time.time_ns()
     monkeypatch.setattr(time, "time_ns", lambda: now + 3_000_000_000)
     second = digests.of(path)
-    (note,) = [note for note in digests.folder.rglob("*") if note.is_file()]
+    (note,) = digests.folder.glob("??/*")
     note.write_text("f" * 64)
     assert digests.of(path) == "f" * 64  # the note is believed
     for damaged in (b"half", bytes(64), b"\xff" * 64):  # after a power failure, say
@@ -390,6 +390,20 @@ def test_other_content_of_the_same_size_and_time_is_seen(monkeypatch, tmp_path, 
         path.write_bytes(b"two")
         touch_old(path)
     assert digests.of(path) == hashlib.sha256(b"two").hexdigest() != first
+
+
+def test_files_that_changed_since_they_were_last_read_are_named(dataset, tmp_path, monkeypatch):
+    now = time.time_ns()
+    monkeypatch.setattr(time, "time_ns", lambda: now + 3_000_000_000)
+    assert not [note for note in filled(dataset, tmp_path).notes if "last read" in note]
+    changed = dataset.cases()[2].images[0]
+    content = bytearray(changed.read_bytes())
+    content[len(content) // 2] ^= 1
+    changed.write_bytes(content)
+    (note,) = [note for note in filled(dataset, tmp_path).notes if "last read" in note]
+    told = "1 file has other content than when last read, and is read anew: "
+    assert note == f"{told}{changed}; if nobody changed it, it is damaged"
+    assert not [note for note in filled(dataset, tmp_path).notes if "last read" in note]
 
 
 def test_where_the_store_is(monkeypatch, tmp_path, dataset):
