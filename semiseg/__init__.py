@@ -7,15 +7,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from semiseg.comparison.compare import compare
     from semiseg.errors import SemisegError
-    from semiseg.evaluation.compare import compare
-    from semiseg.evaluation.folders import evaluate
     from semiseg.pipeline.check import check
     from semiseg.pipeline.predict import predict
     from semiseg.pipeline.run import run
     from semiseg.recipe.load import load_recipe
-    from semiseg.study.report import report_study
+    from semiseg.scoring.evaluate import evaluate
     from semiseg.study.run import run_study
+    from semiseg.study_report.report import report_study
 
 __version__ = "0.1.0"
 __all__ = [
@@ -34,11 +34,11 @@ __all__ = [
 _HOMES = {
     "SemisegError": "semiseg.errors",
     "check": "semiseg.pipeline.check",
-    "compare": "semiseg.evaluation.compare",
-    "evaluate": "semiseg.evaluation.folders",
+    "compare": "semiseg.comparison.compare",
+    "evaluate": "semiseg.scoring.evaluate",
     "load_recipe": "semiseg.recipe.load",
     "predict": "semiseg.pipeline.predict",
-    "report_study": "semiseg.study.report",
+    "report_study": "semiseg.study_report.report",
     "run": "semiseg.pipeline.run",
     "run_study": "semiseg.study.run",
 }

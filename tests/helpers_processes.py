@@ -29,9 +29,9 @@ PRELOADED = [
     "semiseg.pipeline.run",
     "semiseg.pipeline.check",
     "semiseg.pipeline.predict",
-    "semiseg.pipeline.bench",
+    "semiseg.bench.bench",
     "semiseg.study.run",
-    "semiseg.study.report",
+    "semiseg.study_report.report",
     "semiseg.backbones.unet",
     "semiseg.datasets.phantom",
     "semiseg.augmentation.paper",
@@ -129,7 +129,7 @@ def _run(arguments, environment, folder, stdout, stderr):
         runpy.run_path(arguments[0], run_name="__main__")
         return
     from semiseg.cli.main import main
-    from semiseg.study import local
+    from semiseg.launchers import local
 
     local.subprocess = Forked
     main()

@@ -3,10 +3,10 @@
 import json
 from pathlib import Path
 
-from semiseg.evaluation.compare_methods import Method
-from semiseg.evaluation.compare_read import ScoredRun
-from semiseg.evaluation.harness import Score
-from semiseg.evaluation.table import write_scores
+from semiseg.comparison.methods import Method
+from semiseg.comparison.read import ScoredRun
+from semiseg.scoring.harness import Score
+from semiseg.scoring.table import write_scores
 
 DIAGONAL = 100.0
 RECIPE = "name: {name}\nseed: {seed}\nstrategy:\n  name: cps\n  phi: {phi}\ntraining:\n  workers: {workers}\n"

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from helpers_scores import score
 
-from semiseg.evaluation.compare_read import ScoredRun
-from semiseg.report.arms import Arm, StudyResults
+from semiseg.comparison.read import ScoredRun
+from semiseg.study_report.arms import Arm, StudyResults
 
 
 def run(values, seed=1, unit="1", metric="dice", **recipe):

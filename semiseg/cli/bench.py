@@ -19,9 +19,9 @@ def bench(
 
     Example: semiseg bench brats_cps --set dataset.root=/data/BraTS2021 -o bench.json
     """
+    from semiseg.bench.bench import bench as bench_recipe
     from semiseg.cli.console import make_reporter
     from semiseg.io.atomic import require_file, write_json
-    from semiseg.pipeline.bench import bench as bench_recipe
 
     if output is not None:
         require_file(output)
@@ -37,7 +37,7 @@ def _show(result: object) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from semiseg.pipeline.bench_result import BEHIND, TITLES, BenchResult, duration
+    from semiseg.bench.result import BEHIND, TITLES, BenchResult, duration
 
     assert isinstance(result, BenchResult)
     console = Console()
@@ -60,7 +60,7 @@ def _show(result: object) -> None:
 
 
 def _lines(result: object) -> list[str]:
-    from semiseg.pipeline.bench_result import BenchResult, duration
+    from semiseg.bench.result import BenchResult, duration
 
     assert isinstance(result, BenchResult)
     machine = result.machine

@@ -42,10 +42,10 @@ def compare(
     """
     from rich.console import Console
 
-    from semiseg.evaluation.compare import compare as compare_runs
-    from semiseg.evaluation.compare_show import comparison_tables, explanation
-    from semiseg.evaluation.policy import find_policy
+    from semiseg.comparison.compare import compare as compare_runs
+    from semiseg.comparison.show import comparison_tables, explanation
     from semiseg.io.atomic import require_file
+    from semiseg.scoring.policy import find_policy
 
     if checkpoint not in (None, "last", "best"):
         raise typer.BadParameter(f"{checkpoint!r} is no checkpoint: last or best", param_hint="--checkpoint")

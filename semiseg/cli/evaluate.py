@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from semiseg.evaluation.folders import Evaluation
+    from semiseg.scoring.evaluate import Evaluation
 
 
 def evaluate(
@@ -60,12 +60,12 @@ def evaluate(
     Example: semiseg evaluate predictions/ labels/ --labels 1=necrosis,2=edema,3=enhancing -o scores/
     """
     from semiseg.cli.console import make_reporter
-    from semiseg.evaluation.choice import parse_regions
-    from semiseg.evaluation.folders import evaluate as evaluate_folders
-    from semiseg.evaluation.labels import parse_labels
-    from semiseg.evaluation.policy import find_policy
-    from semiseg.evaluation.presets import find_preset
     from semiseg.io.atomic import require_file
+    from semiseg.scoring.evaluate import evaluate as evaluate_folders
+    from semiseg.scoring.labels import parse_labels
+    from semiseg.scoring.metric_choice import parse_regions
+    from semiseg.scoring.policy import find_policy
+    from semiseg.scoring.presets import find_preset
 
     named = None if labels is None else parse_labels(labels)
     unions = None if regions is None else parse_regions(regions)
@@ -93,7 +93,7 @@ def evaluate(
 def _show(evaluation: "Evaluation", output: Path | None) -> None:
     from rich.console import Console
 
-    from semiseg.evaluation.show import summary_table, worst_table
+    from semiseg.scoring.show import summary_table, worst_table
 
     console = Console()
     console.print(summary_table(evaluation.summary))

@@ -17,8 +17,8 @@ def init(
     import torch
 
     from semiseg.errors import RecipeError
+    from semiseg.init.propose import propose_recipe
     from semiseg.io.atomic import write_text
-    from semiseg.pipeline.init import propose_recipe
 
     if output.exists():
         raise RecipeError(f"{output} is there already.", "Choose another file with --output.")

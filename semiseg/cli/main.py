@@ -6,7 +6,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from semiseg.cli import cache, plugins, recipes, study
+from semiseg.cli import cache, plugins, recipes
 from semiseg.cli.bench import bench
 from semiseg.cli.check import check
 from semiseg.cli.compare import compare
@@ -16,6 +16,7 @@ from semiseg.cli.new import new
 from semiseg.cli.predict import predict
 from semiseg.cli.run import run
 from semiseg.cli.schema import schema
+from semiseg.cli.study import commands as study
 from semiseg.errors import Interrupted, SemisegError
 from semiseg.openmp import sleep_while_waiting
 from semiseg.platforms import require_platform

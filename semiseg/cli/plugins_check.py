@@ -9,8 +9,8 @@ from semiseg.cli.components import entries_named
 
 if TYPE_CHECKING:
     from semiseg.errors import Problem
-    from semiseg.pipeline.contract import Outcome, Subject
     from semiseg.registry import Entry
+    from semiseg.testing.run_suite import Outcome, Subject
 
 _INTENTIONS = {
     "deterministic": ("The seed of torch decides", "If it draws nothing by intention"),
@@ -52,8 +52,8 @@ def check(
     _require_pytest()
 
     from semiseg.errors import ComponentError
-    from semiseg.pipeline.contract import SMALL_UNET, Subject, run_contract
     from semiseg.registry import load
+    from semiseg.testing.run_suite import SMALL_UNET, Subject, run_contract
 
     cls: Any = load(entry.kind, name)
     values = _options(cls, entry, settings or [])
@@ -140,7 +140,7 @@ def _parse(settings: Sequence[str]) -> dict[str, Any]:
 def _declared(entry: "Entry", declarations: Sequence[str]) -> dict[str, bool | frozenset[str]]:
     """The attributes of the suite; a set gathers the names of all its declarations."""
     from semiseg.errors import ComponentError
-    from semiseg.pipeline.contract import DECLARATIONS
+    from semiseg.testing.run_suite import DECLARATIONS
 
     known = DECLARATIONS.get(entry.kind, {})
     written = {key: f"{key}={names}" if names else key for key, names in known.items()}
@@ -162,7 +162,7 @@ def _declared(entry: "Entry", declarations: Sequence[str]) -> dict[str, bool | f
 
 def _flags(subject: "Subject", failed: Sequence[str]) -> str:
     """How to declare what a failed check cannot see; nothing where no declaration would let it pass."""
-    from semiseg.pipeline.contract import DECLARATIONS
+    from semiseg.testing.run_suite import DECLARATIONS
 
     hints = [
         f"\n    {by_intention}: --declare {flag}{'=' if names else ''}{names}."

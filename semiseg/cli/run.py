@@ -29,9 +29,9 @@ def run(
     Example: semiseg run brats_cps --set dataset.root=/data/BraTS2021 -o runs/brats_cps
     """
     from semiseg.cli.console import make_reporter
-    from semiseg.pipeline.folder import RunFolder
     from semiseg.pipeline.run import run as run_recipe
     from semiseg.recipe.load import load_recipe
+    from semiseg.runs.folder import RunFolder
 
     loaded = load_recipe(recipe, overrides or [])
     folder = output or Path("runs") / loaded.name
@@ -46,10 +46,10 @@ def run(
 def _show(result: object, folder: Path) -> None:
     from rich.console import Console
 
-    from semiseg.evaluation.same_weights import sentence
-    from semiseg.evaluation.show import summary_table
-    from semiseg.pipeline.folder import RunFolder
     from semiseg.pipeline.run import RunResult
+    from semiseg.runs.folder import RunFolder
+    from semiseg.scoring.same_weights import sentence
+    from semiseg.scoring.show import summary_table
 
     assert isinstance(result, RunResult)
     console, said = Console(), []

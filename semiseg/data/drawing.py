@@ -1,10 +1,9 @@
-"""How the cases of a split are found: lists resolved, counts drawn, and everything that is wrong told at once."""
+"""Draws the cases of each role, patient by patient."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations
 
-from semiseg.data.subset import choose_groups, possible_sums
 from semiseg.errors import DataError, Problem, raise_all
 from semiseg.recipe import schema
 from semiseg.seeding import derive_seed
@@ -167,3 +166,35 @@ def _within(cases: Iterable[Case], others: Iterable[Case]) -> list[Case]:
 def _without(cases: Iterable[Case], others: Iterable[Case]) -> list[Case]:
     ids = {case.id for case in others}
     return [case for case in cases if case.id not in ids]
+
+
+def choose_groups(sizes: Sequence[int], count: int) -> list[int] | None:
+    """Indices of groups whose sizes add up to exactly ``count``, early ones first; None where no choice does.
+
+    Where all sizes are 1, these are the first ``count``.
+    """
+    reachable = _reachable_from(sizes)
+    if not reachable[0] >> count & 1:
+        return None
+    chosen = []
+    for index, size in enumerate(sizes):
+        if size <= count and reachable[index + 1] >> (count - size) & 1:
+            chosen.append(index)
+            count -= size
+    return chosen
+
+
+def possible_sums(sizes: Sequence[int], count: int) -> list[int]:
+    """The nearest sums below and above ``count`` that some choice of groups has."""
+    sums = _reachable_from(sizes)[0]
+    below = next((n for n in range(count - 1, -1, -1) if sums >> n & 1), None)
+    above = next((n for n in range(count + 1, sum(sizes) + 1) if sums >> n & 1), None)
+    return [n for n in (below, above) if n is not None]
+
+
+def _reachable_from(sizes: Sequence[int]) -> list[int]:
+    """For each index, a bit set of the sums that the groups from there on can make."""
+    reachable = [1]
+    for size in reversed(sizes):
+        reachable.append(reachable[-1] | reachable[-1] << size)
+    return reachable[::-1]

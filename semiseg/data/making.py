@@ -9,9 +9,9 @@ import numpy as np
 
 from semiseg.data.digests import Digests, digest_text, digest_volume
 from semiseg.data.entries import ARRAY, Entries, writing_to
+from semiseg.data.fingerprint import describe_reader
 from semiseg.data.preparation import Preparation
 from semiseg.data.preprocess import nonzero_box, prepare
-from semiseg.data.reader import describe_reader
 from semiseg.data.stored import StoredImage, StoredLabeled
 from semiseg.data.verify import check_image, check_label
 from semiseg.interfaces.dataset import Dataset

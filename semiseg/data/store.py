@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from semiseg.data.making import CaseMaker
-from semiseg.data.same_scan import digest_of, same_scans, scan_digest
+from semiseg.data.scan_checks import digest_of, same_scans, scan_digest
 from semiseg.data.split import Split
 from semiseg.data.stored import StoredImage, StoredLabeled
 from semiseg.data.verify import check_case, check_label, problems_of

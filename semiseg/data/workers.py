@@ -8,6 +8,7 @@ of the Ctrl-C that the main process answers by saving. A socket to each worker h
 import atexit
 import pickle
 import signal
+import struct
 import traceback
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -15,11 +16,11 @@ from contextlib import ExitStack, contextmanager, suppress
 from multiprocessing import get_context
 from multiprocessing.process import BaseProcess
 from socket import socket, socketpair
-from typing import TypeVar
+from typing import Any, TypeVar
 
+import numpy as np
 import torch
 
-from semiseg.data.transfer import receive, send
 from semiseg.errors import ComponentError, SemisegError, TrainingError
 
 Made = TypeVar("Made")
@@ -132,3 +133,31 @@ def _ended(process: BaseProcess, began: bool) -> TrainingError:
         "Set training.workers=0, or fewer workers, and run again with --resume. In a script of your own, call semiseg"
         ' under `if __name__ == "__main__":`.',
     )
+
+
+def send(to: socket, value: Any) -> None:
+    """Write a value. Raises BrokenPipeError or ConnectionResetError where nobody reads any more."""
+    buffers: list[pickle.PickleBuffer] = []
+    pickled = pickle.dumps(value, protocol=5, buffer_callback=buffers.append)
+    parts = [memoryview(pickled), *(buffer.raw() for buffer in buffers)]
+    to.sendall(struct.pack(f"<Q{len(parts)}Q", len(parts), *(part.nbytes for part in parts)))
+    for part in parts:
+        to.sendall(part)
+
+
+def receive(source: socket) -> Any:
+    """Read a value; to be used between semiseg's own processes only. Raises EOFError where the writer has ended."""
+    (count,) = struct.unpack("<Q", _read(source, 8))
+    sizes = struct.unpack(f"<{count}Q", _read(source, 8 * count))
+    pickled, *buffers = (_read(source, size) for size in sizes)
+    return pickle.loads(pickled, buffers=buffers)
+
+
+def _read(source: socket, size: int) -> memoryview:
+    left = data = np.empty(size, np.uint8).data
+    while left:
+        count = source.recv_into(left)
+        if not count:
+            raise EOFError
+        left = left[count:]
+    return data

@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from semiseg.engine.modes import ModeName, StepMode
 from semiseg.engine.probe import Measured
+from semiseg.engine.step_modes import ModeName, StepMode
 from semiseg.recipe import schema
 
 WORTH_IT = 0.95

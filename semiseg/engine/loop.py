@@ -10,16 +10,11 @@ from typing import Any
 import torch
 from torch.optim import Optimizer
 
-from semiseg.engine.checkpoint import Checkpoints, require_finite, snapshot_file
 from semiseg.engine.choice import Choice
-from semiseg.engine.fitting import fitting
-from semiseg.engine.log import JsonLog
-from semiseg.engine.memory import StepMemory
+from semiseg.engine.memory import STEP_FIX, VALIDATION_FIX, StepMemory, told_when_out_of_memory
 from semiseg.engine.optim import learning_rate, make_optimizers
-from semiseg.engine.out_of_memory import STEP_FIX, VALIDATION_FIX, told_when_out_of_memory
 from semiseg.engine.parts import Parts
 from semiseg.engine.schedule import Span
-from semiseg.engine.signals import StopRequests
 from semiseg.engine.step import StepRunner, trained_roles
 from semiseg.engine.told import Told
 from semiseg.engine.validation import Validate, ValidationScore
@@ -28,6 +23,10 @@ from semiseg.interfaces.batch import Batch
 from semiseg.losses.dice_kernels import verdicts
 from semiseg.progress import Meter
 from semiseg.recipe import schema
+from semiseg.runs.checkpoint import Checkpoints, require_finite, snapshot_file
+from semiseg.runs.fitting import fitting
+from semiseg.runs.log import JsonLog
+from semiseg.signals import StopRequests
 
 FORMAT = 2
 

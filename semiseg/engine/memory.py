@@ -1,6 +1,7 @@
-"""What a step will take in memory, worked out from shapes alone: nothing is computed and nothing allocated."""
+"""Memory: what a step takes, how much there is, and what to say when it ran out."""
 
 import math
+import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -10,10 +11,34 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from semiseg.engine.modes import StepMode
+from semiseg.engine.step_modes import StepMode
+from semiseg.errors import TrainingError
 from semiseg.interfaces.backbone import Backbone
 from semiseg.interfaces.strategy import Role
+from semiseg.io.memory import machine_memory
 from semiseg.types import Task
+
+CPU_SHARE, GPU_SHARE = 0.8, 0.9
+"""What training may fill: the machine runs other things too, and a GPU's memory is cut into pieces."""
+
+
+def memory_room(kind: str, device: torch.device | None = None) -> int | None:
+    """Bytes that training may fill on "cpu" or "cuda"; None where that cannot be known.
+
+    On the CPU a share of the machine's memory or of the container's limit, whichever is less, whatever else runs: so
+    it is alike from one start to the next. On a GPU a share of what other programs leave.
+    """
+    if kind == "cuda":
+        free, _ = torch.cuda.mem_get_info(device)
+        return int(GPU_SHARE * (free + torch.cuda.memory_reserved(device)))
+    whole = machine_memory()
+    return None if whole is None else int(CPU_SHARE * whole) // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+
+
+def device_memory(kind: str) -> int | None:
+    """Bytes that there are at all on "cpu" or "cuda", whatever else fills them; None where that cannot be known."""
+    return torch.cuda.mem_get_info()[1] if kind == "cuda" else machine_memory()
+
 
 WEIGHT, GRADIENT, ADAM = 4, 4, 8
 """Bytes for a parameter in float32: itself, its gradient, and Adam's two moments."""
@@ -146,3 +171,49 @@ def peak_memory(device: torch.device) -> int:
         return 0
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+STEP_FIX = (
+    "Use training.step.mode=alternating, a smaller training.step.micro_batch, training.batch_size or"
+    " training.patch_size, or training.precision=bf16; then run in a new folder."
+)
+PREDICTION_FIX = (
+    "Training is done and kept. Go on by the same command with --resume where the GPU is free, or has more memory."
+)
+NEW_IMAGE_FIX = (
+    "Free some memory, use a machine or GPU with more, or crop the image; then run the same command again, which keeps"
+    " the predictions that are there."
+)
+VALIDATION_FIX = (
+    "It ran out in validation: use a smaller inference.batch_size or training.patch_size; then run in a new folder."
+)
+# cuDNN that finds no room for any of its kernels says that it finds no kernel (torch's try_plans in Conv_v8.cpp).
+_MAYBE = "unable to find an engine to execute this computation"
+_SIGNS = ("out of memory", "ALLOC_FAILED", "DefaultCPUAllocator: can't allocate memory", _MAYBE)
+
+
+def ran_out(error: BaseException) -> bool:
+    """Whether an error of torch, cuDNN, cuBLAS or numpy means that memory ran out."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    return isinstance(error, RuntimeError) and any(sign in str(error) for sign in _SIGNS)
+
+
+@contextmanager
+def told_when_out_of_memory(device: torch.device, fix: str) -> Iterator[None]:
+    """A block in which memory may run out. Raises TrainingError with the fix where it does."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if not ran_out(error):
+            raise
+        first, *_ = str(error).strip().splitlines() or [type(error).__name__]
+        surely = "may have run out" if _MAYBE in first else "ran out"
+        raise TrainingError(f"Memory {surely}{_of_gpu(device)} ({first}).", fix) from error
+
+
+def _of_gpu(device: torch.device) -> str:
+    if device.type != "cuda":
+        return ""
+    peak, whole = torch.cuda.max_memory_allocated(device), torch.cuda.get_device_properties(device).total_memory
+    return f" on the GPU: at most {peak / 2**30:.1f} of {whole / 2**30:.1f} GiB were in use by this run"

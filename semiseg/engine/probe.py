@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import torch
 from torch.optim import Optimizer
 
-from semiseg.engine.modes import StepMode
-from semiseg.engine.out_of_memory import ran_out
+from semiseg.engine.memory import ran_out
 from semiseg.engine.runtime import Runtime
 from semiseg.engine.step import StepRunner
+from semiseg.engine.step_modes import StepMode
 from semiseg.interfaces.batch import Batch, LabeledStream, Step, UnlabeledStream
 from semiseg.interfaces.strategy import Strategy, Target
 from semiseg.types import Task

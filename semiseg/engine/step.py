@@ -10,11 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from semiseg.engine.exchange import alone, exchange
-from semiseg.engine.gradients import share_buffers, sum_gradients
-from semiseg.engine.micro import micro_batches
-from semiseg.engine.modes import StepMode, alternating, joint, split
+from semiseg.engine.collectives import alone, exchange, share_buffers, sum_gradients
 from semiseg.engine.runtime import Runtime
+from semiseg.engine.step_modes import StepMode, alternating, joint, micro_batches, split
 from semiseg.errors import TrainingError
 from semiseg.interfaces.batch import Batch, Step
 from semiseg.interfaces.mutual import Mutual

@@ -5,10 +5,10 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from semiseg.engine.log import waiting_for_data
-from semiseg.evaluation.networks import behind
 from semiseg.losses.dice_kernels import verdicts
 from semiseg.progress import Reporter, duration
+from semiseg.runs.lagging_networks import behind
+from semiseg.runs.log import waiting_for_data
 
 
 class Told:

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from semiseg.engine.runtime import Runtime
-from semiseg.evaluation.harness import score_case
 from semiseg.inference.sliding_window import highest
 from semiseg.losses.dice import dice_from_probabilities
 from semiseg.registry import create
+from semiseg.scoring.harness import score_case
 from semiseg.types import Geometry
 
 

@@ -4,8 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from semiseg.data.channels import Statistics, channel_statistics, exchanged
-from semiseg.data.same_scan import same_scans, scan_digest
+from semiseg.data.scan_checks import Statistics, channel_statistics, exchanged, same_scans, scan_digest
 from semiseg.data.verify import verify_cases
 from semiseg.engine.choice import Choice
 from semiseg.engine.memory import MemoryEstimate

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping
 
-from semiseg.engine.room import memory_room
+from semiseg.engine.memory import memory_room
 from semiseg.inference.estimate import prediction_memory, window_count
 from semiseg.inference.sliding_window import Predictor
 from semiseg.io.orientation import grid_in_ras

@@ -6,16 +6,16 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from semiseg.engine.checkpoint import Checkpoints, checksum_file
 from semiseg.engine.optim import learning_rate
 from semiseg.errors import Problem, RunError
 from semiseg.interfaces.strategy import Stage
 from semiseg.io.atomic import write_json, write_text
 from semiseg.io.json import read_json
-from semiseg.pipeline.folder import RunFolder
 from semiseg.pipeline.plan import Plan, n_steps
 from semiseg.progress import Reporter
 from semiseg.recipe.dump import dump_recipe
+from semiseg.runs.checkpoint import Checkpoints, checksum_file
+from semiseg.runs.folder import RunFolder
 
 
 def require_one_stage(plan: Plan, stages: Sequence[Stage], epochs_before: int) -> None:

@@ -11,19 +11,19 @@ from typing import Any
 import torch
 
 from semiseg.engine.build import build_strategy
-from semiseg.engine.checkpoint import load_weights_of
-from semiseg.engine.fitting import fitting, require_fit
 from semiseg.engine.runtime import Runtime
 from semiseg.errors import Problem, RecipeError, RunError
 from semiseg.inference.sliding_window import Predictor
 from semiseg.interfaces.dataset import Dataset
 from semiseg.interfaces.strategy import Strategy
-from semiseg.pipeline.belonging import read_record, require_belonging, require_patch
-from semiseg.pipeline.folder import RunFolder
 from semiseg.pipeline.plan import Plan, timetable_of
 from semiseg.recipe.components import Components, resolve
 from semiseg.recipe.load import load_recipe
 from semiseg.recipe.schema import Recipe
+from semiseg.runs.belonging import read_record, require_belonging, require_patch
+from semiseg.runs.checkpoint import load_weights_of
+from semiseg.runs.fitting import fitting, require_fit
+from semiseg.runs.folder import RunFolder
 from semiseg.types import DatasetInfo, Task
 
 

@@ -6,8 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from semiseg.data.verify import problems_of
-from semiseg.engine.checkpoint import file_digest
-from semiseg.engine.out_of_memory import NEW_IMAGE_FIX, told_when_out_of_memory
+from semiseg.engine.memory import NEW_IMAGE_FIX, told_when_out_of_memory
 from semiseg.engine.runtime import Runtime
 from semiseg.errors import DataError, Problem, TrainingError, raise_all
 from semiseg.inference.sliding_window import Predictor
@@ -16,6 +15,7 @@ from semiseg.io.nifti import label_bytes
 from semiseg.pipeline.model import Model
 from semiseg.pipeline.predictions import predicted
 from semiseg.progress import Reporter
+from semiseg.runs.checkpoint import file_digest
 from semiseg.types import Case, Geometry
 
 

@@ -1,19 +1,28 @@
 """What a recipe comes to on this data, before anything is trained: split, task and batch, with all problems at once."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cache, partial
 
 from semiseg.data.split import Split, make_split
-from semiseg.engine.determinism import without_deterministic_gradient
 from semiseg.engine.memory import meta_networks
-from semiseg.engine.precision import cpu_bf16_problems, slow_bf16_notes
-from semiseg.engine.runtime import accelerator, precision_on
+from semiseg.engine.precision import slow_bf16_notes
 from semiseg.engine.schedule import Timetable
-from semiseg.errors import DataError, Problem, RecipeError, raise_all
-from semiseg.evaluation.harness import find_regions
-from semiseg.interfaces.augmentation import BatchAugmentation
+from semiseg.errors import DataError, RecipeError, raise_all
 from semiseg.interfaces.strategy import BatchNeeds, Strategy
-from semiseg.pipeline.step_mode import step_problems
+from semiseg.pipeline.plan_checks import (
+    Networks,
+    augmentation_problems,
+    batch_problems,
+    bf16_on_cpu,
+    copy_problems,
+    machine_problems,
+    patch_problems,
+    placed,
+    region_problems,
+    scored_regions,
+    step_problems,
+)
 from semiseg.recipe.components import Components, resolve
 from semiseg.recipe.dump import resolved
 from semiseg.recipe.schema import BatchSize, Recipe, Training
@@ -33,6 +42,8 @@ class Plan:
     task: Task
     batch_size: BatchSize
     notes: tuple[str, ...]
+    networks: Networks = field(repr=False)
+    """Each role's network on the meta device, built once."""
 
     @property
     def regions(self) -> Mapping[str, Sequence[str]]:
@@ -52,8 +63,9 @@ def make_plan(recipe: Recipe, *, on_this_machine: bool = True) -> Plan:
     dataset = components.dataset
     info = dataset.info()
     task = Task(len(info.modalities), info.classes, recipe.training.patch_size)
+    networks = networks_once(components, task)
     unfit = patch_problems(components, task, recipe)
-    problems = unfit or (machine_problems(components, task, recipe) if known else [])
+    problems = unfit or (machine_problems(components, networks, task, recipe) if known else [])
     problems += region_problems(recipe, info) + augmentation_problems(components, recipe)
     try:
         cases = tuple(dataset.cases())
@@ -68,77 +80,12 @@ def make_plan(recipe: Recipe, *, on_this_machine: bool = True) -> Plan:
     notes += [*target_note(components, recipe), *dataset.notes()]
     problems += batch_problems(batch_size, components.strategy.needs, recipe)
     if not unfit:
-        problems += copy_problems(components, task, recipe)
-        problems += step_problems(components, task, batch_size, recipe, lambda key: _placed(key, recipe), known)
+        problems += copy_problems(components, networks, recipe)
+        problems += step_problems(components, networks, batch_size, recipe, known)
     raise_all(problems, RecipeError)
-    if known and _bf16_on_cpu(recipe):
-        notes += slow_bf16_notes(_placed("training.precision", recipe))
-    return Plan(recipe, components, info, cases, split, task, batch_size, (*recipe.notes, *notes))
-
-
-def patch_problems(components: Components, task: Task, recipe: Recipe) -> list[Problem]:
-    """What each role's backbone has against the patch size."""
-    key = _placed("training.patch_size", recipe)
-    found = {
-        f"{key} {list(task.patch_size)} does not fit backbone {type(backbone).__name__}: {text}."
-        for backbone in components.backbones.values()
-        for text in backbone.patch_problems(task)
-    }
-    return [Problem("", text, "Choose sides that do, for instance multiples of 16.") for text in sorted(found)]
-
-
-def copy_problems(components: Components, task: Task, recipe: Recipe) -> list[Problem]:
-    """Roles that are to begin as a copy of another role's network, and have one of another kind."""
-    roles = {role.name: role for role in components.roles}
-    copies = [(role, roles[role.initialized_like]) for role in components.roles if role.initialized_like is not None]
-    backbones = components.backbones
-    if all(backbones[role.name] is backbones[first.name] for role, first in copies):
-        return []
-    networks = meta_networks(components.roles, backbones, task)
-    shapes = {name: {key: value.shape for key, value in net.state_dict().items()} for name, net in networks.items()}
-    key = _placed("strategy.networks", recipe)
-    return [
-        Problem(
-            "",
-            f"{key} gives {role.name} another network than {first.name}, whose copy it begins as.",
-            "Give both the same backbone with the same options, or name neither there.",
-        )
-        for role, first in copies
-        if shapes[role.name] != shapes[first.name]
-    ]
-
-
-def machine_problems(components: Components, task: Task, recipe: Recipe) -> list[Problem]:
-    """What the device that training would take cannot do for the recipe's networks."""
-    return precision_problems(components, task, recipe) + determinism_problems(components, task, recipe)
-
-
-def precision_problems(components: Components, task: Task, recipe: Recipe) -> list[Problem]:
-    """Where the precision cannot be trusted on the device that training would take."""
-    if not _bf16_on_cpu(recipe):
-        return []
-    found: dict[str, Problem] = {}
-    for network in meta_networks(components.roles, components.backbones, task).values():
-        found |= {problem.what: problem for problem in cpu_bf16_problems(network, task)}
-    return list(found.values())
-
-
-def _bf16_on_cpu(recipe: Recipe) -> bool:
-    device = accelerator(recipe.training.device)
-    return (device, precision_on(recipe.training.precision, device)) == ("cpu", "bf16")
-
-
-def determinism_problems(components: Components, task: Task, recipe: Recipe) -> list[Problem]:
-    """Where a deterministic run on a GPU would end at its first backward."""
-    if not recipe.training.deterministic or accelerator(recipe.training.device) != "cuda":
-        return []
-    networks = meta_networks(components.roles, components.backbones, task)
-    layers = without_deterministic_gradient(networks[role.name] for role in components.roles if role.trained)
-    if not layers:
-        return []
-    key = _placed("training.deterministic", recipe)
-    what = f"{key} is true, but on a GPU torch has no deterministic gradient of {some(layers, 4)} in the networks."
-    return [Problem("", what, "Take another backbone, or set it to false.")]
+    if known and bf16_on_cpu(recipe):
+        notes += slow_bf16_notes(placed("training.precision", recipe))
+    return Plan(recipe, components, info, cases, split, task, batch_size, (*recipe.notes, *notes), networks)
 
 
 def target_note(components: Components, recipe: Recipe) -> list[str]:
@@ -150,30 +97,9 @@ def target_note(components: Components, recipe: Recipe) -> list[str]:
     return [f"{where} {some(names, 3)} is made between steps, on one core; workers make it meanwhile"]
 
 
-def scored_regions(recipe: Recipe, info: DatasetInfo) -> Mapping[str, Sequence[str]]:
-    """The recipe's regions, or where it names none the dataset's."""
-    asked = recipe.evaluation.regions
-    return info.regions if asked is None else asked
-
-
-def region_problems(recipe: Recipe, info: DatasetInfo) -> list[Problem]:
-    """What is wrong with the regions, the recipe's or the dataset's, for the dataset's classes."""
-    try:
-        find_regions(scored_regions(recipe, info), info.classes)
-    except DataError as error:
-        own = recipe.evaluation.regions is None
-        key = f"{_placed('dataset', recipe)} {recipe.dataset.name}" if own else _placed("evaluation.regions", recipe)
-        return [Problem(f"{key}, {problem.where}", problem.what, problem.fix) for problem in error.problems]
-    return []
-
-
-def augmentation_problems(components: Components, recipe: Recipe) -> list[Problem]:
-    """Where the augmentation is to run on the device and cannot."""
-    if recipe.training.augmentation_on == "workers" or isinstance(components.augmentation, BatchAugmentation):
-        return []
-    key, name = _placed("training.augmentation_on", recipe), recipe.augmentation.name
-    what = f"{key} is device, but augmentation {name} changes single samples only (it is no BatchAugmentation)."
-    return [Problem("", what, "Set it to workers, or take an augmentation that can, such as fused.")]
+def networks_once(components: Components, task: Task) -> Networks:
+    """What gives the roles' networks on the meta device: built when first asked for, and once."""
+    return cache(partial(meta_networks, components.roles, components.backbones, task))
 
 
 def fit_batch(batch: BatchSize, needs: BatchNeeds, any_unlabeled: bool) -> tuple[BatchSize, Sequence[str]]:
@@ -205,26 +131,6 @@ def timetable_of(plan: Plan, strategy: Strategy) -> Timetable:
     options = plan.recipe.training
     examples, batch = options.examples_per_epoch, plan.batch_size.total
     return Timetable(strategy.stages(), options.epochs, examples, batch, plan.recipe.seed)
-
-
-def batch_problems(batch: BatchSize, needs: BatchNeeds, recipe: Recipe) -> list[Problem]:
-    """Where the batch is not what the strategy needs."""
-    problems = []
-    for name, size, need in (
-        ("labeled", batch.labeled, needs.labeled),
-        ("unlabeled", batch.unlabeled, needs.unlabeled),
-    ):
-        key = _placed(f"training.batch_size.{name}", recipe)
-        if size < need.minimum:
-            problems.append(Problem("", f"{key} is {size}; the strategy needs at least {need.minimum}."))
-        elif size % need.unit:
-            problems.append(Problem("", f"{key} is {size}; the strategy needs a multiple of {need.unit}."))
-    return problems
-
-
-def _placed(key: str, recipe: Recipe) -> str:
-    where = recipe.where(key)
-    return f"{key} ({where})" if where else key
 
 
 def padding_note(small: Sequence[str]) -> list[str]:

@@ -7,20 +7,20 @@ from pathlib import Path
 
 import torch
 
-from semiseg.engine.lock import locked
 from semiseg.engine.precision import bf16_problems, slow_bf16_notes
 from semiseg.engine.runtime import Runtime, accelerator, precision_on
 from semiseg.errors import DataError, RunError
 from semiseg.io.atomic import make_folder, require_file, write_bytes
 from semiseg.io.finding import find
+from semiseg.io.lock import locked
 from semiseg.io.names import nifti_stem
 from semiseg.pipeline.cost import cost_note
 from semiseg.pipeline.model import KeptModel, kept_model
 from semiseg.pipeline.new_images import Predicting, look_at
 from semiseg.pipeline.predictions import CHECKPOINTS, weights_digest
 from semiseg.pipeline.spacing import spacing_note
-from semiseg.pipeline.stamped import NOTE, Claimed, Maker, claim
 from semiseg.progress import Reporter
+from semiseg.runs.provenance import NOTE, Claimed, Maker, claim
 from semiseg.types import Case
 from semiseg.wording import some
 

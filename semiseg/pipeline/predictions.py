@@ -11,23 +11,23 @@ from numpy.typing import NDArray
 
 from semiseg.data.preprocess import prepare
 from semiseg.data.verify import named
-from semiseg.engine.checkpoint import file_digest, same_weights
-from semiseg.engine.out_of_memory import PREDICTION_FIX, told_when_out_of_memory
+from semiseg.engine.memory import PREDICTION_FIX, told_when_out_of_memory
 from semiseg.engine.runtime import Runtime
 from semiseg.errors import DataError
-from semiseg.evaluation.same_weights import shown
 from semiseg.inference.sliding_window import Predictor
 from semiseg.interfaces.dataset import Dataset
 from semiseg.io.atomic import atomic_file
 from semiseg.io.nifti import write_label
 from semiseg.io.volumes import read_label_file
 from semiseg.pipeline.cost import cost_note
-from semiseg.pipeline.folder import RunFolder
 from semiseg.pipeline.model import Model, load_weights
 from semiseg.pipeline.plan import Plan
-from semiseg.pipeline.stamped import keep_only_of
 from semiseg.progress import Meter, Reporter
 from semiseg.recipe.schema import Recipe
+from semiseg.runs.checkpoint import file_digest, same_weights
+from semiseg.runs.folder import RunFolder
+from semiseg.runs.provenance import keep_only_of
+from semiseg.scoring.same_weights import shown
 from semiseg.types import Case, DatasetInfo, Geometry
 from semiseg.wording import some
 

@@ -12,15 +12,15 @@ import torch
 from numpy.typing import NDArray
 
 from semiseg.data.stored import StoredImage, StoredPseudo
-from semiseg.engine.checkpoint import file_digest, load_state, snapshot_file
 from semiseg.engine.runtime import Runtime
 from semiseg.errors import RunError
 from semiseg.interfaces.strategy import Stage
 from semiseg.io.atomic import atomic_file, write_json
-from semiseg.pipeline.folder import RunFolder
 from semiseg.pipeline.model import Model
-from semiseg.pipeline.stamped import keep_only_of
 from semiseg.progress import Reporter
+from semiseg.runs.checkpoint import file_digest, load_state, snapshot_file
+from semiseg.runs.folder import RunFolder
+from semiseg.runs.provenance import keep_only_of
 
 
 @dataclass(frozen=True)

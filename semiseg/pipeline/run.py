@@ -6,17 +6,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from semiseg.engine.lock import locked
 from semiseg.engine.runtime import Runtime
-from semiseg.engine.signals import told_how_to_go_on
-from semiseg.evaluation.harness import Score
-from semiseg.evaluation.summary_form import RunSummary
-from semiseg.evaluation.table import read_scores
 from semiseg.io.atomic import make_folder
 from semiseg.io.json import read_json
-from semiseg.pipeline.belonging import require_same_model
+from semiseg.io.lock import locked
 from semiseg.pipeline.extension import extend, require_one_stage
-from semiseg.pipeline.folder import RunFolder
 from semiseg.pipeline.model import Model, new_model
 from semiseg.pipeline.plan import Plan, make_plan
 from semiseg.pipeline.predictions import best_is_last, predict_test_cases
@@ -27,6 +21,12 @@ from semiseg.pipeline.train import fill_store, train
 from semiseg.progress import Reporter
 from semiseg.recipe.load import load_recipe
 from semiseg.recipe.schema import Recipe
+from semiseg.runs.belonging import require_same_model
+from semiseg.runs.folder import RunFolder
+from semiseg.scoring.harness import Score
+from semiseg.scoring.summary_form import RunSummary
+from semiseg.scoring.table import read_scores
+from semiseg.signals import told_how_to_go_on
 
 
 @dataclass(frozen=True)

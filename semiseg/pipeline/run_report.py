@@ -4,16 +4,16 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from semiseg.evaluation.harness import Score
-from semiseg.evaluation.same_weights import shown
-from semiseg.pipeline.folder import RunFolder
 from semiseg.pipeline.plan import Plan, n_steps
 from semiseg.pipeline.predictions import CHECKPOINTS, prediction_path
-from semiseg.pipeline.viewed import view_case
-from semiseg.report.case_scores import worst_cases
-from semiseg.report.document import ViewedCase
-from semiseg.report.page import write_page
-from semiseg.report.run_page import run_page
+from semiseg.render.case_scores import worst_cases
+from semiseg.render.document import ViewedCase
+from semiseg.render.page import write_page
+from semiseg.render.run_page import run_page
+from semiseg.render.viewed import view_case
+from semiseg.runs.folder import RunFolder
+from semiseg.scoring.harness import Score
+from semiseg.scoring.same_weights import shown
 
 WORST = 6
 

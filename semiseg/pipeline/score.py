@@ -8,22 +8,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semiseg.data.split import ROLES
-from semiseg.evaluation.harness import Score, score_case
-from semiseg.evaluation.parallel import map_cases
-from semiseg.evaluation.same_weights import shown
-from semiseg.evaluation.summary import summarize
-from semiseg.evaluation.table import write_scores
 from semiseg.io.atomic import write_json
 from semiseg.io.volumes import read_label_file
-from semiseg.pipeline.folder import RunFolder
 from semiseg.pipeline.plan import Plan
 from semiseg.pipeline.predictions import CHECKPOINTS, prediction_path, weights_digest
 from semiseg.pipeline.run_report import write_run_report
-from semiseg.pipeline.viewed import view_case
 from semiseg.progress import Reporter
 from semiseg.recipe.compare import recipe_hash
-from semiseg.report.document import ViewedCase
-from semiseg.report.preview import write_preview
+from semiseg.render.document import ViewedCase
+from semiseg.render.preview import write_preview
+from semiseg.render.viewed import view_case
+from semiseg.runs.folder import RunFolder
+from semiseg.scoring.harness import Score, score_case
+from semiseg.scoring.parallel import map_cases
+from semiseg.scoring.same_weights import shown
+from semiseg.scoring.summary import summarize
+from semiseg.scoring.table import write_scores
 from semiseg.types import Case
 
 PREVIEWED = 3

@@ -1,65 +1,34 @@
 """The step mode of a recipe: what is wrong with it, what is left open, and what is chosen."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from functools import cache, cached_property
-from typing import TYPE_CHECKING
 
 import torch
 from torch.optim import Optimizer
 
 from semiseg.data.shares import largest_share, n_groups
 from semiseg.engine.choice import Choice, candidates, choose
-from semiseg.engine.exactness import inexact, unlike_one_process
-from semiseg.engine.exchange import alone
-from semiseg.engine.memory import MemoryEstimate, NetworkMemory, estimate_memory, measure_networks, meta_networks
-from semiseg.engine.modes import StepMode
+from semiseg.engine.collectives import alone
+from semiseg.engine.memory import (
+    MemoryEstimate,
+    NetworkMemory,
+    device_memory,
+    estimate_memory,
+    measure_networks,
+    memory_room,
+)
 from semiseg.engine.optim import make_optimizers
 from semiseg.engine.precision import bf16_problems
 from semiseg.engine.probe import Measured, noise_batch, probe
-from semiseg.engine.room import device_memory, memory_room
 from semiseg.engine.runtime import Runtime, accelerator, precision_on
+from semiseg.engine.step_modes import StepMode, inexact, unlike_one_process
 from semiseg.errors import Problem, RecipeError, raise_all
 from semiseg.interfaces.batch import Batch, Step
 from semiseg.interfaces.strategy import Strategy
-from semiseg.recipe.components import Components
-from semiseg.recipe.schema import BatchSize, Recipe
-from semiseg.types import Task
-
-if TYPE_CHECKING:
-    from semiseg.pipeline.plan import Plan
+from semiseg.pipeline.plan import Plan
 
 
-def step_problems(
-    components: Components,
-    task: Task,
-    batch: BatchSize,
-    recipe: Recipe,
-    placed: Callable[[str], str],
-    device_known: bool = True,
-) -> list[Problem]:
-    """Where the recipe asks for a step mode or micro-batch that would not give the joint step's gradients.
-
-    ``placed`` gives a key with the place where it was written. Unless ``device_known``, the precision is taken as it
-    is written, since what "auto" comes to depends on the device.
-    """
-    options = recipe.training.step
-    size = None if options.micro_batch == "auto" else options.micro_batch
-    fixes = {"mode": "Set it to auto or joint.", "micro_batch": f"Set it to auto or {batch.total}, the whole batch."}
-    if size is not None and size > batch.total:
-        what = f"{placed('training.step.micro_batch')} is {size}, but a step has {batch.total} samples."
-        return [Problem("", what, fixes["micro_batch"])]
-    mode = StepMode("joint" if options.mode == "auto" else options.mode, size)
-    networks = meta_networks(components.roles, components.backbones, task) if size is not None else {}
-    training = recipe.training
-    precision = precision_on(training.precision, accelerator(training.device)) if device_known else training.precision
-    return [
-        Problem("", f"{placed(f'training.step.{key}')} is {getattr(options, key)}, not exact here: {why}.", fixes[key])
-        for key, why in inexact(mode, components.strategy, networks, batch.total, precision)
-    ]
-
-
-def process_problems(plan: "Plan", world: int) -> list[Problem]:
+def process_problems(plan: Plan, world: int) -> list[Problem]:
     """Where a run in split mode has not one process for each network, or a batch cannot be shared by processes."""
     roles = [role.name for role in plan.components.roles]
     if plan.recipe.training.step.mode != "split":
@@ -70,7 +39,7 @@ def process_problems(plan: "Plan", world: int) -> list[Problem]:
     return [Problem("", f"{what}; there {'is' if world == 1 else 'are'} {world}.", f"Start it with {launch(plan)}.")]
 
 
-def _sharing_problems(plan: "Plan", world: int) -> list[Problem]:
+def _sharing_problems(plan: Plan, world: int) -> list[Problem]:
     strategy, batch = plan.components.strategy, plan.batch_size
     if "micro_batch" not in strategy.exact:
         what = f"the losses of {strategy.__name__} are of a whole batch, which {world} processes cannot share"
@@ -87,13 +56,13 @@ def _sharing_problems(plan: "Plan", world: int) -> list[Problem]:
     return [Problem(plan.recipe.where("training.batch_size"), f"{what}.", fix)]
 
 
-def require_machine(plan: "Plan", runtime: Runtime) -> None:
+def require_machine(plan: Plan, runtime: Runtime) -> None:
     """Raise RecipeError, with all reasons, where the recipe's training would not be right on this machine."""
     unfit = bf16_problems(runtime.device) if runtime.precision == "bf16" else []
     raise_all([*process_problems(plan, runtime.world), *unfit], RecipeError)
 
 
-def launch(plan: "Plan") -> str:
+def launch(plan: Plan) -> str:
     """The command that starts a run in split mode."""
     return f"torchrun --nproc-per-node {len(plan.components.roles)} -m semiseg.cli.main run RECIPE -o DIR"
 
@@ -104,14 +73,14 @@ class OpenModes:
     ``share`` and ``batch``: labeled and unlabeled samples, and all, of the one of ``world`` processes that has most.
     """
 
-    def __init__(self, plan: "Plan", world: int) -> None:
+    def __init__(self, plan: Plan, world: int) -> None:
         training, components = plan.recipe.training, plan.components
         self.sharing = 1 if training.step.mode == "split" else world
         counts = plan.batch_size.labeled, plan.batch_size.unlabeled
         self.share = largest_share(counts, components.strategy.needs, self.sharing)
         self.batch = sum(self.share)
         self._plan = plan
-        self._networks = meta_networks(components.roles, components.backbones, plan.task)
+        self._networks = plan.networks()
         precision = precision_on(training.precision, accelerator(training.device))
 
         def is_exact(mode: StepMode) -> bool:
@@ -134,14 +103,14 @@ class OpenModes:
         return estimate_memory(self.memory, self._plan.task, mode, self.batch).total
 
 
-def forecast(plan: "Plan") -> tuple[Choice, MemoryEstimate]:
+def forecast(plan: Plan) -> tuple[Choice, MemoryEstimate]:
     """The choice in one process by the memory formula alone, and its memory."""
     found = OpenModes(plan, world=1)
     choice = choose(found.modes, found.estimate, memory_room(accelerator(plan.recipe.training.device)))
     return choice, estimate_memory(found.memory, plan.task, choice.mode, found.batch)
 
 
-def memory_problems(plan: "Plan", memory: MemoryEstimate) -> list[Problem]:
+def memory_problems(plan: Plan, memory: MemoryEstimate) -> list[Problem]:
     """Where a step cannot be had in the memory of the device that training would take on this machine.
 
     ``memory`` is what ``forecast`` gives: of the modes that the recipe leaves open none takes less where it is too
@@ -166,18 +135,18 @@ def memory_problems(plan: "Plan", memory: MemoryEstimate) -> list[Problem]:
     return [Problem(key, what, _memory_fix(plan, kind))]
 
 
-def _most_processes(plan: "Plan") -> int:
+def _most_processes(plan: Plan) -> int:
     strategy, batch = plan.components.strategy, plan.batch_size
     return n_groups((batch.labeled, batch.unlabeled), strategy.needs) if "micro_batch" in strategy.exact else 1
 
 
-def _needed(plan: "Plan", memory: MemoryEstimate, kind: str) -> int:
+def _needed(plan: Plan, memory: MemoryEstimate, kind: str) -> int:
     """Bytes of a step in the precision of the run: half of float32's for what networks keep."""
     half = precision_on(plan.recipe.training.precision, kind) != "32"
     return memory.total - (memory.activations // 2 if half else 0)
 
 
-def _memory_fix(plan: "Plan", kind: str) -> str:
+def _memory_fix(plan: Plan, kind: str) -> str:
     training = plan.recipe.training
     ways = ["a smaller training.patch_size or backbone"]
     if (training.step.mode, training.step.micro_batch) != ("auto", "auto"):
@@ -193,7 +162,7 @@ def _gib(count: int) -> str:
     return f"{count / 2**30:.3g} GiB"
 
 
-def choose_step_mode(plan: "Plan", strategy: Strategy, late: Step, runtime: Runtime) -> Choice:
+def choose_step_mode(plan: Plan, strategy: Strategy, late: Step, runtime: Runtime) -> Choice:
     """The choice for a run that starts, alike in all processes; on a GPU by trial.
 
     Trials are of ``late``, a step at which all losses are on. In a deterministic run the estimate decides, since times

@@ -12,25 +12,25 @@ from torch import nn
 
 from semiseg.cores import available_cores
 from semiseg.data.batches import TrainingBatches
-from semiseg.data.patches import center_patch
+from semiseg.data.samples import center_patch
 from semiseg.data.store import CaseStore, StoredLabeled
 from semiseg.engine.build import build_networks, compile_networks
-from semiseg.engine.exchange import alone
+from semiseg.engine.collectives import alone
 from semiseg.engine.loop import Trainer
 from semiseg.engine.parts import Parts
 from semiseg.engine.runtime import Runtime
 from semiseg.engine.validation import Validate, ValidationScore, validate
 from semiseg.errors import RecipeError
 from semiseg.io.json import read_json
-from semiseg.pipeline.belonging import record_digest
-from semiseg.pipeline.folder import RunFolder
+from semiseg.pipeline.cache import Use
 from semiseg.pipeline.model import Model
 from semiseg.pipeline.plan import Plan, padding_note, timetable_of
 from semiseg.pipeline.pseudo_labels import PseudoLabels
 from semiseg.pipeline.spacing import mixed_spacing_note
 from semiseg.pipeline.step_mode import choose_step_mode
-from semiseg.pipeline.uses import Use
 from semiseg.progress import Reporter
+from semiseg.runs.belonging import record_digest
+from semiseg.runs.folder import RunFolder
 
 
 def fill_store(plan: Plan, reporter: Reporter) -> CaseStore:

@@ -11,11 +11,11 @@ from pydantic import BaseModel
 from semiseg.errors import Problem, RunError, SemisegError
 from semiseg.io.atomic import write_json, write_text
 from semiseg.io.json import read_json
-from semiseg.pipeline.folder import RunFolder
 from semiseg.pipeline.plan import Plan
 from semiseg.recipe.compare import recipe_hash
 from semiseg.recipe.dump import dump_recipe, to_yaml
 from semiseg.recipe.yaml import read_yaml
+from semiseg.runs.folder import RunFolder
 from semiseg.study.load import Study
 from semiseg.study.models import StudyModel
 

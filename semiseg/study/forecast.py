@@ -9,7 +9,7 @@ from semiseg.engine.probe import Measured, noise_batch, probe
 from semiseg.engine.runtime import Runtime
 from semiseg.errors import DataError, SemisegError
 from semiseg.pipeline.model import new_model
-from semiseg.pipeline.plan import Plan, fit_batch, n_steps, timetable_of
+from semiseg.pipeline.plan import Plan, fit_batch, n_steps, networks_once, timetable_of
 from semiseg.pipeline.step_mode import OpenModes, choose_step_mode
 from semiseg.recipe.components import resolve
 from semiseg.recipe.schema import BatchSize
@@ -81,7 +81,7 @@ def _forecast(model: StudyModel, measure: bool) -> Forecast:
             raise DataError(error.problems) from error
         return Forecast(steps, batch, None, None)
     task = Task(len(info.modalities), info.classes, training.patch_size)
-    plan = Plan(model.recipe, components, info, (), _NO_CASES, task, batch, ())
+    plan = Plan(model.recipe, components, info, (), _NO_CASES, task, batch, (), networks_once(components, task))
     found = OpenModes(plan, world=1)
     memory = [found.estimate(mode) for mode in found.modes]
     return Forecast(steps, batch, memory[0], min(memory), _time(plan) if measure else None)

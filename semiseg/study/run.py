@@ -7,20 +7,20 @@ from pathlib import Path
 from typing import Literal
 
 from semiseg.data.split import ROLES
-from semiseg.engine.lock import is_of_lock, locked
-from semiseg.engine.signals import told_how_to_go_on
 from semiseg.errors import Problem, RecipeError, RunError, SemisegError, TrainingError, raise_all
 from semiseg.io.atomic import make_folder
+from semiseg.io.lock import is_of_lock, locked
+from semiseg.launchers.jobs import Job, Launcher
+from semiseg.launchers.launch import Watcher, run_jobs
+from semiseg.launchers.local import LocalLauncher
+from semiseg.launchers.slurm import SlurmLauncher
+from semiseg.launchers.status import Status, log_end
 from semiseg.pipeline.plan import Plan, make_plan
 from semiseg.pipeline.train import fill_store
 from semiseg.progress import Reporter
+from semiseg.signals import told_how_to_go_on
 from semiseg.study.folder import StudyFolder
-from semiseg.study.jobs import Job, Launcher
-from semiseg.study.launch import Watcher, run_jobs
 from semiseg.study.load import Study, load_study
-from semiseg.study.local import LocalLauncher
-from semiseg.study.slurm import SlurmLauncher
-from semiseg.study.status import Status, log_end
 
 LauncherName = Literal["local", "slurm"]
 

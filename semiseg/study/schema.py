@@ -8,7 +8,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validat
 from semiseg.recipe.blocks import kind_at
 from semiseg.recipe.jsonschema import draft7, recipe_schema
 from semiseg.recipe.schema import FolderName
-from semiseg.report.published import published_names
+from semiseg.study.published import published_names
 
 METHOD = "method"
 """The key of a block that is no key of a recipe: it names the block's method."""

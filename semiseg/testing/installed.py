@@ -1,6 +1,6 @@
 """The contract suites on one installed component: what ``semiseg plugins check`` runs.
 
-The fixture ``subject`` comes from the caller (semiseg.pipeline.contract); without it there is nothing to test here.
+The fixture ``subject`` comes from the caller (semiseg.testing.run_suite); without it there is nothing to test here.
 """
 
 from collections.abc import Mapping
@@ -13,12 +13,12 @@ from semiseg.interfaces.backbone import Backbone
 from semiseg.interfaces.dataset import Dataset
 from semiseg.interfaces.metric import Metric
 from semiseg.interfaces.strategy import Strategy
-from semiseg.pipeline.contract import SMALL_UNET, Subject
 from semiseg.registry import create
 from semiseg.testing.augmentation import AugmentationContract
 from semiseg.testing.backbone import BackboneContract
 from semiseg.testing.dataset import DatasetContract
 from semiseg.testing.metric import MetricContract
+from semiseg.testing.run_suite import SMALL_UNET, Subject
 from semiseg.testing.strategy import StrategyContract
 
 

@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 
 from semiseg.data.shares import share_of
-from semiseg.engine.modes import StepMode
 from semiseg.engine.runtime import Runtime
 from semiseg.engine.step import StepRunner
+from semiseg.engine.step_modes import StepMode
 from semiseg.interfaces.batch import Batch, LabeledStream, Step, UnlabeledStream
 from semiseg.interfaces.strategy import BatchNeeds, Strategy
 

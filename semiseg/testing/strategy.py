@@ -11,9 +11,8 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor
 
-from semiseg.engine.micro import micro_batches
-from semiseg.engine.modes import ModeName, StepMode
 from semiseg.engine.runtime import Runtime
+from semiseg.engine.step_modes import ModeName, StepMode, micro_batches
 from semiseg.interfaces.mutual import Mutual
 from semiseg.interfaces.strategy import Strategy
 from semiseg.testing.batches import CLASSES, SIZE, TASK, in_double, make_batch, poisoned

@@ -11,9 +11,9 @@ import math
 
 import numpy as np
 
-from semiseg.evaluation import paired_bootstrap
-from semiseg.evaluation.gap_closed import gap_closed
-from semiseg.evaluation.label_savings import LabelSavings, label_savings
+from semiseg.statistics import bootstrap
+from semiseg.statistics.gap_closed import gap_closed
+from semiseg.statistics.label_savings import LabelSavings, label_savings
 
 CASES, STUDIES, SAMPLES = 30, 400, 400
 CURVE, LABELED, WORTH = (5, 10, 20, 40, 80), 5, 25
@@ -56,7 +56,7 @@ def _holds(found: LabelSavings) -> bool:
 
 
 if __name__ == "__main__":
-    paired_bootstrap.RESAMPLES = SAMPLES
+    bootstrap.RESAMPLES = SAMPLES
     print("| what varies most | seeds | label savings | share of the gap |\n|---|---|---|---|")
     for title, (of_case, of_seed, noise, counts) in SITUATIONS.items():
         for n_seeds in counts:

@@ -23,7 +23,7 @@ from semiseg.augmentation.fused_torch import apply_changes
 from semiseg.augmentation.intensity import apply_curve
 from semiseg.augmentation.paper import PaperAugmentation
 from semiseg.augmentation.spatial import center_crop
-from semiseg.data.patches import center_patch
+from semiseg.data.samples import center_patch
 
 OPTIONS = PaperAugmentation.Options(probability=1.0, probabilities={"flipping": 0.5})
 FUSED = FusedAugmentation(OPTIONS)

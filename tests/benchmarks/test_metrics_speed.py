@@ -19,11 +19,11 @@ import pytest
 from resident_memory import RESET, memory, reset_peak
 from scipy.ndimage import distance_transform_edt, find_objects, gaussian_filter
 
-from semiseg.evaluation import boxes
-from semiseg.evaluation.harness import score_case
 from semiseg.io.nifti import read_nifti
 from semiseg.metrics import points
 from semiseg.registry import create
+from semiseg.scoring import boxes
+from semiseg.scoring.harness import score_case
 from semiseg.types import Geometry
 
 CLASSES = ("background", "necrosis", "edema", "enhancing")

@@ -18,13 +18,12 @@ import torch
 from monai.inferers.utils import sliding_window_inference
 from torch import nn
 
-from semiseg.data.preprocess import prepare
-from semiseg.data.statistics import foreground_statistics
-from semiseg.evaluation.harness import score_case
+from semiseg.data.preprocess import foreground_statistics, prepare
 from semiseg.inference.sliding_window import Predictor
 from semiseg.interfaces.strategy import StrategyOptions
 from semiseg.recipe import schema
 from semiseg.registry import create, load
+from semiseg.scoring.harness import score_case
 from semiseg.types import Task, Volume
 
 ROOT = Path(os.environ.get("SEMISEG_REAL_DATA", "/nonexistent"))

@@ -17,9 +17,9 @@ from semiseg.backbones.unet import UNet
 from semiseg.backbones.unetr import UNETR
 from semiseg.engine.build import build_networks
 from semiseg.engine.memory import estimate_memory, measure_networks, meta_networks
-from semiseg.engine.modes import StepMode
 from semiseg.engine.runtime import Runtime
 from semiseg.engine.step import StepRunner
+from semiseg.engine.step_modes import StepMode
 from semiseg.interfaces.batch import Batch, LabeledStream, Step, UnlabeledStream
 from semiseg.strategies.cps import CrossPseudoSupervision
 from semiseg.strategies.supervised import Supervised

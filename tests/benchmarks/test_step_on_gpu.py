@@ -23,11 +23,11 @@ import torch
 from semiseg.backbones.unet import UNet
 from semiseg.backbones.unetr import UNETR
 from semiseg.engine.build import build_networks, compile_networks
-from semiseg.engine.modes import StepMode
 from semiseg.engine.optim import make_optimizer
 from semiseg.engine.probe import noise_batch
 from semiseg.engine.runtime import Runtime
 from semiseg.engine.step import StepRunner
+from semiseg.engine.step_modes import StepMode
 from semiseg.interfaces.batch import Step
 from semiseg.recipe import schema
 from semiseg.strategies.cps import CrossPseudoSupervision

@@ -21,7 +21,7 @@ import pytest
 from resident_memory import RESET, memory, reset_peak
 
 from semiseg.data.making import CaseMaker
-from semiseg.data.patches import read_patch
+from semiseg.data.samples import read_patch
 from semiseg.data.split import make_split
 from semiseg.data.store import CaseStore
 from semiseg.io.orientation import to_ras

@@ -17,11 +17,11 @@ from live_storage import AdamState, LiveStorage
 
 from semiseg.backbones.unet import UNet
 from semiseg.engine.build import build_networks
-from semiseg.engine.modes import StepMode
 from semiseg.engine.probe import noise_batch
 from semiseg.engine.runtime import Runtime
 from semiseg.engine.schedule import Timetable
 from semiseg.engine.step import StepRunner
+from semiseg.engine.step_modes import StepMode
 from semiseg.registry import installed, load
 from semiseg.types import Task
 

@@ -16,12 +16,12 @@ import numpy as np
 
 from semiseg.data.preprocess import prepare
 from semiseg.engine.runtime import Runtime
-from semiseg.evaluation.bootstrap import bootstrap_interval
-from semiseg.evaluation.harness import score_case
 from semiseg.pipeline.model import kept_model
 from semiseg.pipeline.plan import make_plan
 from semiseg.recipe.load import load_recipe
 from semiseg.registry import create
+from semiseg.scoring.harness import score_case
+from semiseg.statistics.bootstrap import bootstrap_interval
 
 WAYS = {"box": True, "whole": False}
 

@@ -4,14 +4,14 @@ import json
 import shutil
 
 import semiseg as library
-from semiseg.engine.checkpoint import Checkpoints, load_state
 from semiseg.engine.runtime import Runtime
-from semiseg.pipeline.belonging import record_digest
-from semiseg.pipeline.folder import RunFolder
 from semiseg.pipeline.model import new_model
 from semiseg.pipeline.plan import make_plan
 from semiseg.recipe.compare import EPOCHS, recipe_hash
 from semiseg.recipe.yaml import read_yaml
+from semiseg.runs.belonging import record_digest
+from semiseg.runs.checkpoint import Checkpoints, load_state
+from semiseg.runs.folder import RunFolder
 
 
 def drawn_run(path, recipe, *changes):

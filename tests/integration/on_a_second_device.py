@@ -15,13 +15,12 @@ from small_run import SMALL
 
 import semiseg
 from semiseg.engine.build import build_networks
-from semiseg.engine.exactness import inexact
-from semiseg.engine.modes import StepMode
 from semiseg.engine.optim import make_optimizers
 from semiseg.engine.probe import noise_batch, probe
 from semiseg.engine.runtime import Runtime
 from semiseg.engine.schedule import Timetable
 from semiseg.engine.step import StepRunner
+from semiseg.engine.step_modes import StepMode, inexact
 from semiseg.errors import Interrupted
 from semiseg.inference.sliding_window import Predictor
 from semiseg.losses import _dice_plain

@@ -9,11 +9,11 @@ import pytest
 from helpers_processes import run as semiseg
 from small_run import SMALL
 
+from semiseg.bench.bench import bench, n_validations
 from semiseg.datasets.phantom import Phantom
 from semiseg.errors import RecipeError
 from semiseg.inference.sliding_window import Predictor
 from semiseg.interfaces.augmentation import Augmentation
-from semiseg.pipeline.bench import bench, n_validations
 from semiseg.pipeline.plan import make_plan
 from semiseg.recipe.dump import to_yaml
 from semiseg.recipe.load import load_recipe

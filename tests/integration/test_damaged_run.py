@@ -12,9 +12,9 @@ from helpers_reporter import Heard
 from small_run import SMALL
 
 import semiseg as library
-from semiseg.engine.checkpoint import checksum_file, file_digest, load_state, save_state
 from semiseg.errors import RunError
 from semiseg.pipeline.plan import make_plan
+from semiseg.runs.checkpoint import checksum_file, file_digest, load_state, save_state
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ import semiseg
 from semiseg.cli.init import init
 from semiseg.data.verify import verify_cases
 from semiseg.errors import DataError, RecipeError
-from semiseg.pipeline.init import patch_size, propose_recipe, unlabeled_note
+from semiseg.init.propose import patch_size, propose_recipe, unlabeled_note
 from semiseg.pipeline.plan import make_plan
 from semiseg.recipe.load import load_recipe
 from semiseg.recipe.yaml import parse_yaml

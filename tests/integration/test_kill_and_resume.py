@@ -14,7 +14,7 @@ from ruamel.yaml import YAML
 from small_run import SMALL
 
 from semiseg.cores import available_cores
-from semiseg.engine.checkpoint import load_state
+from semiseg.runs.checkpoint import load_state
 
 
 @pytest.fixture(scope="module")

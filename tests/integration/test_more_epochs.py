@@ -7,11 +7,11 @@ import torch
 from small_run import SMALL
 
 from semiseg import load_recipe, predict, run
-from semiseg.engine.checkpoint import load_state
 from semiseg.errors import Interrupted, RunError
-from semiseg.pipeline.folder import RunFolder
 from semiseg.pipeline.plan import make_plan
 from semiseg.progress import Reporter
+from semiseg.runs.checkpoint import load_state
+from semiseg.runs.folder import RunFolder
 
 SUPERVISED = SMALL | {"strategy": {"name": "supervised"}}
 STEPS = 4

@@ -15,8 +15,8 @@ from helpers_reporter import Heard
 from small_run import SMALL
 
 import semiseg as library
-from semiseg.engine.lock import locked
 from semiseg.errors import DataError, RunError
+from semiseg.io.lock import locked
 from semiseg.pipeline.plan import make_plan
 
 

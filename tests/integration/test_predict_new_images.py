@@ -15,10 +15,10 @@ from semiseg.engine.runtime import Runtime
 from semiseg.errors import DataError, TrainingError
 from semiseg.inference.sliding_window import Predictor
 from semiseg.pipeline import cost
-from semiseg.pipeline.folder import RunFolder
 from semiseg.pipeline.model import new_model
 from semiseg.pipeline.plan import make_plan
 from semiseg.pipeline.predictions import predict_test_cases
+from semiseg.runs.folder import RunFolder
 
 
 def drawn(tmp_path, name, write, **options):

@@ -14,9 +14,9 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import Select, WebDriverWait
 from small_run import SMALL
 
-from semiseg.report.document import CaseScore, Cell, Figure, Page, Section, Table, ViewedCase
-from semiseg.report.page import FIRST_ROWS, write_page
-from semiseg.report.preview import gray_slice, overlay, radiological
+from semiseg.render.document import CaseScore, Cell, Figure, Page, Section, Table, ViewedCase
+from semiseg.render.page import FIRST_ROWS, write_page
+from semiseg.render.preview import gray_slice, overlay, radiological
 
 HOSTILE = "</script><img src=x onerror=alert(1)>\u2028&amp;"
 CLASSES = ("background", "core", HOSTILE)

@@ -13,16 +13,16 @@ from typer.testing import CliRunner
 
 import semiseg as library
 from semiseg.cli.main import app
-from semiseg.engine.checkpoint import load_state, save_state
 from semiseg.engine.runtime import Runtime
-from semiseg.evaluation.table import read_scores
 from semiseg.inference.sliding_window import Predictor
-from semiseg.pipeline.folder import RunFolder
 from semiseg.pipeline.model import new_model
 from semiseg.pipeline.plan import make_plan
 from semiseg.pipeline.predictions import best_is_last, predict_test_cases
 from semiseg.pipeline.score import score_predictions
 from semiseg.progress import Reporter
+from semiseg.runs.checkpoint import load_state, save_state
+from semiseg.runs.folder import RunFolder
+from semiseg.scoring.table import read_scores
 
 RECIPE = {**SMALL, "split": {"test": 2, "validation": 1, "labeled": 2}}
 SENTENCE = "The best validation was the last one: last and best are the same weights, predicted and scored once."

@@ -12,7 +12,7 @@ from ruamel.yaml import YAML
 from small_run import SMALL
 from test_kill_and_resume import result, start, steps_done, wait_for
 
-from semiseg.engine.checkpoint import load_state
+from semiseg.runs.checkpoint import load_state
 
 pytestmark = pytest.mark.slow
 

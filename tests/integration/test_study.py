@@ -13,11 +13,11 @@ from helpers_processes import run as semiseg
 from ruamel.yaml import YAML
 from small_run import SMALL
 
-from semiseg.engine.checkpoint import load_state
 from semiseg.errors import DataError
-from semiseg.study.collect import collect
+from semiseg.runs.checkpoint import load_state
 from semiseg.study.folder import StudyFolder
-from semiseg.study.report import report_study
+from semiseg.study_report.collect import collect
+from semiseg.study_report.report import report_study
 
 STUDY = {
     "name": "small_study",

@@ -8,9 +8,8 @@ import torch.nn.functional as F
 from monai.losses import DiceLoss
 from pydantic import ValidationError
 
-from semiseg.engine.micro import micro_batches
-from semiseg.engine.modes import StepMode
 from semiseg.engine.runtime import Runtime
+from semiseg.engine.step_modes import StepMode, micro_batches
 from semiseg.interfaces.batch import Step
 from semiseg.methods.mixing import cutmix_masks
 from semiseg.registry import load

@@ -79,7 +79,7 @@ def test_the_same_on_a_real_case(seed, way):
     root = os.environ.get("SEMISEG_REAL_DATA")
     if not root:
         pytest.skip("SEMISEG_REAL_DATA is not set")
-    from semiseg.data.patches import center_patch
+    from semiseg.data.samples import center_patch
     from semiseg.io.nifti import read_nifti
 
     options, size = PaperAugmentation.Options(probability=1.0), (96, 96, 96)

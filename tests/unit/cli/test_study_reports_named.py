@@ -4,10 +4,11 @@ import pytest
 from typer.testing import CliRunner
 
 from semiseg.cli.main import app
-from semiseg.study import report, run
-from semiseg.study.report import StudyReport
+from semiseg.launchers.status import Status
+from semiseg.study import run
 from semiseg.study.run import StudyRun
-from semiseg.study.status import Status
+from semiseg.study_report import report
+from semiseg.study_report.report import StudyReport
 
 
 @pytest.mark.parametrize("written", [True, False])

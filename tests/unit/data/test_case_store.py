@@ -13,8 +13,8 @@ from made_dataset import LPS, SHAPE, MadeDataset
 
 from semiseg.data.digests import Digests
 from semiseg.data.entries import ARRAY, RECORD, Entries
-from semiseg.data.patches import read_label_patch
 from semiseg.data.preprocess import prepare
+from semiseg.data.samples import read_label_patch
 from semiseg.data.split import make_split
 from semiseg.data.store import CaseStore, default_root
 from semiseg.data.stored import StoredImage, StoredLabeled

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from semiseg.data.channels import channel_statistics, exchanged
+from semiseg.data.scan_checks import channel_statistics, exchanged
 
 NAMES = ("t1", "t2", "flair")
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from made_dataset import SHAPE, MadeDataset
 
-from semiseg.data.patches import around, center_patch, random_start, read_label_patch, read_patch
+from semiseg.data.samples import around, center_patch, random_start, read_label_patch, read_patch
 from semiseg.data.split import make_split
 from semiseg.data.store import CaseStore
 from semiseg.recipe import schema

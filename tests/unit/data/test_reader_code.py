@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from made_dataset import MadeDataset
 
-from semiseg.data.source_code import code_digest
+from semiseg.data.fingerprint import code_digest
 from semiseg.data.split import make_split
 from semiseg.data.store import CaseStore
 from semiseg.datasets.folder import Folder

@@ -12,7 +12,7 @@ import torch
 from made_dataset import MadeDataset
 
 from semiseg.data.digests import Digests
-from semiseg.data.reader import describe_reader
+from semiseg.data.fingerprint import describe_reader
 from semiseg.data.split import make_split
 from semiseg.data.store import CaseStore
 from semiseg.errors import ComponentError, DataError

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from made_dataset import MadeDataset
 
-from semiseg.data.same_scan import digest_of, same_scans, scan_digest
+from semiseg.data.scan_checks import digest_of, same_scans, scan_digest
 from semiseg.data.split import Split, make_split
 from semiseg.data.store import CaseStore
 from semiseg.errors import DataError

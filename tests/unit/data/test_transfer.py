@@ -4,7 +4,7 @@ from socket import socketpair
 import numpy as np
 import pytest
 
-from semiseg.data.transfer import receive, send
+from semiseg.data.workers import receive, send
 
 
 def test_values_and_arrays_arrive_as_they_were():

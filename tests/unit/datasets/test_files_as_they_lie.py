@@ -12,7 +12,7 @@ from semiseg.datasets.decathlon import Decathlon
 from semiseg.datasets.folder import Folder
 from semiseg.datasets.la2018 import LA2018
 from semiseg.errors import DataError
-from semiseg.pipeline.recognize import recognize
+from semiseg.init.recognize import recognize
 
 READ = {"brats": Brats, "la2018": LA2018, "folder": Folder, "decathlon": Decathlon}
 

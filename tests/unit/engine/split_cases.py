@@ -13,9 +13,9 @@ from tiny_trainer import Kill, KillingBatches, tiny_trainer
 
 from semiseg.backbones.unet import UNet
 from semiseg.backbones.unetr import UNETR
-from semiseg.engine.modes import StepMode
 from semiseg.engine.runtime import Runtime
 from semiseg.engine.step import StepRunner, trained_roles
+from semiseg.engine.step_modes import StepMode
 from semiseg.interfaces.batch import Step
 from semiseg.strategies.cps import CrossPseudoSupervision
 

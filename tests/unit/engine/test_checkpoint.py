@@ -6,7 +6,9 @@ import sys
 import pytest
 import torch
 
-from semiseg.engine.checkpoint import (
+from semiseg.errors import RunError, StorageError, TrainingError
+from semiseg.io import atomic
+from semiseg.runs.checkpoint import (
     Checkpoints,
     checksum_file,
     file_digest,
@@ -16,8 +18,6 @@ from semiseg.engine.checkpoint import (
     same_weights,
     save_state,
 )
-from semiseg.errors import RunError, StorageError, TrainingError
-from semiseg.io import atomic
 
 
 def test_what_is_saved_is_what_is_loaded(tmp_path):
@@ -188,7 +188,7 @@ def test_a_best_that_cannot_be_put_back_is_said(tmp_path):
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from semiseg.engine.checkpoint import checksum_file, load_state, save_state
+from semiseg.runs.checkpoint import checksum_file, load_state, save_state
 
 def save_and_be_killed(path, step, at):
     # at 0 before the first rename, at 1 after it, at 2 before the second ...; true where the save came to its end
@@ -267,7 +267,7 @@ def test_a_full_disk_leaves_the_old_file_and_says_what_was_needed(tmp_path):
     code = f"""
 import resource, signal, torch
 from pathlib import Path
-from semiseg.engine.checkpoint import save_state
+from semiseg.runs.checkpoint import save_state
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))
 save_state(Path({str(path)!r}), {{"weights": torch.zeros(100_000)}})

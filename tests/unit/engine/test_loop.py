@@ -7,12 +7,12 @@ import torch
 from tiny_task import MadeBatches, cps
 from tiny_trainer import Kill, KillingBatches
 
-from semiseg.engine.checkpoint import checksum_file, file_digest, load_state, save_state
-from semiseg.engine.log import JsonLog, waiting_for_data
-from semiseg.engine.modes import StepMode
+from semiseg.engine.step_modes import StepMode
 from semiseg.errors import Interrupted, RunError, TrainingError
 from semiseg.interfaces.strategy import Stage
 from semiseg.progress import Reporter
+from semiseg.runs.checkpoint import checksum_file, file_digest, load_state, save_state
+from semiseg.runs.log import JsonLog, waiting_for_data
 
 
 def weights(trainer):

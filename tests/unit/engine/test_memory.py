@@ -12,7 +12,7 @@ from semiseg.engine.memory import (
     meta_networks,
     saved_bytes,
 )
-from semiseg.engine.modes import StepMode
+from semiseg.engine.step_modes import StepMode
 from semiseg.interfaces.strategy import Role
 from semiseg.types import Task
 

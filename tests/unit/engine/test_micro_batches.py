@@ -2,7 +2,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from semiseg.engine.micro import micro_batches
+from semiseg.engine.step_modes import micro_batches
 from semiseg.interfaces.batch import Batch, LabeledStream, UnlabeledStream
 from semiseg.interfaces.strategy import BatchNeeds, StreamNeeds
 

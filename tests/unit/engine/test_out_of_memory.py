@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from semiseg.engine.out_of_memory import STEP_FIX, VALIDATION_FIX, ran_out, told_when_out_of_memory
+from semiseg.engine.memory import STEP_FIX, VALIDATION_FIX, ran_out, told_when_out_of_memory
 from semiseg.errors import TrainingError
 
 CPU = torch.device("cpu")

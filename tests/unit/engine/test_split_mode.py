@@ -10,10 +10,10 @@ from split_cases import CASES, STEPS, start, train
 from test_step_modes import SIZE, largest_difference
 from tiny_trainer import tiny_trainer
 
-from semiseg.engine.checkpoint import load_state
-from semiseg.engine.log import JsonLog
-from semiseg.engine.modes import StepMode
 from semiseg.engine.runtime import Runtime
+from semiseg.engine.step_modes import StepMode
+from semiseg.runs.checkpoint import load_state
+from semiseg.runs.log import JsonLog
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -8,9 +8,9 @@ import torch
 from helpers_processes import run, run_on_two
 from tiny_task import MadeBatches, cps
 
-from semiseg.engine.modes import StepMode
 from semiseg.engine.runtime import Runtime
 from semiseg.engine.step import StepRunner
+from semiseg.engine.step_modes import StepMode
 from semiseg.errors import TrainingError
 from semiseg.interfaces.batch import Step
 from semiseg.interfaces.strategy import Losses, Role, Strategy, StrategyOptions

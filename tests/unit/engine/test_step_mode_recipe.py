@@ -8,7 +8,6 @@ from helpers_processes import run_on_two
 from test_step_modes import largest_difference
 
 from semiseg import check, run
-from semiseg.engine.checkpoint import load_state
 from semiseg.errors import DataError, Problem, RecipeError
 from semiseg.interfaces.strategy import BatchNeeds, StreamNeeds
 from semiseg.pipeline import step_mode
@@ -16,6 +15,7 @@ from semiseg.pipeline.plan import make_plan
 from semiseg.pipeline.step_mode import process_problems
 from semiseg.progress import Reporter
 from semiseg.recipe.load import load_recipe
+from semiseg.runs.checkpoint import load_state
 from semiseg.strategies.cps import CrossPseudoSupervision
 from semiseg.strategies.supervised import Supervised
 

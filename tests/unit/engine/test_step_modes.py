@@ -9,10 +9,10 @@ import torch
 from semiseg.backbones.unet import UNet
 from semiseg.backbones.unetr import UNETR
 from semiseg.engine.build import build_networks
-from semiseg.engine.exchange import alone
-from semiseg.engine.modes import StepMode
+from semiseg.engine.collectives import alone
 from semiseg.engine.runtime import Runtime
 from semiseg.engine.step import StepRunner
+from semiseg.engine.step_modes import StepMode
 from semiseg.interfaces.batch import Batch, LabeledStream, Step, UnlabeledStream
 from semiseg.interfaces.mutual import Mutual
 from semiseg.interfaces.strategy import Losses, Role, StrategyOptions

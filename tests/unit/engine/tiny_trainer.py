@@ -4,10 +4,10 @@ from tiny_task import SIZE, MadeBatches, MadeCase, Net, cps
 
 from semiseg.engine.choice import Choice
 from semiseg.engine.loop import Trainer
-from semiseg.engine.modes import StepMode
 from semiseg.engine.parts import Parts
 from semiseg.engine.runtime import Runtime
 from semiseg.engine.schedule import Timetable
+from semiseg.engine.step_modes import StepMode
 from semiseg.engine.validation import validate
 from semiseg.inference.sliding_window import Predictor
 from semiseg.progress import Reporter

@@ -71,11 +71,11 @@ def test_lines_are_added_each_by_itself(tmp_path):
 FULL = """
 import resource, signal, sys
 from pathlib import Path
-from semiseg.engine.lock import locked
-from semiseg.engine.log import JsonLog
+from semiseg.io.lock import locked
+from semiseg.runs.log import JsonLog
 from semiseg.errors import StorageError
 from semiseg.io.atomic import append_line
-from semiseg.pipeline.folder import RunFolder
+from semiseg.runs.folder import RunFolder
 
 home = Path(sys.argv[1])
 folder = RunFolder(home)

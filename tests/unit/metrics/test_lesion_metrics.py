@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from semiseg.evaluation.presets import PRESETS
 from semiseg.metrics.lesions import LesionDice, LesionHD95
+from semiseg.scoring.presets import PRESETS
 from semiseg.testing.metric import make_pair
 
 SHAPE = (40, 20, 20)

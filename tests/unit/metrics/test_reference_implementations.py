@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from semiseg.evaluation.presets import PRESETS
 from semiseg.metrics.areas import area_table
 from semiseg.registry import create
+from semiseg.scoring.presets import PRESETS
 from semiseg.testing.metric import make_pair
 
 pytestmark = [

@@ -9,7 +9,7 @@ import pytest
 
 from semiseg import check, run
 from semiseg.errors import DataError
-from semiseg.pipeline.init import propose_recipe
+from semiseg.init.propose import propose_recipe
 from semiseg.pipeline.plan import make_plan, padding_note
 from semiseg.pipeline.spacing import mixed_spacing_note
 from semiseg.pipeline.train import fill_store

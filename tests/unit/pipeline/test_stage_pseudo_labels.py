@@ -10,13 +10,13 @@ import torch
 from torch import nn
 
 from semiseg.data.stored import StoredImage
-from semiseg.engine.checkpoint import save_state, snapshot_file
 from semiseg.engine.runtime import Runtime
 from semiseg.errors import RunError
 from semiseg.interfaces.strategy import Stage
-from semiseg.pipeline.folder import RunFolder
 from semiseg.pipeline.pseudo_labels import PseudoLabels, mean_iou
 from semiseg.progress import Reporter
+from semiseg.runs.checkpoint import save_state, snapshot_file
+from semiseg.runs.folder import RunFolder
 
 STAGES = (Stage("teacher", 0.5, snapshots=2), Stage("student", 0.5, pseudo_labels=True))
 RELIABLE = (STAGES[0], Stage("reliable", 0.5, pseudo_labels=True, reliable=0.5))

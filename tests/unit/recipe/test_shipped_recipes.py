@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from semiseg.errors import RecipeError
-from semiseg.pipeline.folder import RunFolder
 from semiseg.recipe.find import find_recipe
 from semiseg.recipe.header import first_sentence, read_header
 from semiseg.recipe.load import load_recipe
 from semiseg.recipe.shipped import by_package, find_shipped, shipped
+from semiseg.runs.folder import RunFolder
 from semiseg.study.load import load_study
 
 RECIPES = Path(__file__).parents[3] / "recipes"

@@ -8,9 +8,9 @@ import torch
 import torch.nn.functional as F
 from monai.losses import DiceLoss
 
-from semiseg.engine.modes import StepMode
 from semiseg.engine.runtime import Runtime
 from semiseg.engine.step import StepRunner
+from semiseg.engine.step_modes import StepMode
 from semiseg.errors import RecipeError
 from semiseg.interfaces.batch import Step
 from semiseg.interfaces.strategy import Role

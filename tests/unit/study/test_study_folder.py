@@ -10,8 +10,8 @@ from semiseg.recipe.load import load_recipe
 from semiseg.study import run as study_run
 from semiseg.study.folder import StudyFolder
 from semiseg.study.load import load_study
-from semiseg.study.report import report_study
 from semiseg.study.run import make_plans, run_study
+from semiseg.study_report.report import report_study
 
 TEXT = """
 name: small

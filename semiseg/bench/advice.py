@@ -1,0 +1,122 @@
+"""What to change, by what was measured; each with the figures that speak for it."""
+
+import math
+from collections.abc import Callable, Collection, Iterator
+
+from semiseg.bench.result import BenchResult, duration
+from semiseg.recipe.schema import Recipe
+from semiseg.types import Shape
+
+WAITING, VALIDATING, FULL = 0.05, 0.2, 0.9
+"""Shares from which on something is worth a change: of training in waiting, of the run in validation, of memory."""
+LONG = 24 * 3600
+"""Seconds of steps from which on cheaper ones are suggested."""
+
+
+def advice(
+    result: BenchResult,
+    recipe: Recipe,
+    augmentations: Collection[str],
+    fits: Callable[[Shape], bool],
+    has_targets: bool = False,
+) -> tuple[str, ...]:
+    """Suggestions, what gains most first as far as that can be told.
+
+    Args:
+        result: what was measured.
+        recipe: as it was measured.
+        augmentations: names of those that are installed.
+        fits: whether the networks take a patch of these sides.
+        has_targets: whether the strategy has targets made of labels, which are better made by workers.
+    """
+    found = [
+        *_data(result, recipe, augmentations, has_targets),
+        *_steps(result, recipe, fits),
+        *_validation(result, recipe),
+    ]
+    share = result.total("step") / result.total()
+    return tuple(found) or (f"Nothing stands out: {share:.0%} of the time goes into steps.",)
+
+
+def _data(result: BenchResult, recipe: Recipe, augmentations: Collection[str], has_targets: bool) -> Iterator[str]:
+    if result.wait_share < WAITING:
+        return
+    read, augment = result.seconds("read"), result.seconds("augment")
+    why = f"the step waits for data in {result.wait_share:.0%} of training"
+    yield from _workers(result, result.batch * (read + augment), why)
+    if recipe.augmentation.name == "paper" and "fused" in augmentations and augment > read:
+        yield (
+            f"augmentation.name=fused: {why}, and augmentation is {augment / (read + augment):.0%} of a sample"
+            f" ({duration(augment)} of {duration(read + augment)}); fused does the same in one pass."
+        )
+    may_move = recipe.training.augmentation_on == "workers" and not has_targets
+    if recipe.augmentation.name == "fused" and may_move and result.machine.has_gpu and augment > read:
+        yield (
+            f"training.augmentation_on=device: {why}, and augmentation is {augment / (read + augment):.0%} of a sample"
+            f" ({duration(augment)} of {duration(read + augment)}); the GPU does a batch at a time."
+        )
+    if read >= augment:
+        yield (
+            f"preprocessing.store=FOLDER on a local disk: {why}, and reading is {read / (read + augment):.0%} of a"
+            f" sample ({duration(read)} of {duration(read + augment)})."
+        )
+
+
+def _workers(result: BenchResult, batch: float, why: str) -> Iterator[str]:
+    machine, step = result.machine, result.seconds("step")
+    needed = min(math.ceil(batch / step), machine.cores - 1)
+    if needed <= machine.workers:
+        return
+    text = f"training.workers={needed}: {why}. Making its {result.batch} samples takes {duration(batch)}"
+    if machine.workers:
+        text += f" in one process, so {duration(batch / machine.workers)} in {machine.workers} at once"
+        text += f" and {duration(batch / needed)} in {needed}; the step takes {duration(step)}."
+    else:
+        text += f", now before each step of {duration(step)}; other processes would do it meanwhile"
+        text += "." if machine.has_gpu else ", on cores that the step has now."
+    yield text
+
+
+def _steps(result: BenchResult, recipe: Recipe, fits: Callable[[Shape], bool]) -> Iterator[str]:
+    machine, steps = result.machine, result.total("step")
+    share = f"steps take {duration(steps)}, {steps / result.total():.0%} of the time"
+    if machine.has_gpu and machine.precision == "32" and machine.bf16:
+        yield (
+            f"training.precision=bf16: {share}, in float32 and {_gib(machine.peak)} of {_gib(machine.room)};"
+            " bf16 keeps activations in half the bytes."
+        )
+    if not machine.has_gpu and steps > LONG:
+        yield f"A GPU: {share}, {duration(result.seconds('step'))} each on {machine.cores} CPU cores."
+    full = machine.has_gpu and machine.peak > FULL * machine.room
+    smaller = _smaller(recipe.training.patch_size)
+    if (steps > LONG or full) and smaller != recipe.training.patch_size and fits(smaller):
+        part = math.prod(smaller) / math.prod(recipe.training.patch_size)
+        memory = f" and {_gib(machine.peak)} of {_gib(machine.room)}" if machine.has_gpu else ""
+        yield (
+            f"training.patch_size={list(smaller)}: {share}{memory}; with {part:.0%} of the voxels they would take"
+            f" about {duration(part * steps)}. Networks then see less around a voxel."
+        )
+
+
+def _smaller(patch: Shape) -> Shape:
+    """Sides of three quarters, rounded down to multiples of 16."""
+    x, y, z = (max(16, side * 3 // 4 // 16 * 16) if side > 16 else side for side in patch)
+    return x, y, z
+
+
+def _validation(result: BenchResult, recipe: Recipe) -> Iterator[str]:
+    spent, total = result.total("validate"), result.total()
+    if spent < VALIDATING * total:
+        return
+    every = recipe.training.validation.every
+    # So that a tenth of the rest goes into it.
+    rarer = min(math.ceil(every * spent / (0.1 * (total - spent))), recipe.training.epochs)
+    if rarer > every:
+        yield (
+            f"training.validation.every={rarer}: validation takes {duration(spent)}, {spent / total:.0%} of the time,"
+            f" and would take about {duration(spent * every / rarer)}."
+        )
+
+
+def _gib(count: int) -> str:
+    return f"{count / 2**30:.1f} GiB"

@@ -1,0 +1,1 @@
+"""``semiseg study``: its commands and what they show."""

@@ -1,0 +1,121 @@
+"""``semiseg study``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from semiseg.cli.run import Overrides
+
+app = typer.Typer(
+    help="Many models from one recipe: plan them, run them, and report what they say.\n\n"
+    "Example: semiseg study run hippocampus_study --jobs 2",
+    no_args_is_help=True,
+)
+Recipe = Annotated[Path, typer.Argument(help="Study recipe, a base and a matrix: a file, or a shipped one's name.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but the result and errors.")]
+
+
+@app.command()
+def plan(
+    recipe: Recipe,
+    overrides: Overrides = None,
+    measure: Annotated[bool, typer.Option("--measure", help="Time a step of each kind of model here.")] = False,
+    quiet: Quiet = False,
+) -> None:
+    """List the models of a study with their cases, steps and memory; with --measure, the hours on this machine.
+
+    It needs no data.
+
+    Example: semiseg study plan brats_study
+    """
+    from rich.console import Console
+
+    from semiseg.cli.console import make_reporter
+    from semiseg.cli.study.plan import show_plan
+    from semiseg.study.forecast import forecasts
+    from semiseg.study.load import load_study
+
+    study, reporter = load_study(recipe, overrides or [], expand=False), make_reporter(quiet)
+    for note in study.notes:
+        reporter.say(f"Note: {note}.")
+    with reporter.work("working out steps", len(study.models), unit="model") as meter:
+        found = forecasts(study.models, measure=measure, progress=meter.advance)
+    show_plan(study, found, Console())
+
+
+@app.command()
+def run(
+    recipe: Recipe,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Study folder; by default runs/<study name>.")
+    ] = None,
+    overrides: Overrides = None,
+    jobs: Annotated[
+        int | None, typer.Option("--jobs", "-j", min=1, help="Models at a time; by default one a GPU, or one.")
+    ] = None,
+    launcher: Annotated[
+        str, typer.Option(help="local: processes of this machine; slurm: one job a model (extra slurm).")
+    ] = "local",
+    only: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Run these models alone: a name, or 'cps_*_s1'. Repeatable."),
+    ] = None,
+    quiet: Quiet = False,
+) -> None:
+    """Train and score every model that has no scores yet. Stopped or killed, the same command goes on.
+
+    Example: semiseg study run brats_study --set dataset.root=/data/BraTS2021 --jobs 4 -o runs/brats_study
+    """
+    from typing import get_args
+
+    from semiseg.cli.console import make_reporter
+    from semiseg.cli.study.show import watching
+    from semiseg.study.run import LauncherName, run_study
+
+    if launcher not in get_args(LauncherName):
+        raise typer.BadParameter(f"{launcher!r} is no launcher: local or slurm", param_hint="--launcher")
+    with watching(quiet) as watch:
+        result = run_study(
+            recipe,
+            output,
+            overrides=overrides or [],
+            only=only or [],
+            jobs=jobs,
+            launcher=launcher,  # type: ignore[arg-type]
+            reporter=make_reporter(quiet),
+            watch=watch,
+        )
+    count = f"{len(result.models)} models" if only else f"All {len(result.models)} models"
+    typer.echo(f"{count} have their scores. Next: semiseg study report {result.folder}")
+    if any(result.folder.glob("models/*/report.html")):
+        typer.echo(f"Report of each model: {result.folder / 'models' / 'NAME' / 'report.html'}")
+
+
+@app.command()
+def report(
+    study: Annotated[Path, typer.Argument(help="Study folder.")],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Where to write; by default STUDY/report.")
+    ] = None,
+    checkpoint: Annotated[
+        str | None, typer.Option(help="Weights that are reported: last or best; by default the study recipe's.")
+    ] = None,
+    quiet: Quiet = False,
+) -> None:
+    """Write tables, figures and one page that holds everything, report.html, of the models that have scores.
+
+    Example: semiseg study report runs/brats_study
+    """
+    from rich.console import Console
+
+    from semiseg.cli.console import make_reporter
+    from semiseg.study_report.report import report_study
+
+    if checkpoint not in (None, "last", "best"):
+        raise typer.BadParameter(f"{checkpoint!r} is no checkpoint: last or best", param_hint="--checkpoint")
+    result = report_study(study, output, checkpoint=checkpoint, reporter=make_reporter(quiet))
+    console = Console()
+    for line in result.summary:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+    console.print(f"Report: {result.page}", markup=False, highlight=False, soft_wrap=True)

@@ -1,0 +1,96 @@
+"""How a study's command shows its running models: a live table on a terminal, lines elsewhere."""
+
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
+from semiseg.cli.console import QUIET_SECONDS
+from semiseg.cli.study.live import ACTIVE, StatusView, TimeLeft, figures, state, summary
+from semiseg.launchers.launch import Watcher
+from semiseg.launchers.status import Status
+
+
+@contextmanager
+def watching(quiet: bool) -> Iterator[Watcher]:
+    """Shows states as they change: a live table on a terminal, lines elsewhere, nothing where ``quiet``."""
+    if quiet:
+        yield lambda statuses: None
+    elif sys.stderr.isatty():
+        with live_table(Console(stderr=True)) as watch:
+            yield watch
+    else:
+        yield Lines().watch
+
+
+@contextmanager
+def live_table(console: Console) -> Iterator[Watcher]:
+    """A table that is kept up to date, with a line above it for each failure; at the end it lists all models."""
+    live = Live(console=console, auto_refresh=False)
+    time_left, told, latest = TimeLeft(), set[str](), list[Status]()
+
+    def watch(statuses: Sequence[Status]) -> None:
+        latest[:] = statuses
+        live.update(StatusView(statuses, time_left(statuses)))
+        live.start()  # only now: while the study is prepared, its bars have the terminal
+        for status in statuses:
+            if status.state == "failed" and status.name not in told:
+                told.add(status.name)
+                # Styled by itself: a style of the call is laid over the table too, which is printed anew with it.
+                console.print(Text(failure(status), "red"), soft_wrap=True)
+        live.refresh()
+
+    try:
+        yield watch
+    finally:
+        if latest:
+            live.update(StatusView(latest, time_left(latest), whole=True))
+        live.stop()
+
+
+class Lines:
+    """Lines for logs: every change of a state once, and now and then how far the running ones and all have come."""
+
+    def __init__(self) -> None:
+        self._states: dict[str, str] = {}
+        self._said: dict[str, str] = {}
+        self._spoken = time.monotonic()
+        self._time_left = TimeLeft()
+
+    def watch(self, statuses: Sequence[Status]) -> None:
+        """Say what has changed."""
+        due = time.monotonic() - self._spoken >= QUIET_SECONDS
+        left = self._time_left(statuses)
+        for status in statuses:
+            changed = self._states.get(status.name, "waiting") != state(status)
+            self._states[status.name] = state(status)
+            if changed or (due and status.state in ACTIVE):
+                self._say(status.name, failure(status) if status.state == "failed" else _line(status))
+        if due:
+            self._spoken = time.monotonic()
+            self._say("", f"{len(statuses)} models: {summary(statuses, left)}")
+
+    def _say(self, name: str, line: str) -> None:
+        if self._said.get(name) != line:
+            self._said[name] = line
+            print(line, file=sys.stderr, flush=True)
+
+
+def failure(status: Status) -> str:
+    """Which model failed, why, and where its log is, if that is known."""
+    code, why, log = status.code, status.reason, getattr(status, "log", None)
+    if not why and code is not None:
+        why = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
+    return f"{status.name} failed" + (f": it {why}" if why else "") + (f"; its log is {log}" if log else "")
+
+
+def _line(status: Status) -> str:
+    epoch, dice, left = figures(status)
+    parts = [f"{status.name}: {state(status)}", f"epoch {epoch}"]
+    parts += [f"validation Dice {dice}"] if dice else []
+    parts += [f"{left} left"] if left else []
+    return ", ".join(parts)

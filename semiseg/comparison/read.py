@@ -1,0 +1,152 @@
+"""A table of scores to be compared, with what its run folder tells of how it came to be."""
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from semiseg.errors import DataError, Problem, raise_all
+from semiseg.recipe.yaml import read_yaml
+from semiseg.scoring.harness import Score
+from semiseg.scoring.table import read_scores
+from semiseg.wording import some
+
+Key = tuple[str, str, str]
+"""Metric, class, case."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ScoredRun:
+    """The scores of one checkpoint of one run, or of predictions from elsewhere.
+
+    Attributes:
+        path: as it was given.
+        checkpoint: last, best, or empty.
+        scores: by metric, class and case.
+        recipe: the resolved recipe; empty where there is none.
+        summary: summary.json; empty where there is none.
+    """
+
+    path: Path
+    checkpoint: str
+    scores: Mapping[Key, Score]
+    recipe: Mapping[str, Any]
+    summary: Mapping[str, Any]
+
+    @property
+    def folder_name(self) -> str:
+        """The folder's name, or the file's where that says more than ``scores``."""
+        path = self.path.absolute()
+        return path.stem if path.is_file() and path.stem != "scores" else _folder(path).name
+
+    @property
+    def name(self) -> str:
+        """The recipe's name, or else the folder's."""
+        return str(self.recipe.get("name") or self.folder_name)
+
+    @property
+    def seed(self) -> int | None:
+        """The recipe's seed; None where there is no recipe."""
+        seed = self.recipe.get("seed")
+        return seed if isinstance(seed, int) else None
+
+    @property
+    def labeled_and_total(self) -> tuple[int, int] | None:
+        """How many cases were trained on with their labels, and how many in all; None where it is not known."""
+        counts = self.summary.get("cases", {})
+        if not {"labeled", "unlabeled"} <= set(counts):
+            return None
+        return counts["labeled"], counts["labeled"] + counts["unlabeled"]
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """The metrics in the table's order."""
+        return tuple(dict.fromkeys(metric for metric, _, _ in self.scores))
+
+
+def read_run(path: Path, checkpoint: str | None = None, scores: Sequence[Score] | None = None) -> ScoredRun:
+    """Read a run folder, an output folder of ``semiseg evaluate``, or a scores.csv.
+
+    ``checkpoint`` is last or best; by default last, where a table has several. A table that knows of no checkpoints is
+    taken as it is. ``scores`` are those of its scores.csv where it was read before. Raises DataError, and RecipeError
+    for a damaged recipe.yaml.
+    """
+    file = path / "scores.csv" if path.is_dir() else path
+    if not file.exists():
+        if not path.exists():
+            raise DataError(Problem(str(path), "there is no such file or folder"))
+        fix = "A run has one when it is complete (semiseg run … --resume); semiseg evaluate … -o writes one."
+        raise DataError(Problem(str(path), "holds no scores.csv", fix))
+    scores = read_scores(file) if scores is None else scores
+    chosen = _choose(path, scores, checkpoint)
+    folder = _folder(file)
+    recipe = read_yaml(folder / "recipe.yaml")[0] if (folder / "recipe.yaml").exists() else {}
+    rows = [score for score in scores if score.checkpoint == chosen]
+    return ScoredRun(path, chosen, _by_key(path, rows), recipe, _summary(folder / "summary.json"))
+
+
+def _folder(path: Path) -> Path:
+    return path if path.is_dir() else path.parent
+
+
+def _choose(path: Path, scores: Sequence[Score], wanted: str | None) -> str:
+    found = list(dict.fromkeys(score.checkpoint for score in scores))
+    if not found:
+        raise DataError(Problem(str(path), "holds no scores"))
+    if found == [""] or (wanted is None and len(found) == 1):
+        return found[0]
+    if (wanted or "last") not in found:
+        known = ", ".join(name or "(none)" for name in found)
+        raise DataError(Problem(str(path), f"has no scores of the checkpoint {wanted or 'last'!r}; it has {known}"))
+    return wanted or "last"
+
+
+def _by_key(path: Path, rows: Sequence[Score]) -> dict[Key, Score]:
+    runs = sorted({score.run for score in rows})
+    count = Counter((score.metric, score.class_name, score.case) for score in rows)
+    twice = {key: times for key, times in count.items() if times > 1}
+    if twice and len(runs) > 1:
+        common = list(dict.fromkeys(case for _, _, case in twice))
+        what = f"holds scores of {len(runs)} runs: {', '.join(map(repr, runs))}; of some cases twice: {some(common, 5)}"
+        fix = "Give each run a table of its own; in one table there may be folds, which have no case in common."
+        raise DataError(Problem(str(path), what, fix))
+    problems = [
+        Problem(str(path), f"{metric} of {name} of case {case} is there {times} times")
+        for (metric, name, case), times in twice.items()
+    ]
+    raise_all(problems, DataError)
+    return {(score.metric, score.class_name, score.case): score for score in rows}
+
+
+def _summary(path: Path) -> Mapping[str, Any]:
+    if not path.exists():
+        return {}
+    try:
+        summary = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(Problem(str(path), f"cannot be read: {error}", _WITHOUT)) from error
+    if not isinstance(summary, dict):
+        raise DataError(Problem(str(path), "is not what semiseg wrote: no JSON object", _WITHOUT))
+    try:
+        _Told.model_validate(summary)
+    except ValidationError as error:
+        key = ".".join(map(str, error.errors()[0]["loc"]))
+        raise DataError(Problem(str(path), f"is not what semiseg wrote: {key} is something else", _WITHOUT)) from error
+    return summary
+
+
+_WITHOUT = "Without it the scores can be compared."
+
+
+class _Told(BaseModel):
+    """What a comparison looks at in a summary.json, where it is there."""
+
+    cases: dict[str, int] = {}
+    metric_versions: dict[str, int | str] = {}
+    recipe_hash: str = ""
+    evaluation_hash: str = ""
+    cases_hash: str = ""

@@ -1,0 +1,177 @@
+"""Step modes: how a batch and the networks are taken in turn, and with which strategies the gradients stay the same."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.dropout import _DropoutNd
+
+from semiseg.interfaces.batch import Batch, Step
+from semiseg.interfaces.mutual import Mutual, others
+from semiseg.interfaces.strategy import BatchNeeds, Losses, Strategy
+
+
+def micro_batches(batch: Batch, size: int | None, needs: BatchNeeds) -> list[Batch]:
+    """The batch in parts of at most ``size`` samples, labeled and unlabeled ones spread evenly over them.
+
+    Counts stay those of the whole step, so that the parts' losses add up to the batch's. Samples that a strategy needs
+    together stay so; a part is larger than ``size`` where a single group is. None: the batch as it is.
+    """
+    if size is None or len(batch.labeled) + len(batch.unlabeled) <= size:
+        return [batch]
+    # Groups in the order of their place in their stream, from 0 to 1: of 4 labeled and 2 unlabeled, l l u l l u.
+    groups = sorted(
+        ((start + unit) / length, stream, min(unit, length - start))
+        for stream, length, unit in (
+            (0, len(batch.labeled), needs.labeled.unit),
+            (1, len(batch.unlabeled), needs.unlabeled.unit),
+        )
+        for start in range(0, length, unit)
+    )
+    counts = [[0, 0]]
+    for _, stream, samples in groups:
+        if sum(counts[-1]) > 0 and sum(counts[-1]) + samples > size:
+            counts.append([0, 0])
+        counts[-1][stream] += samples
+    parts, labeled, unlabeled = [], 0, 0
+    for n_labeled, n_unlabeled in counts:
+        parts.append(batch.part(slice(labeled, labeled + n_labeled), slice(unlabeled, unlabeled + n_unlabeled)))
+        labeled, unlabeled = labeled + n_labeled, unlabeled + n_unlabeled
+    return parts
+
+
+ModeName = Literal["joint", "alternating", "split"]
+
+
+@dataclass(frozen=True, slots=True)
+class StepMode:
+    """A mode and the number of samples in memory at once, on each process; None is all of them."""
+
+    name: ModeName = "joint"
+    micro_batch: int | None = None
+
+    def __str__(self) -> str:
+        part = "on the whole batch" if self.micro_batch is None else f"by micro-batches of {self.micro_batch}"
+        return f"{self.name} {part}"
+
+
+def joint(strategy: Strategy, parts: Sequence[Batch], step: Step) -> Iterator[Losses]:
+    """The strategy's own losses, of one part after another."""
+    for part in parts:
+        yield from strategy.losses(part, step)
+
+
+def alternating(
+    strategy: Mutual, parts: Sequence[Batch], step: Step, rehearse: Callable[[str, Tensor], Tensor]
+) -> Iterator[Losses]:
+    """One network after another; each is updated, and its gradients are freed, before the next one's turn.
+
+    Every lesson is taken before the first update: the first network's from its forward with gradient, the others'
+    from ``rehearse`` (role, images), a forward without gradient that the one with gradient repeats exactly. Where
+    lessons come from images of their own, no forward is added.
+    """
+    roles = list(strategy.networks)
+    needed = strategy.lessons_needed(step)
+    lessons = [_early_lessons(strategy, part, step, rehearse) if needed else {} for part in parts]
+    for role in roles:
+        for number, (part, given) in enumerate(zip(parts, lessons, strict=True), 1):
+            output = strategy.run(role, strategy.student_images(part, step))
+            if needed and role not in given:
+                given[role] = strategy.lesson(role, output, part)
+            losses = strategy.loss(role, output, others(given, role), part, step)
+            del output  # its memory is for the next forward
+            yield replace(losses, updates=frozenset({role}), step_now=number == len(parts))
+
+
+def _early_lessons(
+    strategy: Mutual, part: Batch, step: Step, rehearse: Callable[[str, Tensor], Tensor]
+) -> dict[str, Any]:
+    students = strategy.student_images(part, step)
+    teachers = strategy.teacher_images(part, students, step)
+    apart = teachers is not students
+    roles, look = (list(strategy.networks), strategy.look) if apart else (list(strategy.networks)[1:], rehearse)
+    return {role: strategy.lesson(role, look(role, teachers), part) for role in roles}
+
+
+def split(
+    strategy: Mutual, parts: Sequence[Batch], step: Step, own: str, exchange: Callable[[Any], Sequence[Any]]
+) -> Iterator[Losses]:
+    """One process's own network; ``exchange`` gives a lesson to the other processes, and all lessons back, by role."""
+    needed = strategy.lessons_needed(step)
+    for part in parts:
+        students = strategy.student_images(part, step)
+        teachers = strategy.teacher_images(part, students, step) if needed else students
+        lesson = None
+        if teachers is not students:
+            lesson = strategy.lesson(own, strategy.look(own, teachers), part)
+        output = strategy.run(own, students)
+        if needed and teachers is students:
+            lesson = strategy.lesson(own, output, part)
+        lessons = dict(zip(strategy.networks, exchange(lesson), strict=True)) if needed else {}
+        losses = strategy.loss(own, output, others(lessons, own), part, step)
+        del output, students, teachers  # their memory is for the next part
+        yield replace(losses, updates=frozenset({own}))
+
+
+def inexact(
+    mode: StepMode, strategy: type[Strategy], networks: Mapping[str, nn.Module], batch: int, precision: str
+) -> list[tuple[str, str]]:
+    """Why a mode would not be the joint step on the whole batch.
+
+    Args:
+        mode: the mode with its micro-batch; None is the whole batch.
+        strategy: a class with its ``exact``.
+        networks: by role; they may be on the meta device.
+        batch: samples of a step.
+        precision: "32", "bf16" or "fp16".
+
+    Returns:
+        (what is to blame: "mode" or "micro_batch"; the reason in words) for each; empty where the mode is exact.
+    """
+    name = strategy.__name__
+    found = []
+    if mode.name != "joint" and not issubclass(strategy, Mutual):
+        found.append(("mode", f"{name} is no strategy of networks that teach one another (Mutual)"))
+    elif mode.name != "joint" and mode.name not in strategy.exact:
+        found.append(("mode", f"{name} does not declare {mode.name} as exact"))
+    if mode.name == "split" and precision == "fp16":
+        found.append(("mode", "fp16 has one loss scale for all networks, which processes of their own do not share"))
+    if mode.micro_batch is None or mode.micro_batch >= batch:
+        return found
+    if "micro_batch" not in strategy.exact:
+        found.append(("micro_batch", f"the losses of {name} are not declared to add up over parts of a batch"))
+    for group in (strategy.needs.labeled, strategy.needs.unlabeled):
+        if group.uses and group.unit > mode.micro_batch:
+            found.append(("micro_batch", f"{name} needs groups of {group.unit} samples together"))
+    return found + [("micro_batch", text) for text in _coupled(networks)]
+
+
+def unlike_one_process(networks: Mapping[str, nn.Module]) -> str:
+    """Why processes that share a batch take another step than one that has all of it; empty where they do not.
+
+    No fault: it is what data parallel training is with such networks, and its gradients are as good.
+    """
+    normalized, dropping = _coupling(networks)
+    found = ["batch normalization sees each process's own samples"] if normalized else []
+    found += ["dropout draws other masks"] if dropping else []
+    return f"{' and '.join(found)}: not the same step as in one process" if found else ""
+
+
+def _coupling(networks: Mapping[str, nn.Module]) -> tuple[list[str], list[str]]:
+    """The roles whose network has batch normalization, and those whose network has dropout."""
+    normalized = [role for role, net in networks.items() if any(isinstance(m, _BatchNorm) for m in net.modules())]
+    return normalized, [role for role, net in networks.items() if any(map(_drops, net.modules()))]
+
+
+def _coupled(networks: Mapping[str, nn.Module]) -> Iterable[str]:
+    normalized, dropping = _coupling(networks)
+    if normalized:
+        yield f"batch normalization takes its statistics over the whole batch (network of {', '.join(normalized)})"
+    if dropping:
+        yield f"dropout draws other masks for parts of a batch (network of {', '.join(dropping)})"
+
+
+def _drops(module: nn.Module) -> bool:
+    return isinstance(module, _DropoutNd) and module.p > 0

@@ -1,0 +1,250 @@
+"""A first recipe for a folder of images: what is in it, and settings that run."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from semiseg.data.split import make_split
+from semiseg.errors import DataError, Problem
+from semiseg.init.recognize import recognize
+from semiseg.init.survey import Survey, survey
+from semiseg.interfaces.dataset import Dataset
+from semiseg.pipeline.plan import make_plan
+from semiseg.recipe.dump import to_yaml
+from semiseg.recipe.load import load_recipe
+from semiseg.recipe.schema import Split
+from semiseg.recipe.yaml import parse_yaml
+from semiseg.registry import create
+from semiseg.types import Case, DatasetInfo, Shape
+from semiseg.wording import some
+
+_NAMED = 3
+_MARK_NAMES = ("ignore", "unlabeled", "unlabelled", "void")
+_MARK_VALUES = (255, 65535)
+_FAR = 10
+"""How many times the value below it a value is that may be no class."""
+Section = tuple[str, Mapping[str, Any]]
+"""Comment lines, and the keys below them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """A recipe's text, and what was found in the folder, line by line."""
+
+    text: str
+    findings: tuple[str, ...]
+
+
+def propose_recipe(folder: Path, *, gpu: bool) -> Proposal:
+    """A commented recipe for a folder, for a machine with or without a GPU.
+
+    The recipe has been loaded and planned on the data; files have not been read to their end, as ``check`` does.
+    Raises SemisegError where the folder is not understood, or the data are not enough to train, validate and test.
+    """
+    block, dataset, cases, found, notes = _read(recognize(folder))
+    info = dataset.info()
+    notes = (*notes, *found.notes, *unlabeled_note(info))
+    split, split_comment = _split(folder, cases)
+    patch = patch_size(found.foreground, gpu)
+    sections: list[Section] = [
+        (_head(folder, gpu), {"name": _run_name(folder), "seed": 0}),
+        (_dataset_comment(block, notes), {"dataset": block}),
+        (split_comment, {"split": split}),
+        _preprocessing(block, found),
+        _augmentation(block, info),
+        *_method(gpu),
+        _training(patch, gpu),
+    ]
+    text = "\n".join(_commented(comment) + to_yaml(keys) for comment, keys in sections)
+    plan = make_plan(load_recipe(parse_yaml(text, "the proposed recipe")[0], expand=False))
+    labeled = sum(case.label is not None for case in cases)
+    roles = ", ".join(
+        f"{len(plan.split.cases(role))} {role}" for role in ("labeled", "unlabeled", "validation", "test")
+    )
+    findings = (
+        f"Read as: {block['name']}",
+        f"Cases: {len(cases)}, {labeled} with a label, of {len({case.patient for case in cases})} patients",
+        f"Modalities: {', '.join(info.modalities)}; classes: {', '.join(info.classes)}",
+        f"Median image: {_by(found.image)} voxels, foreground: {_by(found.foreground)}; patch: {_by(patch)}",
+        f"Split: {roles}",
+        f"Settings for: a machine {'with' if gpu else 'without'} a GPU",
+        *(f"Note: {note}." for note in notes),
+    )
+    return Proposal(text, findings)
+
+
+def patch_size(extent: Shape, gpu: bool) -> Shape:
+    """The largest multiples of 16 within an extent, at most 128 on a GPU and 64 without; at least 16, and not all."""
+    cap = 128 if gpu else 64
+    x, y, z = (min(max(n // 16 * 16, 16), cap) for n in extent)
+    # The networks halve a side up to four times: a patch of 16 voxels a side would leave a single one.
+    return (32, 32, 32) if x == y == z == 16 else (x, y, z)
+
+
+def _read(block: dict[str, Any]) -> tuple[dict[str, Any], Dataset, Sequence[Case], Survey, tuple[str, ...]]:
+    """The dataset of a block, its cases, their survey, and notes; without test images where these are at fault."""
+    options = {key: value for key, value in block.items() if key != "name"}
+    dataset: Dataset = create("dataset", block["name"], options)
+    try:
+        cases = dataset.cases()
+        return block, dataset, cases, survey(dataset, cases), tuple(dataset.notes())
+    except DataError as error:
+        if "test_images" not in block:
+            raise
+        found = _read({key: value for key, value in block.items() if key != "test_images"})
+        faults = some([f"{problem.where}: {_in_a_line(problem.what)}" for problem in error.problems], _NAMED)
+        fix = "once that is mended, dataset.test_images: unlabeled takes them as unlabeled cases"
+        return *found[:-1], (f"test images are left out, for with them this is wrong: {faults}; {fix}",)
+
+
+def unlabeled_note(info: DatasetInfo) -> list[str]:
+    """What to say of a class whose value looks like a mark of voxels that nobody labeled.
+
+    Such are 255 and 65535, values far above all others, and one that is called so, where there are other classes.
+    """
+    found = sorted(zip(info.class_values[1:], info.classes[1:], strict=True))
+    highest = found[-1][0] if len(found) > 1 else 0
+    far = highest in _MARK_VALUES or (highest > 0 and highest > _FAR * found[-2][0])
+    return [
+        f"value {value} is taken for a class of its own, {name}; there is no value that training and scores leave out,"
+        " so if it marks voxels that nobody labeled, take its cases as unlabeled, or count it as background (out of the"
+        f" classes, and dataset.label_map: {{{value}: 0}})"
+        for value, name in found
+        if name.lower() in _MARK_NAMES or (far and value == highest)
+    ]
+
+
+def _in_a_line(text: str) -> str:
+    first, *listed = (line.strip() for line in text.splitlines())
+    return f"{first} {some(listed, _NAMED)}" if listed else first
+
+
+def _commented(text: str) -> str:
+    return "".join(f"# {line}".rstrip() + "\n" for line in text.splitlines())
+
+
+def _by(shape: Shape) -> str:
+    return " x ".join(map(str, shape))
+
+
+def _run_name(folder: Path) -> str:
+    return re.sub(r"[^A-Za-z0-9._-]+", "_", folder.absolute().name).strip("._") or "my_run"
+
+
+def _head(folder: Path, gpu: bool) -> str:
+    return (
+        f"Written by `semiseg init` for {folder.absolute()}; a start, to be changed.\n\n"
+        "Check     semiseg check THIS_FILE (reads every file once; tells what is wrong)\n"
+        "Run       semiseg run THIS_FILE\n"
+        f"Machine   {'with a GPU' if gpu else 'without a GPU: a small network and a short training'}\n"
+        "Options   semiseg plugins show NAME; `semiseg schema -o FILE` writes a schema that editors complete from"
+    )
+
+
+def _dataset_comment(block: Mapping[str, Any], notes: Sequence[str]) -> str:
+    said = [_about_dataset(block), *(f"{note[:1].upper()}{note[1:]}." for note in notes)]
+    if "test_images" in block:
+        said.append("Leave the test images out if you will evaluate predictions on these same images.")
+    return "\n".join(said)
+
+
+def _about_dataset(block: Mapping[str, Any]) -> str:
+    if block["name"] == "folder":
+        return "Give the classes, and modalities if there are several, their names. The numbers are the labels' values."
+    if block["name"] == "la2018":
+        return "The files store no spacing: distances are in voxels unless spacing_mm is given."
+    return "Where the cases are."
+
+
+def _split(folder: Path, cases: Sequence[Case]) -> tuple[dict[str, Any], str]:
+    """A fifth of the labeled cases to test, a tenth to validate, and a comment that says what the rest does."""
+    labeled = sum(case.label is not None for case in cases)
+    if labeled < 3:
+        what = f"{labeled} of {len(cases)} cases have a label; one each is needed to train, to validate and to test"
+        raise DataError(Problem(str(folder), what, "Label more cases, or write a recipe by hand without test cases."))
+    test, validation = _evaluation_counts(cases, max(1, round(labeled * 0.2)), max(1, round(labeled * 0.1)))
+    rest = labeled - test - validation
+    comment = f"Test cases are opened once, at the end; of {labeled} labeled cases about a fifth.\n"
+    if labeled < len(cases):
+        comment += f"All {rest} labels that are left train, with the {len(cases) - labeled} cases that have none."
+        return {"test": test, "validation": validation, "labeled": "all"}, comment
+    few = max(1, round(rest * 0.25))
+    comment += (
+        f"Every case has a label: the labels of {few} of the {rest} that are left are used, and the others serve as\n"
+        "unlabeled, which shows what a semi-supervised method brings. To train on all labels instead:\n"
+        "--set split.labeled=all --set strategy.name=supervised"
+    )
+    return {"test": test, "validation": validation, "labeled": few}, comment
+
+
+def _evaluation_counts(cases: Sequence[Case], test: int, validation: int) -> tuple[int, int]:
+    """The counts nearest to those wanted that keep every patient's cases on one side."""
+    near = sorted(product(range(-3, 4), repeat=2), key=lambda change: sum(map(abs, change)))
+    refused: DataError | None = None
+    for more_test, more_validation in near:
+        counts = max(test + more_test, 1), max(validation + more_validation, 1)
+        try:
+            make_split(cases, Split(test=counts[0], validation=counts[1], labeled=1), draw=0)
+        except DataError as error:
+            refused = refused or error
+        else:
+            return counts
+    assert refused is not None
+    raise refused
+
+
+def _preprocessing(block: Mapping[str, Any], found: Survey) -> Section:
+    if block["name"] == "la2018":
+        keys: dict[str, Any] = {"normalize": "none", "foreground": "all", "crop": False}
+        return "The files are normalized and cropped already (around the true label: optimistic).", {
+            "preprocessing": keys
+        }
+    if found.zero_is_background:
+        comment = "Many voxels are exactly 0: they are taken for background, which is cut off and left out of the mean."
+        return comment, {"preprocessing": {"normalize": "zscore", "foreground": "nonzero"}}
+    return "Hardly any voxel is exactly 0: the whole image counts.", {
+        "preprocessing": {"normalize": "zscore", "foreground": "all"}
+    }
+
+
+def _augmentation(block: Mapping[str, Any], info: DatasetInfo) -> Section:
+    words = {word for name in info.classes for word in re.split(r"[^a-z]+", name.lower())}
+    if block["name"] == "brats":
+        axes, comment = ["left-right", "anterior-posterior", "superior-inferior"], "Tumors may be anywhere."
+    elif {"left", "right"} <= words:
+        axes, comment = [], "No flips: left and right are different classes."
+    else:
+        axes, comment = ["left-right"], "Remove left-right where left and right are different classes."
+    return comment, {"augmentation": {"name": "paper", "flip_axes": axes}}
+
+
+def _method(gpu: bool) -> list[Section]:
+    small = {} if gpu else {"channels": [16, 32, 64, 128], "strides": [2, 2, 2], "num_res_units": 1}
+    wait = 0.1 if gpu else 0.4
+    return [
+        ("`semiseg plugins` lists other networks and methods.", {"backbone": {"name": "unet", **small}}),
+        (
+            f"Two networks that label for one another, after {wait:.0%} of training on labels alone: too early, and\n"
+            "both agree on nonsense. The baseline is --set strategy.name=supervised",
+            {"strategy": {"name": "cps", "phi": 0.5, "wait_share": wait}},
+        ),
+    ]
+
+
+def _training(patch: Shape, gpu: bool) -> Section:
+    two = gpu or patch[0] * patch[1] * patch[2] <= 48 * 64 * 48
+    per_stream = 2 if two else 1
+    epochs, examples = (300, 250) if gpu else (20, 200 if two else 100)
+    keys = {
+        "epochs": epochs,
+        "examples_per_epoch": examples,
+        "patch_size": list(patch),
+        "batch_size": {"labeled": per_stream, "unlabeled": per_stream},
+        "optimizer": {"name": "adam", "lr": 5e-4 if gpu else 3e-3, "weight_decay": 2e-5},
+    }
+    steps = epochs * -(-examples // (2 * per_stream))
+    comment = f"{steps} steps. More epochs train better; a larger patch sees more and takes more memory."
+    return comment, {"training": keys}

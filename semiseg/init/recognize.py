@@ -1,0 +1,189 @@
+"""Which dataset can read a folder, and with which options."""
+
+import re
+import shlex
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from semiseg.errors import DataError, Problem, raise_all
+from semiseg.init.made_names import class_names, modality_names
+from semiseg.io.dataset_json import channels, classes, has_cases, images_of, read_dataset_json
+from semiseg.io.finding import CONVERT, Walk, find
+from semiseg.io.names import nifti_stem
+from semiseg.wording import some
+
+_BRATS = re.compile(r".+(_(t1|t1ce|t2|flair)|-(t1n|t1c|t2w|t2f))", re.IGNORECASE)
+_CHANNEL = re.compile(r".+_(\d{4})")
+_H5 = "mri_norm2.h5"
+LAYOUTS = """Understood are
+      labeled/images, labeled/labels and, if there are any, unlabeled/images: NIfTI files of your own
+      dataset.json with imagesTr and labelsTr: the Medical Segmentation Decathlon, nnU-Net
+      CASE_{t1,t1ce,t2,flair,seg}.nii.gz or CASE-{t1n,t1c,t2w,t2f,seg}.nii.gz: BraTS
+      ID/mri_norm2.h5: left atria (LA 2018)"""
+
+
+def recognize(folder: Path) -> dict[str, Any]:
+    """The dataset block of a recipe for a folder: name, absolute root, and options read from the files.
+
+    Raises DataError where the folder is missing or empty, or holds what no built-in dataset reads, or several datasets.
+    """
+    if not folder.is_dir():
+        raise DataError(Problem(str(folder), "there is no such folder", "Give the folder of your data."))
+    root = str(folder.absolute())
+    if labeled := _labeled(folder):
+        return {"name": "folder", "root": root, **_folder_options(labeled / "images", labeled / "labels")}
+    if (folder / "dataset.json").is_file():
+        return {"root": root, **_by_dataset_json(folder)}
+    if (folder / "imagesTr").is_dir() and (folder / "labelsTr").is_dir():
+        options = _folder_options(folder / "imagesTr", folder / "labelsTr")
+        return {"name": "folder", "root": root, **_NNUNET, **options}
+    found: dict[str, dict[str, None]] = {}
+    for name, place in _layouts_below(folder):
+        found.setdefault(name, {})[place] = None
+    if len(found) == 1 and (name := next(iter(found))) in _SPREAD:
+        return {"name": name, "root": root}
+    if found:
+        raise _several(folder, found)
+    held = find(folder, recursive=True)
+    problems = [*held.problems]
+    if held.files:
+        examples = some([str(path.relative_to(folder)) for path in held.files], 3)
+        problems.append(Problem(str(folder), f"its layout is not understood; it holds {examples}", LAYOUTS))
+    elif held.other:
+        what = f"there are no NIfTI images in it, but {held.formats()}"
+        problems.append(Problem(str(folder), what, f"{CONVERT}\n    {LAYOUTS}"))
+    elif not problems:
+        problems.append(Problem(str(folder), "there are no images in it", LAYOUTS))
+    raise DataError(problems)
+
+
+_SPREAD = ("brats", "la2018")
+"""Datasets whose cases may lie at any depth below their root."""
+
+
+def _layouts_below(folder: Path) -> Iterator[tuple[str, str]]:
+    """Datasets in a folder by the names of files: each one's name, and a subfolder to read it from.
+
+    That is the folder of a dataset with a fixed tree, and of the others the one at the top: their cases may be spread.
+    """
+    for here, subfolders, files in Walk().through(folder):
+        below = here.relative_to(folder)
+        fixed = "decathlon" if (here / "dataset.json").is_file() and (here / "imagesTr").is_dir() else None
+        if _labeled(here):
+            fixed = "folder"
+        if fixed:
+            subfolders.clear()
+            yield fixed, str(below)
+            continue
+        top = below.parts[0] if below.parts else "."
+        if any(path.name.lower() == _H5 for path in files):
+            yield "la2018", top
+        if any(_BRATS.fullmatch(nifti_stem(path)) for path in files):
+            yield "brats", top
+
+
+def _several(folder: Path, found: Mapping[str, Mapping[str, None]]) -> DataError:
+    lines = [f"\n      {name}: {some(list(places), 4)}" for name, places in found.items()]
+    below = [place for places in found.values() for place in places if place != "."]
+    fix = "Put each dataset into a folder of its own."
+    if below:
+        fix = f"Give the folder of one, for instance: semiseg init {shlex.quote(str(folder / below[0]))}"
+    count = "a dataset" if [*map(len, found.values())] == [1] else "several datasets"
+    return DataError(Problem(str(folder), f"it is no dataset, but holds {count}:{''.join(lines)}", fix))
+
+
+def _labeled(folder: Path) -> Path | None:
+    """The folder of labeled cases in one of your own data, in either spelling."""
+    return next((folder / name for name in ("labeled", "labelled") if (folder / name / "images").is_dir()), None)
+
+
+_NNUNET = {"images": "imagesTr", "labels": "labelsTr", "unlabeled": "imagesTs"}
+
+
+def _by_dataset_json(folder: Path) -> dict[str, Any]:
+    """The dataset that reads what dataset.json describes, and its options: a Decathlon's, or one of nnU-Net."""
+    path = folder / "dataset.json"
+    manifest = read_dataset_json(path)
+    if not isinstance(manifest, Mapping):
+        return {"name": "decathlon"}  # told where it is read
+    has_labels = bool(find(folder / "labelsTs").files) or _has_labels(manifest.get("test"))
+    if _is_nnunet(folder, manifest):
+        tested = {"unlabeled": ""} if has_labels else {}
+        return {"name": "folder", **_NNUNET, **tested, **_nnunet_options(folder, manifest)}
+    test_images = {"test_images": "unlabeled"} if find(folder / "imagesTs").files and not has_labels else {}
+    return {"name": "decathlon", **test_images, **_names_lacking(folder, manifest)}
+
+
+def _names_lacking(folder: Path, manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """Names for modalities and classes that dataset.json does not name, as lists for MONAI leave them out."""
+    listed, options = manifest.get("training"), dict[str, Any]()
+    if not listed or not has_cases(listed, label=True):
+        return options  # told where it is read
+    if not manifest.get("modality") and not manifest.get("channel_names"):
+        options["modalities"] = modality_names([folder / name for name in images_of(listed[0])])
+    labels = [folder / item["label"] for item in listed]
+    if "labels" not in manifest and all(path.is_file() for path in labels):
+        options["classes"] = class_names(labels, folder / "dataset.json")
+    return options
+
+
+def _is_nnunet(folder: Path, manifest: Mapping[str, Any]) -> bool:
+    """Version 2 lists no cases; version 1 lists images without the numbers that their files have."""
+    listed = manifest.get("training")
+    if listed is None:
+        return "channel_names" in manifest or "file_ending" in manifest
+    if not has_cases(listed) or not listed:
+        return False
+    first = folder / images_of(listed[0])[0]
+    return not first.is_file() and any(
+        name.name.startswith(f"{nifti_stem(first)}_0") for name in find(first.parent).files
+    )
+
+
+def _nnunet_options(folder: Path, manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """Names of classes and channels. Raises DataError where files or labels are of a kind that is not read."""
+    path, problems = folder / "dataset.json", list[Problem]()
+    ending = str(manifest.get("file_ending", ".nii.gz"))
+    held = find(folder / "imagesTr")
+    if ending.lower() not in {".nii", ".nii.gz"}:
+        problems.append(Problem(str(path), f"its images are {ending} files, which are not read", CONVERT))
+    elif not held.files:
+        there = f"there are no NIfTI images in it{f', but {held.formats()}' if held.other else ''}"
+        problems.append(Problem(str(held.folder), there, CONVERT if held.other else LAYOUTS))
+    names, modalities = classes(manifest), channels(manifest)
+    labels = manifest.get("labels")
+    if isinstance(labels, Mapping) and "ignore" in labels:
+        what = f'"ignore" ({labels["ignore"]}) marks voxels that nobody labeled, which cannot be left out yet'
+        problems.append(Problem(str(path), what, "Take the cases that have such voxels out of the labeled ones."))
+    elif names is None:
+        what = '"labels" is not understood, or its labels are regions that overlap'
+        fix = 'Write "labels": {"background": 0, "liver": 1}: a stored value for each class.'
+        problems.append(Problem(str(path), what, fix))
+    if modalities is None:
+        fix = 'Write for instance "channel_names": {"0": "CT"}.'
+        problems.append(Problem(str(path), '"channel_names" is missing or not understood', fix))
+    raise_all(problems, DataError)
+    values = {name: value for value, name in sorted((names or {}).items()) if value}
+    return {"classes": values, "modalities": list(modalities or ())}
+
+
+def _has_labels(items: Any) -> bool:
+    return isinstance(items, list) and any(isinstance(item, Mapping) and item.get("label") for item in items)
+
+
+def _folder_options(images: Path, labels: Path) -> dict[str, Any]:
+    stems = [nifti_stem(path) for path in find(images).files]
+    numbers = {match[1] for stem in stems if (match := _CHANNEL.fullmatch(stem))}
+    numbered = "0001" in numbers and all(_CHANNEL.fullmatch(stem) for stem in stems)
+    modalities = {"modalities": [f"modality_{int(number)}" for number in sorted(numbers)]} if numbered else {}
+    return {"classes": _classes(labels), **modalities}
+
+
+def _classes(labels: Path) -> dict[str, int]:
+    """Names made up for the values in some label files of a folder. Raises DataError."""
+    held = find(labels)
+    if not held.files:
+        what = "there are no labels in it" if not held.other else f"its labels are not read: {held.formats()}"
+        raise DataError([*held.problems, Problem(str(labels), what, CONVERT if held.other else LAYOUTS)])
+    return class_names(held.files, labels)

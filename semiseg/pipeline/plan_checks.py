@@ -1,0 +1,161 @@
+"""What is wrong with a recipe for its data and this machine, before anything is trained."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+from torch import nn
+
+from semiseg.engine.determinism import without_deterministic_gradient
+from semiseg.engine.precision import cpu_bf16_problems
+from semiseg.engine.runtime import accelerator, precision_on
+from semiseg.engine.step_modes import StepMode, inexact
+from semiseg.errors import DataError, Problem
+from semiseg.interfaces.augmentation import BatchAugmentation
+from semiseg.interfaces.strategy import BatchNeeds
+from semiseg.recipe.components import Components
+from semiseg.recipe.schema import BatchSize, Recipe
+from semiseg.scoring.harness import find_regions
+from semiseg.types import DatasetInfo, Task
+from semiseg.wording import some
+
+Networks = Callable[[], Mapping[str, nn.Module]]
+"""Gives each role's network on the meta device, where they are needed."""
+
+
+def patch_problems(components: Components, task: Task, recipe: Recipe) -> list[Problem]:
+    """What each role's backbone has against the patch size."""
+    key = placed("training.patch_size", recipe)
+    found = {
+        f"{key} {list(task.patch_size)} does not fit backbone {type(backbone).__name__}: {text}."
+        for backbone in components.backbones.values()
+        for text in backbone.patch_problems(task)
+    }
+    return [Problem("", text, "Choose sides that do, for instance multiples of 16.") for text in sorted(found)]
+
+
+def copy_problems(components: Components, networks: Networks, recipe: Recipe) -> list[Problem]:
+    """Roles that are to begin as a copy of another role's network, and have one of another kind."""
+    roles = {role.name: role for role in components.roles}
+    copies = [(role, roles[role.initialized_like]) for role in components.roles if role.initialized_like is not None]
+    backbones = components.backbones
+    if all(backbones[role.name] is backbones[first.name] for role, first in copies):
+        return []
+    shapes = {name: {key: value.shape for key, value in net.state_dict().items()} for name, net in networks().items()}
+    key = placed("strategy.networks", recipe)
+    return [
+        Problem(
+            "",
+            f"{key} gives {role.name} another network than {first.name}, whose copy it begins as.",
+            "Give both the same backbone with the same options, or name neither there.",
+        )
+        for role, first in copies
+        if shapes[role.name] != shapes[first.name]
+    ]
+
+
+def machine_problems(components: Components, networks: Networks, task: Task, recipe: Recipe) -> list[Problem]:
+    """What the device that training would take cannot do for the recipe's networks."""
+    return precision_problems(networks, task, recipe) + determinism_problems(components, networks, recipe)
+
+
+def precision_problems(networks: Networks, task: Task, recipe: Recipe) -> list[Problem]:
+    """Where the precision cannot be trusted on the device that training would take."""
+    if not bf16_on_cpu(recipe):
+        return []
+    found: dict[str, Problem] = {}
+    for network in networks().values():
+        found |= {problem.what: problem for problem in cpu_bf16_problems(network, task)}
+    return list(found.values())
+
+
+def determinism_problems(components: Components, networks: Networks, recipe: Recipe) -> list[Problem]:
+    """Where a deterministic run on a GPU would end at its first backward."""
+    if not recipe.training.deterministic or accelerator(recipe.training.device) != "cuda":
+        return []
+    trained = (networks()[role.name] for role in components.roles if role.trained)
+    layers = without_deterministic_gradient(trained)
+    if not layers:
+        return []
+    key = placed("training.deterministic", recipe)
+    what = f"{key} is true, but on a GPU torch has no deterministic gradient of {some(layers, 4)} in the networks."
+    return [Problem("", what, "Take another backbone, or set it to false.")]
+
+
+def region_problems(recipe: Recipe, info: DatasetInfo) -> list[Problem]:
+    """What is wrong with the regions, the recipe's or the dataset's, for the dataset's classes."""
+    try:
+        find_regions(scored_regions(recipe, info), info.classes)
+    except DataError as error:
+        own = recipe.evaluation.regions is None
+        key = f"{placed('dataset', recipe)} {recipe.dataset.name}" if own else placed("evaluation.regions", recipe)
+        return [Problem(f"{key}, {problem.where}", problem.what, problem.fix) for problem in error.problems]
+    return []
+
+
+def scored_regions(recipe: Recipe, info: DatasetInfo) -> Mapping[str, Sequence[str]]:
+    """The recipe's regions, or where it names none the dataset's."""
+    asked = recipe.evaluation.regions
+    return info.regions if asked is None else asked
+
+
+def augmentation_problems(components: Components, recipe: Recipe) -> list[Problem]:
+    """Where the augmentation is to run on the device and cannot."""
+    if recipe.training.augmentation_on == "workers" or isinstance(components.augmentation, BatchAugmentation):
+        return []
+    key, name = placed("training.augmentation_on", recipe), recipe.augmentation.name
+    what = f"{key} is device, but augmentation {name} changes single samples only (it is no BatchAugmentation)."
+    return [Problem("", what, "Set it to workers, or take an augmentation that can, such as fused.")]
+
+
+def batch_problems(batch: BatchSize, needs: BatchNeeds, recipe: Recipe) -> list[Problem]:
+    """Where the batch is not what the strategy needs."""
+    problems = []
+    for name, size, need in (
+        ("labeled", batch.labeled, needs.labeled),
+        ("unlabeled", batch.unlabeled, needs.unlabeled),
+    ):
+        key = placed(f"training.batch_size.{name}", recipe)
+        if size < need.minimum:
+            problems.append(Problem("", f"{key} is {size}; the strategy needs at least {need.minimum}."))
+        elif size % need.unit:
+            problems.append(Problem("", f"{key} is {size}; the strategy needs a multiple of {need.unit}."))
+    return problems
+
+
+def step_problems(
+    components: Components,
+    networks: Networks,
+    batch: BatchSize,
+    recipe: Recipe,
+    device_known: bool = True,
+) -> list[Problem]:
+    """Where the recipe asks for a step mode or micro-batch that would not give the joint step's gradients.
+
+    Unless ``device_known``, the precision is taken as it is written, since what "auto" comes to depends on the device.
+    """
+    options = recipe.training.step
+    size = None if options.micro_batch == "auto" else options.micro_batch
+    fixes = {"mode": "Set it to auto or joint.", "micro_batch": f"Set it to auto or {batch.total}, the whole batch."}
+    if size is not None and size > batch.total:
+        what = f"{placed('training.step.micro_batch', recipe)} is {size}, but a step has {batch.total} samples."
+        return [Problem("", what, fixes["micro_batch"])]
+    mode = StepMode("joint" if options.mode == "auto" else options.mode, size)
+    training = recipe.training
+    precision = precision_on(training.precision, accelerator(training.device)) if device_known else training.precision
+    meta = networks() if size is not None else {}
+    found = inexact(mode, components.strategy, meta, batch.total, precision)
+    keys = {key: placed(f"training.step.{key}", recipe) for key, _ in found}
+    return [
+        Problem("", f"{keys[key]} is {getattr(options, key)}, not exact here: {why}.", fixes[key]) for key, why in found
+    ]
+
+
+def bf16_on_cpu(recipe: Recipe) -> bool:
+    """Whether training would be in bf16 on a CPU."""
+    device = accelerator(recipe.training.device)
+    return (device, precision_on(recipe.training.precision, device)) == ("cpu", "bf16")
+
+
+def placed(key: str, recipe: Recipe) -> str:
+    """A key with the place where it was written."""
+    where = recipe.where(key)
+    return f"{key} ({where})" if where else key

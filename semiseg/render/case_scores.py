@@ -1,0 +1,60 @@
+"""Scores as the per-case table of a report shows them."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+
+from semiseg.render.document import CaseScore
+from semiseg.scoring.harness import Score
+
+STATUSES: Mapping[str, str] = {
+    "ok": "found",
+    "missed": "missed",
+    "spurious": "spurious: not in the truth",
+    "both_empty": "in neither",
+}
+"""What a status of ``scores.csv`` means, in words."""
+
+
+def case_scores(scores: Iterable[Score], run: str = "") -> tuple[CaseScore, ...]:
+    """Rows of the table; ``run`` stands for the scores' own where it is given."""
+    return tuple(
+        CaseScore(
+            run or score.run,
+            score.checkpoint,
+            score.case,
+            score.class_name,
+            _metric(score),
+            score.value if math.isfinite(score.value) else None,
+            _shown(score),
+            STATUSES.get(score.status, score.status),
+        )
+        for score in scores
+    )
+
+
+def worst_cases(
+    scores: Iterable[Score], metric: str, *, higher_is_better: bool, count: int
+) -> Sequence[tuple[str, float]]:
+    """The worst cases by the mean of a metric over classes and whatever else the scores are of, worst first.
+
+    A case without a finite value is left out.
+    """
+    values: dict[str, list[float]] = {}
+    for score in scores:
+        if score.metric == metric and score.kind == "class" and math.isfinite(score.value):
+            values.setdefault(score.case, []).append(score.value)
+    means = [(case, sum(found) / len(found)) for case, found in values.items()]
+    means.sort(key=lambda pair: (pair[1] if higher_is_better else -pair[1], pair[0]))
+    return means[:count]
+
+
+def _metric(score: Score) -> str:
+    return score.metric if score.unit == "1" else f"{score.metric} [{score.unit}]"
+
+
+def _shown(score: Score) -> str:
+    if math.isnan(score.value):
+        return "undefined"
+    if math.isinf(score.value):
+        return "infinite"
+    return f"{score.value:.3f}" if score.unit == "1" else f"{score.value:.2f}"

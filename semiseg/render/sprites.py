@@ -1,0 +1,137 @@
+"""A case's slices as strips of small pictures, for a page that shows them without the volumes."""
+
+import base64
+import io
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from semiseg.render.document import ViewedCase
+from semiseg.render.preview import best_slice, gray_slice, radiological
+
+MAX_SLICES = 64
+MAX_SIDE = 192
+MARGIN = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Sprites:
+    """A case's axial slices, one below the other in each strip, seen as radiologists do.
+
+    Attributes:
+        width, height: of one slice, in pixels.
+        size: of one slice in mm: across, down.
+        slices: index of each slice in the volume, from 0, ascending.
+        start: position in ``slices`` of the one to begin with.
+        image: data URI of a gray picture (height × slices, width).
+        labels: data URIs of pictures of that shape by title; they have a palette, and their indices are class indices.
+            Class i of n has the gray i × (255 // (n - 1)): far enough apart for browsers that alter colors a little.
+        note: which slices these are, and how much smaller.
+    """
+
+    width: int
+    height: int
+    size: tuple[float, float]
+    slices: tuple[int, ...]
+    start: int
+    image: str
+    labels: dict[str, str]
+    note: str
+
+
+def make_sprites(case: ViewedCase, classes: int) -> Sprites:
+    """Cut a case to where there is something, take at most MAX_SLICES slices, shrink them to at most MAX_SIDE pixels.
+
+    Args:
+        case: image and label maps (X, Y, Z) of one shape; the first label map chooses the slice to begin with.
+        classes: how many class indices there are, background included, at most 256.
+
+    Raises:
+        ValueError: where a label map is not of the image's shape, or has an index that is not a class.
+    """
+    _check(case, classes)
+    across, down, through = _box(case)
+    truth = next(iter(case.labels.values()), np.zeros(case.image.shape, np.uint8))
+    best = best_slice(truth)
+    slices = _thin(through, best)
+    chosen = np.ix_(across, down, slices)
+    columns, rows = len(across), len(down)
+    scale = min(1.0, MAX_SIDE / max(rows, columns))
+    width, height = max(round(columns * scale), 1), max(round(rows * scale), 1)
+    gray = gray_slice(case.image[chosen], case.image)
+    return Sprites(
+        width=width,
+        height=height,
+        size=(columns * case.spacing[0], rows * case.spacing[1]),
+        slices=slices,
+        start=min(range(len(slices)), key=lambda i: abs(slices[i] - best)),
+        image=_uri(_strip(gray, width, height, smooth=True)),
+        labels={
+            title: _uri(_strip(labels[chosen], width, height, smooth=False), classes)
+            for title, labels in case.labels.items()
+        },
+        note=_note(slices, case.image.shape[2], scale),
+    )
+
+
+def _check(case: ViewedCase, classes: int) -> None:
+    for title, labels in case.labels.items():
+        if labels.shape != case.image.shape:
+            raise ValueError(f"{case.name}: {title!r} has shape {labels.shape}, the image {case.image.shape}.")
+        if labels.max(initial=0) >= classes:
+            raise ValueError(f"{case.name}: {title!r} has class {labels.max()}, but there are {classes} classes.")
+
+
+def _box(case: ViewedCase) -> tuple[range, range, range]:
+    # Nothing that any label map claims is cut off, even where the image is empty.
+    inside = case.image != 0
+    for labels in case.labels.values():
+        inside = inside | (labels > 0)
+    found = []
+    for axes, size, margin in zip(((1, 2), (0, 2), (0, 1)), inside.shape, (MARGIN, MARGIN, 0), strict=True):
+        hit = np.flatnonzero(inside.any(axis=axes))
+        first, last = (int(hit[0]), int(hit[-1])) if hit.size else (0, size - 1)
+        found.append(range(max(first - margin, 0), min(last + 1 + margin, size)))
+    return found[0], found[1], found[2]
+
+
+def _thin(through: range, best: int) -> tuple[int, ...]:
+    """All slices, or MAX_SLICES of them evenly spaced; ``best`` is one of them where it lies within."""
+    kept = np.linspace(through.start, through.stop - 1, min(len(through), MAX_SLICES)).round().astype(int)
+    if best in through:
+        kept[np.abs(kept - best).argmin()] = best
+    return tuple(kept.tolist())
+
+
+def _strip(volume: NDArray[np.uint8], width: int, height: int, smooth: bool) -> NDArray[np.uint8]:
+    """(X, Y, slices) to (slices × height, width)."""
+    from PIL import Image
+
+    method = Image.Resampling.BOX if smooth else Image.Resampling.NEAREST
+    pictures = np.moveaxis(radiological(volume), 2, 0)
+    if pictures.shape[1:] != (height, width):
+        resized = (Image.fromarray(np.ascontiguousarray(p)).resize((width, height), method) for p in pictures)
+        pictures = np.stack([np.asarray(picture) for picture in resized])
+    return np.ascontiguousarray(pictures.reshape(-1, width))
+
+
+def _uri(strip: NDArray[np.uint8], classes: int = 0) -> str:
+    """A PNG: of grays, or of ``classes`` class indices."""
+    from PIL import Image
+
+    image = Image.fromarray(strip)
+    if classes:
+        step = 255 // max(classes - 1, 1)
+        image = image.convert("P")
+        image.putpalette([value for index in range(classes) for value in (index * step,) * 3])
+    file = io.BytesIO()
+    image.save(file, "PNG", optimize=True)
+    return f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"
+
+
+def _note(slices: tuple[int, ...], depth: int, scale: float) -> str:
+    every = len(slices) == slices[-1] - slices[0] + 1
+    text = f"{'Axial slices' if every else f'{len(slices)} axial slices between'} {slices[0]} "
+    text += f"{'to' if every else 'and'} {slices[-1]} of {depth}, numbered from 0"
+    return f"{text}; shrunk to {scale:.0%}." if scale < 1 else f"{text}."

@@ -1,0 +1,1 @@
+"""The run folder: what it holds, what belongs together, checkpoints and logs."""

@@ -1,0 +1,102 @@
+"""What belongs together in a run folder: weights carry a digest of model.json, which carries one of recipe.yaml."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, Field, model_validator
+
+from semiseg.errors import Problem, RunError
+from semiseg.io.json import read_json
+from semiseg.recipe.schema import Recipe
+from semiseg.runs.checkpoint import file_digest
+
+_BACK = "Bring it back from a copy of the run folder."
+_NAMED = Annotated[tuple[str, ...], Field(min_length=1)]
+_STORED = Annotated[int, Field(ge=-(2**31), lt=2**31)]
+
+
+class _Record(BaseModel):
+    """What model.json has to hold; other keys may be there."""
+
+    dataset: str
+    modalities: _NAMED
+    classes: _NAMED
+    label_map: dict[int, int]
+    class_values: tuple[_STORED, ...]
+    patch_size: tuple[int, int, int]
+
+    @model_validator(mode="after")
+    def _of_one_size(self) -> "_Record":
+        n = len(self.classes)
+        if len(self.class_values) != n:
+            raise ValueError(f"{len(self.class_values)} class_values for {n} classes")
+        if not set(self.label_map.values()) <= set(range(n)):
+            raise ValueError(f"label_map names classes beyond the {n} that there are")
+        return self
+
+
+def read_record(path: Path) -> dict[str, Any]:
+    """A model.json. Raises RunError, in one sentence, where it cannot be read or describes no model."""
+    return read_json(path, _Record, _BACK)
+
+
+def record_digest(record: Mapping[str, Any]) -> str:
+    """SHA-256 of what a model.json says, however it is laid out, and however many epochs its recipe is to have."""
+    lasting = {key: value for key, value in record.items() if key != "recipe"}
+    return hashlib.sha256(json.dumps(lasting, sort_keys=True).encode()).hexdigest()
+
+
+def require_patch(path: Path, record: Mapping[str, Any], recipe: Recipe) -> None:
+    """Make sure that a model.json has the recipe's patch size. Raises RunError."""
+    if tuple(record["patch_size"]) != recipe.training.patch_size:
+        what = f"it does not fit recipe.yaml: its patch_size is {record['patch_size']}"
+        raise RunError(Problem(str(path), f"{what}, not {list(recipe.training.patch_size)}", _BACK))
+
+
+def require_belonging(model: Path, record: Mapping[str, Any], weights: Path, state: Mapping[str, Any]) -> list[str]:
+    """Make sure that weights are of this model.json, and of a finished run those that it ended with.
+
+    Returns notes, where weights are of an earlier version and do not say. Raises RunError.
+    """
+    ended = _ended_with(model.with_name("summary.json"), weights.stem)
+    if ended is not None and ended != file_digest(weights):
+        what = "it is not the file that the run ended with, by summary.json: it was changed, or is of another run"
+        raise RunError(Problem(str(weights), what, _BACK))
+    carried = state.get("model")
+    if carried is not None and carried != record_digest(record):
+        what = f"it is not what {weights} was trained with: one of the two was edited, or is of another run"
+        raise RunError(Problem(str(model), what, _BACK))
+    if carried is not None and "recipe" in record:
+        return []
+    return [
+        f"{weights.name} or {model.name} is of an earlier version, without a digest of what it belongs to: whether"
+        f" {model.name} and recipe.yaml are as they were in training cannot be checked"
+    ]
+
+
+def _ended_with(summary: Path, checkpoint: str) -> str | None:
+    try:
+        return str(json.loads(summary.read_text(encoding="utf-8"))["weights"][checkpoint])
+    except (OSError, ValueError, LookupError, TypeError):
+        return None  # the run has not ended, or its summary is damaged
+
+
+def require_same_model(path: Path, model: Mapping[str, Any]) -> bool:
+    """Make sure that a run that goes on has the model that its model.json describes; False where there is none.
+
+    Its precision is that of the machine where it began. A damaged one counts as none. Raises RunError.
+    """
+    try:
+        record = read_record(path)
+    except RunError:
+        return False
+    other = [key for key, value in model.items() if key in record and key != "precision" and record[key] != value]
+    if other:
+        says = "; ".join(f"{key} was {record[key]!r}, is {model[key]!r}" for key in other[:3])
+        what = f"it does not fit this run: {says}"
+        fix = "It was edited, or the dataset is another one. Undo the change, or choose another --output."
+        raise RunError(Problem(str(path), what, fix))
+    return True

@@ -1,0 +1,236 @@
+"""The run folder: what it holds, who may use it, and whether a recipe may continue in it."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from semiseg.data.split import ROLES
+from semiseg.errors import Problem, RecipeError, RunError
+from semiseg.io.atomic import append_line, sweep_temporaries, write_json, write_text
+from semiseg.io.json import read_json
+from semiseg.io.lock import is_of_lock
+from semiseg.recipe.compare import EPOCHS, Change, changes, data_paths, epochs_before, recipe_hash
+from semiseg.recipe.dump import dump_recipe
+from semiseg.recipe.schema import Recipe
+from semiseg.recipe.yaml import read_yaml
+from semiseg.runs.checkpoint import weights_file
+from semiseg.runs.environment import changes_since, environment
+from semiseg.runs.log import JsonLog
+from semiseg.wording import some
+
+
+class _Id(BaseModel):
+    id: str
+
+
+class _Split(BaseModel):
+    labeled: list[_Id]
+    unlabeled: list[_Id]
+    validation: list[_Id]
+    test: list[_Id]
+
+
+class RunFolder:
+    """Paths of a run folder."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path.absolute()
+        self.recipe = self.path / "recipe.yaml"
+        self.split = self.path / "split.json"
+        self.environment = self.path / "environment.json"
+        self.model = self.path / "model.json"
+        self.log = self.path / "log.jsonl"
+        self.checkpoints = self.path / "checkpoints"
+        self.pseudo_labels = self.path / "pseudo_labels"
+        self.predictions = self.path / "predictions"
+        self.scores = self.path / "scores.csv"
+        self.summary = self.path / "summary.json"
+        self.preview = self.path / "preview.png"
+        self.report = self.path / "report.html"
+        self.test_openings = self.path / "test_openings.jsonl"
+
+    def weights(self, checkpoint: str) -> Path:
+        """Where ``last`` or ``best`` stands."""
+        return weights_file(self.checkpoints, checkpoint)
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the run has its scores and their summary, which comes last."""
+        return self.summary.exists() and self.scores.exists()
+
+    def log_records(self) -> list[dict[str, Any]]:
+        """The records of the log, an epoch each; damaged lines are left out."""
+        return JsonLog(self.log).read()
+
+    def prepare(self, recipe: Recipe, resume: bool) -> int | None:
+        """Make the folder, or make sure that this recipe may continue in it.
+
+        Returns the epochs that the run there was to have, where the recipe differs in nothing but that it has more.
+
+        Raises RunError where it holds something and ``resume`` is not asked for, or the recipe has changed otherwise.
+        """
+        sweep_temporaries(self.path)
+        if self.recipe.exists():
+            if not resume:
+                raise RunError(
+                    f"{self.path} already holds a run.", "Continue it with --resume, or choose another --output."
+                )
+            return self._refuse_changes(recipe)
+        if self.path.exists() and any(not self._is_of_a_start(path) for path in self.path.iterdir()):
+            raise RunError(f"{self.path} is not empty and holds no run.", "Choose another --output.")
+        return None
+
+    def _is_of_a_start(self, path: Path) -> bool:
+        """Whether a file may be there though no run is: recipe.yaml comes last, and locks may outlive a kill."""
+        return path in {self.split, self.model, self.environment} or is_of_lock(path)
+
+    def require_split(self, split: Mapping[str, Any]) -> None:
+        """Make sure that every case still has the role that it had when the run began.
+
+        A count in a recipe draws from the cases that are there. With one more or one less of them a case that was
+        trained on may be drawn as a test case.
+
+        Args:
+            split: as ``Split.as_dict`` gives it.
+
+        Raises RunError, naming the cases by their old and new role.
+        """
+        before, now = _roles(read_json(self.split, _Split)), _roles(split)
+        moved: dict[tuple[str, str], list[str]] = {}
+        for case_id in {**before, **now}:
+            old, new = before.get(case_id, "not there"), now.get(case_id, "not there")
+            if old != new:
+                moved.setdefault((old, new), []).append(case_id)
+        if moved:
+            raise RunError(
+                [Problem(some(ids), f"was {old}, would be {new}") for (old, new), ids in moved.items()]
+                + [
+                    Problem(
+                        str(self.split),
+                        "The dataset has other cases than when this run began, and its roles would be drawn anew.",
+                        "Bring the old cases back (and no others), or choose another --output.",
+                    )
+                ]
+            )
+
+    def write_start(self, recipe: Recipe, split: dict[str, Any], model: dict[str, Any]) -> None:
+        """Write what is known before training. ``recipe.yaml`` comes last: with it, the folder is a run."""
+        write_json(self.split, split)
+        self.write_model(recipe, model)
+        write_json(self.environment, environment())
+        write_text(self.recipe, dump_recipe(recipe))
+
+    def write_model(self, recipe: Recipe, model: Mapping[str, Any]) -> None:
+        """Write model.json, with the hash of the recipe that it belongs to, wherever its data lie.
+
+        And with its hash whatever its epochs, which stays when the run is given more.
+        """
+        paths = data_paths(recipe)
+        whole, lasting = recipe_hash(recipe, paths), recipe_hash(recipe, [*paths, EPOCHS])
+        write_json(self.model, {**model, "recipe": whole, "recipe_but_epochs": lasting, "data_paths": paths})
+
+    def kept_recipe(self) -> dict[Any, Any]:
+        """recipe.yaml as plain data. Raises RunError where it is damaged, or not what the run began with."""
+        try:
+            written = read_yaml(self.recipe)[0]
+        except RecipeError as error:
+            raise RunError(Problem("", f"{error.problems[0].what.rstrip('.')}: the file is damaged.", _BACK)) from error
+        (began, paths), what = self._began_with(), ""
+        if began and recipe_hash(written, paths) != began:
+            what = "the file is damaged or was edited: it is not the recipe that the run began with"
+        elif lacking := [] if began else [key for key in Recipe.model_fields if key not in written]:
+            what = f"the file is damaged: it lacks {some(lacking)}"
+        if what:
+            raise RunError(Problem(str(self.recipe), what, _BACK))
+        return written
+
+    def _began_with(self) -> tuple[str, list[str]]:
+        """The hash of the recipe that the run began with, and the keys that do not count in it.
+
+        The hash is empty where it is not known: of an earlier version, or where model.json is damaged.
+        """
+        try:
+            model = json.loads(self.model.read_text(encoding="utf-8"))
+            return str(model["recipe"]), list(map(str, model["data_paths"]))
+        except (OSError, ValueError, LookupError, TypeError):
+            return "", []
+
+    def _is_as_begun(self, recipe: Recipe | Mapping[str, Any]) -> bool:
+        began, paths = self._began_with()
+        return recipe_hash(recipe, paths) == began
+
+    def _changes(self, recipe: Recipe) -> list[Change]:
+        """Against recipe.yaml; where that is damaged, none if the run began with this recipe. Raises RunError."""
+        try:
+            return changes(self.kept_recipe(), recipe)
+        except RunError:
+            if self._is_as_begun(recipe):
+                return []
+            raise
+
+    def recipe_problems(self, recipe: Recipe) -> list[Problem]:
+        """In what a recipe is another than the run's; a damaged recipe.yaml is none where the run began with this."""
+        try:
+            return [change.problem() for change in self._changes(recipe)]
+        except RunError as error:
+            return list(error.problems)
+
+    def mend_recipe(self, recipe: Recipe) -> str:
+        """Write recipe.yaml anew where it is damaged and the run began with this recipe; says it, or ""."""
+        if not self.recipe.exists() or not self._is_as_begun(recipe):
+            return ""
+        try:
+            self.kept_recipe()
+        except RunError:
+            write_text(self.recipe, dump_recipe(recipe))
+            return f"{self.recipe} was damaged or edited; it is written anew, as the run began"
+        return ""
+
+    def _refuse_changes(self, recipe: Recipe) -> int | None:
+        changed = self._changes(recipe)
+        before = epochs_before(changed)
+        if changed and before is None:
+            *first, last = [change.problem() for change in changed]
+            fix = "A run cannot go on with another recipe, save with more training.epochs. Undo the changes, or choose"
+            raise RunError([*first, replace(last, fix=f"{fix} another --output.")])
+        return before
+
+    def note_resumption(self) -> str:
+        """Add to environment.json in what the machine differs from the one that the run began on; says it, or ""."""
+        try:
+            first = json.loads(self.environment.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return ""  # it is for readers; a run goes on without
+        if not isinstance(first, dict) or not isinstance(first.get("packages", {}), dict):
+            return ""
+        changed = changes_since(first, environment())
+        if changed:
+            write_json(self.environment, {**first, "resumed": [*first.get("resumed", []), changed]})
+        return changed
+
+    def extensions(self) -> list[list[int]]:
+        """The epochs that the run was to have, before and after, for each time that it was given more."""
+        try:
+            return [record["epochs"] for record in read_json(self.environment).get("extended", [])]
+        except (RunError, KeyError, TypeError):
+            return []
+
+    def open_test_set(self, purpose: str, details: dict[str, Any]) -> None:
+        """Note that the test cases are being read, in a log that is only ever added to."""
+        record = {"time": datetime.now(UTC).isoformat(timespec="seconds"), "purpose": purpose, **details}
+        append_line(self.test_openings, json.dumps(record))
+
+
+_BACK = (
+    "Bring it back from a copy; or run `semiseg run RECIPE -o FOLDER --resume` with the recipe that the run began with,"
+    " and it is written anew."
+)
+
+
+def _roles(split: Mapping[str, Any]) -> dict[str, str]:
+    return {case["id"]: role for role in ROLES for case in split[role]}

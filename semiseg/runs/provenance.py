@@ -1,0 +1,135 @@
+"""Folders whose files are of certain weights, and say so."""
+
+import hashlib
+import itertools
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from semiseg.errors import Problem, RunError, raise_all
+from semiseg.io.atomic import sweep_temporaries, write_bytes, write_json, write_text
+from semiseg.runs.checkpoint import file_digest
+from semiseg.wording import some
+
+NOTE = "predictions.json"
+_ELSEWHERE = "Nothing was changed: choose another --output."
+
+
+def keep_only_of(home: Path, digest: str, *patterns: str) -> None:
+    """Have a folder hold what is of the weights with this digest, and nothing of others.
+
+    What other weights made (of a run that was trained further, or went back to an older checkpoint) is no part of this
+    result: files below ``home`` that match ``patterns`` go, unless its ``weights.sha256`` has the digest, which is
+    written then. What killed writers left goes in any case.
+    """
+    for folder in (home, *(path for path in home.glob("*") if path.is_dir())):
+        sweep_temporaries(folder)
+    stamp = home / "weights.sha256"
+    if not stamp.exists() or stamp.read_text(encoding="utf-8").strip() != digest:
+        for pattern in patterns:
+            for old in home.rglob(pattern):
+                old.unlink()
+        write_text(stamp, digest + "\n")
+
+
+@dataclass(frozen=True, slots=True)
+class Maker:
+    """Who makes the files of a folder: weights by their digest, and for the reader where these stand."""
+
+    run: str
+    checkpoint: str
+    weights: str
+
+
+class Claimed:
+    """A user's folder whose ``predictions.json`` says who makes files in it, of what, and their digests."""
+
+    def __init__(self, home: Path, record: dict[str, Any]) -> None:
+        self.home, self._record = home, record
+        write_json(home / NOTE, record)
+
+    def is_intact(self, name: str) -> bool:
+        """Whether a file is there and is, byte for byte, what was written."""
+        try:
+            return bool(file_digest(self.home / name) == self._record["sha256"].get(name))
+        except OSError:
+            return False
+
+    def write(self, name: str, content: bytes) -> Path | None:
+        """Write a file, or leave one that is just so.
+
+        What else stood there, which may be somebody's correction, is put aside: returns its new path, or None. The
+        digest is noted first, so that a kill at any time leaves no file that is taken for damaged.
+        """
+        target, aside = self.home / name, None
+        self._record["sha256"][name] = hashlib.sha256(content).hexdigest()
+        write_json(self.home / NOTE, self._record)
+        if self.is_intact(name):
+            return None
+        if target.exists():
+            names = (f"{name}.changed{'' if n == 1 else f'-{n}'}" for n in itertools.count(1))
+            aside = next(path for path in map(self.home.joinpath, names) if not path.exists())
+            target.rename(aside)
+        write_bytes(target, content)
+        return aside
+
+
+def claim(home: Path, maker: Maker, files: Mapping[str, Sequence[str]]) -> Claimed:
+    """Note in a user's folder who is about to make files in it, and of what; to be called under the folder's lock.
+
+    Unlike ``keep_only_of`` it deletes nothing: what is there has to be by the same weights, from the same sources.
+    The note is complete before the first file is made, so that a kill at any time leaves no file that is not in it.
+
+    Args:
+        home: the folder; the note is its ``predictions.json``.
+        maker: whose files they are.
+        files: by file name, the digests of what the file is made of.
+
+    Raises RunError, with every file that cannot be kept, where some are by other weights, of other sources, or unknown.
+    """
+    note = home / NOTE
+    known = _read(note)
+    there = {name: sources for name, sources in known.get("files", {}).items() if (home / name).exists()}
+    unknown = [name for name in files if name not in there and (home / name).exists()]
+    problems = [_unknown_problem(home, note, unknown)] if unknown else []
+    if there and known["weights"] != maker.weights:
+        problems.append(_weights_problem(home, known, maker, len(there)))
+    else:
+        changed = [name for name, sources in files.items() if name in there and there[name] != list(sources)]
+        what = "it was made of other images than those given now"
+        problems += [Problem(str(home / name), what, _ELSEWHERE) for name in changed]
+    raise_all(problems, RunError)
+    sweep_temporaries(home)
+    digests = {name: digest for name, digest in known.get("sha256", {}).items() if name in there}
+    made_of = {**there, **{name: list(sources) for name, sources in files.items()}}
+    return Claimed(home, {**asdict(maker), "files": made_of, "sha256": digests})
+
+
+def _read(note: Path) -> dict[str, Any]:
+    """The note, or nothing where there is none. Raises RunError for a file of that name that is something else."""
+    if not note.exists():
+        return {}
+    try:
+        known = json.loads(note.read_text(encoding="utf-8"))
+        tables = known["files"], known.get("sha256", {})  # the digests came later
+        if all(isinstance(t, dict) for t in tables) and all(isinstance(known[key], str) for key in Maker.__slots__):
+            return dict(known)
+    except (OSError, ValueError, KeyError, TypeError):
+        pass
+    raise RunError(Problem(str(note), "it is no record of semiseg's predictions, or a damaged one", _ELSEWHERE))
+
+
+def _weights_problem(home: Path, known: Mapping[str, Any], maker: Maker, count: int) -> Problem:
+    what = (
+        f"it holds {count} predictions by other weights ({known['checkpoint']} of {known['run']},"
+        f" SHA-256 {known['weights'][:8]}) than those of {maker.checkpoint} of {maker.run} ({maker.weights[:8]})"
+    )
+    return Problem(str(home), what, _ELSEWHERE)
+
+
+def _unknown_problem(home: Path, note: Path, names: Sequence[str]) -> Problem:
+    there = f"{len(names)} of the files to be written are there already ({some(names, 3)})"
+    what = f"{there}, and no {note.name} says by which model"
+    return Problem(str(home), what, _ELSEWHERE)

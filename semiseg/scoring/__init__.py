@@ -1,0 +1,1 @@
+"""Scoring predictions against references: labels, masks, metrics, tables, summaries."""

@@ -1,0 +1,72 @@
+"""What is asked to be measured: metrics with options, regions, and a tool's conventions."""
+
+from collections.abc import Mapping, Sequence
+
+from semiseg.errors import ArgumentError, Problem, raise_all
+from semiseg.interfaces.metric import Metric
+from semiseg.registry import create
+from semiseg.scoring.presets import Preset
+
+DEFAULT_METRICS = ("dice", "hd95")
+Metrics = Mapping[str, str | type[Metric] | Metric] | Sequence[str]
+"""Installed metrics, each as NAME or NAME:OPTION=VALUE,…; or a table: what it is called → name, class or object."""
+
+
+def choose_metrics(metrics: Metrics | None, preset: Preset | None) -> dict[str, Metric]:
+    """The metrics by what they are called; the preset's first two, or Dice and HD95, where none are asked for.
+
+    Raises ArgumentError for a metric that the preset's tool does not have, or one that is asked for twice, and
+    ComponentError for one that is not installed or has wrong options.
+    """
+    if metrics is None:
+        metrics = DEFAULT_METRICS if preset is None else list(preset.metrics)[:2]
+    if isinstance(metrics, Mapping):
+        if preset is not None:
+            raise TypeError("a preset has its own definitions: give names of metrics with it, not a table")
+        return {name: create("metric", metric) for name, metric in metrics.items()}
+    problems, chosen = [], dict[str, Metric]()
+    for text in metrics:
+        name, options = parse_metric(text)
+        if preset is not None and name not in preset.metrics:
+            problems.append(Problem("metrics", f"the preset has no {name}", f"It has {', '.join(preset.metrics)}."))
+            continue
+        metric = create("metric", name, options) if preset is None else preset.metrics[name].create(name, options)
+        # A preset's own definitions go without saying: its hd95 is called hd95.
+        title = name if preset is not None and not options else metric.title(name)
+        if title in chosen:
+            problems.append(Problem("metrics", f"{title} is asked for twice"))
+        chosen[title] = metric
+    raise_all(problems, ArgumentError)
+    return chosen
+
+
+def parse_metric(text: str) -> tuple[str, dict[str, str]]:
+    """Name and options from ``nsd`` or ``nsd:tolerance=2,kind=area``. Raises ArgumentError where it is neither."""
+    name, _, rest = text.partition(":")
+    pairs = [part.partition("=") for part in rest.split(",")] if rest else []
+    wrong = ["=".join(filter(None, pair)) for pair in pairs if not (pair[0].strip() and pair[1])]
+    if wrong or not name.strip():
+        what = f"{text!r} is not NAME or NAME:OPTION=VALUE,…"
+        raise ArgumentError(Problem("metrics", what, "Example: nsd:tolerance=2."))
+    return name.strip(), {key.strip(): value.strip() for key, _, value in pairs}
+
+
+def parse_regions(text: str) -> dict[str, tuple[str, ...]]:
+    """Region → classes from ``whole=necrosis+edema+enhancing,core=necrosis+enhancing``.
+
+    Raises ArgumentError with all that is not understood; whether the classes are there is not looked at.
+    """
+    regions: dict[str, tuple[str, ...]] = {}
+    problems = []
+    for part in text.split(","):
+        name, equals, members = (piece.strip() for piece in part.partition("="))
+        classes = tuple(member.strip() for member in members.split("+"))
+        if not (equals and name and all(classes)):
+            problems.append(
+                Problem("regions", f"{part.strip()!r} is not NAME=CLASS+CLASS", "Example: core=necrosis+enhancing.")
+            )
+        elif name in regions:
+            problems.append(Problem("regions", f"{name} is named twice"))
+        regions[name] = classes
+    raise_all(problems, ArgumentError)
+    return regions

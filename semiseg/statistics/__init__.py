@@ -1,0 +1,1 @@
+"""Intervals, paired tests, label curves and power, on plain arrays."""

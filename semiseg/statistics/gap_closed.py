@@ -1,0 +1,95 @@
+"""The share of the gap to full supervision that a method closes without more labels."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from semiseg.statistics.label_curve import LEVEL, ArmValues, arm_means, interval
+from semiseg.statistics.label_savings import labels
+
+
+@dataclass(frozen=True, slots=True)
+class GapClosed:
+    """(method - baseline) / (full - baseline), 1 where the method does as well as full supervision.
+
+    Attributes:
+        labeled: labeled cases of the method and the baseline.
+        full_labeled: labeled cases of full supervision.
+        share: the ratio in the data; None where the gap may be nothing.
+        interval: its 95 % interval; None where it means nothing.
+        gap: full - baseline, in the metric's unit; positive where full supervision is better.
+        gap_interval: its 95 % interval.
+        reason: why ``share`` or ``interval`` is None; empty where neither is.
+    """
+
+    labeled: int
+    full_labeled: int
+    share: float | None
+    interval: tuple[float, float] | None
+    gap: float
+    gap_interval: tuple[float, float]
+    reason: str
+
+    def sentence(self, method: str, baseline: str) -> str:
+        """What was found, in a sentence that names the two methods."""
+        arm = f"{method} with {labels(self.labeled)}"
+        gap = f"the gap between {baseline} with {self.labeled} and with {labels(self.full_labeled)}"
+        if self.share is None:
+            return f"What share {arm} closes of {gap} cannot be said: {self.reason}."
+        closes = f"{100 * self.share:.0f} % of {gap}"
+        if self.share < 0:
+            closes = f"none of {gap}, and is behind by {-100 * self.share:.0f} % of it"
+        if self.interval is None:
+            return f"{arm} closes {closes}; there is no interval: {self.reason}."
+        low, high = (f"{100 * end:.0f}" for end in self.interval)
+        of = " of the share closed" if self.share < 0 else ""
+        doubt = ", which may be nothing" if self.interval[0] <= 0 <= self.interval[1] else ""
+        return f"{arm} closes {closes} ({100 * LEVEL:g} % interval{of} {low} to {high} %){doubt}."
+
+
+def gap_closed(
+    method: ArmValues,
+    baseline: ArmValues,
+    full: ArmValues,
+    *,
+    labeled: int,
+    full_labeled: int,
+    higher_is_better: bool,
+) -> GapClosed:
+    """The share of the gap between the baseline with ``labeled`` cases and with ``full_labeled`` that a method closes.
+
+    Values are as in ``label_savings``: (seeds, cases, classes) float64 and the seeds' names, of the same test cases.
+    The interval is the percentile bootstrap's, of samples that the three share (``arm_means``).
+
+    A ratio has a bounded interval only where its denominator is not 0 beyond doubt (Fieller). So there is no ratio
+    where the gap's own interval includes 0 or the gap has the wrong sign, and no interval of the ratio where the gap is
+    0 or less in any of the samples.
+
+    Raises DataError as ``arm_means`` does.
+
+    Source: E. C. Fieller, Some problems in interval estimation, Journal of the Royal Statistical Society B 16, 1954.
+    """
+    means, samples = arm_means({"method": method, "baseline": baseline, "full": full})
+    sign = 1 if higher_is_better else -1
+    gain, gap = sign * (means[0] - means[1]), sign * (means[2] - means[1])
+    gains, gaps = sign * (samples[:, 0] - samples[:, 1]), sign * (samples[:, 2] - samples[:, 1])
+    low, high = interval(gaps)
+    share: float | None = None
+    ends: tuple[float, float] | None = None
+    reason = ""
+    if gap <= 0:
+        reason = f"with {labels(full_labeled)} it is no better than with {labeled}"
+    elif low <= 0:
+        reason = f"the gap itself, {gap:.3g} ({100 * LEVEL:g} % interval {low:.3g} to {high:.3g}), may be nothing"
+    else:
+        share = float(gain / gap)
+        wrong = float((gaps <= 0).mean())
+        if wrong:
+            reason = f"in {_percent(wrong)} of the bootstrap samples there is no gap to close"
+        else:
+            ends = interval(np.divide(gains, gaps))
+    return GapClosed(labeled, full_labeled, share, ends, float(gap), (low, high), reason)
+
+
+def _percent(share: float) -> str:
+    return "less than 0.1 %" if share < 0.001 else f"{100 * share:.1f} %"

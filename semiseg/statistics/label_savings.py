@@ -1,0 +1,215 @@
+"""What a method's labels are worth: how many labels the baseline needs for the same score."""
+
+import math
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from scipy.optimize import isotonic_regression
+
+from semiseg.errors import DataError
+from semiseg.statistics.label_curve import LEVEL, ArmValues, Array, arm_means, interval, require_curve
+from semiseg.statistics.paired import without_noise
+
+Side = Literal["", "below", "above"]
+FAR = 2.5
+"""Counts whose ratio is larger have too much between them to be joined by a line without a word."""
+_SLACK = 1e-9
+
+
+@dataclass(frozen=True, slots=True)
+class LabelSavings:
+    """The number of the baseline's labels that a method's score is worth.
+
+    A number beyond the baseline's curve is None, and its side is ``below`` (fewer than the curve's smallest count) or
+    ``above`` (more than its largest); within the curve the side is empty.
+
+    Attributes:
+        labeled: the method's labeled cases.
+        worth: the baseline's labeled cases for the same score.
+        side: of ``worth``.
+        low: lower end of the 95 % interval.
+        low_side: of ``low``.
+        high: upper end.
+        high_side: of ``high``.
+        share_below: share of bootstrap samples below the curve.
+        share_above: share of bootstrap samples above it.
+        curve_ends: the smallest and the largest labeled count of the baseline.
+        between: the labeled counts of the baseline on either side of ``worth``; None where that is beyond the curve.
+        falls: the two labeled counts of the baseline between which its mean is worst for having more labels; None where
+            more labels are never worse. The curve that is read is levelled there.
+    """
+
+    labeled: int
+    worth: float | None
+    side: Side
+    low: float | None
+    low_side: Side
+    high: float | None
+    high_side: Side
+    share_below: float
+    share_above: float
+    curve_ends: tuple[int, int]
+    between: tuple[int, int] | None = None
+    falls: tuple[int, int] | None = None
+
+    @property
+    def below(self) -> bool:
+        """Whether the method scores worse than the baseline with its fewest labels."""
+        return self.side == "below"
+
+    @property
+    def above(self) -> bool:
+        """Whether the method scores better than the baseline with its most labels."""
+        return self.side == "above"
+
+    @property
+    def may_be_nothing(self) -> bool:
+        """Whether the interval holds the method's own number of labels."""
+        low = -math.inf if self.low is None and self.low_side == "below" else self.low
+        high = math.inf if self.high is None and self.high_side == "above" else self.high
+        return low is not None and high is not None and low * (1 - _SLACK) <= self.labeled <= high * (1 + _SLACK)
+
+    @property
+    def is_read_far(self) -> bool:
+        """Whether the counts beside ``worth`` are so far apart that the line between them decides it."""
+        return self.between is not None and self.between[1] > FAR * self.between[0]
+
+    def sentence(self, method: str, baseline: str) -> str:
+        """What was found, in a sentence that names the two methods."""
+        arm = f"{method} with {labels(self.labeled)}"
+        fewest, most = self.curve_ends
+        if self.worth is not None:
+            sides = [side for side in ("below", "above") if side in (self.low_side, self.high_side)]
+            places = {"below": f"below {fewest}", "above": f"beyond {most}"}
+            known = f"{' and '.join(places[side] for side in sides)} labels the {baseline} curve is not known"
+            note = f": {known}, and it is not extrapolated" if sides else ""
+            doubt = ", which may be no saving" if self.may_be_nothing else ""
+            if self.is_read_far and self.between is not None:
+                first, second = self.between
+                doubt += f"; between {first} and {second} no model was trained: it is read off a straight line"
+            doubt += self.levelled(baseline)
+            return f"{arm} is worth {_number(self.worth)} {baseline} labels ({self._interval()}{note}){doubt}."
+        better = f"better than {baseline} with {most}, the most"
+        worse = f"worse than {baseline} with {fewest}, the fewest"
+        return f"{arm} scored {better if self.above else worse} there is; nothing is extrapolated ({self._interval()})."
+
+    def levelled(self, baseline: str) -> str:
+        """What to say where the baseline's curve had to be levelled; "" where it rises."""
+        if self.falls is None:
+            return ""
+        return (
+            f"; {baseline} is worse with {self.falls[1]} labels than with {self.falls[0]}, and its curve levelled there"
+        )
+
+    def interval_text(self) -> str:
+        """The interval alone: ``33 to 52``, ``fewer than 12 to 14``."""
+        return f"{self._end(self.low, self.low_side)} to {self._end(self.high, self.high_side)}"
+
+    def _interval(self) -> str:
+        level = f"{100 * LEVEL:g} % interval"
+        if self.low_side and self.low_side == self.high_side:
+            return f"the whole {level} is {self._end(None, self.low_side)}"
+        return f"{level} {self.interval_text()}"
+
+    def _end(self, value: float | None, side: Side) -> str:
+        if value is not None:
+            return _number(value)
+        return f"more than {self.curve_ends[1]}" if side == "above" else f"fewer than {self.curve_ends[0]}"
+
+
+def label_savings(
+    baseline: Mapping[int, ArmValues], method: Mapping[int, ArmValues], *, higher_is_better: bool
+) -> tuple[LabelSavings, ...]:
+    """What each of a method's points is worth in labels of the baseline, ordered by labeled count.
+
+    ``baseline`` and ``method`` have for each labeled count the values (seeds, cases, classes) float64, nan where one
+    is left out, and the seeds' names; of the same test cases, ordered alike (``arm_means``).
+
+    The baseline's means are made monotone in the labeled count (isotonic regression, all counts with the same weight)
+    and joined by lines in the logarithm of the count. A score's worth is the smallest count at which that curve reaches
+    it: along a flat part, the part's first count. A score that the curve does not reach is worth more than its largest
+    count, and one worse than its beginning is worth less than its smallest; neither is extrapolated. The same is done
+    in every bootstrap sample, curve and all; samples beyond the curve count as infinitely many or few, and an end of
+    the percentile interval that falls on one of them is a bound.
+
+    Where the curve is flat in the noise, pooling makes its last count's value somewhat high and its first one's low.
+
+    Raises DataError where the curve has fewer than two counts or ends worse than it begins, and as ``arm_means``
+    does.
+
+    Sources: R. E. Barlow et al., Statistical Inference under Order Restrictions, 1972 (pool adjacent violators);
+    B. Efron and R. J. Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13.
+    """
+    require_curve(baseline)
+    counts, points = sorted(baseline), sorted(method)
+    arms = {f"baseline with {labels(n)}": baseline[n] for n in counts}
+    arms |= {f"method with {labels(n)}": method[n] for n in points}
+    means, samples = arm_means(arms)
+    rows = np.vstack([means, samples]) if higher_is_better else -np.vstack([means, samples])
+    falls = _falls(counts, rows[0])
+    curves = np.array([isotonic_regression(row).x for row in rows[:, : len(counts)]])
+    # Pooling equal values may change their last digits, and with them whether a score that is equal reaches the curve.
+    largest = float(np.abs(rows).max())
+    curves, scores = without_noise(curves, largest), without_noise(rows[:, len(counts) :], largest)
+    found = [_worth(np.array(counts, float), curves, column) for column in scores.T]
+    return tuple(_savings(labeled, worth, counts, falls) for labeled, worth in zip(points, found, strict=True))
+
+
+def _falls(counts: Sequence[int], means: Array) -> tuple[int, int] | None:
+    """The counts between which the baseline's means (higher is better) fall most."""
+    if means[len(counts) - 1] < means[0]:
+        fewest, most = counts[0], counts[-1]
+        raise DataError(
+            f"The baseline scores worse with {most} labels than with {fewest}: a falling curve tells no worth."
+        )
+    pairs = [(means[j] - means[i], counts[i], counts[j]) for j in range(len(counts)) for i in range(j)]
+    change, start, end = min(pairs)
+    return (start, end) if change < 0 else None
+
+
+def labels(count: int) -> str:
+    """A number of labels in words: ``1 label``, ``25 labels``."""
+    return f"{count} label{'' if count == 1 else 's'}"
+
+
+def _worth(counts: Array, curves: Array, scores: Array) -> Array:
+    """Where curves (rows, counts), none of which falls, reach the scores (rows,); ±inf where that is beyond them."""
+    rows, last = np.arange(len(scores)), len(counts) - 1
+    first = (curves < scores[:, None]).sum(axis=1)  # the first count whose value is not below the score
+    right = np.clip(first, 1, last)
+    start, end = curves[rows, right - 1], curves[rows, right]
+    # Where first is 0, the score is below the curve or at its beginning; past the last, it is above the curve.
+    inside = (first > 0) & (first <= last)
+    share = np.divide(scores - start, end - start, out=np.zeros(len(scores)), where=inside)
+    worth: Array = counts[right - 1] * (counts[right] / counts[right - 1]) ** share
+    worth = np.where(share == 1, counts[right], worth)  # to the last digit: a count that was trained with
+    worth[scores < curves[:, 0]] = -math.inf
+    worth[scores > curves[:, -1]] = math.inf
+    return worth
+
+
+def _savings(labeled: int, worth: Array, counts: Sequence[int], falls: tuple[int, int] | None) -> LabelSavings:
+    """From the worth in the data, the first, and in the samples, the rest."""
+    samples = worth[1:]
+    low, high = interval(samples)
+    shares = float((samples == -math.inf).mean()), float((samples == math.inf).mean())
+    between = None
+    if math.isfinite(worth[0]):
+        right = min(max(bisect_left(counts, float(worth[0]) - _SLACK), 1), len(counts) - 1)
+        between = counts[right - 1], counts[right]
+    sided = (*_sided(float(worth[0])), *_sided(low), *_sided(high))
+    return LabelSavings(labeled, *sided, *shares, (counts[0], counts[-1]), between, falls)
+
+
+def _sided(value: float) -> tuple[float | None, Side]:
+    if math.isfinite(value):
+        return value, ""
+    return None, "above" if value > 0 else "below"
+
+
+def _number(value: float) -> str:
+    """Whole labels; under 10, with a decimal."""
+    return f"{value:.1f}" if value < 9.95 else f"{value:.0f}"

@@ -1,0 +1,148 @@
+"""What a study answers by its main metric: what labels unlabeled cases save, and how certain that is."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+
+from semiseg.errors import DataError
+from semiseg.statistics.bootstrap import finite_mean
+from semiseg.statistics.gap_closed import GapClosed, gap_closed
+from semiseg.statistics.label_curve import ArmValues
+from semiseg.statistics.label_savings import LabelSavings, label_savings
+from semiseg.statistics.marginal_value import MarginalValue, marginal_values
+from semiseg.statistics.power import PowerPlan, plan_cases, plan_seeds
+from semiseg.study_report.arms import Arm, StudyResults
+from semiseg.study_report.study_metric import StudyMetric, arm_values, method_curve
+from semiseg.study_report.study_pairs import MakePair, Pair, make_pair
+from semiseg.study_report.untrained import is_untrained, without_baseline
+
+NEXT = 10
+"""Labels whose value is told: "the next ten"."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """What one method's results say, in one setting, beside the baseline's.
+
+    Attributes:
+        setting: such as the backbone.
+        method: the method.
+        pairs: the method beside the baseline, for each labeled count that both have.
+        savings: for each labeled count of the method whose models have learned to segment; empty where the baseline has
+            fewer than two counts, or none of its models has learned.
+        gaps: for each labeled count that both have and that is not all; empty without a fully labeled baseline.
+        power: for each pair, of test cases and of seeds; as gaps, for those pairs alone that are judged.
+        unsaid: why something that was asked for could not be worked out.
+    """
+
+    setting: str
+    method: str
+    pairs: tuple[Pair, ...]
+    savings: tuple[LabelSavings, ...]
+    gaps: tuple[GapClosed, ...]
+    power: tuple[tuple[int, PowerPlan, PowerPlan], ...]
+    unsaid: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class NextLabels:
+    """The value of the next labels along one method's curve."""
+
+    setting: str
+    method: str
+    values: tuple[MarginalValue, ...]
+
+
+def answers(
+    results: StudyResults, metric: StudyMetric, make: MakePair = make_pair, *, savings: bool = True
+) -> tuple[Answers, ...]:
+    """The answers for each setting and method, in their order; without ``savings`` only the pairs, which is quick."""
+    found = (
+        _answers(results, metric, setting, method, make, savings)
+        for setting in results.settings
+        for method in results.methods
+    )
+    return tuple(answer for answer in found if answer is not None)
+
+
+def next_labels(results: StudyResults, metric: StudyMetric) -> tuple[NextLabels, ...]:
+    """The value of the next ten labels, for the baseline and each method with two labeled counts or more.
+
+    Of methods without a model that has learned to segment nothing is told.
+    """
+    found = []
+    for setting in results.settings:
+        for method in (results.baseline, *results.methods):
+            curve = method_curve(results, setting, method)
+            if len(curve) > 1 and not all(map(is_untrained, curve)):
+                with suppress(DataError):  # told by the answers
+                    found.append(NextLabels(setting, method, marginal_values(_values(curve, metric), NEXT)))
+    return tuple(found)
+
+
+def _answers(
+    results: StudyResults, metric: StudyMetric, setting: str, method: str, make: MakePair, all_of_it: bool
+) -> Answers | None:
+    curve = method_curve(results, setting, method)
+    if not curve:
+        return None
+    baseline = {arm.labeled: arm for arm in results.curve(setting, results.baseline)}
+    shared = [(baseline[arm.labeled], arm) for arm in curve if arm.labeled in baseline]
+    pairs = tuple(make(ours, arm, metric) for ours, arm in shared)
+    if not all_of_it:
+        return Answers(setting, method, pairs, (), (), ())
+    unsaid: list[str] = []
+    savings: tuple[LabelSavings, ...] = ()
+    learned = [arm for arm in curve if not is_untrained(arm)]
+    if setting in without_baseline(results):
+        unsaid.append(f"no {results.baseline} model has learned to segment")
+    elif len(baseline) > 1 and learned:
+        with _noted(unsaid):
+            curves = _values(list(baseline.values()), metric), _values(learned, metric)
+            savings = label_savings(*curves, higher_is_better=metric.higher_is_better)
+    shared = [(ours, arm) for (ours, arm), pair in zip(shared, pairs, strict=True) if not pair.withheld]
+    gaps: list[GapClosed] = []
+    power: list[tuple[int, PowerPlan, PowerPlan]] = []
+    with _noted(unsaid):
+        gaps += _gaps(results, metric, setting, shared)
+        power += [(arm.labeled, *_power(ours, arm, metric)) for ours, arm in shared]
+    return Answers(setting, method, pairs, savings, tuple(gaps), tuple(power), tuple(dict.fromkeys(unsaid)))
+
+
+@contextmanager
+def _noted(unsaid: list[str]) -> Iterator[None]:
+    """What cannot be worked out, such as from one common case, is said, and leaves the rest of the report."""
+    try:
+        yield
+    except DataError as error:
+        unsaid += [problem.what for problem in error.problems]
+
+
+def _gaps(
+    results: StudyResults, metric: StudyMetric, setting: str, shared: Sequence[tuple[Arm, Arm]]
+) -> Iterator[GapClosed]:
+    full = results.full(setting)
+    for ours, arm in shared:
+        if full is not None and arm.labeled < full.labeled:
+            yield gap_closed(
+                _value(arm, metric),
+                _value(ours, metric),
+                _value(full, metric),
+                labeled=arm.labeled,
+                full_labeled=full.labeled,
+                higher_is_better=metric.higher_is_better,
+            )
+
+
+def _power(ours: Arm, arm: Arm, metric: StudyMetric) -> tuple[PowerPlan, PowerPlan]:
+    (first, names), (second, others) = _value(arm, metric), _value(ours, metric)
+    pair = (finite_mean(first, axis=2), names), (finite_mean(second, axis=2), others)
+    return plan_cases(*pair), plan_seeds(*pair)
+
+
+def _values(arms: Sequence[Arm], metric: StudyMetric) -> Mapping[int, ArmValues]:
+    return {arm.labeled: _value(arm, metric) for arm in arms}
+
+
+def _value(arm: Arm, metric: StudyMetric) -> ArmValues:
+    return arm_values(arm, metric), arm.as_method().seeds

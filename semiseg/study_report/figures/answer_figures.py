@@ -1,0 +1,41 @@
+"""The answers of a study as figures."""
+
+from collections.abc import Sequence
+
+from semiseg.render.document import Figure
+from semiseg.study_report.answers import Answers
+from semiseg.study_report.arms import StudyResults
+from semiseg.study_report.figures.notes import interval_note
+from semiseg.study_report.figures.savings import CurvePoint, SavingsPanel, SavingsPoint, savings_figure
+from semiseg.study_report.study_metric import Estimate, StudyMetric, estimate
+
+
+def savings_of(results: StudyResults, found: Sequence[Answers], metric: StudyMetric) -> tuple[Figure, ...]:
+    """One figure of what labels each method saves in each setting; empty where the answers hold no savings."""
+    shown: list[Estimate] = []
+    panels = []
+    for answer in found:
+        curve = []
+        for arm in results.curve(answer.setting, results.baseline):
+            ours = estimate(arm, metric)
+            if ours.mean is not None and ours.interval is not None:
+                curve.append(CurvePoint(arm.labeled, ours.mean, *ours.interval))
+                shown += [ours] if answer.savings else []
+        points = []
+        for savings in answer.savings:
+            method_arm = results.find(answer.setting, answer.method, savings.labeled)
+            theirs = estimate(method_arm, metric) if method_arm is not None else None
+            if theirs is not None and theirs.mean is not None and theirs.interval is not None:
+                worth = (savings.worth, savings.low, savings.high)
+                points.append(SavingsPoint(savings.labeled, theirs.mean, *theirs.interval, *worth))
+                shown.append(theirs)
+        panels.append(SavingsPanel(answer.setting, answer.method, points, curve))
+    figure = savings_figure(
+        panels,
+        baseline=results.baseline,
+        metric=metric.directed_axis,
+        higher_is_better=metric.higher_is_better,
+        digits=metric.digits,
+        note=interval_note("Band and vertical bars", shown),
+    )
+    return () if figure is None else (figure,)

@@ -1,0 +1,22 @@
+"""What a figure's bands and bars are, in words."""
+
+from collections.abc import Iterable, Sequence
+
+from semiseg.study_report.study_metric import Estimate
+
+
+def interval_note(shown: str, estimates: Iterable[Estimate]) -> str:
+    """What the bands and bars of means are, in words: ``shown`` names them. Empty where no mean has an interval."""
+    found = [each for each in estimates if each.interval is not None]
+    if not found:
+        return ""
+    cases, seeds = (_range([getattr(each, name) for each in found]) for name in ("n", "seeds"))
+    return (
+        f"{shown}: 95 % bootstrap interval of each mean alone, over {cases} test cases and {seeds} "
+        f"{'seed' if seeds == '1' else 'seeds'}; paired differences, which are narrower, stand in the table."
+    )
+
+
+def _range(numbers: Sequence[int]) -> str:
+    low, high = min(numbers), max(numbers)
+    return str(low) if low == high else f"{low} to {high}"

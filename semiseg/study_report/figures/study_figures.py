@@ -1,0 +1,49 @@
+"""All figures of a study, and their files."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from semiseg.io.atomic import atomic_file
+from semiseg.render.document import Figure
+from semiseg.study_report.arms import StudyResults
+from semiseg.study_report.figures.curves import curves_figure
+from semiseg.study_report.figures.totals import totals_figure
+from semiseg.study_report.figures.training import training_figure
+from semiseg.study_report.study_metric import study_metric
+
+
+def study_figures(results: StudyResults) -> tuple[Figure, ...]:
+    """The figures whose data are in the study.
+
+    By key, METRIC being each metric's name:
+
+    - ``curves_METRIC``: by number of labeled cases, as the reference study's figures 2 and 3;
+    - ``training``: losses and validation Dice by epoch, as its figure 4;
+    - ``totals_METRIC``: by number of cases in all, as its figure 5.
+
+    What labels a method saves is drawn by ``savings_figure``, from numbers. Raises DataError where runs did not score
+    the same cases.
+    """
+    return tuple(figure for figure in _figures(results) if figure is not None)
+
+
+def write_figures(folder: Path, figures: Iterable[Figure]) -> tuple[Path, ...]:
+    """Write KEY.svg and KEY.png of each figure, each atomically, and tell their paths.
+
+    Raises StorageError where the disk is full.
+    """
+    paths = []
+    for figure in figures:
+        for ending, content in (("svg", figure.svg), ("png", figure.png)):
+            path = folder / f"{figure.key}.{ending}"
+            with atomic_file(path) as temporary:
+                temporary.write_bytes(content)
+            paths.append(path)
+    return tuple(paths)
+
+
+def _figures(results: StudyResults) -> Iterator[Figure | None]:
+    metrics = [study_metric(results, name) for name in results.metrics]
+    yield from (curves_figure(results, metric) for metric in metrics)
+    yield training_figure(results)
+    yield from (totals_figure(results, metric) for metric in metrics)

@@ -1,0 +1,76 @@
+"""summary.json of a study's report: every figure of its answers as plain data."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from semiseg.study_report.answers import Answers, NextLabels
+from semiseg.study_report.arms import StudyResults
+from semiseg.study_report.study_controls import Controlled
+from semiseg.study_report.study_metric import StudyMetric
+from semiseg.study_report.study_pairs import Pair, adjusted_p, verdict_on
+
+
+def summary(results: StudyResults, metric: StudyMetric, checkpoint: str, said: Sequence[str]) -> dict[str, Any]:
+    """What was reported, and in which sentences."""
+    return {
+        "name": results.name,
+        "baseline": results.baseline,
+        "checkpoint": checkpoint,
+        "metric": metric.name,
+        "unit": metric.unit,
+        "missing": list(results.missing),
+        "sentences": list(said),
+    }
+
+
+def record(
+    found: Sequence[Answers], controls: Sequence[Controlled], following: Sequence[NextLabels], metric: StudyMetric
+) -> dict[str, Any]:
+    """All figures.
+
+    ``p_adjusted`` and ``verdict`` are the report's: with Holm's correction over all pairs beside the baseline, and by
+    themselves over all beside controls.
+    """
+    beside_baseline = _differences([pair for answer in found for pair in answer.pairs], metric)
+    beside_controls = _differences([pair for one in controls for pair in one.pairs], metric)
+    return {
+        "answers": [
+            {
+                "setting": one.setting,
+                "method": one.method,
+                "differences": [beside_baseline[id(pair)] for pair in one.pairs],
+                "label_savings": [asdict(savings) for savings in one.savings],
+                "gap_closed": [asdict(gap) for gap in one.gaps],
+                "power": [
+                    {"labeled": labeled, "test_cases": asdict(cases), "seeds": asdict(seeds)}
+                    for labeled, cases, seeds in one.power
+                ],
+            }
+            for one in found
+        ],
+        "controls": [
+            {
+                "setting": one.setting,
+                "method": one.method,
+                "differences": [beside_controls[id(pair)] for pair in one.pairs if pair.baseline is not None],
+                "no_control": [pair.shown.labeled for pair in one.pairs if pair.baseline is None],
+            }
+            for one in controls
+        ],
+        "next_labels": [asdict(one) for one in following],
+    }
+
+
+def _differences(pairs: Sequence[Pair], metric: StudyMetric) -> dict[int, dict[str, Any]]:
+    """By the identity of a pair."""
+    return {
+        id(pair): _difference(pair) | {"p_adjusted": p, "verdict": verdict_on(pair, p, metric)}
+        for pair, p in zip(pairs, adjusted_p(pairs), strict=True)
+    }
+
+
+def _difference(pair: Pair) -> dict[str, Any]:
+    entry = pair.entry(pair.mean)
+    figures = {} if entry is None else asdict(entry)
+    return {"labeled": pair.shown.labeled, "n": pair.mean.n, "seeds": list(pair.seeds), **figures}

@@ -1,0 +1,161 @@
+"""A study's report: tables and figures as files, and one page that holds them all."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from semiseg.errors import SemisegError
+from semiseg.io.atomic import write_json
+from semiseg.progress import Reporter
+from semiseg.render.document import Figure, Page, Section, Table
+from semiseg.render.page import write_page
+from semiseg.scoring.harness import Score
+from semiseg.scoring.table import write_scores
+from semiseg.study.folder import StudyFolder
+from semiseg.study.published import load_published
+from semiseg.study_report.about import environment, protocol
+from semiseg.study_report.answers import answers, next_labels
+from semiseg.study_report.arms import StudyResults
+from semiseg.study_report.collect import collect, read_tables
+from semiseg.study_report.figures.answer_figures import savings_of
+from semiseg.study_report.figures.study_figures import study_figures, write_figures
+from semiseg.study_report.record import record, summary
+from semiseg.study_report.study_controls import controlled
+from semiseg.study_report.study_metric import study_metric
+from semiseg.study_report.tables.answer_tables import answer_tables
+from semiseg.study_report.tables.published_tables import published_applies
+from semiseg.study_report.tables.study_tables import arms_tables, study_tables
+from semiseg.study_report.tables.table_formats import write_tables
+from semiseg.study_report.text.headlines import headlines
+from semiseg.study_report.text.sentences import comparisons, savings_sentences
+from semiseg.study_report.untrained import pair_maker
+from semiseg.study_report.worst import all_scores, page_scores, worst_cases_of
+
+
+@dataclass(frozen=True, slots=True)
+class StudyReport:
+    """What was written, and what it says in sentences."""
+
+    page: Path
+    tables: tuple[Path, ...]
+    figures: tuple[Path, ...]
+    summary: tuple[str, ...]
+
+
+def report_study(
+    study: str | Path,
+    output: str | Path | None = None,
+    *,
+    checkpoint: str | None = None,
+    reporter: Reporter | None = None,
+) -> StudyReport:
+    """Report a study's finished models: ``report.html``, ``tables/``, ``figures/``, ``scores.csv``, ``summary.json``.
+
+    Args:
+        study: the study folder.
+        output: where to write; ``STUDY/report`` by default.
+        checkpoint: last or best; the study recipe's by default. The other's tables of arms are on the page too.
+        reporter: who hears of progress, and of models without scores.
+
+    Raises:
+        SemisegError: as ``collect`` does; StorageError where the disk refuses.
+    """
+    reporter, folder = reporter or Reporter(), StudyFolder(Path(study))
+    chosen = checkpoint or str(folder.read()["checkpoint"])
+    target = folder.report if output is None else Path(output)
+    with reporter.work("reporting", 5) as meter:
+        scores = read_tables(folder)
+        results = collect(folder, chosen, scores)
+        metric = study_metric(results, results.metrics[0])
+        make = pair_maker(results)  # tables, answers and sentences have pairs in common
+        found, following = answers(results, metric, make), next_labels(results, metric)
+        controls = controlled(results, metric, make)
+        meter.advance()
+        tables, answered = study_tables(results, make), answer_tables(results, found, following, metric)
+        others = _others(folder, chosen, scores)
+        meter.advance()
+        figures, savings = study_figures(results), savings_of(results, found, metric)
+        meter.advance()
+        said = headlines(results, found, metric, chosen, make)
+        details = (
+            comparisons(found, metric, results.baseline),
+            comparisons(controls, metric, "its control"),
+            savings_sentences(found, results.baseline),
+        )
+        cases, unseen = worst_cases_of(folder, results, metric)
+        shown, cut = page_scores(results)
+        page = Page(
+            title=f"{results.name}: {', '.join(results.methods) or 'nothing'} beside {results.baseline}",
+            summary=said,
+            sections=_sections(tables, answered, others, (*savings, *figures), details),
+            scores=shown,
+            cases=cases.cases,
+            classes=cases.classes,
+            protocol={**protocol(folder, results, chosen), **_notes(results, (*unseen, *cut))},
+            environment=environment(folder, results),
+        )
+        meter.advance()
+        written = _write(target, page, (*tables, *answered, *others), (*savings, *figures))
+        write_scores(target / "scores.csv", all_scores(folder, scores))
+        data = summary(results, metric, chosen, said) | record(found, controls, following, metric)
+        write_json(target / "summary.json", data)
+        meter.advance()
+    return replace(written, summary=said)
+
+
+def _write(target: Path, page: Page, tables: Sequence[Table], figures: Sequence[Figure]) -> StudyReport:
+    tables_written = write_tables(target / "tables", tables)
+    figures_written = write_figures(target / "figures", figures)
+    _remove_others(target, {*tables_written, *figures_written})
+    write_page(target / "report.html", page)
+    return StudyReport(target / "report.html", tables_written, figures_written, ())
+
+
+def _remove_others(target: Path, written: Collection[Path]) -> None:
+    """Tables and figures of an earlier report, which would be taken for this one's."""
+    for kind, endings in (("tables", ("txt", "csv", "md", "tex")), ("figures", ("svg", "png"))):
+        for ending in endings:
+            for path in (target / kind).glob(f"*.{ending}"):
+                if path not in written:
+                    path.unlink()
+
+
+def _others(folder: StudyFolder, chosen: str, scores: Mapping[str, Sequence[Score]]) -> tuple[Table, ...]:
+    """The tables of arms with the other weights; nothing where the runs have none."""
+    other = "best" if chosen == "last" else "last"
+    try:
+        found = arms_tables(collect(folder, other, scores))
+    except SemisegError:
+        return ()
+    return tuple(replace(table, key=f"{table.key}_{other}", title=f"{table.title}, {other} weights") for table in found)
+
+
+def _sections(
+    tables: Sequence[Table],
+    answered: Sequence[Table],
+    others: Sequence[Table],
+    figures: Sequence[Figure],
+    details: tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]],
+) -> tuple[Section, ...]:
+    def having(found: Sequence[Table], *keys: str) -> tuple[Table, ...]:
+        return tuple(table for table in found if table.key.startswith(keys))
+
+    def drawn(*keys: str) -> tuple[Figure, ...]:
+        return tuple(figure for figure in figures if figure.key.startswith(keys))
+
+    compared, beside_controls, saved = details
+    return (
+        Section("Methods beside the baseline", compared, having(tables, "compared_", "published_"), drawn("curves_")),
+        Section("Methods beside their controls", beside_controls, having(tables, "control_")),
+        Section("Label savings", saved, having(answered, "label_savings", "gap_closed"), drawn("savings")),
+        Section("Number of unlabeled cases", (), having(tables, "totals_"), drawn("totals_")),
+        Section("Training", (), (), drawn("training")),
+        Section("Planning the next study", (), having(answered, "next_labels", "power")),
+        Section("Every class and arm", (), (*having(tables, "classes_", "arms_"), *others)),
+    )
+
+
+def _notes(results: StudyResults, notes: Sequence[str]) -> dict[str, str]:
+    reason = published_applies(results, load_published(results.published)) if results.published else ""
+    said = [*notes, *([reason] if reason else [])]
+    return {"notes": " ".join(said)} if said else {}

@@ -1,0 +1,81 @@
+"""A study's methods beside their controls: the same method, trained on the labeled cases alone.
+
+What a method gains on the baseline is the doing of all that it is, such as two networks. Its control has all of that
+but the unlabeled cases; in their place it has labeled samples, for a step has as many.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from semiseg.study_report.arms import Arm, StudyResults
+from semiseg.study_report.study_metric import StudyMetric, method_curve
+from semiseg.study_report.study_pairs import MakePair, Pair, make_pair
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Controlled:
+    """A method that has a control, in one setting.
+
+    Attributes:
+        setting: such as the backbone.
+        method: the method.
+        pairs: for each labeled count of the method its control, as the pair's baseline, and the method; the control is
+            None at a count that it was not trained with, or has no scores of.
+    """
+
+    setting: str
+    method: str
+    pairs: tuple[Pair, ...]
+
+
+def controlled(results: StudyResults, metric: StudyMetric, make: MakePair = make_pair) -> tuple[Controlled, ...]:
+    """The methods that have a control at one labeled count or more, each by its counts.
+
+    A method is taken with the most cases in all, as where it stands beside the baseline. Where every training case is
+    labeled, a method has no unlabeled cases to be without: that is no control.
+    """
+    found = []
+    for setting, method, curve in _with_unlabeled(results):
+        if controls := _controls(results, setting, method):
+            pairs = tuple(make(controls.get(arm.labeled), arm, metric) for arm in curve)
+            found.append(Controlled(setting, method, pairs))
+    return tuple(found)
+
+
+def without_control(results: StudyResults) -> tuple[tuple[str, str], ...]:
+    """Setting and method of those that take unlabeled cases and have no control at any labeled count."""
+    found = _with_unlabeled(results)
+    return tuple((setting, method) for setting, method, _ in found if not _controls(results, setting, method))
+
+
+def beside_baseline(
+    results: StudyResults, metric: StudyMetric, make: MakePair = make_pair
+) -> Iterator[tuple[str, str, tuple[Pair, ...]]]:
+    """For each setting and method its models without unlabeled cases beside the baseline with as many labeled cases.
+
+    They tell what a method does by itself; of a method that takes unlabeled cases, and where there is a baseline.
+    """
+    for setting, method, _ in _with_unlabeled(results):
+        baseline = {arm.labeled: arm for arm in results.curve(setting, results.baseline)}
+        alone = [arm for arm in _alone(results, setting, method) if arm.labeled in baseline]
+        if alone:
+            yield setting, method, tuple(make(baseline[arm.labeled], arm, metric) for arm in alone)
+
+
+def _with_unlabeled(results: StudyResults) -> Iterator[tuple[str, str, tuple[Arm, ...]]]:
+    """Setting, method, and its arms with unlabeled cases, of those that have some."""
+    for setting in results.settings:
+        for method in results.methods:
+            curve = method_curve(results, setting, method)
+            if arms := tuple(arm for arm in curve if arm.total > arm.labeled):
+                yield setting, method, arms
+
+
+def _alone(results: StudyResults, setting: str, method: str) -> tuple[Arm, ...]:
+    arms = (arm for arm in results.arms if (arm.setting, arm.method) == (setting, method))
+    return tuple(arm for arm in arms if arm.total == arm.labeled)
+
+
+def _controls(results: StudyResults, setting: str, method: str) -> dict[int, Arm]:
+    alone = _alone(results, setting, method)
+    return {arm.labeled: arm for arm in alone if arm.labeled < results.training_cases}

@@ -1,0 +1,1 @@
+"""Tables of a study's report."""

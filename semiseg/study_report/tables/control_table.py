@@ -1,0 +1,70 @@
+"""The table of what unlabeled cases add: each method beside its control, which has none."""
+
+from collections.abc import Iterator
+
+from semiseg.render import cells
+from semiseg.render.document import Cell, Table
+from semiseg.study_report.arms import Arm, StudyResults
+from semiseg.study_report.study_controls import controlled
+from semiseg.study_report.study_metric import StudyMetric
+from semiseg.study_report.study_pairs import MakePair, Pair, adjusted_p, make_pair, verdict_on
+from semiseg.study_report.tables import table_cells as study_cells
+from semiseg.study_report.tables.compared_table import mean_cells
+
+_CONTROL = "control"
+_LACKING = "no control"
+
+
+def control_table(results: StudyResults, metric: StudyMetric, make: MakePair = make_pair) -> Table | None:
+    """One row for each method and labeled count, also where the control is missing there; None where no method has one.
+
+    Figures are as in the table beside the baseline, with the control in the baseline's place; Holm's correction is over
+    this table's tests.
+    """
+    pairs = [pair for one in controlled(results, metric, make) for pair in one.pairs]
+    if not pairs:
+        return None
+    adjusted = adjusted_p(pairs)
+    tests = sum(p is not None for p in adjusted)
+    settings = ("setting",) if any(results.settings) else ()
+    columns = (
+        *(*settings, "method", "labeled", "unlabeled", "control mean", "method mean", study_cells.gain_title(metric)),
+        *("difference (95 % interval)", "p", "verdict", "n", "seeds"),
+        *(["missed (control/method)"] if metric.is_distance else []),
+    )
+    notes = (
+        "Control: the same method trained on the labeled cases alone, with as many steps and samples a step, which are "
+        "all labeled. The difference from it is what unlabeled samples do in place of further labeled ones.",
+        study_cells.gain_note(metric, "the control"),
+        study_cells.difference_note(metric, "the control"),
+        *([study_cells.p_note(tests)] if tests else []),
+        study_cells.verdict_note(pairs),
+        *_lacking_note(pairs),
+        study_cells.policy_note(metric),
+        *study_cells.missed_note(metric),
+        *study_cells.seeds_note(results),
+        *study_cells.differing_seeds_note(pairs),
+    )
+    judged = zip(pairs, adjusted, strict=True)
+    rows = tuple((*_named(results, pair.shown), *_row(pair, metric, p)) for pair, p in judged)
+    title = metric.directed(f"{metric.axis} of methods beside their controls without unlabeled cases")
+    return Table(f"control_{metric.key}", title, columns, rows, notes, columns.index("labeled"))
+
+
+def _named(results: StudyResults, arm: Arm) -> tuple[Cell, ...]:
+    setting = (Cell(arm.setting),) if any(results.settings) else ()
+    return (*setting, Cell(arm.method), cells.count(arm.labeled), cells.count(arm.total - arm.labeled))
+
+
+def _row(pair: Pair, metric: StudyMetric, p: float | None) -> Iterator[Cell]:
+    verdict = _LACKING if pair.baseline is None else verdict_on(pair, p, metric)
+    return mean_cells(pair, metric, p, verdict, _CONTROL)
+
+
+def _lacking_note(pairs: list[Pair]) -> tuple[str, ...]:
+    if all(pair.baseline is not None for pair in pairs):
+        return ()
+    return (
+        f"{_LACKING.capitalize()}: no model of the method without unlabeled cases has scores with so many labeled "
+        "cases, and what the unlabeled cases add there is not known.",
+    )

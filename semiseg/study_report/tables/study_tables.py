@@ -1,0 +1,51 @@
+"""All tables of a study."""
+
+from collections.abc import Iterator
+
+from semiseg.render.document import Table
+from semiseg.study.published import Published, load_published
+from semiseg.study_report.arms import StudyResults
+from semiseg.study_report.study_metric import StudyMetric, study_metric
+from semiseg.study_report.study_pairs import MakePair, make_pair, pairs
+from semiseg.study_report.tables.arm_tables import arms_table, totals_table
+from semiseg.study_report.tables.compared_table import class_table, compared_table
+from semiseg.study_report.tables.control_table import control_table
+from semiseg.study_report.tables.published_tables import published_table
+
+
+def study_tables(results: StudyResults, make: MakePair = make_pair) -> tuple[Table, ...]:
+    """The tables of each metric of the results; those whose data are not in the study are not there.
+
+    By key, METRIC being the metric's name:
+
+    - ``compared_METRIC``: methods beside the baseline, as the reference study's tables 2 and 3;
+    - ``control_METRIC``: methods beside their controls, which have no unlabeled cases;
+    - ``published_METRIC``: values of the published study that the results name, beside these;
+    - ``totals_METRIC``: methods by their number of unlabeled cases;
+    - ``classes_METRIC``: differences of each class and region;
+    - ``arms_METRIC``: every arm on its own.
+
+    Raises DataError where runs did not score the same cases, or the published study is unknown.
+    """
+    published = load_published(results.published) if results.published else None
+    metrics = [study_metric(results, name) for name in results.metrics]
+    found = (table for metric in metrics for table in _of_metric(results, metric, published, make))
+    return tuple(table for table in found if table is not None)
+
+
+def arms_tables(results: StudyResults) -> tuple[Table, ...]:
+    """The tables ``arms_METRIC`` alone. Raises DataError where the runs of an arm did not score alike."""
+    return tuple(arms_table(results, study_metric(results, name)) for name in results.metrics)
+
+
+def _of_metric(
+    results: StudyResults, metric: StudyMetric, published: Published | None, make: MakePair
+) -> Iterator[Table | None]:
+    compared = list(pairs(results, metric, make))
+    yield compared_table(results, metric, compared)
+    yield control_table(results, metric, make)
+    if published is not None:
+        yield published_table(results, metric, compared, published)
+    yield totals_table(results, metric, make)
+    yield class_table(results, metric, compared)
+    yield arms_table(results, metric)

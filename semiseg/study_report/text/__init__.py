@@ -1,0 +1,1 @@
+"""Sentences of a study's report."""

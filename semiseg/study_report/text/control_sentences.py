@@ -1,0 +1,54 @@
+"""Did the unlabeled cases help, or the method by itself? What methods gain on their controls, in sentences."""
+
+from collections.abc import Iterator, Sequence
+
+from semiseg.render import cells
+from semiseg.statistics.label_savings import labels
+from semiseg.study_report.arms import StudyResults
+from semiseg.study_report.study_controls import Controlled, without_control
+from semiseg.study_report.study_metric import StudyMetric
+from semiseg.study_report.study_pairs import Pair, verdicts_on
+from semiseg.study_report.text.sentences import named
+from semiseg.wording import some
+
+_NAMED = 6
+
+
+def control_headlines(results: StudyResults, found: Sequence[Controlled], metric: StudyMetric) -> Iterator[str]:
+    """A sentence for each method that has a control: whether the two can be told apart at each labeled count.
+
+    Then one on the methods that take unlabeled cases and have no control. Verdicts are with Holm's correction over all
+    comparisons with controls.
+    """
+    pairs = [pair for one in found for pair in one.pairs]
+    verdicts = iter(verdicts_on(pairs, metric))
+    for one in found:
+        parts = [_part(pair, next(verdicts), metric) for pair in one.pairs]
+        yield (
+            f"Did the unlabeled cases help? {named(one.method, one.setting)} beside its control, the same without "
+            f"unlabeled cases, by {metric.title}: {'; '.join(parts)}."
+        )
+    if lacking := [named(method, setting) for setting, method in without_control(results)]:
+        yield (
+            f"No control: no model of {some(lacking, _NAMED)} has scores with as few labeled cases and no unlabeled "
+            "ones, so that what these did is not told from what else the method does."
+        )
+
+
+def _part(pair: Pair, verdict: str, metric: StudyMetric) -> str:
+    count = labels(pair.shown.labeled)
+    if pair.baseline is None:
+        return f"with {count} there is no control"
+    if pair.withheld:
+        return f"with {count} {verdict}, since {pair.withheld}"
+    entry = pair.entry(pair.mean)
+    if entry is None or entry.difference is None:
+        return f"with {count} {verdict} (no case has a value of both)"
+    said = [cells.number(entry.difference, metric.digits, signed=True).text]
+    if entry.interval is None:
+        said.append("no interval from one case")
+    else:
+        said.append(f"95 % interval {cells.interval(entry.interval, metric.digits, signed=True).text}")
+    if pair.seeds_differ:
+        said.append(f"seeds {'/'.join(map(str, pair.seeds))}: not the same labeled sets")
+    return f"with {count} {verdict} ({', '.join(said)})"

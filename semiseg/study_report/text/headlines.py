@@ -1,0 +1,192 @@
+"""The beginning of a study's report: few sentences that answer what the reader came for."""
+
+from collections.abc import Iterator, Sequence
+
+from semiseg.render import cells
+from semiseg.runs.lagging_networks import behind
+from semiseg.statistics.gap_closed import GapClosed
+from semiseg.statistics.label_savings import LabelSavings
+from semiseg.study_report.answers import Answers, answers
+from semiseg.study_report.arms import StudyResults
+from semiseg.study_report.study_controls import Controlled, beside_baseline, controlled
+from semiseg.study_report.study_metric import StudyMetric, study_metric
+from semiseg.study_report.study_pairs import NOT_JUDGED, NOT_TOLD_APART, MakePair, Pair, make_pair, verdicts_on
+from semiseg.study_report.text.control_sentences import control_headlines
+from semiseg.study_report.text.sentences import named
+from semiseg.study_report.text.untrained_sentences import untrained_headlines
+from semiseg.study_report.untrained import nothing_is_judged
+from semiseg.wording import some
+
+_NAMED = 6
+_ORDER = ("better", "worse", "mixed", NOT_TOLD_APART, NOT_JUDGED)
+
+
+def headlines(
+    results: StudyResults,
+    found: Sequence[Answers],
+    metric: StudyMetric,
+    checkpoint: str,
+    make: MakePair = make_pair,
+) -> tuple[str, ...]:
+    """What was compared, whether methods and unlabeled cases helped, how many labels that is, and how sure it is."""
+    return tuple(_headlines(results, found, metric, checkpoint, make))
+
+
+def _headlines(
+    results: StudyResults, found: Sequence[Answers], metric: StudyMetric, checkpoint: str, make: MakePair
+) -> Iterator[str]:
+    models, seeds = sum(len(arm.runs) for arm in results.arms), seeds_of(results)
+    cases = max((pair.mean.n for answer in found for pair in answer.pairs), default=None)
+    tested = f", {cases} test cases" if cases else ""
+    yield f"{_plural(models, 'model')} with scores, {_seeds(seeds)}{tested}, {checkpoint} weights."
+    if results.missing:
+        yield f"{_plural(len(results.missing), 'model')} without scores yet: {some(results.missing, _NAMED)}."
+    yield from untrained_headlines(results, found)
+    if nothing_is_judged(results):
+        return
+    verdicts = iter(verdicts_on(_pairs(found), metric))
+    for answer in found:
+        if answer.pairs:
+            yield _helped(answer, metric, results.baseline, [next(verdicts) for _ in answer.pairs])
+    controls = controlled(results, metric, make)
+    yield from control_headlines(results, controls, metric)
+    if found:
+        yield _certainty(seeds, len(_pairs(found)), len(_pairs(controls)))
+    for answer in found:
+        yield from _labels(answer, results.baseline)
+    yield from _behind(results)
+    yield from _alone(results, metric, make)
+    yield from _others(results, metric, make)
+
+
+def seeds_of(results: StudyResults) -> set[int]:
+    """How many seeds the arms have."""
+    return {len(arm.runs) for arm in results.arms}
+
+
+def _pairs(found: Sequence[Answers | Controlled]) -> list[Pair]:
+    """Those that two arms are compared in."""
+    return [pair for one in found for pair in one.pairs if pair.baseline is not None]
+
+
+def _helped(answer: Answers, metric: StudyMetric, baseline: str, verdicts: Sequence[str]) -> str:
+    judged = list(zip(answer.pairs, verdicts, strict=True))
+    groups = {word: [pair for pair, verdict in judged if verdict == word] for word in _ORDER}
+    parts = [f"{word} with {_counts(pairs)}" for word, pairs in groups.items() if pairs]
+    shown = [pair for pair in answer.pairs if not pair.withheld]
+    figures = f" ({_range(shown, metric)}; per count with intervals below)" if shown else ""
+    beside = f"{_name(answer)} beside {baseline}, by {metric.title}"
+    return f"Did the method help? {beside}: {'; '.join(parts)} labels{figures}."
+
+
+def _labels(answer: Answers, baseline: str) -> Iterator[str]:
+    if answer.savings:
+        worth = "; ".join(_worth(one) for one in answer.savings) + answer.savings[0].levelled(baseline)
+        yield f"How many labels is that? {_name(answer)} scores like {baseline} with: {worth}."
+    for reason in answer.unsaid:
+        yield f"Not worked out for {_name(answer)}: {reason}"
+    if answer.gaps:
+        full = answer.gaps[0].full_labeled
+        shares = "; ".join(_share(gap) for gap in answer.gaps)
+        yield f"Of the gap to all {full} labels {_name(answer)} closes: {shares}."
+
+
+def _alone(results: StudyResults, metric: StudyMetric, make: MakePair) -> Iterator[str]:
+    for setting, method, all_pairs in beside_baseline(results, metric, make):
+        pairs = [pair for pair in all_pairs if not pair.withheld]
+        if not pairs:
+            continue
+        beside = f"{named(method, setting)} beside {results.baseline} with {_counts(pairs)} labels"
+        yield f"By itself, without unlabeled cases, {beside}: {_range(pairs, metric)}."
+
+
+def _behind(results: StudyResults) -> Iterator[str]:
+    """Networks that their pair's mean hides, each run once with its worst."""
+    found = [
+        f"{run.name}: {min(far, key=lambda one: one.dice - one.best)}"
+        for arm in results.arms
+        for run, log in zip(arm.runs, arm.logs, strict=False)
+        if (far := behind(log))
+    ]
+    if found:
+        more = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
+        yield f"Networks by themselves, on validation cases, far behind the others: {'; '.join(found[:_NAMED])}{more}."
+
+
+def _others(results: StudyResults, metric: StudyMetric, make: MakePair) -> Iterator[str]:
+    for name in results.metrics:
+        if name == metric.name:
+            continue
+        other = study_metric(results, name)
+        beside: dict[str, Sequence[Answers | Controlled]] = {
+            f"beside {results.baseline}": answers(results, other, make, savings=False),
+            "beside controls": controlled(results, other, make),
+        }
+        said = [f"{where} {words}" for where, found in beside.items() if (words := _words(found, other))]
+        if said:
+            yield f"{other.title}: {'; '.join(said)}."
+
+
+def _words(found: Sequence[Answers | Controlled], metric: StudyMetric) -> str:
+    words = verdicts_on(_pairs(found), metric)
+    said = ", ".join(f"{word} at {words.count(word)}" for word in _ORDER if word in words)
+    return f"{said} of {_plural(len(words), 'comparison')}" if words else ""
+
+
+def _certainty(seeds: set[int], comparisons: int, controls: int) -> str:
+    family = f"p with Holm's correction over {_plural(comparisons, 'comparison')}" if comparisons > 1 else "p"
+    if controls > 1:
+        family += f" (beside controls with correction over these {controls})"
+    rule = f"Better and worse need both {family} below 0.05, and a 95 % interval without 0."
+    alone = "is about these networks, and another seed may change it"
+    if max(seeds) < 2:
+        return f"How sure? One seed: all of it {alone}. {rule}"
+    if min(seeds) >= 10:
+        return f"How sure? {rule}"
+    one = f" What rests on one seed {alone}." if min(seeds) < 2 else ""
+    return f"How sure? {_seeds(seeds)}, which is few: intervals are too narrow in the seeds' part.{one} {rule}"
+
+
+def _counts(pairs: Sequence[Pair]) -> str:
+    return ", ".join(str(pair.shown.labeled) for pair in pairs)
+
+
+def _range(pairs: Sequence[Pair], metric: StudyMetric) -> str:
+    entries = [pair.entry(pair.mean) for pair in pairs]
+    found = sorted(entry.difference for entry in entries if entry is not None and entry.difference is not None)
+    texts = [cells.number(value, metric.digits, signed=True).text for value in (found[0], found[-1])] if found else []
+    return f"{metric.title} {' to '.join(dict.fromkeys(texts))}" if texts else "no value"
+
+
+def _worth(one: LabelSavings) -> str:
+    doubt = ", which may be no saving" if one.may_be_nothing else ""
+    interval = f"({one.interval_text()}){doubt}"
+    if one.worth is None:
+        beyond = f"more than {one.curve_ends[1]}" if one.above else f"fewer than {one.curve_ends[0]}"
+        return f"{one.labeled} → {beyond} {interval}"
+    return (
+        f"{one.labeled} → {one.worth:.0f} {interval}"
+        if one.worth >= 9.95
+        else f"{one.labeled} → {one.worth:.1f} {interval}"
+    )
+
+
+def _share(gap: GapClosed) -> str:
+    if gap.share is None:
+        return f"with {gap.labeled} not to be said"
+    interval = "no interval" if gap.interval is None else "{:.0f} to {:.0f} %".format(*(100 * e for e in gap.interval))
+    return f"with {gap.labeled} labels {100 * gap.share:.0f} % ({interval})"
+
+
+def _name(answer: Answers) -> str:
+    return named(answer.method, answer.setting)
+
+
+def _seeds(counts: set[int]) -> str:
+    if len(counts) == 1:
+        return _plural(next(iter(counts)), "seed")
+    return f"{min(counts)} to {max(counts)} seeds"
+
+
+def _plural(count: int, word: str) -> str:
+    return f"{count} {word}{'' if count == 1 else 's'}"

@@ -1,0 +1,58 @@
+"""What a study found for each number of labeled cases, in sentences."""
+
+from collections.abc import Sequence
+
+from semiseg.render import cells
+from semiseg.study_report.answers import Answers
+from semiseg.study_report.study_controls import Controlled
+from semiseg.study_report.study_metric import StudyMetric
+from semiseg.study_report.study_pairs import Pair, adjusted_p, verdict_on
+
+
+def comparisons(found: Sequence[Answers | Controlled], metric: StudyMetric, beside: str) -> tuple[str, ...]:
+    """Each method beside the baseline or its control, called ``beside``, with Holm's p over all of them."""
+    pairs = [(one, pair) for one in found for pair in one.pairs]
+    adjusted = adjusted_p([pair for _, pair in pairs])
+    return tuple(
+        f"{_compared(pair, metric, beside, p)}{_where(one.setting)}."
+        for (one, pair), p in zip(pairs, adjusted, strict=True)
+    )
+
+
+def savings_sentences(found: Sequence[Answers], baseline: str) -> tuple[str, ...]:
+    """What labels each method is worth, and what share of the gap it closes."""
+    said: list[str] = []
+    for answer in found:
+        name = named(answer.method, answer.setting)
+        said += [one.sentence(name, baseline) for one in answer.savings]
+        said += [gap.sentence(name, baseline) for gap in answer.gaps]
+        said += [f"Not worked out for {name}: {reason}" for reason in answer.unsaid]
+    return tuple(said)
+
+
+def named(method: str, setting: str) -> str:
+    """A method by its name, with the setting where the study has several: ``cps (unetr)``."""
+    return method + _where(setting)
+
+
+def _compared(pair: Pair, metric: StudyMetric, beside: str, p: float | None) -> str:
+    digits = metric.digits
+    ours, theirs = (cells.number(value, digits).text for value in pair.values(pair.mean))
+    head = f"With {pair.shown.labeled} labeled cases {pair.shown.method} has {theirs}"
+    if pair.baseline is None:
+        return f"{head}; {beside} has no scores"
+    head = f"{head}, {beside} {ours}"
+    entry = pair.entry(pair.mean)
+    if entry is None or entry.difference is None or entry.interval is None or p is None:
+        return head
+    if pair.withheld:
+        return f"{head}: {verdict_on(pair, p, metric)}, since {pair.withheld}"
+    difference = cells.number(entry.difference, digits, signed=True).text
+    interval = cells.interval(entry.interval, digits, signed=True).text
+    said = "p below 0.001" if p < 0.001 else f"p {p:.3f}"
+    differing = f", seeds {'/'.join(map(str, pair.seeds))}: not the same labeled sets" if pair.seeds_differ else ""
+    return f"{head}: {difference} (95 % interval {interval}, {said}{differing}): {verdict_on(pair, p, metric)}"
+
+
+def _where(setting: str) -> str:
+    return f" ({setting})" if setting else ""

@@ -1,0 +1,46 @@
+"""What a study's report says of models that have not learned to segment, in sentences."""
+
+from collections.abc import Iterator, Sequence
+
+from semiseg.comparison.chance import dice_text, nothing_learned
+from semiseg.statistics.label_savings import labels
+from semiseg.study_report.answers import Answers
+from semiseg.study_report.arms import Arm, StudyResults
+from semiseg.study_report.study_pairs import Pair
+from semiseg.study_report.text.sentences import named
+from semiseg.study_report.untrained import baseline_arms, best_arm, is_untrained, nothing_is_judged, without_baseline
+
+
+def untrained_headlines(results: StudyResults, found: Sequence[Answers]) -> Iterator[str]:
+    """That no model has learned, or no baseline of a setting, or neither the baseline nor a method with so many labels.
+
+    Nothing where every pair has a model that has learned.
+    """
+    settings = without_baseline(results)
+    if nothing_is_judged(results) and all(map(is_untrained, results.arms)):
+        arm, dice = best_arm([arm for setting in settings for arm in baseline_arms(results, setting)])
+        yield nothing_learned(f"the best baseline, {_with(arm)},", dice)
+        return
+    for setting in settings:
+        arm, dice = best_arm(baseline_arms(results, setting))
+        best, its = best_arm([arm for arm in results.arms if arm.setting == setting])
+        learned = "" if is_untrained(best) else f" {_with(best)} has {its:.2f}, with nothing to compare it with."
+        yield (
+            f"The baseline has not learned to segment: the best, {_with(arm)}, has {dice_text(dice)}. "
+            f"Nothing is concluded about methods beside it.{learned} Train longer, or with more labels."
+        )
+    for answer in found:
+        if answer.setting not in settings:
+            yield from (_neither(pair, answer, results.baseline) for pair in answer.pairs if pair.withheld)
+
+
+def _neither(pair: Pair, answer: Answers, baseline: str) -> str:
+    _, dice = best_arm([arm for arm in (pair.baseline, pair.arm) if arm is not None])
+    return (
+        f"With {labels(pair.shown.labeled)} neither {named(answer.method, answer.setting)} nor {baseline} has learned "
+        f"to segment: the best model has {dice_text(dice)}. Nothing is concluded there. Train longer."
+    )
+
+
+def _with(arm: Arm) -> str:
+    return f"{named(arm.method, arm.setting)} with {labels(arm.labeled)}"
