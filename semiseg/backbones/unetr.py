@@ -8,7 +8,7 @@ from torch import nn
 from semiseg.interfaces.backbone import Backbone
 from semiseg.interfaces.component import ComponentOptions
 from semiseg.interfaces.split import Upsampling
-from semiseg.methods.upsampling import replace_upsampling
+from semiseg.strategy_parts.upsampling import replace_upsampling
 from semiseg.types import Task
 
 TOKEN = 16

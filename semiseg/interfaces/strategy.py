@@ -61,7 +61,7 @@ class Role:
         backbone: name of the backbone that it has unless ``strategy.networks`` of a recipe says otherwise, with that
             backbone's default options; None is the recipe's ``backbone``.
         network: makes the network from its backbone and the task, where it is not just ``backbone.build(task)``: one
-            with further decoders or heads, for instance (``semiseg.methods.heads``). A function that exists once.
+            with further decoders or heads, for instance (``MoreDecoders``, ``MoreHeads``). A function that exists once.
     """
 
     name: str

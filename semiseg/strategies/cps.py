@@ -11,7 +11,7 @@ from semiseg.interfaces.batch import Batch, Step
 from semiseg.interfaces.mutual import Mutual
 from semiseg.interfaces.strategy import Losses, Role, StrategyOptions
 from semiseg.losses.named import named_losses
-from semiseg.methods.streams import stream_mean
+from semiseg.strategy_parts.streams import stream_mean
 
 
 class CrossPseudoSupervision(Mutual):

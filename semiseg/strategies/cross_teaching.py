@@ -11,8 +11,8 @@ from semiseg.interfaces.batch import Batch, Step
 from semiseg.interfaces.mutual import Mutual
 from semiseg.interfaces.strategy import Losses, Role, StrategyOptions
 from semiseg.losses.named import named_loss
-from semiseg.methods.ramps import RampName, ramp
-from semiseg.methods.streams import stream_mean, supervised_loss
+from semiseg.strategy_parts.ramps import RampName, ramp
+from semiseg.strategy_parts.streams import stream_mean, supervised_loss
 
 
 class CrossTeaching(Mutual):

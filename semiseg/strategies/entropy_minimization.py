@@ -10,8 +10,8 @@ from torch import Tensor
 
 from semiseg.interfaces.batch import Batch, Step
 from semiseg.interfaces.strategy import Losses, Role, Strategy, StrategyOptions
-from semiseg.methods.ramps import RampName, ramp
-from semiseg.methods.streams import stream_mean, supervised_loss
+from semiseg.strategy_parts.ramps import RampName, ramp
+from semiseg.strategy_parts.streams import stream_mean, supervised_loss
 
 
 class EntropyMinimization(Strategy):

@@ -9,11 +9,11 @@ from torch import Tensor
 
 from semiseg.interfaces.batch import Batch, Step
 from semiseg.interfaces.strategy import Losses, Role, Strategy, StrategyOptions
-from semiseg.methods.confidence import accepted_share, confident_labels, masked_loss
-from semiseg.methods.ema import has_statistics, update_teacher, warmed_decay
-from semiseg.methods.ramps import RampName, ramp
-from semiseg.methods.streams import stream_mean, supervised_loss
-from semiseg.methods.views import strong_view
+from semiseg.strategy_parts.confidence import accepted_share, confident_labels, masked_loss
+from semiseg.strategy_parts.ema import has_statistics, update_teacher, warmed_decay
+from semiseg.strategy_parts.ramps import RampName, ramp
+from semiseg.strategy_parts.streams import stream_mean, supervised_loss
+from semiseg.strategy_parts.views import strong_view
 
 
 class FixMatch(Strategy):

@@ -9,10 +9,10 @@ from torch import Tensor
 
 from semiseg.interfaces.batch import Batch, Step
 from semiseg.interfaces.strategy import Losses, Role, Strategy, StrategyOptions
-from semiseg.methods.flips import draw_flips, flip
-from semiseg.methods.ramps import RampName, ramp
-from semiseg.methods.streams import stream_mean, supervised_loss
-from semiseg.methods.views import strong_view
+from semiseg.strategy_parts.flips import draw_flips, flip
+from semiseg.strategy_parts.ramps import RampName, ramp
+from semiseg.strategy_parts.streams import stream_mean, supervised_loss
+from semiseg.strategy_parts.views import strong_view
 
 
 class PiModel(Strategy):

@@ -7,9 +7,9 @@ from pydantic import Field, model_validator
 
 from semiseg.interfaces.batch import Batch, Step
 from semiseg.interfaces.strategy import Losses, Role, Strategy, StrategyOptions
-from semiseg.methods.confidence import accepted_share, confident_labels, masked_loss
-from semiseg.methods.ramps import RampName, ramp
-from semiseg.methods.streams import stream_mean, supervised_loss
+from semiseg.strategy_parts.confidence import accepted_share, confident_labels, masked_loss
+from semiseg.strategy_parts.ramps import RampName, ramp
+from semiseg.strategy_parts.streams import stream_mean, supervised_loss
 
 
 class PseudoLabel(Strategy):

@@ -9,8 +9,8 @@ from pydantic import Field
 from semiseg.interfaces.batch import Batch, Step
 from semiseg.interfaces.strategy import Losses, Role, Stage, Strategy, StrategyOptions
 from semiseg.losses.named import named_loss
-from semiseg.methods.streams import stream_mean, supervised_loss
-from semiseg.methods.views import strong_view
+from semiseg.strategy_parts.streams import stream_mean, supervised_loss
+from semiseg.strategy_parts.views import strong_view
 
 
 class SelfTraining(Strategy):

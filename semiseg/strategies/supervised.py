@@ -5,7 +5,7 @@ from typing import Any, ClassVar, Literal
 
 from semiseg.interfaces.batch import Batch, Step
 from semiseg.interfaces.strategy import BatchNeeds, Losses, Role, Strategy, StrategyOptions, StreamNeeds
-from semiseg.methods.streams import supervised_loss
+from semiseg.strategy_parts.streams import supervised_loss
 
 
 class Supervised(Strategy):

@@ -87,8 +87,8 @@ class LearningTests(StrategyTests):
                 break
         assert still <= self.frozen, (
             f"neither trained nor changed by {LONG} steps: {_listed(still - self.frozen)}\n"
-            "A moving average is made in after_step (semiseg.methods.ema.update_teacher). A role that is to stay as\n"
-            f"it begins is declared, in a subclass of the suite: frozen = {still!r}"
+            "A moving average is made in after_step (semiseg.plugin.update_teacher). A role that is to stay as it\n"
+            f"begins is declared, in a subclass of the suite: frozen = {still!r}"
         )
 
     @classmethod

@@ -6,7 +6,7 @@ import torch
 from semiseg.errors import ComponentError
 from semiseg.interfaces.strategy import Losses, Role, Stage, Strategy
 from semiseg.losses.named import named_loss
-from semiseg.methods.ema import update_teacher
+from semiseg.strategy_parts.ema import update_teacher
 from semiseg.testing.strategy import StrategyContract
 
 contract = StrategyContract()

@@ -10,15 +10,15 @@ import sys
 from functools import cache
 from pathlib import Path
 
-from semiseg.evaluation.compare_read import ScoredRun
-from semiseg.evaluation.table import read_scores
-from semiseg.report.arms import Arm, StudyResults
-from semiseg.report.control_table import control_table
-from semiseg.report.study_controls import controlled
-from semiseg.report.study_metric import study_metric
-from semiseg.report.study_pairs import make_pair
-from semiseg.report.table_markup import as_markdown
-from semiseg.study.control_sentences import control_headlines
+from semiseg.comparison.read import ScoredRun
+from semiseg.render.table_markup import as_markdown
+from semiseg.scoring.table import read_scores
+from semiseg.study_report.arms import Arm, StudyResults
+from semiseg.study_report.study_controls import controlled
+from semiseg.study_report.study_metric import study_metric
+from semiseg.study_report.study_pairs import make_pair
+from semiseg.study_report.tables.control_table import control_table
+from semiseg.study_report.text.control_sentences import control_headlines
 
 ALL = 140
 

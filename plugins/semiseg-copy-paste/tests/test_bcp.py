@@ -9,9 +9,9 @@ import torch.nn.functional as F
 from semiseg.engine.runtime import Runtime
 from semiseg.engine.schedule import Timetable
 from semiseg.interfaces.batch import Batch, Step
-from semiseg.methods.confidence import IGNORE
-from semiseg.methods.mixing import copy_paste_masks
 from semiseg.registry import load
+from semiseg.strategy_parts.confidence import IGNORE
+from semiseg.strategy_parts.mixing import copy_paste_masks
 from semiseg.testing.steps import run_steps
 from semiseg.testing.strategy import SIZE, StrategyContract, make_batch
 from semiseg_copy_paste.bcp import BidirectionalCopyPaste, region_loss

@@ -11,8 +11,8 @@ from pydantic import ValidationError
 from semiseg.engine.runtime import Runtime
 from semiseg.engine.step_modes import StepMode, micro_batches
 from semiseg.interfaces.batch import Step
-from semiseg.methods.mixing import cutmix_masks
 from semiseg.registry import load
+from semiseg.strategy_parts.mixing import cutmix_masks
 from semiseg.testing.steps import run_steps
 from semiseg.testing.strategy import SIZE, StrategyContract, make_batch
 from semiseg_copy_paste.cps_cutmix import CutMixCPS

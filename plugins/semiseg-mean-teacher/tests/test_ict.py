@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from semiseg.losses.named import named_loss
-from semiseg.methods.mixing import mixup_weights
 from semiseg.registry import load
+from semiseg.strategy_parts.mixing import mixup_weights
 from semiseg.testing.strategy import StrategyContract, make_batch
 from semiseg_mean_teacher import ict
 from semiseg_mean_teacher.ict import ICT, mix

@@ -10,8 +10,8 @@ from monai.losses import DiceLoss
 from semiseg.engine.runtime import Runtime
 from semiseg.engine.step import StepRunner
 from semiseg.interfaces.batch import Step
-from semiseg.methods.views import strong_view
 from semiseg.strategies.fixmatch import FixMatch
+from semiseg.strategy_parts.views import strong_view
 from semiseg.testing.strategy import StrategyContract, make_batch
 
 DICE = DiceLoss(softmax=True, to_onehot_y=True)

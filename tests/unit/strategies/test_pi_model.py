@@ -7,9 +7,9 @@ import torch
 from monai.losses import DiceLoss
 
 from semiseg.interfaces.batch import Step
-from semiseg.methods.flips import draw_flips, flip
-from semiseg.methods.views import strong_view
 from semiseg.strategies.pi_model import PiModel
+from semiseg.strategy_parts.flips import draw_flips, flip
+from semiseg.strategy_parts.views import strong_view
 from semiseg.testing.strategy import StrategyContract, make_batch
 
 DICE = DiceLoss(softmax=True, to_onehot_y=True)

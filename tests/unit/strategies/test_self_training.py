@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from semiseg.losses.named import named_loss
-from semiseg.methods.views import strong_view
 from semiseg.strategies.self_training import SelfTraining
+from semiseg.strategy_parts.views import strong_view
 from semiseg.testing.strategy import StrategyContract, make_batch
 
 

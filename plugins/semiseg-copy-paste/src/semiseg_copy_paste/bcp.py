@@ -7,12 +7,24 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from semiseg.interfaces.batch import Batch, Step, Stream
-from semiseg.interfaces.strategy import BatchNeeds, Losses, Role, Stage, Strategy, StrategyOptions, StreamNeeds
-from semiseg.methods.confidence import IGNORE, masked_loss
-from semiseg.methods.ema import update_teacher
-from semiseg.methods.mixing import copy_paste_masks, paste
-from semiseg.methods.streams import stream_mean
+from semiseg.plugin import (
+    IGNORE,
+    Batch,
+    BatchNeeds,
+    Losses,
+    Role,
+    Stage,
+    Step,
+    Strategy,
+    StrategyOptions,
+    Stream,
+    StreamNeeds,
+    copy_paste_masks,
+    masked_loss,
+    paste,
+    stream_mean,
+    update_teacher,
+)
 from semiseg_copy_paste.components import largest_components
 
 

@@ -7,13 +7,23 @@ import torch
 from pydantic import Field, PositiveInt, field_validator
 from torch import Tensor
 
-from semiseg.interfaces.batch import Batch, Step
-from semiseg.interfaces.mutual import Mutual
-from semiseg.interfaces.strategy import BatchNeeds, Losses, Role, StrategyOptions, StreamNeeds
-from semiseg.losses.named import named_loss
-from semiseg.methods.mixing import cutmix_masks, paste
-from semiseg.methods.ramps import RampName, ramp
-from semiseg.methods.streams import stream_mean, supervised_loss
+from semiseg.plugin import (
+    Batch,
+    BatchNeeds,
+    Losses,
+    Mutual,
+    RampName,
+    Role,
+    Step,
+    StrategyOptions,
+    StreamNeeds,
+    cutmix_masks,
+    named_loss,
+    paste,
+    ramp,
+    stream_mean,
+    supervised_loss,
+)
 
 Share = Annotated[float, Field(ge=0, le=1)]
 

@@ -7,10 +7,21 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor
 
-from semiseg.interfaces.batch import Batch, Step
-from semiseg.interfaces.strategy import Role, Strategy, StrategyOptions
-from semiseg.methods.ema import BufferPolicy, TeacherMode, has_statistics, teaching, update_teacher, warmed_decay
-from semiseg.methods.ramps import RampName, ramp
+from semiseg.plugin import (
+    Batch,
+    BufferPolicy,
+    RampName,
+    Role,
+    Step,
+    Strategy,
+    StrategyOptions,
+    TeacherMode,
+    has_statistics,
+    ramp,
+    teaching,
+    update_teacher,
+    warmed_decay,
+)
 
 
 class AveragedOptions(StrategyOptions):

@@ -7,10 +7,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from semiseg.interfaces.batch import Batch, Step
-from semiseg.interfaces.strategy import BatchNeeds, Losses, StreamNeeds
-from semiseg.methods.mixing import mixup_weights
-from semiseg.methods.streams import stream_mean, supervised_loss
+from semiseg.plugin import Batch, BatchNeeds, Losses, Step, StreamNeeds, mixup_weights, stream_mean, supervised_loss
 from semiseg_mean_teacher.averaged import AveragedOptions, AveragedTeacher
 
 

@@ -6,9 +6,7 @@ from typing import Annotated, ClassVar, Literal
 import torch
 from pydantic import Field
 
-from semiseg.interfaces.batch import Batch, Step
-from semiseg.interfaces.strategy import Losses
-from semiseg.methods.streams import stream_mean, supervised_loss
+from semiseg.plugin import Batch, Losses, Step, stream_mean, supervised_loss
 from semiseg_mean_teacher.averaged import AveragedOptions, AveragedTeacher, with_noise
 
 

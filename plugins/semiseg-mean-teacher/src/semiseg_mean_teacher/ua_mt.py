@@ -8,10 +8,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from semiseg.interfaces.batch import Batch, Step
-from semiseg.interfaces.strategy import Losses
-from semiseg.methods.ramps import ramp
-from semiseg.methods.streams import supervised_loss
+from semiseg.plugin import Batch, Losses, Step, ramp, supervised_loss
 from semiseg_mean_teacher.averaged import AveragedOptions, AveragedTeacher, with_noise
 
 

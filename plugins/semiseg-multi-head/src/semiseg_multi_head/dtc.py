@@ -7,14 +7,24 @@ import torch
 from pydantic import Field
 from torch import nn
 
-from semiseg.interfaces.backbone import Backbone
-from semiseg.interfaces.batch import Batch, Step
-from semiseg.interfaces.strategy import BatchNeeds, Losses, Role, Strategy, StrategyOptions, Target
-from semiseg.methods.heads import MoreHeads
-from semiseg.methods.ramps import RampName, ramp
-from semiseg.methods.signed_distance import signed_distances
-from semiseg.methods.streams import stream_mean, supervised_loss
-from semiseg.types import Task
+from semiseg.plugin import (
+    Backbone,
+    Batch,
+    BatchNeeds,
+    Losses,
+    MoreHeads,
+    RampName,
+    Role,
+    Step,
+    Strategy,
+    StrategyOptions,
+    Target,
+    Task,
+    ramp,
+    signed_distances,
+    stream_mean,
+    supervised_loss,
+)
 
 HEAD = "signed_distance"
 

@@ -8,13 +8,21 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from semiseg.interfaces.backbone import Backbone
-from semiseg.interfaces.batch import Batch, Step
-from semiseg.interfaces.strategy import Losses, Role, Strategy, StrategyOptions
-from semiseg.methods.heads import MoreDecoders
-from semiseg.methods.ramps import RampName, ramp
-from semiseg.methods.streams import stream_mean, supervised_loss
-from semiseg.types import Task
+from semiseg.plugin import (
+    Backbone,
+    Batch,
+    Losses,
+    MoreDecoders,
+    RampName,
+    Role,
+    Step,
+    Strategy,
+    StrategyOptions,
+    Task,
+    ramp,
+    stream_mean,
+    supervised_loss,
+)
 
 
 def two_decoders(backbone: Backbone, task: Task) -> nn.Module:

@@ -8,13 +8,20 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from semiseg.interfaces.backbone import Backbone
-from semiseg.interfaces.batch import Batch, Step
-from semiseg.interfaces.strategy import Losses, Role, Strategy, StrategyOptions
-from semiseg.methods.heads import MoreScales
-from semiseg.methods.ramps import RampName, ramp
-from semiseg.methods.streams import supervised_loss
-from semiseg.types import Task
+from semiseg.plugin import (
+    Backbone,
+    Batch,
+    Losses,
+    MoreScales,
+    RampName,
+    Role,
+    Step,
+    Strategy,
+    StrategyOptions,
+    Task,
+    ramp,
+    supervised_loss,
+)
 
 
 def _with_scales(backbone: Backbone, task: Task, dropout: float) -> nn.Module:

@@ -6,9 +6,7 @@ from typing import Any, ClassVar, TypeVar
 
 from torch import nn
 
-from semiseg.interfaces.backbone import Backbone
-from semiseg.methods.upsampling import replace_upsampling
-from semiseg.types import Task
+from semiseg.plugin import Backbone, Task, replace_upsampling
 from semiseg_nnunet.topology import Topology, planned
 
 T = TypeVar("T")

@@ -13,7 +13,7 @@ from dynamic_network_architectures.building_blocks.simple_conv_blocks import (  
 )
 from torch import Tensor, nn
 
-from semiseg.interfaces.split import Level, SplitNetwork
+from semiseg.plugin import Level, SplitNetwork
 from semiseg_nnunet.topology import cumulated
 
 

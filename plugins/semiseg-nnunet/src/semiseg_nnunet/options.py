@@ -4,8 +4,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field, PositiveFloat, PositiveInt, model_validator
 
-from semiseg.interfaces.component import ComponentOptions
-from semiseg.interfaces.split import Upsampling
+from semiseg.plugin import ComponentOptions, Upsampling
 
 Numbers = Annotated[tuple[PositiveInt, ...], Field(min_length=1)]
 Triple = tuple[PositiveInt, PositiveInt, PositiveInt]

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import accumulate
 
-from semiseg.types import Shape
+from semiseg.plugin import Shape
 
 MIN_EDGE = 4
 """No side of a feature map is halved to less."""

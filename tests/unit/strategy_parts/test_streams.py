@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from semiseg.losses.named import named_loss
-from semiseg.methods.streams import stream_mean, supervised_loss
+from semiseg.strategy_parts.streams import stream_mean, supervised_loss
 from semiseg.testing.strategy import CLASSES, SIZE, make_batch
 
 

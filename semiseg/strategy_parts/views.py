@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from semiseg.interfaces.batch import Step
-from semiseg.methods.boxes import random_box
+from semiseg.strategy_parts.boxes import random_box
 
 _FOLD = math.log(2)
 _SHIFT = 0.5

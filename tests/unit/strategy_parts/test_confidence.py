@@ -4,7 +4,7 @@ import pytest
 import torch
 from monai.losses import DiceLoss
 
-from semiseg.methods.confidence import IGNORE, accepted_share, confident_labels, masked_loss
+from semiseg.strategy_parts.confidence import IGNORE, accepted_share, confident_labels, masked_loss
 
 
 def from_probabilities(*rows):

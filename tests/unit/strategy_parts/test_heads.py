@@ -5,10 +5,10 @@ import torch
 
 from semiseg.errors import ComponentError
 from semiseg.interfaces.split import Level, Outputs, keep
-from semiseg.methods.heads import MoreDecoders, MoreHeads, MoreScales
-from semiseg.methods.upsampling import replace_upsampling
 from semiseg.registry import create
 from semiseg.strategies.supervised import Supervised
+from semiseg.strategy_parts.heads import MoreDecoders, MoreHeads, MoreScales
+from semiseg.strategy_parts.upsampling import replace_upsampling
 from semiseg.testing.tiny import TinyBackbone, TinyNetwork
 from semiseg.types import Task
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from semiseg.methods.ema import teaching, update_teacher, warmed_decay
+from semiseg.strategy_parts.ema import teaching, update_teacher, warmed_decay
 
 
 def network(value=0.0):

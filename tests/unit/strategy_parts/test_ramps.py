@@ -4,7 +4,7 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given
 
-from semiseg.methods.ramps import ramp
+from semiseg.strategy_parts.ramps import ramp
 
 NAMES = ["constant", "linear", "sigmoid", "step"]
 

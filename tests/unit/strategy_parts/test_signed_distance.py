@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from semiseg.methods.signed_distance import signed_distances
+from semiseg.strategy_parts.signed_distance import signed_distances
 
 
 def test_a_row_by_hand():

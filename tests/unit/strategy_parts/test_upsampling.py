@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from semiseg.interfaces.split import Level, SplitNetwork
-from semiseg.methods.upsampling import replace_upsampling
+from semiseg.strategy_parts.upsampling import replace_upsampling
 
 
 class Network(SplitNetwork, nn.Module):

@@ -2,8 +2,8 @@ import pytest
 import torch
 
 from semiseg.interfaces.batch import Step
-from semiseg.methods.flips import draw_flips, flip
-from semiseg.methods.views import strong_view
+from semiseg.strategy_parts.flips import draw_flips, flip
+from semiseg.strategy_parts.views import strong_view
 
 STEP = Step(3, 100, 10, seed=5)
 SLOTS = (4, 7, 9)

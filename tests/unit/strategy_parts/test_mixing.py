@@ -5,8 +5,8 @@ import torch
 from scipy.stats import beta, kstest, uniform
 
 from semiseg.interfaces.batch import Step
-from semiseg.methods.boxes import random_box
-from semiseg.methods.mixing import copy_paste_masks, cutmix_masks, mixup_weights, paste
+from semiseg.strategy_parts.boxes import random_box
+from semiseg.strategy_parts.mixing import copy_paste_masks, cutmix_masks, mixup_weights, paste
 
 STEP = Step(3, 100, 10, seed=5)
 SHAPE = (30, 24, 18)

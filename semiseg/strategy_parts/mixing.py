@@ -7,7 +7,7 @@ from scipy.special import betaincinv
 from torch import Tensor
 
 from semiseg.interfaces.batch import Step
-from semiseg.methods.boxes import random_box
+from semiseg.strategy_parts.boxes import random_box
 from semiseg.types import Shape
 
 

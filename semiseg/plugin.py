@@ -1,0 +1,171 @@
+"""What the author of a component imports: ``from semiseg.plugin import Strategy, Role, Losses``.
+
+The names load what they need on first use, so that a metric or dataset imports no torch.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from semiseg.errors import ComponentError, DataError, Problem, ProtocolError, raise_all
+    from semiseg.interfaces.augmentation import Augmentation, BatchAugmentation
+    from semiseg.interfaces.backbone import Backbone
+    from semiseg.interfaces.batch import Batch, LabeledStream, Step, Stream, UnlabeledStream
+    from semiseg.interfaces.component import ComponentOptions
+    from semiseg.interfaces.dataset import Dataset
+    from semiseg.interfaces.metric import MaskPair, Metric
+    from semiseg.interfaces.mutual import Mutual
+    from semiseg.interfaces.split import Level, Outputs, SplitNetwork, Upsampling
+    from semiseg.interfaces.strategy import (
+        BatchNeeds,
+        Losses,
+        Role,
+        Stage,
+        Strategy,
+        StrategyOptions,
+        StreamNeeds,
+        Target,
+    )
+    from semiseg.io.finding import find
+    from semiseg.io.names import name_problems, nifti_stem
+    from semiseg.io.volumes import read_image_files, read_image_geometry, read_label_file
+    from semiseg.losses.cross_entropy import cross_entropy
+    from semiseg.losses.dice import dice_from_probabilities
+    from semiseg.losses.named import named_loss, named_losses
+    from semiseg.strategy_parts.boxes import random_box
+    from semiseg.strategy_parts.confidence import IGNORE, accepted_share, confident_labels, masked_loss
+    from semiseg.strategy_parts.ema import (
+        BufferPolicy,
+        TeacherMode,
+        has_statistics,
+        teaching,
+        update_teacher,
+        warmed_decay,
+    )
+    from semiseg.strategy_parts.flips import draw_flips, flip
+    from semiseg.strategy_parts.heads import MoreDecoders, MoreHeads, MoreScales
+    from semiseg.strategy_parts.mixing import copy_paste_masks, cutmix_masks, mixup_weights, paste
+    from semiseg.strategy_parts.ramps import RampName, ramp
+    from semiseg.strategy_parts.signed_distance import signed_distances
+    from semiseg.strategy_parts.streams import stream_mean, supervised_loss
+    from semiseg.strategy_parts.upsampling import replace_upsampling
+    from semiseg.strategy_parts.views import strong_view
+    from semiseg.types import Case, DatasetInfo, Geometry, Shape, Task, Volume
+
+__all__ = [
+    "IGNORE",
+    "Augmentation",
+    "Backbone",
+    "Batch",
+    "BatchAugmentation",
+    "BatchNeeds",
+    "BufferPolicy",
+    "Case",
+    "ComponentError",
+    "ComponentOptions",
+    "DataError",
+    "Dataset",
+    "DatasetInfo",
+    "Geometry",
+    "LabeledStream",
+    "Level",
+    "Losses",
+    "MaskPair",
+    "Metric",
+    "MoreDecoders",
+    "MoreHeads",
+    "MoreScales",
+    "Mutual",
+    "Outputs",
+    "Problem",
+    "ProtocolError",
+    "RampName",
+    "Role",
+    "Shape",
+    "SplitNetwork",
+    "Stage",
+    "Step",
+    "Strategy",
+    "StrategyOptions",
+    "Stream",
+    "StreamNeeds",
+    "Target",
+    "Task",
+    "TeacherMode",
+    "UnlabeledStream",
+    "Upsampling",
+    "Volume",
+    "accepted_share",
+    "confident_labels",
+    "copy_paste_masks",
+    "cross_entropy",
+    "cutmix_masks",
+    "dice_from_probabilities",
+    "draw_flips",
+    "find",
+    "flip",
+    "has_statistics",
+    "masked_loss",
+    "mixup_weights",
+    "name_problems",
+    "named_loss",
+    "named_losses",
+    "nifti_stem",
+    "paste",
+    "raise_all",
+    "ramp",
+    "random_box",
+    "read_image_files",
+    "read_image_geometry",
+    "read_label_file",
+    "replace_upsampling",
+    "signed_distances",
+    "stream_mean",
+    "strong_view",
+    "supervised_loss",
+    "teaching",
+    "update_teacher",
+    "warmed_decay",
+]
+
+_HOMES = {
+    "semiseg.errors": "ComponentError DataError Problem ProtocolError raise_all",
+    "semiseg.interfaces.augmentation": "Augmentation BatchAugmentation",
+    "semiseg.interfaces.backbone": "Backbone",
+    "semiseg.interfaces.batch": "Batch LabeledStream Step Stream UnlabeledStream",
+    "semiseg.interfaces.component": "ComponentOptions",
+    "semiseg.interfaces.dataset": "Dataset",
+    "semiseg.interfaces.metric": "MaskPair Metric",
+    "semiseg.interfaces.mutual": "Mutual",
+    "semiseg.interfaces.split": "Level Outputs SplitNetwork Upsampling",
+    "semiseg.interfaces.strategy": "BatchNeeds Losses Role Stage Strategy StrategyOptions StreamNeeds Target",
+    "semiseg.io.finding": "find",
+    "semiseg.io.names": "name_problems nifti_stem",
+    "semiseg.io.volumes": "read_image_files read_image_geometry read_label_file",
+    "semiseg.losses.cross_entropy": "cross_entropy",
+    "semiseg.losses.dice": "dice_from_probabilities",
+    "semiseg.losses.named": "named_loss named_losses",
+    "semiseg.strategy_parts.boxes": "random_box",
+    "semiseg.strategy_parts.confidence": "IGNORE accepted_share confident_labels masked_loss",
+    "semiseg.strategy_parts.ema": "BufferPolicy TeacherMode has_statistics teaching update_teacher warmed_decay",
+    "semiseg.strategy_parts.flips": "draw_flips flip",
+    "semiseg.strategy_parts.heads": "MoreDecoders MoreHeads MoreScales",
+    "semiseg.strategy_parts.mixing": "copy_paste_masks cutmix_masks mixup_weights paste",
+    "semiseg.strategy_parts.ramps": "RampName ramp",
+    "semiseg.strategy_parts.signed_distance": "signed_distances",
+    "semiseg.strategy_parts.streams": "stream_mean supervised_loss",
+    "semiseg.strategy_parts.upsampling": "replace_upsampling",
+    "semiseg.strategy_parts.views": "strong_view",
+    "semiseg.types": "Case DatasetInfo Geometry Shape Task Volume",
+}
+_HOME_OF = {name: module for module, names in _HOMES.items() for name in names.split()}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module 'semiseg.plugin' has no attribute {name!r}")
+    return getattr(import_module(_HOME_OF[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
