@@ -2,6 +2,8 @@
 
 import importlib.util
 import re
+import tomllib
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -33,3 +35,45 @@ def test_every_recipe_says_purpose_data_command_and_time():
         for word in ("Purpose", "Data", "Command", "Time"):
             assert f"# {word} " in header, f"{recipe.name} lacks {word}"
         assert f"run {recipe.stem}" in header
+
+
+def public_names():
+    """Modules of the API page, each with the names that its section has."""
+    sections = re.split(r"^## `([\w.]+)`$", (ROOT / "docs/reference/api.md").read_text(), flags=re.MULTILINE)[1:]
+    prose = (re.sub(r"```.*?```", "", text, flags=re.DOTALL) for text in sections[1::2])
+    return {name: re.findall(r"`(\w+)`", text) for name, text in zip(sections[::2], prose, strict=True)}
+
+
+@pytest.mark.parametrize(("module", "names"), public_names().items())
+def test_every_public_name_can_be_imported(module, names):
+    assert names
+    missing = [name for name in names if not hasattr(import_module(module), name)]
+    assert missing == []
+
+
+@pytest.mark.parametrize("module", ["semiseg", "semiseg.plugin"])
+def test_the_api_page_names_all_that_a_facade_has(module):
+    assert sorted(public_names()[module]) == sorted(import_module(module).__all__)
+
+
+def test_the_way_of_a_case_has_at_most_25_stops_that_exist():
+    page = (ROOT / "docs/explanation/architecture.md").read_text()
+    stops = re.findall(r"^\| (\d+) \|.*\| `([\w/]+)\.py:(\w+)` \|$", page, flags=re.MULTILINE)
+    assert [int(number) for number, _, _ in stops] == list(range(1, len(stops) + 1))
+    assert 20 <= len(stops) <= 25
+    modules = [("semiseg." + path.replace("/", "."), name) for _, path, name in stops]
+    assert [each for each in modules if not hasattr(import_module(each[0]), each[1])] == []
+
+
+def test_the_architecture_page_has_the_packages_in_the_order_that_is_checked():
+    page = (ROOT / "docs/explanation/architecture.md").read_text().split("## Packages")[1]
+    rows = [re.findall(r"`(\w+)`", row.split("|")[1]) for row in page.splitlines() if row.startswith("| `")]
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    layers = [re.findall(r"\w+", layer) for layer in contracts[0]["layers"]]
+    assert rows[:-1] == layers[: len(rows) - 1]
+    assert {*rows[-1]} <= {name for layer in layers[len(rows) - 1 :] for name in layer}
+
+
+def test_no_folder_has_more_than_18_modules():
+    folders = {path.parent for path in (ROOT / "semiseg").rglob("*.py")}
+    assert {str(folder) for folder in folders if len([*folder.glob("*.py")]) > 18} == set()
