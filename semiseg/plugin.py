@@ -11,10 +11,10 @@ if TYPE_CHECKING:
     from semiseg.interfaces.augmentation import Augmentation, BatchAugmentation
     from semiseg.interfaces.backbone import Backbone
     from semiseg.interfaces.batch import Batch, LabeledStream, Step, Stream, UnlabeledStream
+    from semiseg.interfaces.co_training import CoTraining
     from semiseg.interfaces.component import ComponentOptions
     from semiseg.interfaces.dataset import Dataset
     from semiseg.interfaces.metric import MaskPair, Metric
-    from semiseg.interfaces.mutual import Mutual
     from semiseg.interfaces.split import Level, Outputs, SplitNetwork, Upsampling
     from semiseg.interfaces.strategy import (
         BatchNeeds,
@@ -61,6 +61,7 @@ __all__ = [
     "BatchNeeds",
     "BufferPolicy",
     "Case",
+    "CoTraining",
     "ComponentError",
     "ComponentOptions",
     "DataError",
@@ -75,7 +76,6 @@ __all__ = [
     "MoreDecoders",
     "MoreHeads",
     "MoreScales",
-    "Mutual",
     "Outputs",
     "Problem",
     "ProtocolError",
@@ -136,7 +136,7 @@ _HOMES = {
     "semiseg.interfaces.component": "ComponentOptions",
     "semiseg.interfaces.dataset": "Dataset",
     "semiseg.interfaces.metric": "MaskPair Metric",
-    "semiseg.interfaces.mutual": "Mutual",
+    "semiseg.interfaces.co_training": "CoTraining",
     "semiseg.interfaces.split": "Level Outputs SplitNetwork Upsampling",
     "semiseg.interfaces.strategy": "BatchNeeds Losses Role Stage Strategy StrategyOptions StreamNeeds Target",
     "semiseg.io.finding": "find",

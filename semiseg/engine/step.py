@@ -15,7 +15,7 @@ from semiseg.engine.runtime import Runtime
 from semiseg.engine.step_modes import StepMode, alternating, joint, micro_batches, split
 from semiseg.errors import TrainingError
 from semiseg.interfaces.batch import Batch, Step
-from semiseg.interfaces.mutual import Mutual
+from semiseg.interfaces.co_training import CoTraining
 from semiseg.interfaces.strategy import Losses, Strategy
 from semiseg.seeding import derive_seed
 
@@ -95,13 +95,13 @@ class StepRunner:
         parts = micro_batches(batch, self.mode.micro_batch, self.strategy.needs)
         if self.mode.name == "joint":
             return joint(self.strategy, parts, step)
-        strategy = cast(Mutual, self.strategy)
+        strategy = cast(CoTraining, self.strategy)
         if self.mode.name == "alternating":
             return alternating(strategy, parts, step, self._rehearse)
         for role in self._foreign():
             strategy.networks[role].to("cpu")  # until the next ``synchronize`` nobody reads it here
         (own,) = self.optimizers
-        return split(strategy, parts, step, own, lambda lesson: exchange(lesson, self.runtime))
+        return split(strategy, parts, step, own, lambda label: exchange(label, self.runtime))
 
     def _rehearse(self, role: str, images: Tensor) -> Tensor:
         # The forward that follows draws and counts the same once more: dropout masks and running statistics are as if

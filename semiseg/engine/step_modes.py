@@ -9,7 +9,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.dropout import _DropoutNd
 
 from semiseg.interfaces.batch import Batch, Step
-from semiseg.interfaces.mutual import Mutual, others
+from semiseg.interfaces.co_training import CoTraining, of_peers
 from semiseg.interfaces.strategy import BatchNeeds, Losses, Strategy
 
 
@@ -64,53 +64,56 @@ def joint(strategy: Strategy, parts: Sequence[Batch], step: Step) -> Iterator[Lo
 
 
 def alternating(
-    strategy: Mutual, parts: Sequence[Batch], step: Step, rehearse: Callable[[str, Tensor], Tensor]
+    strategy: CoTraining, parts: Sequence[Batch], step: Step, rehearse: Callable[[str, Tensor], Tensor]
 ) -> Iterator[Losses]:
     """One network after another; each is updated, and its gradients are freed, before the next one's turn.
 
-    Every lesson is taken before the first update: the first network's from its forward with gradient, the others'
+    Every pseudo-label is made before the first update: the first network's from its forward with gradient, the others'
     from ``rehearse`` (role, images), a forward without gradient that the one with gradient repeats exactly. Where
-    lessons come from images of their own, no forward is added.
+    pseudo-labels come from images of their own, no forward pass is added.
     """
     roles = list(strategy.networks)
-    needed = strategy.lessons_needed(step)
-    lessons = [_early_lessons(strategy, part, step, rehearse) if needed else {} for part in parts]
+    needed = strategy.uses_pseudo_labels(step)
+    pseudo_labels = [_early_pseudo_labels(strategy, part, step, rehearse) if needed else {} for part in parts]
     for role in roles:
-        for number, (part, given) in enumerate(zip(parts, lessons, strict=True), 1):
+        for number, (part, given) in enumerate(zip(parts, pseudo_labels, strict=True), 1):
             output = strategy.run(role, strategy.student_images(part, step))
             if needed and role not in given:
-                given[role] = strategy.lesson(role, output, part)
-            losses = strategy.loss(role, output, others(given, role), part, step)
+                given[role] = strategy.detached_pseudo_label(role, output, part)
+            losses = strategy.loss(role, output, of_peers(given, role), part, step)
             del output  # its memory is for the next forward
             yield replace(losses, updates=frozenset({role}), step_now=number == len(parts))
 
 
-def _early_lessons(
-    strategy: Mutual, part: Batch, step: Step, rehearse: Callable[[str, Tensor], Tensor]
+def _early_pseudo_labels(
+    strategy: CoTraining, part: Batch, step: Step, rehearse: Callable[[str, Tensor], Tensor]
 ) -> dict[str, Any]:
     students = strategy.student_images(part, step)
     teachers = strategy.teacher_images(part, students, step)
     apart = teachers is not students
-    roles, look = (list(strategy.networks), strategy.look) if apart else (list(strategy.networks)[1:], rehearse)
-    return {role: strategy.lesson(role, look(role, teachers), part) for role in roles}
+    roles = list(strategy.networks)
+    if not apart:  # the first network's comes from its forward pass with gradient
+        return {role: strategy.detached_pseudo_label(role, rehearse(role, teachers), part) for role in roles[1:]}
+    seen = ((role, strategy.forward_no_grad(role, teachers)) for role in roles)
+    return {role: strategy.detached_pseudo_label(role, output, part) for role, output in seen}
 
 
 def split(
-    strategy: Mutual, parts: Sequence[Batch], step: Step, own: str, exchange: Callable[[Any], Sequence[Any]]
+    strategy: CoTraining, parts: Sequence[Batch], step: Step, own: str, exchange: Callable[[Any], Sequence[Any]]
 ) -> Iterator[Losses]:
-    """One process's own network; ``exchange`` gives a lesson to the other processes, and all lessons back, by role."""
-    needed = strategy.lessons_needed(step)
+    """One process's own network; ``exchange`` sends its pseudo-label and returns those of all, by role."""
+    needed = strategy.uses_pseudo_labels(step)
     for part in parts:
         students = strategy.student_images(part, step)
         teachers = strategy.teacher_images(part, students, step) if needed else students
-        lesson = None
+        pseudo_label = None
         if teachers is not students:
-            lesson = strategy.lesson(own, strategy.look(own, teachers), part)
+            pseudo_label = strategy.detached_pseudo_label(own, strategy.forward_no_grad(own, teachers), part)
         output = strategy.run(own, students)
         if needed and teachers is students:
-            lesson = strategy.lesson(own, output, part)
-        lessons = dict(zip(strategy.networks, exchange(lesson), strict=True)) if needed else {}
-        losses = strategy.loss(own, output, others(lessons, own), part, step)
+            pseudo_label = strategy.detached_pseudo_label(own, output, part)
+        pseudo_labels = dict(zip(strategy.networks, exchange(pseudo_label), strict=True)) if needed else {}
+        losses = strategy.loss(own, output, of_peers(pseudo_labels, own), part, step)
         del output, students, teachers  # their memory is for the next part
         yield replace(losses, updates=frozenset({own}))
 
@@ -132,8 +135,8 @@ def inexact(
     """
     name = strategy.__name__
     found = []
-    if mode.name != "joint" and not issubclass(strategy, Mutual):
-        found.append(("mode", f"{name} is no strategy of networks that teach one another (Mutual)"))
+    if mode.name != "joint" and not issubclass(strategy, CoTraining):
+        found.append(("mode", f"{name} is not a co-training strategy (CoTraining)"))
     elif mode.name != "joint" and mode.name not in strategy.exact:
         found.append(("mode", f"{name} does not declare {mode.name} as exact"))
     if mode.name == "split" and precision == "fp16":

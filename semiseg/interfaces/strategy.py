@@ -138,7 +138,7 @@ class Strategy(nn.Module, ABC):
     """Step modes and "micro_batch", where they leave gradients unchanged; joint on the whole batch needs no mention.
 
     "micro_batch": ``losses`` may be called for parts of a step's batch, one after another, and their gradients add up:
-    no loss steps at once (``step_now``), none couples samples. "alternating", "split": see ``Mutual``.
+    no loss steps at once (``step_now``), none couples samples. "alternating", "split": see ``CoTraining``.
     """
 
     def __init__(self, options: Any, networks: Mapping[str, nn.Module]) -> None:

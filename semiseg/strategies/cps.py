@@ -8,13 +8,13 @@ from pydantic import Field, NonNegativeInt, model_validator
 from torch import Tensor
 
 from semiseg.interfaces.batch import Batch, Step
-from semiseg.interfaces.mutual import Mutual
+from semiseg.interfaces.co_training import CoTraining
 from semiseg.interfaces.strategy import Losses, Role, StrategyOptions
 from semiseg.losses.named import named_losses
 from semiseg.strategy_parts.streams import stream_mean
 
 
-class CrossPseudoSupervision(Mutual):
+class CrossPseudoSupervision(CoTraining):
     """Cross pseudo supervision (CPS): two networks, each trained on the other's argmax beside the labels.
 
     Luque et al. 2023, "Reducing Annotator's Burden: Cross-Pseudo Supervision for Brain Tumor Segmentation",
@@ -29,7 +29,7 @@ class CrossPseudoSupervision(Mutual):
         phi: Annotated[float, Field(ge=0)] = 0.5
         """Weight of the pseudo-label loss."""
         wait_epochs: NonNegativeInt | None = None
-        """Epochs of fully supervised training before the networks teach one another (the paper: 15)."""
+        """Epochs of fully supervised training before the networks train on each other's pseudo-labels (the paper: 15)."""
         wait_share: Annotated[float, Field(ge=0, lt=1)] | None = None
         """The same wait as a share of training. Too short a wait lets both networks agree on nonsense."""
         pseudo_loss: Literal["dice", "cross_entropy"] = "dice"
@@ -50,19 +50,19 @@ class CrossPseudoSupervision(Mutual):
         """Two students with different first weights; both predict."""
         return (Role("student_a"), Role("student_b"))
 
-    def lessons_needed(self, step: Step) -> bool:
+    def uses_pseudo_labels(self, step: Step) -> bool:
         """Whether the wait period is over."""
         if self.options.wait_epochs is not None:
             return step.epoch >= int(self.options.wait_epochs)
         return step.index >= (self.options.wait_share or 0.0) * step.total
 
-    def teach(self, role: str, output: Tensor, batch: Batch) -> Tensor:
+    def pseudo_label(self, role: str, output: Tensor, batch: Batch) -> Tensor:
         """The class of the highest confidence, (n, X, Y, Z) uint8: the paper's pseudo-label."""
         return torch.argmax(output, dim=1).to(torch.uint8)
 
-    def loss(self, role: str, output: Tensor, lessons: Mapping[str, Any], batch: Batch, step: Step) -> Losses:
+    def loss(self, role: str, output: Tensor, pseudo_labels: Mapping[str, Any], batch: Batch, step: Step) -> Losses:
         """Equations 2 to 4 for one network."""
-        crossed = [(lesson, self.options.pseudo_loss) for lesson in lessons.values()]
+        crossed = [(pseudo_label, self.options.pseudo_loss) for pseudo_label in pseudo_labels.values()]
         own, *others = named_losses(output, [(batch.labeled.label, self.options.loss), *crossed])
         supervised, pseudo = stream_mean(own, batch.labeled), output.new_zeros(())
         for losses in others:

@@ -8,14 +8,14 @@ from pydantic import Field
 from torch import Tensor
 
 from semiseg.interfaces.batch import Batch, Step
-from semiseg.interfaces.mutual import Mutual
+from semiseg.interfaces.co_training import CoTraining
 from semiseg.interfaces.strategy import Losses, Role, StrategyOptions
 from semiseg.losses.named import named_loss
 from semiseg.strategy_parts.ramps import RampName, ramp
 from semiseg.strategy_parts.streams import stream_mean, supervised_loss
 
 
-class CrossTeaching(Mutual):
+class CrossTeaching(CoTraining):
     """Cross teaching (CTCT): a convolutional network and a transformer, each trained on the other's argmax.
 
     Luo et al. 2022, "Semi-Supervised Medical Image Segmentation via Cross Teaching between CNN and Transformer"
@@ -44,16 +44,16 @@ class CrossTeaching(Mutual):
         """Two students, the second with a backbone of its own; both predict."""
         return (Role("student_a"), Role("student_b", backbone="unetr"))
 
-    def teach(self, role: str, output: Tensor, batch: Batch) -> Tensor:
+    def pseudo_label(self, role: str, output: Tensor, batch: Batch) -> Tensor:
         """The class of the highest probability of the unlabeled samples, (b, X, Y, Z) uint8."""
         return torch.argmax(batch.divide(output)[1], dim=1).to(torch.uint8)
 
-    def loss(self, role: str, output: Tensor, lessons: Mapping[str, Any], batch: Batch, step: Step) -> Losses:
+    def loss(self, role: str, output: Tensor, pseudo_labels: Mapping[str, Any], batch: Batch, step: Step) -> Losses:
         """The loss of one network."""
         o = self.options
         labeled, unlabeled = batch.divide(output)
         supervised = supervised_loss(labeled, batch, o.loss)
-        (labels,) = lessons.values()
+        (labels,) = pseudo_labels.values()
         pseudo = stream_mean(named_loss(unlabeled, labels, "dice"), batch.unlabeled)
         weight = o.weight * ramp(o.ramp, step.index / step.total, o.ramp_share)
         parts = {"supervised": supervised.detach(), "pseudo": pseudo.detach()}

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from semiseg.engine.runtime import Runtime
 from semiseg.engine.step_modes import ModeName, StepMode, micro_batches
-from semiseg.interfaces.mutual import Mutual
+from semiseg.interfaces.co_training import CoTraining
 from semiseg.interfaces.strategy import Strategy
 from semiseg.testing.batches import CLASSES, SIZE, TASK, in_double, make_batch, poisoned
 from semiseg.testing.steps import in_two_processes, run_steps
@@ -59,7 +59,7 @@ class StrategyContract(LearningTests, ScheduleTests, StateTests):
             strategy.zero_grad()
             losses.total.backward()
             foreign = {role.name for role in roles if not role.trained}
-            if isinstance(strategy, Mutual) and losses.updates is not None:
+            if isinstance(strategy, CoTraining) and losses.updates is not None:
                 foreign |= {role.name for role in roles} - losses.updates
             for role in foreign:
                 assert all(p.grad is None for p in strategy.networks[role].parameters()), role
@@ -111,7 +111,7 @@ class StrategyContract(LearningTests, ScheduleTests, StateTests):
     ) -> None:
         """Every step mode that is declared, and needs one process, leads to the joint step's weights."""
         assert strategy_class.exact <= {"joint", "alternating", "split", "micro_batch"}
-        assert issubclass(strategy_class, Mutual) or not strategy_class.exact & {"alternating", "split"}
+        assert issubclass(strategy_class, CoTraining) or not strategy_class.exact & {"alternating", "split"}
         sizes = (None, 3, 2) if "micro_batch" in strategy_class.exact else (None,)
         names: tuple[ModeName, ...] = ("joint", "alternating") if "alternating" in strategy_class.exact else ("joint",)
         weights = [self.stepped(strategy_class, options, StepMode(name, size)) for name in names for size in sizes]

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from semiseg.interfaces.batch import Step
-from semiseg.interfaces.mutual import Mutual
+from semiseg.interfaces.co_training import CoTraining
 from semiseg.interfaces.strategy import Strategy
 from semiseg.testing.batches import make_batch
 from semiseg.testing.strategy_base import StrategyTests, other_gradients
@@ -117,13 +117,13 @@ class LearningTests(StrategyTests):
                 strategy.after_step(step)
 
     def test_networks_that_teach_one_another_are_heard(self, strategy: Strategy) -> None:
-        """Each one's gradients depend on the weights of the others (``Mutual``), since its lessons are theirs."""
-        if not isinstance(strategy, Mutual):
-            pytest.skip("its networks do not teach one another (it is no Mutual)")
+        """Each one's gradients depend on the weights of the others (``CoTraining``), which label for it."""
+        if not isinstance(strategy, CoTraining):
+            pytest.skip("its networks do not label for one another (it is not a CoTraining)")
         steps = [self.at(strategy, index) for index in reversed(self.looked(strategy))]
-        taught = [step for step in steps if strategy.lessons_needed(step)]
+        taught = [step for step in steps if strategy.uses_pseudo_labels(step)]
         if not taught:
-            pytest.skip("no step of a training of 10 epochs needs lessons")
+            pytest.skip("no step of a training of 10 epochs uses pseudo-labels")
         unheard = set(strategy.networks)
         for step in taught:
             batch = self.batch(strategy, step)
@@ -137,7 +137,7 @@ class LearningTests(StrategyTests):
             assert role not in unheard, (
                 f"{role} learns nothing from {_listed(strategy.networks.keys() - {role})}: with other weights there its"
                 f" gradients are the same\nat the steps {sorted(step.index for step in taught)} of 100. Its loss has to"
-                " use `lessons`, which are those of the others."
+                " use `pseudo_labels`, which are those of the others."
             )
 
     @classmethod

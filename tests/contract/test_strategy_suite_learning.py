@@ -4,7 +4,7 @@ import pytest
 import torch
 from suite_strategies import Right, contract, refusal
 
-from semiseg.interfaces.mutual import Mutual
+from semiseg.interfaces.co_training import CoTraining
 from semiseg.interfaces.strategy import BatchNeeds, Losses, Role, Stage, StreamNeeds
 from semiseg.losses.named import named_loss
 from semiseg.testing.strategy import StrategyContract
@@ -40,35 +40,35 @@ class Gathering(SeldomMoved):
         super().after_step(step)
 
 
-class Pair(Mutual):
+class Pair(CoTraining):
     """Right: two networks, each trained on the other's argmax where that is sure; none is as they begin."""
 
     @classmethod
     def roles(cls, options):
         return (Role("a"), Role("b"))
 
-    def teach(self, role, output, batch):
+    def pseudo_label(self, role, output, batch):
         sure, labels = output.softmax(1).max(1)
         return torch.where(sure > 0.9, labels, -100)
 
-    def loss(self, role, output, lessons, batch, step):
+    def loss(self, role, output, pseudo_labels, batch, step):
         total = output.new_zeros(())
         if len(batch.labeled):
             labeled, _ = batch.divide(output)
             total = total + named_loss(labeled, batch.labeled.label, "dice").sum() / batch.labeled.count
-        for lesson in self.chosen(role, output, lessons, batch):
-            pseudo = torch.nn.functional.cross_entropy(output, lesson, reduction="none").flatten(1).mean(1)
+        for pseudo_label in self.chosen(role, output, pseudo_labels, batch):
+            pseudo = torch.nn.functional.cross_entropy(output, pseudo_label, reduction="none").flatten(1).mean(1)
             total = total + pseudo.sum() / (batch.labeled.count + batch.unlabeled.count)
         return Losses(total, frozenset({role}))
 
-    def chosen(self, role, output, lessons, batch):
-        return lessons.values()
+    def chosen(self, role, output, pseudo_labels, batch):
+        return pseudo_labels.values()
 
 
 class Waiting(Pair):
-    """Right: its networks teach one another from the end of a wait on."""
+    """Right: its networks label for one another from the end of a wait on."""
 
-    def lessons_needed(self, step):
+    def uses_pseudo_labels(self, step):
         return step.index >= 0.9 * step.total
 
 
@@ -85,26 +85,26 @@ class InTurns(Pair):
 class Asymmetric(Pair):
     """Right: b learns from what a is sure of, and from nothing else."""
 
-    def teach(self, role, output, batch):
+    def pseudo_label(self, role, output, batch):
         sure, labels = output.softmax(1).max(1)
         return torch.where(sure > 0.95, labels, -100)
 
-    def loss(self, role, output, lessons, batch, step):
+    def loss(self, role, output, pseudo_labels, batch, step):
         if role == "a":
             return super().loss(role, output, {}, batch, step)
-        pseudo = torch.nn.functional.cross_entropy(output, lessons["a"], reduction="none").flatten(1).mean(1)
+        pseudo = torch.nn.functional.cross_entropy(output, pseudo_labels["a"], reduction="none").flatten(1).mean(1)
         return Losses(pseudo.sum() / (batch.labeled.count + batch.unlabeled.count), frozenset({role}))
 
 
 class OwnLesson(Pair):
     """Wrong: each network learns from what it says itself."""
 
-    def chosen(self, role, output, lessons, batch):
-        return [self.lesson(role, output, batch)] if lessons else []
+    def chosen(self, role, output, pseudo_labels, batch):
+        return [self.detached_pseudo_label(role, output, batch)] if pseudo_labels else []
 
 
 class SwappedLessons(Pair):
-    """Wrong: likewise, where the lessons are handed out."""
+    """Wrong: likewise, where the pseudo-labels are handed out."""
 
     exact = frozenset({"micro_batch"})
 
@@ -112,7 +112,7 @@ class SwappedLessons(Pair):
         images = batch.images()
         for role in self.networks:
             output = self.run(role, images)
-            yield self.loss(role, output, {"other": self.lesson(role, output, batch)}, batch, step)
+            yield self.loss(role, output, {"other": self.detached_pseudo_label(role, output, batch)}, batch, step)
 
 
 class RampInSteps(Right):

@@ -100,7 +100,7 @@ def test_of_two_equal_networks_each_learns_its_own_argmax():
     two.load_state_dict(one.state_dict())
     a, b = strategy.losses(batch, STEP)
     assert a.total.item() == b.total.item()
-    labels = strategy.teach("student_a", one(batch.unlabeled.image), batch).long()
+    labels = strategy.pseudo_label("student_a", one(batch.unlabeled.image), batch).long()
     masks = masks_of(batch.unlabeled).bool()
     own = F.cross_entropy(one(strategy.student_images(batch, STEP)[2:]), torch.where(masks, labels[1::2], labels[::2]))
     assert a.parts["pseudo"].item() == pytest.approx(own.item(), abs=1e-12)
@@ -110,10 +110,10 @@ def test_lessons_are_of_the_unmixed_samples_and_have_no_gradient():
     strategy, batch = made(), double_batch(labeled=1, unlabeled=4)
     assert strategy.teacher_images(batch, strategy.student_images(batch, STEP), STEP) is batch.unlabeled.image
     output = strategy.run("student_a", batch.unlabeled.image)
-    lesson = strategy.lesson("student_a", output, batch)
-    assert lesson.dtype == torch.uint8
-    assert torch.equal(lesson, output.argmax(1).to(torch.uint8))
-    losses = strategy.loss("student_b", torch.randn(3, 3, *SIZE), {"student_a": lesson}, batch, STEP)
+    pseudo_label = strategy.detached_pseudo_label("student_a", output, batch)
+    assert pseudo_label.dtype == torch.uint8
+    assert torch.equal(pseudo_label, output.argmax(1).to(torch.uint8))
+    losses = strategy.loss("student_b", torch.randn(3, 3, *SIZE), {"student_a": pseudo_label}, batch, STEP)
     assert not losses.total.requires_grad
 
 

@@ -93,8 +93,8 @@ def test_the_largest_share_that_a_process_has_is_estimated_and_tried(monkeypatch
 
 def test_a_trial_of_a_share_without_labeled_samples_has_the_step_s_counts(monkeypatch):
     class DividesByTheCount(CrossPseudoSupervision):
-        def loss(self, role, output, lessons, batch, step):
-            losses = super().loss(role, output, lessons, batch, step)
+        def loss(self, role, output, pseudo_labels, batch, step):
+            losses = super().loss(role, output, pseudo_labels, batch, step)
             return replace(losses, total=losses.total + output[: len(batch.labeled)].sum() / batch.labeled.count)
 
     changes = ["training.batch_size={labeled: 1, unlabeled: 5}", "training.step.mode=joint"]

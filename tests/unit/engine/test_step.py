@@ -92,7 +92,7 @@ def test_networks_of_one_step_draw_different_dropout():
     strategy.networks = torch.nn.ModuleDict({"student_a": Probe(), "student_b": Probe()})
     StepRunner(strategy, sgd(strategy), Runtime("cpu", "32"))(MadeBatches().batch(0), STEP)
     a, b = (strategy.networks[role].seen for role in ("student_a", "student_b"))
-    assert len(a) == len(b) == 1  # the students' own forward gives the lessons
+    assert len(a) == len(b) == 1  # the students' own forward gives the pseudo-labels
     assert not torch.equal(a[0], b[0])
 
 

@@ -153,7 +153,7 @@ def test_a_strategy_of_one_network_has_only_the_joint_mode():
     recipe = load_recipe(RECIPE, ["training.step.mode=split"]).with_component("strategy", Supervised)
     (problem,) = refused(recipe)
     assert problem.what.startswith("training.step.mode ")
-    assert "no strategy of networks that teach one another" in problem.what
+    assert "is not a co-training strategy (CoTraining)" in problem.what
     recipe = load_recipe(RECIPE, ["training.step.micro_batch=1"]).with_component("strategy", Supervised)
     assert any("joint by micro-batches of 1" in line for line in check(recipe, quick=True))
 

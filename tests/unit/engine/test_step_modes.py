@@ -14,7 +14,7 @@ from semiseg.engine.runtime import Runtime
 from semiseg.engine.step import StepRunner
 from semiseg.engine.step_modes import StepMode
 from semiseg.interfaces.batch import Batch, LabeledStream, Step, UnlabeledStream
-from semiseg.interfaces.mutual import Mutual
+from semiseg.interfaces.co_training import CoTraining
 from semiseg.interfaces.strategy import Losses, Role, StrategyOptions
 from semiseg.losses.named import named_loss
 from semiseg.seeding import derive_seed
@@ -42,8 +42,8 @@ def make_batch(labeled=2, unlabeled=2, size=SIZE):
     )
 
 
-class MixedTeaching(Mutual):
-    """Lessons come from images of their own: noisy ones, whose noise is a function of the step and the slot."""
+class MixedTeaching(CoTraining):
+    """Pseudo-labels come from images of their own: noisy ones, whose noise is a function of the step and the slot."""
 
     Options = StrategyOptions
 
@@ -56,12 +56,14 @@ class MixedTeaching(Mutual):
         noise = [torch.randn(student_images.shape[1:], generator=step.generator(slot, "noise")) for slot in slots]
         return student_images + torch.stack(noise)
 
-    def teach(self, role, output, batch):
+    def pseudo_label(self, role, output, batch):
         return {"label": output.argmax(1).to(torch.uint8), "sure": (output.max(1).values > 0,)}
 
-    def loss(self, role, output, lessons, batch, step):
-        (lesson,) = lessons.values()
-        errors = named_loss(output, lesson["label"], "cross_entropy") * lesson["sure"][0].double().flatten(1).mean(1)
+    def loss(self, role, output, pseudo_labels, batch, step):
+        (pseudo_label,) = pseudo_labels.values()
+        errors = named_loss(output, pseudo_label["label"], "cross_entropy") * pseudo_label["sure"][0].double().flatten(
+            1
+        ).mean(1)
         labeled, unlabeled = batch.divide(errors)
         return Losses(labeled.sum() / batch.labeled.count + unlabeled.sum() / batch.unlabeled.count)
 
@@ -208,7 +210,7 @@ def test_alternating_updates_a_network_before_the_next_one_s_graph():
 
 def test_the_wait_period_takes_no_lessons():
     class Waiting(CrossPseudoSupervision):
-        def lessons_needed(self, step):
+        def uses_pseudo_labels(self, step):
             return False
 
     backbone = UNet(UNet.Options(**SMALL_UNET))

@@ -10,8 +10,8 @@ from torch import Tensor
 from semiseg.plugin import (
     Batch,
     BatchNeeds,
+    CoTraining,
     Losses,
-    Mutual,
     RampName,
     Role,
     Step,
@@ -28,7 +28,7 @@ from semiseg.plugin import (
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
-class CutMixCPS(Mutual):
+class CutMixCPS(CoTraining):
     """CPS with CutMix: two networks, each trained on mixed unlabeled samples against the other's argmax, mixed alike.
 
     Chen et al. 2021, "Semi-Supervised Semantic Segmentation with Cross Pseudo Supervision" (arXiv:2106.01226), in 3D;
@@ -48,7 +48,7 @@ class CutMixCPS(Mutual):
         weight: Annotated[float, Field(ge=0)] = 1.0
         """Weight of the pseudo-label loss, after wait and ramp-up."""
         wait_share: Annotated[float, Field(ge=0, lt=1)] = 0.0
-        """Share of training before the networks teach one another."""
+        """Share of training before the networks train on each other's pseudo-labels."""
         ramp: RampName = "constant"
         """How the weight rises after the wait; constant is no ramp-up."""
         ramp_share: Share = 0.0
@@ -76,7 +76,7 @@ class CutMixCPS(Mutual):
         """Two students with different first weights; both predict."""
         return (Role("student_a"), Role("student_b"))
 
-    def lessons_needed(self, step: Step) -> bool:
+    def uses_pseudo_labels(self, step: Step) -> bool:
         """Whether the wait is over."""
         return step.index / step.total >= float(self.options.wait_share)
 
@@ -88,17 +88,17 @@ class CutMixCPS(Mutual):
         """The unlabeled samples as they are; where there are none, the students' own, for no network takes none."""
         return batch.unlabeled.image if len(batch.unlabeled) else student_images
 
-    def teach(self, role: str, output: Tensor, batch: Batch) -> Tensor:
+    def pseudo_label(self, role: str, output: Tensor, batch: Batch) -> Tensor:
         """The class of the highest probability of the unlabeled samples, (b, X, Y, Z) uint8, not yet mixed."""
         return torch.argmax(output[: len(batch.unlabeled)], dim=1).to(torch.uint8)
 
-    def loss(self, role: str, output: Tensor, lessons: Mapping[str, Any], batch: Batch, step: Step) -> Losses:
+    def loss(self, role: str, output: Tensor, pseudo_labels: Mapping[str, Any], batch: Batch, step: Step) -> Losses:
         """The loss of one network."""
         o = self.options
         labeled, mixed = output.tensor_split([len(batch.labeled)])
         supervised, pseudo = supervised_loss(labeled, batch, o.loss), output.new_zeros(())
-        for lesson in lessons.values():
-            labels = self._mixed(lesson, batch, step)
+        for pseudo_label in pseudo_labels.values():
+            labels = self._mixed(pseudo_label, batch, step)
             # A mixed sample stands for two of the stream.
             pseudo = pseudo + 2 * stream_mean(named_loss(mixed, labels, o.pseudo_loss), batch.unlabeled)
         weight = o.weight * ramp(o.ramp, step.index / step.total, o.ramp_share, o.wait_share)

@@ -1,0 +1,80 @@
+"""Strategies whose networks label for one another, in named pieces that the engine can reorder."""
+
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from semiseg.interfaces.batch import Batch, Step
+from semiseg.interfaces.strategy import Losses, Strategy
+
+
+class CoTraining(Strategy):
+    """Two or more networks, all trained, each on pseudo-labels from the others.
+
+    From four pieces (``student_images``, ``teacher_images``, ``pseudo_label``, ``loss``) follow the joint step here and
+    the engine's other step modes, with the same gradients. Pseudo-labels carry no gradient, so each network's loss
+    touches that network alone. The engine calls a piece as often as a mode requires, so its result must depend on its
+    arguments alone. In ``split`` a process has the other networks' pseudo-labels but not their present weights: a
+    strategy whose ``after_step`` reads networks removes ``split`` from ``exact``.
+    """
+
+    exact: ClassVar[frozenset[str]] = frozenset({"joint", "alternating", "split", "micro_batch"})
+
+    def student_images(self, batch: Batch, step: Step) -> Tensor:
+        """The images that every network is trained on: (n, C, X, Y, Z); labeled first by default."""
+        return batch.images()
+
+    def teacher_images(self, batch: Batch, student_images: Tensor, step: Step) -> Tensor:
+        """The images that pseudo-labels are made from; the same object reuses the students' own forward pass."""
+        return student_images
+
+    @abstractmethod
+    def pseudo_label(self, role: str, output: Tensor, batch: Batch) -> Any:
+        """The pseudo-label from this network's logits (n, K, X, Y, Z); called without gradient.
+
+        A tensor, or tensors in lists, tuples, mappings or dataclasses: processes send it to one another.
+        """
+
+    @abstractmethod
+    def loss(self, role: str, output: Tensor, pseudo_labels: Mapping[str, Any], batch: Batch, step: Step) -> Losses:
+        """One network's loss, from its logits (n, K, X, Y, Z) and the other networks' pseudo-labels, by role."""
+
+    def uses_pseudo_labels(self, step: Step) -> bool:
+        """Whether pseudo-labels are used at this step (not during a wait period)."""
+        return True
+
+    def losses(self, batch: Batch, step: Step) -> Iterator[Losses]:
+        """The joint step: all forward passes, all pseudo-labels, then one loss a network.
+
+        Forward passes on separate teacher images come before those on student images, as in every step mode.
+        """
+        needed = self.uses_pseudo_labels(step)
+        students = self.student_images(batch, step)
+        teachers = self.teacher_images(batch, students, step) if needed else students
+        labels: dict[str, Any] = {}
+        if teachers is not students:
+            seen = ((name, self.forward_no_grad(name, teachers)) for name in self.networks)
+            labels = {name: self.detached_pseudo_label(name, output, batch) for name, output in seen}
+        outputs = {name: self.run(name, students) for name in self.networks}
+        if needed and teachers is students:
+            labels = {name: self.detached_pseudo_label(name, output, batch) for name, output in outputs.items()}
+        for name in tuple(outputs):
+            yield self.loss(name, outputs.pop(name), of_peers(labels, name), batch, step)
+
+    def detached_pseudo_label(self, role: str, output: Tensor, batch: Batch) -> Any:
+        """``pseudo_label`` without gradient."""
+        with torch.no_grad():
+            return self.pseudo_label(role, output.detach(), batch)
+
+    def forward_no_grad(self, role: str, images: Tensor) -> Tensor:
+        """``run`` without gradient."""
+        with torch.no_grad():
+            return self.run(role, images)
+
+
+def of_peers(pseudo_labels: Mapping[str, Any], role: str) -> dict[str, Any]:
+    """The pseudo-labels that a role is trained on: all but its own."""
+    return {other: label for other, label in pseudo_labels.items() if other != role}
