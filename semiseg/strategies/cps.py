@@ -29,7 +29,7 @@ class CrossPseudoSupervision(CoTraining):
         phi: Annotated[float, Field(ge=0)] = 0.5
         """Weight of the pseudo-label loss."""
         wait_epochs: NonNegativeInt | None = None
-        """Epochs of fully supervised training before the networks train on each other's pseudo-labels (the paper: 15)."""
+        """Epochs of supervised training before the networks train on each other's pseudo-labels (the paper: 15)."""
         wait_share: Annotated[float, Field(ge=0, lt=1)] | None = None
         """The same wait as a share of training. Too short a wait lets both networks agree on nonsense."""
         pseudo_loss: Literal["dice", "cross_entropy"] = "dice"
