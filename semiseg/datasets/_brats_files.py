@@ -8,13 +8,13 @@ from pathlib import Path
 
 from semiseg.errors import DataError, Problem, raise_all
 from semiseg.io.finding import CONVERT, Found, find
-from semiseg.io.names import as_nifti, nifti_stem, other_format
+from semiseg.io.names import RENAMED, as_nifti, nifti_stem, other_format
 from semiseg.wording import some
 
 SEG = "seg"
 EXPECTED = "CASE_{t1,t1ce,t2,flair,seg}.nii.gz (2018 to 2022) or CASE-{t1n,t1c,t2w,t2f,seg}.nii.gz (2023 and later)"
-_UNTIL_2022 = re.compile(r"(?P<case>.+)_(?P<what>t1|t1ce|t2|flair|seg)", re.IGNORECASE)
-_SINCE_2023 = re.compile(r"(?P<case>.+)-(?P<what>t1n|t1c|t2w|t2f|seg)", re.IGNORECASE)
+_UNTIL_2022 = re.compile(r"(?P<case>.+)_(?P<what>t1|t1ce|t2|flair|seg)", re.IGNORECASE | re.DOTALL)
+_SINCE_2023 = re.compile(r"(?P<case>.+)-(?P<what>t1n|t1c|t2w|t2f|seg)", re.IGNORECASE | re.DOTALL)
 _CANONICAL = {"t1n": "t1", "t1c": "t1ce", "t2w": "t2", "t2f": "flair"}
 _TIMEPOINT = re.compile(r"(?P<patient>.+-\d+)-\d+")
 _STRAY_SEG = re.compile(r".*segm.*", re.IGNORECASE)
@@ -47,12 +47,13 @@ def parse_name(path: Path) -> tuple[str, str] | None:
 
 
 def _parse(path: Path) -> tuple[str, str, bool] | None:
-    stem = nifti_stem(path)
-    for pattern in (_SINCE_2023, _UNTIL_2022):
-        match = pattern.fullmatch(stem)
-        if match:
-            what = match["what"].lower()
-            return match["case"], _CANONICAL.get(what, what), pattern is _SINCE_2023
+    # Some archives unpack to a folder of the image's name, with a file of another name in it.
+    for stem in (nifti_stem(path), nifti_stem(path.parent) if nifti_stem(path) else ""):
+        for pattern in (_SINCE_2023, _UNTIL_2022):
+            match = pattern.fullmatch(stem)
+            if match:
+                what = match["what"].lower()
+                return match["case"], _CANONICAL.get(what, what), pattern is _SINCE_2023
     return None
 
 
@@ -87,7 +88,8 @@ def _of_other_formats(paths: Iterable[Path]) -> Iterator[Problem]:
     for path in paths:
         if parsed := _parse(as_nifti(path)):
             what = f"by its name it is the {parsed[1]} of case {parsed[0]}, but {other_format(path)} is not read"
-            yield Problem(str(path), what, f"{CONVERT} Or move it away.")
+            fix = "Finish the download, or give the file its name back" if other_format(path) == RENAMED else CONVERT
+            yield Problem(str(path), what, f"{fix.rstrip('.')}. Or move it away.")
 
 
 def _names(held: Found) -> str:

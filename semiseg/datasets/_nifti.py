@@ -1,7 +1,7 @@
 """What datasets of NIfTI files share: reading a case, checking a list of cases, and cases from new files."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -13,6 +13,7 @@ from semiseg.interfaces.dataset import Dataset
 from semiseg.io.finding import CONVERT, find
 from semiseg.io.names import name_problems, nifti_stem, shared_name
 from semiseg.io.volumes import read_image_files, read_image_geometry, read_label_file
+from semiseg.io.whole import LARGEST
 from semiseg.types import Case, Geometry, Volume
 
 ParseName = Callable[[Path], tuple[str, str] | None]
@@ -37,6 +38,8 @@ def distinct_values(classes: dict[str, int]) -> dict[str, int]:
     values = list(foreground.values())
     if not values or min(values) < 1 or len(set(values)) < len(values):
         raise ValueError("each class needs a stored value of its own, 1 or more (0 is background)")
+    if max(values) > LARGEST:
+        raise ValueError(f"a class's stored value is at most {LARGEST}, which label files can hold")
     return dict(sorted(foreground.items(), key=lambda item: item[1]))
 
 
@@ -120,13 +123,25 @@ def checked_cases(cases: Iterable[Case], problems: Sequence[Problem] = ()) -> tu
 def named_by_files(listed: Sequence[tuple[tuple[Path, ...], Path | None]]) -> list[Case]:
     """Cases of image files and a label, by what a case's files share of their names.
 
-    Where cases share a name that way, all are called by the nearest folder above that tells them apart, if one does.
+    Where cases share a name that way, all are called by the nearest folder above that tells them apart, or by as many
+    folders as it takes.
     """
-    names: Sequence[str] = [shared_name([nifti_stem(path) or path.name for path in images]) for images, _ in listed]
-    if len(set(names)) < len(names):
-        above = zip(*(reversed(images[0].parent.parts) for images, _ in listed), strict=False)
-        names = next((folders for folders in above if len(set(folders)) == len(folders)), names)
-    return [Case(name, images, label) for name, (images, label) in zip(names, listed, strict=True)]
+    names = [shared_name([nifti_stem(path) or path.name for path in images]) for images, _ in listed]
+    above = [images[0].parent.parts for images, _ in listed]
+    # An unlabeled image with a labeled case's name is no reason to rename: it may be the same scan.
+    labeled = [place for place, (_, label) in enumerate(listed) if label is not None] or range(len(listed))
+    candidates = _by_folders(names, above)
+    chosen = next((found for found in candidates if len({found[i] for i in labeled}) == len(labeled)), names)
+    return [Case(name, images, label) for name, (images, label) in zip(chosen, listed, strict=True)]
+
+
+def _by_folders(names: list[str], above: list[tuple[str, ...]]) -> Iterator[Sequence[str]]:
+    """Names of cases as they are, by one folder above them, and by several folders and the name."""
+    yield names
+    yield from zip(*map(reversed, above), strict=False)
+    for depth in range(1, min(map(len, above), default=0)):
+        alone = len(set(names)) == 1  # then the name says nothing
+        yield ["_".join([*folders[-depth:], *([] if alone else [n])]) for n, folders in zip(names, above, strict=True)]
 
 
 def only_folder(paths: Sequence[Path]) -> Path | None:
@@ -169,7 +184,8 @@ def one_case(paths: Sequence[Path], modalities: Sequence[str], parse: ParseName)
     if len(set(paths)) < len(paths):
         problems.append(Problem("", "a file is given more than once", order))
     raise_all(problems, DataError)
-    case_id = ids[0] if ids else nifti_stem(paths[0])
-    if not case_id:
+    stems = list(map(nifti_stem, paths))
+    case_id = ids[0] if ids else shared_name(stems)
+    if not stems[0] or not case_id:
         raise DataError(Problem(str(paths[0]), "it is no NIfTI file by its name", "Images are .nii.gz or .nii."))
     return checked_cases([Case(case_id, tuple(paths))])[0]

@@ -178,7 +178,9 @@ def _manifest_problems(manifest: Any, takes_test_images: bool) -> list[tuple[str
         fix = 'Write for instance "labels": {"0": "background", "1": "liver"}; each class has one value and one name.'
         fix += " Or name them in the recipe: dataset.classes: {liver: 1}."
         problems.append(('"labels" is missing or not understood', fix))
-    if not has_cases(manifest.get("training"), label=True):
+    if manifest.get("training") == []:
+        problems.append(('"training" is an empty list', "List the cases that have a label."))
+    elif not has_cases(manifest.get("training"), label=True):
         fix = (
             'Write "training": [{"image": "./imagesTr/a.nii.gz", "label": "./labelsTr/a.nii.gz"}, …]; with a file for'
             ' each modality, "image" is a list of them.'

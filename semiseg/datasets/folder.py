@@ -22,7 +22,7 @@ from semiseg.datasets._nifti import (
     only_folder,
 )
 from semiseg.errors import DataError, Problem
-from semiseg.io.finding import CONVERT, Found, find
+from semiseg.io.finding import CONVERT, Found, find, is_named
 from semiseg.io.names import nifti_stem
 from semiseg.io.volumes import UnknownValues
 from semiseg.types import Case, DatasetInfo, Volume
@@ -31,7 +31,7 @@ TREE = """Expected:
       ROOT/labeled/images/CASE.nii.gz        (CASE_0000.nii.gz, CASE_0001.nii.gz, … where there are several modalities)
       ROOT/labeled/labels/CASE.nii.gz
       ROOT/unlabeled/images/CASE.nii.gz      (likewise; may be left out)"""
-_CHANNEL = re.compile(r"(?P<case>.+)_(?P<channel>\d{4})")
+_CHANNEL = re.compile(r"(?P<case>.+)_(?P<channel>\d{4})", re.DOTALL)
 
 
 class _Held(NamedTuple):
@@ -109,7 +109,7 @@ class Folder(NiftiDataset):
         for path in held.labels.files:
             labels[nifti_stem(path)].append(path)
         if not held.images.files:
-            raise DataError([*problems, _no_images(held.images)])
+            raise DataError(problems or _no_images(held.images))
         problems += _labels_of_other_formats(held.labels)
         files = held.images.files, held.unlabeled.files
         numbered = self._numbered([path for part in files for path in part])
@@ -138,7 +138,7 @@ class Folder(NiftiDataset):
         """A folder below the root; of a British name where only that is there."""
         place = Path(self.options.root) / name
         british = Path(self.options.root) / re.sub(r"^(un)?labeled\b", r"\1labelled", name)
-        return british if british.is_dir() and not place.is_dir() else place
+        return british if is_named(british) and not is_named(place) else place
 
     def read_label(self, case: Case) -> Volume:
         """As other datasets of NIfTI files; a value of no class may be made one here, and that is said first."""

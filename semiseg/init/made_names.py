@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from semiseg.errors import DataError, Problem, raise_all
-from semiseg.io.names import nifti_stem, shared_name
+from semiseg.io.names import nifti_stem, shared_start
 from semiseg.io.nifti import read_nifti_header
 from semiseg.io.volumes import label_values
 
@@ -18,7 +18,7 @@ def modality_names(images: Sequence[Path]) -> list[str]:
     """
     stems = [nifti_stem(path) or path.name for path in images]
     if len(stems) > 1:
-        shared = shared_name(stems)
+        shared = shared_start(stems)
         ends = [stem.removeprefix(shared).strip("-_. ") for stem in stems]
         named = all(ends) and len(set(ends)) == len(ends) and not all(end.isdecimal() for end in ends)
         return ends if named else _numbered(len(stems))

@@ -9,12 +9,13 @@ from typing import Any
 from semiseg.errors import DataError, Problem, raise_all
 from semiseg.init.made_names import class_names, modality_names
 from semiseg.io.dataset_json import channels, classes, has_cases, images_of, read_dataset_json
-from semiseg.io.finding import CONVERT, Walk, find
+from semiseg.io.finding import CONVERT, Walk, find, is_file, is_folder
 from semiseg.io.names import nifti_stem
 from semiseg.wording import some
 
-_BRATS = re.compile(r".+(_(t1|t1ce|t2|flair)|-(t1n|t1c|t2w|t2f))", re.IGNORECASE)
-_CHANNEL = re.compile(r".+_(\d{4})")
+_BRATS = re.compile(r".+(_(t1|t1ce|t2|flair)|-(t1n|t1c|t2w|t2f))", re.IGNORECASE | re.DOTALL)
+_CHANNEL = re.compile(r".+_(\d{4})", re.DOTALL)
+_NUMBERED = re.compile(r"(.+)_0\d{3}", re.DOTALL)
 _H5 = "mri_norm2.h5"
 LAYOUTS = """Understood are
       labeled/images, labeled/labels and, if there are any, unlabeled/images: NIfTI files of your own
@@ -33,9 +34,9 @@ def recognize(folder: Path) -> dict[str, Any]:
     root = str(folder.absolute())
     if labeled := _labeled(folder):
         return {"name": "folder", "root": root, **_folder_options(labeled / "images", labeled / "labels")}
-    if (folder / "dataset.json").is_file():
+    if is_file(folder / "dataset.json"):
         return {"root": root, **_by_dataset_json(folder)}
-    if (folder / "imagesTr").is_dir() and (folder / "labelsTr").is_dir():
+    if is_folder(folder / "imagesTr") and is_folder(folder / "labelsTr"):
         options = _folder_options(folder / "imagesTr", folder / "labelsTr")
         return {"name": "folder", "root": root, **_NNUNET, **options}
     found: dict[str, dict[str, None]] = {}
@@ -69,7 +70,7 @@ def _layouts_below(folder: Path) -> Iterator[tuple[str, str]]:
     """
     for here, subfolders, files in Walk().through(folder):
         below = here.relative_to(folder)
-        fixed = "decathlon" if (here / "dataset.json").is_file() and (here / "imagesTr").is_dir() else None
+        fixed = "decathlon" if is_file(here / "dataset.json") and is_folder(here / "imagesTr") else None
         if _labeled(here):
             fixed = "folder"
         if fixed:
@@ -79,7 +80,7 @@ def _layouts_below(folder: Path) -> Iterator[tuple[str, str]]:
         top = below.parts[0] if below.parts else "."
         if any(path.name.lower() == _H5 for path in files):
             yield "la2018", top
-        if any(_BRATS.fullmatch(nifti_stem(path)) for path in files):
+        if any(_BRATS.fullmatch(stem) for path in files if nifti_stem(path) for stem in map(nifti_stem, (path, here))):
             yield "brats", top
 
 
@@ -95,7 +96,7 @@ def _several(folder: Path, found: Mapping[str, Mapping[str, None]]) -> DataError
 
 def _labeled(folder: Path) -> Path | None:
     """The folder of labeled cases in one of your own data, in either spelling."""
-    return next((folder / name for name in ("labeled", "labelled") if (folder / name / "images").is_dir()), None)
+    return next((folder / name for name in ("labeled", "labelled") if is_folder(folder / name / "images")), None)
 
 
 _NNUNET = {"images": "imagesTr", "labels": "labelsTr", "unlabeled": "imagesTs"}
@@ -107,11 +108,14 @@ def _by_dataset_json(folder: Path) -> dict[str, Any]:
     manifest = read_dataset_json(path)
     if not isinstance(manifest, Mapping):
         return {"name": "decathlon"}  # told where it is read
-    has_labels = bool(find(folder / "labelsTs").files) or _has_labels(manifest.get("test"))
+    test_labels, test_images_there = find(folder / "labelsTs"), find(folder / "imagesTs")
+    # Whether test images have labels decides what they are: never guessed from what cannot be looked at.
+    raise_all([*test_labels.problems, *test_images_there.problems], DataError)
+    has_labels = bool(test_labels.files) or _has_labels(manifest.get("test"))
     if _is_nnunet(folder, manifest):
         tested = {"unlabeled": ""} if has_labels else {}
         return {"name": "folder", **_NNUNET, **tested, **_nnunet_options(folder, manifest)}
-    test_images = {"test_images": "unlabeled"} if find(folder / "imagesTs").files and not has_labels else {}
+    test_images = {"test_images": "unlabeled"} if test_images_there.files and not has_labels else {}
     return {"name": "decathlon", **test_images, **_names_lacking(folder, manifest)}
 
 
@@ -123,8 +127,12 @@ def _names_lacking(folder: Path, manifest: Mapping[str, Any]) -> dict[str, Any]:
     if not manifest.get("modality") and not manifest.get("channel_names"):
         options["modalities"] = modality_names([folder / name for name in images_of(listed[0])])
     labels = [folder / item["label"] for item in listed]
-    if "labels" not in manifest and all(path.is_file() for path in labels):
-        options["classes"] = class_names(labels, folder / "dataset.json")
+    there = [path for path in labels if is_file(path)]
+    if "labels" not in manifest:
+        if not there:
+            what = f"none of the {len(labels)} labels that it lists is there, such as {labels[0]}"
+            raise DataError(Problem(str(folder / "dataset.json"), what, "Its paths are relative to its own folder."))
+        options["classes"] = class_names(there, folder / "dataset.json")
     return options
 
 
@@ -135,16 +143,16 @@ def _is_nnunet(folder: Path, manifest: Mapping[str, Any]) -> bool:
         return "channel_names" in manifest or "file_ending" in manifest
     if not has_cases(listed) or not listed:
         return False
-    first = folder / images_of(listed[0])[0]
-    return not first.is_file() and any(
-        name.name.startswith(f"{nifti_stem(first)}_0") for name in find(first.parent).files
-    )
+    firsts = [folder / images_of(item)[0] for item in listed]
+    there = {path for place in {first.parent for first in firsts} for path in find(place).files}
+    numbered = {(path.parent, match[1]) for path in there if (match := _NUMBERED.fullmatch(nifti_stem(path)))}
+    return any(first not in there and (first.parent, nifti_stem(first)) in numbered for first in firsts)
 
 
 def _nnunet_options(folder: Path, manifest: Mapping[str, Any]) -> dict[str, Any]:
     """Names of classes and channels. Raises DataError where files or labels are of a kind that is not read."""
     path, problems = folder / "dataset.json", list[Problem]()
-    ending = str(manifest.get("file_ending", ".nii.gz"))
+    ending = f".{str(manifest.get('file_ending', '.nii.gz')).lstrip('.')}"
     held = find(folder / "imagesTr")
     if ending.lower() not in {".nii", ".nii.gz"}:
         problems.append(Problem(str(path), f"its images are {ending} files, which are not read", CONVERT))
@@ -185,5 +193,5 @@ def _classes(labels: Path) -> dict[str, int]:
     held = find(labels)
     if not held.files:
         what = "there are no labels in it" if not held.other else f"its labels are not read: {held.formats()}"
-        raise DataError([*held.problems, Problem(str(labels), what, CONVERT if held.other else LAYOUTS)])
+        raise DataError(held.problems or Problem(str(labels), what, CONVERT if held.other else LAYOUTS))
     return class_names(held.files, labels)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from semiseg.errors import DataError, Problem
+from semiseg.io.whole import LARGEST
 
 
 def read_dataset_json(path: Path) -> Any:
@@ -19,11 +20,15 @@ def read_dataset_json(path: Path) -> Any:
 
 
 def channels(manifest: Mapping[str, Any]) -> tuple[str, ...] | None:
-    """The names of the channels by their numbers, from ``modality`` or ``channel_names``; None if not understood."""
+    """The names of the channels by their numbers, from ``modality`` or ``channel_names``; None if not understood.
+
+    A name that several channels have gets their numbers.
+    """
     named = manifest.get("modality") or manifest.get("channel_names")
     if not isinstance(named, dict) or not named or not all(str(key).isdecimal() for key in named):
         return None
-    return tuple(str(named[key]) for key in sorted(named, key=int))
+    names = [str(named[key]) for key in sorted(named, key=int)]
+    return tuple(f"{name}_{number}" if names.count(name) > 1 else name for number, name in enumerate(names))
 
 
 def classes(manifest: Mapping[str, Any]) -> dict[int, str] | None:
@@ -40,7 +45,8 @@ def classes(manifest: Mapping[str, Any]) -> dict[int, str] | None:
     pairs = [(value, name) for name, value in labels.items()] if by_name else labels.items()
     found = {int(value): str(name) for value, name in pairs}
     names = {0: "background"} | found
-    return names if len(found) == len(labels) and len(set(names.values())) == len(names) >= 2 else None
+    distinct = len(found) == len(labels) and len(set(names.values())) == len(names) >= 2
+    return names if distinct and max(names) <= LARGEST else None
 
 
 def has_cases(items: Any, *, label: bool = False) -> bool:

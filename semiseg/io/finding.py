@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from semiseg.errors import Problem
-from semiseg.io.names import nifti_stem, other_format
+from semiseg.io.names import RENAMED, as_nifti, nifti_stem, other_format
 from semiseg.wording import counted, some
 
 _NAMED = 4
+_FETCH = "Fetch what they point to (git-annex, DataLad: `datalad get .`), or remove the links."
 _NO_IMAGES = {".csv", ".html", ".json", ".log", ".md", ".pdf", ".py", ".rst", ".tsv", ".txt", ".xls", ".xlsx", ".yaml"}
 CONVERT = (
     "semiseg reads NIfTI (.nii.gz, .nii). DICOM is converted by dcm2niix, FreeSurfer's files by mri_convert, and most"
@@ -126,11 +127,16 @@ class Walk:
 def find(folder: Path, fits: Callable[[Path], object] = nifti_stem, *, recursive: bool = False) -> Found:
     """The files of a folder that fit by their names, NIfTI unless said otherwise; of those below too if ``recursive``.
 
-    Nothing is found in a folder that is not there.
+    Nothing is found in a folder that is not there; a link to nothing on the way to it is a problem.
     """
+    if not _is_there(folder):
+        broken = tuple(_broken_on_the_way(folder))
+        return Found(folder, problems=broken, lost=broken)
     walk = Walk()
     files, other, hidden, deeper = list[Path](), list[Path](), list[Path](), list[Path]()
-    for place, inner, names in walk.through(folder) if folder.is_dir() else ():
+    named = list[Path]()
+    for place, inner, names in walk.through(folder):
+        named += [path for path in inner if fits(path)]
         other += [path for path in inner if other_format(path)]  # such as .zarr
         inner[:] = [path for path in inner if not other_format(path)]
         for path in names:
@@ -140,24 +146,82 @@ def find(folder: Path, fits: Callable[[Path], object] = nifti_stem, *, recursive
                 (files if recursive or place == folder else deeper).append(path)
             elif other_format(path):
                 other.append(path)
+    there = {nifti_stem(path).lower() for path in files}
+    other = [path for path in other if other_format(path) != RENAMED or nifti_stem(as_nifti(path)).lower() not in there]
     read, images = {*files}, {*files, *deeper}
-    problems = [*walk.problems, *_unusable(folder, files), *_dangling(folder, walk.dangling, images)]
-    lost = [problem for problem in walk.problems if Path(problem.where) not in read]
+    empty = [*_folders_named_as_images(named, files)]
+    problems = [*walk.problems, *empty, *_unusable(files), *_dangling(folder, walk.dangling, images)]
+    lost = [*empty, *(problem for problem in walk.problems if Path(problem.where) not in read)]
     lost += _dangling(folder, [path for path in walk.dangling if path not in read], images)
     others, hidden_ones, below, again = (tuple(sorted(found)) for found in (other, hidden, deeper, walk.again))
     return Found(folder, tuple(sorted(files)), tuple(problems), others, hidden_ones, below, again, tuple(lost))
+
+
+def is_folder(path: Path) -> bool:
+    """Whether it is a folder; False also where a folder above may not be entered."""
+    return stat.S_ISDIR(_mode(path))
+
+
+def is_file(path: Path) -> bool:
+    """Whether it is a file; False also where a folder above may not be entered."""
+    return stat.S_ISREG(_mode(path))
+
+
+def is_named(path: Path) -> bool:
+    """Whether something has this name, or a link on the way to it leads to nothing."""
+    return bool(_mode(path)) or any(_broken_on_the_way(path))
+
+
+def _mode(path: Path) -> int:
+    """What ``stat`` says of a path's kind; 0 where nothing is there, or nobody may ask."""
+    try:
+        return path.stat().st_mode
+    except OSError:
+        return 0
+
+
+def _is_link(path: Path) -> bool:
+    try:
+        return path.is_symlink()
+    except OSError:
+        return False
+
+
+def _is_there(folder: Path) -> bool:
+    """Whether the folder can be walked through, or what is wrong with it is told by the walk."""
+    try:
+        return stat.S_ISDIR(folder.stat().st_mode)
+    except PermissionError:
+        return True
+    except OSError:
+        return False
+
+
+def _broken_on_the_way(path: Path) -> Iterator[Problem]:
+    """The link to nothing that the path, or a folder above it, is."""
+    for each in (path, *path.parents):
+        if _is_link(each) and not _mode(each):
+            yield Problem(str(each), "it is a link that leads to nothing", _FETCH)
+            return
+
+
+def _folders_named_as_images(named: list[Path], files: list[Path]) -> Iterator[Problem]:
+    """Folders with an image's name that hold none, as a download that went wrong leaves them."""
+    for folder in named:
+        if not any(path.is_relative_to(folder) for path in files):
+            yield Problem(str(folder), "it has an image's name, but is a folder without one", "Move it away.")
 
 
 def _cannot_open(path: Path, error: OSError) -> Problem:
     return Problem(str(path), f"it cannot be opened: {error.strerror or error}", "Give yourself the right to read it.")
 
 
-def _unusable(folder: Path, files: list[Path]) -> Iterator[Problem]:
+def _unusable(files: list[Path]) -> Iterator[Problem]:
     """What is no file, or may not be read."""
-    for path in files:
-        if path.exists() and not path.is_file():
+    for path in filter(_mode, files):
+        if not is_file(path):
             yield Problem(str(path), "it has an image's name, but is no file", "Move it away.")
-        elif path.exists() and not os.access(path, os.R_OK):
+        elif not os.access(path, os.R_OK):
             yield Problem(str(path), "it may not be read", "Give yourself the right to read it.")
 
 
@@ -169,5 +233,4 @@ def _dangling(folder: Path, links: list[Path], images: set[Path]) -> Iterator[Pr
     if count:
         names = some([str(path.relative_to(folder)) for path in count], 10)
         are = "1 link leads" if len(count) == 1 else f"{len(count)} links lead"
-        fix = "Fetch what they point to (git-annex, DataLad: `datalad get .`), or remove the links."
-        yield Problem(str(folder), f"{are} to nothing: {names}", fix)
+        yield Problem(str(folder), f"{are} to nothing: {names}", _FETCH)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from semiseg.errors import DataError, Problem, raise_all
 from semiseg.io.nifti import read_nifti, read_nifti_header, read_nifti_label
-from semiseg.io.whole import whole_numbers
+from semiseg.io.whole import LARGEST, whole_numbers
 from semiseg.types import Geometry, Volume
 from semiseg.wording import some
 
@@ -118,12 +118,15 @@ def label_values(path: Path) -> set[int]:
     negative = values < 0
     if negative.any():
         what = f"it holds values below 0: {_counted(zip(values[negative], counts[negative], strict=True), 3)}"
-        problems.append(Problem(str(path), what, _NEGATIVE))
+        problems.append(Problem(str(path), what, NEGATIVE))
+    if len(values) and values[-1] > LARGEST:
+        what = f"it holds {int(values[-1])}, and the largest value of a class is {LARGEST}"
+        problems.append(Problem(str(path), what, "Give each class a smaller value."))
     raise_all(problems, DataError)
     return {int(value) for value in values}
 
 
-_NEGATIVE = (
+NEGATIVE = (
     "A class has a value of 1 or more. Is it an image, in Hounsfield units perhaps? Then give its label instead. Where"
     " a value marks\n    voxels that nobody labeled: there is no such value in semiseg; write 0, or leave the case out."
 )

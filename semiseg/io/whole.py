@@ -5,6 +5,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+LARGEST = 2**31 - 1
+"""The largest value of a label file that every reader knows (int32)."""
 _ROUNDINGS = 4
 _MOST = 0.25
 """Whatever the rounding, a half is no whole number."""

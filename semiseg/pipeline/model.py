@@ -151,7 +151,12 @@ _DESCRIBES = "what model.json and recipe.yaml describe"
 
 def _saved(path: Path) -> dict[str, Any]:
     if not path.exists():
-        fix = "The run has not come that far: go on with it by `semiseg run … --resume`."
+        ended = (path.parents[1] / "summary.json").exists()
+        fix = (
+            "The run has ended, and is not trained again: bring the file back from a copy of the run folder."
+            if ended
+            else "The run has not come that far: go on with it by `semiseg run … --resume`."
+        )
         raise RunError(Problem("", f"There is no checkpoint {path}.", fix))
     return load_weights_of(path)
 

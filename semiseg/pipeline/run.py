@@ -22,6 +22,7 @@ from semiseg.progress import Reporter
 from semiseg.recipe.load import load_recipe
 from semiseg.recipe.schema import Recipe
 from semiseg.runs.belonging import require_same_model
+from semiseg.runs.checkpoint import file_digest, mend_weights
 from semiseg.runs.folder import RunFolder
 from semiseg.scoring.harness import Score
 from semiseg.scoring.summary_form import RunSummary
@@ -90,7 +91,7 @@ def _run(
     plan: Plan, folder: RunFolder, runtime: Runtime, reporter: Reporter, tensorboard: bool, epochs_before: int | None
 ) -> RunResult:
     model = new_model(plan, runtime)
-    finished = folder.is_finished and not epochs_before
+    finished = folder.is_finished and not epochs_before and _is_whole(folder, model, reporter)
     if epochs_before:
         require_one_stage(plan, model.strategy.stages(), epochs_before)
     if not finished:
@@ -109,12 +110,31 @@ def _run(
         if runtime.is_main:
             score_predictions(plan, folder, same, reporter)
         runtime.barrier()
-    again = f"Delete it and run the same command with --resume: it is made again from {folder.predictions.name}/."
-    summary = read_json(folder.summary, RunSummary, again)
-    scores = read_scores(folder.scores)
-    if finished and runtime.is_main and not (folder.report.exists() and folder.preview.exists()):
-        show_scores(plan, folder, scores, summary, reporter)  # lost since, or there was no room for them
+    summary, scores = _summary(folder), read_scores(folder.scores)
+    if finished and runtime.is_main:
+        for note in mend_weights(folder.checkpoints, summary["weights"]):
+            reporter.say(f"Note: {note}.")
+        if not (folder.report.exists() and folder.preview.exists()):
+            show_scores(plan, folder, scores, summary, reporter)  # lost since, or there was no room for them
     return RunResult(folder.path, tuple(scores), summary)
+
+
+def _summary(folder: RunFolder) -> dict[str, Any]:
+    again = f"Delete it and run the same command with --resume: it is made again from {folder.predictions.name}/."
+    return read_json(folder.summary, RunSummary, again)
+
+
+def _is_whole(folder: RunFolder, model: Model, reporter: Reporter) -> bool:
+    """Whether a finished run still has its model.json and the table that it ended with; else they are made again.
+
+    Raises RunError where model.json was edited.
+    """
+    record = {key: value for key, value in model.record().items() if key != "spacing"}  # known once data are read
+    table = _summary(folder).get("table")
+    if table is None or file_digest(folder.scores) == table:
+        return require_same_model(folder.model, record)
+    reporter.say(f"Note: {folder.scores} is not what the run ended with; it is made again from the predictions.")
+    return False
 
 
 def _begin(plan: Plan, folder: RunFolder, model: Model, reporter: Reporter) -> None:

@@ -18,6 +18,7 @@ from semiseg.recipe.compare import recipe_hash
 from semiseg.render.document import ViewedCase
 from semiseg.render.preview import write_preview
 from semiseg.render.viewed import view_case
+from semiseg.runs.checkpoint import file_digest
 from semiseg.runs.folder import RunFolder
 from semiseg.scoring.harness import Score, score_case
 from semiseg.scoring.parallel import map_cases
@@ -107,6 +108,7 @@ def _summary(scores: list[Score], plan: Plan, folder: RunFolder, same: bool) -> 
         "cases": {role: len(split.cases(role)) for role in ROLES},
         "metric_versions": {name: metric.version for name, metric in metrics.items()},
         "weights": {name: weights_digest(folder, name) for name in CHECKPOINTS},
+        "table": file_digest(folder.scores),
         "best_is_last": same,
         "scores": summarize(scores, recipe.evaluation.missed, lower_is_better=lower),
     }

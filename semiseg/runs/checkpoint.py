@@ -4,6 +4,7 @@ import hashlib
 import re
 import shutil
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -132,6 +133,27 @@ def require_finite(networks: nn.ModuleDict, step: int) -> None:
             "They are not saved; the last good checkpoint is kept. Lower training.optimizer.lr, or set"
             " training.precision=32.",
         )
+
+
+def mend_weights(folder: Path, ended_with: Mapping[str, str]) -> list[str]:
+    """Put copies in the place of weights that are lost or damaged, where a finished run has them; returns notes.
+
+    ``ended_with``: SHA-256 of each file of weights, by name.
+    """
+    notes = []
+    for name, digest in ended_with.items():
+        path = weights_file(folder, name)
+        if path.exists() and file_digest(path) == digest:
+            continue
+        copies = [other for other in sorted(folder.glob("*.pt")) if file_digest(other) == digest]
+        if copies:
+            source = copies[0]
+            _put(path, partial(shutil.copyfile, source))
+            notes.append(f"{path} was lost or damaged; {source.name}, which is the same, takes its place")
+        else:
+            back = "bring it back from a copy of the run folder, for a run that has ended is not trained again"
+            notes.append(f"{path} is lost or damaged: {back}")
+    return notes
 
 
 class Checkpoints:

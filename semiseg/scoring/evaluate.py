@@ -11,6 +11,7 @@ from semiseg.errors import DataError, Problem, raise_all
 from semiseg.interfaces.metric import Metric
 from semiseg.io.atomic import write_json
 from semiseg.io.nifti import read_nifti_label
+from semiseg.io.volumes import NEGATIVE
 from semiseg.progress import Reporter
 from semiseg.scoring.harness import Score, find_regions, score_case
 from semiseg.scoring.labels import LabelMap, Labels, as_integers, stored_values
@@ -22,6 +23,7 @@ from semiseg.scoring.presets import find_preset
 from semiseg.scoring.summary import summarize
 from semiseg.scoring.table import write_scores
 from semiseg.types import Geometry
+from semiseg.wording import some
 
 T = TypeVar("T")
 
@@ -163,7 +165,10 @@ def _numbered(found: Sequence[set[int]]) -> dict[int, str]:
 
 
 def _values(path: Path) -> set[int]:
-    return _about(path, lambda array: stored_values(as_integers(array)), _read(path)[0])
+    values = _about(path, lambda array: stored_values(as_integers(array)), _read(path)[0])
+    if negative := sorted(value for value in values if value < 0):
+        raise DataError(Problem(str(path), f"it holds values below 0: {some(list(map(str, negative)), 3)}", NEGATIVE))
+    return values
 
 
 def _score(

@@ -19,6 +19,8 @@ def find_both(predictions: Path, references: Path) -> tuple[dict[str, Path], dic
         case = _case_id(references) or references.name
         return {case: predictions}, {case: references}
     if files:
+        missing = [path for path in (predictions, references) if not path.exists()]
+        raise_all([Problem(str(path), "there is no such file", "Check the path.") for path in missing], DataError)
         fix = "Give two files, or two folders."
         raise DataError(Problem(str(files[0]), "is a file, and the other one is not", fix))
     return find_labels(predictions), find_labels(references)

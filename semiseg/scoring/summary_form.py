@@ -53,5 +53,7 @@ class RunSummary(BaseModel):
     name: str
     cases: _Cases
     weights: dict[str, str]
+    table: str | None = None
+    """SHA-256 of scores.csv, which earlier versions did not keep."""
     best_is_last: bool = False
     scores: _Scores

@@ -375,3 +375,43 @@ def test_a_drawn_run_belongs_together(images, tmp_path):
     tied(drawn, precision="32")
     library.predict(drawn, images, tmp_path / "b", reporter=heard)
     assert heard.said == []
+
+
+def go_on(run):
+    heard = Heard()
+    library.run(SMALL, run, resume=True, reporter=heard)
+    return heard.said
+
+
+def test_damaged_weights_of_a_finished_run_are_taken_from_a_copy(run, images, tmp_path):
+    (before,) = library.predict(run, images, tmp_path / "before")
+    best = run / "checkpoints/best.pt"
+    assert [path.name for path in sorted(best.parent.glob("best-at-*.pt"))]
+    best.write_bytes(best.read_bytes()[:-9])
+    (note,) = [line for line in go_on(run) if "best.pt" in line]
+    assert note.startswith(f"Note: {best} was lost or damaged; best-at-")
+    (after,) = library.predict(run, images, tmp_path / "after")
+    assert after.read_bytes() == before.read_bytes()
+
+
+def test_lost_weights_of_a_finished_run_are_told_and_not_trained_again(run, images, tmp_path):
+    shutil.rmtree(run / "checkpoints")
+    told = [line for line in go_on(run) if "is lost or damaged: bring it back" in line]
+    assert len(told) == 2
+    assert "has ended, and is not trained again" in refused(run, images, tmp_path).fix
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff\xfe", None])
+def test_a_damaged_table_of_scores_is_made_again(run, content):
+    table = run / "scores.csv"
+    whole = table.read_bytes()
+    table.write_bytes(whole[: len(whole) // 2] if content is None else content)
+    assert f"Note: {table} is not what the run ended with; it is made again from the predictions." in go_on(run)
+    assert table.read_bytes() == whole
+
+
+def test_a_finished_run_whose_model_was_edited_does_not_go_on(run):
+    record = json.loads((run / "model.json").read_text())
+    edit(run / "model.json", class_values=record["class_values"][::-1])
+    with pytest.raises(RunError, match="it does not fit this run: class_values was"):
+        library.run(SMALL, run, resume=True)

@@ -5,7 +5,7 @@ import os
 import pytest
 
 from semiseg.io.finding import Walk, find
-from semiseg.io.names import as_nifti, nifti_stem, other_format
+from semiseg.io.names import RENAMED, as_nifti, nifti_stem, other_format
 
 
 def touch(root, *names):
@@ -98,7 +98,10 @@ def test_folders_taken_out_of_a_walk_are_not_entered(tmp_path):
         ("a_seg.nrrd", "", "NRRD", "a_seg.nii.gz"),
         ("a.MHA", "", "MetaImage", "a.nii.gz"),
         ("a.nii.bz2", "", "compressed NIfTI", "a.nii.gz"),
-        ("a.nii.gz.part", "", "", "a.nii.gz.part"),
+        ("a.nii.gz.part", "", RENAMED, "a.nii.gz"),
+        ("a.nii ", "", RENAMED, "a.nii.gz"),
+        ("a.niigata.gz", "", "", "a.niigata.gz"),
+        ("a\nb.nii.gz", "a\nb", "", "a\nb.nii.gz"),
         (".nii.gz", "", "", ".nii.gz"),
         ("Mu\u0308ller.nii.gz", "M\u00fcller", "", "Mu\u0308ller.nii.gz"),  # as macOS writes it
     ],

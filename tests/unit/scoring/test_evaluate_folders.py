@@ -151,6 +151,21 @@ def test_axes_of_length_1_say_nothing(folders):
     assert {found["BraTS_1", name, "dice"] for name in NAMES.values()} == {1}
 
 
+def test_without_labels_a_negative_value_is_told_with_its_file(folders):
+    path = next(folders[1].rglob("*.nii.gz"))
+    write(path, np.where(truth() == 4, -1, truth()).astype(np.int16))
+    with pytest.raises(DataError) as caught:
+        evaluate(*folders)
+    (problem,) = caught.value.problems
+    assert (problem.where, problem.what) == (str(path), "it holds values below 0: -1")
+
+
+def test_a_file_that_is_not_there_is_what_is_told(folders, tmp_path):
+    path = next(folders[1].rglob("*.nii.gz"))
+    with pytest.raises(DataError, match=r"none\.nii\.gz: there is no such file"):
+        evaluate(tmp_path / "none.nii.gz", path)
+
+
 def test_files_without_a_counterpart_are_listed(folders, tmp_path):
     predictions, references = folders
     alone = write(predictions / "BraTS_9.nii.gz", truth(3))

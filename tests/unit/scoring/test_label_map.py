@@ -24,6 +24,12 @@ def test_large_values():
     assert LabelMap.of({70_000: "a"}).to_indices(np.array([70_000, 0])).tolist() == [1, 0]
 
 
+@pytest.mark.parametrize(("value", "dtype"), [(2**31 - 1, np.int32), (10**15, np.float64), (70_000, np.uint32)])
+def test_values_are_looked_up_without_a_table_of_all_below(value, dtype):
+    label_map = LabelMap.of({1: "a", value: "b"})
+    np.testing.assert_array_equal(label_map.to_indices(np.array([0, value, 1, 0], dtype=dtype)), [0, 2, 1, 0])
+
+
 def test_values_named_background_are_the_one_background():
     label_map = LabelMap.of(parse_labels("1=liver,255=background,0=background"))
     assert label_map.classes == ("background", "liver")
