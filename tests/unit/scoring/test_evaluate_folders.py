@@ -152,7 +152,7 @@ def test_axes_of_length_1_say_nothing(folders):
 
 
 def test_without_labels_a_negative_value_is_told_with_its_file(folders):
-    path = next(folders[1].rglob("*.nii.gz"))
+    path = next(folders[1].rglob("*_seg.nii.gz"))
     write(path, np.where(truth() == 4, -1, truth()).astype(np.int16))
     with pytest.raises(DataError) as caught:
         evaluate(*folders)
@@ -161,7 +161,7 @@ def test_without_labels_a_negative_value_is_told_with_its_file(folders):
 
 
 def test_a_file_that_is_not_there_is_what_is_told(folders, tmp_path):
-    path = next(folders[1].rglob("*.nii.gz"))
+    path = next(folders[1].rglob("*_seg.nii.gz"))
     with pytest.raises(DataError, match=r"none\.nii\.gz: there is no such file"):
         evaluate(tmp_path / "none.nii.gz", path)
 
