@@ -153,7 +153,7 @@ def test_axes_of_length_1_say_nothing(folders):
 
 def test_without_labels_a_negative_value_is_told_with_its_file(folders):
     path = next(folders[1].rglob("*_seg.nii.gz"))
-    write(path, np.where(truth() == 4, -1, truth()).astype(np.int16))
+    write(path, np.where(truth() == 4, np.int16(-1), truth()))
     with pytest.raises(DataError) as caught:
         evaluate(*folders)
     (problem,) = caught.value.problems
