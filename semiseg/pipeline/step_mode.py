@@ -1,7 +1,7 @@
 """The step mode of a recipe: what is wrong with it, what is left open, and what is chosen."""
 
 from dataclasses import replace
-from functools import cache, cached_property
+from functools import cached_property
 
 import torch
 from torch.optim import Optimizer
@@ -162,29 +162,41 @@ def _gib(count: int) -> str:
     return f"{count / 2**30:.3g} GiB"
 
 
+class NoiseTrial:
+    """Tries steps of a plan on noise: in a mode, with fresh optimizers, leaving the strategy as it was.
+
+    ``late`` is the step that is tried, ``share`` how many labeled and unlabeled samples this process has of it.
+    """
+
+    def __init__(self, plan: Plan, strategy: Strategy, late: Step, runtime: Runtime, share: tuple[int, int]) -> None:
+        self._plan, self._strategy, self._late, self._runtime, self._share = plan, strategy, late, runtime, share
+
+    def __call__(self, mode: StepMode) -> Measured | None:
+        """Time and memory of a step; None where memory ran out."""
+        return probe(self._strategy, self._optimizers, self._runtime, mode, self._batch, self._late)
+
+    @cached_property  # targets made of labels may take a while
+    def _batch(self) -> Batch:
+        strategy, whole = self._strategy, self._plan.batch_size
+        pseudo = next(stage.pseudo_labels for stage in strategy.stages() if stage.name == self._late.stage)
+        made = noise_batch(self._plan.task, *self._share, self._runtime.device, strategy.needs.targets, pseudo)
+        # Counts are of the whole step: a share may have none of a stream that losses are divided by the count of.
+        labeled, unlabeled = replace(made.labeled, count=whole.labeled), replace(made.unlabeled, count=whole.unlabeled)
+        return Batch(labeled, unlabeled)
+
+    def _optimizers(self) -> dict[str, Optimizer]:
+        roles = [role.name for role in self._plan.components.roles if role.trained]
+        return make_optimizers(self._plan.recipe.training.optimizer, self._strategy.networks, roles)
+
+
 def choose_step_mode(plan: Plan, strategy: Strategy, late: Step, runtime: Runtime) -> Choice:
     """The choice for a run that starts, alike in all processes; on a GPU by trial.
 
     Trials are of ``late``, a step at which all losses are on. In a deterministic run the estimate decides, since times
     are not twice the same; so it does in split mode, where one process cannot try alone.
     """
-    found, training, single = OpenModes(plan, runtime.world), plan.recipe.training, alone(runtime)
-
-    @cache  # targets made of labels may take a while
-    def noise() -> Batch:
-        pseudo = next(stage.pseudo_labels for stage in strategy.stages() if stage.name == late.stage)
-        made = noise_batch(plan.task, *found.share, runtime.device, strategy.needs.targets, pseudo)
-        # Counts are of the whole step: a share may have none of a stream that losses are divided by the count of.
-        labeled = replace(made.labeled, count=plan.batch_size.labeled)
-        return Batch(labeled, replace(made.unlabeled, count=plan.batch_size.unlabeled))
-
-    def trial(mode: StepMode) -> Measured | None:
-        return probe(strategy, optimizers, single, mode, noise(), late)
-
-    def optimizers() -> dict[str, Optimizer]:
-        roles = [role.name for role in plan.components.roles if role.trained]
-        return make_optimizers(training.optimizer, strategy.networks, roles)
-
+    found, training = OpenModes(plan, runtime.world), plan.recipe.training
+    trial = NoiseTrial(plan, strategy, late, alone(runtime), found.share)
     by_trial = not training.deterministic and training.step.mode != "split"
     rooms = runtime.gather(memory_room(runtime.device.type, runtime.device))
     choice: Choice = runtime.broadcast(

@@ -4,13 +4,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from semiseg.data.split import Split
-from semiseg.engine.optim import make_optimizers
-from semiseg.engine.probe import Measured, noise_batch, probe
+from semiseg.engine.probe import Measured
 from semiseg.engine.runtime import Runtime
 from semiseg.errors import DataError, SemisegError
 from semiseg.pipeline.model import new_model
 from semiseg.pipeline.plan import Plan, fit_batch, n_steps, networks_once, timetable_of
-from semiseg.pipeline.step_mode import OpenModes, choose_step_mode
+from semiseg.pipeline.step_mode import NoiseTrial, OpenModes, choose_step_mode
 from semiseg.recipe.components import resolve
 from semiseg.recipe.schema import BatchSize
 from semiseg.study.models import StudyModel
@@ -95,15 +94,5 @@ def _time(plan: Plan) -> Measured | None:
     table = timetable_of(plan, strategy)
     late = table.step(table.total - 1)
     mode = choose_step_mode(plan, strategy, late, runtime).mode
-    pseudo = next(stage.pseudo_labels for stage in strategy.stages() if stage.name == late.stage)
     batch = plan.batch_size
-    noise = noise_batch(plan.task, batch.labeled, batch.unlabeled, runtime.device, strategy.needs.targets, pseudo)
-    roles = [role.name for role in plan.components.roles if role.trained]
-    return probe(
-        strategy,
-        lambda: make_optimizers(training.optimizer, strategy.networks, roles),
-        runtime,
-        mode,
-        noise,
-        late,
-    )
+    return NoiseTrial(plan, strategy, late, runtime, (batch.labeled, batch.unlabeled))(mode)
