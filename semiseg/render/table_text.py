@@ -1,12 +1,9 @@
-"""A table as plain text, and on the terminal."""
+"""A table as plain text."""
 
 import textwrap
 from collections.abc import Sequence
 
-from rich.box import SIMPLE
 from rich.cells import cell_len
-from rich.markup import escape
-from rich.table import Table as RichTable
 
 from semiseg.render.document import Cell, Table
 from semiseg.render.table_blocks import blocks, side
@@ -29,21 +26,6 @@ def as_text(table: Table) -> str:
         lines += [*([""] if begins else []), _aligned(table, row, widths)]
     notes = [textwrap.fill(note, _NOTES_WIDTH) for note in table.notes]
     return "\n".join([table.title, "", *lines, *([""] if notes else []), *notes]) + "\n"
-
-
-def as_rich(table: Table) -> RichTable:
-    """The table for the terminal, with its notes as the caption."""
-    shown = RichTable(box=SIMPLE, padding=(0, 1, 0, 0), pad_edge=False, title_justify="left", caption_justify="left")
-    shown.title, shown.caption = escape(table.title), escape("\n".join(table.notes))
-    for index, title in enumerate(table.columns):
-        words = [word for row in table.rows for word in row[index].text.split()]
-        width = max(map(cell_len, words), default=1)  # a narrow terminal breaks lines between words, and no number
-        shown.add_column(escape(title), justify=side(table, index), overflow="fold", min_width=width)
-    for begins, row in blocks(table):
-        if begins:
-            shown.add_section()
-        shown.add_row(*(f"[bold]{escape(cell.text)}[/bold]" if cell.bold else escape(cell.text) for cell in row))
-    return shown
 
 
 def _starred(cell: Cell, marked: bool) -> str:

@@ -50,10 +50,6 @@ def _by_scipy(labels: NDArray[np.uint8], n_classes: int) -> list[Box | None]:
     ]
 
 
-def _moved(box: Box, within: Box) -> Box:
-    return tuple(slice(s.start + outer.start, s.stop + outer.start) for s, outer in zip(box, within, strict=True))
-
-
 def _foreground(labels: NDArray[np.uint8]) -> Box:
     box: list[slice] = []
     for axis in range(labels.ndim):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from semiseg.errors import DataError
-from semiseg.statistics.label_curve import LEVEL, ArmValues, Array, arm_means, interval, require_curve
+from semiseg.statistics.label_curve import ArmValues, Array, arm_means, interval, require_curve
 from semiseg.statistics.label_savings import labels
 
 
@@ -27,16 +27,6 @@ class MarginalValue:
     change: float | None
     interval: tuple[float, float] | None
     reason: str
-
-    def sentence(self, method: str, metric: str = "score", digits: int = 3) -> str:
-        """What was found, in a sentence that names the method and the metric."""
-        added, verb = (f"the next {self.extra} labels", "change") if self.extra > 1 else ("the next label", "changes")
-        if self.change is None or self.interval is None:
-            return f"What {added} would add to {method} with {self.labeled} is not known: {self.reason}."
-        low, high = self.interval
-        figures = f"{self.change:+.{digits}f} ({100 * LEVEL:g} % interval {low:+.{digits}f} to {high:+.{digits}f})"
-        doubt = ", which may be nothing" if low <= 0 <= high else ""
-        return f"{added.capitalize()} after {self.labeled} {verb} the {metric} of {method} by {figures}{doubt}."
 
 
 def marginal_values(curve: Mapping[int, ArmValues], extra: int = 10) -> tuple[MarginalValue, ...]:

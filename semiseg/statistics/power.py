@@ -88,27 +88,6 @@ class PowerPlan:
     seed_noise: float | None
     reason: str
 
-    def sentence(self, first: str, second: str) -> str:
-        """What was found, in a sentence or two that name the methods."""
-        if self.reason:
-            text = f"How many {self.unit} would tell {first} from {second} cannot be said: {self.reason}."
-            if self.detectable is not None:
-                text += f" The {self.n} there are would find a difference of {self.detectable:.3g} or more {_POWER}."
-            return text
-        needed = f"more than {MOST}" if self.needed is None else f"{self.needed}"
-        text = (
-            f"If the true difference between {first} and {second} is the one seen, {self.difference:+.3g}, it takes "
-            f"{needed} {self.unit} to find it {_POWER}; with the {self.n} there are, the power is "
-            f"{100 * (self.achieved or 0):.0f} %, and {100 * POWER:g} % is reached from a difference of "
-            f"{self.detectable:.3g} on."
-        )
-        if self.seed_noise is not None:
-            text += f" Of the variance between cases, {100 * self.seed_noise:.0f} % is noise of the seeds."
-        return text
-
-
-_POWER = f"with {100 * POWER:g} % power (paired t test, two-sided, alpha {ALPHA:g})"
-
 
 def plan_cases(first: SeedValues, second: SeedValues) -> PowerPlan:
     """How many test cases it takes, from each case's difference between the methods' means over seeds.

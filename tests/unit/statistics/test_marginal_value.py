@@ -5,7 +5,7 @@ import pytest
 
 from semiseg.errors import DataError
 from semiseg.statistics import bootstrap
-from semiseg.statistics.marginal_value import MarginalValue, marginal_values
+from semiseg.statistics.marginal_value import marginal_values
 
 CASES = np.array([-0.2, 0.0, 0.05, 0.15])[:, None]
 
@@ -68,19 +68,3 @@ def test_input_that_cannot_be_used():
         marginal_values({10: arm(0.5)})
     with pytest.raises(DataError, match="1 or more, not 0"):
         marginal_values({10: arm(0.5), 20: arm(0.6)}, extra=0)
-
-
-def test_sentences():
-    clear = MarginalValue(25, 10, 0.0312, (0.012, 0.05), "")
-    assert clear.sentence("cps", "Dice") == (
-        "The next 10 labels after 25 change the Dice of cps by +0.031 (95 % interval +0.012 to +0.050)."
-    )
-    doubtful = MarginalValue(25, 1, -0.4, (-1.2, 0.3), "")
-    assert doubtful.sentence("cps", "HD95", digits=1) == (
-        "The next label after 25 changes the HD95 of cps by -0.4 (95 % interval -1.2 to +0.3), which may be nothing."
-    )
-    refused = MarginalValue(100, 10, None, None, "the curve ends at 100 labels, before 110, and is not extrapolated")
-    assert refused.sentence("cps") == (
-        "What the next 10 labels would add to cps with 100 is not known: the curve ends at 100 labels, before 110, and"
-        " is not extrapolated."
-    )

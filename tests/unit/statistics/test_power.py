@@ -9,7 +9,6 @@ from scipy.stats import t, ttest_1samp
 from semiseg.errors import DataError
 from semiseg.statistics.power import (
     MOST,
-    PowerPlan,
     detectable_effect,
     paired_power,
     pairs_needed,
@@ -153,28 +152,6 @@ class TestInput:
         assert "second: the names of the seeds are not all different: 1, 1." in str(error.value)
         with pytest.raises(DataError, match="different numbers of cases: 3, 4"):
             plan((np.zeros((1, 3)), (1,)), (np.zeros((1, 4)), (1,)))
-
-
-class TestSentence:
-    def test_a_plan(self):
-        found = PowerPlan("test cases", 20, 0.0123, 0.025, 35, 0.561, 0.0165, 0.18, "")
-        assert found.sentence("cps", "supervised") == (
-            "If the true difference between cps and supervised is the one seen, +0.0123, it takes 35 test cases to find"
-            " it with 80 % power (paired t test, two-sided, alpha 0.05); with the 20 there are, the power is 56 %, and"
-            " 80 % is reached from a difference of 0.0165 on."
-            " Of the variance between cases, 18 % is noise of the seeds."
-        )
-
-    def test_more_than_the_most(self):
-        found = PowerPlan("seeds", 3, 0.0001, 0.1, None, 0.05, 0.3, None, "")
-        assert "it takes more than 100000 seeds to find it" in found.sentence("cps", "supervised")
-
-    def test_refused(self):
-        found = PowerPlan("seeds", 3, 0.0, 0.1, None, None, 0.3, None, "there is no difference on average")
-        assert found.sentence("cps", "supervised") == (
-            "How many seeds would tell cps from supervised cannot be said: there is no difference on average. The 3"
-            " there are would find a difference of 0.3 or more with 80 % power (paired t test, two-sided, alpha 0.05)."
-        )
 
 
 def test_the_plan_agrees_with_the_t_test_s_p():

@@ -8,11 +8,10 @@ import pytest
 from helpers_study import arm, flat, study
 from hypothesis import given
 from hypothesis import strategies as st
-from rich.console import Console
 
 from semiseg.render.document import Cell, Table
 from semiseg.render.table_markup import as_latex, as_markdown, latex_escape, markdown_escape
-from semiseg.render.table_text import as_rich, as_text
+from semiseg.render.table_text import as_text
 from semiseg.study_report.tables.study_tables import study_tables
 from semiseg.study_report.tables.table_formats import as_csv, write_tables
 
@@ -110,7 +109,6 @@ def test_words_at_the_end_are_read_from_the_left(title, more, letter):
     assert as_text(shown).splitlines()[-1] == f"b-1   {'2':>19}  3-4 cases"
     assert "| :-- | --: | :-- |" in as_markdown(shown)
     assert rf"\begin{{tabular}}{{lr{letter}}}" in as_latex(shown)
-    assert [column.justify for column in as_rich(shown).columns] == ["left", "right", "left"]
 
 
 def test_latex_sets_negative_numbers_with_a_minus():
@@ -144,14 +142,6 @@ def test_latex():
         r"\addlinespace",
         r"unet & 12 & 0.020 \\",
     ]
-
-
-def test_the_terminal_shows_brackets_as_they_are():
-    console = Console(width=60, record=True, file=io.StringIO())
-    console.print(as_rich(table((Cell("[red]"), Cell("1"), Cell("2", bold=True)), notes=("[b] is a note",))))
-    shown = console.export_text()
-    assert "[red]" in shown
-    assert "[b] is a note" in shown
 
 
 @given(st.text())
