@@ -20,7 +20,7 @@ _AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 class Runtime:
     """Where a run happens. One process by default; as many as torchrun started, where it did.
 
-    Networks are not wrapped: gradients are summed by ``engine.gradients``. Attributes: ``device``, ``rank``,
+    Networks are not wrapped: gradients are summed by ``engine.collectives``. Attributes: ``device``, ``rank``,
     ``world``, ``precision`` ("32", "bf16" or "fp16").
     """
 

@@ -80,7 +80,7 @@ def no_work(monkeypatch):
     def fail(*arguments, **options):
         raise AssertionError("the work began")
 
-    for name in ("evaluation.folders.evaluate", "evaluation.compare.compare", "pipeline.bench.bench"):
+    for name in ("scoring.evaluate.evaluate", "comparison.compare.compare", "bench.bench.bench"):
         monkeypatch.setattr(f"semiseg.{name}", fail)
 
 
@@ -186,7 +186,7 @@ class TestArguments:
 
 class TestCtrlC:
     @pytest.mark.parametrize(
-        "where", ["pipeline.check.check", "evaluation.folders.evaluate", "pipeline.predict.predict"]
+        "where", ["pipeline.check.check", "scoring.evaluate.evaluate", "pipeline.predict.predict"]
     )
     def test_is_answered(self, said, recipe, labels, where, monkeypatch):
         def interrupt(*arguments, **options):
