@@ -178,7 +178,15 @@ class Strategy(nn.Module, ABC):
 
     def predict_alone(self, role: str, images: Tensor) -> Tensor:
         """The class probabilities (B, K, X, Y, Z) float32 of one network by itself."""
-        return torch.softmax(self.run(role, images), dim=1)
+        return self.probabilities(self.run(role, images))
+
+    def probabilities(self, logits: Tensor) -> Tensor:
+        """Class probabilities (n, K, X, Y, Z) of logits. Classes exclude one another: their softmax."""
+        return torch.softmax(logits, dim=1)
+
+    def hard(self, logits: Tensor) -> Tensor:
+        """The class of the highest probability at each voxel, (n, X, Y, Z) uint8, of logits (n, K, X, Y, Z)."""
+        return torch.argmax(logits, dim=1).to(torch.uint8)
 
     @property
     def predicting(self) -> tuple[str, ...]:

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-import torch
 from pydantic import Field, NonNegativeInt, model_validator
 from torch import Tensor
 
@@ -58,7 +57,7 @@ class CrossPseudoSupervision(CoTraining):
 
     def pseudo_label(self, role: str, output: Tensor, batch: Batch) -> Tensor:
         """The class of the highest confidence, (n, X, Y, Z) uint8: the paper's pseudo-label."""
-        return torch.argmax(output, dim=1).to(torch.uint8)
+        return self.hard(output)
 
     def loss(self, role: str, output: Tensor, pseudo_labels: Mapping[str, Any], batch: Batch, step: Step) -> Losses:
         """Equations 2 to 4 for one network."""

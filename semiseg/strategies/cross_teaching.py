@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-import torch
 from pydantic import Field
 from torch import Tensor
 
@@ -46,7 +45,7 @@ class CrossTeaching(CoTraining):
 
     def pseudo_label(self, role: str, output: Tensor, batch: Batch) -> Tensor:
         """The class of the highest probability of the unlabeled samples, (b, X, Y, Z) uint8."""
-        return torch.argmax(batch.divide(output)[1], dim=1).to(torch.uint8)
+        return self.hard(batch.divide(output)[1])
 
     def loss(self, role: str, output: Tensor, pseudo_labels: Mapping[str, Any], batch: Batch, step: Step) -> Losses:
         """The loss of one network."""

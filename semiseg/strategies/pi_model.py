@@ -61,7 +61,7 @@ class PiModel(Strategy):
         logits = self.run("model", batch.images())
         labeled, unlabeled = batch.divide(logits)
         supervised = supervised_loss(labeled, batch, o.loss)
-        first = torch.softmax(unlabeled if o.consistency_on == "unlabeled" else logits, dim=1)
+        first = self.probabilities(unlabeled if o.consistency_on == "unlabeled" else logits)
         images = torch.cat([stream.image for stream in streams])
         second = self._second(images, [slot for stream in streams for slot in stream.slots], step, first)
         target = first.detach() if o.gradient == "second" else first
@@ -76,6 +76,6 @@ class PiModel(Strategy):
             return first
         view = strong_view(images, slots, step, "pi_model", self.options.strength)
         if not self.options.flips:
-            return torch.softmax(self.run("model", view), dim=1)
+            return self.probabilities(self.run("model", view))
         flips = draw_flips(slots, step, "pi_model/flips")
-        return flip(torch.softmax(self.run("model", flip(view, flips)), dim=1), flips)
+        return flip(self.probabilities(self.run("model", flip(view, flips))), flips)

@@ -131,7 +131,7 @@ class BidirectionalCopyPaste(Strategy):
         """The teacher's labels of unlabeled images (n, C, X, Y, Z): (n, X, Y, Z) int64."""
         with torch.no_grad():
             logits = self.run("teacher", images)
-        labels = logits.argmax(dim=1)
+        labels = self.hard(logits).long()
         return largest_components(labels, logits.shape[1]) if self.options.largest_component else labels
 
     def after_step(self, step: Step) -> None:

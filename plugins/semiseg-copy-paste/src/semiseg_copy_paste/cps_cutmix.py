@@ -90,7 +90,7 @@ class CutMixCPS(CoTraining):
 
     def pseudo_label(self, role: str, output: Tensor, batch: Batch) -> Tensor:
         """The class of the highest probability of the unlabeled samples, (b, X, Y, Z) uint8, not yet mixed."""
-        return torch.argmax(output[: len(batch.unlabeled)], dim=1).to(torch.uint8)
+        return self.hard(output[: len(batch.unlabeled)])
 
     def loss(self, role: str, output: Tensor, pseudo_labels: Mapping[str, Any], batch: Batch, step: Step) -> Losses:
         """The loss of one network."""

@@ -66,7 +66,7 @@ class AveragedTeacher(Strategy):
     def teach(self, images: Tensor) -> Tensor:
         """The teacher's probabilities, (n, K, X, Y, Z), without gradient, in the mode that the options say; n > 0."""
         with torch.no_grad(), teaching(self.networks["teacher"], self.options.teacher_mode):
-            return torch.softmax(self.run("teacher", images), dim=1)
+            return self.probabilities(self.run("teacher", images))
 
     def gather_statistics(self, batch: Batch) -> None:
         """In a step without unlabeled samples, where nothing is to be taught: show the teacher the labeled images.

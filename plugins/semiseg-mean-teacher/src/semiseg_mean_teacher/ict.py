@@ -42,7 +42,7 @@ class ICT(AveragedTeacher):
         consistency = supervised.new_zeros(())
         if len(mixed):  # a network need not take an empty batch
             target = mix(self.teach(unlabeled.image), weights)
-            difference = (torch.softmax(on_mixed, dim=1) - target).square().flatten(1).mean(dim=1)
+            difference = (self.probabilities(on_mixed) - target).square().flatten(1).mean(dim=1)
             consistency = 2 * stream_mean(difference, unlabeled)  # half as many mixes as samples
         else:
             self.gather_statistics(batch)

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from typing import Annotated, ClassVar, Literal
 
-import torch
 from pydantic import Field
 
 from semiseg.plugin import Batch, Losses, Step, stream_mean, supervised_loss
@@ -43,7 +42,7 @@ class MeanTeacher(AveragedTeacher):
         logits = self.run("student", batch.images())
         labeled, unlabeled = batch.divide(logits)
         supervised = supervised_loss(labeled, batch, o.loss)
-        student = torch.softmax(logits if everywhere else unlabeled, dim=1)
+        student = self.probabilities(logits if everywhere else unlabeled)
         slots = [slot for stream in streams for slot in stream.slots]
         consistency = student.new_zeros(())
         if slots:  # a network need not take an empty batch

@@ -4,7 +4,6 @@ import math
 from collections.abc import Iterator
 from typing import Annotated
 
-import torch
 from pydantic import Field
 from torch import Tensor
 
@@ -46,7 +45,7 @@ class UAMT(AveragedTeacher):
         supervised = supervised_loss(labeled, batch, o.loss)
         consistency, sure = supervised.new_zeros(()), supervised.new_zeros(())
         if len(batch.unlabeled):
-            student, teacher = torch.softmax(unlabeled, dim=1), self._look(batch, step, "ua_mt")
+            student, teacher = self.probabilities(unlabeled), self._look(batch, step, "ua_mt")
             mask = self._uncertainty(batch, step) < self._limit(step, student.shape[1])
             consistency = masked_difference(student, teacher, mask)
             sure = mask.float().mean()

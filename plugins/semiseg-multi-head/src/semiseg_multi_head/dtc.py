@@ -82,7 +82,7 @@ class DTC(Strategy):
         error = batch.divide(distance)[0] - batch.labeled.targets[HEAD]
         regression = stream_mean(error.square().flatten(1).mean(dim=1), batch.labeled)
         mask = torch.sigmoid(-o.steepness * distance)
-        difference = mask - torch.softmax(outputs.logits, dim=1)[:, 1:]
+        difference = mask - self.probabilities(outputs.logits)[:, 1:]
         consistency = stream_mean(difference.square().flatten(1).mean(dim=1), *streams)
         weight = o.weight * ramp(o.ramp, step.index / step.total, o.ramp_share)
         parts = {

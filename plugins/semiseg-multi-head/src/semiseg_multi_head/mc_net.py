@@ -88,7 +88,7 @@ class MCNet(Strategy):
 
     def _consistency(self, decoders: tuple[Tensor, ...]) -> Tensor:
         """For each sample the sum over ordered pairs, (n,)."""
-        plain = [torch.softmax(logits, dim=1) for logits in decoders]
+        plain = [self.probabilities(logits) for logits in decoders]
         sharp = [sharpened(logits, self.options.temperature) for logits in decoders]
         if self.options.stop_gradient:
             sharp = [probabilities.detach() for probabilities in sharp]
