@@ -13,7 +13,8 @@ from semiseg.errors import DataError, Problem
 
 MOST_CLASSES = 255
 """Classes beside the background: class indices are uint8."""
-Shape = tuple[int, int, int]
+Shape = tuple[int, ...]
+"""Voxels along each spatial axis."""
 Unit = Literal["mm", "voxel"]
 
 
@@ -126,3 +127,8 @@ class Task:
     def out_channels(self) -> int:
         """Number of classes, background counted."""
         return len(self.classes)
+
+    @property
+    def spatial_dims(self) -> int:
+        """Number of spatial axes."""
+        return len(self.patch_size)

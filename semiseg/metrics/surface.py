@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 from semiseg.interfaces.metric import MaskPair
 from semiseg.metrics.areas import surface_areas
 from semiseg.metrics.points import Distances, Points, border_points, nearest
-from semiseg.types import Shape
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,10 +46,10 @@ def area_surfaces(pair: MaskPair) -> Surfaces:
 
 
 def _both_ways(
-    points: tuple[Points, Points], shape: Shape, spacing: tuple[float, float, float]
+    points: tuple[Points, Points], shape: tuple[int, int, int], spacing: tuple[float, float, float]
 ) -> tuple[Distances, Distances]:
     return nearest(points[0], points[1], shape, spacing), nearest(points[1], points[0], shape, spacing)
 
 
-def _shape(mask: NDArray[np.bool_]) -> Shape:
+def _shape(mask: NDArray[np.bool_]) -> tuple[int, int, int]:
     return mask.shape[0], mask.shape[1], mask.shape[2]

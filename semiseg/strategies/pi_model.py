@@ -77,5 +77,5 @@ class PiModel(Strategy):
         view = strong_view(images, slots, step, "pi_model", self.options.strength)
         if not self.options.flips:
             return self.probabilities(self.run("model", view))
-        flips = draw_flips(slots, step, "pi_model/flips")
+        flips = draw_flips(slots, step, "pi_model/flips", view.dim() - 2)
         return flip(self.probabilities(self.run("model", flip(view, flips))), flips)

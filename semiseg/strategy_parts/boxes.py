@@ -4,22 +4,21 @@ from collections.abc import Sequence
 
 import torch
 
-Box = tuple[slice, slice, slice]
+Box = tuple[slice, ...]
 
 
 def random_box(shape: Sequence[int], sides: Sequence[float], generator: torch.Generator) -> Box:
     """A box inside a volume, at a place that is uniform over all that there are.
 
     Args:
-        shape: the volume's X, Y, Z in voxels.
+        shape: the volume's sides in voxels, such as X, Y, Z.
         sides: the box's sides as shares of them, in [0, 1]; they are rounded to voxels.
         generator: on the CPU.
 
     Returns:
         A slice for each axis.
     """
-    x, y, z = (_interval(n, round(n * side), generator) for n, side in zip(shape, sides, strict=True))
-    return x, y, z
+    return tuple(_interval(n, round(n * side), generator) for n, side in zip(shape, sides, strict=True))
 
 
 def _interval(length: int, side: int, generator: torch.Generator) -> slice:

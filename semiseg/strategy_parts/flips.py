@@ -8,18 +8,19 @@ from torch import Tensor
 from semiseg.interfaces.batch import Step
 
 
-def draw_flips(slots: Sequence[int], step: Step, name: str) -> Tensor:
-    """For each sample whether X, Y and Z are flipped, each with probability 1/2: (n, 3) boolean, on the CPU."""
-    drawn = [torch.rand(3, generator=step.generator(slot, name)) < 0.5 for slot in slots]
-    return torch.stack(drawn) if drawn else torch.empty((0, 3), dtype=torch.bool)
+def draw_flips(slots: Sequence[int], step: Step, name: str, spatial_dims: int = 3) -> Tensor:
+    """The spatial axes to flip of each sample, each with probability 1/2: (n, spatial_dims) boolean, on the CPU."""
+    drawn = [torch.rand(spatial_dims, generator=step.generator(slot, name)) < 0.5 for slot in slots]
+    return torch.stack(drawn) if drawn else torch.empty((0, spatial_dims), dtype=torch.bool)
 
 
 def flip(volumes: Tensor, flips: Tensor) -> Tensor:
-    """Volumes (n, ..., X, Y, Z) flipped as drawn (n, 3); flipped twice they are as they were.
+    """Volumes (n, ..., X, Y, Z) flipped as drawn (n, spatial_dims); flipped twice they are as they were.
 
     So of a network's output on flipped images, ``flip`` with the same draw gives the output in the images' own place.
     """
     if not len(volumes):
         return volumes
-    axes = [[axis - 3 for axis in range(3) if row[axis]] for row in flips.tolist()]
+    dims = flips.shape[1]
+    axes = [[axis - dims for axis in range(dims) if row[axis]] for row in flips.tolist()]
     return torch.stack([volume.flip(where) for volume, where in zip(volumes, axes, strict=True)])

@@ -69,8 +69,10 @@ class MoreScales(nn.Module):
         self.coarse = [index for index, level in enumerate(levels) if max(level.factor) > 1]
         if not self.coarse:
             raise ComponentError("The network has no level that is coarser than the image.", "Give it more levels.")
-        self.dropout = nn.Dropout3d(dropout)
-        self.scales = nn.ModuleList(nn.Conv3d(levels[i].channels, task.out_channels, 1) for i in self.coarse)
+        flat = task.spatial_dims == 2
+        self.dropout = nn.Dropout2d(dropout) if flat else nn.Dropout3d(dropout)
+        convolution = nn.Conv2d if flat else nn.Conv3d
+        self.scales = nn.ModuleList(convolution(levels[i].channels, task.out_channels, 1) for i in self.coarse)
 
     def forward(self, images: Tensor) -> Outputs:
         """The network's logits, and those of the coarser levels, finest first."""
@@ -79,7 +81,8 @@ class MoreScales(nn.Module):
         scales = []
         for index, convolution in zip(self.coarse, self.scales, strict=True):
             logits = convolution(self.dropout(decoded[index]))
-            scales.append(F.interpolate(logits, size=images.shape[2:], mode="trilinear", align_corners=False))
+            mode = "bilinear" if images.dim() == 4 else "trilinear"
+            scales.append(F.interpolate(logits, size=images.shape[2:], mode=mode, align_corners=False))
         return Outputs(network.classify(decoded), scales=tuple(scales))
 
 

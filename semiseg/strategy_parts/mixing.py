@@ -24,10 +24,10 @@ def cutmix_masks(
     French et al. 2020 (arXiv:1906.01916) in 3D, with the settings of CPS with CutMix (arXiv:2106.01226) in its public
     code: each of n boxes has 1/n of a share of the volume that is uniform between two bounds. Where boxes overlap, the
     mask turns over once more, as in that code. There the logarithm of the area is split uniformly between two sides,
-    here that of the volume among three.
+    here that of the volume among all of its sides.
 
     Args:
-        shape: X, Y, Z in voxels.
+        shape: the sides in voxels, such as X, Y, Z.
         slots: the samples' numbers in the step: a mask depends on (seed, step, slot, name) alone.
         step: where in training.
         name: of the draw.
@@ -43,8 +43,9 @@ def cutmix_masks(
         mask = torch.zeros(shape, dtype=torch.bool)
         for _ in range(boxes):
             volume = low + (high - low) * torch.rand((), generator=generator)
-            first, second = torch.rand(2, generator=generator).sort().values
-            sides = volume ** torch.stack([first, second - first, 1 - second]) * boxes ** (-1 / 3)
+            cuts = torch.rand(len(shape) - 1, generator=generator).sort().values
+            split = torch.cat([cuts[:1], cuts[1:] - cuts[:-1], 1 - cuts[-1:]])
+            sides = volume**split * boxes ** (-1 / len(shape))
             box = random_box(shape, sides.tolist(), generator)
             mask[box] = ~mask[box]
         return mask
@@ -61,7 +62,7 @@ def copy_paste_masks(shape: Shape, slots: Sequence[int], step: Step, name: str, 
 
     def draw(generator: torch.Generator) -> Tensor:
         mask = torch.zeros(shape, dtype=torch.bool)
-        mask[random_box(shape, (side, side, side), generator)] = True
+        mask[random_box(shape, (side,) * len(shape), generator)] = True
         return mask
 
     return _stacked(draw, shape, slots, step, name)

@@ -47,7 +47,7 @@ def strong_view(
 
 def _changed(images: Tensor, slots: Sequence[int], step: Step, name: str, strength: float) -> Tensor:
     drawn = torch.stack([torch.rand((4, images.shape[1]), generator=step.generator(slot, name)) for slot in slots])
-    drawn = drawn.to(images)[..., None, None, None]
+    drawn = drawn.to(images).reshape(*drawn.shape, *[1] * (images.dim() - 2))
     gamma, contrast = (strength * _FOLD * (2 * drawn[:, :2] - 1)).exp().unbind(1)
     inside = images != 0
     low, high, mean, deviation = _statistics(images, inside)
@@ -63,7 +63,7 @@ def _changed(images: Tensor, slots: Sequence[int], step: Step, name: str, streng
 
 def _statistics(images: Tensor, inside: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Least, largest, mean and standard deviation in a mask, each (n, C, 1, 1, 1); 0 where the mask is empty."""
-    space = (2, 3, 4)
+    space = tuple(range(2, images.dim()))
     count = inside.sum(space, keepdim=True)
     low = torch.where(inside, images, torch.inf).amin(space, keepdim=True).where(count > 0, 0)
     high = torch.where(inside, images, -torch.inf).amax(space, keepdim=True).where(count > 0, 0)
@@ -73,7 +73,7 @@ def _statistics(images: Tensor, inside: Tensor) -> tuple[Tensor, Tensor, Tensor,
 
 
 def _outside_box(images: Tensor, generator: torch.Generator, longest: float) -> Tensor:
-    sides = (longest * torch.rand(3, generator=generator)).tolist()
+    sides = (longest * torch.rand(images.dim() - 2, generator=generator)).tolist()
     kept = torch.ones(images.shape[2:], dtype=torch.bool)
     kept[random_box(images.shape[2:], sides, generator)] = False
     return kept

@@ -13,15 +13,17 @@ from semiseg.types import Task
 
 
 class TinyNetwork(SplitNetwork, nn.Module):
-    """Two levels; a sample's logits do not depend on the rest of the batch, and every parameter has a gradient."""
+    """Two levels, 2D or 3D; logits do not depend on other samples of a batch, and every parameter has a gradient."""
 
     def __init__(self, task: Task) -> None:
         nn.Module.__init__(self)
-        self.first = nn.Conv3d(task.in_channels, 4, 3, padding=1)
-        self.down = nn.Conv3d(4, 6, 3, stride=2, padding=1)
-        self.up = nn.ConvTranspose3d(6, 4, 2, stride=2)
-        self.head = nn.Conv3d(8, task.out_channels, 1)
-        self.levels = (Level(8, (1, 1, 1)), Level(6, (2, 2, 2)))
+        n = task.spatial_dims
+        conv, transposed = (nn.Conv3d, nn.ConvTranspose3d) if n == 3 else (nn.Conv2d, nn.ConvTranspose2d)
+        self.first = conv(task.in_channels, 4, 3, padding=1)
+        self.down = conv(4, 6, 3, stride=2, padding=1)
+        self.up = transposed(6, 4, 2, stride=2)
+        self.head = conv(8, task.out_channels, 1)
+        self.levels = (Level(8, (1,) * n), Level(6, (2,) * n))
         self.parts = {"encoder": ("first", "down"), "decoder": ("up",), "head": ("head",)}
 
     def encode(self, images: Tensor) -> tuple[Tensor, ...]:

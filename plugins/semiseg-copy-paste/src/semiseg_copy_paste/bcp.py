@@ -124,8 +124,7 @@ class BidirectionalCopyPaste(Strategy):
 
     def _masks(self, stream: Stream, step: Step) -> Tensor:
         """A box for every two samples of a stream, True inside."""
-        x, y, z = stream.image.shape[2:]
-        return copy_paste_masks((x, y, z), stream.slots[::2], step, "bcp", self.options.side)
+        return copy_paste_masks(tuple(stream.image.shape[2:]), stream.slots[::2], step, "bcp", self.options.side)
 
     def _pseudo_labels(self, images: Tensor) -> Tensor:
         """The teacher's labels of unlabeled images (n, C, X, Y, Z): (n, X, Y, Z) int64."""

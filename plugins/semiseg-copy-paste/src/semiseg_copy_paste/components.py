@@ -5,8 +5,6 @@ import torch
 from scipy import ndimage
 from torch import Tensor
 
-_NEIGHBORS = ndimage.generate_binary_structure(3, 3)  # all 26
-
 
 def largest_components(labels: Tensor, classes: int) -> Tensor:
     """Labels whose classes from 1 on are in one piece each: the voxels of smaller pieces become class 0.
@@ -22,10 +20,11 @@ def largest_components(labels: Tensor, classes: int) -> Tensor:
         (n, X, Y, Z) int64, on the same device.
     """
     volumes = labels.cpu().numpy()
+    neighbors = ndimage.generate_binary_structure(volumes.ndim - 1, volumes.ndim - 1)  # all 26, in 3D
     kept = np.zeros_like(volumes)
     for volume, result in zip(volumes, kept, strict=True):
         for label in range(1, classes):
-            pieces, count = ndimage.label(volume == label, _NEIGHBORS)
+            pieces, count = ndimage.label(volume == label, neighbors)
             if count:
                 largest = 1 + int(np.bincount(pieces.ravel())[1:].argmax())
                 result[pieces == largest] = label

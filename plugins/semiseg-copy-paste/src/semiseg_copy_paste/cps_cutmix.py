@@ -110,7 +110,6 @@ class CutMixCPS(CoTraining):
 
         The masks are drawn anew each time and are the same, being of the samples' slots.
         """
-        x, y, z = values.shape[-3:]
         o, slots = self.options, batch.unlabeled.slots[::2]
-        masks = cutmix_masks((x, y, z), slots, step, "cps_cutmix", o.mixed_share, o.boxes)
+        masks = cutmix_masks(tuple(batch.unlabeled.image.shape[2:]), slots, step, "cps_cutmix", o.mixed_share, o.boxes)
         return paste(values[1::2], values[::2], masks)
