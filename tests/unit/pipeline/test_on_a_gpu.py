@@ -7,8 +7,7 @@ from torch import nn
 from semiseg.engine.determinism import take_kernels, without_deterministic_gradient
 from semiseg.errors import RecipeError
 from semiseg.interfaces.strategy import BatchNeeds, Target
-from semiseg.pipeline import plan as planning
-from semiseg.pipeline import train
+from semiseg.pipeline import plan_checks, train
 from semiseg.pipeline.plan import make_plan
 from semiseg.recipe.load import load_recipe
 from semiseg.strategies.supervised import Supervised
@@ -38,7 +37,7 @@ class WithTargets(Supervised):
 
 @pytest.fixture
 def on_a_gpu(monkeypatch):
-    monkeypatch.setattr(planning, "accelerator", lambda device: "cuda")
+    monkeypatch.setattr(plan_checks, "accelerator", lambda device: "cuda")
 
 
 def test_a_layer_without_deterministic_gradient_is_refused_before_anything_is_trained(on_a_gpu):
