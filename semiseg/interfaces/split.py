@@ -46,7 +46,10 @@ class SplitNetwork(ABC):
     """
 
     levels: tuple[Level, ...]
-    """Levels of the decoded features, finest first, which the head uses. With "scales", some are coarser than the image."""
+    """The levels of the decoded features, finest first; the head uses the first.
+
+    With the capability "scales", one is coarser than the image.
+    """
     parts: Mapping[Part, tuple[str, ...]]
     """Names of the submodules of each part; every parameter belongs to exactly one."""
     __jit_ignored_attributes__ = ("levels", "parts")  # torch.jit.script has no types for them; unused in forward

@@ -79,7 +79,7 @@ class _DiceLosses(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        """Return the gradients: d loss / d p (p: softmax) is a constant per class, plus another at its labeled voxels."""
+        """Return the gradients: d loss / d p (p: softmax) is a constant per class, plus another at labeled voxels."""
         if torch.is_grad_enabled():  # as with create_graph; a gradient without a graph would silently be 0
             raise RuntimeError("dice_losses has no second derivatives: take dice_from_probabilities of a softmax.")
         logits, numerator, denominator, *label_maps = ctx.saved_tensors

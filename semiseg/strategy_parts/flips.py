@@ -1,4 +1,4 @@
-"""Random flips of each sample: a change of geometry that undoes itself, for outputs as for images."""
+"""Random flips of each sample: a geometric transform that is its own inverse, for outputs as for images."""
 
 from collections.abc import Sequence
 
@@ -9,15 +9,16 @@ from semiseg.interfaces.batch import Step
 
 
 def draw_flips(slots: Sequence[int], step: Step, name: str) -> Tensor:
-    """For each sample whether X, Y and Z are flipped, each with probability 1/2: (n, 3) boolean, on the CPU."""
+    """Draw for each sample whether X, Y and Z are flipped, each with probability 1/2: (n, 3) boolean, on the CPU."""
     drawn = [torch.rand(3, generator=step.generator(slot, name)) < 0.5 for slot in slots]
     return torch.stack(drawn) if drawn else torch.empty((0, 3), dtype=torch.bool)
 
 
 def flip(volumes: Tensor, flips: Tensor) -> Tensor:
-    """Volumes (n, ..., X, Y, Z) flipped as drawn (n, 3); flipped twice they are as they were.
+    """Flip volumes (n, ..., X, Y, Z) as drawn (n, 3); flipping twice restores them.
 
-    So of a network's output on flipped images, ``flip`` with the same draw gives the output in the images' own place.
+    Applied with the same draw to a network's output on flipped images, it returns the output in the original
+    orientation.
     """
     if not len(volumes):
         return volumes
