@@ -62,7 +62,7 @@ class TrainingBatches:
         self._pin = pin
 
     def serve_unlabeled(self, cases: Sequence[StoredImage]) -> None:
-        """From the next call of ``steps`` on, draw unlabeled samples from these cases (for example with pseudo-labels)."""
+        """Draw unlabeled samples from these cases (with pseudo-labels, say) from the next call of ``steps`` on."""
         self._sampler = replace(self._sampler, unlabeled=tuple(cases))
 
     def steps(self, start: int, stop: int) -> Iterator[Batch]:

@@ -106,7 +106,7 @@ class Entries:
                 raise
 
     def sweep(self) -> None:
-        """Create the folder, and remove files of killed writers that are at least a day old: younger ones may be in use.
+        """Create the folder, and remove leftovers of killed writers over a day old: younger ones may be in use.
 
         Raises StorageError if the folder cannot be created.
         """

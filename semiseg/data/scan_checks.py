@@ -47,7 +47,7 @@ def _channel_digest(channel: NDArray[np.generic]) -> str:
 
 
 def same_scans(split: Split, digests: Mapping[str, str]) -> tuple[list[Problem], list[str]]:
-    """Find scans present under several ids: problems if their roles differ, notes if all are in training.
+    """Find scans present under several ids: problems if on several sides of the split, notes if on a single one.
 
     ``digests`` are by case id; a case without one, or with an empty one, matches no other.
     """

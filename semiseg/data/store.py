@@ -64,12 +64,12 @@ class CaseStore:
             workers: number of cases in memory at once; by default one per core, at most 8.
 
         Returns:
-            Notes for the user: empty labels, labels outside the foreground box, the same image as several training
-                cases,
+            Notes for the user: empty labels, labels outside the foreground box, the same image as several cases of a
+                side,
             digests that cannot be stored.
 
         Raises:
-            DataError: every problem of every file, and equal images in several roles. StorageError: the disk is full or
+            DataError: every problem of every file, and equal images on several sides. StorageError: the disk is full or
                 refuses.
         """
         self._maker.sweep()
