@@ -23,5 +23,5 @@ class Change:
 
     @property
     def interpolates(self) -> bool:
-        """Whether voxels fall between those of the source; otherwise cropping and flipping suffices and is exact."""
+        """True if voxels fall between those of the source; otherwise cropping and flipping suffices and is exact."""
         return self.zoom != 1 or any(self.degrees)

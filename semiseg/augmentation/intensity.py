@@ -26,7 +26,7 @@ class Curve:
 
     @property
     def bends(self) -> bool:
-        """Whether it does more than shift and scale."""
+        """True if it does more than shift and scale."""
         return self.gamma != 1 or self.heights is not None
 
 

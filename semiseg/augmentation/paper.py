@@ -48,7 +48,7 @@ class PaperAugmentation(Augmentation):
         histogram_points: Annotated[int, Field(ge=3)] = 10
         """Control points of the histogram shift, equally spaced over the channel's range."""
         histogram_shift: Annotated[float, Field(ge=0, le=1)] = 1.0
-        """How far control points move: 1 for up to their neighbors, 0 for not at all."""
+        """Strength of the histogram shift: 1 moves control points up to their neighbors, 0 not at all."""
         intensity_shift: Annotated[float, Field(ge=0)] = 0.1
         """Largest shift, in standard deviations of the channel."""
         intensity_scaling: Annotated[float, Field(ge=0, lt=1)] = 0.1

@@ -178,7 +178,7 @@ class Sampler:
 
     @property
     def with_pseudo(self) -> bool:
-        """Whether unlabeled samples come with pseudo-labels: all of them, or none."""
+        """True if unlabeled samples come with pseudo-labels: all of them, or none."""
         return bool(self.unlabeled) and all(isinstance(case, StoredPseudo) for case in self.unlabeled)
 
     @property

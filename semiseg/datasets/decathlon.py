@@ -48,7 +48,7 @@ class Decathlon(NiftiDataset):
         root: Path
         """Folder that contains dataset.json."""
         test_images: Literal["exclude", "unlabeled"] = "exclude"
-        """Whether test images, listed in dataset.json or in imagesTs, are excluded or used as unlabeled cases."""
+        """Use of test images, listed in dataset.json or in imagesTs: excluded, or taken as unlabeled cases."""
 
         modalities: tuple[str, ...] = ()
         """Names of the modalities, in order, if dataset.json has none or to override them."""

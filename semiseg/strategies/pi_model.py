@@ -43,7 +43,7 @@ class PiModel(Strategy):
         strength: Annotated[float, Field(ge=0)] = 0.5
         """Strength of the second view's intensity changes; 1 is FixMatch's strong view, 0 for none."""
         flips: bool = True
-        """Whether the second view is randomly flipped along each axis."""
+        """Random flips of the second view along each axis."""
         loss: Literal["dice", "dice_ce"] = "dice"
         """Supervised loss: dice, or the sum of Dice and cross entropy."""
 
