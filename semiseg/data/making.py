@@ -24,7 +24,7 @@ FORMAT = 3
 
 
 class CaseMaker:
-    """Makes entries of single cases; safe to use from several threads and processes.
+    """A maker of entries of single cases; safe to use from several threads and processes.
 
     A key is the hash of the case's id, its files' content, the reader (``describe_reader``), the meaning of voxels, the
     preprocessing, and FORMAT. It includes the id because one file may hold several cases. For a case without image

@@ -131,7 +131,7 @@ def drawn_from(seed: int) -> Iterator[None]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sampler:
-    """Draws samples: case, position and augmentation depend only on (seed, step, slot).
+    """A source of samples: case, position and augmentation depend only on (seed, step, slot).
 
     Cases are drawn uniformly with replacement, and positions of the patch uniformly. ``deferred`` samples are left as
     read, including the margin, to be augmented later with ``change``.
