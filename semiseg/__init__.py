@@ -1,6 +1,6 @@
 """Semi-supervised 3D medical image segmentation.
 
-The names below load what they need on first use, so that importing semiseg is fast and imports no torch.
+Public names are loaded on first use: importing semiseg is fast and does not import torch.
 """
 
 from importlib import import_module

@@ -1,4 +1,4 @@
-"""Loops compiled by numba, and how to do without where it is missing."""
+"""Loops compiled by numba, with a fallback if numba is missing."""
 
 import importlib
 from collections.abc import Callable
@@ -10,9 +10,9 @@ Loop = TypeVar("Loop", bound=Callable[..., Any])
 
 
 def compiled(loop: Loop, *, fastmath: bool | set[str] = False) -> Loop:
-    """Compiled at the first call, kept on disk for the next process, and run without the interpreter's lock.
+    """Compile a loop with numba: at the first call, cached on disk, and without the GIL when it runs.
 
-    ``fastmath`` as numba takes it. Raises ImportError where numba is missing.
+    ``fastmath`` is numba's option. Raises ImportError if numba is missing.
     """
     from numba import njit
 
@@ -21,7 +21,7 @@ def compiled(loop: Loop, *, fastmath: bool | set[str] = False) -> Loop:
 
 @cache
 def compiled_loops(module: str) -> ModuleType | None:
-    """A module of compiled loops; None where numba is missing or does not work with this Python or NumPy."""
+    """Return a module of compiled loops, or None if numba is missing or does not work with this Python or NumPy."""
     try:
         return importlib.import_module(module)
     except ImportError:

@@ -1,4 +1,4 @@
-"""Every exception that semiseg raises on purpose, and the exit code that a script sees for it."""
+"""All exceptions that semiseg raises deliberately, with their exit codes."""
 
 import re
 from collections.abc import Sequence
@@ -8,14 +8,14 @@ from typing import ClassVar
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing that is wrong: where (file, line or case), what, and how to mend it."""
+    """One problem: where it is (file, line or case), what is wrong, and how to fix it."""
 
     where: str
     what: str
     fix: str = ""
 
     def kind(self) -> tuple[str, str]:
-        """What problems of one kind have in common: what is wrong and how to mend it, without names and numbers."""
+        """Return what problems of one kind share: the text and the fix, without names and numbers."""
         return _PARTICULAR.sub("#", self.what), _PARTICULAR.sub("#", self.fix)
 
     def __str__(self) -> str:
@@ -30,7 +30,7 @@ _PARTICULAR = re.compile(r"'[^']*'|\S*/\S*|\d[\d.,]*")
 
 
 def _more(alike: Sequence[Problem]) -> str:
-    """A line for problems that differ from those above in their file or case, and in numbers, alone."""
+    """Return a line for problems that differ from those above only in file, case or numbers."""
     named = [problem.where for problem in alike[:_NAMED_ALIKE] if problem.where]
     more = f"… and {len(alike)} more like these"
     places = ", ".join(named) + (", …" if len(alike) > _NAMED_ALIKE else "")
@@ -38,9 +38,9 @@ def _more(alike: Sequence[Problem]) -> str:
 
 
 class SemisegError(Exception):
-    """Base of all errors that are the input's or the machine's, not a defect of semiseg.
+    """Base of all errors caused by the input or the machine rather than by a bug in semiseg.
 
-    It carries one or more problems, so that a user mends all of them at once.
+    It carries one or more problems, so that a user can fix all of them at once.
     """
 
     exit_code: ClassVar[int] = 1
@@ -71,7 +71,7 @@ class SemisegError(Exception):
 
 
 class RecipeError(SemisegError):
-    """A recipe that cannot be run as it is written."""
+    """A recipe that cannot be run as written."""
 
     exit_code = 2
 
@@ -89,37 +89,37 @@ class DataError(SemisegError):
 
 
 class ArgumentError(DataError):
-    """An argument that cannot be used whatever the data are; a DataError to those who catch that."""
+    """An argument that is invalid whatever the data; a subclass of DataError."""
 
     exit_code = 2
 
 
 class ProtocolError(SemisegError):
-    """Code that reached for what the protocol withholds: a test case or an unlabeled case's label."""
+    """An attempt to access what the protocol withholds: a test case or the label of an unlabeled case."""
 
     exit_code = 3
 
 
 class RunError(SemisegError):
-    """A run folder or checkpoint that cannot be used: locked, damaged, or of another recipe."""
+    """A run folder or checkpoint that cannot be used: locked, damaged, or from another recipe."""
 
     exit_code = 4
 
 
 class StorageError(SemisegError):
-    """A result that could not be written; what was there before is intact."""
+    """A result that could not be written; the previous content is intact."""
 
     exit_code = 4
 
 
 class TrainingError(SemisegError):
-    """Training that cannot go on, such as a loss that is not finite or memory that ran out."""
+    """Training that cannot continue, for example because of a non-finite loss or lack of memory."""
 
     exit_code = 5
 
 
-class Interrupted(SemisegError):  # noqa: N818 (a user's wish, not an error)
-    """Ctrl-C, SIGTERM or SIGUSR1: the state was saved, and the message says how to go on."""
+class Interrupted(SemisegError):  # noqa: N818 (a user's request, not an error)
+    """Ctrl-C, SIGTERM or SIGUSR1: the state is saved, and the message explains how to resume."""
 
     exit_code = 130
 
@@ -129,6 +129,6 @@ class Interrupted(SemisegError):  # noqa: N818 (a user's wish, not an error)
 
 
 def raise_all(problems: Sequence[Problem], error: type[SemisegError]) -> None:
-    """Raise one error with all problems, or return where there is none."""
+    """Raise one error with all problems, if there are any."""
     if problems:
         raise error(problems)

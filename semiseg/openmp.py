@@ -1,7 +1,7 @@
-"""How the threads of torch's CPU kernels wait for work: asleep, so that another busy process holds up no step.
+"""Idle threads of torch's CPU kernels sleep, so that another busy process does not slow down training.
 
-OpenMP's threads spin by default: each keeps its core while it waits for the others. Where there are more busy threads
-than cores, the one that is waited for does not get to run (tests/benchmarks/test_wait_policy.py measures it).
+By default OpenMP threads spin: each keeps its core while it waits for the others. With more busy threads than cores,
+the thread that the others wait for gets no core (measured by tests/benchmarks/test_wait_policy.py).
 """
 
 import os
@@ -10,13 +10,13 @@ _SETTINGS = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
 
 
 def sleep_while_waiting() -> None:
-    """Have waiting threads sleep, unless the environment says how they wait; of use before torch is imported only."""
+    """Make waiting threads sleep, unless the environment sets a policy; effective only before torch is imported."""
     if not _is_set():
         os.environ["OMP_WAIT_POLICY"] = "passive"
 
 
 def spinning_note(threads: int) -> list[str]:
-    """What to say to a program that runs ``threads`` OpenMP threads and has not said how they wait."""
+    """Return a warning if ``threads`` OpenMP threads would spin and the environment sets no policy."""
     if threads < 2 or _is_set():
         return []
     return [

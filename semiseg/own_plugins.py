@@ -1,7 +1,6 @@
-"""What the plugin packages of this project hold, so that a name that is not installed is answered with its package.
+"""Contents of this project's plugin packages, so that an error for a missing name can suggest its package.
 
-They lie in ``plugins/`` and are installed apart from semiseg. Other people's packages are known where they are
-installed.
+The packages are in ``plugins/`` and are installed separately. Third-party packages are found once they are installed.
 """
 
 from collections.abc import Mapping
@@ -15,18 +14,18 @@ PACKAGES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "semiseg-multi-head": {"strategy": ("dtc", "mc_net", "urpc"), "recipe": ("dtc", "mc_net", "urpc")},
     "semiseg-nnunet": {"backbone": ("nnunet_plain", "nnunet_resenc"), "recipe": ("nnunet_cps",)},
 }
-"""The names of each package by their kind: a component's, or ``recipe``."""
+"""The names in each package by kind: a component kind, or ``recipe``."""
 
 
 def names_of(kind: str) -> list[str]:
-    """All names of a kind that our plugins have."""
+    """Return all names of a kind in our plugins."""
     return [name for held in PACKAGES.values() for name in held.get(kind, ())]
 
 
 def answer(kind: str, name: str) -> tuple[str, str] | None:
-    """Which package has a name of this kind, and how to install it; None where none of ours has it.
+    """Return which of our packages has this name and how to install it, or None if none has it.
 
-    It is for names that are not installed.
+    Meant for names that are not installed.
     """
     for package, held in PACKAGES.items():
         if name in held.get(kind, ()):

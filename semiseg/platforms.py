@@ -1,4 +1,4 @@
-"""The systems that semiseg runs on: its locks, signals and processes are POSIX's."""
+"""Supported systems: locks, signals and processes are POSIX."""
 
 import sys
 
@@ -6,7 +6,7 @@ from semiseg.errors import RunError
 
 
 def require_platform() -> None:
-    """Raises RunError on Windows, which has neither the locks of a run folder nor the signals that stop a run."""
+    """Raise RunError on Windows, which lacks the file locks and signals that runs need."""
     system: str = sys.platform
     if system == "win32":
         raise RunError(

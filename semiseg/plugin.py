@@ -1,6 +1,6 @@
-"""What the author of a component imports: ``from semiseg.plugin import Strategy, Role, Losses``.
+"""The public API for component authors: ``from semiseg.plugin import Strategy, Role, Losses``.
 
-The names load what they need on first use, so that a metric or dataset imports no torch.
+Names are loaded on first use, so that a metric or dataset does not import torch.
 """
 
 from importlib import import_module

@@ -1,33 +1,33 @@
-"""How long work is followed: what the engine tells, and whoever listens."""
+"""Progress reporting: the interface through which the engine reports, implemented by front ends."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 
 class Meter:
-    """One piece of work. The base class is deaf."""
+    """The progress of one piece of work. The base class does nothing."""
 
     def advance(self, amount: int = 1, info: Mapping[str, float | str] | None = None) -> None:
-        """``amount`` more is done; ``info`` are figures to show beside it."""
+        """Report that ``amount`` more is done; ``info`` holds figures to show next to it."""
 
     def at(self, done: int, info: Mapping[str, float | str] | None = None) -> None:
-        """``done`` is done in all."""
+        """Report that ``done`` is done in total."""
 
 
 class Reporter:
-    """Where a run speaks. The base class is silent, which is right for a library."""
+    """The output channel of a run. The base class is silent, as a library should be."""
 
     @contextmanager
     def work(self, title: str, total: int, done: int = 0, unit: str = "") -> Iterator[Meter]:
-        """A piece of work with ``total`` parts, ``done`` of them before."""
+        """Open a piece of work with ``total`` parts, of which ``done`` are already done."""
         yield Meter()
 
     def say(self, text: str) -> None:
-        """One line for the user."""
+        """Show one line to the user."""
 
 
 def duration(seconds: float) -> str:
-    """Seconds as ``1 h 05 min``, ``3 min 20 s`` or ``12 s``."""
+    """Return seconds as ``1 h 05 min``, ``3 min 20 s`` or ``12 s``."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     if hours:

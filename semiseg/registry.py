@@ -1,4 +1,4 @@
-"""How a component is found: by the entry points of installed packages, without importing any but the one asked for."""
+"""Component lookup by the entry points of installed packages; only the requested component is imported."""
 
 import inspect
 import os
@@ -40,7 +40,7 @@ _INTERFACES: Mapping[Kind, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One installed component, read from package metadata; nothing was imported for it."""
+    """One installed component, read from package metadata without importing it."""
 
     kind: Kind
     name: str
@@ -53,12 +53,12 @@ class Entry:
 
 
 def installed(kind: Kind) -> tuple[Entry, ...]:
-    """All components of a kind, ordered by name, then package."""
+    """Return all components of a kind, ordered by name, then package."""
     return _installed(kind, tuple((folder, _changed(folder)) for folder in sys.path))
 
 
 def _changed(folder: str) -> int:
-    """When something was last installed into a folder of ``sys.path``; 0 where there is no such folder."""
+    """Return when something was last installed into a folder of ``sys.path``; 0 if there is no such folder."""
     try:
         return Path(folder or ".").stat().st_mtime_ns
     except OSError:
@@ -77,7 +77,7 @@ def _entry(kind: Kind, point: EntryPoint) -> Entry:
 
 
 def find(kind: Kind, name: str, where: str = "") -> Entry:
-    """The one component of this name. ``where`` is the recipe's line, for the message."""
+    """Return the one component of this name. ``where`` is the line in the recipe, for the message."""
     entries = installed(kind)
     matches = [entry for entry in entries if entry.name == name]
     if len(matches) == 1:
@@ -98,12 +98,12 @@ def find(kind: Kind, name: str, where: str = "") -> Entry:
 
 
 def load(kind: Kind, name: str | type, where: str = "") -> type:
-    """The class of a component, from its name, or the class itself where a caller gives one.
+    """Return a component's class from its name; a class is accepted as is.
 
-    A run that was given a class from Python has it as ``module:Class`` in its recipe. That is found where the caller
-    has imported the module, and never imported from here: a recipe is data.
+    A run that was given a class from Python records it as ``module:Class`` in its recipe. It is found only if the
+    caller has imported that module. This function never imports it: a recipe is data.
 
-    Raises ComponentError where the name is unknown or ambiguous, the import fails, or it is not of this kind.
+    Raises ComponentError if the name is unknown or ambiguous, the import fails, or the class is not of this kind.
     """
     if isinstance(name, str) and ":" in name:
         title, cls = f"{kind} {name!r}", _imported(kind, name, where)
@@ -128,7 +128,7 @@ def load(kind: Kind, name: str | type, where: str = "") -> type:
 
 
 def interface(kind: Kind) -> type:
-    """The class that every component of a kind derives from. It imports torch for a backbone or a strategy."""
+    """Return the base class of a component kind. For backbones and strategies this imports torch."""
     cls: type = _resolve(_INTERFACES[kind])
     return cls
 
@@ -153,7 +153,7 @@ def _import(entry: Entry, title: str) -> Any:
             return _resolve(entry.target)
     except KeyboardInterrupt:
         raise
-    except BaseException as error:  # any failure of a stranger's module is shown as that module's, sys.exit too
+    except BaseException as error:  # report any failure of a third-party module, even sys.exit, as that module's
         raise ComponentError(
             f"{title} cannot be imported: {_failure(error)}.",
             f"Its entry point is {entry.target!r}; `pip install --upgrade {entry.package}` may mend it.",
@@ -161,19 +161,19 @@ def _import(entry: Entry, title: str) -> Any:
 
 
 def _failure(error: BaseException) -> str:
-    text = "" if error.args == (None,) else str(error)  # of sys.exit()
+    text = "" if error.args == (None,) else str(error)  # from sys.exit()
     said = f"{type(error).__name__}: {text}" if text else type(error).__name__
     return f"it ends the process ({said})" if isinstance(error, SystemExit) else said
 
 
 @contextmanager
 def _output_apart() -> Iterator[None]:
-    """A block in which what is printed goes to standard error: a command's own output may be read by a program."""
-    if current_thread() is not main_thread():  # the streams are all threads'
+    """Redirect prints to standard error within the block: a program may parse the command's standard output."""
+    if current_thread() is not main_thread():  # the streams are shared by all threads
         yield
         return
     out, error, kept = sys.__stdout__, sys.__stderr__, -1
-    with suppress(AttributeError, OSError, ValueError):  # without such streams there are Python's own alone
+    with suppress(AttributeError, OSError, ValueError):  # no file descriptors to redirect
         kept = os.dup(out.fileno())  # type: ignore[union-attr]
         _flush()
         os.dup2(error.fileno(), out.fileno())  # type: ignore[union-attr]  # for what Python does not print itself
@@ -202,15 +202,15 @@ def _resolve(target: str) -> Any:
 
 
 def make_options(cls: type, values: Mapping[str, Any]) -> ComponentOptions:
-    """A component's options, validated. Raises pydantic's ValidationError; the recipe adds lines to it."""
+    """Return a component's validated options. Raises pydantic's ValidationError; the recipe adds line numbers."""
     options: ComponentOptions = cls.Options.model_validate(dict(values))  # type: ignore[attr-defined]
     return options
 
 
 def create(kind: Kind, component: Any, values: Mapping[str, Any] | None = None) -> Any:
-    """A component (not a strategy, which needs networks) from its name, its class, or itself.
+    """Create a component (not a strategy, which needs networks) from its name or class; an instance is returned as is.
 
-    Raises ComponentError as ``load`` does, and with every option that is wrong.
+    Raises ComponentError as ``load`` does, and with every invalid option.
     """
     if isinstance(component, interface(kind)):
         return component

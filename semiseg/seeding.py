@@ -1,10 +1,10 @@
-"""Seeds derived from names and numbers, so that a random draw depends on nothing but what it is for."""
+"""Seeds derived from names and numbers, so that each random draw depends only on its purpose."""
 
 import hashlib
 
 
 def derive_seed(*parts: int | str) -> int:
-    """A 63-bit seed that depends on every part and on their order, alike on every machine.
+    """Return a 63-bit seed that depends on all parts and their order, and is the same on every machine.
 
     Example: ``derive_seed(recipe.seed, "sample", step, slot)``.
     """

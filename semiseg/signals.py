@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and SIGUSR1: a wish that the training loop grants between two steps, and an orderly end elsewhere."""
+"""Ctrl-C, SIGTERM and SIGUSR1: a stop request between two training steps, and an orderly exit elsewhere."""
 
 import signal
 import threading
@@ -13,11 +13,11 @@ from semiseg.errors import Interrupted
 STOPPING: tuple[signal.Signals, ...] = tuple(
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGUSR1") if hasattr(signal, name)
 )
-"""What a run is stopped by: the keyboard, the system, and a cluster that warns it of its end (SLURM's usual signal)."""
+"""Signals that stop a run: Ctrl-C, the system's SIGTERM, and SIGUSR1, with which a cluster warns of the time limit."""
 
 
 class StopRequests:
-    """While entered, the first signal is remembered in ``signum``; a second Ctrl-C interrupts at once."""
+    """A context that stores the first signal in ``signum``; a second Ctrl-C interrupts at once."""
 
     def __init__(self) -> None:
         self.signum = 0
@@ -41,15 +41,15 @@ class StopRequests:
 
 
 def in_main_thread() -> bool:
-    """Whether this thread may handle signals."""
+    """Return whether this thread may handle signals."""
     return threading.current_thread() is threading.main_thread()
 
 
 @contextmanager
 def told_how_to_go_on(folder: Path, how: str = "To go on, run the same command with --resume.") -> Iterator[None]:
-    """Turn Ctrl-C, SIGTERM and SIGUSR1 outside of training steps into Interrupted, which says how to go on.
+    """Turn Ctrl-C, SIGTERM and SIGUSR1 outside of training steps into Interrupted, which explains how to resume.
 
-    What is written is whole or not there, so the block may be left anywhere.
+    All writes are atomic, so the block may be interrupted anywhere.
     """
     told = [signum for signum in STOPPING if signum != signal.SIGINT] if in_main_thread() else []
     before = {signum: signal.signal(signum, _terminate) for signum in told}

@@ -1,4 +1,4 @@
-"""The same work on many cases, in as many threads as there are to be cases in memory at once."""
+"""Work on many cases in threads; the number of threads limits how many cases are in memory at once."""
 
 import threading
 from collections.abc import Callable, Iterable
@@ -10,21 +10,21 @@ from semiseg.cores import available_cores
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 Progress = Callable[[], object]
-"""Called in the calling thread each time a case is done."""
+"""Called in the calling thread after each case."""
 
 
 def in_threads(
     work: Callable[[Item], Result], items: Iterable[Item], workers: int | None = None, progress: Progress | None = None
 ) -> list[Result]:
-    """The results of ``work``, in the order of the items. An exception stops what has not begun, and is raised.
+    """Return the results of ``work`` in the order of the items. An exception cancels pending items and is raised.
 
-    Threads, not processes: reading files and computing on arrays release the interpreter's lock, and volumes need
-    not be copied. ``workers`` is their number: by default the available cores, eight at most.
+    Threads rather than processes: file reading and array operations release the GIL, and volumes need not be copied.
+    ``workers`` defaults to the number of available cores, at most eight.
     """
     stopped = threading.Event()
 
     def attempt(item: Item) -> Result | None:
-        if stopped.is_set():  # set in the thread that failed: waiting for the caller to cancel would begin more
+        if stopped.is_set():  # set by the failing thread: otherwise more items would start before the caller cancels
             return None
         try:
             return work(item)

@@ -1,4 +1,4 @@
-"""Plain records that travel between the rooms. No torch here."""
+"""Plain records that the packages exchange; without torch."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from semiseg.errors import DataError, Problem
 
 MOST_CLASSES = 255
-"""Classes beside the background: class indices are uint8."""
+"""Maximum number of classes besides the background: class indices are uint8."""
 Shape = tuple[int, ...]
 """Voxels along each spatial axis."""
 Unit = Literal["mm", "voxel"]
@@ -20,10 +20,10 @@ Unit = Literal["mm", "voxel"]
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One scan: its image files in the dataset's modality order, and its label file if there is one.
+    """One scan: its image files in the dataset's modality order, and its label file if it has one.
 
-    One multi-channel file may hold all modalities; then ``images`` has one path. ``patient`` groups the cases
-    that must stay on one side of a split.
+    A multi-channel file may hold all modalities; then ``images`` has one path. ``patient`` groups the cases that must
+    stay on one side of a split.
     """
 
     id: str
@@ -36,7 +36,7 @@ class Case:
             object.__setattr__(self, "patient", self.id)
 
     def without_label(self) -> "Case":
-        """The same scan as an unlabeled case: it does not know where a label is."""
+        """Return the same scan as an unlabeled case, without the path of its label."""
         return replace(self, label=None)
 
 
@@ -44,7 +44,7 @@ class Case:
 class Geometry:
     """A voxel grid: its shape, and the affine (4, 4) float64 from voxel indices to RAS+ world coordinates.
 
-    ``unit`` is "voxel" where the file stores no spacing: distances are then in voxels and are labeled so.
+    ``unit`` is "voxel" if the file stores no spacing: distances are then in voxels and are reported as such.
     """
 
     shape: Shape
@@ -58,11 +58,11 @@ class Geometry:
         return float(x), float(y), float(z)
 
     def difference(self, other: "Geometry", tolerance: float = 0.1) -> str:
-        """How the two grids differ, in words; empty where no corner of the volume moves by more than ``tolerance``.
+        """Return how the two grids differ, in words; empty if no corner of the volume moves by more than ``tolerance``.
 
-        That is in voxels of this grid. Headers of one grid differ by rounding, which adds up from voxel to voxel; up
-        to half a voxel, each voxel of one still lies in the voxel of the same indices of the other. A tenth leaves
-        room for both.
+        ``tolerance`` is in voxels of this grid. Headers of one grid differ by rounding, which accumulates along each
+        axis. Up to half a voxel, each voxel still lies in the voxel with the same indices of the other grid. A tenth
+        leaves room for both.
         """
         if self.shape != other.shape:
             return f"shape {self.shape} against {other.shape}"
@@ -72,7 +72,7 @@ class Geometry:
         return f"their affines put a corner of the volume {moved:,.2f} voxels apart"
 
     def _moved(self, other: "Geometry") -> float:
-        """How far the corner that is farthest from the other grid's lies from it, in voxels of this grid."""
+        """Return the largest distance between corresponding corners of the two grids, in voxels of this grid."""
         corners = np.array([(*corner, 1.0) for corner in product(*((-0.5, n - 0.5) for n in self.shape))]).T
         apart = np.linalg.solve(self.affine, (other.affine - self.affine) @ corners)
         return float(np.sqrt((apart[:3] ** 2).sum(axis=0)).max())
@@ -94,11 +94,11 @@ _FEWER = (
 
 @dataclass(frozen=True, slots=True)
 class DatasetInfo:
-    """What a dataset's voxels mean.
+    """The meaning of a dataset's voxels.
 
-    ``classes`` are names by class index, background first. ``label_map`` takes each stored value to its class
-    index; ``class_values`` is what is written for each class index. ``regions`` are unions of classes that the field
-    scores beside them, by name: the names of their classes.
+    ``classes`` are names by class index, background first. ``label_map`` maps each stored value to its class index, and
+    ``class_values`` are the values to write for the class indices. ``regions`` are unions of classes that are scored in
+    addition, as names of their classes by the region's name.
     """
 
     name: str
@@ -109,7 +109,7 @@ class DatasetInfo:
     regions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Raises DataError where there are more classes than indices."""
+        """Raise DataError if there are more classes than class indices."""
         if len(self.classes) > 1 + MOST_CLASSES:
             what = f"{len(self.classes) - 1} classes beside the background; at most {MOST_CLASSES} can be told apart"
             raise DataError(Problem(f"dataset {self.name}", what, _FEWER))
@@ -117,7 +117,7 @@ class DatasetInfo:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What a network has to do: channels in, classes out (background counted), patch size in voxels."""
+    """A network's task: input channels, classes (including background), and patch size in voxels."""
 
     in_channels: int
     classes: tuple[str, ...]
@@ -125,7 +125,7 @@ class Task:
 
     @property
     def out_channels(self) -> int:
-        """Number of classes, background counted."""
+        """Number of classes, including background."""
         return len(self.classes)
 
     @property

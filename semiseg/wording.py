@@ -1,4 +1,4 @@
-"""What pydantic's complaints mean, in words for the person who wrote the values: one sentence for each key."""
+"""Plain messages for pydantic's validation errors: one sentence for each key."""
 
 import difflib
 import json
@@ -38,13 +38,13 @@ _EXPECTED = {
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where the values come from.
+    """The place that the values come from.
 
     Attributes:
-        prefix: the key of the block that the values are, such as ``strategy``; empty for the whole.
-        where: the file and line of a dotted key; empty where there is none.
+        prefix: the key of the block that holds the values, such as ``strategy``; empty for the whole.
+        where: a function from a dotted key to its file and line; empty if unknown.
         keys: keys of the block that are not the model's.
-        known: how the list of known keys begins.
+        known: the start of the list of known keys.
     """
 
     prefix: str = ""
@@ -53,50 +53,50 @@ class Place:
     known: str = ""
 
     def dotted(self, path: Keys) -> str:
-        """The full key of a path within the values."""
+        """Return the full key of a path within the values."""
         return ".".join(filter(None, (self.prefix, *map(str, path))))
 
     def of(self, path: Keys) -> str:
-        """The file and line in parentheses, with a space before them; empty where they are not known."""
+        """Return the file and line in parentheses, with a leading space; empty if unknown."""
         where = self.where(self.dotted(path))
         return f" ({where})" if where else ""
 
 
 def closest(word: str, words: Iterable[str]) -> str | None:
-    """The most similar of some words, whatever their case; None where none is similar."""
+    """Return the most similar of some words, ignoring case; None if none is similar."""
     known = {name.lower(): name for name in words}
     near = difflib.get_close_matches(word.lower(), list(known), n=1, cutoff=0.5)
     return known[near[0]] if near else None
 
 
 def nearest(word: str, words: Iterable[str]) -> str:
-    """A question that suggests the most similar word, with a space before it; empty where none is similar."""
+    """Return a question that suggests the most similar word, with a leading space; empty if none is similar."""
     near = closest(word, words)
     return f" Did you mean {near!r}?" if near else ""
 
 
 def some(names: Sequence[str], most: int = 10) -> str:
-    """Names as a list, of which no more than ``most`` are written out: ``a, b and 7 others``."""
+    """Return names as a list with at most ``most`` of them: ``a, b and 7 others``."""
     left = len(names) - most
     return ", ".join(names[:most]) + (f" and {left} other{'s' if left > 1 else ''}" if left > 0 else "")
 
 
 def counted(count: int, what: str) -> str:
-    """A count with its noun: ``1 case``, ``1,200 cases``."""
+    """Return a count with its noun: ``1 case``, ``1,200 cases``."""
     return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
 def show(value: Any) -> str:
-    """A value as it is written in a recipe, cut to a length that can be read."""
+    """Return a value as written in a recipe, shortened to a readable length."""
     try:
         text = repr(value) if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)
-    except ValueError:  # Python writes no whole number of more than 4,300 digits
+    except ValueError:  # Python does not print integers of more than 4,300 digits
         text = "a number of thousands of digits"
     return text if len(text) <= 60 else text[:57] + "..."
 
 
 def explain(error: ValidationError, model: type[BaseModel], values: Any, place: Place | None = None) -> list[Problem]:
-    """The problems of values that a model refused, in the order of their keys."""
+    """Return the problems of values that a model rejected, in the order of their keys."""
     place = place or Place()
     problems = []
     for complaint in _complaints(error.errors(include_url=False), values):
@@ -113,7 +113,7 @@ def explain(error: ValidationError, model: type[BaseModel], values: Any, place: 
 
 @dataclass(slots=True)
 class _Complaint:
-    """All that was said about one key; several details where none of several alternatives fits."""
+    """All errors for one key; several details if none of several alternatives matches."""
 
     path: Keys
     details: list[ErrorDetails] = field(default_factory=list)
@@ -121,20 +121,20 @@ class _Complaint:
 
 def _complaints(errors: Sequence[ErrorDetails], values: Any) -> Iterator[_Complaint]:
     placed = [(_path(detail, values), detail) for detail in errors]
-    # Where an alternative fits at the outside (a list, say), what is wrong inside it is the complaint.
+    # If an alternative matches on the outside (a list, for example), report the error inside it.
     deeper = {choice for (path, choice), _ in placed if choice is not None and len(path) > len(choice)}
     found: dict[Keys, _Complaint] = {}
     for (path, choice), detail in placed:
         if choice in deeper and len(path) == len(choice):
             continue
-        short = detail["type"] == "missing" and isinstance(path[-1], int)  # entries lack at the end of a list
+        short = detail["type"] == "missing" and isinstance(path[-1], int)  # entries are missing at the end of a list
         key = path[:-1] if short else path
         found.setdefault(key, _Complaint(key)).details.append(detail)
     yield from found.values()
 
 
 def _path(detail: ErrorDetails, values: Any) -> tuple[Keys, Keys | None]:
-    """The keys of a complaint, and those of the choice among alternatives that it was made in, if there is one."""
+    """Return the keys of an error, and the keys of the choice among alternatives that it belongs to, if any."""
     path: Keys = ()
     choice: Keys | None = None
     for index, part in enumerate(detail["loc"]):
@@ -180,14 +180,14 @@ def _model_at(model: type[BaseModel], path: Keys) -> type[BaseModel] | None:
 
 
 def model_in(annotation: Any) -> type[BaseModel] | None:
-    """The pydantic model that an annotation holds, on its own or in a list, a mapping or a choice."""
+    """Return the pydantic model in an annotation, alone or within a list, mapping or union."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
     return next((found for arg in get_args(annotation) if (found := model_in(arg))), None)
 
 
 def _homes(model: type[BaseModel], prefix: str = "") -> dict[str, str]:
-    """The dotted key of each key of the nested models."""
+    """Return the dotted key of each key of the nested models."""
     homes: dict[str, str] = {}
     for name, info in model.model_fields.items():
         homes.setdefault(name, prefix + name)
@@ -226,7 +226,7 @@ def _sentence(details: Sequence[ErrorDetails]) -> tuple[str, str]:
 
 
 def _own_words(detail: ErrorDetails) -> str:
-    """The sentence for what is not a matter of kind or size; empty for what is."""
+    """Return the sentence for errors that do not concern type or range; empty for those that do."""
     context = detail.get("ctx", {})
     match detail["type"]:
         case "value_error" | "assertion_error":

@@ -1,4 +1,4 @@
-"""One sample's drawn change, as plain numbers: what was drawn is apart from how it is applied."""
+"""The drawn parameters of one sample's augmentation, as plain numbers, independent of how they are applied."""
 
 from dataclasses import dataclass
 
@@ -7,13 +7,13 @@ from semiseg.augmentation.intensity import Curve
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Change:
-    """What is done to a sample, in this order; the defaults do nothing.
+    """Transforms of a sample, in this order; the defaults do nothing.
 
     Attributes:
-        zoom: 1.1 makes things look a tenth larger; in voxels, the same along all axes.
-        degrees: angles of the rotations around x, y and z, as ``spatial.rotation_matrix`` takes them.
-        flips: the axes (0, 1, 2) that are then reversed.
-        curves: what is done to the intensities of each channel, after all the rest.
+        zoom: 1.1 enlarges by a tenth; in voxels, the same along all axes.
+        degrees: angles of the rotations around x, y and z, as in ``spatial.rotation_matrix``.
+        flips: the axes (0, 1, 2) that are reversed after that.
+        curves: the intensity transform of each channel, after all the rest.
     """
 
     zoom: float = 1.0
@@ -23,5 +23,5 @@ class Change:
 
     @property
     def interpolates(self) -> bool:
-        """Whether voxels come to lie between those of the source; else cutting and flipping is all, and exact."""
+        """True if voxels fall between those of the source; otherwise cropping and flipping suffices and is exact."""
         return self.zoom != 1 or any(self.degrees)

@@ -1,4 +1,4 @@
-"""The augmentation of the reference study in one pass."""
+"""The augmentation of the reference study in a single pass."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ if TYPE_CHECKING:
 
 
 class FusedAugmentation(PaperAugmentation, BatchAugmentation):
-    """What ``paper`` does, four times faster: one resampling, and one table of intensities a channel.
+    """The transforms of ``paper``, four times faster: one resampling, and one intensity table per channel.
 
-    The same options, the same distribution and, from the same seed, the same draws. Images agree within the tolerance
-    of the tables (``tables.INTERVALS``), labels but for places halfway between two voxels. It runs in numba, and in
-    torch (as fast as ``paper``) where numba cannot be imported.
+    Same options, same distribution and, from the same seed, the same draws. Images agree within the tolerance of the
+    tables (``tables.INTERVALS``), labels except at points halfway between two voxels. It runs in numba, or in torch (as
+    fast as ``paper``) if numba cannot be imported.
     """
 
     def __call__(self, image: Tensor, label: Tensor | None, patch_size: Shape) -> tuple[Tensor, Tensor | None]:
-        """The seven operations; labels by nearest neighbor."""
+        """Apply the seven operations; labels by nearest neighbor."""
         change = self.draw(len(image))
         if image.device.type == "cpu" and _numba_works():
             from semiseg.augmentation.fused_numba import apply_change
@@ -37,21 +37,21 @@ class FusedAugmentation(PaperAugmentation, BatchAugmentation):
     def apply(
         self, images: Tensor, labels: Tensor | None, changes: Sequence[Change], patch_size: Shape
     ) -> tuple[Tensor, Tensor | None]:
-        """The drawn changes of a batch, in torch, on the device that it is on."""
+        """Apply the drawn changes to a batch, in torch, on the batch's device."""
         from semiseg.augmentation.fused_torch import apply_changes
 
         return apply_changes(images, labels, changes, patch_size, self.options.keep_background)
 
     def draw(self, n_channels: int) -> Change:
-        """A sample's change, from torch's default generator: the numbers that ``paper`` draws, in its order.
+        """Draw a sample's change from torch's default generator: the numbers that ``paper`` draws, in its order.
 
-        Among them are TorchIO's own: one for each of its transforms, which decides whether it is applied.
+        They include TorchIO's own: one for each of its transforms, which decides whether it is applied.
         """
         import torch
 
         from semiseg.augmentation.change import Change
 
-        torch.rand(2)  # the whole; zoom and rotation
+        torch.rand(2)  # for Compose, and for zoom and rotation
         zoom, degrees = self._draw_pose()
         flips: tuple[int, ...] = ()
         if self.options.flip_axes:

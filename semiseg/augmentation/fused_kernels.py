@@ -1,6 +1,6 @@
 """Changes applied to one sample, on one core, in compiled loops (numba).
 
-The first call on a machine compiles (some seconds); later processes load what was compiled.
+The first call on a machine compiles them (some seconds); later processes load the compiled code.
 """
 
 import math
@@ -14,7 +14,7 @@ Point = tuple[float, float, float]
 
 
 def _compiled(loop: Loop) -> Loop:
-    # Sums may be reordered, for speed; infinities and signs of zero keep their meaning.
+    # Sums may be reordered for speed; infinities and signed zeros keep their meaning.
     return compiled(loop, fastmath={"contract", "reassoc"})
 
 
@@ -22,14 +22,14 @@ def _compiled(loop: Loop) -> Loop:
 def resample_image(
     source: NDArray[np.float32], matrix: NDArray[np.float64], offset: NDArray[np.float64], out: NDArray[np.float32]
 ) -> None:
-    """Writes to ``out`` (C, P, Q, R) the source (C, X, Y, Z) at ``matrix @ voxel + offset``: trilinear, 0 beyond.
+    """Write to ``out`` (C, P, Q, R) the source (C, X, Y, Z) at ``matrix @ voxel + offset``: trilinear, 0 beyond it.
 
-    As ``grid_sample`` does it, with coordinates in double precision.
+    The result is that of ``grid_sample``, with coordinates in double precision.
     """
     channels, planes, rows, columns = out.shape
     corner = np.empty(columns, np.int64)
     share = np.empty((3, columns), np.float32)
-    # One channel after the other, in strips: what the next plane needs again is then still in the cache.
+    # One channel after the other, in strips, so that the data needed again for the next plane is still in the cache.
     for channel in range(channels):
         for strip in range(0, rows, _STRIP):
             for i in range(planes):
@@ -51,7 +51,7 @@ def _fill_row(
     row: NDArray[np.float32],
 ) -> None:
     _locate(start, step, source.shape, corner, share)
-    # Along a row, the voxels within the source are one stretch.
+    # Along a row, the voxels within the source are contiguous.
     first, last = 0, len(row)
     while first < last and corner[first] < 0:
         first += 1
@@ -66,7 +66,7 @@ def _fill_row(
 
 @_compiled
 def _place(matrix: NDArray[np.float64], offset: NDArray[np.float64], i: int, j: int) -> Point:
-    """Where the first voxel of a row comes from."""
+    """Return the source position of the first voxel of a row."""
     return (
         matrix[0, 0] * i + matrix[0, 1] * j + offset[0],
         matrix[1, 0] * i + matrix[1, 1] * j + offset[1],
@@ -82,7 +82,7 @@ def _locate(
     corner: NDArray[np.int64],
     share: NDArray[np.float32],
 ) -> None:
-    """For a row of voxels, which voxel is the lowest of the eight around, or -1, and how far on the place is."""
+    """Compute for each voxel of a row the lowest of its eight neighbors, or -1, and the fractional position."""
     for k in range(len(corner)):
         px, py, pz = start[0] + step[0] * k, start[1] + step[1] * k, start[2] + step[2] * k
         x, y, z = math.floor(px), math.floor(py), math.floor(pz)
@@ -102,7 +102,7 @@ def _interpolate(
     row: NDArray[np.float32],
 ) -> None:
     flat = source.reshape(-1)
-    # Unsigned numbers spare the look whether an index counts from the end.
+    # Unsigned indices avoid the check for negative ones.
     one, dx, dy = np.uint64(1), np.uint64(source.shape[1] * source.shape[2]), np.uint64(source.shape[2])
     for k in range(first, last):
         a = np.uint64(corner[k])
@@ -116,7 +116,7 @@ def _interpolate(
 
 @_compiled
 def _at_border(source: NDArray[np.float32], start: Point, step: NDArray[np.float64], column: int) -> np.float32:
-    """The value at a place of which some of the eight voxels around are beyond the border, where there is 0."""
+    """Return the value at a position with some of the eight neighbors beyond the border, where the source is 0."""
     value = np.float32(0)
     px, py, pz = start[0] + step[0] * column, start[1] + step[1] * column, start[2] + step[2] * column
     x, y, z = math.floor(px), math.floor(py), math.floor(pz)
@@ -133,7 +133,7 @@ def _at_border(source: NDArray[np.float32], start: Point, step: NDArray[np.float
 def resample_label(
     source: NDArray[np.int64], matrix: NDArray[np.float64], offset: NDArray[np.float64], out: NDArray[np.int64]
 ) -> None:
-    """Writes to ``out`` (P, Q, R) the source's (X, Y, Z) voxel nearest to ``matrix @ voxel + offset``; 0 beyond."""
+    """Write to ``out`` (P, Q, R) the source's (X, Y, Z) voxel nearest to ``matrix @ voxel + offset``; 0 beyond it."""
     planes, rows, columns = out.shape
     flat = source.reshape(-1)
     nearest = np.empty(columns, np.int64)
@@ -148,7 +148,7 @@ def resample_label(
 def _locate_nearest(
     start: Point, step: NDArray[np.float64], shape: tuple[int, int, int], nearest: NDArray[np.int64]
 ) -> None:
-    """For a row of voxels, which voxel is nearest, or -1 beyond the border."""
+    """Compute for each voxel of a row the nearest source voxel, or -1 beyond the border."""
     for k in range(len(nearest)):
         x, y, z = np.rint(start[0] + step[0] * k), np.rint(start[1] + step[1] * k), np.rint(start[2] + step[2] * k)
         inside = (x >= 0) & (y >= 0) & (z >= 0) & (x < shape[0]) & (y < shape[1]) & (z < shape[2])
@@ -156,18 +156,18 @@ def _locate_nearest(
 
 
 _BLOCK = 1024
-"""Voxels whose intermediate results are kept at a time, in the fastest cache."""
+"""Number of voxels whose intermediate results are kept at a time, in the fastest cache."""
 
 
 @_compiled
 def change_intensities(
     channel: NDArray[np.float32], table: NDArray[np.float32], shift: float, factor: float, keep_zero: bool
 ) -> None:
-    """A curve, in place on a channel (N,): the table (empty: none), a shift in standard deviations, a factor.
+    """Apply a curve in place to a channel (N,): table (empty for none), shift in standard deviations, factor.
 
-    ``keep_zero``: voxels of exactly 0 stay 0, and count neither for the range nor for the deviation.
+    ``keep_zero``: voxels of exactly 0 stay 0, and are excluded from the range and the deviation.
     """
-    # Nothing equals what is not a number: then no voxel is background.
+    # NaN equals nothing: then no voxel is background.
     background = np.float32(0 if keep_zero else np.nan)
     low, high, deviation = _statistics(channel, background)
     added = shift * deviation
@@ -219,9 +219,9 @@ def _look_up(
 
 @_compiled
 def _statistics(channel: NDArray[np.float32], background: np.float32) -> tuple[np.float32, np.float32, float]:
-    """Smallest and largest value and standard deviation of what is not background.
+    """Return minimum, maximum and standard deviation without the background.
 
-    Loops over indices, and only such, become vector instructions: ten times faster.
+    Only loops over indices become vector instructions, which are ten times faster.
     """
     lows, highs = np.full(_BLOCK, np.inf, np.float32), np.full(_BLOCK, -np.inf, np.float32)
     count, total, squares = 0, 0.0, 0.0
@@ -238,7 +238,7 @@ def _statistics(channel: NDArray[np.float32], background: np.float32) -> tuple[n
 
 @_compiled
 def _sums(block: NDArray[np.float32], background: np.float32) -> tuple[int, float, float]:
-    """How many values are not background, and the sum of values and of squares: to those, background adds nothing."""
+    """Return the number of values that are not background, and their sum and sum of squares (background adds 0)."""
     count, total, squares = 0, np.float32(0), np.float32(0)
     for k in range(len(block)):
         count += block[k] != background

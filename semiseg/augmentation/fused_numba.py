@@ -1,4 +1,4 @@
-"""Changes applied by numba: one sample at a time, in the memory of the processor."""
+"""Changes applied by numba: one sample at a time, on the CPU."""
 
 import numpy as np
 import torch
@@ -14,10 +14,10 @@ from semiseg.types import Shape
 def apply_change(
     image: Tensor, label: Tensor | None, change: Change, patch_size: Shape, keep_zero: bool
 ) -> tuple[Tensor, Tensor | None]:
-    """What ``fused_torch.apply_changes`` does, for one sample without the leading axis.
+    """Do the same as ``fused_torch.apply_changes`` for one sample without the leading axis.
 
-    Values agree with it to 1e-3 of a channel's range but at isolated voxels, where the places in single precision
-    (there) and in double precision (here) fall on different sides of a border.
+    Values agree to 1e-3 of a channel's range, except at isolated voxels whose positions in single precision (there) and
+    double precision (here) fall on different sides of a border.
     """
     patch = _move(image, change, patch_size)
     for channel, curve in zip(patch.numpy(), change.curves, strict=True):
@@ -28,9 +28,9 @@ def apply_change(
 
 
 def _move(array: Tensor, change: Change, patch_size: Shape) -> Tensor:
-    """The patch of an image (C, X, Y, Z) float32 or of a label (X, Y, Z) int64."""
+    """Return the patch of an image (C, X, Y, Z) float32 or of a label (X, Y, Z) int64."""
     source = array.contiguous().numpy()
-    # What numpy allocates is in large pages of memory where there are any; what torch allocates is not: 20 ms.
+    # Unlike torch, numpy allocates in large memory pages where available, which saves 20 ms.
     patch = np.empty((*source.shape[:-3], *patch_size), source.dtype)
     if not change.interpolates:
         return torch.from_numpy(patch).copy_(crop_and_flip(array, patch_size, change.flips))

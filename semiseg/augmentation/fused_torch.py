@@ -14,18 +14,19 @@ from semiseg.types import Shape
 def apply_changes(
     images: Tensor, labels: Tensor | None, changes: Sequence[Change], patch_size: Shape, keep_zero: bool
 ) -> tuple[Tensor, Tensor | None]:
-    """Samples changed and cut to the patch size, on the device that they are on; the inputs are not written to.
+    """Apply changes to samples and cut to the patch size, on the samples' device, without modifying the inputs.
 
     Args:
-        images: (B, C, X, Y, Z) float32, which the patches are cut from the middle of.
+        images: (B, C, X, Y, Z) float32; patches are cut from the center.
         labels: (B, X, Y, Z) int64 class indices below 2**24, or None.
         changes: one for each sample, each with a curve for each channel.
         patch_size: voxels along each axis of the result.
-        keep_zero: voxels of exactly 0 are background and keep 0.
+        keep_zero: voxels of exactly 0 are background and stay 0.
 
     Returns:
-        Images (B, C, \\*patch_size) float32, trilinear, and labels (B, \\*patch_size) int64, of the nearest voxel; 0
-        beyond the border.
+        Images (B, C, \\*patch_size) float32, trilinear, and labels (B, \\*patch_size) int64, by nearest neighbor; 0
+            beyond
+        the border.
     """
     changed, changed_labels = [], []
     for i, change in enumerate(changes):
@@ -47,5 +48,5 @@ def _grid(images: Tensor, change: Change, patch_size: Shape) -> Tensor | None:
 
 
 def _move(array: Tensor, grid: Tensor | None, change: Change, mode: str, patch_size: Shape) -> Tensor:
-    # Cutting and flipping alone is exact: rounded places would let values seep into the background.
+    # Pure cropping and flipping is exact: rounded positions would leak values into the background.
     return crop_and_flip(array, patch_size, change.flips) if grid is None else resample(array, grid, mode)

@@ -1,4 +1,4 @@
-"""Changes of a channel's intensities: contrast, histogram, shift and scaling, each a monotone curve."""
+"""Intensity transforms of a channel: contrast, histogram, shift and scaling, each a monotone curve."""
 
 from dataclasses import dataclass
 from itertools import pairwise
@@ -9,14 +9,14 @@ from torch import Tensor
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Curve:
-    """What is done to a channel, in this order; the defaults do nothing.
+    """The intensity transform of a channel, in this order; the defaults do nothing.
 
     Attributes:
         gamma: exponent on the channel rescaled to [0, 1].
-        heights: values in [0, 1] that equally spaced points of [0, 1] are moved to, linear between them; the first
-            is 0 and the last is 1, so that the range stays.
-        shift: is added, in standard deviations of the channel.
-        factor: multiplies.
+        heights: values in [0, 1] to which equally spaced points of [0, 1] are mapped, with linear interpolation; the
+            first is 0 and the last is 1, so that the range is preserved.
+        shift: added, in standard deviations of the channel.
+        factor: multiplied.
     """
 
     gamma: float = 1.0
@@ -26,14 +26,14 @@ class Curve:
 
     @property
     def bends(self) -> bool:
-        """Whether it does more than to shift and to scale."""
+        """True if it does more than shift and scale."""
         return self.gamma != 1 or self.heights is not None
 
 
 def apply_curve(channel: Tensor, curve: Curve, keep_zero: bool) -> Tensor:
-    """A channel (X, Y, Z) float32 after a curve; the input is not written to.
+    """Return a channel (X, Y, Z) float32 after a curve, without modifying the input.
 
-    ``keep_zero``: voxels of exactly 0 are background, stay 0, and count neither for the range nor for the deviation.
+    ``keep_zero``: voxels of exactly 0 are background, stay 0, and are excluded from the range and the deviation.
     """
     mask = channel != 0 if keep_zero else torch.ones_like(channel, dtype=torch.bool)
     low, high = value_range(channel, mask)
@@ -46,7 +46,7 @@ def apply_curve(channel: Tensor, curve: Curve, keep_zero: bool) -> Tensor:
         changed = changed if curve.factor == 1 else changed * curve.factor
         return torch.where(block != 0, changed, 0) if keep_zero else changed
 
-    # Block by block, the intermediate results stay in the processor's cache, which takes half the time.
+    # Block by block, intermediate results stay in the processor's cache, which halves the time.
     return torch.cat([change(block) for block in channel.split(_PLANES)])
 
 
@@ -64,9 +64,9 @@ def _bend(block: Tensor, low: Tensor, high: Tensor, curve: Curve) -> Tensor:
 
 
 def piecewise_linear(unit: Tensor, heights: Tensor) -> Tensor:
-    """Values in [0, 1] after the map that takes the i-th of n equally spaced points to ``heights[i]``.
+    """Map values in [0, 1] so that the i-th of n equally spaced points goes to ``heights[i]``.
 
-    As a sum of ramps, one from each point on, which is faster than to look up each voxel's interval.
+    It is computed as a sum of ramps, one starting at each point: faster than looking up each voxel's interval.
     """
     place = unit * (len(heights) - 1)
     slopes: list[float] = heights.diff().tolist()
@@ -77,12 +77,12 @@ def piecewise_linear(unit: Tensor, heights: Tensor) -> Tensor:
 
 
 def value_range(channel: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-    """The smallest and the largest value in a mask; infinity and minus infinity where it is empty."""
+    """Return minimum and maximum in a mask; infinity and minus infinity if it is empty."""
     return torch.where(mask, channel, torch.inf).min(), torch.where(mask, channel, -torch.inf).max()
 
 
 def deviation(channel: Tensor, mask: Tensor) -> Tensor:
-    """The standard deviation (of a population) in a mask; not a number where it is empty."""
+    """Return the population standard deviation in a mask; NaN if it is empty."""
     count = mask.sum()
     mean = torch.where(mask, channel, 0).sum() / count
     return (torch.where(mask, channel - mean, 0).square().sum() / count).sqrt()

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
 
 class NoAugmentation(Augmentation):
-    """Samples as they are."""
+    """Samples unchanged."""
 
     def __call__(self, image: Tensor, label: Tensor | None, patch_size: Shape) -> tuple[Tensor, Tensor | None]:
-        """The sample itself: it was read in the patch's size."""
+        """Return the sample itself, which was read at the patch size."""
         return image, label

@@ -28,27 +28,27 @@ Range = tuple[PositiveFloat, PositiveFloat]
 class PaperAugmentation(Augmentation):
     """Scaling, rotation, flipping, contrast, histogram shift, intensity shift and scaling, in TorchIO.
 
-    The operations of Luque, Ottesen et al. 2023, "Reducing Annotator's Burden: Cross-Pseudo Supervision for Brain
-    Tumor Segmentation". The paper gives neither ranges nor probabilities nor the order: those here are semiseg's.
-    Zoom and rotation are in voxels; intensities change for each channel on its own, and whether an operation is
-    applied is drawn for each channel (each axis for flipping) too.
+    The operations of Luque, Ottesen et al. 2023, "Reducing Annotator's Burden: Cross-Pseudo Supervision for Brain Tumor
+    Segmentation". The paper gives no ranges, probabilities or order: those here are semiseg's. Zoom and rotation are in
+    voxels. Intensities change independently for each channel, and whether an operation is applied is also drawn for
+    each channel (each axis for flipping).
     """
 
     class Options(ComponentOptions):
         """Ranges and probabilities."""
 
         scaling: Range = (0.9, 1.1)
-        """Zoom, the same along all axes; 1.1 makes things look a tenth larger."""
+        """Zoom, the same along all axes; 1.1 enlarges by a tenth."""
         rotation: Annotated[float, Field(ge=0, le=180)] = 15.0
         """Largest angle around each axis, in degrees."""
         flip_axes: tuple[Axis, ...] = AXES
-        """Axes that may be flipped; leave one out where its two sides are different classes."""
+        """Axes that may be flipped; omit one if its two sides are different classes."""
         gamma: Range = (0.7, 1.5)
-        """Exponent on the channel rescaled to [0, 1], drawn uniformly in its logarithm."""
+        """Exponent on the channel rescaled to [0, 1], log-uniform."""
         histogram_points: Annotated[int, Field(ge=3)] = 10
-        """Control points of the histogram shift, spaced equally over the channel's range."""
+        """Control points of the histogram shift, equally spaced over the channel's range."""
         histogram_shift: Annotated[float, Field(ge=0, le=1)] = 1.0
-        """How far control points move: 1 is up to their neighbors, 0 not at all."""
+        """Strength of the histogram shift: 1 moves control points up to their neighbors, 0 not at all."""
         intensity_shift: Annotated[float, Field(ge=0)] = 0.1
         """Largest shift, in standard deviations of the channel."""
         intensity_scaling: Annotated[float, Field(ge=0, lt=1)] = 0.1
@@ -56,14 +56,14 @@ class PaperAugmentation(Augmentation):
         probability: Probability = 0.5
         """Probability of each operation."""
         probabilities: Mapping[Operation, Probability] = {}
-        """Other probabilities for single operations, such as {flipping: 0.5, gamma: 0.2}."""
+        """Probabilities of individual operations, such as {flipping: 0.5, gamma: 0.2}."""
         keep_background: bool = True
-        """Voxels of exactly 0 (background of skull-stripped images, padding) keep 0 through intensity operations.
+        """Voxels of exactly 0 (background of skull-stripped images, padding) stay 0 through intensity operations.
 
-        It is 0 in every image that is predicted, too."""
+        In prediction they are always 0, too."""
         margin: Annotated[float, Field(ge=0, le=1)] = 0.25
-        """What is read around a patch for zoom and rotation, at most, as a share of it. More costs time; what is
-        beyond is 0."""
+        """Maximum margin to read around a patch for zoom and rotation, as a fraction of it. More costs time; beyond it,
+        voxels are 0."""
 
         @field_validator("flip_axes", mode="before")
         @classmethod
@@ -80,7 +80,7 @@ class PaperAugmentation(Augmentation):
             return values
 
     def source_size(self, patch_size: Shape) -> Shape:
-        """What zoom and rotation may need around the patch, up to the margin."""
+        """Return the size that zoom and rotation may need, limited by the margin."""
         from semiseg.augmentation.spatial import size_to_read
 
         o = self.options
@@ -88,7 +88,7 @@ class PaperAugmentation(Augmentation):
         return size_to_read(patch_size, zoom, o.rotation if self._probability("rotation") else 0.0, o.margin)
 
     def __call__(self, image: Tensor, label: Tensor | None, patch_size: Shape) -> tuple[Tensor, Tensor | None]:
-        """The seven operations; labels by nearest neighbor."""
+        """Apply the seven operations; labels by nearest neighbor."""
         from semiseg.augmentation import torchio_steps
 
         axes = tuple(AXES.index(axis) for axis in self.options.flip_axes)
@@ -99,7 +99,7 @@ class PaperAugmentation(Augmentation):
         return torchio_steps.run(steps, image, label)
 
     def _draw_pose(self) -> tuple[float, tuple[float, float, float]]:
-        """A zoom and three angles in degrees."""
+        """Draw a zoom and three angles in degrees."""
         o = self.options
         zoom = _uniform(*o.scaling) if self._happens("scaling") else 1.0
         if not self._happens("rotation"):
@@ -124,10 +124,10 @@ class PaperAugmentation(Augmentation):
 
 
 def draw_heights(n_points: int, amount: float) -> Tensor:
-    """A random rising map of [0, 1] onto itself, at equally spaced points.
+    """Draw a random monotone map of [0, 1] onto itself, at equally spaced points.
 
-    As in MONAI's RandHistogramShift, each point in turn is drawn between the one before, as drawn, and the one
-    after; ``amount`` blends that with the straight line.
+    As in MONAI's RandHistogramShift, each point in turn is drawn between the previous one, as drawn, and the next one;
+    ``amount`` interpolates between the straight line and the result.
     """
     import torch
 

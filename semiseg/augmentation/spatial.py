@@ -1,4 +1,4 @@
-"""Zoom and rotation of a patch, and how much must be read around it."""
+"""Zoom and rotation of a patch, and the margin to read around it."""
 
 import math
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from semiseg.types import Shape
 
 
 def rotation_matrix(degrees: Sequence[float]) -> Tensor:
-    """Rz Rx Ry (3, 3) float64 of rotations around x, y and z: the order of SimpleITK, and so of TorchIO."""
+    """Return Rz Rx Ry (3, 3) float64 of rotations around x, y and z: the order of SimpleITK and hence TorchIO."""
     (cx, sx), (cy, sy), (cz, sz) = ((math.cos(math.radians(d)), math.sin(math.radians(d))) for d in degrees)
     around_x = torch.tensor([[1, 0, 0], [0, cx, -sx], [0, sx, cx]], dtype=torch.float64)
     around_y = torch.tensor([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]], dtype=torch.float64)
@@ -22,10 +22,10 @@ def rotation_matrix(degrees: Sequence[float]) -> Tensor:
 def voxel_map(
     source: Shape, patch: Shape, zoom: float, degrees: Sequence[float], flips: Sequence[int] = ()
 ) -> tuple[Tensor, Tensor]:
-    """Where each voxel of a patch comes from in a larger source: ``matrix @ voxel + offset``, float64, in voxels.
+    """Return the map from a patch's voxels to a larger source: ``matrix @ voxel + offset``, float64, in voxels.
 
-    Both have the same center. A zoom of 1.5 makes things look 1.5 times larger. ``flips`` are axes of the patch that
-    are reversed after zoom and rotation.
+    Both have the same center. A zoom of 1.5 enlarges 1.5 times. ``flips`` are axes of the patch that are reversed after
+    zoom and rotation.
     """
     signs = torch.ones(3, dtype=torch.float64)
     signs[list(flips)] = -1
@@ -42,36 +42,36 @@ def sampling_grid(
     flips: Sequence[int] = (),
     device: torch.device | str = "cpu",
 ) -> Tensor:
-    """The same as ``voxel_map``, for every voxel and in the coordinates of torch's ``grid_sample``."""
+    """Return the map of ``voxel_map`` for every voxel, in the coordinates of torch's ``grid_sample``."""
     to_source, _ = voxel_map(source, patch, zoom, degrees, flips)
-    # In grid_sample's coordinates an image reaches from -1 to 1, and its axes are named from the last to the first.
+    # In grid_sample's coordinates an image spans -1 to 1, and its axes are in reverse order.
     scaled = to_source * torch.tensor(patch, dtype=torch.float64) / torch.tensor(source, dtype=torch.float64)[:, None]
     theta = torch.cat([scaled.flip(0, 1), torch.zeros(3, 1, dtype=torch.float64)], dim=1)
     return affine_grid(theta[None].float().to(device, non_blocking=True), [1, 1, *patch], align_corners=False)
 
 
 def resample(array: Tensor, grid: Tensor, mode: str) -> Tensor:
-    """(C, X, Y, Z) float32 at the places of a grid, "bilinear" or "nearest"; 0 beyond the border."""
+    """Sample (C, X, Y, Z) float32 at the positions of a grid, "bilinear" or "nearest"; 0 beyond the border."""
     return grid_sample(array[None], grid, mode=mode, padding_mode="zeros", align_corners=False)[0]
 
 
 def center_crop(array: Tensor, size: Shape) -> Tensor:
-    """The middle of the last three axes."""
+    """Return the center of the last three axes."""
     for axis, n in zip((-3, -2, -1), size, strict=True):
         array = array.narrow(axis, (array.shape[axis] - n) // 2, n)
     return array
 
 
 def crop_and_flip(array: Tensor, size: Shape, flips: Sequence[int]) -> Tensor:
-    """The middle of the last three axes, with those of them that ``flips`` names (0, 1, 2) reversed."""
+    """Return the center of the last three axes, reversed along those in ``flips`` (0, 1, 2)."""
     return center_crop(array, size).flip([axis - 3 for axis in flips])
 
 
 def size_to_read(patch: Shape, min_zoom: float, max_degrees: float, margin: float) -> Shape:
-    """How much to read around a patch so that no zoom or rotation brings in a border; at most ``margin`` more.
+    """Return the size to read around a patch so that no zoom or rotation introduces a border; at most ``margin`` more.
 
-    In a product of three rotations by up to t < 90 degrees no entry beside the diagonal exceeds sin t + sin² t. The
-    excess is even along each axis, so that source and patch have the same center.
+    In a product of three rotations by up to t < 90 degrees, no off-diagonal entry exceeds sin t + sin² t. The excess is
+    even along each axis, so that source and patch have the same center.
     """
     sine = math.sin(math.radians(min(max_degrees, 90)))
     beside = min(sine + sine**2, 1)

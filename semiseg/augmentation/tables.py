@@ -1,4 +1,4 @@
-"""Curves of intensities as tables: contrast and histogram shift in one look-up, whatever they are made of."""
+"""Intensity curves as tables: contrast and histogram shift in one lookup, whatever their parameters."""
 
 import torch
 from torch import Tensor
@@ -6,15 +6,15 @@ from torch import Tensor
 from semiseg.augmentation.intensity import Curve, deviation, piecewise_linear, value_range
 
 INTERVALS = 2**14
-"""Of a table. Between its entries values are linear.
+"""Number of a table's intervals; values between entries are interpolated linearly.
 
 For exponents from 0.7 to 1.5 the error is at most 1.6e-4 of the channel's range, times the steepest slope of the
-histogram shift where that is above 1; beyond the lowest hundredth of the range it is at most 4e-5, times the same.
+histogram shift if that is above 1; beyond the lowest hundredth of the range it is at most 4e-5, times the same.
 """
 
 
 def curve_table(curve: Curve) -> Tensor:
-    """A curve's contrast and histogram shift at ``INTERVALS + 1`` equally spaced points of [0, 1], float32."""
+    """Return a curve's contrast and histogram shift at ``INTERVALS + 1`` equally spaced points of [0, 1], float32."""
     heights = torch.linspace(0, 1, INTERVALS + 1, dtype=torch.float64).pow_(curve.gamma)
     if curve.heights is not None:
         heights = piecewise_linear(heights, curve.heights)
@@ -22,9 +22,9 @@ def curve_table(curve: Curve) -> Tensor:
 
 
 def apply_table(channel: Tensor, curve: Curve, keep_zero: bool) -> Tensor:
-    """``intensity.apply_curve`` by table: a channel (X, Y, Z) float32 on any device, which is not written to.
+    """Do the same as ``intensity.apply_curve`` by table. The channel (X, Y, Z) float32, on any device, is not modified.
 
-    Nothing is waited for on a GPU.
+    On a GPU it does not synchronize.
     """
     mask = channel != 0 if keep_zero else torch.ones_like(channel, dtype=torch.bool)
     changed = channel

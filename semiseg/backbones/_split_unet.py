@@ -1,4 +1,4 @@
-"""MONAI's UNet in parts. It is a nest of (down, skip around the next level, up); weights and outputs stay MONAI's."""
+"""MONAI's UNet in parts: nested (down, skip around the next level, up). Weights and outputs are unchanged."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -10,14 +10,15 @@ from torch import Tensor, nn
 from semiseg.interfaces.split import Level, SplitNetwork
 
 _NEXT = "1.submodule"
-"""Within a level's Sequential, the next level: inside the skip connection."""
+"""Path of the next level within a level's Sequential: inside the skip connection."""
 
 
 class SplitUNet(SplitNetwork, UNet):  # type: ignore[misc]
     """MONAI's UNet with its parts.
 
-    The encoder is the downward blocks and the bottom. What is decoded at a level is the upward input there: the skip's
-    features beside those from below. The head is the last upward block, which doubles the resolution too.
+    The encoder consists of the downward blocks and the bottom. The decoded features of a level are the input of its
+    upward block: the skip's features concatenated with those from below. The head is the last upward block, which also
+    doubles the resolution.
     """
 
     def __init__(self, **options: Any) -> None:
@@ -43,7 +44,7 @@ class SplitUNet(SplitNetwork, UNet):  # type: ignore[misc]
             name, level = f"{name}.{_NEXT}", level[1].submodule
 
     def encode(self, images: Tensor) -> tuple[Tensor, ...]:
-        """The features of each level, finest first, and the bottom's."""
+        """Return the features of each level, finest first, and of the bottom."""
         features = []
         below: Any = None
         for _, level in self._nested():
@@ -53,7 +54,7 @@ class SplitUNet(SplitNetwork, UNet):  # type: ignore[misc]
         return (*features, below(images))
 
     def decode(self, features: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        """At each level, finest first, the skip's features beside those from below."""
+        """Return at each level, finest first, the skip's features concatenated with those from below."""
         *skips, x = features
         decoded = []
         for (_, level), skip in zip(reversed(list(self._nested())), reversed(skips), strict=True):
@@ -64,6 +65,6 @@ class SplitUNet(SplitNetwork, UNet):  # type: ignore[misc]
         return tuple(reversed(decoded))
 
     def classify(self, decoded: tuple[Tensor, ...]) -> Tensor:
-        """The logits, by the last upward block."""
+        """Return the logits, from the last upward block."""
         logits: Tensor = self.model[2](decoded[0])
         return logits

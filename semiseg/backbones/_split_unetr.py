@@ -1,4 +1,4 @@
-"""MONAI's UNETR in parts; weights and outputs stay MONAI's."""
+"""MONAI's UNETR in parts; weights and outputs are identical to MONAI's."""
 
 from typing import Any
 
@@ -21,14 +21,14 @@ class SplitUNETR(SplitNetwork, UNETR):  # type: ignore[misc]
         self.levels = tuple(Level(feature_size * f, (f, f, f)) for f in (1, 2, 4, 8))
 
     def encode(self, images: Tensor) -> tuple[Tensor, ...]:
-        """Features of five levels, finest first; the last are the transformer's."""
+        """Return features of five levels, finest first; the last are the transformer's."""
         x, hidden = self.vit(images)
         blocks = (self.encoder2, self.encoder3, self.encoder4)
         middle = [block(self.proj_feat(hidden[layer])) for block, layer in zip(blocks, (3, 6, 9), strict=True)]
         return self.encoder1(images), *middle, self.proj_feat(x)
 
     def decode(self, features: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        """Features of four levels, finest first."""
+        """Return features of four levels, finest first."""
         *skips, x = features
         decoded = []
         for block, skip in zip(
@@ -39,6 +39,6 @@ class SplitUNETR(SplitNetwork, UNETR):  # type: ignore[misc]
         return tuple(reversed(decoded))
 
     def classify(self, decoded: tuple[Tensor, ...]) -> Tensor:
-        """The logits, by the output block."""
+        """Return the logits, from the output block."""
         logits: Tensor = self.out(decoded[0])
         return logits

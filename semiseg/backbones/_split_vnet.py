@@ -1,4 +1,4 @@
-"""MONAI's V-Net in parts; weights and outputs stay MONAI's."""
+"""MONAI's V-Net in parts; weights and outputs are identical to MONAI's."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ class SplitVNet(SplitNetwork, VNet):  # type: ignore[misc]
         self.levels = tuple(Level(c, (f, f, f)) for c, f in ((32, 1), (64, 2), (128, 4), (256, 8)))
 
     def encode(self, images: Tensor) -> tuple[Tensor, ...]:
-        """Features of five levels, finest first."""
+        """Return features of five levels, finest first."""
         features = []
         for name in _DOWN:
             images = getattr(self, name)(images)
@@ -28,7 +28,7 @@ class SplitVNet(SplitNetwork, VNet):  # type: ignore[misc]
         return tuple(features)
 
     def decode(self, features: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        """Features of four levels, finest first."""
+        """Return features of four levels, finest first."""
         *skips, x = features
         decoded = []
         for name, skip in zip(_UP, reversed(skips), strict=True):
@@ -37,6 +37,6 @@ class SplitVNet(SplitNetwork, VNet):  # type: ignore[misc]
         return tuple(reversed(decoded))
 
     def classify(self, decoded: tuple[Tensor, ...]) -> Tensor:
-        """The logits, by the output transition."""
+        """Return the logits, from the output transition."""
         logits: Tensor = self.out_tr(decoded[0])
         return logits

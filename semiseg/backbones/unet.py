@@ -28,13 +28,13 @@ class UNet(Backbone):
         strides: tuple[PositiveInt, ...] = (2, 2, 2, 2)
         """Downsampling between levels; one fewer than channels."""
         num_res_units: Annotated[int, Field(ge=0)] = 2
-        """Residual units a level; 0 for plain convolutions."""
+        """Residual units per level; 0 for plain convolutions."""
         norm: Literal["instance", "batch"] = "instance"
         """Normalization."""
         dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
         """Dropout probability."""
         upsampling: Upsampling = "transposed"
-        """From level to level: transposed convolutions (MONAI), or interpolation and a convolution."""
+        """Upsampling between levels: transposed convolutions (MONAI), or interpolation and a convolution."""
 
         @model_validator(mode="after")
         def _sizes(self) -> "UNet.Options":
@@ -45,7 +45,7 @@ class UNet(Backbone):
     capabilities: ClassVar[frozenset[str]] = frozenset({"split", "scales", "upsampling"})
 
     def build(self, task: Task) -> nn.Module:
-        """A network for the task."""
+        """Return a network for the task."""
         from semiseg.backbones._split_unet import SplitUNet
 
         o = self.options
@@ -63,7 +63,7 @@ class UNet(Backbone):
         return network
 
     def patch_problems(self, task: Task) -> list[str]:
-        """The patch has to divide by the product of the strides, and leave more than one voxel at the bottom."""
+        """Report patch sides not divisible by the product of the strides, or a single voxel at the bottom."""
         factor = math.prod(self.options.strides)
         problems = [f"{n} is not a multiple of {factor}" for n in task.patch_size if n % factor]
         if not problems and all(n == factor for n in task.patch_size):

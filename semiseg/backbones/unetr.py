@@ -15,10 +15,10 @@ TOKEN = 16
 
 
 class UNETR(Backbone):
-    """MONAI's UNETR: a vision transformer encodes, convolutions decode.
+    """MONAI's UNETR: a transformer encoder and a convolutional decoder.
 
-    Hatamizadeh et al. 2022 (arXiv:2103.10504), MONAI's defaults. Its network is made for one patch size. Without
-    dropout, attention is torch's fused one: the same function, and the matrices of weights are never stored.
+    Hatamizadeh et al. 2022 (arXiv:2103.10504), MONAI's defaults. A network is built for one patch size. Without
+    dropout, it uses torch's fused attention: the same function, without storing the attention matrices.
     """
 
     class Options(ComponentOptions):
@@ -35,7 +35,7 @@ class UNETR(Backbone):
         dropout_rate: Annotated[float, Field(ge=0, lt=1)] = 0.0
         """Dropout probability."""
         upsampling: Upsampling = "transposed"
-        """From level to level: transposed convolutions (MONAI), or interpolation and a convolution."""
+        """Upsampling between levels: transposed convolutions (MONAI), or interpolation and a convolution."""
 
         @model_validator(mode="after")
         def _heads(self) -> "UNETR.Options":
@@ -47,7 +47,7 @@ class UNETR(Backbone):
     unused_parameters: ClassVar[frozenset[str]] = frozenset({"norm_cross_attn"})
 
     def build(self, task: Task) -> nn.Module:
-        """A network for the task's patch size."""
+        """Return a network for the task's patch size."""
         from semiseg.backbones._split_unetr import SplitUNETR
 
         o = self.options
@@ -67,12 +67,12 @@ class UNETR(Backbone):
         return network
 
     def patch_problems(self, task: Task) -> list[str]:
-        """The patch has to divide into tokens of 16 voxels a side."""
+        """Report patch sides not divisible by 16, the side of a token in voxels."""
         return [f"{n} is not a multiple of {TOKEN}" for n in task.patch_size if n % TOKEN]
 
 
 def _use_fused_attention(network: nn.Module) -> None:
-    # UNETR passes no such option on to its blocks. Not with dropout: MONAI 1.6's blocks then drop in eval() too.
+    # UNETR does not pass this option to its blocks. Not with dropout: MONAI 1.6's blocks would then drop in eval() too.
     from monai.networks.blocks.selfattention import SABlock
 
     for block in network.modules():

@@ -27,12 +27,12 @@ class VNet(Backbone):
         dropout: Annotated[float, Field(ge=0, lt=1)] = 0.5
         """Dropout probability of the lower levels (MONAI's default)."""
         upsampling: Upsampling = "transposed"
-        """From level to level: transposed convolutions (MONAI), or interpolation and a convolution."""
+        """Upsampling between levels: transposed convolutions (MONAI), or interpolation and a convolution."""
 
     capabilities: ClassVar[frozenset[str]] = frozenset({"split", "scales", "upsampling"})
 
     def build(self, task: Task) -> nn.Module:
-        """A network for the task."""
+        """Return a network for the task."""
         from semiseg.backbones._split_vnet import SplitVNet
 
         dropout = self.options.dropout
@@ -47,7 +47,7 @@ class VNet(Backbone):
         return network
 
     def patch_problems(self, task: Task) -> list[str]:
-        """The patch has to divide by 16, and MONAI's V-Net repeats its input up to 16 channels."""
+        """Report patch sides not divisible by 16 and modality counts that do not divide 16, V-Net's first channels."""
         problems = [f"{n} is not a multiple of {FACTOR}" for n in task.patch_size if n % FACTOR]
         if FACTOR % task.in_channels:
             problems.append(f"{task.in_channels} modalities do not divide its first level's {FACTOR} channels")

@@ -1,4 +1,4 @@
-"""The batches of a training: two streams, the same whatever the number of workers and wherever training begins."""
+"""Training batches: two streams, independent of the number of workers and of where training starts."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import closing
@@ -20,10 +20,10 @@ from semiseg.types import Shape
 
 
 class TrainingBatches:
-    """Batches of patches, each step's made from (seed, step, slot) alone.
+    """Batches of patches, each determined by (seed, step, slot) alone.
 
-    Slots are numbered over all devices, labeled ones first; a rank makes every ``world``-th group (``share_of``), and a
-    stream may be empty there. Counts are those of the whole step.
+    Slots are numbered over all devices, labeled ones first. A rank makes every ``world``-th group (``share_of``), and
+    its part of a stream may be empty. Counts are those of the whole step.
     """
 
     def __init__(
@@ -42,10 +42,10 @@ class TrainingBatches:
         n_classes: int = 0,
         pin: bool = False,
     ) -> None:
-        """Raises ValueError where a stream is asked for and there are no cases to draw from.
+        """Raise ValueError if a stream is requested and there are no cases to draw from.
 
-        ``deferred``: samples are made with the augmentation's margin and changed by ``finish``, a batch at a time.
-        ``needs``: the strategy's, for a task of ``n_classes`` classes. ``pin``: batches from workers come in pinned
+        ``deferred``: samples are made with the augmentation's margin, and ``finish`` augments them, a batch at a time.
+        ``needs``: the strategy's, for a task with ``n_classes`` classes. ``pin``: batches from workers come in pinned
         memory, for a GPU.
         """
         for name, size, cases in (
@@ -62,14 +62,14 @@ class TrainingBatches:
         self._pin = pin
 
     def serve_unlabeled(self, cases: Sequence[StoredImage]) -> None:
-        """From the next call of ``steps`` on, draw unlabeled samples from these cases (with pseudo-labels, say)."""
+        """Draw unlabeled samples from these cases (with pseudo-labels, say) from the next call of ``steps`` on."""
         self._sampler = replace(self._sampler, unlabeled=tuple(cases))
 
     def steps(self, start: int, stop: int) -> Iterator[Batch]:
-        """The batches of steps ``start`` to ``stop - 1``; close the iterator to end its workers early.
+        """Yield the batches of steps ``start`` to ``stop - 1``; close the iterator to stop its workers early.
 
         Raises:
-            SemisegError: as it was raised where the sample was made. TrainingError: a worker was killed.
+            SemisegError: as raised when the sample was made. TrainingError: a worker was killed.
         """
         if self._workers == 0 or start >= stop:
             for step in range(start, stop):
@@ -80,7 +80,7 @@ class TrainingBatches:
             yield from batches
 
     def packed(self, step: int) -> PackedBatch:
-        """This rank's part of a step's batch."""
+        """Return this rank's part of a step's batch."""
         mine, others = share_of(self._counts, self._needs, self._rank, self._world)
         labeled = [self._sampler.draw_labeled(step, slot) for slot in mine]
         unlabeled = [self._sampler.draw_unlabeled(step, self._counts[0] + slot) for slot in others]
@@ -93,7 +93,7 @@ class TrainingBatches:
         return replace(packed, targets={name: target.numpy() for name, target in made.items()})
 
     def finish(self, batch: Batch, step: int) -> Batch:
-        """The batch of a step as it is trained on: augmented where it is (a GPU, say), if that was deferred."""
+        """Return a step's batch for training: if augmentation was deferred, it is done here, on the batch's device."""
         sampler = self._sampler
         if not sampler.deferred:
             return batch

@@ -1,4 +1,4 @@
-"""SHA-256 of content: of files, remembered so that a file is read once, and of voxels that are in no file."""
+"""SHA-256 of content: of files, cached so that each file is read once, and of voxels without a file."""
 
 import hashlib
 import os
@@ -19,18 +19,18 @@ _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 def digest_text(text: str) -> str:
-    """SHA-256 of a text, in hexadecimal."""
+    """Return the SHA-256 of a text, in hexadecimal."""
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def digest_file(path: Path) -> str:
-    """SHA-256 of a file's content, in hexadecimal. Raises OSError."""
+    """Return the SHA-256 of a file's content, in hexadecimal. Raises OSError."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def digest_volume(volume: Volume) -> str:
-    """SHA-256 of voxels with their type and grid, in hexadecimal."""
+    """Return the SHA-256 of voxels with their dtype and grid, in hexadecimal."""
     array, geometry = volume.array, volume.geometry
     grid = [array.dtype.str, array.shape, geometry.affine.tolist(), geometry.unit]
     digest = hashlib.sha256(repr(grid).encode())
@@ -39,11 +39,11 @@ def digest_volume(volume: Volume) -> str:
 
 
 class Digests:
-    """A folder of small notes, one a file, that any number of processes may write at once.
+    """A folder of small notes, one per file, that any number of processes may write concurrently.
 
-    A note is found by all that the file system says of a file's state. The time of modification can be set back
-    (``rsync -t``, ``cp -p``, ``tar``), that of the last change of the inode cannot. Where a network's file system
-    gives other numbers to the same file, it is read once more; and so it is where no note can be read or written.
+    The key of a note contains everything that the file system reports about a file's state. The modification time can
+    be set back (``rsync -t``, ``cp -p``, ``tar``), the inode's change time cannot. If a network file system reports
+    other numbers for the same file, or if notes cannot be read or written, the file is read again.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -52,7 +52,7 @@ class Digests:
         self._changed = set[str]()
 
     def notes(self) -> list[str]:
-        """Files whose content is another than it was; and that notes could not be written, why, and how to mend it."""
+        """Return notes on files whose content changed, and on why notes could not be written and how to fix that."""
         found = []
         if self._changed:
             has, are, them = (
@@ -71,12 +71,12 @@ class Digests:
         ]
 
     def of(self, path: Path) -> str:
-        """The digest of a file's content. Raises OSError where that file, rather than a note, cannot be read."""
+        """Return the digest of a file's content. Raises OSError if that file, rather than a note, cannot be read."""
         status = path.stat()
         state = status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino
         key = digest_text("\n".join(map(str, (path.resolve(), *state))))
         note = self.folder / key[:2] / key
-        with suppress(OSError, ValueError):  # there is none, or it is no text
+        with suppress(OSError, ValueError):  # missing, or not text
             known = note.read_text(encoding="utf-8")
             if _DIGEST.fullmatch(known):
                 return known
@@ -85,19 +85,19 @@ class Digests:
         with suppress(OSError, ValueError):
             if last.read_text(encoding="utf-8") not in {"", digest}:
                 self._changed.add(str(path))
-        # A file that has just been written may change again within one tick of the clock, unseen.
+        # A file that was just written may change again within one clock tick, undetected.
         if time.time_ns() - max(status.st_mtime_ns, status.st_ctime_ns) > _SETTLED_NS:
             self._write(note, digest)
             self._write(last, digest)
         return digest
 
     def _note_on(self, path: Path) -> Path:
-        """The note of what a file held when it was last read, whatever its state was."""
+        """Return the note of a file's content when last read, whatever its state."""
         key = digest_text(str(path.resolve()))
         return self.folder / "last" / key[:2] / key
 
     def remembered(self, key: str, work: Callable[[], str]) -> str:
-        """The digest that ``work`` gives, from the note of this key, where there is one."""
+        """Return the digest from the note of this key if there is one, else from ``work``."""
         note = self.folder / key[:2] / key
         with suppress(OSError, ValueError):
             known = note.read_text(encoding="utf-8")

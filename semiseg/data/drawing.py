@@ -1,4 +1,4 @@
-"""Draws the cases of each role, patient by patient."""
+"""Drawing of the cases of each role, patient by patient."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,7 +12,7 @@ from semiseg.wording import nearest
 
 
 class Drawing:
-    """One drawing of a split from the cases of a dataset."""
+    """One draw of a split from the cases of a dataset."""
 
     def __init__(self, cases: Sequence[Case], options: schema.Split, draw: int) -> None:
         self.cases = {case.id: case for case in cases}
@@ -30,7 +30,7 @@ class Drawing:
         self.evaluation = {role: self.lists.get(role, []) for role in ("test", "validation")}
 
     def roles(self) -> dict[str, list[Case]]:
-        """Cases by role: test, validation, labeled, unlabeled. Raises DataError with all problems."""
+        """Return cases by role: test, validation, labeled, unlabeled. Raises DataError with all problems."""
         self._check_lists()
         roles: dict[str, list[Case]] = {}
         if self._numbers_are_possible():
@@ -149,7 +149,7 @@ class Drawing:
         return labeled, unlabeled
 
     def _training_order(self, case: Case) -> tuple[int, str, int, str]:
-        # By patient first: of two scans of a patient, the border between labeled and unlabeled seldom parts them.
+        # By patient first: the border between labeled and unlabeled then seldom separates two scans of a patient.
         by_patient = derive_seed("split", "training", self.draw, case.patient)
         return by_patient, case.patient, derive_seed("split", "training", self.draw, case.patient, case.id), case.id
 
@@ -169,9 +169,9 @@ def _without(cases: Iterable[Case], others: Iterable[Case]) -> list[Case]:
 
 
 def choose_groups(sizes: Sequence[int], count: int) -> list[int] | None:
-    """Indices of groups whose sizes add up to exactly ``count``, early ones first; None where no choice does.
+    """Return indices of groups whose sizes sum to exactly ``count``, early ones first; None if no choice does.
 
-    Where all sizes are 1, these are the first ``count``.
+    If all sizes are 1, these are the first ``count``.
     """
     reachable = _reachable_from(sizes)
     if not reachable[0] >> count & 1:
@@ -185,7 +185,7 @@ def choose_groups(sizes: Sequence[int], count: int) -> list[int] | None:
 
 
 def possible_sums(sizes: Sequence[int], count: int) -> list[int]:
-    """The nearest sums below and above ``count`` that some choice of groups has."""
+    """Return the nearest sums below and above ``count`` that some choice of groups reaches."""
     sums = _reachable_from(sizes)[0]
     below = next((n for n in range(count - 1, -1, -1) if sums >> n & 1), None)
     above = next((n for n in range(count + 1, sum(sizes) + 1) if sums >> n & 1), None)
@@ -193,7 +193,7 @@ def possible_sums(sizes: Sequence[int], count: int) -> list[int]:
 
 
 def _reachable_from(sizes: Sequence[int]) -> list[int]:
-    """For each index, a bit set of the sums that the groups from there on can make."""
+    """Return for each index a bit set of the sums that the groups from there on can reach."""
     reachable = [1]
     for size in reversed(sizes):
         reachable.append(reachable[-1] | reachable[-1] << size)

@@ -1,4 +1,4 @@
-"""Entries of the case store: folders with one array and its record, that are either whole or not there."""
+"""Entries of the case store: folders with one array and its record, written atomically."""
 
 import json
 import os
@@ -23,9 +23,9 @@ _ORPHAN_SECONDS = 24 * 3600
 
 @contextmanager
 def writing_to(root: Path) -> Iterator[None]:
-    """A block that reads and writes files of the case store at ``root`` only.
+    """Enclose access to files of the case store at ``root``, and nothing else.
 
-    Raises StorageError where the disk refuses: it names the store and the path, and says how to mend it.
+    Raises StorageError, with the store, the path and a fix, if the disk refuses.
     """
     try:
         yield
@@ -40,23 +40,23 @@ def writing_to(root: Path) -> Iterator[None]:
 
 
 class Entries:
-    """A folder of entries, each under the key of its content; any number of processes may write at once."""
+    """A folder of entries, each under its content key; any number of processes may write concurrently."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     def path(self, key: str) -> Path:
-        """The folder of an entry."""
+        """Return the folder of an entry."""
         return self.folder / key[:2] / key
 
     def exists(self, key: str) -> bool:
-        """Whether there is such an entry, whole or damaged."""
+        """Return whether there is such an entry, intact or damaged."""
         return self.path(key).exists()
 
     def read(self, key: str) -> dict[str, Any] | None:
-        """The record of an entry; None where there is none, or it is damaged.
+        """Return the record of an entry, or None if it is missing or damaged.
 
-        The array is read to its end: a disk may give other bytes than were written, and says nothing of it.
+        The array is read to its end and verified, since a disk may silently return other bytes than were written.
         """
         try:
             stored = json.loads((self.path(key) / RECORD).read_text(encoding="utf-8"))
@@ -68,12 +68,12 @@ class Entries:
             return None
         if not whole:
             return None
-        with suppress(OSError):  # when it was used last; a shared store may be somebody else's
+        with suppress(OSError):  # the time of last use; a shared store may belong to another user
             os.utime(self.path(key) / RECORD)
         return record
 
     def write(self, key: str, array: NDArray[Any], record: Mapping[str, Any]) -> None:
-        """Make an entry. Raises StorageError where the disk is full or refuses."""
+        """Write an entry. Raises StorageError if the disk is full or refuses."""
         with writing_to(self.folder.parent):
             self._write(key, array, record)
 
@@ -95,20 +95,20 @@ class Entries:
     def _move_in(self, key: str, temporary: Path) -> None:
         target = self.path(key)
         if target.exists() and self.read(key) is None:
-            with suppress(FileNotFoundError):  # another process may have moved it away
+            with suppress(FileNotFoundError):  # another process may have moved it already
                 damaged = target.parent / f".tmp-{os.getpid()}-{uuid.uuid4().hex[:8]}"
                 target.rename(damaged)
                 shutil.rmtree(damaged, ignore_errors=True)
         try:
             temporary.rename(target)
         except OSError:
-            if self.read(key) is None:  # else another process made the same entry meanwhile
+            if self.read(key) is None:  # otherwise another process has written the same entry
                 raise
 
     def sweep(self) -> None:
-        """Make the folder, and remove what killed writers left in it a day ago or more: a younger one may be at work.
+        """Create the folder, and remove leftovers of killed writers over a day old: younger ones may be in use.
 
-        Raises StorageError where there can be no such folder.
+        Raises StorageError if the folder cannot be created.
         """
         with writing_to(self.folder.parent):
             self.folder.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""What a dataset's reading depends on beside a case's own files: its class and code, its options and their files."""
+"""A dataset's fingerprint apart from a case's own files: its class and code, its options and the files they name."""
 
 import hashlib
 import inspect
@@ -19,27 +19,27 @@ from semiseg.recipe.lasting import lasting_text
 
 
 def describe_reader(dataset: Dataset, digests: Digests) -> list[Any]:
-    """Values for JSON that differ wherever two datasets may read the same files otherwise.
+    """Return values for JSON that differ whenever two datasets may read the same files differently.
 
-    Of an option that is the path of a file its content counts, wherever it lies; a relative one is looked for in the
-    folders of other options too. A folder counts for nothing, so that data may move: what a case takes from it are
-    files of the case's own. A path where nothing lies is a text like any other.
+    For an option that is the path of a file, the file's content counts, not its location; a relative path is also
+    looked up in the folders of other options. Folders are ignored, so that data may move: what a case reads from them
+    are its own files. A path that does not exist counts as text.
 
-    Raises DataError, naming the option, for a file that cannot be read, and ComponentError for an object that is
-    described by its address, or an array that cannot be read.
+    Raises DataError, naming the option, for an unreadable file, and ComponentError for an object whose description
+    contains its address, or an array that cannot be read.
     """
     cls, options = type(dataset), dict(dataset.options)
     folders = [value for value in options.values() if isinstance(value, Path) and _holds(value)]
     described = {name: _described(name, value, folders, digests) for name, value in options.items()}
     code = code_digest(cls)
-    own = [cls.version, code] if code or cls.version != 1 else []  # for semiseg's own code FORMAT stands
+    own = [cls.version, code] if code or cls.version != 1 else []  # FORMAT covers semiseg's own code
     return [f"{cls.__module__}.{cls.__qualname__}", described, list(dataset.info().modalities), *own]
 
 
 def _holds(path: Path) -> bool:
     try:
         return path.is_dir()
-    except OSError:  # what is wrong with it is said where it is described
+    except OSError:  # reported when it is described
         return False
 
 
@@ -53,7 +53,7 @@ def _described(name: str, value: Any, folders: Sequence[Path], digests: Digests)
         value = dict(value)
     elif is_dataclass(value) and not isinstance(value, type):
         value = {entry.name: getattr(value, entry.name) for entry in fields(value)}
-    if isinstance(value, Mapping):  # as pairs, for keys need not be texts
+    if isinstance(value, Mapping):  # as pairs, since keys may not be text
         return _ordered([part(key), part(inner)] for key, inner in value.items())
     if isinstance(value, Set):
         return _ordered(map(part, value))
@@ -85,10 +85,10 @@ _OTHERS = {"semiseg", *sys.stdlib_module_names}
 
 
 def code_digest(cls: type) -> str:
-    """SHA-256 of the source files of a class and its bases; "" for semiseg's own classes.
+    """Return the SHA-256 of the source files of a class and its bases; "" for semiseg's own classes.
 
-    These are all Python files of the package that the class is in, and the modules of its bases in other packages.
-    Of a class that was typed in a notebook it is the class's own text; in a shell, which keeps no text, nothing.
+    These are all Python files of the class's package, and the modules of its bases in other packages. For a class
+    defined in a notebook it is the class's own source; in a shell, which keeps no source, nothing.
     """
     texts = [] if _top(cls) in _OTHERS else _package(cls)
     for base in cls.__mro__[1:]:

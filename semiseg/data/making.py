@@ -1,4 +1,4 @@
-"""How the store's entries are made, and found again by what they were made of."""
+"""Creation of the store's entries, and their lookup by the inputs they were made from."""
 
 import json
 from collections.abc import Callable
@@ -20,19 +20,19 @@ from semiseg.types import Case
 from semiseg.wording import some
 
 FORMAT = 3
-"""To be raised whenever semiseg makes another entry of the same files, so that old entries are no longer found."""
+"""Increase this whenever semiseg makes different entries from the same files, so that old ones are no longer used."""
 
 
 class CaseMaker:
-    """Makes entries of single cases; safe to use from several threads and processes.
+    """A maker of entries of single cases; safe to use from several threads and processes.
 
-    A key is the hash of the case's id, its files' content, the reader (``describe_reader``), what the voxels mean, the
-    preprocessing, and FORMAT. The id is in it since one file may hold several cases. Of a case that names no image file
-    the voxels are read each time, and stand for the files' content.
+    A key is the hash of the case's id, its files' content, the reader (``describe_reader``), the meaning of voxels, the
+    preprocessing, and FORMAT. It includes the id because one file may hold several cases. For a case without image
+    files, the voxels are read each time and replace the files' content.
     """
 
     def __init__(self, root: Path, dataset: Dataset, options: schema.Preprocessing) -> None:
-        """Raises DataError for an option that names a file that cannot be read."""
+        """Raise DataError for an option that names an unreadable file."""
         self._root = root
         self._entries, self._digests = Entries(root / "entries"), Digests(root / "digests")
         self._checked = root / "checked"
@@ -41,14 +41,14 @@ class CaseMaker:
         self._no_files: dict[str, str] = {}
         self._damaged = set[str]()
         self.made = set[str]()
-        """Ids of the cases of which this object made an entry or ran a check, rather than found it done."""
+        """Ids of the cases for which this object made an entry or ran a check, rather than finding it done."""
 
     def sweep(self) -> None:
-        """Remove what killed writers left."""
+        """Remove leftovers of killed writers."""
         self._entries.sweep()
 
     def notes(self) -> list[str]:
-        """What the user should know of the store itself."""
+        """Return what the user should know about the store itself."""
         return [*self._damage_notes(), *self._digests.notes()]
 
     def _damage_notes(self) -> list[str]:
@@ -61,7 +61,7 @@ class CaseMaker:
         ]
 
     def image(self, case: Case) -> StoredImage:
-        """The entry of a case's image. Raises DataError for files that cannot be used."""
+        """Return the entry of a case's image. Raises DataError for unusable files."""
         key = self._image_key(case)
         record = self._read(case, key)
         if record is None:
@@ -74,7 +74,7 @@ class CaseMaker:
         return StoredImage(case.id, self._entries.path(key) / ARRAY, Preparation.from_dict(record))
 
     def labeled(self, case: Case, image: StoredImage) -> StoredLabeled:
-        """The entry of a case's label, in the box of its image. Raises DataError for a file that cannot be used."""
+        """Return the entry of a case's label, in the box of its image. Raises DataError for an unusable file."""
         assert case.label is not None
         key = self._key("label", self._image_key(case), self._label_content(case), self._label_meaning())
         record = self._read(case, key)
@@ -82,7 +82,7 @@ class CaseMaker:
             label = self._dataset.read_label(case)
             check_label(self._dataset, case, label, image.preparation.geometry)
             cut, n_outside = image.preparation.cut_label(label.array)
-            box = nonzero_box(cut[None]) or ((0, 1),) * 3  # an empty file cannot be mapped
+            box = nonzero_box(cut[None]) or ((0, 1),) * 3  # an empty file cannot be memory-mapped
             record = {
                 "n_foreground": int(np.count_nonzero(cut)),
                 "n_outside": n_outside,
@@ -95,9 +95,9 @@ class CaseMaker:
         return StoredLabeled(case.id, image.image_file, image.preparation, label_file, (x, y, z), *counts)
 
     def check_once(self, case: Case, check: Callable[[], object]) -> None:
-        """Run a check that raises on bad files, unless it passed before on files of the same content.
+        """Run a check that raises on bad files, unless it passed before for the same content.
 
-        Raises StorageError where it cannot be noted that it has passed.
+        Raises StorageError if the result cannot be recorded.
         """
         key = self._key("checked", self._image_key(case), self._label_content(case), self._label_meaning())
         note = self._checked / key[:2] / key
@@ -127,7 +127,7 @@ class CaseMaker:
         return self._no_files[case.id]
 
     def scan(self, case: Case, work: Callable[[], str]) -> str:
-        """The digest of a case's voxels (``same_scan``); ``work`` gives it where it is not remembered."""
+        """Return the digest of a case's voxels (``same_scans``), from ``work`` if it is not cached."""
         return self._digests.remembered(self._key("scan", self._image_key(case.without_label())), work)
 
     def _image_key(self, case: Case) -> str:

@@ -1,4 +1,4 @@
-"""A batch as arrays, which travel between processes through a pipe."""
+"""A batch as arrays, which are sent between processes."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from semiseg.interfaces.strategy import Target
 class PackedBatch:
     """The arrays of a batch: images (b, C, X, Y, Z) float32, labels and pseudo-labels (b, X, Y, Z) uint8.
 
-    ``targets`` are (b, C, X, Y, Z) float32 by name, of the labeled samples.
+    ``targets`` are (b, C, X, Y, Z) float32 by name, for the labeled samples.
     """
 
     labeled: NDArray[np.float32]
@@ -30,7 +30,7 @@ class PackedBatch:
     counts: tuple[int, int]
 
     def unpack(self) -> Batch:
-        """The batch, with labels as int64."""
+        """Return the batch, with labels as int64."""
         return Batch(
             LabeledStream(
                 torch.from_numpy(self.labeled),
@@ -50,7 +50,7 @@ class PackedBatch:
         )
 
     def unpack_pinned(self) -> Batch:
-        """The batch in page-locked memory, from which copies to a GPU need not be waited for."""
+        """Return the batch in page-locked memory, which allows asynchronous copies to a GPU."""
         return self.unpack().apply(torch.Tensor.pin_memory)
 
 
@@ -61,7 +61,7 @@ def pack(
     shape: tuple[int, ...],
     with_pseudo: bool = False,
 ) -> PackedBatch:
-    """Samples of ``shape`` (C, X, Y, Z) as a batch without targets; either stream may be empty."""
+    """Pack samples of ``shape`` (C, X, Y, Z) into a batch without targets; either stream may be empty."""
     pseudo = [sample.pseudo.numpy() for sample in unlabeled if isinstance(sample, PseudoSample)]
     return PackedBatch(
         _stack([sample.image.numpy() for sample in labeled], shape, np.float32),
@@ -76,7 +76,7 @@ def pack(
 
 
 def make_targets(targets: Sequence[Target], labels: torch.Tensor, n_classes: int) -> dict[str, torch.Tensor]:
-    """What a strategy asked for beside the labels (b, X, Y, Z) int64, by name."""
+    """Return a strategy's additional targets by name, made from the labels (b, X, Y, Z) int64."""
     return {target.name: target.make(labels, n_classes) for target in targets}
 
 

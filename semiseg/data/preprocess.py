@@ -1,4 +1,4 @@
-"""What happens to every case once: axes to R, A, S, the foreground box, and the numbers that normalize it."""
+"""Preprocessing of every case: axes to R, A, S, the foreground box, and the normalization constants."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -23,22 +23,22 @@ class Prepared:
     preparation: Preparation
 
     def normalized(self) -> NDArray[np.float32]:
-        """What networks see: (C, x, y, z) float32."""
+        """Return the networks' input: (C, x, y, z) float32."""
         return self.preparation.normalize(self.array)
 
     def restore(self, labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Class indices (x, y, z) of this box, back in the image's own grid; 0 outside the box."""
+        """Return class indices (x, y, z) of this box in the image's own grid; 0 outside the box."""
         return self.preparation.restore(labels)
 
 
 def prepare(volume: Volume, options: schema.Preprocessing, where: str = "") -> Prepared:
-    """Preprocess an image (C, X, Y, Z); its label is never looked at.
+    """Preprocess an image (C, X, Y, Z), without using its label.
 
-    Integers of up to 16 bits stay as they are stored; other types become float32. Statistics are taken in float64
-    over each modality's own foreground, since one modality may cover less of the head than another.
+    Integers of up to 16 bits stay as stored; other types become float32. Statistics are computed in float64 over each
+    modality's own foreground, since one modality may cover less of the head than another.
 
     Raises:
-        DataError: the image has no foreground, or values too large for float32. ``where`` names it.
+        DataError: the image has no foreground, or values too large for float32. ``where`` is the name in the message.
     """
     array, geometry = to_ras(volume.array, volume.geometry)
     x, y, z = geometry.shape
@@ -55,9 +55,9 @@ def prepare(volume: Volume, options: schema.Preprocessing, where: str = "") -> P
 
 
 def foreground_box(array: NDArray[np.generic], where: str = "") -> Box:
-    """The smallest box that holds every voxel that is not 0 in some channel of (C, X, Y, Z).
+    """Return the smallest box that contains every voxel that is nonzero in any channel of (C, X, Y, Z).
 
-    Raises DataError where all are 0.
+    Raises DataError if all are 0.
     """
     box = nonzero_box(array)
     if box is None:
@@ -66,7 +66,7 @@ def foreground_box(array: NDArray[np.generic], where: str = "") -> Box:
 
 
 def nonzero_box(array: NDArray[np.generic]) -> Box | None:
-    """``foreground_box``, or None where all voxels are 0."""
+    """Return ``foreground_box``, or None if all voxels are 0."""
     sides = [np.zeros(n, dtype=bool) for n in array.shape[1:]]
     for channel in array:
         mask = channel != 0
@@ -96,7 +96,7 @@ def _compact(array: NDArray[np.generic], where: str) -> Array:
 
 
 def _normalization(channel: Array, options: schema.Preprocessing) -> tuple[float, float]:
-    """What is subtracted from a channel (x, y, z), and by what it is then multiplied."""
+    """Return the offset subtracted from a channel (x, y, z), and the factor it is then multiplied by."""
     if options.normalize == "none":
         return 0.0, 1.0
     nonzero = options.foreground == "nonzero"
@@ -108,9 +108,9 @@ def _normalization(channel: Array, options: schema.Preprocessing) -> tuple[float
 
 
 def foreground_statistics(channel: Array, nonzero: bool) -> tuple[float, float]:
-    """Mean and standard deviation (of the population) of a channel (x, y, z); (0, 0) where it has no foreground.
+    """Return mean and population standard deviation of a channel (x, y, z); (0, 0) if it has no foreground.
 
-    ``nonzero`` says that voxels of 0 are background. Two passes: no digits are lost to a large mean.
+    ``nonzero``: voxels of 0 are background. Two passes, so that a large mean costs no precision.
     """
     count = _total(channel, nonzero, lambda values: float(values.size))
     if not count:
@@ -121,7 +121,7 @@ def foreground_statistics(channel: Array, nonzero: bool) -> tuple[float, float]:
 
 
 def foreground_range(channel: Array, nonzero: bool) -> tuple[float, float]:
-    """Smallest and largest value of a channel's foreground; (0, 0) where it has none."""
+    """Return minimum and maximum of a channel's foreground; (0, 0) if it has none."""
     ends = [(float(values.min()), float(values.max())) for values in _slabs(channel, nonzero) if values.size]
     return (min(low for low, _ in ends), max(high for _, high in ends)) if ends else (0.0, 0.0)
 

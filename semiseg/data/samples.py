@@ -1,4 +1,4 @@
-"""One training sample, made from its number alone."""
+"""One training sample, determined by its number alone."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -20,9 +20,9 @@ Slices = tuple[slice, ...]
 
 
 def random_start(shape: Shape, size: Shape) -> Shape:
-    """Where a patch begins, uniform over all places within the image; from torch's default generator.
+    """Draw the start of a patch, uniform over all positions within the image, from torch's default generator.
 
-    Along an axis where the image is smaller than the patch, the image is centered in it, and the start negative.
+    Along an axis on which the image is smaller than the patch, the image is centered in it, and the start is negative.
     """
     x, y, z = (
         int(torch.randint(n - p + 1, ())) if n > p else center_start(n, p) for n, p in zip(shape, size, strict=True)
@@ -31,18 +31,18 @@ def random_start(shape: Shape, size: Shape) -> Shape:
 
 
 def center_start(extent: int, size: int) -> int:
-    """Where ``size`` voxels begin that lie centered on ``extent`` voxels; negative where they are more."""
+    """Return the start of ``size`` voxels centered on ``extent`` voxels; negative if ``size`` is larger."""
     return (extent - size) // 2
 
 
 def around(start: Shape, size: Shape, larger: Shape) -> Shape:
-    """Where a larger box begins that is centered on a patch."""
+    """Return the start of a larger box centered on a patch."""
     x, y, z = (begin + center_start(p, n) for begin, p, n in zip(start, size, larger, strict=True))
     return x, y, z
 
 
 def read_patch(stored: StoredImage, start: Shape, size: Shape) -> NDArray[np.float32]:
-    """A box of the normalized image, (C, *size) float32; 0 where it leaves the image. Only the box is read."""
+    """Read a box of the normalized image, (C, *size) float32; 0 outside the image. Only the box is read."""
     source, target = _overlap(stored.shape, start, size)
     patch = np.zeros((stored.channels, *size), np.float32)
     stored.preparation.normalize(stored.raw()[(slice(None), *source)], out=patch[(slice(None), *target)])
@@ -50,18 +50,18 @@ def read_patch(stored: StoredImage, start: Shape, size: Shape) -> NDArray[np.flo
 
 
 def read_label_patch(stored: StoredLabeled, start: Shape, size: Shape) -> NDArray[np.uint8]:
-    """The same box of the label, (*size) class indices; 0 (background) where it leaves the image."""
+    """Read the same box of the label, (*size) class indices; 0 (background) outside the image."""
     x, y, z = (begin - own for begin, own in zip(start, stored.label_start, strict=True))
     return _cut(stored.raw_label(), (x, y, z), size)
 
 
 def read_pseudo_patch(stored: StoredPseudo, start: Shape, size: Shape) -> NDArray[np.uint8]:
-    """The same box of the pseudo-label, (*size) class indices; 0 (background) where it leaves the image."""
+    """Read the same box of the pseudo-label, (*size) class indices; 0 (background) outside the image."""
     return _cut(stored.raw_pseudo(), start, size)
 
 
 def center_patch(array: NDArray[Value], size: Shape) -> NDArray[Value]:
-    """The box of ``size`` voxels in the middle of the last three axes, with 0 where it leaves the array."""
+    """Return the box of ``size`` voxels in the center of the last three axes, with 0 outside the array."""
     x, y, z = (center_start(n, p) for n, p in zip(array.shape[-3:], size, strict=True))
     return _cut(array, (x, y, z), size)
 
@@ -75,7 +75,7 @@ def _cut(array: NDArray[Value], start: Shape, size: Shape) -> NDArray[Value]:
 
 
 def _overlap(shape: tuple[int, ...], start: Shape, size: Shape) -> tuple[Slices, Slices]:
-    """The part of a box that is in the image: in the image's voxels, and in the box's."""
+    """Return the part of a box that is in the image, in the image's voxels and in the box's."""
     first = [min(max(begin, 0), n) for begin, n in zip(start, shape, strict=True)]
     last = [max(min(begin + p, n), f) for begin, p, n, f in zip(start, size, shape, first, strict=True)]
     source = tuple(slice(f, e) for f, e in zip(first, last, strict=True))
@@ -88,7 +88,7 @@ Stored = TypeVar("Stored", bound=StoredImage)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sample:
-    """A patch of an unlabeled case, (C, \\*patch) float32. There is no label that it could have."""
+    """A patch of an unlabeled case, (C, \\*patch) float32. It has no field for a label."""
 
     slot: int
     case_id: str
@@ -111,7 +111,7 @@ class LabeledSample(Sample):
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Torch with one thread, as in a worker process, so that sums come out alike wherever a sample is made."""
+    """Run torch with one thread, as in a worker process, so that sums are identical wherever a sample is made."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -122,19 +122,19 @@ def one_thread() -> Iterator[None]:
 
 @contextmanager
 def drawn_from(seed: int) -> Iterator[None]:
-    """Torch's default generator seeded; the caller's random state is as before afterwards."""
+    """Seed torch's default generator within the block; the caller's random state is restored afterwards."""
     with torch.random.fork_rng(devices=[]):
-        # torch.manual_seed would seed GPUs too, whose state nobody would restore.
+        # torch.manual_seed would also seed GPUs, whose state is not restored.
         torch.default_generator.manual_seed(seed)
         yield
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sampler:
-    """Draws samples: case, place and augmentation come from (seed, step, slot) and nothing else.
+    """A source of samples: case, position and augmentation depend only on (seed, step, slot).
 
-    Cases are drawn with replacement, each as likely as the others, and so are the places of the patch. ``deferred``
-    samples are left as they are read, margin and all, to be changed by ``change`` later.
+    Cases are drawn uniformly with replacement, and positions of the patch uniformly. ``deferred`` samples are left as
+    read, including the margin, to be augmented later with ``change``.
     """
 
     labeled: Sequence[StoredLabeled]
@@ -145,7 +145,7 @@ class Sampler:
     deferred: bool = False
 
     def draw_labeled(self, step: int, slot: int) -> LabeledSample:
-        """The labeled sample of a slot."""
+        """Return the labeled sample of a slot."""
         with self._drawing(step, slot):
             case, start, size = self._place(self.labeled)
             image, label = self._patch(case, start, size, read_label_patch(case, start, size))
@@ -153,7 +153,7 @@ class Sampler:
             return LabeledSample(slot, case.case_id, image, label)
 
     def draw_unlabeled(self, step: int, slot: int) -> Sample:
-        """The unlabeled sample of a slot, with its pseudo-label where its case has one."""
+        """Return the unlabeled sample of a slot, with its pseudo-label if its case has one."""
         with self._drawing(step, slot):
             case, start, size = self._place(self.unlabeled)
             indices = read_pseudo_patch(case, start, size) if isinstance(case, StoredPseudo) else None
@@ -170,7 +170,7 @@ class Sampler:
         return (image, label) if self.deferred else self.augmentation(image, label, self.patch_size)
 
     def change(self, step: int, slot: int, of: Sequence[StoredImage]) -> Any:
-        """What is to be done to the deferred sample of a slot of one stream: drawn anew, so that it need not travel."""
+        """Return the augmentation of a slot's deferred sample: drawn again, so that it need not be sent."""
         assert isinstance(self.augmentation, BatchAugmentation)
         with self._drawing(step, slot):
             case, _, _ = self._place(of)
@@ -178,12 +178,12 @@ class Sampler:
 
     @property
     def with_pseudo(self) -> bool:
-        """Whether unlabeled samples come with pseudo-labels: all of them, or none."""
+        """True if unlabeled samples come with pseudo-labels: all of them, or none."""
         return bool(self.unlabeled) and all(isinstance(case, StoredPseudo) for case in self.unlabeled)
 
     @property
     def sample_size(self) -> Shape:
-        """The size of samples as they are drawn."""
+        """The size of samples as drawn."""
         return self.augmentation.source_size(self.patch_size) if self.deferred else self.patch_size
 
     @contextmanager
@@ -192,7 +192,7 @@ class Sampler:
             yield
 
     def _place(self, cases: Sequence[Stored]) -> tuple[Stored, Shape, Shape]:
-        # The patch is drawn first: a margin for the augmentation changes nothing in where patches lie.
+        # The patch is drawn first: the augmentation's margin does not change its position.
         case = cases[int(torch.randint(len(cases), ()))]
         size = self.augmentation.source_size(self.patch_size)
         return case, around(random_start(case.shape, self.patch_size), self.patch_size, size), size

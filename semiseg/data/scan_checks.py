@@ -1,4 +1,4 @@
-"""What voxels tell of cases: the same scan under two ids, modalities in another order."""
+"""Checks of cases by their voxels: the same scan under two ids, modalities in another order."""
 
 import hashlib
 from collections import defaultdict
@@ -15,19 +15,19 @@ from semiseg.types import Volume
 from semiseg.wording import some
 
 _SLAB = 16
-"""How many planes are digested at a time."""
+"""Number of planes digested at a time."""
 
 
 def scan_digest(volume: Volume) -> str:
-    """A digest that equal images share: see ``digest_of``. Empty for an image of zeros."""
+    """Return a digest that equal images share: see ``digest_of``. Empty for an image of zeros."""
     return digest_of(to_ras(volume.array, volume.geometry)[0])
 
 
 def digest_of(array: NDArray[np.generic]) -> str:
-    """The digest of an image (C, X, Y, Z) with axes R, A, S; empty where every voxel is 0.
+    """Return the digest of an image (C, X, Y, Z) with axes R, A, S; empty if every voxel is 0.
 
-    It is of the values in float32, whatever type they are stored in, within the box that holds all that is not 0, and
-    does not depend on the order of channels.
+    It covers the values as float32, whatever their stored dtype, within the box of nonzero voxels, and does not depend
+    on the order of channels.
     """
     box = nonzero_box(array)
     if box is None:
@@ -47,9 +47,9 @@ def _channel_digest(channel: NDArray[np.generic]) -> str:
 
 
 def same_scans(split: Split, digests: Mapping[str, str]) -> tuple[list[Problem], list[str]]:
-    """Scans that are there under several ids: problems where they have several roles, notes where training alone.
+    """Find scans present under several ids: problems if on several sides of the split, notes if on a single one.
 
-    ``digests`` are by case id; a case without one, or with an empty one, is like no other.
+    ``digests`` are by case id; a case without one, or with an empty one, matches no other.
     """
     found: dict[str, list[str]] = defaultdict(list)
     for case_id in split.ids():
@@ -76,20 +76,20 @@ _FIX = "It is one scan: scores on it would be of what was trained on. Keep one o
 
 
 _SAMPLES = 64
-"""About how many voxels are looked at along an axis."""
+"""Approximate number of voxels sampled along an axis."""
 _OTHERS = 4
-"""Fewer other cases say nothing of how far intensities spread."""
+"""With fewer other cases, the spread of intensities cannot be estimated."""
 _GAP = 1
-"""How many times as far as either spreads have two modalities to be apart to be told from one another."""
+"""Minimum distance between two modalities to distinguish them, relative to the spread of either."""
 
 Statistics = NDArray[np.float64]
 
 
 def channel_statistics(array: NDArray[np.generic]) -> Statistics:
-    """Of each channel of (C, X, Y, Z), numbers (C, 6) on its voxels that are not 0; nan where there are none.
+    """Return statistics (C, 6) of the nonzero voxels of each channel of (C, X, Y, Z); NaN if there are none.
 
-    Mean, skewness (each channel may be brighter by itself), the logarithms of deviation and root mean square, and how
-    far both are from their averages over the channels (a scan may be brighter as a whole).
+    Mean, skewness (a single channel may be brighter), the logarithms of standard deviation and root mean square, and
+    the deviations of these two from their averages over the channels (a whole scan may be brighter).
     """
     steps = tuple(slice(None, None, max(n // _SAMPLES, 1)) for n in array.shape[1:])
     found = np.array([_numbers(channel[steps]) for channel in array])
@@ -108,14 +108,14 @@ def _numbers(channel: NDArray[np.generic]) -> tuple[float, float, float, float]:
 def exchanged(
     found: Mapping[str, Statistics], training: Collection[str], modalities: Sequence[str]
 ) -> list[tuple[str, str]]:
-    """The cases whose channels seem to be in another order, with what seems to be what.
+    """Return the cases whose channels seem to be in another order, with a description.
 
-    A case is named where some of its channels each look as another of them does in the training cases, by a statistic
-    by which the training cases tell these modalities far apart. Where they do not, nothing is said.
+    A case is listed if some of its channels each look like another channel in the training cases, by a statistic that
+    clearly separates these modalities in the training cases. If no statistic does, no case is listed.
 
     Args:
         found: ``channel_statistics`` by case id.
-        training: ids of the cases that show how the modalities look.
+        training: ids of the reference cases.
         modalities: their names, in the order of the channels.
     """
     named = []
@@ -134,12 +134,12 @@ def exchanged(
 
 
 def _order(own: NDArray[np.float64], others: NDArray[np.float64]) -> list[int]:
-    """Which modality each channel of a case looks like, from a statistic of it (C) and of others (N, C)."""
+    """Return the modality that each channel of a case looks like, from a statistic of it (C) and of others (N, C)."""
     same = list(range(len(own)))
     if not (np.isfinite(own).all() and np.isfinite(others).all()):
         return same
     ordered = np.sort(others, axis=0)
-    outliers = len(others) // 6  # others may be exchanged too
+    outliers = len(others) // 6  # others may be exchanged, too
     low, high = ordered[outliers], ordered[len(others) - 1 - outliers]
     away = np.maximum(np.maximum(low[None] - own[:, None], own[:, None] - high[None]), 0)  # channel, modality
     order = []

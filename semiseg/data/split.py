@@ -1,4 +1,4 @@
-"""Who is in which role: a split, fixed before anything is read, with hashes that say when two are alike."""
+"""A split: the role of each case, fixed before any voxels are read, with hashes to compare splits."""
 
 import hashlib
 import json
@@ -17,7 +17,7 @@ ROLES: tuple[Role, ...] = ("labeled", "unlabeled", "validation", "test")
 
 @dataclass(frozen=True)
 class Split:
-    """Cases by role, each ordered by id. An unlabeled case does not know where a label is."""
+    """Cases by role, each ordered by id. Unlabeled cases carry no path of a label."""
 
     labeled: tuple[Case, ...]
     unlabeled: tuple[Case, ...]
@@ -28,7 +28,7 @@ class Split:
         object.__setattr__(self, "unlabeled", tuple(case.without_label() for case in self.unlabeled))
 
     def cases(self, role: Role) -> tuple[Case, ...]:
-        """The cases of a role."""
+        """Return the cases of a role."""
         return {
             "labeled": self.labeled,
             "unlabeled": self.unlabeled,
@@ -37,11 +37,11 @@ class Split:
         }[role]
 
     def ids(self) -> tuple[str, ...]:
-        """The ids of all cases, role by role."""
+        """Return the ids of all cases, role by role."""
         return tuple(case.id for role in ROLES for case in self.cases(role))
 
     def role_of(self, case_id: str) -> Role | None:
-        """The role of a case; None for one that is not in the split."""
+        """Return the role of a case, or None if it is not in the split."""
         return self._role_by_id.get(case_id)
 
     @cached_property
@@ -50,7 +50,7 @@ class Split:
 
     @property
     def evaluation_hash(self) -> str:
-        """SHA-256 of the test and validation ids: results can be compared where it is the same."""
+        """SHA-256 of the test and validation ids: results are comparable if it is equal."""
         return self._hash(("test", "validation"))
 
     @property
@@ -63,7 +63,7 @@ class Split:
         return hashlib.sha256(json.dumps(ids, sort_keys=True).encode()).hexdigest()
 
     def as_dict(self) -> dict[str, Any]:
-        """What a run folder keeps: ids and patients by role, and both hashes."""
+        """Return the split as stored in a run folder: ids and patients by role, and both hashes."""
         values: dict[str, Any] = {"evaluation_hash": self.evaluation_hash, "cases_hash": self.cases_hash}
         for role in ROLES:
             values[role] = [{"id": case.id, "patient": case.patient} for case in self.cases(role)]
@@ -71,16 +71,16 @@ class Split:
 
 
 def make_split(cases: Sequence[Case], options: schema.Split, draw: int) -> Split:
-    """Split the cases as a recipe asks.
+    """Split the cases as specified in a recipe.
 
     The cases of a patient stay on one side of test, validation and training. ``options.seed`` alone draws test and
     validation; ``draw`` orders the training cases. Labeled sets are nested, and so are totals, which contain their
-    labeled set: ``labeled=12`` is part of ``labeled=25``. The order is by hash: a new case moves no other. A case
-    without a label can only be unlabeled; it is left out where its patient is in test or validation.
+    labeled set: ``labeled=12`` is part of ``labeled=25``. The order is by hash: a new case does not move others. A case
+    without a label can only be unlabeled; it is left out if its patient is in test or validation.
 
     Raises:
-        DataError: with all problems: unknown ids, a case in two roles, a patient on two sides, more cases asked for
-            than there are, counts that cannot be met without parting a patient, no labeled case.
+        DataError: with all problems: unknown ids, a case in two roles, a patient on two sides, more cases requested
+            than available, counts that cannot be met without separating a patient's cases, no labeled case.
     """
     roles = Drawing(cases, options, draw).roles()
     labeled, unlabeled, validation, test = (tuple(sorted(roles[role], key=lambda case: case.id)) for role in ROLES)

@@ -1,4 +1,4 @@
-"""The case store: every training and validation case preprocessed once, and the rules of the protocol as code."""
+"""The case store: all training and validation cases, preprocessed once, with the protocol enforced in code."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,16 +19,16 @@ __all__ = ["CaseStore", "StoredImage", "StoredLabeled", "default_root"]
 
 
 def default_root() -> Path:
-    """Where the store is by default: $SEMISEG_CACHE/store, else ~/.cache/semiseg/store."""
+    """Return the default folder of the store: $SEMISEG_CACHE/store, else ~/.cache/semiseg/store."""
     return cache_folder() / "store"
 
 
 class CaseStore:
     """The preprocessed cases of a split.
 
-    An entry is found by the case's id, the content of the files that it was made of, the reader and the preprocessing:
-    many runs and processes share a store, and a changed file is read anew. It serves no test case and no label of an
-    unlabeled one.
+    Entries are found by the case's id, the content of its files, the reader and the preprocessing: many runs and
+    processes share a store, and a changed file is read again. Test cases and labels of unlabeled cases are never
+    served.
     """
 
     def __init__(
@@ -42,34 +42,35 @@ class CaseStore:
 
     @property
     def n_work(self) -> int:
-        """How many cases ``fill`` looks at, and how often it calls ``progress``."""
+        """Number of cases that ``fill`` processes, and of its calls of ``progress``."""
         return len(self._split.ids())
 
     @property
     def n_made(self) -> int:
-        """How many cases ``fill`` had to read; of the others all was there already."""
+        """Number of cases that ``fill`` had to read; for the others everything was there already."""
         return len(self._maker.made)
 
     def fill(
         self, cases: Sequence[Case], progress: Progress | None = None, workers: int | None = None
     ) -> tuple[str, ...]:
-        """Preprocess what is not there yet; read test cases and labels of unlabeled cases to their end, once.
+        """Preprocess what is missing; read test cases and labels of unlabeled cases to their end, once.
 
-        Of the latter nothing is kept but that files of this content are good, and a digest of the image's voxels, by
-        which it is seen that no scan is trained on and tested on.
+        Of the latter, only two things are kept: that files with this content are valid, and a digest of the image's
+        voxels to detect scans that are in both training and test.
 
         Args:
-            cases: the dataset's cases with their labels; those that are not in the split are not touched.
+            cases: the dataset's cases with their labels; cases outside the split are ignored.
             progress: called after each case.
-            workers: how many cases are in memory at once; by default one a core, at most 8.
+            workers: number of cases in memory at once; by default one per core, at most 8.
 
         Returns:
-            What the user should know: empty labels, labels outside the foreground box, the same image as several
-            training cases, digests that cannot be kept.
+            Notes for the user: empty labels, labels outside the foreground box, the same image as several cases of a
+                side,
+            digests that cannot be stored.
 
         Raises:
-            DataError: every problem of every file, and equal images in several roles. StorageError: the disk is full
-                or refuses.
+            DataError: every problem of every file, and equal images on several sides. StorageError: the disk is full or
+                refuses.
         """
         self._maker.sweep()
         used = [case for case in cases if self._split.role_of(case.id) is not None]
@@ -79,20 +80,20 @@ class CaseStore:
         return (*notes, *self._notes())
 
     def image(self, case_id: str) -> StoredImage:
-        """A training or validation image. Raises ProtocolError for a test case."""
+        """Return a training or validation image. Raises ProtocolError for a test case."""
         self._allow(case_id, ("labeled", "unlabeled", "validation"), "a test case")
         stored = self._served[case_id]
         return StoredImage(stored.case_id, stored.image_file, stored.preparation)
 
     def labeled(self, case_id: str) -> StoredLabeled:
-        """A labeled or validation case. Raises ProtocolError for a test case, and for an unlabeled one."""
+        """Return a labeled or validation case. Raises ProtocolError for a test case or an unlabeled one."""
         self._allow(case_id, ("labeled", "validation"), "the label of an unlabeled case or of a test case")
         stored = self._served[case_id]
         assert isinstance(stored, StoredLabeled)
         return stored
 
     def entries(self) -> list[str]:
-        """The keys of all entries that are served."""
+        """Return the keys of all entries that are served."""
         labels = [stored.label_file for stored in self._served.values() if isinstance(stored, StoredLabeled)]
         return [path.parent.name for path in (*(stored.image_file for stored in self._served.values()), *labels)]
 
@@ -108,7 +109,7 @@ class CaseStore:
         role = self._split.role_of(case.id)
         if role == "test":
             self._maker.check_once(case, lambda: check_case(self._dataset, case, look_image=self._see))
-            if case.id not in self._scans:  # it was checked before
+            if case.id not in self._scans:  # checked in an earlier run
                 self._scans[case.id] = self._maker.scan(case, lambda: scan_digest(self._dataset.read_image(case)))
             return
         image = self._maker.image(case.without_label())

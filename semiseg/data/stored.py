@@ -1,4 +1,4 @@
-"""Cases as the store serves them: memory-mapped, and able to give no more than their role allows."""
+"""Cases as the store serves them: memory-mapped, and without anything that their role does not allow."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +14,9 @@ from semiseg.types import Shape
 
 @dataclass(frozen=True, slots=True, eq=False)
 class StoredImage:
-    """A preprocessed image. It does not know whether there is a label.
+    """A preprocessed image, without any reference to a label.
 
-    The file is opened for each reading: a thousand cases kept open are a thousand file descriptors.
+    The file is opened for each read: a thousand open cases would take a thousand file descriptors.
     """
 
     case_id: str
@@ -25,7 +25,7 @@ class StoredImage:
 
     @property
     def shape(self) -> Shape:
-        """Of the foreground box, in voxels along R, A, S."""
+        """Shape of the foreground box, in voxels along R, A, S."""
         return self.preparation.shape
 
     @property
@@ -34,22 +34,22 @@ class StoredImage:
         return len(self.preparation.offset)
 
     def raw(self) -> NDArray[Any]:
-        """The stored values (C, x, y, z), memory-mapped. Raises DataError where the file is gone or damaged."""
+        """Return the stored values (C, x, y, z), memory-mapped. Raises DataError if the file is missing or damaged."""
         return _open(self.image_file, self.case_id)
 
     def image(self) -> NDArray[np.float32]:
-        """The normalized image (C, x, y, z)."""
+        """Return the normalized image (C, x, y, z)."""
         return self.preparation.normalize(self.raw())
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class StoredPseudo(StoredImage):
-    """A preprocessed image with a prediction of it, class indices (x, y, z) uint8 in the image's box, in a file."""
+    """A preprocessed image with a prediction of it in a file, class indices (x, y, z) uint8 in the image's box."""
 
     pseudo_file: Path
 
     def raw_pseudo(self) -> NDArray[np.uint8]:
-        """The pseudo-label, memory-mapped. Raises DataError where the file is gone or damaged."""
+        """Return the pseudo-label, memory-mapped. Raises DataError if the file is missing or damaged."""
         return _open(self.pseudo_file, self.case_id)
 
 
@@ -57,9 +57,8 @@ class StoredPseudo(StoredImage):
 class StoredLabeled(StoredImage):
     """A preprocessed image with its label.
 
-    Of the label the file holds the part around its foreground, which is background beyond. ``n_foreground`` counts the
-    label's voxels of any class but background, ``n_outside`` those of them that lie outside the image's foreground box
-    and are not stored.
+    The file holds only the part of the label around its foreground; the rest is background. ``n_foreground`` counts the
+    stored foreground voxels, ``n_outside`` those outside the image's foreground box, which are not stored.
     """
 
     label_file: Path
@@ -68,14 +67,14 @@ class StoredLabeled(StoredImage):
     n_outside: int
 
     def raw_label(self) -> NDArray[np.uint8]:
-        """Class indices of the part that begins at ``label_start`` in the image's box, memory-mapped.
+        """Return class indices of the part that begins at ``label_start`` in the image's box, memory-mapped.
 
-        Raises DataError where the file is gone or damaged.
+        Raises DataError if the file is missing or damaged.
         """
         return _open(self.label_file, self.case_id)
 
     def label(self) -> NDArray[np.uint8]:
-        """Class indices (x, y, z)."""
+        """Return class indices (x, y, z)."""
         part, label = self.raw_label(), np.zeros(self.shape, np.uint8)
         label[tuple(slice(s, s + n) for s, n in zip(self.label_start, part.shape, strict=True))] = part
         return label
@@ -84,7 +83,7 @@ class StoredLabeled(StoredImage):
 def _open(path: Path, case_id: str) -> NDArray[Any]:
     try:
         array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
-    except Exception as error:  # whatever the reader stumbles over in a header, the file is not the store's
+    except Exception as error:  # whatever the reader fails on, the file is not a valid entry
         raise DataError(
             f"case {case_id} cannot be read from the case store: {error}", "Run again: the entry is then made anew."
         ) from error

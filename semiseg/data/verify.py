@@ -1,4 +1,4 @@
-"""Whether the files of cases can be used, found before training and without keeping anything of them."""
+"""Checks before training that the files of cases are usable, without keeping anything of them."""
 
 import errno
 from collections.abc import Callable, Sequence
@@ -24,12 +24,12 @@ def verify_cases(
     look: Look | None = None,
     look_image: Look | None = None,
 ) -> list[Problem]:
-    """Everything that is wrong with the files of the cases, in the order of the cases.
+    """Return everything that is wrong with the files of the cases, in the order of the cases.
 
-    Every file is read to its end; images are checked for channels and content, labels for values and for the grid
-    of their image. ``quick``: only that the files are there, and the headers: the images', and the labels' where they
-    are NIfTI files. ``look`` is shown each label that could be read, from the thread that read it, and ``look_image``
-    each image that can be used; quick shows none.
+    Every file is read to its end. Images are checked for channels and content, labels for values and for the grid of
+    their image. ``quick`` checks only that the files exist, and the headers: of images, and of labels in NIfTI files.
+    ``look`` is called with each readable label, in the thread that read it, and ``look_image`` with each usable image;
+    with ``quick`` neither is called.
     """
 
     def check(case: Case) -> None:
@@ -43,13 +43,13 @@ def verify_cases(
 
 
 _WRITING = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
-"""Errors that no reading has: it is not the case that is at fault."""
+"""Errors that only writing causes, so that the case is not at fault."""
 
 
 def problems_of(case: Case, work: Callable[[], object]) -> list[Problem]:
-    """What work on a case complains of; a problem that names no place gets the case's name.
+    """Return the problems that work on a case raises; a problem without a place gets the case's name.
 
-    Raises StorageError where the work cannot write.
+    Raises StorageError if the work cannot write.
     """
     try:
         work()
@@ -64,14 +64,14 @@ def problems_of(case: Case, work: Callable[[], object]) -> list[Problem]:
 
 
 def named(case: Case, error: DataError) -> list[Problem]:
-    """The problems of an error about a case; one that names no place gets the case's name."""
+    """Return the problems of an error about a case; one without a place gets the case's name."""
     return [p if p.where else Problem(f"case {case.id}", p.what, p.fix) for p in error.problems]
 
 
 def check_case(dataset: Dataset, case: Case, look: Look | None = None, look_image: Look | None = None) -> None:
     """Read a case's image and its label, if it has one, to their ends. Raises DataError with all problems.
 
-    ``look`` is shown the label, and ``look_image`` the image where it can be used.
+    ``look`` is called with the label, and ``look_image`` with the image if it is usable.
     """
     problems: list[Problem] = []
     geometry: Geometry | None = None
@@ -90,7 +90,7 @@ def check_case(dataset: Dataset, case: Case, look: Look | None = None, look_imag
 
 
 def _label_problems(dataset: Dataset, case: Case, image: Geometry | None, look: Look | None = None) -> list[Problem]:
-    """What is wrong with a label, read to its end, and beside an image's grid where there is one."""
+    """Return what is wrong with a label, read to its end and compared with its image's grid, if known."""
     try:
         label = dataset.read_label(case)
         if look is not None:
@@ -102,12 +102,12 @@ def _label_problems(dataset: Dataset, case: Case, image: Geometry | None, look: 
 
 
 def _once(problems: Sequence[Problem]) -> list[Problem]:
-    # A dataset that compares a label with its image's header says again what is wrong with the image.
+    # A dataset that compares a label with its image's header repeats the image's problems.
     return list(dict.fromkeys(problems))
 
 
 def check_image(dataset: Dataset, image: Volume) -> None:
-    """An image has a channel a modality, and content."""
+    """Check that an image has one channel per modality, and content."""
     modalities = dataset.info().modalities
     if len(image.array) != len(modalities):
         raise DataError(f"its image has {len(image.array)} channels for modalities {', '.join(modalities)}")
@@ -116,7 +116,7 @@ def check_image(dataset: Dataset, image: Volume) -> None:
 
 
 def check_label(dataset: Dataset, case: Case, label: Volume, geometry: Geometry | None) -> None:
-    """A label has known classes, and lies on the grid of its image (where that could be read)."""
+    """Check that a label has known classes and lies on the grid of its image, if that could be read."""
     problems = []
     where = str(case.label)
     difference = geometry.difference(label.geometry) if geometry is not None else ""
@@ -147,7 +147,7 @@ def _quick_check(dataset: Dataset, case: Case) -> None:
 
 
 def _doubtful(label: Path, image: Geometry | None) -> bool:
-    """Whether a label's NIfTI header speaks against it. What is wrong, if anything, its dataset says, on reading it."""
+    """Return whether a label's NIfTI header looks wrong. The dataset reports the actual problem on reading it."""
     if not nifti_stem(label):
         return False
     try:

@@ -1,8 +1,8 @@
 """Work on numbered items in worker processes, with results in order.
 
-Not by torch's DataLoader: it sends tensors through shared memory (which runs out of /dev/shm or of file descriptors,
-"received 0 items of ancdata"), tells of a killed worker wherever the main thread happens to be, and its workers die
-of the Ctrl-C that the main process answers by saving. A socket to each worker has none of this.
+torch's DataLoader is not used. It sends tensors through shared memory (which runs out of /dev/shm or of file
+descriptors, "received 0 items of ancdata"), it reports a killed worker at an arbitrary point of the main thread, and
+its workers die from the Ctrl-C on which the main process saves. A socket to each worker avoids all of this.
 """
 
 import atexit
@@ -27,26 +27,27 @@ Made = TypeVar("Made")
 Result = TypeVar("Result")
 
 _SECONDS_TO_END = 5
-"""How long a process whose socket is closed may take to end, so that its exit code is known."""
+"""Time limit for a process whose socket is closed to end, so that its exit code is known."""
 
 
 def in_workers(
     work: Callable[[int], Made], finish: Callable[[Made], Result], items: Sequence[int], n_workers: int
 ) -> Generator[Result, None, None]:
-    """``finish(work(item))`` of each item, in order; close the generator to end the workers early.
+    """Yield ``finish(work(item))`` of each item, in order; close the generator to stop the workers early.
 
-    Worker i does every n-th item and is at most one ahead of what was asked for, for its socket is full then. ``work``
-    runs there, and travels by pickle; ``finish`` runs here, in a thread, while the result before is used. Processes
-    are spawned: a fork of a process with threads or CUDA may hang.
+    Worker i handles every n-th item and is at most one ahead of the requests, because its socket is then full. ``work``
+    is pickled and runs in the worker; ``finish`` runs here, in a thread, while the previous result is used. Processes
+    are spawned: forking a process with threads or CUDA may hang.
 
     Raises:
-        Exception: as ``work`` raised it. TrainingError: a worker was killed. ComponentError: ``work`` cannot be sent.
+        Exception: as raised by ``work``. TrainingError: a worker was killed. ComponentError: ``work`` cannot be
+            pickled.
     """
     try:
         pickled = pickle.dumps(work)
-    except Exception as error:  # whatever a component's own __reduce__ raises
+    except Exception as error:  # anything that a component's __reduce__ raises
         raise _not_sent(error) from error
-    with ExitStack() as stack:  # ended from the last to the first: with the workers gone, the reader sees their end
+    with ExitStack() as stack:  # exits in reverse order: with the workers gone, the reader sees EOF
         pairs = [socketpair() for _ in range(n_workers)]
         sources = [stack.enter_context(here) for here, _ in pairs]
         reader = stack.enter_context(ThreadPoolExecutor(1))
@@ -74,20 +75,20 @@ def in_workers(
 
 @contextmanager
 def _worker(there: socket, pickled: bytes, items: Sequence[int]) -> Iterator[BaseProcess]:
-    with there:  # closed here once the process has it, so that its end is seen
+    with there:  # closed here once the process has it, so that its end is detected
         process = get_context("spawn").Process(target=_serve, args=(there, pickled, items), daemon=True)
         process.start()
     atexit.register(process.kill)
     try:
         yield process
     finally:
-        process.kill()  # it holds nothing that would need an orderly end
+        process.kill()  # it holds nothing that needs an orderly shutdown
         process.join()
         atexit.unregister(process.kill)
 
 
 def _serve(to: socket, pickled: bytes, items: Sequence[int]) -> None:
-    # What stops a run reaches the whole process group; the main process decides, and may still need this batch.
+    # Stop signals reach the whole process group; the main process decides, and may still need this batch.
     for name in ("SIGINT", "SIGTERM", "SIGUSR1"):
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.SIG_IGN)
@@ -96,7 +97,7 @@ def _serve(to: socket, pickled: bytes, items: Sequence[int]) -> None:
         try:
             work = pickle.loads(pickled)
         except Exception as error:
-            send(to, _not_sent(error))  # the class of a notebook, say, which is not here
+            send(to, _not_sent(error))  # for example a class from a notebook, which does not exist here
             return
         for item in items:
             send(to, _result(work, item))
@@ -107,7 +108,7 @@ def _result(work: Callable[[int], object], item: int) -> object:
         return work(item)
     except SemisegError as error:
         return error
-    except Exception as error:  # a defect, of semiseg or a plugin: the other process should see where it was
+    except Exception as error:  # a bug in semiseg or a plugin: show the other process where it happened
         error.add_note(f"In a worker process:\n{traceback.format_exc()}")
         return error
 
@@ -122,7 +123,7 @@ def _not_sent(error: Exception) -> ComponentError:
 
 def _ended(process: BaseProcess, began: bool) -> TrainingError:
     process.join(_SECONDS_TO_END)
-    if not began and (process.exitcode or 0) > 0:  # by itself, where memory that runs out ends it by a signal
+    if not began and (process.exitcode or 0) > 0:  # by itself; lack of memory would end it by a signal
         return TrainingError(
             "A process that makes samples ended as it started. Most often the script that calls semiseg has no main"
             " guard: each new process then runs the whole script once more.",
@@ -136,7 +137,7 @@ def _ended(process: BaseProcess, began: bool) -> TrainingError:
 
 
 def send(to: socket, value: Any) -> None:
-    """Write a value. Raises BrokenPipeError or ConnectionResetError where nobody reads any more."""
+    """Write a value. Raises BrokenPipeError or ConnectionResetError if the reader is gone."""
     buffers: list[pickle.PickleBuffer] = []
     pickled = pickle.dumps(value, protocol=5, buffer_callback=buffers.append)
     parts = [memoryview(pickled), *(buffer.raw() for buffer in buffers)]
@@ -146,7 +147,7 @@ def send(to: socket, value: Any) -> None:
 
 
 def receive(source: socket) -> Any:
-    """Read a value; to be used between semiseg's own processes only. Raises EOFError where the writer has ended."""
+    """Read a value, from semiseg's own processes only. Raises EOFError if the writer has ended."""
     (count,) = struct.unpack("<Q", _read(source, 8))
     sizes = struct.unpack(f"<{count}Q", _read(source, 8 * count))
     pickled, *buffers = (_read(source, size) for size in sizes)

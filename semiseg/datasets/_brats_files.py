@@ -1,4 +1,4 @@
-"""File names of the BraTS challenges, and the scans that a folder of such files holds."""
+"""File names of the BraTS challenges, and the scans in a folder of such files."""
 
 import re
 from collections import defaultdict
@@ -22,7 +22,7 @@ _STRAY_SEG = re.compile(r".*segm.*", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class Scan:
-    """The files of one case: paths by modality (t1, t1ce, t2, flair) or "seg". ``modern``: named as since 2023."""
+    """The files of one case: paths by modality (t1, t1ce, t2, flair) or "seg". ``modern``: 2023 and later naming."""
 
     case_id: str
     files: Mapping[str, list[Path]]
@@ -30,24 +30,24 @@ class Scan:
 
     @property
     def patient(self) -> str:
-        """Since 2023 the last group of digits is the time point of a patient (BraTS-GLI-00005-101)."""
+        """The patient; since 2023 the last group of digits in the id is the time point (BraTS-GLI-00005-101)."""
         match = _TIMEPOINT.fullmatch(self.case_id) if self.modern else None
         return match["patient"] if match else self.case_id
 
     @property
     def folders(self) -> set[Path]:
-        """The folders that its files lie in."""
+        """The folders that contain its files."""
         return {path.parent for paths in self.files.values() for path in paths}
 
 
 def parse_name(path: Path) -> tuple[str, str] | None:
-    """Case id and modality (t1, t1ce, t2, flair) or "seg", of either naming; None for any other name."""
+    """Return case id and modality (t1, t1ce, t2, flair) or "seg", for either naming; None for any other name."""
     parsed = _parse(path)
     return parsed[:2] if parsed else None
 
 
 def _parse(path: Path) -> tuple[str, str, bool] | None:
-    # Some archives unpack to a folder of the image's name, with a file of another name in it.
+    # Some archives unpack to a folder with the image's name that contains a file of another name.
     for stem in (nifti_stem(path), nifti_stem(path.parent) if nifti_stem(path) else ""):
         for pattern in (_SINCE_2023, _UNTIL_2022):
             match = pattern.fullmatch(stem)
@@ -58,12 +58,12 @@ def _parse(path: Path) -> tuple[str, str, bool] | None:
 
 
 def find_scans(folder: Path, *, to_predict: bool = False) -> list[Scan]:
-    """The scans in a folder and the folders below it, by case id.
+    """Return the scans in a folder and its subfolders, by case id.
 
-    ``to_predict``: files that cannot be opened are taken too, for they are told where they are read.
+    ``to_predict``: files that cannot be opened are included, since the error is reported when they are read.
 
-    Raises DataError where no name is understood, for links to nothing, and for files of a case that are no NIfTI or
-    cannot be opened: a label that is there is never taken for missing.
+    Raises DataError if no name is recognized, for broken links, and for files of a case that are not NIfTI or cannot be
+    opened: an existing label is never treated as missing.
     """
     held = find(folder, recursive=True)
     files = held.files
@@ -99,8 +99,8 @@ def _names(held: Found) -> str:
 
 
 def _with_stray_labels(scans: list[Scan], strays: Iterable[Path]) -> list[Scan]:
-    """The scans, with the labels of other names in folders that hold no other scan's files."""
-    # BraTS 2020, case 355, as it was published: its label is called W39_1998.09.19_Segm.nii.
+    """Add labels with other names from folders that hold no other scan's files."""
+    # BraTS 2020, case 355, as published: its label is named W39_1998.09.19_Segm.nii.
     scans_in: dict[Path, list[int]] = defaultdict(list)
     for index, scan in enumerate(scans):
         for folder in scan.folders:

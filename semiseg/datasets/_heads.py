@@ -1,4 +1,4 @@
-"""Synthetic heads with tumors: made-up anatomy, in the four modalities and with the labels of BraTS."""
+"""Synthetic heads with tumors: artificial anatomy, with the modalities and labels of BraTS."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ Mask = NDArray[np.bool_]
 MODALITIES = ("t1", "t1ce", "t2", "flair")
 NECROSIS, EDEMA, ENHANCING = 1, 2, 4
 
-# Brightness of each tissue in T1, T1ce, T2 and FLAIR, by their order in real scans.
+# Brightness of each tissue in T1, T1ce, T2 and FLAIR, ordered as in real scans.
 _BRIGHTNESS: Mapping[str, tuple[float, float, float, float]] = MappingProxyType(
     {
         "scalp": (0.85, 0.90, 0.50, 0.55),
@@ -44,7 +44,7 @@ class Head:
 
 
 def make_head(rng: np.random.Generator, size: Shape) -> Head:
-    """A head that differs from every other in shape, tissue, tumor, contrast, bias field and noise."""
+    """Make a head with random shape, tissue, tumor, contrast, bias field and noise."""
     points = _points(rng, size)
     tissues = _anatomy(rng, points)
     label = _tumor(rng, points, tissues)
@@ -56,9 +56,9 @@ def make_head(rng: np.random.Generator, size: Shape) -> Head:
 
 
 def _noise(rng: np.random.Generator, size: Shape, knots: int) -> Field:
-    """A smooth random field of unit variance: a cubic B-spline with about ``knots`` random weights along each axis."""
+    """Return a smooth random field of unit variance: a cubic B-spline with about ``knots`` random weights per axis."""
     field: Field = rng.standard_normal((knots + 3,) * 3, dtype=np.float32)
-    for n in size:  # each turn takes the first axis and puts the finer one last
+    for n in size:  # each pass consumes the first axis and appends the finer one
         field = np.tensordot(field, _splines(n, knots), axes=(0, 1))
     field -= field.mean()
     field /= field.std()
@@ -66,7 +66,7 @@ def _noise(rng: np.random.Generator, size: Shape, knots: int) -> Field:
 
 
 def _splines(n: int, knots: int) -> Field:
-    """Values of ``knots + 3`` cubic B-splines at ``n`` places: (n, knots + 3)."""
+    """Return Values of ``knots + 3`` cubic B-splines at ``n`` places: (n, knots + 3)."""
     places = np.linspace(1, knots + 1, n)[:, None]
     t = np.abs(places - np.arange(knots + 3))
     values = np.where(t < 1, 2 / 3 - t**2 + t**3 / 2, np.clip(2 - t, 0, None) ** 3 / 6)
@@ -79,7 +79,7 @@ def _size(field: NDArray[Any]) -> Shape:
 
 
 def _points(rng: np.random.Generator, size: Shape) -> Field:
-    """Coordinates (3, X, Y, Z) in which the head is the unit ball: scaled, turned and gently bent."""
+    """Return coordinates (3, X, Y, Z) in which the head is the unit ball: scaled, rotated and slightly deformed."""
     axes = [np.linspace(-1, 1, n, dtype=np.float32) for n in size]
     grid = np.stack(np.meshgrid(*axes, indexing="ij"))
     angles = rng.normal(0, 0.08, 3)
@@ -92,20 +92,20 @@ def _points(rng: np.random.Generator, size: Shape) -> Field:
     turned = np.tensordot((turn / extent[:, None]).astype(np.float32), grid, axes=1)
     bend = np.stack([_noise(rng, size, 3) for _ in range(3)])
     points: Field = turned + 0.03 * bend
-    # A head is narrower in front, which is at negative y.
+    # A head is narrower at the front, which is at negative y.
     points[0] *= 1 - 0.12 * points[1]
     return points
 
 
 def _ellipsoid(points: Field, center: tuple[float, float, float], radii: tuple[float, float, float]) -> Field:
-    """Distance from the center, 1 at the surface."""
+    """Return the distance from the center, 1 at the surface."""
     offset = points - np.array(center, np.float32)[:, None, None, None]
     distance: Field = np.sqrt(((offset / np.array(radii, np.float32)[:, None, None, None]) ** 2).sum(axis=0))
     return distance
 
 
 def _anatomy(rng: np.random.Generator, points: Field) -> dict[str, Mask]:
-    """Masks of tissues that do not overlap and fill the head; "white" stands where nothing else is."""
+    """Return masks of tissues that do not overlap and fill the head; "white" is the remainder."""
     size = _size(points[0])
     folds, blobs = _noise(rng, size, 16), _noise(rng, size, 12)
     depth = _ellipsoid(points, (0, 0, 0), (1, 1, 1))
@@ -137,7 +137,7 @@ def _ventricles(rng: np.random.Generator, points: Field) -> Mask:
     width, length = rng.uniform(0.06, 0.12), rng.uniform(0.28, 0.4)
     bodies = []
     for side in (-1, 1):
-        # The horns diverge to the back.
+        # The horns diverge toward the back.
         center_x = side * (0.05 + width + 0.12 * np.clip(points[1], 0, None))
         shifted = np.stack([points[0] - center_x, points[1] - 0.05, points[2] - 0.08 + 0.4 * points[1] ** 2])
         bodies.append(_ellipsoid(shifted, (0, 0, 0), (width, length, 0.13)) < 1)
@@ -147,7 +147,7 @@ def _ventricles(rng: np.random.Generator, points: Field) -> Mask:
 
 
 def _tumor(rng: np.random.Generator, points: Field, tissues: Mapping[str, Mask]) -> NDArray[np.uint8]:
-    """Stored label values: necrosis within enhancing tumor within edema, all of them there."""
+    """Return stored label values: necrosis within enhancing tumor within edema, all of them present."""
     size = _size(points[0])
     depth = _ellipsoid(points, (0, 0, 0), (1, 1, 1))
     places = np.argwhere((depth > 0.25) & (depth < 0.6) & (np.abs(points[2]) < 0.4) & tissues["white"])
@@ -162,7 +162,7 @@ def _tumor(rng: np.random.Generator, points: Field, tissues: Mapping[str, Mask])
     rim = rng.uniform(0.2, 0.4)
     inner = ndimage.binary_erosion(core)
     necrosis = inner & ((distance + 0.15 * _noise(rng, size, 9) < 1 - rim) | (distance < 0.35))
-    # Edema spreads along white matter, in fingers.
+    # Edema spreads along white matter in finger-like extensions.
     spread = rng.uniform(1.4, 2.2)
     reach = distance + 0.25 * _noise(rng, size, 8) + 0.25 * tissues["gray"]
     whole = _largest(core | (brain & ~tissues["fluid"] & (reach < spread)))
@@ -182,7 +182,7 @@ def _largest(mask: Mask) -> Mask:
 def _image(
     rng: np.random.Generator, modality: int, masks: Mapping[str, Mask], inside: Mask, contrast: float
 ) -> NDArray[np.int16]:
-    """One modality: tissues with blurred borders and texture, times a bias field, with Rician noise."""
+    """Return one modality: tissues with blurred borders and texture, times a bias field, with Rician noise."""
     size = _size(inside)
     clean = np.zeros(size, np.float32)
     surroundings = (_BRIGHTNESS["white"][modality] + _BRIGHTNESS["gray"][modality]) / 2
@@ -196,6 +196,6 @@ def _image(
     level = rng.uniform(0.02, 0.05)
     real, imaginary = level * rng.standard_normal((2, *size), dtype=np.float32)
     gain = 600 * np.exp(rng.uniform(-0.7, 0.7))
-    # Voxels within the head are above 0, so that 0 says where it ends.
+    # Voxels within the head are above 0, so that 0 marks the outside.
     image: NDArray[np.int16] = np.where(inside, np.hypot(clean + real, imaginary) * gain + 1, 0).astype(np.int16)
     return image

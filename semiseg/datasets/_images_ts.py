@@ -1,4 +1,4 @@
-"""The test images of a Decathlon dataset, which come without labels: in ``imagesTs``, and listed in dataset.json."""
+"""The test images of a Decathlon dataset, which have no labels: in ``imagesTs``, and listed in dataset.json."""
 
 import os
 from collections.abc import Collection, Iterator, Mapping
@@ -16,13 +16,13 @@ _NAMED = 4
 
 @dataclass(frozen=True, slots=True)
 class ImagesTs:
-    """Test images, each once, hidden files and what is a training or unlabeled image already left out.
+    """Test images, without duplicates, hidden files, and training or unlabeled images.
 
     Attributes:
-        found: the files that there are, listed or in the folder.
-        unlisted: those of them that are in the folder alone.
-        missing: the files that are listed and do not exist.
-        is_list: whether ``test`` is a list of images, or not there.
+        found: existing files, listed or in the folder.
+        unlisted: those that are only in the folder.
+        missing: listed files that do not exist.
+        is_list: whether ``test`` is a list of images, or absent.
         problems: what cannot be opened in the folder.
     """
 
@@ -37,7 +37,7 @@ class ImagesTs:
         return "it" if len(self.found) == 1 else "them"
 
     def notes(self, *, taken: bool) -> Iterator[str]:
-        """What to say of them before training, where they are ``taken`` as unlabeled cases and where they are not."""
+        """Return remarks before training, depending on whether the images are ``taken`` as unlabeled cases."""
         found = _images(self.found)
         if self.found and taken:
             yield f"{found} taken as unlabeled cases; dataset.test_images: exclude leaves {self._them} out"
@@ -55,7 +55,7 @@ class ImagesTs:
 
 
 def find_images_ts(root: Path, manifest: Mapping[str, Any], others: Collection[Path]) -> ImagesTs:
-    """The test images of a root and its dataset.json; ``others`` are the images that are read anyway."""
+    """Return the test images of a root and its dataset.json; ``others`` are the images that are read anyway."""
     known = {_plain(path) for path in others}
     items: Any = manifest.get("test")
     listed = [root / image_of(item) for item in items] if are_images(items) else []
@@ -74,14 +74,14 @@ def find_images_ts(root: Path, manifest: Mapping[str, Any], others: Collection[P
 
 
 def are_images(items: Any) -> bool:
-    """Whether it is a list of image paths as dataset.json has them: texts, or objects with ``image``."""
+    """Return whether this is a list of image paths as in dataset.json: strings, or objects with ``image``."""
     return isinstance(items, list) and all(
         isinstance(item, str) or (isinstance(item, dict) and isinstance(item.get("image"), str)) for item in items
     )
 
 
 def image_of(item: str | Mapping[str, str]) -> str:
-    """The path of one of these."""
+    """Return the path of such an item."""
     return item if isinstance(item, str) else item["image"]
 
 

@@ -1,4 +1,4 @@
-"""What datasets of NIfTI files share: reading a case, checking a list of cases, and cases from new files."""
+"""Shared code for datasets of NIfTI files: reading a case, checking a list of cases, and cases from new files."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -17,21 +17,21 @@ from semiseg.io.whole import LARGEST
 from semiseg.types import Case, Geometry, Volume
 
 ParseName = Callable[[Path], tuple[str, str] | None]
-"""From an image file's name: its case id and modality; None where the name does not say."""
+"""A function from an image file to its case id and modality; None if the name does not contain them."""
 
 
 Names = TypeVar("Names", bound=tuple[str, ...])
 
 
 def no_modality_twice(modalities: Names) -> Names:
-    """The names as they are. Raises ValueError, as pydantic's validators do, where one is there twice."""
+    """Return the names unchanged. Raises ValueError, as a pydantic validator, if one occurs twice."""
     if len(set(modalities)) < len(modalities):
         raise ValueError(f"a modality is named twice: {', '.join(modalities)}")
     return modalities
 
 
 def distinct_values(classes: dict[str, int]) -> dict[str, int]:
-    """Foreground classes, ordered by stored value. Raises ValueError where two share one, or one is below 1."""
+    """Return foreground classes by stored value. Raises ValueError if two share a value, or one is below 1."""
     foreground = {name: value for name, value in classes.items() if (name, value) != ("background", 0)}
     if "background" in foreground:
         raise ValueError("background is 0, which need not be said; give another class another name")
@@ -44,10 +44,10 @@ def distinct_values(classes: dict[str, int]) -> dict[str, int]:
 
 
 class NiftiOptions(ComponentOptions):
-    """Options of every dataset of NIfTI files."""
+    """Options shared by all datasets of NIfTI files."""
 
     label_map: dict[int, int] = Field(default_factory=dict)
-    """Class index (0 is background) of stored label values that are not the usual ones, such as `{205: 1}`."""
+    """Class index (0 is background) of additional stored label values, such as `{205: 1}`."""
 
 
 class NiftiDataset(Dataset):
@@ -61,15 +61,15 @@ class NiftiDataset(Dataset):
         return self.info().modalities
 
     def read_image(self, case: Case) -> Volume:
-        """The image (C, X, Y, Z) in its stored numeric type."""
+        """Return the image (C, X, Y, Z) in its stored numeric type."""
         return read_image_files(case.images, self.modalities)
 
     def read_geometry(self, case: Case) -> Geometry:
-        """The grid of the image, from headers; every modality's is looked at."""
+        """Return the grid of the image from the headers of all modalities."""
         return read_image_geometry(case.images, self.modalities)
 
     def read_label(self, case: Case) -> Volume:
-        """The label (X, Y, Z) as class indices; it has to be on the image's grid."""
+        """Return the label (X, Y, Z) as class indices; it must be on the image's grid."""
         if case.label is None:
             raise ProtocolError(f"Case {case.id} carries no label here.", "Its label must not be read.")
         label = read_label_file(case.label, self.info().label_map)
@@ -87,7 +87,7 @@ def _grid_fix(difference: str) -> str:
 
 
 def merged_label_map(usual: Mapping[int, int], extra: Mapping[int, int], classes: Sequence[str]) -> dict[int, int]:
-    """The usual class indices of stored values, and the option ``label_map`` on top. Raises DataError."""
+    """Return the usual class indices of stored values, updated by the option ``label_map``. Raises DataError."""
     wrong = {value: index for value, index in extra.items() if not 0 <= index < len(classes)}
     if wrong:
         what = f"{wrong} names class indices that do not exist"
@@ -97,14 +97,14 @@ def merged_label_map(usual: Mapping[int, int], extra: Mapping[int, int], classes
 
 
 def existing_root(root: Path) -> Path:
-    """The folder itself. Raises DataError where there is none."""
+    """Return the folder itself. Raises DataError if it does not exist."""
     if not root.is_dir():
         raise DataError(Problem(str(root), "there is no such folder", "Set dataset.root to the folder of the data."))
     return root
 
 
 def checked_cases(cases: Iterable[Case], problems: Sequence[Problem] = ()) -> tuple[Case, ...]:
-    """The cases ordered by id. Raises DataError with ``problems``, ids that are no file names, and ids that recur."""
+    """Return the cases ordered by id. Raises DataError with ``problems``, invalid file names and repeated ids."""
     ordered = sorted(cases, key=lambda case: case.id)
     counts = Counter(case.id for case in ordered)
     twice = [
@@ -121,10 +121,10 @@ def checked_cases(cases: Iterable[Case], problems: Sequence[Problem] = ()) -> tu
 
 
 def named_by_files(listed: Sequence[tuple[tuple[Path, ...], Path | None]]) -> list[Case]:
-    """Cases of image files and a label, by what a case's files share of their names.
+    """Return cases of image files and a label, named by the common part of a case's file names.
 
-    Where cases share a name that way, all are called by the nearest folder above that tells them apart, or by as many
-    folders as it takes.
+    If cases share a name that way, all are named by the nearest parent folder that distinguishes them, or by as many
+    folders as necessary.
     """
     names = [shared_name([nifti_stem(path) or path.name for path in images]) for images, _ in listed]
     above = [images[0].parent.parts for images, _ in listed]
@@ -136,16 +136,16 @@ def named_by_files(listed: Sequence[tuple[tuple[Path, ...], Path | None]]) -> li
 
 
 def _by_folders(names: list[str], above: list[tuple[str, ...]]) -> Iterator[Sequence[str]]:
-    """Names of cases as they are, by one folder above them, and by several folders and the name."""
+    """Yield candidate names of cases: unchanged, by one parent folder, and by several folders and the name."""
     yield names
     yield from zip(*map(reversed, above), strict=False)
     for depth in range(1, min(map(len, above), default=0)):
-        alone = len(set(names)) == 1  # then the name says nothing
+        alone = len(set(names)) == 1  # then the name carries no information
         yield ["_".join([*folders[-depth:], *([] if alone else [n])]) for n, folders in zip(names, above, strict=True)]
 
 
 def only_folder(paths: Sequence[Path]) -> Path | None:
-    """The folder, where one folder is given. Raises DataError for nothing, or for paths that do not exist."""
+    """Return the folder if exactly one folder is given. Raises DataError for no paths or paths that do not exist."""
     if not paths:
         raise DataError("No images were given.", "Give a folder, or the image files of one case.")
     missing = [Problem(str(path), "there is no such file", "Check the path.") for path in paths if not path.exists()]
@@ -154,7 +154,7 @@ def only_folder(paths: Sequence[Path]) -> Path | None:
 
 
 def nifti_files_in(folder: Path) -> Sequence[Path]:
-    """The NIfTI files of a folder, also those that cannot be opened. Raises DataError where there are none."""
+    """Return the NIfTI files of a folder, including unreadable ones. Raises DataError if there are none."""
     found = find(folder)
     raise_all(found.lost, DataError)
     if not found.files:
@@ -164,10 +164,10 @@ def nifti_files_in(folder: Path) -> Sequence[Path]:
 
 
 def one_case(paths: Sequence[Path], modalities: Sequence[str], parse: ParseName) -> Case:
-    """The case that these image files are, one a modality in order.
+    """Return the case with these image files, one per modality, in order.
 
-    Raises DataError where their number is wrong, where a name says that a file is another modality or another case's,
-    or where a file is given twice.
+    Raises DataError if the number of files is wrong, if a name indicates another modality or another case, or if a file
+    is given twice.
     """
     order = f"Give the files of one case in this order: {', '.join(modalities)}."
     if len(paths) != len(modalities):

@@ -1,4 +1,4 @@
-"""The BraTS challenges' glioma cases, as they are downloaded."""
+"""Glioma cases of the BraTS challenges, as downloaded."""
 
 from collections.abc import Iterator, Sequence
 from functools import cached_property
@@ -35,8 +35,8 @@ _ENHANCING = CLASSES.index("enhancing")
 class Brats(NiftiDataset):
     """BraTS glioma cases of 2018 and later: T1, contrast-enhanced T1, T2 and FLAIR, in folders or flat.
 
-    File names of either naming are understood: ``CASE_{t1,t1ce,t2,flair,seg}.nii.gz`` (2018 to 2022) and
-    ``CASE-{t1n,t1c,t2w,t2f,seg}.nii.gz`` (2023 and later, whose last group of digits is a patient's time point). A case
+    Both naming schemes are supported: ``CASE_{t1,t1ce,t2,flair,seg}.nii.gz`` (2018 to 2022) and
+    ``CASE-{t1n,t1c,t2w,t2f,seg}.nii.gz`` (2023 and later, with a patient's time point as last group of digits). A case
     without ``seg`` is unlabeled. Label values: 1 necrosis, 2 edema, 4 (until 2022) or 3 (since 2023) enhancing tumor.
 
     Source: Menze et al., IEEE TMI 34 (2015) 1993; Baid et al., arXiv:2107.02314.
@@ -46,11 +46,11 @@ class Brats(NiftiDataset):
         """Options of the BraTS reader."""
 
         root: Path
-        """Folder of the cases; cases may lie in folders of their own, such as HGG/CASE."""
+        """Folder of the cases; they may be in subfolders, such as HGG/CASE."""
         modalities: tuple[Modality, ...] = Field(default=("t1", "t1ce", "t2", "flair"), min_length=1)
-        """Which modalities to use, in this order; by these names under either naming of the files."""
+        """Modalities to use, in this order, by these names for either naming scheme."""
         enhancing_value: Literal[3, 4] | None = None
-        """Value that enhancing tumor is written with; by default 4, or 3 where all cases are named as since 2023."""
+        """Value written for enhancing tumor; by default 4, or 3 if all cases have 2023 and later names."""
 
         _no_duplicates = field_validator("modalities")(no_modality_twice)
 
@@ -64,10 +64,10 @@ class Brats(NiftiDataset):
         return all(scan.modern for scan in find_scans(existing_root(self.options.root)))
 
     def info(self) -> DatasetInfo:
-        """Modalities, classes and label values.
+        """Return modalities, classes and label values.
 
-        Where all cases are named as since 2023, a stored 4 is not taken for enhancing tumor: in 2024 it is the
-        resection cavity. Names are looked at; the folder has to be there unless ``enhancing_value`` is 4.
+        If all cases have 2023 and later names, a stored 4 is not enhancing tumor: in 2024 it is the resection cavity.
+        Names are read, so the folder must exist unless ``enhancing_value`` is 4.
         """
         written = self.options.enhancing_value or (3 if self._all_modern else 4)
         label_map = {0: 0, 1: 1, 2: 2, 3: _ENHANCING}
@@ -77,17 +77,17 @@ class Brats(NiftiDataset):
         return DatasetInfo("brats", self.modalities, CLASSES, label_map, (0, 1, 2, written), REGIONS)
 
     def cases(self) -> tuple[Case, ...]:
-        """All cases, ordered by id. Raises DataError with every case that lacks a modality or has a file twice."""
+        """Return all cases, ordered by id. Raises DataError with every missing modality and duplicate file."""
         return self._cases(find_scans(existing_root(self.options.root)))
 
     def notes(self) -> tuple[str, ...]:
-        """Files that were seen and are not read."""
+        """Return remarks on files that were found but are not read."""
         return tuple(find(self.options.root, recursive=True).notes())
 
     def new_cases(self, paths: Sequence[Path]) -> tuple[Case, ...]:
-        """Cases to predict: a folder with the files of one or more cases, or one case's files in modality order.
+        """Return cases to predict: a folder with the files of one or more cases, or one case's files in modality order.
 
-        Labels in the folder are left alone.
+        Labels in the folder are ignored.
         """
         folder = only_folder(paths)
         if folder is None:

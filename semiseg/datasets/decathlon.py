@@ -1,4 +1,4 @@
-"""Datasets of the Medical Segmentation Decathlon, and any other that is described by such a dataset.json."""
+"""Datasets of the Medical Segmentation Decathlon, and any other with such a dataset.json."""
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -32,12 +32,12 @@ from semiseg.wording import counted, some
 class Decathlon(NiftiDataset):
     """A folder with a ``dataset.json`` of the Medical Segmentation Decathlon.
 
-    Read are ``modality`` (or ``channel_names``), ``labels`` (``{"1": "liver"}`` or ``{"liver": 1}``), ``training``
-    (pairs of ``image`` and ``label``) and, if it is there, ``unlabeled``: a list of more images, which the Decathlon
-    does not have. Its test images have no labels: with ``test_images: unlabeled`` those that ``test`` lists and those
-    in ``imagesTs`` are unlabeled cases. An image is one file, with its modalities, where there are several, along the
-    last axis; or ``image`` is a list, a file for each modality. Lists for MONAI may name neither modalities nor
-    classes: the options ``modalities`` and ``classes`` do then.
+    It reads ``modality`` (or ``channel_names``), ``labels`` (``{"1": "liver"}`` or ``{"liver": 1}``), ``training``
+    (pairs of ``image`` and ``label``) and, if present, ``unlabeled``: a list of more images, which the Decathlon itself
+    does not have. Its test images have no labels: with ``test_images: unlabeled``, those listed in ``test`` and those
+    in ``imagesTs`` are unlabeled cases. An image is one file, with several modalities along the last axis, or ``image``
+    is a list with a file for each modality. Lists for MONAI may name neither modalities nor classes: set the options
+    ``modalities`` and ``classes`` then.
 
     Source: Antonelli et al., Nature Communications 13 (2022) 4128, arXiv:2106.05735.
     """
@@ -46,14 +46,14 @@ class Decathlon(NiftiDataset):
         """Options of the Decathlon reader."""
 
         root: Path
-        """Folder that holds dataset.json."""
+        """Folder that contains dataset.json."""
         test_images: Literal["exclude", "unlabeled"] = "exclude"
-        """Whether test images, listed in dataset.json or in imagesTs, are left out or taken as unlabeled cases."""
+        """Use of test images, listed in dataset.json or in imagesTs: excluded, or taken as unlabeled cases."""
 
         modalities: tuple[str, ...] = ()
-        """Names of the modalities, in order, where dataset.json has none or others are wanted."""
+        """Names of the modalities, in order, if dataset.json has none or to override them."""
         classes: dict[str, int] = Field(default_factory=dict)
-        """Stored value of each class, such as `{liver: 1, tumor: 2}`, where dataset.json has none or others."""
+        """Stored value of each class, such as `{liver: 1, tumor: 2}`, if dataset.json has none or to override them."""
 
         newer = frozenset({"test_images", "modalities", "classes"})
 
@@ -71,7 +71,7 @@ class Decathlon(NiftiDataset):
         return dict(manifest)
 
     def _named_by_options(self) -> dict[str, Any]:
-        """Modalities and classes of the options, as dataset.json would name them."""
+        """Return modalities and classes of the options in the format of dataset.json."""
         options, named = self.options, dict[str, Any]()
         if options.modalities:
             named["modality"] = {str(number): name for number, name in enumerate(options.modalities)}
@@ -80,7 +80,7 @@ class Decathlon(NiftiDataset):
         return named
 
     def info(self) -> DatasetInfo:
-        """Modalities, classes and label values, from dataset.json."""
+        """Return modalities, classes and label values, from dataset.json."""
         manifest = self._manifest
         names = classes(manifest) or {}
         values = sorted(names)
@@ -95,7 +95,7 @@ class Decathlon(NiftiDataset):
         )
 
     def cases(self) -> tuple[Case, ...]:
-        """The training cases and the unlabeled ones, ordered by id. Raises DataError that lists all missing files."""
+        """Return the training and the unlabeled cases, ordered by id. Raises DataError with all missing files."""
         listed = self._listed()
         paths = [path for images, label in listed for path in (*images, label) if path is not None]
         missing = [path for path in paths if not path.is_file()]
@@ -117,7 +117,7 @@ class Decathlon(NiftiDataset):
         return checked_cases(named_by_files(listed), problems)
 
     def notes(self) -> tuple[str, ...]:
-        """How many test images there are, and whether they are taken; what is listed or there and not read."""
+        """Return remarks on the test images, used or not, and on files that are listed or present but not read."""
         manifest = self._manifest
         notes = [*self._images_ts().notes(taken=self._takes_test_images)]
         if isinstance(more := manifest.get("validation"), list) and more:
@@ -139,7 +139,7 @@ class Decathlon(NiftiDataset):
         return bool(self.options.test_images == "unlabeled")
 
     def _listed(self, *, hidden: bool = False) -> list[tuple[tuple[Path, ...], Path | None]]:
-        """Images and label of the training cases and of those that are listed as unlabeled; or what is hidden."""
+        """Return images and label of the training cases and the cases listed as unlabeled, or of the hidden ones."""
         root, manifest = self.options.root, self._manifest
         items = [*manifest["training"], *manifest.get("unlabeled", ())]
         files = [tuple(root / name for name in images_of(item)) for item in items]
@@ -153,7 +153,7 @@ class Decathlon(NiftiDataset):
         )
 
     def new_cases(self, paths: Sequence[Path]) -> tuple[Case, ...]:
-        """Cases to predict: all images in a folder, or one case's image (or its images in modality order)."""
+        """Return cases to predict: all images in a folder, or one case's image (or images in modality order)."""
         folder = only_folder(paths)
         if folder is None and len(paths) > 1:
             return (one_case(paths, self.modalities, lambda path: None),)
@@ -162,12 +162,12 @@ class Decathlon(NiftiDataset):
 
 
 def _numbered(image: Path) -> Path:
-    """The name that nnU-Net would give a case's first modality."""
+    """Return the name that nnU-Net would give a case's first modality."""
     return image.with_name(f"{nifti_stem(image)}_0000.nii.gz")
 
 
 def _manifest_problems(manifest: Any, takes_test_images: bool) -> list[tuple[str, str]]:
-    """What is wrong with what is read of a dataset.json, and how to mend it."""
+    """Return the problems in the used parts of a dataset.json, and how to fix them."""
     if not isinstance(manifest, dict):
         return [("it is no JSON object", 'It has to begin with {"name": …}.')]
     problems = []

@@ -1,4 +1,4 @@
-"""A plain folder: images with labels, and images without."""
+"""A plain folder of images with labels, and images without."""
 
 import re
 from collections import defaultdict
@@ -35,7 +35,7 @@ _CHANNEL = re.compile(r"(?P<case>.+)_(?P<channel>\d{4})", re.DOTALL)
 
 
 class _Held(NamedTuple):
-    """What the folders of labeled images, of their labels and of unlabeled images hold."""
+    """Contents of the folders of labeled images, their labels and unlabeled images."""
 
     images: Found
     labels: Found
@@ -45,21 +45,21 @@ class _Held(NamedTuple):
 class Folder(NiftiDataset):
     """Your own data: ``labeled/images``, ``labeled/labels`` and ``unlabeled/images`` in one folder.
 
-    The three may be called otherwise: ``images: imagesTr``, ``labels: labelsTr`` and ``unlabeled: imagesTs`` read a
-    dataset of nnU-Net. ``labelled`` and ``unlabelled`` are understood.
+    The three may have other names: ``images: imagesTr``, ``labels: labelsTr`` and ``unlabeled: imagesTs`` read an
+    nnU-Net dataset. ``labelled`` and ``unlabelled`` are accepted.
 
-    With one modality an image is ``CASE.nii.gz``; with several it is one file a modality, ``CASE_0000.nii.gz``,
-    ``CASE_0001.nii.gz`` and so on, as nnU-Net names them. Where every image ends in ``_0000``, that is left out of the
-    case id with one modality too. A label is ``CASE.nii.gz``.
+    With one modality, an image is ``CASE.nii.gz``; with several, it is one file per modality, ``CASE_0000.nii.gz``,
+    ``CASE_0001.nii.gz`` and so on, as in nnU-Net. If all images end in ``_0000``, that ending is removed from the case
+    id with one modality, too. A label is ``CASE.nii.gz``.
     """
 
     class Options(NiftiOptions):
         """Options of a plain folder."""
 
         root: Path
-        """Folder that holds labeled/images, labeled/labels and unlabeled/images."""
+        """Folder that contains labeled/images, labeled/labels and unlabeled/images."""
         classes: dict[str, int] = Field(min_length=1)
-        """Stored value of each class, such as `{liver: 1, tumor: 2}`; background is 0 and need not be named."""
+        """Stored value of each class, such as `{liver: 1, tumor: 2}`; background is 0 and need not be listed."""
         modalities: tuple[str, ...] = Field(default=("image",), min_length=1)
         """Names of the modalities, in the order of the files' numbers."""
         images: str = "labeled/images"
@@ -67,9 +67,9 @@ class Folder(NiftiDataset):
         labels: str = "labeled/labels"
         """Folder of their labels, below root."""
         unlabeled: str = "unlabeled/images"
-        """Folder of the unlabeled cases' images, below root, which need not be there; empty: none."""
+        """Folder of the unlabeled cases' images, below root; it need not exist. Empty for none."""
         patient: str = ""
-        """Regular expression with one group: the patient in a case id, such as `(.+)_scan\\d+`; by default the id."""
+        """Regular expression with one group for the patient in a case id, such as `(.+)_scan\\d+`; default: the id."""
 
         newer = frozenset({"images", "labels", "unlabeled"})
 
@@ -88,7 +88,7 @@ class Folder(NiftiDataset):
             return pattern
 
     def info(self) -> DatasetInfo:
-        """Modalities, classes and label values, as the options say."""
+        """Return modalities, classes and label values, as set in the options."""
         values = (0, *self.options.classes.values())
         classes = ("background", *self.options.classes)
         usual = {value: index for index, value in enumerate(values)}
@@ -101,7 +101,7 @@ class Folder(NiftiDataset):
         return tuple(self.options.modalities)
 
     def cases(self) -> tuple[Case, ...]:
-        """All cases, ordered by id. Raises DataError with every image and label without counterpart, or with a copy."""
+        """Return all cases, ordered by id. Raises DataError with every unpaired or duplicate image or label."""
         existing_root(self.options.root)
         held = self._held()
         problems = [problem for part in held for problem in part.problems]
@@ -122,7 +122,7 @@ class Folder(NiftiDataset):
         return checked_cases(cases, problems)
 
     def notes(self) -> tuple[str, ...]:
-        """Files that were seen and are not read."""
+        """Return remarks on files that were found but are not read."""
         held = self._held()
         notes = [note for part in held for note in part.notes()]
         if held.unlabeled.files and self.options.unlabeled != "unlabeled/images":
@@ -135,13 +135,13 @@ class Folder(NiftiDataset):
         return _Held(find(self._place(options.images)), find(self._place(options.labels)), unlabeled)
 
     def _place(self, name: str) -> Path:
-        """A folder below the root; of a British name where only that is there."""
+        """Return a folder below the root, with British spelling if only that exists."""
         place = Path(self.options.root) / name
         british = Path(self.options.root) / re.sub(r"^(un)?labeled\b", r"\1labelled", name)
         return british if is_named(british) and not is_named(place) else place
 
     def read_label(self, case: Case) -> Volume:
-        """As other datasets of NIfTI files; a value of no class may be made one here, and that is said first."""
+        """Read a label as other NIfTI datasets do; for an unknown value, the fix first suggests adding a class."""
         try:
             return super().read_label(case)
         except DataError as error:
@@ -149,7 +149,7 @@ class Folder(NiftiDataset):
             raise DataError(problems) from error
 
     def new_cases(self, paths: Sequence[Path]) -> tuple[Case, ...]:
-        """Cases to predict: all images in a folder, or one case's files in modality order."""
+        """Return cases to predict: all images in a folder, or one case's files in modality order."""
         folder = only_folder(paths)
         if folder is None:
             numbered = self._numbered(paths)
@@ -160,11 +160,11 @@ class Folder(NiftiDataset):
         return checked_cases([Case(case_id, images) for case_id, images in found.items()], problems)
 
     def _numbered(self, files: Sequence[Path]) -> bool:
-        """Whether names end in a modality's number. One modality: only where all do, since ids end in digits too."""
+        """Return whether names end in a modality number. With one modality, all must: ids end in digits, too."""
         return len(self.modalities) > 1 or all(nifti_stem(path).endswith("_0000") for path in files)
 
     def _parse(self, path: Path, numbered: bool) -> tuple[str, str] | None:
-        """Case id and modality by a file's name; the number itself where there is no such modality."""
+        """Return case id and modality from a file's name; the number itself if there is no such modality."""
         match = _CHANNEL.fullmatch(nifti_stem(path)) if numbered else None
         if match is None:
             return None
@@ -176,7 +176,7 @@ class Folder(NiftiDataset):
         return parsed[0] if parsed else nifti_stem(path)
 
     def _group(self, files: Sequence[Path], numbered: bool, problems: list[Problem]) -> Mapping[str, tuple[Path, ...]]:
-        """The image files of each case in modality order; what is wrong is added to ``problems``."""
+        """Return the image files of each case in modality order; problems are appended to ``problems``."""
         found: dict[str, dict[str, list[Path]]] = defaultdict(lambda: defaultdict(list))
         for path in files:
             parsed = self._parse(path, numbered)
@@ -222,7 +222,7 @@ class Folder(NiftiDataset):
 
 
 def _or_a_class(problem: UnknownValues) -> Problem:
-    """A fix that begins with a class of its own, where a value can be one."""
+    """Return a problem whose fix first suggests a new class, if the value is valid for one."""
     value = next((value for value in problem.values if value > 0), None)
     if value is None:
         return problem
@@ -248,7 +248,7 @@ def _unpaired(
     named: Collection[str],
     places: tuple[Path, Path],
 ) -> list[Problem]:
-    """Images and labels without counterpart. A case that is ``named`` and has no image has been complained of.
+    """Return problems for unpaired images and labels. A case in ``named`` without an image is already reported.
 
     ``places`` are the folders of labels and of unlabeled images.
     """

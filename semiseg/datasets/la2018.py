@@ -1,4 +1,4 @@
-"""The left atria of the 2018 challenge, as the semi-supervised papers use them."""
+"""Left atria of the 2018 challenge, as used by the semi-supervised papers."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -28,13 +28,13 @@ class LA2018(Dataset):
     """Left atria in MR images, as the h5 files of the semi-supervised papers (UA-MT and later).
 
     Each case is a file ``ID/mri_norm2.h5`` with ``image`` (float32, z-scored) and ``label`` (0 or 1). Lists of cases
-    (``train.list``) are not read: a recipe's split names what it takes.
+    (``train.list``) are not read: the recipe's split names the cases.
 
-    The volumes were cropped around the true label, by 10 to 20 voxels at random, the test cases too: figures are
-    comparable with the papers, and optimistic for a user, whose scans nobody has cropped. The files store no spacing;
-    distances are in voxels, as published, unless ``spacing_mm`` is given.
+    The volumes, including the test cases, were cropped around the true label with random margins of 10 to 20 voxels.
+    Scores are comparable with the papers, but optimistic for uncropped scans. The files store no spacing; distances are
+    in voxels, as published, unless ``spacing_mm`` is given.
 
-    Plain HDF5 has no checksum: a flipped bit in voxels that are stored without compression is not seen.
+    Plain HDF5 has no checksum: a flipped bit in uncompressed voxels is not detected.
 
     Source: Xiong et al., Medical Image Analysis 67 (2021) 101832; Yu et al., arXiv:1907.07034 (the h5 files).
     """
@@ -43,16 +43,16 @@ class LA2018(Dataset):
         """Options of the LA 2018 reader."""
 
         root: Path
-        """Folder that holds ID/mri_norm2.h5 files, at any depth."""
+        """Folder that contains ID/mri_norm2.h5 files, at any depth."""
         spacing_mm: tuple[PositiveFloat, PositiveFloat, PositiveFloat] | None = None
-        """Voxel size in mm (0.625 in the challenge), which files do not store; without it distances are in voxels."""
+        """Voxel size in mm (0.625 in the challenge), which files do not store; without it, distances are in voxels."""
 
     def info(self) -> DatasetInfo:
-        """One MR channel; background and left atrium."""
+        """Return one MR channel; background and left atrium."""
         return DatasetInfo("la2018", ("mri",), ("background", "left atrium"), {0: 0, 1: 1}, (0, 1))
 
     def cases(self) -> tuple[Case, ...]:
-        """All cases, ordered by id, which is the name of their folder."""
+        """Return all cases, ordered by id, which is the name of their folder."""
         root = existing_root(self.options.root)
         held = self._held(root)
         raise_all(held.problems, DataError)
@@ -62,14 +62,14 @@ class LA2018(Dataset):
         return checked_cases(Case(_case_id(path), (path,), path) for path in held.files)
 
     def notes(self) -> tuple[str, ...]:
-        """Files that were seen and are not read."""
+        """Return remarks on files that were found but are not read."""
         return tuple(self._held(self.options.root).notes())
 
     def _held(self, root: Path) -> Found:
         return find(root, lambda path: path.name.lower() == _FILE, recursive=True)
 
     def new_cases(self, paths: Sequence[Path]) -> tuple[Case, ...]:
-        """Cases to predict: all h5 files in a folder and below it, or one h5 file."""
+        """Return cases to predict: all h5 files in a folder and its subfolders, or one h5 file."""
         folder = only_folder(paths)
         files: Sequence[Path] = paths
         if folder is not None:
@@ -83,14 +83,14 @@ class LA2018(Dataset):
         return checked_cases(Case(_case_id(path), (path,)) for path in files)
 
     def read_image(self, case: Case) -> Volume:
-        """The image (1, X, Y, Z) float32."""
+        """Return the image (1, X, Y, Z) float32."""
         path = case.images[0]
         with _open(path) as file:
             array = _voxels(path, file, "image")
         return Volume(array[None], self._geometry(array.shape))
 
     def read_label(self, case: Case) -> Volume:
-        """The label (X, Y, Z) as class indices, uint8."""
+        """Return the label (X, Y, Z) as class indices, uint8."""
         if case.label is None:
             raise ProtocolError(f"Case {case.id} carries no label here.", "Its label must not be read.")
         with _open(case.label) as file:
@@ -101,7 +101,7 @@ class LA2018(Dataset):
         return Volume(to_classes(case.label, array, self.info().label_map), self._geometry(array.shape))
 
     def read_geometry(self, case: Case) -> Geometry:
-        """The grid of the image, without reading voxels."""
+        """Return the grid of the image, without reading voxels."""
         with _open(case.images[0]) as file:
             return self._geometry(_dataset(case.images[0], file, "image").shape)
 
@@ -124,13 +124,13 @@ def _open(path: Path) -> Iterator[Any]:
             yield file
     except FileNotFoundError as error:
         raise DataError(Problem(str(path), "there is no such file", "Check the path.")) from error
-    except (OSError, RuntimeError, KeyError, TypeError, ValueError) as error:  # h5py's, of a file that makes no sense
+    except (OSError, RuntimeError, KeyError, TypeError, ValueError) as error:  # raised by h5py for a malformed file
         what = f"the file is damaged, truncated or no HDF5: {error}"
         raise DataError(Problem(str(path), what, "Download or copy it again.")) from error
 
 
 def _dataset(path: Path, file: Any, name: str) -> Any:
-    """An array of a file, whose voxels are all in this file. Raises DataError where they are not, or cannot be."""
+    """Return an array of a file, with all voxels in this file. Raises DataError if they are not, or cannot be."""
     import h5py
 
     link = file.get(name, getlink=True)
@@ -142,7 +142,7 @@ def _dataset(path: Path, file: Any, name: str) -> Any:
     if found.file.filename != file.filename:  # by a link to a link
         raise _elsewhere(path, name, found.file.filename)
     pieces = found.external or (found.virtual_sources() if found.is_virtual else ())
-    others = {_file_of(piece) for piece in pieces} - {"."}  # which is this file
+    others = {_file_of(piece) for piece in pieces} - {"."}  # "." is this file
     if others:
         raise _elsewhere(path, name, some(sorted(others), 3))
     if found.ndim != 3 or not found.size or found.dtype.kind not in "iuf":
@@ -161,7 +161,7 @@ def _elsewhere(path: Path, name: str, other: str) -> DataError:
 
 
 def _file_of(source: Any) -> str:
-    """The file's name of an external piece, (name, offset, size), or of a virtual dataset's source."""
+    """Return the file name of an external piece (name, offset, size), or of a virtual dataset's source."""
     name = source.file_name if hasattr(source, "file_name") else source[0]
     return name.decode(errors="replace") if isinstance(name, bytes) else str(name)
 

@@ -1,4 +1,4 @@
-"""Made-up heads with tumors, so that everything can be tried without any data."""
+"""Synthetic heads with tumors, to try everything without any data."""
 
 import errno
 import os
@@ -26,31 +26,31 @@ from semiseg.seeding import derive_seed
 from semiseg.types import Case, DatasetInfo, Geometry, Volume
 
 VERSION = 1
-"""To be raised with every change of the pictures: it is in the folder's name."""
+"""Increase this with every change of the images: it is part of the folder's name."""
 _HEAD_MM = 160.0
 _TAKEN = {errno.ENOTEMPTY, errno.EEXIST}
 Length = Annotated[int, Field(ge=32, le=256)]
 
 
 class Phantom(Dataset):
-    """Synthetic heads with nested tumors, in BraTS files: made once, then read as any other data.
+    """Synthetic heads with nested tumors, in BraTS files: made once, then read like any other data.
 
-    Necrosis lies within enhancing tumor within edema. Shape, place, contrast, bias field and noise vary from case to
-    case; vessels and small lesions look like parts of a tumor. Files are the same for the same options, whoever makes
-    them. The pictures resemble no patient, and figures on them say nothing about real scans.
+    Necrosis lies within enhancing tumor within edema. Shape, position, contrast, bias field and noise vary from case to
+    case; vessels and small lesions resemble parts of a tumor. Equal options give equal files on every machine. The
+    images do not resemble any patient, and scores on them say nothing about real scans.
     """
 
     class Options(ComponentOptions):
         """Options of the synthetic data."""
 
         root: Path | None = None
-        """Where a folder with the files is made; by default $SEMISEG_CACHE/phantom or ~/.cache/semiseg/phantom."""
+        """Parent of the folder with the files; by default $SEMISEG_CACHE/phantom or ~/.cache/semiseg/phantom."""
         cases: int = Field(default=40, ge=1, le=9999)
-        """Number of cases, all with labels: a recipe's split says whose labels are used."""
+        """Number of cases, all with labels: the recipe's split determines whose labels are used."""
         size: tuple[Length, Length, Length] = (64, 76, 60)
-        """Voxels along the left-right, front-back and vertical axis; the head is about 14 cm wide."""
+        """Voxels along the left-right, front-back and vertical axes; the head is about 14 cm wide."""
         seed: int = 0
-        """Another seed makes other heads."""
+        """Seed; other seeds make other heads."""
 
     @cached_property
     def _reader(self) -> Brats:
@@ -58,7 +58,7 @@ class Phantom(Dataset):
 
     @property
     def folder(self) -> Path:
-        """Where the files are, or will be: a folder for these options alone."""
+        """The folder of the files, which need not exist yet; it is specific to these options."""
         options: Phantom.Options = self.options
         size = "x".join(map(str, options.size))
         return (
@@ -66,33 +66,33 @@ class Phantom(Dataset):
         ) / f"v{VERSION}-{options.cases}-cases-{size}-seed-{options.seed}"
 
     def info(self) -> DatasetInfo:
-        """As BraTS."""
+        """Return the same as BraTS."""
         return replace(self._reader.info(), name="phantom")
 
     def cases(self) -> tuple[Case, ...]:
-        """All cases; the files are made where they are not there. Raises StorageError where that fails."""
+        """Return all cases, after making the files if they do not exist. Raises StorageError if that fails."""
         if not self.folder.exists():
             self._make()
         return self._reader.cases()
 
     def new_cases(self, paths: Sequence[Path]) -> tuple[Case, ...]:
-        """As BraTS."""
+        """Return the same as BraTS."""
         return self._reader.new_cases(paths)
 
     def read_image(self, case: Case) -> Volume:
-        """As BraTS."""
+        """Read as BraTS."""
         return self._reader.read_image(case)
 
     def read_label(self, case: Case) -> Volume:
-        """As BraTS."""
+        """Read as BraTS."""
         return self._reader.read_label(case)
 
     def read_geometry(self, case: Case) -> Geometry:
-        """As BraTS."""
+        """Read as BraTS."""
         return self._reader.read_geometry(case)
 
     def _make(self) -> None:
-        """Write all cases beside the folder, then rename: it is complete wherever it exists."""
+        """Write all cases to a temporary folder, then rename it: if the folder exists, it is complete."""
         folder = self.folder
         beside = folder.with_name(f".tmp-{os.getpid()}-{uuid.uuid4().hex[:8]}")
         try:
@@ -110,7 +110,7 @@ class Phantom(Dataset):
         try:
             beside.rename(self.folder)
         except OSError as error:
-            if error.errno not in _TAKEN:  # else another process was faster, with the same files
+            if error.errno not in _TAKEN:  # otherwise another process has made the same files
                 raise
 
     def _write_case(self, folder: Path, index: int) -> None:

@@ -1,1 +1,1 @@
-"""What a component must offer, one module per kind."""
+"""Component interfaces, one module per kind."""

@@ -14,48 +14,48 @@ if TYPE_CHECKING:
 
 
 class Augmentation(Component, ABC):
-    """A random change of a training sample.
+    """A random transform of a training sample.
 
-    Random numbers come from torch's default generator and nowhere else: the data path seeds it for every sample, so
-    a sample depends on (seed, step, slot) alone, whatever the number of workers. It travels to them by pickle: no
+    Random numbers must come only from torch's default generator: the data path seeds it for every sample, so a sample
+    depends only on (seed, step, slot), whatever the number of workers. Workers receive the augmentation by pickle: no
     attribute may be a lambda, an open file or a lock.
     """
 
     def source_size(self, patch_size: Shape) -> Shape:
-        """How much to read around a patch of ``patch_size`` voxels, so that turning it brings in no border."""
+        """Return the size to read around a patch of ``patch_size`` voxels so that rotating it introduces no border."""
         return patch_size
 
     @abstractmethod
     def __call__(self, image: Tensor, label: Tensor | None, patch_size: Shape) -> tuple[Tensor, Tensor | None]:
-        """The changed sample, cut to the patch size; the inputs are not written to.
+        """Return the augmented sample, cut to the patch size, without modifying the inputs.
 
         Args:
-            image: (C, X, Y, Z) float32, normalized, of ``source_size(patch_size)``; axes are R, A, S, and there may be
-                any number of channels.
-            label: (X, Y, Z) int64 class indices, or None for an unlabeled sample. The image's change and the draws
-                must not depend on whether a label is there.
+            image: (C, X, Y, Z) float32, normalized, of ``source_size(patch_size)``; axes R, A, S; any number of
+                channels.
+            label: (X, Y, Z) int64 class indices, or None for an unlabeled sample. The image's transform and the random
+                draws must not depend on whether there is a label.
             patch_size: voxels along each axis of the result.
 
         Returns:
-            The image (C, \\*patch_size) float32 and the label (\\*patch_size) int64, aligned, without new values.
+            The image (C, \\*patch_size) float32 and the label (\\*patch_size) int64, aligned, without new label values.
         """
 
 
 class BatchAugmentation(Augmentation):
-    """An augmentation whose draws are apart from their application: a GPU can then change whole batches.
+    """An augmentation that draws parameters separately from applying them, so that a GPU can augment whole batches.
 
-    ``__call__`` is ``apply`` of one ``draw``, within the tolerance of another device's arithmetic.
+    ``__call__`` equals ``apply`` of one ``draw``, up to the numerical differences between devices.
     """
 
     @abstractmethod
     def draw(self, n_channels: int) -> Any:
-        """What is to be done to one sample, from torch's default generator, whether it has a label or not."""
+        """Draw the parameters for one sample from torch's default generator, whether or not it has a label."""
 
     @abstractmethod
     def apply(
         self, images: Tensor, labels: Tensor | None, changes: Sequence[Any], patch_size: Shape
     ) -> tuple[Tensor, Tensor | None]:
-        """Samples changed, each as it was drawn, and cut to the patch size; the inputs are not written to.
+        """Apply each sample's drawn parameters and cut to the patch size, without modifying the inputs.
 
         Args:
             images: (B, C, X, Y, Z) float32 on any device, each of ``source_size(patch_size)``.

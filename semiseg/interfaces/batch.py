@@ -1,4 +1,4 @@
-"""What a strategy is given at each step: two streams, and where in training it is."""
+"""The inputs of a strategy at each step: two streams, and the position in training."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -11,12 +11,12 @@ from semiseg.seeding import derive_seed
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Stream:
-    """Samples of a step, or a part of them.
+    """Samples of a step, or a subset of them.
 
     Attributes:
         image: (b, C, X, Y, Z) float32; b may be 0 in a micro-batch or on a rank.
-        count: size of this stream in the whole step, over all micro-batches and ranks. A loss is a sum over the
-            samples here divided by ``count``; results are then added, never averaged.
+        count: size of this stream in the whole step, over all micro-batches and ranks. A loss is the sum over the
+            samples here divided by ``count``; partial results are then added, never averaged.
         slots: the samples' numbers in the step, for ``Step.generator``.
         cases: the samples' case ids, for messages.
     """
@@ -34,8 +34,8 @@ class Stream:
 class UnlabeledStream(Stream):
     """Samples without labels.
 
-    ``pseudo`` is there in a stage with pseudo-labels (``Stage.pseudo_labels``): (b, X, Y, Z) int64 class indices that
-    networks of the stage before gave to the whole cases, moved with the image by its augmentation.
+    ``pseudo`` exists in a stage with pseudo-labels (``Stage.pseudo_labels``): (b, X, Y, Z) int64 class indices that the
+    networks of the previous stage predicted for the whole cases, transformed with the image by its augmentation.
     """
 
     pseudo: Tensor | None = None
@@ -45,7 +45,8 @@ class UnlabeledStream(Stream):
 class LabeledStream(Stream):
     """Samples with labels: ``label`` is (b, X, Y, Z) int64 class indices.
 
-    ``targets`` has what the strategy asked for beside them (``BatchNeeds.targets``), each (b, C, X, Y, Z) float32.
+    ``targets`` holds the additional targets that the strategy requests (``BatchNeeds.targets``), each (b, C, X, Y, Z)
+    float32.
     """
 
     label: Tensor
@@ -54,22 +55,22 @@ class LabeledStream(Stream):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Batch:
-    """One step's samples, or a part of them."""
+    """One step's samples, or a subset of them."""
 
     labeled: LabeledStream
     unlabeled: UnlabeledStream
 
     def images(self) -> Tensor:
-        """All images, labeled first: (n_labeled + n_unlabeled, C, X, Y, Z)."""
+        """Return all images, labeled first: (n_labeled + n_unlabeled, C, X, Y, Z)."""
         return torch.cat([self.labeled.image, self.unlabeled.image])
 
     def divide(self, values: Tensor) -> tuple[Tensor, Tensor]:
-        """Values for all samples, as ``images()`` orders them, cut into labeled and unlabeled."""
+        """Split values for all samples, in the order of ``images()``, into labeled and unlabeled."""
         labeled, unlabeled = values.split([len(self.labeled), len(self.unlabeled)])
         return labeled, unlabeled
 
     def apply(self, move: Callable[[Tensor], Tensor]) -> "Batch":
-        """The batch with every tensor moved, for instance to a device."""
+        """Return the batch with ``move`` applied to every tensor, for example to move it to a device."""
         l, u = self.labeled, self.unlabeled  # noqa: E741
         targets = {name: move(target) for name, target in l.targets.items()}
         return Batch(
@@ -78,7 +79,7 @@ class Batch:
         )
 
     def part(self, labeled: slice, unlabeled: slice) -> "Batch":
-        """Some samples of each stream, as views, with the counts of the whole step."""
+        """Return some samples of each stream, as views, with the counts of the whole step."""
         l, u = self.labeled, self.unlabeled  # noqa: E741
         targets = {name: target[labeled] for name, target in l.targets.items()}
         pseudo = None if u.pseudo is None else u.pseudo[unlabeled]
@@ -90,15 +91,15 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """Where in training a step is. Schedules read it, and never a counter of their own.
+    """The position of a step in training. Schedules use it instead of counters of their own.
 
     Attributes:
-        index: number of the step in the whole training, from 0.
-        total: steps of the whole training.
-        epoch_length: steps of an epoch.
+        index: index of the step in the whole training, from 0.
+        total: number of steps in the whole training.
+        epoch_length: number of steps in an epoch.
         stage: name of the stage.
-        stage_index: number of the step in its stage, from 0.
-        stage_total: steps of the stage.
+        stage_index: index of the step in its stage, from 0.
+        stage_total: number of steps in the stage.
         seed: the run's seed.
     """
 
@@ -112,15 +113,15 @@ class Step:
 
     @property
     def epoch(self) -> int:
-        """Number of the epoch, from 0."""
+        """Index of the epoch, from 0."""
         return self.index // self.epoch_length
 
     @property
     def progress(self) -> float:
-        """Share of the stage that is done before this step, in [0, 1)."""
+        """Fraction of the stage completed before this step, in [0, 1)."""
         return self.stage_index / max(self.stage_total, 1)
 
     def generator(self, slot: int, name: str, device: torch.device | str = "cpu") -> torch.Generator:
-        """A generator for a strategy's own noise on one sample: it depends on (seed, step, slot, name) alone."""
+        """Return a generator for a strategy's own noise on one sample; it depends only on (seed, step, slot, name)."""
         generator = torch.Generator(device)
         return generator.manual_seed(derive_seed(self.seed, name, self.index, slot))

@@ -1,4 +1,4 @@
-"""Strategies whose networks label for one another, in named pieces that the engine can reorder."""
+"""Strategies whose networks train on each other's pseudo-labels, in named parts that the engine can reorder."""
 
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
@@ -14,40 +14,40 @@ from semiseg.interfaces.strategy import Losses, Strategy
 class CoTraining(Strategy):
     """Two or more networks, all trained, each on pseudo-labels from the others.
 
-    From four pieces (``student_images``, ``teacher_images``, ``pseudo_label``, ``loss``) follow the joint step here and
-    the engine's other step modes, with the same gradients. Pseudo-labels carry no gradient, so each network's loss
-    touches that network alone. The engine calls a piece as often as a mode requires, so its result must depend on its
-    arguments alone. In ``split`` a process has the other networks' pseudo-labels but not their present weights: a
-    strategy whose ``after_step`` reads networks removes ``split`` from ``exact``.
+    Four methods (``student_images``, ``teacher_images``, ``pseudo_label``, ``loss``) define the joint step here and the
+    engine's other step modes, with identical gradients. Pseudo-labels carry no gradient, so each network's loss affects
+    only that network. The engine calls a method as often as a mode requires, so its result must depend only on its
+    arguments. In ``split``, a process has the other networks' pseudo-labels but not their current weights: a strategy
+    whose ``after_step`` reads networks removes ``split`` from ``exact``.
     """
 
     exact: ClassVar[frozenset[str]] = frozenset({"joint", "alternating", "split", "micro_batch"})
 
     def student_images(self, batch: Batch, step: Step) -> Tensor:
-        """The images that every network is trained on: (n, C, X, Y, Z); labeled first by default."""
+        """Return the images that every network is trained on: (n, C, X, Y, Z); labeled first by default."""
         return batch.images()
 
     def teacher_images(self, batch: Batch, student_images: Tensor, step: Step) -> Tensor:
-        """The images that pseudo-labels are made from; the same object reuses the students' own forward pass."""
+        """Return the images to pseudo-label; returning ``student_images`` itself reuses their forward pass."""
         return student_images
 
     @abstractmethod
     def pseudo_label(self, role: str, output: Tensor, batch: Batch) -> Any:
-        """The pseudo-label from this network's logits (n, K, X, Y, Z); called without gradient.
+        """Return the pseudo-label from this network's logits (n, K, X, Y, Z); called without gradient.
 
-        A tensor, or tensors in lists, tuples, mappings or dataclasses: processes send it to one another.
+        It is a tensor, or tensors in lists, tuples, mappings or dataclasses, since processes exchange it.
         """
 
     @abstractmethod
     def loss(self, role: str, output: Tensor, pseudo_labels: Mapping[str, Any], batch: Batch, step: Step) -> Losses:
-        """One network's loss, from its logits (n, K, X, Y, Z) and the other networks' pseudo-labels, by role."""
+        """Return one network's loss from its logits (n, K, X, Y, Z) and the other networks' pseudo-labels, by role."""
 
     def uses_pseudo_labels(self, step: Step) -> bool:
-        """Whether pseudo-labels are used at this step (not during a wait period)."""
+        """Return whether this step uses pseudo-labels (not during a wait period)."""
         return True
 
     def losses(self, batch: Batch, step: Step) -> Iterator[Losses]:
-        """The joint step: all forward passes, all pseudo-labels, then one loss a network.
+        """Run the joint step: all forward passes, all pseudo-labels, then one loss per network.
 
         Forward passes on separate teacher images come before those on student images, as in every step mode.
         """
@@ -65,16 +65,16 @@ class CoTraining(Strategy):
             yield self.loss(name, outputs.pop(name), of_peers(labels, name), batch, step)
 
     def detached_pseudo_label(self, role: str, output: Tensor, batch: Batch) -> Any:
-        """``pseudo_label`` without gradient."""
+        """Call ``pseudo_label`` without gradient."""
         with torch.no_grad():
             return self.pseudo_label(role, output.detach(), batch)
 
     def forward_no_grad(self, role: str, images: Tensor) -> Tensor:
-        """``run`` without gradient."""
+        """Call ``run`` without gradient."""
         with torch.no_grad():
             return self.run(role, images)
 
 
 def of_peers(pseudo_labels: Mapping[str, Any], role: str) -> dict[str, Any]:
-    """The pseudo-labels that a role is trained on: all but its own."""
+    """Return the pseudo-labels that a role is trained on: all but its own."""
     return {other: label for other, label in pseudo_labels.items() if other != role}

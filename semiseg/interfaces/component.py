@@ -1,4 +1,4 @@
-"""What all components share: a class found by an entry point, with its options declared inside it."""
+"""The base of all components: a class found by an entry point, with nested options."""
 
 from typing import Any, ClassVar
 
@@ -6,17 +6,17 @@ from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model
 
 
 class ComponentOptions(BaseModel):
-    """Base of a component's options: the recipe's block is validated by it; unknown keys are errors.
+    """Base of a component's options: validates the recipe's block and rejects unknown keys.
 
-    Give every field a description and a default where one makes sense: the same declaration serves validation,
-    ``semiseg plugins show`` and the JSON Schema that editors complete from.
+    Give every field a description, and a default if there is a sensible one. The declaration serves validation,
+    ``semiseg plugins show`` and the JSON Schema for completion in editors.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False)
 
     newer: ClassVar[frozenset[str]] = frozenset()
-    """Options that came later than runs that exist: they are not written while they have their defaults, so that
-    recipes of these runs stay what they were, to the hash."""
+    """Options added when runs already existed. They are not written while at their defaults, so that the recipes of
+    those runs, and their hashes, stay the same."""
 
     @model_serializer(mode="wrap")
     def _without_newer(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
@@ -29,8 +29,7 @@ class ComponentOptions(BaseModel):
 class Component:
     """Base of every component. ``Options`` is nested in the class; ``options`` is an instance of it.
 
-    The first line of the class docstring is shown by ``semiseg plugins``; name the source (paper, arXiv number) in
-    the rest of it.
+    ``semiseg plugins`` shows the first line of the class docstring; name the source (paper, arXiv number) in the rest.
     """
 
     Options: ClassVar[type[ComponentOptions]] = ComponentOptions

@@ -1,4 +1,4 @@
-"""The metric interface: a number for one class of one case, and its value where a mask is empty."""
+"""The metric interface: a number for one class of one case, and its value for empty masks."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MaskPair:
-    """Reference and prediction of one class or region, boolean, cut to a box that holds both.
+    """Reference and prediction of one class or region, boolean, cut to a box that contains both.
 
-    ``spacing`` is the voxel size along each axis in ``unit``; ``image_shape`` is the shape of the whole image. Axes
-    are in the order in which they lie in memory, which may be the reverse of the image's: a metric must not care.
-    ``n_reference`` and ``n_prediction`` are how many voxels each mask has.
+    ``spacing`` is the voxel size along each axis in ``unit``; ``image_shape`` is the shape of the whole image. Axes are
+    in memory order, which may be the reverse of the image's: a metric must not depend on it. ``n_reference`` and
+    ``n_prediction`` are the masks' voxel counts.
     """
 
     reference: NDArray[np.bool_]
@@ -41,10 +41,10 @@ class MaskPair:
         object.__setattr__(self, "n_prediction", int(np.count_nonzero(self.prediction)))
 
     def shared(self, function: Callable[[MaskPair], Result]) -> Result:
-        """``function(self)``, worked out once for all metrics of this pair that ask for it.
+        """Return ``function(self)``, computed once for all metrics of this pair that request it.
 
-        For what is costly and common to several metrics, such as the distances between the surfaces. The function is
-        the key: it has to be one that exists once, not a new lambda at each call.
+        Use it for expensive results that several metrics share, such as distances between surfaces. The function is the
+        cache key: it must be a single object, not a new lambda at each call.
         """
         if function not in self._shared:
             self._shared[function] = function(self)
@@ -53,7 +53,7 @@ class MaskPair:
 
     @property
     def status(self) -> Status:
-        """Missed: only the reference has voxels; spurious: only the prediction has; both_empty: neither."""
+        """Missed: only the reference has voxels; spurious: only the prediction does; both_empty: neither."""
         if self.n_reference and self.n_prediction:
             return "ok"
         if self.n_reference:
@@ -67,25 +67,25 @@ class MaskPair:
 
 
 class Metric(Component, ABC):
-    """A number for one class of one case. It imports no torch: ``semiseg evaluate`` runs without."""
+    """A number for one class of one case. Does not import torch: ``semiseg evaluate`` runs without it."""
 
     distance: ClassVar[bool] = False
-    """True where the value is a length: its unit is the image's, and the empty-mask policy replaces infinity."""
+    """True if the value is a length: it has the image's unit, and the empty-mask policy replaces infinity."""
     higher_is_better: ClassVar[bool] = True
     version: ClassVar[int] = 1
-    """To be raised with every change of values: scores of different versions are not compared."""
+    """Increase with every change of values: scores of different versions are not compared."""
     missed: float = 0.0
     spurious: float = 0.0
     both_empty: float = math.nan
-    """Raw values where a mask is empty. Not a number means: undefined; excluded from means, and counted.
+    """Raw values for empty masks. NaN means undefined: excluded from means, and counted.
 
     A class declares its own; a preset that follows another tool's convention sets them on the object."""
 
     @property
     def definition(self) -> str:
-        """What the values mean, in one line: class, version, options, and declared values that are not the class's.
+        """The meaning of the values in one line: class, version, options, and values that differ from the class's.
 
-        Scores whose definitions differ are not compared.
+        Scores with different definitions are not compared.
         """
         changed = {n: getattr(self, n) for n in get_args(Status) if n != "ok" and n in vars(self)}
         details = {**self.options.model_dump(mode="json"), **changed}
@@ -93,16 +93,16 @@ class Metric(Component, ABC):
         return f"{type(self).__name__} {self.version}" + (f" ({said})" if said else "")
 
     def __call__(self, pair: MaskPair) -> float:
-        """The value of any pair: ``value`` where both masks have voxels, else the declared one."""
+        """Return the value of any pair: ``value`` if both masks have voxels, else the declared one."""
         if pair.status == "ok":
             return self.value(pair)
         return float(getattr(self, pair.status))
 
     def title(self, name: str) -> str:
-        """What a metric asked for as ``name`` is called in tables: with the options that are not the default."""
+        """Return the title in tables of a metric requested as ``name``: with the options that are not the defaults."""
         changed = self.options.model_dump(mode="json", exclude_defaults=True)
         return " ".join([name, *(f"{key}={value}" for key, value in changed.items())])
 
     @abstractmethod
     def value(self, pair: MaskPair) -> float:
-        """The value where both masks have voxels."""
+        """Return the value for masks that both have voxels."""

@@ -1,4 +1,4 @@
-"""Networks in three parts, encoder, decoder and head, so that a strategy can add decoders and heads to any of them."""
+"""Networks in three parts (encoder, decoder, head), so that a strategy can add decoders and heads to any of them."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ Upsampling = Literal["transposed", "trilinear", "nearest"]
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """One level of a decoder: its number of channels, and how many image voxels one of its voxels spans an axis."""
+    """One level of a decoder: its number of channels, and the size of its voxels in image voxels along each axis."""
 
     channels: int
     factor: Shape
@@ -23,13 +23,13 @@ class Level:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Outputs:
-    """What a network with more than one output gives.
+    """All outputs of a network with more than one.
 
     Attributes:
-        logits: (B, K, X, Y, Z), what the network predicts.
-        decoders: logits of further decoders, each of the same shape.
-        scales: logits made from coarser levels, finest first, each brought to the same shape.
-        heads: outputs of further heads by name, (B, C, X, Y, Z).
+        logits: (B, K, X, Y, Z), the network's prediction.
+        decoders: logits of additional decoders, each of the same shape.
+        scales: logits from coarser levels, finest first, each resampled to the same shape.
+        heads: outputs of additional heads by name, (B, C, X, Y, Z).
     """
 
     logits: Tensor
@@ -39,33 +39,36 @@ class Outputs:
 
 
 class SplitNetwork(ABC):
-    """What a network of a backbone with the capability "split" offers, beside being an ``nn.Module``.
+    """The interface of networks with the capability "split", in addition to ``nn.Module``.
 
-    ``forward(images)`` equals ``classify(decode(encode(images)))``. The network stays one module with the weights that
-    it has; ``parts`` says which of its modules belong to which part, so that ``keep`` can drop the others.
+    ``forward(images)`` equals ``classify(decode(encode(images)))``. The network remains one module with unchanged
+    weights; ``parts`` maps each part to its submodules, so that ``keep`` can remove the others.
     """
 
     levels: tuple[Level, ...]
-    """What ``decode`` gives, finest first; the head takes the first. For "scales" one is coarser than the image."""
+    """The levels of the decoded features, finest first; the head uses the first.
+
+    With the capability "scales", one is coarser than the image.
+    """
     parts: Mapping[Part, tuple[str, ...]]
-    """Names of the submodules of each part; every parameter belongs to just one."""
-    __jit_ignored_attributes__ = ("levels", "parts")  # torch.jit.script knows no types for them, and forward needs none
+    """Names of the submodules of each part; every parameter belongs to exactly one."""
+    __jit_ignored_attributes__ = ("levels", "parts")  # torch.jit.script has no types for them; unused in forward
 
     @abstractmethod
     def encode(self, images: Tensor) -> tuple[Tensor, ...]:
-        """Features of images (B, C, X, Y, Z), finest first: all that a decoder needs."""
+        """Return features of images (B, C, X, Y, Z), finest first: everything a decoder needs."""
 
     @abstractmethod
     def decode(self, features: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        """The decoder's features, as in ``levels``, of what ``encode`` gave (of this network or of one like it)."""
+        """Return the decoder's features, as in ``levels``, from this or a similar network's ``encode`` output."""
 
     @abstractmethod
     def classify(self, decoded: tuple[Tensor, ...]) -> Tensor:
-        """Logits (B, K, X, Y, Z) from the finest of what ``decode`` gave."""
+        """Return logits (B, K, X, Y, Z) from the finest of the decoder's features."""
 
 
 def keep(network: nn.Module, *parts: Part) -> nn.Module:
-    """The network with these parts alone: the modules of the others are dropped, in place.
+    """Keep only these parts of a network, in place: the modules of the others are removed. Returns the network.
 
     Raises TypeError for a network that is not split.
     """

@@ -1,4 +1,4 @@
-"""The strategy interface: a method's networks, losses and state; not files, devices, precision or checkpoints."""
+"""The strategy interface: a method's networks, losses and state, without files, devices, precision or checkpoints."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
@@ -18,9 +18,10 @@ from semiseg.types import Task
 
 @dataclass(frozen=True, slots=True)
 class StreamNeeds:
-    """What a strategy needs of one stream: at least ``minimum`` samples, in groups of ``unit`` that stay together.
+    """A strategy's requirements for one stream: at least ``minimum`` samples, in groups of ``unit`` that stay together.
 
-    ``uses=False`` says that the strategy takes none: where a recipe gives some, the whole batch is labeled instead.
+    ``uses=False`` means that the strategy does not use the stream: if a recipe specifies samples for it, the whole
+    batch is labeled instead.
     """
 
     minimum: int = 0
@@ -30,10 +31,10 @@ class StreamNeeds:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Something that is made of the labels where samples are made, in worker processes: a distance map, for instance.
+    """A target computed from the labels when samples are made, in worker processes: a distance map, for example.
 
-    ``make`` takes labels (b, X, Y, Z) int64, on any device, and the number of classes, and gives (b, C, X, Y, Z)
-    float32 there; b may be 0. It is a function of a module, for it travels to other processes.
+    ``make`` takes labels (b, X, Y, Z) int64, on any device, and the number of classes, and returns (b, C, X, Y, Z)
+    float32 on that device; b may be 0. It must be a module-level function, since it is sent to other processes.
     """
 
     name: str
@@ -42,7 +43,7 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class BatchNeeds:
-    """What a strategy needs of a batch, per stream, and ``targets`` beside the labels."""
+    """A strategy's requirements for a batch, per stream, and ``targets`` in addition to the labels."""
 
     labeled: StreamNeeds = StreamNeeds(minimum=1)
     unlabeled: StreamNeeds = StreamNeeds()
@@ -56,12 +57,13 @@ class Role:
     Attributes:
         name: its name in recipes and checkpoints (student_a, teacher, critic).
         trained: whether an optimizer updates it.
-        predicts: whether its probabilities go into the prediction.
-        initialized_like: another role whose first weights it copies (a teacher's student).
-        backbone: name of the backbone that it has unless ``strategy.networks`` of a recipe says otherwise, with that
-            backbone's default options; None is the recipe's ``backbone``.
-        network: makes the network from its backbone and the task, where it is not just ``backbone.build(task)``: one
-            with further decoders or heads, for instance (``MoreDecoders``, ``MoreHeads``). A function that exists once.
+        predicts: whether its probabilities contribute to the prediction.
+        initialized_like: another role whose initial weights it copies (a teacher's student).
+        backbone: name of its backbone, with default options, unless ``strategy.networks`` in the recipe overrides it;
+            None means the recipe's ``backbone``.
+        network: builds the network from its backbone and the task, if it is not simply ``backbone.build(task)``: one
+            with additional decoders or heads, for example (``MoreDecoders``, ``MoreHeads``). It must be a single
+            function object.
     """
 
     name: str
@@ -72,7 +74,7 @@ class Role:
     network: Callable[[Backbone, Task], nn.Module] | None = None
 
     def build(self, backbone: Backbone, task: Task) -> nn.Module:
-        """A new network for this role, with freshly drawn parameters."""
+        """Return a new network for this role, with freshly drawn parameters."""
         return backbone.build(task) if self.network is None else self.network(backbone, task)
 
 
@@ -81,15 +83,16 @@ class Stage:
     """A part of training.
 
     Attributes:
-        name: in ``Step.stage`` and in the run folder.
-        share: of the steps of the training.
-        reset: what is made new where it begins: "optimizer" starts optimizers and schedules anew, "all" the networks
-            too (drawn anew, from other seeds).
-        pseudo_labels: before the reset, the strategy as it then is predicts the unlabeled cases; in this stage they
-            are served with that prediction, ``batch.unlabeled.pseudo``. Not for the first stage.
-        reliable: the share of the unlabeled cases that are labeled, and served, in this stage: those whose prediction
-            changed least from the snapshots of the stage before to its end, by the mean IoU of all classes (ST++).
-        snapshots: how many states of the strategy are kept on the way, at equal distances, for the next stage.
+        name: its name in ``Step.stage`` and in the run folder.
+        share: fraction of the training's steps.
+        reset: what is reset at its beginning: "optimizer" resets optimizers and schedules, "all" also the networks
+            (drawn from other seeds).
+        pseudo_labels: before the reset, the current strategy predicts the unlabeled cases; in this stage they are
+            served with that prediction, ``batch.unlabeled.pseudo``. Not allowed for the first stage.
+        reliable: the fraction of the unlabeled cases that are pseudo-labeled and served in this stage: those whose
+            prediction changed least from the previous stage's snapshots to its end, by the mean IoU of all classes
+            (ST++).
+        snapshots: number of intermediate states of the strategy to keep, at equal distances, for the next stage.
     """
 
     name: str = "train"
@@ -102,13 +105,13 @@ class Stage:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Losses:
-    """One loss for the engine to run backward on.
+    """One loss on which the engine runs backward.
 
     Attributes:
         total: scalar; a sum over samples divided by the stream's ``count``.
         updates: roles whose parameters get gradients from it; None means every trained role.
-        parts: named scalars to report; they are summed over a step and carry no gradient.
-        step_now: step the optimizers of ``updates`` before the strategy goes on.
+        parts: named scalars to log; they are summed over a step and carry no gradient.
+        step_now: step the optimizers of ``updates`` before the strategy continues.
     """
 
     total: Tensor
@@ -122,12 +125,12 @@ class StrategyOptions(ComponentOptions):
 
 
 class Strategy(nn.Module, ABC):
-    """A way to train on labeled and unlabeled samples.
+    """A method of training on labeled and unlabeled samples.
 
-    Everything that must survive a restart is a parameter, a buffer or a submodule; changes of state happen in
-    ``after_step``. The parameters that are trained are those of the roles' networks. A network's part is run by
-    ``self.run(role, images)``: precision and random state are the engine's. No ``with`` block spans a ``yield``.
-    ``semiseg check`` makes it on torch's meta device, so ``__init__`` leaves nothing behind outside of the object.
+    Everything that must survive a restart is a parameter, a buffer or a submodule; state changes happen in
+    ``after_step``. The trained parameters are those of the roles' networks. Run a network with ``self.run(role,
+    images)``: the engine controls precision and random state. A ``with`` block must not span a ``yield``. ``semiseg
+    check`` creates the strategy on torch's meta device, so ``__init__`` must have no side effects outside the object.
     """
 
     Options: ClassVar[type[ComponentOptions]] = StrategyOptions
@@ -135,10 +138,10 @@ class Strategy(nn.Module, ABC):
     requires: ClassVar[frozenset[str]] = frozenset()
     """Capabilities that every role's backbone must offer."""
     exact: ClassVar[frozenset[str]] = frozenset()
-    """Step modes and "micro_batch", where they leave gradients unchanged; joint on the whole batch needs no mention.
+    """Step modes and "micro_batch" that leave gradients unchanged; joint on the whole batch is implied.
 
-    "micro_batch": ``losses`` may be called for parts of a step's batch, one after another, and their gradients add up:
-    no loss steps at once (``step_now``), none couples samples. "alternating", "split": see ``CoTraining``.
+    "micro_batch": ``losses`` may be called for parts of a step's batch in turn, and their gradients add up: no loss
+    uses ``step_now`` or couples samples. "alternating", "split": see ``CoTraining``.
     """
 
     def __init__(self, options: Any, networks: Mapping[str, nn.Module]) -> None:
@@ -150,21 +153,21 @@ class Strategy(nn.Module, ABC):
     @classmethod
     @abstractmethod
     def roles(cls, options: Any) -> tuple[Role, ...]:
-        """The networks that these options ask for. The engine builds one for each and gives them to ``__init__``."""
+        """Return the networks that these options require. The engine builds them and passes them to ``__init__``."""
 
     def stages(self) -> tuple[Stage, ...]:
-        """The parts of training, in order; their shares add up to 1."""
+        """Return the parts of training, in order; their shares sum to 1."""
         return (Stage(),)
 
     @abstractmethod
     def losses(self, batch: Batch, step: Step) -> Iterator[Losses]:
-        """The losses of one (micro-)batch. The engine runs backward on each before it asks for the next."""
+        """Yield the losses of one (micro-)batch. The engine runs backward on each before requesting the next."""
 
     def after_step(self, step: Step) -> None:
-        """Changes of state after the optimizers' step: moving averages, class statistics, memory banks."""
+        """Update the state after the optimizers' step: moving averages, class statistics, memory banks."""
 
     def predict(self, images: Tensor) -> Tensor:
-        """Class probabilities (B, K, X, Y, Z) float32 of images (B, C, X, Y, Z): the predicting roles' mean."""
+        """Return class probabilities (B, K, X, Y, Z) float32 of images (B, C, X, Y, Z): the predicting roles' mean."""
         first, *others = self.predicting
         total = self.predict_alone(first, images)
         for name in others:
@@ -173,19 +176,19 @@ class Strategy(nn.Module, ABC):
 
     @classmethod
     def can_predict(cls, options: Any) -> bool:
-        """Whether a role predicts, or ``predict`` is the strategy's own, which need not ask for one."""
+        """Return whether a role predicts or the strategy overrides ``predict``, which then needs no predicting role."""
         return cls.predict is not Strategy.predict or any(role.predicts for role in cls.roles(options))
 
     def predict_alone(self, role: str, images: Tensor) -> Tensor:
-        """The class probabilities (B, K, X, Y, Z) float32 of one network by itself."""
+        """Return the class probabilities (B, K, X, Y, Z) float32 of a single network."""
         return self.probabilities(self.run(role, images))
 
     def probabilities(self, logits: Tensor) -> Tensor:
-        """Class probabilities (n, K, X, Y, Z) of logits. Classes exclude one another: their softmax."""
+        """Return class probabilities (n, K, X, Y, Z) of logits. Classes are mutually exclusive: softmax."""
         return torch.softmax(logits, dim=1)
 
     def hard(self, logits: Tensor) -> Tensor:
-        """The class of the highest probability at each voxel, (n, X, Y, Z) uint8, of logits (n, K, X, Y, Z)."""
+        """Return the most probable class at each voxel, (n, X, Y, Z) uint8, from logits (n, K, X, Y, Z)."""
         return torch.argmax(logits, dim=1).to(torch.uint8)
 
     @property
@@ -194,11 +197,11 @@ class Strategy(nn.Module, ABC):
         return tuple(role.name for role in self.roles(self.options) if role.predicts)
 
     def run(self, role: str, images: Tensor) -> Tensor:
-        """The logits (B, K, X, Y, Z), float32 or more, of one network, in the engine's precision and random state."""
+        """Return one network's logits (B, K, X, Y, Z), at least float32, in the engine's precision and random state."""
         return self.outputs(role, images).logits
 
     def outputs(self, role: str, images: Tensor) -> Outputs:
-        """All that one network gives, float32 or more; logits alone for a network of one output."""
+        """Return all outputs of one network, at least float32; only logits for a network with one output."""
         with self._around(role):
             given = self.networks[role](images)
         if not isinstance(given, Outputs):
@@ -211,7 +214,7 @@ class Strategy(nn.Module, ABC):
         )
 
     def attach(self, around: Callable[[str], AbstractContextManager[Any]]) -> None:
-        """For the engine: the context that every ``run`` happens in."""
+        """Set the context in which every ``run`` is executed (for the engine)."""
         self._around = around
 
 

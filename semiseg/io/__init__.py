@@ -1,1 +1,1 @@
-"""Reading volumes with integrity checks, and writing them in their own geometry."""
+"""Reading volumes with integrity checks, and writing them on their original grid."""

@@ -1,4 +1,4 @@
-"""Files that are either whole or not there: written beside the target, flushed to disk, then renamed."""
+"""Atomic files: written to a temporary file next to the target, flushed to disk, then renamed."""
 
 import errno
 import json
@@ -17,7 +17,7 @@ _ELSEWHERE = "Choose another --output."
 
 
 def make_folder(path: Path) -> None:
-    """Make a folder, with those above it, if it is not there. Raises StorageError where it cannot be."""
+    """Create a folder and its parents, if missing. Raises StorageError if that fails."""
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -25,9 +25,9 @@ def make_folder(path: Path) -> None:
 
 
 def require_file(path: Path) -> None:
-    """Make the folder of a file and try to write there, before work whose result would be lost.
+    """Create the folder of a file and try to write there, before work whose result would be lost.
 
-    Raises StorageError where ``atomic_file`` would; leaves no file.
+    Raises StorageError if ``atomic_file`` would; leaves no file.
     """
     make_folder(path.parent)
     if path.is_dir():
@@ -42,10 +42,10 @@ def require_file(path: Path) -> None:
 
 @contextmanager
 def atomic_file(path: Path) -> Iterator[Path]:
-    """A path to write to; it becomes ``path`` where the block ends without an error.
+    """Yield a path to write to; it becomes ``path`` if the block ends without an error.
 
-    The temporary file keeps the target's suffixes, since writers choose the format by them. Raises StorageError
-    where the disk is full or refuses, or there can be no such file; what ``path`` was before is intact then.
+    The temporary file keeps the target's suffixes, since writers choose the format by them. Raises StorageError if the
+    disk is full or refuses, or the file cannot be created; the previous content of ``path`` is then intact.
     """
     make_folder(path.parent)
     temporary = _beside(path)
@@ -70,7 +70,7 @@ def atomic_file(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def told_where_refused(path: Path, needed: int) -> Iterator[None]:
-    """A block that writes so many bytes to a file itself. Raises StorageError where the disk is full or refuses."""
+    """Enclose a direct write of ``needed`` bytes. Raises StorageError if the disk is full or refuses."""
     try:
         yield
     except OSError as error:
@@ -80,9 +80,10 @@ def told_where_refused(path: Path, needed: int) -> Iterator[None]:
 
 
 def append_line(path: Path, line: str) -> None:
-    """Add a line to a text file (UTF-8), which is made if it is not there; whole, or not at all.
+    """Append a line to a text file (UTF-8), which is created if missing; the whole line or nothing.
 
-    One that a kill or the disk cut off before is ended first. Raises StorageError where the disk is full or refuses.
+    An incomplete last line, left by a kill or a full disk, is ended first. Raises StorageError if the disk is full or
+    refuses.
     """
     data = line.encode() + b"\n"
     with told_where_refused(path, len(data)), path.open("ab", buffering=0) as file:
@@ -112,7 +113,7 @@ def _refusal(path: Path, why: str) -> StorageError:
 
 
 def _is_full(error: BaseException | None) -> bool:
-    # torch.save hides the disk's own error behind a RuntimeError of its zip writer.
+    # torch.save hides the disk's error behind a RuntimeError of its zip writer.
     while error is not None:
         if isinstance(error, OSError) and error.errno in _FULL:
             return True
@@ -141,7 +142,7 @@ def _sync_folder(folder: Path) -> None:
 
 
 def sweep_temporaries(folder: Path) -> None:
-    """Remove what killed writers left in a folder; to be called by the one that owns the folder."""
+    """Remove temporary files of killed writers from a folder; to be called only by the folder's owner."""
     for orphan in folder.glob(".tmp-*"):
         with suppress(OSError):
             orphan.unlink()

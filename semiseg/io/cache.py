@@ -1,9 +1,9 @@
-"""Where semiseg keeps what can be made again."""
+"""The folder for files that semiseg can rebuild."""
 
 import os
 from pathlib import Path
 
 
 def cache_folder() -> Path:
-    """$SEMISEG_CACHE, else ~/.cache/semiseg."""
+    """Return $SEMISEG_CACHE, else ~/.cache/semiseg."""
     return Path(os.environ.get("SEMISEG_CACHE") or "~/.cache/semiseg").expanduser()

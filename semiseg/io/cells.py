@@ -1,4 +1,4 @@
-"""Texts in CSV files: what a spreadsheet would run as a formula is marked as text."""
+"""Text in CSV files: cells that a spreadsheet would run as a formula are marked as text."""
 
 import re
 
@@ -7,13 +7,13 @@ _MARKED = re.compile(r"'+[=+\-@\t\r\n]")
 
 
 def as_cell(text: str) -> str:
-    """A text for a cell of a CSV file, with ``'`` before one that begins as a formula does: ``=``, ``+``, ``-``, ``@``.
+    """Return text for a CSV cell, with ``'`` before text that starts like a formula: ``=``, ``+``, ``-``, ``@``.
 
-    ``from_cell`` gives the text back.
+    ``from_cell`` restores the text.
     """
     return f"'{text}" if _FORMULA.match(text) else text
 
 
 def from_cell(cell: str) -> str:
-    """The text of a cell that ``as_cell`` made."""
+    """Return the text of a cell made by ``as_cell``."""
     return cell[1:] if _MARKED.match(cell) else cell

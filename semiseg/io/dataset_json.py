@@ -1,4 +1,4 @@
-"""dataset.json, as the Medical Segmentation Decathlon, nnU-Net and MONAI write it: channels, labels, lists of cases."""
+"""dataset.json as written by the Medical Segmentation Decathlon, nnU-Net and MONAI: channels, labels and cases."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -10,7 +10,7 @@ from semiseg.io.whole import LARGEST
 
 
 def read_dataset_json(path: Path) -> Any:
-    """The content of the file, which may begin with a byte order mark. Raises DataError where it is no JSON."""
+    """Return the content of the file, which may start with a byte order mark. Raises DataError if it is not JSON."""
     try:
         return json.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError as error:
@@ -20,9 +20,9 @@ def read_dataset_json(path: Path) -> Any:
 
 
 def channels(manifest: Mapping[str, Any]) -> tuple[str, ...] | None:
-    """The names of the channels by their numbers, from ``modality`` or ``channel_names``; None if not understood.
+    """Return the channel names by their numbers, from ``modality`` or ``channel_names``; None if not understood.
 
-    A name that several channels have gets their numbers.
+    If several channels share a name, their numbers are added to it.
     """
     named = manifest.get("modality") or manifest.get("channel_names")
     if not isinstance(named, dict) or not named or not all(str(key).isdecimal() for key in named):
@@ -32,9 +32,9 @@ def channels(manifest: Mapping[str, Any]) -> tuple[str, ...] | None:
 
 
 def classes(manifest: Mapping[str, Any]) -> dict[int, str] | None:
-    """Class names by stored value, from either direction, background too; None if not understood.
+    """Return class names by stored value, from either direction, including background; None if not understood.
 
-    Understood are labels whose values and names belong to each other one to one, some of them foreground.
+    Labels are understood if values and names correspond one to one and some are foreground.
     """
     labels = manifest.get("labels")
     if not isinstance(labels, dict):
@@ -50,7 +50,7 @@ def classes(manifest: Mapping[str, Any]) -> dict[int, str] | None:
 
 
 def has_cases(items: Any, *, label: bool = False) -> bool:
-    """Whether it is a list of cases: paths, or objects with ``image`` (a path or a list of them), and ``label``."""
+    """Return whether this is a list of cases: paths, or objects with ``image`` (one or more paths) and ``label``."""
     return isinstance(items, list) and all(_is_case(item, label) for item in items)
 
 
@@ -65,6 +65,6 @@ def _is_case(item: Any, label: bool) -> bool:
 
 
 def images_of(item: str | Mapping[str, Any]) -> Sequence[str]:
-    """The paths of a case's images, one or one for each modality."""
+    """Return the paths of a case's images: one, or one per modality."""
     images = item if isinstance(item, str) else item["image"]
     return [images] if isinstance(images, str) else images

@@ -1,4 +1,4 @@
-"""What a folder holds for a reader: the files that it can use, and what it saw beside them and could not."""
+"""The contents of a folder for a reader: usable files, and files that were found but cannot be used."""
 
 import errno
 import os
@@ -22,17 +22,17 @@ CONVERT = (
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What was found in a folder.
+    """The result of searching a folder.
 
     Attributes:
-        files: those that fit by their names, sorted, also where ``problems`` says that they cannot be read: what is
-            there is never taken for missing.
-        problems: links to nothing, and files and folders that cannot be opened.
-        other: image files of formats that are not read.
-        hidden: hidden files that would fit; hidden folders are not entered.
-        deeper: files that fit, in folders below that are not looked into.
-        again: links to folders that are read already.
-        lost: those of ``problems`` that are about none of ``files``, so that no reading of these will tell them.
+        files: those with matching names, sorted, including those that ``problems`` reports as unreadable: an existing
+            file is never treated as missing.
+        problems: broken links, and files and folders that cannot be opened.
+        other: image files of unsupported formats.
+        hidden: hidden files that would match; hidden folders are not entered.
+        deeper: matching files in subfolders that are not searched.
+        again: links to folders that are already read.
+        lost: those of ``problems`` that concern none of ``files``, so that reading these would not report them.
     """
 
     folder: Path
@@ -45,7 +45,7 @@ class Found:
     lost: tuple[Problem, ...] = ()
 
     def notes(self) -> Iterator[str]:
-        """What was seen and is left out, a sentence each without its period."""
+        """Yield remarks on what was found and left out, each a sentence without its period."""
         if self.other:
             yield f"{self._are(self.other, 'image file')} of a format that is not read: {self._some(self.other)}"
         if self.deeper:
@@ -62,19 +62,19 @@ class Found:
         return some([str(path.relative_to(self.folder)) for path in paths], _NAMED)
 
     def formats(self) -> str:
-        """The image files of other formats by the formats' names: ``NRRD (a.nrrd, b.nrrd and 3 others)``."""
+        """Return the image files of other formats by format name: ``NRRD (a.nrrd, b.nrrd and 3 others)``."""
         formats = sorted({other_format(path) for path in self.other})
         return f"{', '.join(formats)} ({self._some(self.other)})"
 
 
 @dataclass(slots=True)
 class Walk:
-    """A walk through a folder and those below it, links to folders too, each folder once; hidden ones are left out.
+    """A walk through a folder and its subfolders, including linked ones, each once; hidden folders are skipped.
 
     Attributes:
         problems: folders that cannot be opened.
-        dangling: links to nothing.
-        again: links to folders that the walk has been in.
+        dangling: broken links.
+        again: links to folders that were already visited.
     """
 
     problems: list[Problem] = field(default_factory=list)
@@ -82,9 +82,9 @@ class Walk:
     again: list[Path] = field(default_factory=list)
 
     def through(self, top: Path) -> Iterator[tuple[Path, list[Path], list[Path]]]:
-        """Each folder, the folders in it and its files, sorted. Folders that are removed from the list are not entered.
+        """Yield each folder, its subfolders and its files, sorted. Subfolders removed from the list are not entered.
 
-        Linked folders come last, so that one that is linked to from within is told by its own path.
+        Linked folders come last, so that a folder that is also linked to from within is reported under its own path.
         """
         folders, links, seen = [top], list[Path](), set[tuple[int, int]]()
         while folders or links:
@@ -125,9 +125,9 @@ class Walk:
 
 
 def find(folder: Path, fits: Callable[[Path], object] = nifti_stem, *, recursive: bool = False) -> Found:
-    """The files of a folder that fit by their names, NIfTI unless said otherwise; of those below too if ``recursive``.
+    """Return the files of a folder with matching names, by default NIfTI; with ``recursive``, also those of subfolders.
 
-    Nothing is found in a folder that is not there; a link to nothing on the way to it is a problem.
+    A missing folder has no files; a broken link in its path is a problem.
     """
     if not _is_there(folder):
         broken = tuple(_broken_on_the_way(folder))
@@ -158,22 +158,22 @@ def find(folder: Path, fits: Callable[[Path], object] = nifti_stem, *, recursive
 
 
 def is_folder(path: Path) -> bool:
-    """Whether it is a folder; False also where a folder above may not be entered."""
+    """Return whether this is a folder; False also if a parent folder is not accessible."""
     return stat.S_ISDIR(_mode(path))
 
 
 def is_file(path: Path) -> bool:
-    """Whether it is a file; False also where a folder above may not be entered."""
+    """Return whether this is a file; False also if a parent folder is not accessible."""
     return stat.S_ISREG(_mode(path))
 
 
 def is_named(path: Path) -> bool:
-    """Whether something has this name, or a link on the way to it leads to nothing."""
+    """Return whether something has this name, or a link in its path is broken."""
     return bool(_mode(path)) or any(_broken_on_the_way(path))
 
 
 def _mode(path: Path) -> int:
-    """What ``stat`` says of a path's kind; 0 where nothing is there, or nobody may ask."""
+    """Return the mode from ``stat``; 0 if nothing is there or access is denied."""
     try:
         return path.stat().st_mode
     except OSError:
@@ -188,7 +188,7 @@ def _is_link(path: Path) -> bool:
 
 
 def _is_there(folder: Path) -> bool:
-    """Whether the folder can be walked through, or what is wrong with it is told by the walk."""
+    """Return whether the folder can be walked; also True if the walk will report what is wrong with it."""
     try:
         return stat.S_ISDIR(folder.stat().st_mode)
     except PermissionError:
@@ -198,7 +198,7 @@ def _is_there(folder: Path) -> bool:
 
 
 def _broken_on_the_way(path: Path) -> Iterator[Problem]:
-    """The link to nothing that the path, or a folder above it, is."""
+    """Yield the broken link that the path or one of its parents is, if any."""
     for each in (path, *path.parents):
         if _is_link(each) and not _mode(each):
             yield Problem(str(each), "it is a link that leads to nothing", _FETCH)
@@ -206,7 +206,7 @@ def _broken_on_the_way(path: Path) -> Iterator[Problem]:
 
 
 def _folders_named_as_images(named: list[Path], files: list[Path]) -> Iterator[Problem]:
-    """Folders with an image's name that hold none, as a download that went wrong leaves them."""
+    """Yield problems for folders with an image's name that contain none, as failed downloads leave them."""
     for folder in named:
         if not any(path.is_relative_to(folder) for path in files):
             yield Problem(str(folder), "it has an image's name, but is a folder without one", "Move it away.")
@@ -217,7 +217,7 @@ def _cannot_open(path: Path, error: OSError) -> Problem:
 
 
 def _unusable(files: list[Path]) -> Iterator[Problem]:
-    """What is no file, or may not be read."""
+    """Yield problems for what is not a file or not readable."""
     for path in filter(_mode, files):
         if not is_file(path):
             yield Problem(str(path), "it has an image's name, but is no file", "Move it away.")
@@ -226,7 +226,7 @@ def _unusable(files: list[Path]) -> Iterator[Problem]:
 
 
 def _dangling(folder: Path, links: list[Path], images: set[Path]) -> Iterator[Problem]:
-    """Links to nothing that are images by their names, or may be a case's folder."""
+    """Yield a problem for broken links that are images by their names or may be a case's folder."""
     count = [
         path for path in links if path in images or not (path.name.startswith(".") or path.suffix.lower() in _NO_IMAGES)
     ]

@@ -1,4 +1,4 @@
-"""Bytes of files that may be gzip streams; the checksums of what is read to its end are verified."""
+"""Content of files that may be gzip streams; reading to the end verifies the checksum."""
 
 import gzip
 import zlib
@@ -10,17 +10,17 @@ from typing import IO
 from semiseg.errors import DataError, Problem
 
 MOST_EXPANSION = 1032
-"""Bytes that deflate (RFC 1951) can make out of one, at most."""
+"""Maximum number of bytes that deflate (RFC 1951) can produce from one."""
 _MAGIC = b"\x1f\x8b"
 _BROKEN = (EOFError, gzip.BadGzipFile, zlib.error)
 
 
 @contextmanager
 def opened(path: Path) -> Iterator[IO[bytes] | gzip.GzipFile]:
-    """The file's content as a stream, decompressed where it is a gzip stream, whatever the name says.
+    """Open the file's content as a stream, decompressed if it is a gzip stream, whatever its name.
 
-    A gzip stream ends with the CRC and the length of its content (RFC 1952); who reads to the end has both verified.
-    Raises DataError, in the block too, for a file that is missing, unreadable, truncated or damaged.
+    A gzip stream ends with the CRC and the length of its content (RFC 1952), both verified on reading to the end.
+    Raises DataError, also within the block, for a file that is missing, unreadable, truncated or damaged.
     """
     try:
         with path.open("rb") as file:

@@ -1,4 +1,4 @@
-"""NIfTI headers: which file is one, and the grid that it describes."""
+"""NIfTI headers: detection of the format, and the grid."""
 
 import logging
 from pathlib import Path
@@ -11,18 +11,18 @@ from semiseg.errors import DataError, Problem
 from semiseg.types import Geometry
 
 HEADER_SIZE = 540
-"""Bytes that hold the header of either version: 348 (NIfTI-1) or 540 (NIfTI-2)."""
+"""Number of bytes that covers the header of either version: 348 (NIfTI-1) or 540 (NIfTI-2)."""
 PLAUSIBLE_MM = (1e-6, 100.0)
-"""Sides of a voxel from electron microscopy on; beyond, it is a header that is wrong."""
+"""Range of plausible voxel sizes, from electron microscopy on; outside it, the header must be wrong."""
 _SHEAR = 1e-3
-"""Largest cosine between two axes that is taken for rounding."""
+"""Largest cosine between two axes that is attributed to rounding."""
 _QUIET = logging.Logger("nifti header", level=logging.CRITICAL + 1)
-"""nibabel mends small flaws of a header, as every tool does; its remarks on them would only be noise."""
+"""Logger for nibabel, which fixes small flaws of a header, as every tool does; its remarks would only be noise."""
 _NOT_MM = {1: "meters", 3: "micrometers"}
 
 
 def parse_header(path: Path, data: bytes) -> Any:
-    """The nibabel header of a file's first bytes. Raises DataError where they are no single-file NIfTI."""
+    """Return the nibabel header from a file's first bytes. Raises DataError if they are not a single-file NIfTI."""
     import nibabel
 
     if not data:
@@ -38,11 +38,11 @@ def _checked(path: Path, header_class: Any, data: bytes) -> Any:
         header = header_class(data[: header_class.sizeof_hdr], check=False)
         _require_finite(header)
         if header["vox_offset"] < header.single_vox_offset and header["magic"].item().startswith(b"n+"):
-            # The format: in a single file less than 352 (544 in NIfTI-2) means 352, for the header is there.
+            # By the format, an offset below 352 (544 in NIfTI-2) in a single file means 352, after the header.
             header["vox_offset"] = header.single_vox_offset
         header.check_fix(logger=_QUIET)
         header.get_data_shape(), header.get_slope_inter(), header.get_best_affine()
-    except Exception as error:  # nibabel raises many kinds for a header that makes no sense
+    except Exception as error:  # nibabel raises many exception types for a malformed header
         raise DataError(
             Problem(str(path), f"its NIfTI header is damaged: {error}", "Download or copy the file again.")
         ) from error
@@ -52,7 +52,7 @@ def _checked(path: Path, header_class: Any, data: bytes) -> Any:
 
 
 def _require_finite(header: Any) -> None:
-    """Where voxels begin and how they are scaled has to be numbers. An intercept counts where there is a slope."""
+    """Require finite numbers for voxel offset and scaling. The intercept matters only with a slope."""
     slope = float(header["scl_slope"])
     for name in ("vox_offset", "scl_slope", *(("scl_inter",) if slope else ())):
         if not np.isfinite(header[name]):
@@ -77,9 +77,9 @@ def _how_to_mend(data: bytes) -> str:
 
 
 def header_geometry(path: Path, header: Any) -> tuple[Geometry, tuple[int, ...]]:
-    """The grid of the first three axes, and the shape of the whole array without later axes of length 1.
+    """Return the grid of the first three axes, and the shape of the whole array without later axes of length 1.
 
-    Those say nothing: tools write (X, Y, Z, 1) and (X, Y, Z, 1, C). Raises DataError where the grid is none.
+    Those carry no information: tools write (X, Y, Z, 1) and (X, Y, Z, 1, C). Raises DataError for an invalid grid.
     """
     shape = tuple(int(n) for n in header.get_data_shape())
     if len(shape) < 3 or min(shape) < 1:

@@ -12,10 +12,10 @@ _BACK = "Bring it back from a copy; it was written whole."
 
 
 def read_json(path: Path, form: type[BaseModel] | None = None, fix: str = _BACK) -> dict[str, Any]:
-    """A JSON object that semiseg wrote.
+    """Read a JSON object written by semiseg.
 
-    Raises RunError, naming the file, where it cannot be read, is no object, or is not of the ``form`` that its readers
-    take for granted: in one sentence.
+    Raises RunError, naming the file, in one sentence, if it cannot be read, is not an object, or does not have the
+    ``form`` that its readers expect.
     """
     try:
         value = json.loads(path.read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""One process for one run folder: a lock that names its holder, and is taken over from the dead."""
+"""One process per run folder: a lock that names its holder and can be taken over from a dead process."""
 
 import json
 import os
@@ -16,22 +16,22 @@ from semiseg.platforms import require_platform
 
 try:
     import fcntl
-except ImportError:  # Windows: what needs no lock works there
+except ImportError:  # Windows: code that needs no lock still works
     fcntl = None  # type: ignore[assignment]
 
 _NAME = "lock.json"
 _ASIDE, _DEAD = ".lock-", ".dead-lock-"
-"""How the names of locks begin that are being written, and of dead ones that are being removed."""
+"""Name prefixes of locks that are being written, and of stale ones that are being removed."""
 _TRIES = 10
 _WRITING = 0.2
-"""Seconds after which a lock that cannot be read is taken as damaged, not as being written."""
+"""Seconds after which an unreadable lock counts as damaged rather than being written."""
 
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Hold the folder's lock. Raises RunError, naming host and process, where a living process holds it.
+    """Hold the folder's lock. Raises RunError, naming host and process, if a living process holds it.
 
-    So it does on a system that has no such locks.
+    Also raises RunError on a system without such locks.
     """
     require_platform()
     path = folder / _NAME
@@ -46,15 +46,15 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def is_of_lock(path: Path) -> bool:
-    """Whether a file is a folder's lock, or one that a kill left while the lock was taken: it says nothing of a run."""
+    """Return whether a file is a folder's lock or left over from taking one; it contains nothing of a run."""
     return path.name == _NAME or path.name.startswith((_ASIDE, _DEAD))
 
 
 def holder(folder: Path) -> Mapping[str, Any]:
-    """Who holds the folder's lock, if a living process does; empty where nobody.
+    """Return the living process that holds the folder's lock; empty if there is none.
 
-    Its keys: ``host``, ``pid``, ``started``, ``job`` (its SLURM job) and ``gpus`` (its CUDA_VISIBLE_DEVICES), the last
-    two None where there is no such thing. Raises RunError on a system that has no such locks.
+    Keys: ``host``, ``pid``, ``started``, ``job`` (its SLURM job) and ``gpus`` (its CUDA_VISIBLE_DEVICES), the last two
+    None if absent. Raises RunError on a system without such locks.
     """
     require_platform()
     found = _read(folder / _NAME)
@@ -62,28 +62,28 @@ def holder(folder: Path) -> Mapping[str, Any]:
 
 
 def is_here(holder: Mapping[str, Any]) -> bool:
-    """Whether a lock's holder is a process of this host."""
+    """Return whether a lock's holder is a process of this host."""
     return bool(holder) and holder.get("host") == socket.gethostname()
 
 
 def told(holder: Mapping[str, Any]) -> str:
-    """A lock's holder in words: process and host, and its SLURM job."""
+    """Describe a lock's holder: process and host, and its SLURM job."""
     job = f" (SLURM job {holder['job']})" if holder.get("job") else ""
     return f"process {holder.get('pid')} on {holder.get('host')}{job}"
 
 
 def this_process() -> dict[str, Any]:
-    """This process, as a lock's holder is written down."""
+    """Return this process in the format of a lock's holder."""
     return _record()
 
 
 def may_be_alive(holder: Mapping[str, Any]) -> bool:
-    """Whether what was written down by ``this_process`` runs still; of another host's process that is assumed."""
+    """Return whether a process recorded by ``this_process`` is still running; assumed for other hosts."""
     return _alive(holder)
 
 
 def remove_lock_of_job(folder: Path, job: str) -> None:
-    """Remove the folder's lock where it is of a SLURM job of which the caller knows that it is over."""
+    """Remove the folder's lock if it belongs to a SLURM job that the caller knows has ended."""
     path = folder / _NAME
     with suppress(OSError):
         held = _read(path)
@@ -127,11 +127,11 @@ def _acquire(path: Path, mine: Mapping[str, Any]) -> None:
 
 
 def _create(path: Path, whole: Path) -> bool:
-    """Give a file that is written already the lock's name, so that nobody ever reads half a lock; False if taken."""
+    """Give a completely written file the lock's name, so that no partial lock is ever read; False if taken."""
     try:
         os.link(whole, path)
     except FileExistsError:
-        # Where the server's answer was lost, NFS asks again, and finds the name taken: by this very link.
+        # If the server's reply was lost, NFS retries and finds the name taken by this very link.
         return whole.stat().st_nlink > 1
     except OSError:  # a file system without hard links
         try:
@@ -141,14 +141,14 @@ def _create(path: Path, whole: Path) -> bool:
         try:
             with made:
                 made.write(whole.read_text(encoding="utf-8"))
-        except OSError:  # half of it is no lock
+        except OSError:  # a partial file is not a lock
             path.unlink(missing_ok=True)
             raise
     return True
 
 
 def _take_away(path: Path, dead: Mapping[str, Any]) -> None:
-    """Remove a lock, but only the one that was read: another process may have put its own there since."""
+    """Remove a lock, but only the one that was read: another process may have replaced it since."""
     with _one_at_a_time(path.parent):
         if _read(path) != dead:
             return
@@ -162,7 +162,7 @@ def _take_away(path: Path, dead: Mapping[str, Any]) -> None:
 
 @contextmanager
 def _one_at_a_time(folder: Path) -> Iterator[None]:
-    """Where the file system can: no other process of this host is in such a block of the same folder."""
+    """Exclude other processes of this host from such a block of the same folder, if the file system can."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         with suppress(OSError):
@@ -184,8 +184,8 @@ def _alive(holder: Mapping[str, Any]) -> bool:
     if not holder:
         return False  # damaged
     if not is_here(holder):
-        # It cannot be seen from here. But SLURM runs a job once at a time: a lock of this very job, from another
-        # node, is from before the job was requeued.
+        # Not visible from here. But SLURM runs a job once at a time: a lock of this very job, from another
+        # node, predates the job's requeue.
         job = os.environ.get("SLURM_JOB_ID")
         return job is None or holder.get("job") != job
     try:
@@ -195,9 +195,9 @@ def _alive(holder: Mapping[str, Any]) -> bool:
 
 
 def _start_time(pid: int) -> str:
-    """When a process started, in a form that differs for two processes of the same number; empty where none runs."""
+    """Return a process's start time, in a form that distinguishes processes with the same id; empty if not running."""
     try:
-        # Fields after the command's closing bracket; the 20th of them is the start time in clock ticks.
+        # Fields after the command's closing parenthesis; the 20th of them is the start time in clock ticks.
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
     except (OSError, IndexError):
         pass

@@ -1,4 +1,4 @@
-"""How much memory there is, and what a file declares held against it before any of it is taken."""
+"""Available memory, and checks of a file's declared size against it before any is allocated."""
 
 import os
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ _LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_b
 
 @contextmanager
 def memory_for(where: str, size: int) -> Iterator[None]:
-    """A block that takes ``size`` bytes. Raises DataError where the machine has less, or gives less."""
+    """Enclose an allocation of ``size`` bytes. Raises DataError if the machine has less, or the allocation fails."""
     machine = machine_memory()
     if machine is not None and size > machine:
         raise _too_large(where, size)
@@ -23,7 +23,7 @@ def memory_for(where: str, size: int) -> Iterator[None]:
 
 
 def machine_memory() -> int | None:
-    """Bytes of the machine, or of the container's limit where that is less; None where that cannot be known."""
+    """Return the machine's memory in bytes, or the container's limit if lower; None if unknown."""
     try:
         sizes = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")]
     except (AttributeError, OSError, ValueError):  # Windows
@@ -31,13 +31,13 @@ def machine_memory() -> int | None:
     for path in map(Path, (*_own_groups(), *_LIMITS)):
         try:
             sizes.append(int(path.read_text()))
-        except (OSError, ValueError):  # there is no such file, or no limit ("max")
+        except (OSError, ValueError):  # no such file, or no limit ("max")
             continue
     return min(sizes)
 
 
 def _own_groups() -> list[str]:
-    """Limit files of this process's control groups (version 2), as a batch system sets them."""
+    """Return limit files of this process's control groups (version 2), as set by batch systems."""
     try:
         lines = Path("/proc/self/cgroup").read_text().splitlines()
     except OSError:

@@ -1,4 +1,4 @@
-"""File names: which are NIfTI, which are images of other formats, and which case ids can be one."""
+"""File names: detection of NIfTI and other image formats, and case ids that are valid file names."""
 
 import os
 import re
@@ -26,16 +26,16 @@ _OTHER_FORMATS = {
 _FORMAT_OF = {ending: name for name, endings in _OTHER_FORMATS.items() for ending in endings}
 _OTHER = re.compile(rf"(?P<stem>.+?)(?P<ending>{'|'.join(map(re.escape, _FORMAT_OF))})", re.IGNORECASE | re.DOTALL)
 RENAMED = "NIfTI with more behind its ending"
-"""What ``other_format`` says of a download that is not finished, or a copy that was renamed."""
+"""The result of ``other_format`` for an unfinished download or a renamed copy."""
 _LONGEST = 200
-"""Bytes of a case id: file systems allow 255 for a name, and outputs and their temporary files add to it."""
+"""Maximum bytes of a case id: file systems allow 255 for a name, and outputs and their temporary files add to it."""
 
 
 def safe_name(case_id: str) -> str:
-    """The case id itself, which becomes a file name. Raises DataError where it cannot be one.
+    """Return the case id itself, which becomes a file name. Raises DataError if it is not valid as one.
 
-    It is one line of visible text, without ``/`` and ``\\``, begins with neither ``.`` nor ``-``, and has at most 200
-    bytes.
+    It must be one line of visible text without ``/`` and ``\\``, must not start with ``.``, ``-`` or a space, and has
+    at most 200 bytes.
     """
     if (size := len(os.fsencode(case_id))) > _LONGEST:
         what = f"its id has {size} bytes, which leaves no room for the names of its outputs"
@@ -52,7 +52,7 @@ def safe_name(case_id: str) -> str:
 
 
 def name_problems(case_ids: Iterable[str]) -> list[Problem]:
-    """What ``safe_name`` says about each of the ids that it refuses."""
+    """Return the problems that ``safe_name`` finds in the ids."""
     problems: list[Problem] = []
     for case_id in case_ids:
         try:
@@ -63,27 +63,27 @@ def name_problems(case_ids: Iterable[str]) -> list[Problem]:
 
 
 def shared_start(names: Sequence[str]) -> str:
-    """What names that differ begin with, to the last separator before they do; may be empty."""
-    shared = os.path.commonprefix(list(names))  # noqa: RUF071 (it is letters that are compared)
+    """Return the common start of different names, up to the last separator in it; may be empty."""
+    shared = os.path.commonprefix(list(names))  # noqa: RUF071 (it compares letters)
     return re.sub(r"[^-_. ]*$", "", shared)
 
 
 def shared_name(names: Sequence[str]) -> str:
-    """What names of one case's files begin with, without separators behind it; the first, where that is nothing."""
+    """Return the common start of a case's file names, without trailing separators; the first name if that is empty."""
     return names[0] if len(set(names)) == 1 else shared_start(names).rstrip("-_. ") or names[0]
 
 
 def nifti_stem(path: Path) -> str:
-    """The name without ``.nii`` or ``.nii.gz``, in either case; empty for any other file, and for a hidden one.
+    """Return the name without ``.nii`` or ``.nii.gz``, in either case; empty for other files and hidden ones.
 
-    Letters with accents are composed (Unicode NFC), since macOS may write the same name otherwise.
+    Accented letters are composed (Unicode NFC), since macOS may write the same name differently.
     """
     match = _NIFTI.fullmatch(path.name)
     return unicodedata.normalize("NFC", match["stem"]) if match and not path.name.startswith(".") else ""
 
 
 def other_format(path: Path) -> str:
-    """The image format, other than NIfTI, that a file's ending stands for; empty for any other."""
+    """Return the non-NIfTI image format indicated by a file's ending; empty for any other ending."""
     match = _OTHER.fullmatch(path.name)
     if match:
         return _FORMAT_OF[match["ending"].lower()]
@@ -91,6 +91,6 @@ def other_format(path: Path) -> str:
 
 
 def as_nifti(path: Path) -> Path:
-    """The name that an image of another format would have as NIfTI."""
+    """Return the name that an image of another format would have as NIfTI."""
     match = (_OTHER.fullmatch(path.name) or _RENAMED.fullmatch(path.name)) if other_format(path) else None
     return path.with_name(f"{match['stem']}.nii.gz") if match else path

@@ -1,4 +1,4 @@
-"""One NIfTI file: read with every check that its bytes allow, written in the grid that it was predicted on."""
+"""Single NIfTI files: read with every possible integrity check, and written on the grid of the input."""
 
 import gzip
 import math
@@ -18,15 +18,14 @@ from semiseg.types import Geometry
 
 
 def read_nifti(path: Path) -> tuple[NDArray[Any], Geometry]:
-    """The voxels of a file (X, Y, Z, or X, Y, Z, …) and their grid in mm (an unknown unit is taken for mm).
+    """Read the voxels of a file (X, Y, Z, or X, Y, Z, …) and their grid in mm (an unknown unit is assumed to be mm).
 
-    The stored numeric type is kept; where the header scales the values, they are float32. Axes of length 1 after the
-    third are left out. A gzip stream is read to its end, but no further than the header says that there are voxels,
-    and it is the content that says whether there is one, not the name.
+    The stored numeric type is kept, or float32 if the header scales the values. Axes of length 1 after the third are
+    dropped. A gzip stream is recognized by its content rather than its name, and read to its end, but not beyond the
+    number of voxels in the header.
 
-    Raises DataError, naming the file, for one that is empty, truncated, damaged, too large for the memory or no NIfTI,
-    for bytes behind its voxels, for a singular or sheared affine, and for voxels that are not finite, with their
-    number.
+    Raises DataError, naming the file, if it is empty, truncated, damaged, too large for memory or not NIfTI, has bytes
+    after its voxels, has a singular or sheared affine, or has non-finite voxels, with their number.
     """
     path = Path(path)
     array, geometry, _ = _read(path)
@@ -34,10 +33,10 @@ def read_nifti(path: Path) -> tuple[NDArray[Any], Geometry]:
 
 
 def read_nifti_label(path: Path) -> tuple[NDArray[Any], Geometry]:
-    """As ``read_nifti``, but that a value as near to a whole number as the file can say is that number.
+    """Do the same as ``read_nifti``, but round values that are whole numbers up to the file's precision.
 
-    That is half a step of the header's scale where it makes fractions of integers, as tools do that save labels as
-    floats, and a few roundings of a float. Whether all are whole numbers then is not looked at.
+    The precision is half a step of the header's scale if it turns integers into fractions, as in tools that save labels
+    as floats, plus a few roundings of a float. It does not check that all values are then whole numbers.
     """
     path = Path(path)
     array, geometry, slack = _read(path)
@@ -45,14 +44,14 @@ def read_nifti_label(path: Path) -> tuple[NDArray[Any], Geometry]:
 
 
 def read_nifti_header(path: Path) -> tuple[Geometry, tuple[int, ...]]:
-    """The grid of a file and the shape of its array, from the header alone. Raises DataError as ``read_nifti``."""
+    """Return the grid of a file and the shape of its array, from the header. Raises DataError as ``read_nifti``."""
     path = Path(path)
     with opened(path) as stream:
         return header_geometry(path, parse_header(path, stream.read(HEADER_SIZE)))
 
 
 def _read(path: Path) -> tuple[NDArray[Any], Geometry, float]:
-    """Voxels, their grid, and by how much the header's scale may have moved a value."""
+    """Return voxels, their grid, and the largest change of a value by the header's scaling."""
     with opened(path) as stream:
         header = parse_header(path, stream.read(HEADER_SIZE))
         geometry, shape = header_geometry(path, header)
@@ -68,7 +67,7 @@ def _read(path: Path) -> tuple[NDArray[Any], Geometry, float]:
 
 
 def _content(path: Path, stream: IO[bytes] | gzip.GzipFile, offset: int, size: int) -> bytes:
-    """All bytes of a file, which has to end after ``size`` bytes of voxels."""
+    """Return all bytes of a file, which must end after ``size`` bytes of voxels."""
     asked = offset + size
     if asked > MOST_EXPANSION * path.stat().st_size:
         raise _truncated(path, asked, "which a file of its size cannot hold")
@@ -89,17 +88,17 @@ def _truncated(path: Path, asked: int, there: str) -> DataError:
 
 
 def _scaled(header: Any, array: NDArray[Any]) -> NDArray[Any]:
-    # NIfTI-1.1: scl_slope 0 means that values are stored as they are; nibabel gives None then.
+    # NIfTI-1.1: scl_slope 0 means unscaled values; nibabel then returns None.
     slope, intercept = header.get_slope_inter()
     slope, intercept = 1.0 if slope is None else slope, intercept or 0.0
     if (slope, intercept) == (1.0, 0.0):
         return array
-    with np.errstate(over="ignore"):  # told as a voxel that is not finite
+    with np.errstate(over="ignore"):  # reported as a non-finite voxel
         return (array * float(slope) + float(intercept)).astype(np.float32)
 
 
 def _slack(header: Any, dtype: np.dtype[Any]) -> float:
-    """Half a step of the scale, and the rounding of its intercept; no step where halves cannot be told apart."""
+    """Return half a step of the scale plus the rounding of its intercept; no half step if it would be ambiguous."""
     slope, intercept = header.get_slope_inter()
     if slope is None or dtype.kind == "f":
         return 0.0
@@ -116,7 +115,7 @@ def _finite(path: Path, array: NDArray[Any]) -> NDArray[Any]:
 
 
 def not_finite(where: str, bad: int, total: int) -> Problem:
-    """Voxels that are NaN or infinite, as a problem."""
+    """Return the problem of voxels that are NaN or infinite."""
     return Problem(
         where,
         f"{bad:,} of {total:,} voxels are not finite (NaN or infinity)",
@@ -125,18 +124,18 @@ def not_finite(where: str, bad: int, total: int) -> Problem:
 
 
 def write_label(path: Path, values: NDArray[Any], geometry: Geometry) -> None:
-    """Write stored label values (X, Y, Z), of an integer type, as ``.nii.gz`` in a grid; whole or not at all.
+    """Write stored label values (X, Y, Z), of an integer type, as ``.nii.gz`` on a grid, atomically.
 
-    See ``label_bytes``. Raises StorageError where the disk refuses.
+    See ``label_bytes``. Raises StorageError if the disk refuses.
     """
     write_bytes(path, label_bytes(values, geometry))
 
 
 def label_bytes(values: NDArray[Any], geometry: Geometry) -> bytes:
-    """The content of a ``.nii.gz`` file with stored label values (X, Y, Z), of an integer type, in a grid.
+    """Return the content of a ``.nii.gz`` file with stored label values (X, Y, Z), of an integer type, on a grid.
 
-    The affine is the same on reading, bit for bit, where a NIfTI-1 header can say it, as it can for what came from
-    one. Equal arguments give equal bytes.
+    The affine is read back bit for bit if a NIfTI-1 header can represent it, as for every affine that came from one.
+    Equal arguments give equal bytes.
     """
     if values.shape != geometry.shape or values.dtype.kind not in "iu":
         raise ValueError(f"{values.dtype} {values.shape} is no label map on a grid of {geometry.shape}")
@@ -144,7 +143,7 @@ def label_bytes(values: NDArray[Any], geometry: Geometry) -> bytes:
 
 
 def nifti_bytes(array: NDArray[Any], geometry: Geometry) -> bytes:
-    """The content of a ``.nii.gz`` file with this array (X, Y, Z) in its own numeric type; no date is in it."""
+    """Return the content of a ``.nii.gz`` file with this array (X, Y, Z) in its own numeric type, without a date."""
     import nibabel
 
     image = nibabel.Nifti1Image(array, None, _header(geometry), dtype=array.dtype)
@@ -152,17 +151,17 @@ def nifti_bytes(array: NDArray[Any], geometry: Geometry) -> bytes:
 
 
 def _smallest_type(values: NDArray[Any]) -> type[np.integer[Any]]:
-    # The integer types that every NIfTI reader knows.
+    # The integer types that every NIfTI reader supports.
     types: tuple[type[np.integer[Any]], ...] = (np.uint8, np.int16, np.int32)
     low, high = (int(values.min()), int(values.max())) if values.size else (0, 0)
     return next(t for t in types if np.iinfo(t).min <= low and high <= np.iinfo(t).max)
 
 
 def _header(geometry: Geometry) -> Any:
-    """A header with the grid's affine: by sform and qform, by qform alone, or by the voxel size alone.
+    """Return a header with the grid's affine: by sform and qform, by qform alone, or by the voxel size alone.
 
-    An sform is 12 float32. An affine that comes from a file's qform or voxel size is not always that, but the same
-    fields say it again. Where none of the three is exact, the sform is within rounding.
+    An sform consists of 12 float32, which an affine from a file's qform or voxel size may not fit; the same fields then
+    represent it. If none of the three is exact, the sform is accurate up to rounding.
     """
     candidates = [_candidate(geometry, *codes) for codes in ((1, 1), (0, 1), (0, 0))]
     exact = (header for header in candidates if np.array_equal(header.get_best_affine(), geometry.affine))

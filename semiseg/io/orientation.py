@@ -1,4 +1,4 @@
-"""Axes brought to right, anterior, superior and back: permutations and flips, which change no voxel."""
+"""Reorientation of axes to right, anterior, superior and back, by permutations and flips that change no voxel."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from semiseg.types import Geometry
 
 
 def to_ras(array: NDArray[Any], geometry: Geometry) -> tuple[NDArray[Any], Geometry]:
-    """An array whose last three axes are X, Y, Z in the order and direction nearest to R, A, S, with its grid.
+    """Return an array with its last three axes X, Y, Z in the order and direction nearest to R, A, S, and its grid.
 
     The result is a view; leading axes (channels) stay. World coordinates of voxels do not change.
     """
@@ -23,18 +23,18 @@ def to_ras(array: NDArray[Any], geometry: Geometry) -> tuple[NDArray[Any], Geome
 
 
 def grid_in_ras(geometry: Geometry) -> Geometry:
-    """The grid alone, as ``to_ras`` turns it: its shape and spacing along R, A and S."""
+    """Return only the grid that ``to_ras`` gives: its shape and spacing along R, A and S."""
     return to_ras(np.broadcast_to(np.uint8(0), geometry.shape), geometry)[1]
 
 
 def from_ras(array: NDArray[Any], original: Geometry) -> NDArray[Any]:
-    """The inverse of ``to_ras`` for an array on the turned grid: back to the axes of ``original``; a view."""
+    """Invert ``to_ras`` for an array on the reoriented grid: return a view with the axes of ``original``."""
     axes, flips = _orientation(original)
     return _flip(_spatial_transpose(array, axes), flips)
 
 
 def _orientation(geometry: Geometry) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """For each array axis, the world axis that it is nearest to, and its direction (1 or -1)."""
+    """Return for each array axis the nearest world axis and its direction (1 or -1)."""
     from nibabel.orientations import io_orientation
 
     orientation = io_orientation(geometry.affine).astype(np.intp)

@@ -20,20 +20,20 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class UnknownValues(Problem):
-    """The problem of a label that holds values of no class: ``values``."""
+    """The problem of a label with values that belong to no class: ``values``."""
 
     values: tuple[int, ...] = ()
 
 
 def read_image_files(paths: Sequence[Path], modalities: Sequence[str]) -> Volume:
-    """The image of one case, (C, X, Y, Z), C-contiguous, in the files' common numeric type.
+    """Read the image of one case, (C, X, Y, Z), C-contiguous, in the files' common numeric type.
 
     Args:
-        paths: one 3-D file a modality, in that order, or one file with the modalities along its last axis.
+        paths: one 3-D file per modality, in order, or one file with the modalities along its last axis.
         modalities: their names.
 
-    Raises DataError, with the problems of all files, for a file that cannot be read, one of the wrong number of axes
-    or channels, and files on different grids.
+    Raises DataError, with the problems of all files, for unreadable files, a wrong number of axes or channels, and
+    files on different grids.
     """
     arrays, geometries = zip(*_each(read_nifti, paths), strict=True)
     geometry = _common_grid(paths, [array.shape for array in arrays], geometries, modalities)
@@ -47,13 +47,13 @@ def read_image_files(paths: Sequence[Path], modalities: Sequence[str]) -> Volume
 
 
 def read_image_geometry(paths: Sequence[Path], modalities: Sequence[str]) -> Geometry:
-    """The grid that ``read_image_files`` would give, from headers alone. Raises DataError alike."""
+    """Return the grid that ``read_image_files`` would give, from headers alone. Raises the same DataErrors."""
     geometries, shapes = zip(*_each(read_nifti_header, paths), strict=True)
     return _common_grid(paths, shapes, geometries, modalities)
 
 
 def _each(read: Callable[[Path], T], paths: Sequence[Path]) -> list[T]:
-    """What every file gives, or one error with the problems of all of them."""
+    """Return the result for every file, or raise one error with the problems of all of them."""
     found: list[T] = []
     problems: list[Problem] = []
     for path in paths:
@@ -101,18 +101,18 @@ def _axes_problem(channels: int, names: str) -> Callable[[Path, tuple[int, ...]]
 
 
 def read_label_file(path: Path, label_map: Mapping[int, int]) -> Volume:
-    """A label file as class indices (X, Y, Z) uint8.
+    """Read a label file as class indices (X, Y, Z) uint8.
 
-    ``label_map`` takes each stored value to its class index. Raises DataError, with all that is wrong, for a file
-    that cannot be read, fractional values and values that are not in ``label_map``, with their numbers of voxels. A
-    value as near to a whole number as the file can say (``read_nifti_label``) is that number.
+    ``label_map`` maps each stored value to its class index. Raises DataError, with all problems, for an unreadable
+    file, fractional values and values that are not in ``label_map``, with their voxel counts. Values that are whole
+    numbers up to the file's precision (``read_nifti_label``) are rounded.
     """
     array, geometry = _read_label(path)
     return Volume(to_classes(path, array, label_map), geometry)
 
 
 def label_values(path: Path) -> set[int]:
-    """The values in a label file. Raises DataError, with all that is wrong, where some can be no class."""
+    """Return the values in a label file. Raises DataError, with all problems, if some cannot be classes."""
     values, counts = np.unique(_read_label(path)[0], return_counts=True)
     problems = _fractions(path, values, counts)
     negative = values < 0
@@ -141,7 +141,7 @@ def _read_label(path: Path) -> tuple[NDArray[Any], Geometry]:
 
 
 def to_classes(path: Path, stored: NDArray[Any], label_map: Mapping[int, int]) -> NDArray[np.uint8]:
-    """Stored label values as class indices, C-contiguous uint8. Raises DataError as ``read_label_file``."""
+    """Map stored label values to class indices, C-contiguous uint8. Raises DataError as ``read_label_file``."""
     stored = whole_numbers(stored)
     values, counts = np.unique(stored, return_counts=True)
     whole = values == np.floor(values)

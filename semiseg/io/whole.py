@@ -1,4 +1,4 @@
-"""Numbers that were whole before a file rounded them."""
+"""Rounding of numbers that were whole before a file stored them imprecisely."""
 
 from typing import Any
 
@@ -6,17 +6,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 LARGEST = 2**31 - 1
-"""The largest value of a label file that every reader knows (int32)."""
+"""The largest label value that every reader supports (int32)."""
 _ROUNDINGS = 4
 _MOST = 0.25
-"""Whatever the rounding, a half is no whole number."""
+"""Maximum tolerance, whatever the rounding: a half is not a whole number."""
 
 
 def whole_numbers(array: NDArray[Any], slack: float = 0.0) -> NDArray[Any]:
-    """The same numbers, but that a float within ``slack``, or a few roundings, of a whole number is that number.
+    """Round floats within ``slack``, or a few roundings, of a whole number.
 
-    Tools that compute with floats write 0.99999994 for 1. The roundings are those of float32, also in a float64
-    that was one before. Integers, and what is not finite, come back as they are.
+    Tools that compute with floats write 0.99999994 for 1. The roundings are those of float32, also for float64, which
+    may have been float32 before. Integers and non-finite values are returned unchanged.
     """
     if array.dtype.kind != "f":
         return array

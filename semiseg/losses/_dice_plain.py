@@ -1,4 +1,4 @@
-"""The two passes over the voxels that the Dice loss takes, in plain torch, some voxels at a time: on any device."""
+"""The Dice loss's two passes over the voxels in plain torch, in chunks of voxels, on any device."""
 
 from collections.abc import Iterator, Sequence
 
@@ -6,21 +6,21 @@ import torch
 from torch import Tensor
 
 _CHUNK_CPU = 2**18
-"""Probabilities at a time on a CPU: they and what is made of them stay in its cache."""
+"""Number of probabilities per chunk on a CPU: they and intermediate results stay in its cache."""
 _CHUNK = 2**22
-"""Probabilities at a time elsewhere: few launches, and little memory beside the logits."""
+"""Number of probabilities per chunk elsewhere: few launches, and little memory compared with the logits."""
 
 
 def sums(logits: Tensor, label_maps: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
-    """What Dice losses are made of, with p the softmax of the logits, for each sample and class.
+    """Return the sums in the Dice losses, for each sample and class; p is the softmax of the logits.
 
     Args:
         logits: (n, K, X, Y, Z) float.
-        label_maps: M of them, each (b, X, Y, Z) integers of the first b <= n samples.
+        label_maps: M label maps, each (b, X, Y, Z) integers for the first b <= n samples.
 
     Returns:
-        float64 sums over voxels: of p, (n, K); and for each label map of p where the label is the class, and the
-        count of such voxels, (M, n, K), which are 0 for samples that a map has not.
+        float64 sums over voxels: of p, (n, K); and for each label map, of p over voxels labeled as the class, and the
+        number of these voxels, (M, n, K), which are 0 for samples without a label.
     """
     predicted = logits.new_zeros(logits.shape[:2], dtype=torch.float64)
     overlap = logits.new_zeros((len(label_maps), *predicted.shape), dtype=torch.float64)
@@ -34,10 +34,10 @@ def sums(logits: Tensor, label_maps: Sequence[Tensor]) -> tuple[Tensor, Tensor, 
 
 
 def gradient(logits: Tensor, label_maps: Sequence[Tensor], everywhere: Tensor, inside: Tensor, out: Tensor) -> None:
-    """The logits' gradient, written into ``out`` (as the logits, contiguous), from that of their softmax.
+    """Write the logits' gradient into ``out`` (shaped like the logits, contiguous), given that of their softmax.
 
-    That is a constant of sample and class, ``everywhere`` (n, K), plus ``inside`` (M, n, K) where the voxel has the
-    class's label in a label map; both float64.
+    The softmax's gradient is ``everywhere`` (n, K), a constant of sample and class, plus ``inside`` (M, n, K) at voxels
+    that a label map assigns to the class; both float64.
     """
     flat, dtype = out.flatten(2), working_type(logits)
     everywhere, inside = everywhere[..., None].to(dtype), inside[..., None].to(dtype)
@@ -51,15 +51,15 @@ def gradient(logits: Tensor, label_maps: Sequence[Tensor], everywhere: Tensor, i
 
 
 def working_type(logits: Tensor) -> torch.dtype:
-    """What the softmax is taken in: float32, or float64 for float64."""
+    """Return the dtype of the softmax: float32, or float64 for float64."""
     return torch.promote_types(logits.dtype, torch.float32)
 
 
 def _chunks(logits: Tensor, label_maps: Sequence[Tensor]) -> Iterator[tuple[slice, Tensor, Tensor, Iterator[Tensor]]]:
-    """For some voxels v at a time: where they are, their softmax (n, K, v), as much scratch, and masks (b, K, v).
+    """Yield for each chunk of v voxels: its slice, softmax (n, K, v), a scratch buffer like it, and masks (b, K, v).
 
-    All are in memory that is taken once and used again for the next voxels; the masks of the label maps even share
-    theirs. Masks are floating-point: torch has vector code for comparing so, and none for bool times float.
+    All buffers are allocated once and reused for the next chunk; the label maps' masks even share one. Masks are
+    floating-point, since torch vectorizes such comparisons but not bool times float.
     """
     flat, flat_labels = logits.flatten(2), [labels.flatten(1) for labels in label_maps]
     (n, k, voxels), dtype = flat.shape, working_type(logits)
@@ -75,4 +75,4 @@ def _chunks(logits: Tensor, label_maps: Sequence[Tensor]) -> Iterator[tuple[slic
 
 
 def _sum(values: Tensor) -> Tensor:
-    return values.sum(dim=2).double()  # a chunk's in its own type; it is long serial sums that lose digits
+    return values.sum(dim=2).double()  # the chunk's own dtype suffices; long serial sums lose digits

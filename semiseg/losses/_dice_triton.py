@@ -1,8 +1,8 @@
-"""The two passes over the voxels that the Dice loss takes, each one kernel of Triton: read once, nothing in between.
+"""The Dice loss's two passes over the voxels, each a single Triton kernel that reads once and stores no intermediates.
 
-They move what they must and no more: the logits and label maps once for the sums, and once more, with the gradient
-written, for the gradient. Sums are of a tile's voxels in float32, then over tiles in float64; there are no atomics, so
-the same numbers come every time. ``_dice_plain`` has the meaning of both functions, and they are tested against it.
+Memory traffic is minimal: logits and label maps are read once for the sums, and once more for the gradient, which is
+written. Sums are in float32 within a tile, then in float64 over tiles. There are no atomics, so results are
+reproducible. ``_dice_plain`` documents both functions and is the reference in tests.
 """
 
 import math
@@ -16,25 +16,25 @@ import triton.language as tl
 from torch import Tensor
 
 TILE = 4096
-"""Probabilities in a tile: 32 in each thread's registers."""
+"""Number of probabilities in a tile: 32 in each thread's registers."""
 MAX_CLASSES = 64
 _LOGITS = {torch.float32, torch.bfloat16, torch.float16}
 _LABELS = {torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64}
 
 
 def fits(logits: Tensor, label_maps: Sequence[Tensor]) -> bool:
-    """Whether the kernels take such logits (n, K, X, Y, Z) and label maps."""
+    """Return whether the kernels support such logits (n, K, X, Y, Z) and label maps."""
     return (
         logits.dtype in _LOGITS
         and logits.numel() > 0
         and logits.shape[1] <= MAX_CLASSES
-        and logits[0].numel() < 2**31  # offsets within a sample are of 32 bits
+        and logits[0].numel() < 2**31  # offsets within a sample are 32-bit
         and all(labels.dtype in _LABELS for labels in label_maps)
     )
 
 
 def sums(logits: Tensor, label_maps: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
-    """As ``_dice_plain.sums``."""
+    """Return the same as ``_dice_plain.sums``."""
     flat, maps, tiles = logits.flatten(2), _flat(label_maps), _tiles(logits)
     n, k, _ = flat.shape
     partial = torch.empty((tiles, n, 1 + 2 * len(maps), k), device=logits.device)
@@ -45,7 +45,7 @@ def sums(logits: Tensor, label_maps: Sequence[Tensor]) -> tuple[Tensor, Tensor, 
 
 
 def gradient(logits: Tensor, label_maps: Sequence[Tensor], everywhere: Tensor, inside: Tensor, out: Tensor) -> None:
-    """As ``_dice_plain.gradient``."""
+    """Do the same as ``_dice_plain.gradient``."""
     flat, maps, written = logits.flatten(2), _flat(label_maps), out.flatten(2)
     n, k, _ = flat.shape
     constants = torch.cat([everywhere[None], inside]).float().contiguous()  # (1 + M, n, K)
@@ -65,7 +65,7 @@ def _counts(maps: Sequence[Tensor]) -> tuple[int, ...]:
 
 
 def _sizes(n_classes: int) -> dict[str, int]:
-    """A tile is of all classes, padded to a power of two, and a width of voxels."""
+    """Return the sizes of a tile: all classes, padded to a power of two, times a width in voxels."""
     padded = triton.next_power_of_2(n_classes)
     return {"classes": n_classes, "padded": padded, "width": TILE // padded}
 
@@ -76,13 +76,13 @@ def _tiles(logits: Tensor) -> int:
 
 
 def _on(tensor: Tensor) -> AbstractContextManager[Any]:
-    """Kernels are launched on the current GPU, which need not be the tensor's."""
+    """Return a context that makes the tensor's GPU current, as kernel launches require."""
     return torch.cuda.device(tensor.device) if tensor.is_cuda else nullcontext()
 
 
 @triton.jit
 def _softmax(logits, sample, k, v, voxels, by_sample, by_class, by_voxel, classes):
-    """Of a tile's voxels v and classes k (columns and rows), in float32; 0 for what is beyond either's end."""
+    """Return the softmax of a tile's voxels v and classes k (columns and rows) in float32; 0 beyond either's end."""
     there = (k < classes)[:, None] & (v < voxels)[None, :]
     places = logits + sample.to(tl.int64) * by_sample + k[:, None] * by_class + v[None, :] * by_voxel
     x = tl.where((k < classes)[:, None], tl.load(places, mask=there, other=0).to(tl.float32), float("-inf"))
@@ -92,7 +92,7 @@ def _softmax(logits, sample, k, v, voxels, by_sample, by_class, by_voxel, classe
 
 @triton.jit
 def _where_labeled(labels, count, sample, k, v, voxels):
-    """Where a tile's voxels have a class's label in a label map, which is of the first ``count`` samples."""
+    """Return where a tile's voxels have the class's label in a label map of the first ``count`` samples."""
     known = v < tl.where(sample < count, voxels, 0)
     label = tl.load(labels + sample.to(tl.int64) * voxels + v, mask=known, other=0)
     return (label[None, :] == k[:, None]) & known[None, :]

@@ -1,4 +1,4 @@
-"""The soft Dice loss, per sample: the formula, and a lean form of it from logits."""
+"""The soft Dice loss per sample: the formula, and a memory-efficient version from logits."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -14,10 +14,10 @@ SMOOTH = 1e-5
 
 
 def dice_from_probabilities(probabilities: Tensor, labels: Tensor) -> Tensor:
-    """Soft Dice loss of each sample, the mean over all classes, background included.
+    """Return the soft Dice loss of each sample, averaged over all classes, including background.
 
-    For each class 1 - (2 sum(p t) + s) / (sum(p) + sum(t) + s) with s = 1e-5: MONAI 1.6 ``DiceLoss`` with its
-    defaults (Milletari et al. 2016, arXiv:1606.04797, without squares), kept apart by sample.
+    For each class 1 - (2 sum(p t) + s) / (sum(p) + sum(t) + s) with s = 1e-5: MONAI 1.6 ``DiceLoss`` with its defaults
+    (Milletari et al. 2016, arXiv:1606.04797, without squares), per sample.
 
     Args:
         probabilities: (B, K, X, Y, Z) float, summing to 1 over K.
@@ -35,28 +35,28 @@ def dice_from_probabilities(probabilities: Tensor, labels: Tensor) -> Tensor:
 
 
 def dice_loss(logits: Tensor, labels: Tensor) -> Tensor:
-    """``dice_losses`` for one label map: (B, K, X, Y, Z) and (B, X, Y, Z) give (B,)."""
+    """Return ``dice_losses`` for one label map: (B, K, X, Y, Z) and (B, X, Y, Z) give (B,)."""
     return dice_losses(logits, [labels])[0]
 
 
 def dice_losses(logits: Tensor, label_maps: Sequence[Tensor]) -> list[Tensor]:
-    """Soft Dice loss of the logits' softmax against several label maps, in one pass: equation (2)'s of the CPS paper.
+    """Return the soft Dice losses of the logits' softmax against several label maps in one pass (CPS, equation 2).
 
-    The values are ``dice_from_probabilities``'s, from sums that are added up in float64. For backward nothing is kept
-    but the logits, the label maps as they are, and the sums; the gradient of all losses is worked out at once, so
-    backward goes through their sum. There are no second derivatives: asking for them raises RuntimeError. On a CUDA GPU
-    it is done by kernels of Triton where a trial finds them right and faster, unless torch is to be deterministic.
+    Values equal ``dice_from_probabilities``, from sums in float64. Only the logits, the unmodified label maps and the
+    sums are kept for backward; the gradients of all losses are computed together, so backward goes through their sum.
+    Second derivatives are not supported: requesting them raises RuntimeError. On a CUDA GPU, Triton kernels are used if
+    a trial finds them correct and faster, unless torch is set to be deterministic.
 
     Args:
-        logits: (B, K, X, Y, Z) float; the softmax is taken in float32, or in float64 for float64.
-        label_maps: each (b, X, Y, Z) integer class indices of the first b <= B samples; a voxel of another value
+        logits: (B, K, X, Y, Z) float; the softmax is computed in float32, or in float64 for float64.
+        label_maps: each (b, X, Y, Z) integer class indices of the first b <= B samples; a voxel with any other value
             belongs to no class.
 
     Returns:
         For each label map (b,) losses in [0, 1], float32 (float64 for float64).
 
     Raises:
-        ValueError: for a label map that does not fit the logits.
+        ValueError: for a label map that does not match the logits.
     """
     for labels in label_maps:
         if labels.shape[1:] != logits.shape[2:] or len(labels) > len(logits):
@@ -65,7 +65,7 @@ def dice_losses(logits: Tensor, label_maps: Sequence[Tensor]) -> list[Tensor]:
 
 
 class _DiceLosses(torch.autograd.Function):
-    """Dice losses whose backward makes the softmax anew."""
+    """Dice losses whose backward recomputes the softmax."""
 
     @staticmethod
     def forward(ctx: Any, logits: Tensor, *label_maps: Tensor) -> tuple[Tensor, ...]:
@@ -79,8 +79,8 @@ class _DiceLosses(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        """With p the softmax, d loss / d p is a constant of the class, plus another where the voxel has its label."""
-        if torch.is_grad_enabled():  # as with create_graph; a gradient without a graph would be 0 in silence
+        """Return the gradients: d loss / d p (p: softmax) is a constant per class, plus another at labeled voxels."""
+        if torch.is_grad_enabled():  # as with create_graph; a gradient without a graph would silently be 0
             raise RuntimeError("dice_losses has no second derivatives: take dice_from_probabilities of a softmax.")
         logits, numerator, denominator, *label_maps = ctx.saved_tensors
         n = numerator.shape[1]

@@ -1,4 +1,4 @@
-"""Whether Dice losses on a GPU come from kernels of Triton: where a trial finds them right, and faster than torch."""
+"""The choice of implementation for Dice losses: Triton kernels if a trial finds them correct and faster than torch."""
 
 import math
 import statistics
@@ -14,29 +14,29 @@ from torch import Tensor
 from semiseg.losses import _dice_plain
 
 _SIZE = 2**23
-"""Probabilities in the noise that kernels are tried on; all that a trial makes takes at most 220 MB."""
+"""Number of probabilities in the trial's noise; the trial allocates at most 220 MB."""
 _ROUNDS = 7
 _VALUES, _GRADIENT = 1e-6, 1e-5
-"""How far sums and gradients may be off, as a share of the largest; bf16 and fp16 round the gradient beyond that."""
+"""Tolerances of sums and gradients, relative to the largest; bf16 and fp16 add rounding of the gradient."""
 
 
 class Passes(Protocol):
-    """The two passes over the voxels, as ``_dice_plain`` describes them."""
+    """The two passes over the voxels, as documented in ``_dice_plain``."""
 
     def sums(self, logits: Tensor, label_maps: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
-        """What losses are made of."""
+        """Return the sums in the losses."""
 
     def gradient(
         self, logits: Tensor, label_maps: Sequence[Tensor], everywhere: Tensor, inside: Tensor, out: Tensor
     ) -> None:
-        """The logits' gradient."""
+        """Write the logits' gradient into ``out``."""
 
 
 class Kernels(Passes, Protocol):
-    """Passes that do not take everything."""
+    """Passes that do not support all inputs."""
 
     def fits(self, logits: Tensor, label_maps: Sequence[Tensor]) -> bool:
-        """Whether they take these."""
+        """Return whether these inputs are supported."""
 
 
 PLAIN = cast(Passes, _dice_plain)
@@ -44,17 +44,17 @@ PLAIN = cast(Passes, _dice_plain)
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What the passes are to be, and why, in words that end a sentence."""
+    """The chosen passes, and the reason, worded to end a sentence."""
 
     passes: Passes
     reason: str
 
 
 def passes_for(logits: Tensor, label_maps: Sequence[Tensor]) -> Passes:
-    """The passes for logits (n, K, X, Y, Z) and label maps of theirs.
+    """Return the passes for logits (n, K, X, Y, Z) and their label maps.
 
-    A trial decides once in a process for each GPU, number of classes and type of the logits. In a deterministic run
-    there is none, since times are not twice the same.
+    A trial decides once per process for each GPU, number of classes and dtype of the logits. Deterministic runs skip
+    it, since timings are not reproducible.
     """
     if not logits.is_cuda or torch.are_deterministic_algorithms_enabled():
         return PLAIN
@@ -66,7 +66,7 @@ def passes_for(logits: Tensor, label_maps: Sequence[Tensor]) -> Passes:
 
 
 def verdicts() -> list[str]:
-    """What was asked for since the last call, and what it is, a sentence each."""
+    """Return the choices made since the last call, one sentence each."""
     said = [f"Dice loss ({key}): {reason}." for key, reason in _told.items()]
     _told.clear()
     return said
@@ -89,7 +89,7 @@ def _triton() -> Kernels:
 def judge(
     load: Callable[[], Kernels], device: torch.device, classes: int, dtype: torch.dtype, size: int | None = None
 ) -> Verdict:
-    """Try the kernels that ``load`` gives on noise of about ``size`` probabilities; random state stays as it was."""
+    """Try the kernels from ``load`` on noise of about ``size`` probabilities, without changing the random state."""
     side = max(round(((_SIZE if size is None else size) / (2 * classes)) ** (1 / 3)), 2)
     try:
         kernels = load()
@@ -100,7 +100,7 @@ def judge(
         if not error <= 1:
             return Verdict(PLAIN, f"plain torch, since the kernels are off by {error:.2g} times what is allowed")
         own, plain = noise.milliseconds(kernels, PLAIN)
-    except Exception as error:  # no package, no C compiler, a GPU that the compiler does not know, no memory left
+    except Exception as error:  # no package, no C compiler, a GPU unknown to the compiler, or out of memory
         first, *_ = str(error).strip().splitlines() or [""]
         return Verdict(PLAIN, f"plain torch, since Triton does not work here: {type(error).__name__}: {first}")
     if own < plain:
@@ -109,7 +109,7 @@ def judge(
 
 
 class _Noise:
-    """Logits (2, K, X, Y, Z) of noise with two random label maps, of both samples and of one."""
+    """Random logits (2, K, X, Y, Z) with two random label maps, one for both samples and one for a single sample."""
 
     def __init__(self, device: torch.device, classes: int, dtype: torch.dtype, side: int) -> None:
         generator = torch.Generator(device).manual_seed(0)
@@ -127,7 +127,7 @@ class _Noise:
         return [*found, self.out]
 
     def error(self, kernels: Passes) -> float:
-        """The largest difference from plain torch, as a share of what is allowed; NaN where anything is NaN."""
+        """Return the largest difference from plain torch relative to the tolerance; NaN if anything is NaN."""
         theirs = [result.clone() for result in self.results(PLAIN)]
         rounding = 0.0 if self.out.dtype == torch.float32 else 2 * torch.finfo(self.out.dtype).eps
         allowed = (_VALUES, _VALUES, _VALUES, _GRADIENT + rounding)
@@ -138,7 +138,7 @@ class _Noise:
         return math.nan if any(map(math.isnan, errors)) else max(errors)
 
     def milliseconds(self, *rivals: Passes) -> list[float]:
-        """Medians of the time of both passes; rivals take turns."""
+        """Return the median time of both passes for each candidate; candidates take turns."""
         seconds: list[list[float]] = [[] for _ in rivals]
         for _ in range(_ROUNDS):
             for own, passes in zip(seconds, rivals, strict=True):

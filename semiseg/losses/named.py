@@ -9,14 +9,14 @@ from semiseg.losses.dice import dice_losses
 
 
 def named_loss(logits: Tensor, labels: Tensor, kind: str) -> Tensor:
-    """The loss of each sample, (B,): "dice", "cross_entropy", or their sum, "dice_ce"."""
+    """Return the loss of each sample, (B,): "dice", "cross_entropy", or their sum, "dice_ce"."""
     return named_losses(logits, [(labels, kind)])[0]
 
 
 def named_losses(logits: Tensor, wanted: Sequence[tuple[Tensor, str]]) -> list[Tensor]:
-    """Losses of one network's logits (B, K, X, Y, Z) against several label maps, each with the name of its loss.
+    """Return losses of one network's logits (B, K, X, Y, Z) against several label maps, each with its loss's name.
 
-    A label map (b, X, Y, Z) is of the first b samples and gives (b,). All Dice losses come from one pass.
+    A label map (b, X, Y, Z) covers the first b samples and gives (b,). All Dice losses are computed in one pass.
     """
     dice = iter(dice_losses(logits, [labels for labels, kind in wanted if kind != "cross_entropy"]))
     losses = []

@@ -1,11 +1,11 @@
 """Surface elements of a mask and their areas, by marching cubes.
 
-Each corner where eight voxels meet is a surface element where some of the eight are in the mask and some are not.
-Its area is that of the polygons through the middles of the edges between voxels inside and outside (W. E. Lorensen
-and H. E. Cline, "Marching cubes", SIGGRAPH 1987). Two choices are open there and are made as in the surface-distance
-library (S. Nikolov et al. 2021, doi:10.2196/26151), whose areas these are: on a face with two diagonal corners inside,
-the fewer kind of the eight corners is kept apart; a polygon that is not plane is cut into the triangles that have the
-largest total area for cubic voxels.
+A corner where eight voxels meet is a surface element if some of the eight are in the mask and some are not. Its area is
+that of the polygons through the midpoints of the edges between voxels inside and outside (W. E. Lorensen and H. E.
+Cline, "Marching cubes", SIGGRAPH 1987). The method leaves two choices, made here as in the surface-distance library (S.
+Nikolov et al. 2021, doi:10.2196/26151), whose areas these are: on a face with two diagonal corners inside, the minority
+kind of the eight corners is separated; a non-planar polygon is cut into the triangles with the largest total area for
+cubic voxels.
 """
 
 import itertools
@@ -24,13 +24,13 @@ _CORNERS = tuple(itertools.product((0, 1), repeat=3))
 
 
 def surface_areas(mask: Mask, spacing: Spacing) -> tuple[Points, NDArray[np.float64]]:
-    """The surface elements of a mask (X, Y, Z): flat indices in the grid (X + 1, Y + 1, Z + 1) of corners, and areas.
+    """Return a mask's (X, Y, Z) surface elements: flat indices in the grid (X + 1, Y + 1, Z + 1) of corners, and areas.
 
-    Areas are float64, in the square of the unit of ``spacing``. What lies beyond the array counts as outside.
+    Areas are float64, in the squared unit of ``spacing``. Everything beyond the array counts as outside.
     """
     codes = np.zeros([n + 1 for n in mask.shape], dtype=np.uint8)
     for bit, (x, y, z) in enumerate(_CORNERS):
-        # The voxel on side (x, y, z) of a corner: seen from the voxel, the corner is on the other side.
+        # The voxel on side (x, y, z) of a corner: seen from the voxel, the corner is on the opposite side.
         sides = [slice(1 - side, n + 1 - side) for side, n in zip((x, y, z), mask.shape, strict=True)]
         codes[tuple(sides)] |= mask.view(np.uint8) << bit
     found = np.flatnonzero((codes != 0) & (codes != 255))
@@ -39,14 +39,14 @@ def surface_areas(mask: Mask, spacing: Spacing) -> tuple[Points, NDArray[np.floa
 
 @lru_cache(maxsize=64)
 def area_table(spacing: Spacing) -> NDArray[np.float64]:
-    """The area (256,) of each element by its code: bit 4x + 2y + z is set where the voxel (x, y, z) is inside."""
+    """Return the area (256,) of each element by its code: bit 4x + 2y + z is set if voxel (x, y, z) is inside."""
     x, y, z = spacing
     return np.array([np.linalg.norm(normals * (y * z, x * z, x * y), axis=1).sum() for normals in _normals()])
 
 
 @lru_cache(maxsize=1)
 def _normals() -> tuple[Vectors, ...]:
-    """For each code the normals (n, 3) of its triangles, as long as their areas for cubic voxels of side 1."""
+    """Return for each code its triangles' normals (n, 3), with their areas for cubic voxels of side 1 as lengths."""
     nothing = np.zeros((1, 3))
     return tuple(np.concatenate([nothing, *(_largest(loop) for loop in _loops(_inside(code)))]) for code in range(256))
 
@@ -56,7 +56,7 @@ def _inside(code: int) -> dict[Place, bool]:
 
 
 def _loops(inside: dict[Place, bool]) -> Iterator[list[Place]]:
-    """The closed polygons through the middles of the cut edges."""
+    """Yield the closed polygons through the midpoints of the cut edges."""
     neighbors: dict[Place, list[Place]] = {}
     for one, other in _lines(inside):
         neighbors.setdefault(one, []).append(other)
@@ -69,8 +69,8 @@ def _loops(inside: dict[Place, bool]) -> Iterator[list[Place]]:
 
 
 def _lines(inside: dict[Place, bool]) -> Iterator[tuple[Place, Place]]:
-    """The lines in which the surface meets the six faces of the cube."""
-    apart = sum(inside.values()) <= 4  # the kind of corner that is kept apart on a face with two diagonal ones
+    """Yield the lines in which the surface meets the six faces of the cube."""
+    apart = sum(inside.values()) <= 4  # the kind of corner to separate on a face with two diagonal ones
     for axis, side in itertools.product(range(3), (0, 1)):
         corners = [(*pair[:axis], side, *pair[axis:]) for pair in ((0, 0), (0, 1), (1, 1), (1, 0))]
         edges = [(corners[i - 1], corners[i]) for i in range(4)]
@@ -86,7 +86,7 @@ def _lines(inside: dict[Place, bool]) -> Iterator[tuple[Place, Place]]:
 
 
 def _largest(loop: list[Place]) -> Vectors:
-    """The triangles' normals (n, 3) in the cut of a polygon that has the largest area."""
+    """Return the triangles' normals (n, 3) for the triangulation of a polygon with the largest area."""
     places = np.array(loop)
 
     def normal(a: int, b: int, c: int) -> Vectors:

@@ -1,7 +1,7 @@
 """Surface distances in compiled loops (numba): borders of masks, and nearest points on a grid.
 
-Flat indices are positions in an array in C order; those handed in have to lie within the shape, since compiled code
-does not check bounds. ``semiseg.metrics.points`` sees to that, and does the same with scipy where numba is missing.
+Flat indices are positions in an array in C order. Compiled code does not check bounds, so indices must lie within the
+shape: ``semiseg.metrics.points`` checks this, and computes the same with scipy if numba is missing.
 """
 
 from typing import Any
@@ -13,13 +13,13 @@ from semiseg.compiled import compiled
 
 @compiled
 def _border_of_row(mask: Any, x: int, y: int, row: Any) -> None:
-    """Mark the border voxels of mask[x, y]: those with a face neighbor outside of the mask or of the array."""
+    """Mark the border voxels of mask[x, y]: those with a face neighbor outside the mask or the array."""
     nx, ny, nz = mask.shape
     if x == 0 or x == nx - 1 or y == 0 or y == ny - 1:
         for z in range(nz):
             row[z] = mask[x, y, z]
         return
-    for z in range(nz):  # without branches, so that it is done for many voxels at once
+    for z in range(nz):  # branch-free, so that it vectorizes
         row[z] = mask[x, y, z] & ~(mask[x - 1, y, z] & mask[x + 1, y, z] & mask[x, y - 1, z] & mask[x, y + 1, z])
     for z in range(1, nz - 1):
         row[z] |= mask[x, y, z] & ~(mask[x, y, z - 1] & mask[x, y, z + 1])
@@ -28,7 +28,7 @@ def _border_of_row(mask: Any, x: int, y: int, row: Any) -> None:
 
 @compiled
 def border_points(mask: Any) -> Any:
-    """Flat indices (int64, ascending) of the border voxels of a mask (X, Y, Z) uint8 of 0 and 1, in C order."""
+    """Return flat indices (int64, ascending) of the border voxels of a mask (X, Y, Z) uint8 of 0 and 1, in C order."""
     nx, ny, nz = mask.shape
     row = np.zeros(nz, dtype=np.uint8)
     count = 0
@@ -53,11 +53,11 @@ def border_points(mask: Any) -> Any:
 def search_shells(
     start: Any, target: Any, shape: Any, offsets: Any, lengths: Any, first: int, budget: int, distances: Any
 ) -> int:
-    """Fill the distances of points that have a target among the offsets, ascending in length; -1 marks the others.
+    """Fill in the distances of points with a target among the offsets, ascending in length; -1 marks the others.
 
-    Returns how many are marked. ``start`` and ``target`` are flat indices within ``shape``; ``offsets`` (n, 3). The
-    ``first`` offsets are tried for every point, the others only if that takes no more than ``budget`` looks in all.
-    The targets are bits of a volume with a margin as wide as the offsets reach: no step can leave it.
+    Returns the number of marked points. ``start`` and ``target`` are flat indices within ``shape``; ``offsets`` (n, 3).
+    The ``first`` offsets are tried for every point, the others only if that takes at most ``budget`` lookups in total.
+    Targets are bits of a volume with a margin as wide as the largest offset: no offset can leave it.
     """
     mx, my, mz = np.abs(offsets[:, 0]).max(), np.abs(offsets[:, 1]).max(), np.abs(offsets[:, 2]).max()
     ny, nz = shape[1], shape[2]
@@ -90,7 +90,7 @@ def search_shells(
 
 @compiled
 def compare_all(start: Any, target: Any, shape: Any, spacing: Any, distances: Any) -> None:
-    """Fill the distances that are marked -1 by looking at every target: for few of them."""
+    """Fill in the distances marked -1 by comparison with every target; meant for few points."""
     ny, nz = shape[1], shape[2]
     places = np.empty((target.size, 3))
     for j in range(target.size):
@@ -109,7 +109,7 @@ def compare_all(start: Any, target: Any, shape: Any, spacing: Any, distances: An
 
 @compiled
 def steps_along_x(target: Any, steps: Any) -> None:
-    """Fill ``steps`` (X, Y, Z), unsigned and full of its largest value, with voxels along x to the nearest target."""
+    """Fill ``steps`` (X, Y, Z), unsigned and full of its maximum, with the distance along x to the nearest target."""
     nx = steps.shape[0]
     flat = steps.reshape(nx, -1)
     far = flat.shape[1]
@@ -126,7 +126,7 @@ def steps_along_x(target: Any, steps: Any) -> None:
 
 @compiled
 def _envelope(heights: Any, halves: Any, tips: Any, ends: Any) -> int:
-    """The lower envelope of the parabolas heights[i] + (size (x - i))²: which are in it, and where each one ends.
+    """Compute the lower envelope of the parabolas heights[i] + (size (x - i))²: its members, and where each ends.
 
     ``halves[i]`` is 1 / (2 size² i). Returns their number; heights may be infinite. P. F. Felzenszwalb and D. P.
     Huttenlocher, "Distance transforms of sampled functions", Theory of Computing 8, 2012.
@@ -151,16 +151,16 @@ def _envelope(heights: Any, halves: Any, tips: Any, ends: Any) -> int:
 
 @compiled
 def search_slices(start: Any, steps: Any, spacing: Any, distances: Any) -> None:
-    """Fill the distances that are marked -1 from ``steps_along_x``, one slice of the distance transform at a time.
+    """Fill in the distances marked -1 from ``steps_along_x``, one slice of the distance transform at a time.
 
-    Slices without a marked point are passed over, and no more than one is ever held.
+    Slices without a marked point are skipped, and only one slice is held in memory.
     """
     _, ny, nz = steps.shape
     largest = np.iinfo(steps.dtype).max
     squares = np.empty((nz, ny))
     plane = np.empty((ny, nz))
     tips, ends = np.empty(max(ny, nz), dtype=np.int64), np.empty(max(ny, nz))
-    halves_y = 1 / (2 * spacing[1] ** 2 * np.arange(ny))  # divisions are what an envelope costs
+    halves_y = 1 / (2 * spacing[1] ** 2 * np.arange(ny))  # divisions dominate the cost of an envelope
     halves_z = 1 / (2 * spacing[2] ** 2 * np.arange(nz))
     slice_there, row_there = -1, -1
     n = k = 0

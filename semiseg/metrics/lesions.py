@@ -1,4 +1,4 @@
-"""Lesion-wise metrics: each lesion of the reference counts alike, whatever its size, and so does one made up."""
+"""Lesion-wise metrics: every reference lesion counts equally, whatever its size, as does every spurious one."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -23,8 +23,8 @@ class Lesions:
     """The lesions of a pair of masks.
 
     Attributes:
-        pairs: each lesion of the reference, with the predicted components that touch it, if any.
-        spurious: how many predicted components touch no lesion.
+        pairs: each reference lesion with the predicted components that touch it, if any.
+        spurious: number of predicted components that touch no lesion.
     """
 
     pairs: tuple[MaskPair, ...]
@@ -32,12 +32,12 @@ class Lesions:
 
 
 class _LesionOptions(ComponentOptions):
-    """What is one lesion, and which count."""
+    """The definition of a lesion, and which lesions count."""
 
     dilation: Annotated[int, Field(ge=1)] = 3
-    """Voxels by which the reference is grown: parts that touch then are one lesion, and predictions in it match it."""
+    """Dilation of the reference in voxels: parts that then touch are one lesion; predictions that touch it match."""
     minimum_volume: Annotated[float, Field(ge=0)] = 0.0
-    """Lesions of the reference up to this volume (mm³, or voxels where no spacing is known) do not count."""
+    """Reference lesions up to this volume (mm³, or voxels if the spacing is unknown) do not count."""
 
 
 class _LesionWise(Metric):
@@ -46,11 +46,11 @@ class _LesionWise(Metric):
     Options = _LesionOptions
 
     def __call__(self, pair: MaskPair) -> float:
-        """The value; where no lesion counts and nothing is made up, that of two empty masks."""
+        """Return the value; if no lesion counts and none is spurious, that of two empty masks."""
         return self.value(pair) if pair.status == "missed" and self.options.minimum_volume else super().__call__(pair)
 
     def value(self, pair: MaskPair) -> float:
-        """The mean over counted lesions and spurious components."""
+        """Return the mean over counted lesions and spurious components."""
         lesions = pair.shared(lesions_of(self.options.dilation))
         voxel = math.prod(pair.spacing)
         counted = [one for one in lesions.pairs if one.n_reference * voxel > self.options.minimum_volume]
@@ -68,16 +68,16 @@ class _LesionWise(Metric):
 
 
 class LesionDice(_LesionWise):
-    """Lesion-wise Dice: the mean of the lesions' Dice, where one that is missed or made up counts 0.
+    """Lesion-wise Dice: the mean Dice over lesions; missed and spurious lesions count 0.
 
-    The reference is grown by ``dilation`` voxels (18 neighbors each time); what is connected then (26 neighbors) is
-    one lesion, of the reference's own voxels. Its prediction is all predicted components (26 neighbors) that touch the
-    grown lesion. Components that touch none are made up. From 0 to 1, without unit. A missed structure counts 0, a
-    spurious one too; where both masks are empty the value is not defined (nan), nor where no lesion is large enough to
-    count and none is made up.
+    The reference is dilated by ``dilation`` voxels (18 neighbors each time); what is then connected (26 neighbors) is
+    one lesion, with the reference's own voxels. Its prediction consists of all predicted components (26 neighbors) that
+    touch the dilated lesion. Components that touch none are spurious. From 0 to 1, without unit. A missed structure
+    counts 0, as does a spurious one. The value is undefined (nan) if both masks are empty, or if no lesion is large
+    enough to count and none is spurious.
 
     Source: the BraTS 2023 challenge, github.com/rachitsaluja/BraTS-2023-Metrics (LesionWise_Score_Dice). Its glioma
-    task has ``dilation=3`` and ``minimum_volume=50``, metastases 1 and 2, meningioma 1 and 50.
+    task uses ``dilation=3`` and ``minimum_volume=50``, metastases 1 and 2, meningioma 1 and 50.
     """
 
     def _penalty(self, pair: MaskPair) -> float:
@@ -88,12 +88,12 @@ class LesionDice(_LesionWise):
 
 
 class LesionHD95(_LesionWise):
-    """Lesion-wise HD95: the mean of the lesions' 95 % Hausdorff distances, with a penalty for those missed or made up.
+    """Lesion-wise HD95: the mean 95 % Hausdorff distance over lesions, with a penalty for missed and spurious ones.
 
-    Lesions are those of ``lesion_dice``, distances ``hd95:kind=area``. In the image's unit: mm, or voxels where no
-    spacing is known. The penalty is ``penalty``, or the image's diagonal, the largest distance there can be in it. A
+    Lesions are those of ``lesion_dice``, distances ``hd95:kind=area``. The unit is the image's: mm, or voxels if the
+    spacing is unknown. The penalty is ``penalty``, or the image's diagonal, the largest possible distance in it. A
     missed or a spurious structure as a whole is infinitely far, which the policy for means replaces or leaves out, and
-    counts; where both masks are empty the value is not defined (nan).
+    counts. If both masks are empty, the value is undefined (nan).
 
     Source: the BraTS 2023 challenge, github.com/rachitsaluja/BraTS-2023-Metrics (LesionWise_Score_HD95), whose penalty
     is 374 mm.
@@ -105,10 +105,10 @@ class LesionHD95(_LesionWise):
     spurious: float = math.inf
 
     class Options(_LesionOptions):
-        """What is one lesion, which count, and what a missed one does."""
+        """The definition of a lesion, which lesions count, and the penalty for missed ones."""
 
         penalty: Annotated[float, Field(ge=0)] | None = None
-        """Distance that a missed or made up lesion counts; the image's diagonal where absent."""
+        """Distance counted for a missed or spurious lesion; by default the image's diagonal."""
 
     def _penalty(self, pair: MaskPair) -> float:
         penalty: float | None = self.options.penalty
@@ -120,12 +120,12 @@ class LesionHD95(_LesionWise):
 
 @lru_cache(maxsize=16)
 def lesions_of(dilation: int) -> Callable[[MaskPair], Lesions]:
-    """What finds the lesions of a pair, one function for each dilation, so that both metrics share its result."""
+    """Return the function that finds lesions, one object per dilation, so that both metrics share its result."""
     return partial(_find, dilation=dilation)
 
 
 def _find(pair: MaskPair, dilation: int) -> Lesions:
-    """The lesions of a pair; cut to the box that holds both masks they are the same as in the whole image."""
+    """Find the lesions of a pair; the box that holds both masks gives the same ones as the whole image."""
     from scipy.ndimage import binary_dilation, find_objects, generate_binary_structure, label
 
     neighbors = generate_binary_structure(3, 3)

@@ -1,4 +1,4 @@
-"""Nearest points on a voxel grid, and the border voxels of a mask: what all surface distances are made of."""
+"""Nearest points on a voxel grid, and the border voxels of a mask: the basis of all surface distances."""
 
 from functools import lru_cache
 from types import ModuleType
@@ -14,25 +14,25 @@ Distances = NDArray[np.float64]
 Spacing = tuple[float, float, float]
 
 _FIRST_SHELL, _SHELL = 60, 600
-"""Grid points around a point that are looked at one by one, nearest first, before anything else is tried."""
+"""Numbers of neighboring grid points that are tried one by one, nearest first, before anything else."""
 _SLICE_COST = 10
-"""What a voxel of the distance transform costs, in looks at grid points or comparisons of two points (measured)."""
+"""Cost per voxel of the distance transform, in lookups of grid points or comparisons of two points (measured)."""
 _QUERY_COST = 8
-"""What a search in scipy's tree costs, in voxels of its distance transform (measured on BraTS cases: 6 to 12)."""
+"""Cost of a query in scipy's tree, in voxels of its distance transform (measured on BraTS cases: 6 to 12)."""
 
 
 def kernels() -> ModuleType | None:
-    """The compiled loops; None where numba does not work."""
+    """Return the compiled loops, or None if numba does not work."""
     return compiled_loops("semiseg.metrics.kernels")
 
 
 def border(mask: Mask) -> Mask:
-    """The border voxels of a mask (X, Y, Z): those with at least one of their six face neighbors outside of it.
+    """Return the border voxels of a mask (X, Y, Z): those with at least one of their six face neighbors outside it.
 
-    What lies beyond the array counts as outside, so voxels at its edge are border voxels. The border is therefore
-    the same for any array that holds the whole mask, be it the image or the tightest box.
+    Everything beyond the array counts as outside, so voxels at its edge are border voxels. The border is therefore the
+    same for any array that contains the whole mask, whether the image or the tightest box.
     """
-    # The margin makes every neighbor a fixed step in memory, which is 5 to 20 times faster than a binary erosion.
+    # With a margin, every neighbor is a fixed offset in memory: 5 to 20 times faster than a binary erosion.
     padded = np.pad(mask, 1)
     flat = np.ascontiguousarray(padded).ravel()
     inner = flat.copy()
@@ -43,7 +43,7 @@ def border(mask: Mask) -> Mask:
 
 
 def border_points(mask: Mask) -> Points:
-    """Flat indices (C order, ascending) of the border voxels of a mask (X, Y, Z); see ``border``."""
+    """Return flat indices (C order, ascending) of the border voxels of a mask (X, Y, Z); see ``border``."""
     loops = kernels()
     if loops is None or not mask.size:
         return np.flatnonzero(border(mask))
@@ -52,10 +52,10 @@ def border_points(mask: Mask) -> Points:
 
 
 def nearest(start: Points, target: Points, shape: tuple[int, int, int], spacing: Spacing) -> Distances:
-    """From each point, the Euclidean distance (float64, in the unit of ``spacing``) to the nearest target.
+    """Return from each point the Euclidean distance (float64, in the unit of ``spacing``) to the nearest target.
 
-    Points are flat indices, in C order and ascending, of a grid of ``shape``. Raises ValueError where there is no
-    target, or a point lies beyond the grid. Exact: no rounding but that of float64.
+    Points are flat indices, in C order and ascending, of a grid of ``shape``. Raises ValueError if there is no target,
+    or a point lies beyond the grid. Exact up to float64 rounding.
     """
     _require_points(start, target, shape)
     loops = kernels()
@@ -85,7 +85,7 @@ def _by_numba(
     if missing * target.size <= budget:
         loops.compare_all(start, target, sides, sizes, distances)
         return distances
-    # One byte a voxel where it is enough: this is the largest array of all.
+    # One byte per voxel if possible: this is the largest array.
     kind = np.uint8 if shape[0] < 255 else np.uint32
     steps = np.full(shape, np.iinfo(kind).max, dtype=kind)
     loops.steps_along_x(target, steps)
@@ -95,14 +95,14 @@ def _by_numba(
 
 @lru_cache(maxsize=64)
 def _shells(spacing: Spacing) -> tuple[NDArray[np.int64], Distances]:
-    """Offsets (n, 3) to all grid points within a radius, nearest first, and their lengths."""
+    """Return offsets (n, 3) to all grid points within a radius, nearest first, and their lengths."""
     sizes = np.asarray(spacing)
     radius = (_SHELL * sizes.prod() * 3 / (4 * np.pi)) ** (1 / 3)
     reach = np.minimum(radius / sizes, 64).astype(int)
     axes = [np.arange(-n, n + 1) for n in reach]
     offsets = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
     lengths = np.sqrt(((offsets * sizes) ** 2).sum(axis=1))
-    # Beyond the reach along some axis, which is cut, a nearer point may be missing from the list.
+    # The reach is capped; beyond it along an axis, the list may miss a nearer point.
     order = np.argsort(lengths, kind="stable")
     order = order[lengths[order] < ((reach + 1) * sizes).min()]
     return offsets[order].astype(np.int64), lengths[order]
@@ -112,16 +112,16 @@ def _by_scipy(start: Points, target: Points, shape: tuple[int, int, int], spacin
     from scipy.ndimage import distance_transform_edt
     from scipy.spatial import KDTree
 
-    # Points of both sets are at distance 0 and need no search.
+    # Points in both sets have distance 0 and need no search.
     there = np.zeros(shape, dtype=np.bool_)
     there.ravel()[target] = True
     apart = ~there.ravel()[start]
-    # Few points search a tree; where they fill the box (a prediction that is wrong all over the head, as early in
+    # Few points search a tree. If they fill the box (a prediction that is wrong all over the head, as early in
     # training) the distance transform of the box is up to 3 times faster.
     if _QUERY_COST * np.count_nonzero(apart) > there.size:
         transform: Distances = distance_transform_edt(~there, sampling=spacing)
         return transform.ravel()[start]
-    # Grid points have so many ties that a balanced tree costs more to build than it saves.
+    # Grid points have so many ties that balancing the tree costs more than it saves.
     tree = KDTree(_places(target, shape, spacing), leafsize=32, compact_nodes=False, balanced_tree=False)
     distances = np.zeros(start.size)
     distances[apart] = tree.query(_places(start[apart], shape, spacing))[0]
@@ -129,6 +129,6 @@ def _by_scipy(start: Points, target: Points, shape: tuple[int, int, int], spacin
 
 
 def _places(points: Points, shape: tuple[int, int, int], spacing: Spacing) -> Distances:
-    """Points (N, 3) in the unit of ``spacing``."""
+    """Return points (N, 3) in the unit of ``spacing``."""
     places = np.unravel_index(points, shape)
     return np.stack([place * size for place, size in zip(places, spacing, strict=True)], axis=1)

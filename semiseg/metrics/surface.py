@@ -1,4 +1,4 @@
-"""Surfaces of a pair of masks and the distances between them, worked out once for all metrics that need them."""
+"""Surfaces of a pair of masks and the distances between them, computed once for all metrics that need them."""
 
 from dataclasses import dataclass
 
@@ -25,9 +25,9 @@ class Surfaces:
 
 
 def border_surfaces(pair: MaskPair) -> Surfaces:
-    """The surfaces as border voxels: voxels of the mask with a face neighbor outside of it (MONAI, MedPy).
+    """Return the surfaces as border voxels: voxels of the mask with a face neighbor outside it (MONAI, MedPy).
 
-    Raises ValueError where a mask has no voxels: there is no distance to nothing.
+    Raises ValueError if a mask has no voxels, since there is no distance to measure.
     """
     points = border_points(pair.reference), border_points(pair.prediction)
     there, back = _both_ways(points, _shape(pair.reference), pair.spacing)
@@ -35,9 +35,9 @@ def border_surfaces(pair: MaskPair) -> Surfaces:
 
 
 def area_surfaces(pair: MaskPair) -> Surfaces:
-    """The surfaces as marching-cubes elements at the corners of voxels, with their areas (surface-distance).
+    """Return the surfaces as marching-cubes elements at voxel corners, with their areas (surface-distance).
 
-    Raises ValueError where a mask has no voxels.
+    Raises ValueError if a mask has no voxels.
     """
     found = [surface_areas(mask, pair.spacing) for mask in (pair.reference, pair.prediction)]
     x, y, z = _shape(pair.reference)

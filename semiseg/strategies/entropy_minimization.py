@@ -1,4 +1,4 @@
-"""Entropy minimization: predictions are to be sure of themselves."""
+"""Entropy minimization: encourages confident predictions."""
 
 import math
 from collections.abc import Iterator
@@ -20,8 +20,8 @@ class EntropyMinimization(Strategy):
     Grandvalet and Bengio 2004 (NeurIPS 17, "Semi-supervised learning by entropy minimization"), per voxel and divided
     by the logarithm of the number of classes as in ADVENT (Vu et al. 2019, arXiv:1811.12833): H(p) / ln K in [0, 1].
     The defaults are those of SSL4MIS, train_entropy_minimization_3D.py: the mean over labeled and unlabeled samples
-    together, weight 0.1, a sigmoid ramp-up that ends with training. There the supervised loss is half of Dice plus
-    cross entropy: ``loss=dice_ce, weight=0.2`` is twice its loss. The paper's own is ``entropy_on=unlabeled``,
+    together, weight 0.1, and a sigmoid ramp-up over the whole training. There the supervised loss is half of Dice plus
+    cross entropy: ``loss=dice_ce, weight=0.2`` is twice its loss. The paper uses ``entropy_on=unlabeled``,
     ``ramp=constant``.
     """
 
@@ -31,11 +31,11 @@ class EntropyMinimization(Strategy):
         weight: Annotated[float, Field(ge=0)] = 0.1
         """Weight of the entropy, after the ramp-up."""
         ramp: RampName = "sigmoid"
-        """How the weight rises."""
+        """Shape of the weight's ramp-up."""
         ramp_share: Annotated[float, Field(ge=0, le=1)] = 1.0
-        """Share of training that the rise takes."""
+        """Length of the ramp-up, as a fraction of training."""
         entropy_on: Literal["labeled_and_unlabeled", "unlabeled"] = "labeled_and_unlabeled"
-        """The samples whose entropy counts: all (SSL4MIS), or the unlabeled ones (the paper)."""
+        """The samples whose entropy is minimized: all (SSL4MIS), or the unlabeled ones (the paper)."""
         loss: Literal["dice", "dice_ce"] = "dice"
         """Supervised loss: dice, or the sum of Dice and cross entropy."""
 
@@ -43,11 +43,11 @@ class EntropyMinimization(Strategy):
 
     @classmethod
     def roles(cls, options: Any) -> tuple[Role, ...]:
-        """One network, called model."""
+        """Return one network, called model."""
         return (Role("model"),)
 
     def losses(self, batch: Batch, step: Step) -> Iterator[Losses]:
-        """The supervised loss plus the weighted entropy, from one forward."""
+        """Yield the supervised loss plus the weighted entropy, from one forward pass."""
         o = self.options
         logits = self.run("model", batch.images())
         labeled, unlabeled = batch.divide(logits)
@@ -62,7 +62,7 @@ class EntropyMinimization(Strategy):
 
 
 def normalized_entropy(logits: Tensor) -> Tensor:
-    """Mean over voxels of H(p) / ln K, for each sample: (n, K, X, Y, Z) gives (n,) in [0, 1]; K is at least 2."""
+    """Return the mean of H(p) / ln K over voxels for each sample: (n, K, X, Y, Z) gives (n,) in [0, 1]; K >= 2."""
     log_p = torch.log_softmax(logits, dim=1)
     entropy = -(log_p.exp() * log_p).sum(dim=1)
     return entropy.flatten(1).mean(dim=1) / math.log(logits.shape[1])

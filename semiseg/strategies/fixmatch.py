@@ -1,4 +1,4 @@
-"""FixMatch: what is sure on a weak view is the label of a strong one."""
+"""FixMatch: confident predictions on a weak view are the labels of a strong view."""
 
 from collections.abc import Iterator
 from typing import Annotated, Any, ClassVar, Literal
@@ -19,15 +19,15 @@ from semiseg.strategy_parts.views import strong_view
 class FixMatch(Strategy):
     """FixMatch: unlabeled samples in a strong view, against the argmax of the weak view where that is confident.
 
-    Sohn et al. 2020 (arXiv:2001.07685), equations 3 and 4, per voxel: cross entropy at voxels of probability 0.95 or
-    more, over all voxels, weight 1, no ramp-up. The weak view is the sample as the recipe augments it, and is run
-    without gradient; the strong view has other intensities, noise and a box cut out. Rejected voxels are ignored.
+    Sohn et al. 2020 (arXiv:2001.07685), equations 3 and 4, per voxel: cross entropy at voxels with a probability of at
+    least 0.95, averaged over all voxels, weight 1, no ramp-up. The weak view is the sample as augmented by the recipe,
+    run without gradient; the strong view adds intensity changes, noise and a cut-out box. Rejected voxels are ignored.
 
     Variants: ``pseudo_loss=dice`` is the masked Dice of UniMatch's code for medical images (there with squared
     probabilities). SSL4MIS, train_fixmatch_cta.py, is ``labels_from=teacher, threshold=0, pseudo_loss=dice_ce,
-    loss=dice_ce, weight=0.1, ramp=sigmoid, ramp_share=1``: a moving average labels every voxel (its own option for a
-    threshold is never read) and predicts. Its train_fixmatch_standard_augs.py has no variant here: it takes rejected
-    voxels for background.
+    loss=dice_ce, weight=0.1, ramp=sigmoid, ramp_share=1``: a moving average labels every voxel (its threshold option is
+    never read) and predicts. Its train_fixmatch_standard_augs.py has no equivalent here: it treats rejected voxels as
+    background.
     """
 
     class Options(StrategyOptions):
@@ -36,21 +36,21 @@ class FixMatch(Strategy):
         weight: Annotated[float, Field(ge=0)] = 1.0
         """Weight of the pseudo-label loss, after the ramp-up."""
         threshold: Annotated[float, Field(ge=0, le=1)] = 0.95
-        """Least probability of a pseudo-label; 0 accepts all."""
+        """Minimum probability of a pseudo-label; 0 accepts all."""
         ramp: RampName = "constant"
-        """How the weight rises; constant is no ramp-up."""
+        """Shape of the weight's ramp-up; constant for none."""
         ramp_share: Annotated[float, Field(ge=0, le=1)] = 0.0
-        """Share of training that the rise takes."""
+        """Length of the ramp-up, as a fraction of training."""
         pseudo_loss: Literal["cross_entropy", "dice", "dice_ce"] = "cross_entropy"
         """Loss against pseudo-labels, over the accepted voxels."""
         labels_from: Literal["model", "teacher"] = "model"
-        """Who labels the weak view: the model itself, or its moving average, which then predicts too."""
+        """The network that labels the weak view: the model itself, or its moving average, which then also predicts."""
         decay: Annotated[float, Field(ge=0, le=1)] = 0.99
         """Decay of the moving average, after its warm-up."""
         strength: Annotated[float, Field(ge=0)] = 1.0
-        """How much the strong view's intensities change; 0 not at all."""
+        """Strength of the strong view's intensity changes; 0 for none."""
         cut_out: Annotated[float, Field(ge=0, le=1)] = 0.5
-        """Longest side of the strong view's box, as a share of the patch's; 0 is no box."""
+        """Longest side of the strong view's cut-out box, as a fraction of the patch's; 0 for no box."""
         loss: Literal["dice", "dice_ce"] = "dice"
         """Supervised loss: dice, or the sum of Dice and cross entropy."""
 
@@ -58,13 +58,13 @@ class FixMatch(Strategy):
 
     @classmethod
     def roles(cls, options: Any) -> tuple[Role, ...]:
-        """One network, called model; with ``labels_from=teacher`` its moving average too."""
+        """Return one network, called model, and with ``labels_from=teacher`` also its moving average."""
         if options.labels_from == "model":
             return (Role("model"),)
         return (Role("model", predicts=False), Role("teacher", trained=False, initialized_like="model"))
 
     def losses(self, batch: Batch, step: Step) -> Iterator[Losses]:
-        """The supervised loss plus the weighted loss of strong views against labels from weak ones."""
+        """Yield the supervised loss plus the weighted loss of strong views against labels from weak views."""
         o, unlabeled = self.options, batch.unlabeled
         labels = self._labels(batch)
         strong = strong_view(unlabeled.image, unlabeled.slots, step, "fixmatch", o.strength, o.cut_out)
@@ -80,18 +80,18 @@ class FixMatch(Strategy):
         yield Losses(supervised + weight * pseudo, frozenset({"model"}), parts)
 
     def _labels(self, batch: Batch) -> Tensor:
-        """Labels of the weak views, (b, X, Y, Z) int64 or IGNORE."""
+        """Return labels of the weak views, (b, X, Y, Z) int64 or IGNORE."""
         images, teacher = batch.unlabeled.image, self.options.labels_from == "teacher"
         with torch.no_grad():
-            if len(images):  # a network need not take an empty batch
+            if len(images):  # a network need not support an empty batch
                 return confident_labels(self.run(self.options.labels_from, images), self.options.threshold)
             if teacher and batch.unlabeled.count == 0 and has_statistics(self.networks["teacher"]):
-                # Where nothing is unlabeled, its own running statistics would stay as they began.
+                # Without unlabeled samples, the teacher's running statistics would keep their initial values.
                 self.run("teacher", batch.labeled.image)
         return batch.labeled.label[:0]
 
     def after_step(self, step: Step) -> None:
-        """Move the moving average; its running statistics are its own, from weak views, as in SSL4MIS."""
+        """Update the moving average; it collects its own running statistics from weak views, as in SSL4MIS."""
         if self.options.labels_from == "teacher":
             decay = warmed_decay(step.index, self.options.decay)
             update_teacher(self.networks["teacher"], self.networks["model"], decay, buffers="own")

@@ -1,4 +1,4 @@
-"""The Pi-model: two views of a sample are to be predicted alike."""
+"""The Pi-model: consistent predictions for two views of a sample."""
 
 from collections.abc import Iterator
 from typing import Annotated, Any, ClassVar, Literal
@@ -18,13 +18,13 @@ from semiseg.strategy_parts.views import strong_view
 class PiModel(Strategy):
     """Pi-model: the supervised loss plus the squared difference between the predictions of two views.
 
-    Laine and Aila 2017 (arXiv:1610.02242), algorithm 1: the mean over voxels and classes of (p - p')^2, dropout and
-    view being drawn anew for p'. The first view is the sample as the recipe augments it; the second has other
-    intensities and noise on top, and is flipped; its prediction is flipped back before it is compared. The defaults
-    are those of USB (microsoft/Semi-supervised-learning, pimodel.py, classic_cv): unlabeled samples, no gradient into
-    the first prediction, weight 10, linear over the first 40 % of training. The paper's own is
+    Laine and Aila 2017 (arXiv:1610.02242), algorithm 1: the mean over voxels and classes of (p - p')^2, with dropout
+    and view drawn again for p'. The first view is the sample as augmented by the recipe; the second adds intensity
+    changes and noise, and is flipped; its prediction is flipped back before the comparison. The defaults are those of
+    USB (microsoft/Semi-supervised-learning, pimodel.py, classic_cv): unlabeled samples, no gradient into the first
+    prediction, weight 10, linear over the first 40 % of training. The paper uses
     ``consistency_on=labeled_and_unlabeled, gradient=both, ramp=sigmoid, ramp_share=0.27`` (80 of 300 epochs), with
-    weight 100 times the labeled share of the cases.
+    weight 100 times the labeled fraction of the cases.
     """
 
     class Options(StrategyOptions):
@@ -33,17 +33,17 @@ class PiModel(Strategy):
         weight: Annotated[float, Field(ge=0)] = 10.0
         """Weight of the squared difference, after the ramp-up."""
         ramp: RampName = "linear"
-        """How the weight rises."""
+        """Shape of the weight's ramp-up."""
         ramp_share: Annotated[float, Field(ge=0, le=1)] = 0.4
-        """Share of training that the rise takes."""
+        """Length of the ramp-up, as a fraction of training."""
         consistency_on: Literal["labeled_and_unlabeled", "unlabeled"] = "unlabeled"
-        """The samples that have a second view: the unlabeled ones (USB), or all (the paper)."""
+        """The samples with a second view: the unlabeled ones (USB), or all (the paper)."""
         gradient: Literal["second", "both"] = "second"
-        """The views that learn from the difference: the second alone (USB), or both (the paper)."""
+        """The views that receive gradients from the difference: only the second (USB), or both (the paper)."""
         strength: Annotated[float, Field(ge=0)] = 0.5
-        """How much the second view's intensities change; 1 is FixMatch's strong view, 0 not at all."""
+        """Strength of the second view's intensity changes; 1 is FixMatch's strong view, 0 for none."""
         flips: bool = True
-        """Whether the second view is flipped at random along each axis."""
+        """Random flips of the second view along each axis."""
         loss: Literal["dice", "dice_ce"] = "dice"
         """Supervised loss: dice, or the sum of Dice and cross entropy."""
 
@@ -51,11 +51,11 @@ class PiModel(Strategy):
 
     @classmethod
     def roles(cls, options: Any) -> tuple[Role, ...]:
-        """One network, called model."""
+        """Return one network, called model."""
         return (Role("model"),)
 
     def losses(self, batch: Batch, step: Step) -> Iterator[Losses]:
-        """The supervised loss on first views, plus the weighted difference between the views."""
+        """Yield the supervised loss on first views plus the weighted difference between the views."""
         o = self.options
         streams = (batch.unlabeled,) if o.consistency_on == "unlabeled" else (batch.labeled, batch.unlabeled)
         logits = self.run("model", batch.images())
@@ -71,8 +71,8 @@ class PiModel(Strategy):
         yield Losses(supervised + weight * difference, frozenset({"model"}), parts)
 
     def _second(self, images: Tensor, slots: list[int], step: Step, first: Tensor) -> Tensor:
-        """Probabilities of the second view, (n, K, X, Y, Z), in the place of the first."""
-        if not len(images):  # a network need not take an empty batch
+        """Return probabilities of the second view, (n, K, X, Y, Z), in the orientation of the first."""
+        if not len(images):  # a network need not support an empty batch
             return first
         view = strong_view(images, slots, step, "pi_model", self.options.strength)
         if not self.options.flips:

@@ -1,4 +1,4 @@
-"""Pseudo-labels, online: the network learns what it is sure of already."""
+"""Online pseudo-labels: the network trains on its own confident predictions."""
 
 from collections.abc import Iterator
 from typing import Annotated, Any, ClassVar, Literal
@@ -16,12 +16,12 @@ class PseudoLabel(Strategy):
     """Pseudo-labels, online: the loss of unlabeled samples against the network's own argmax, where it is confident.
 
     Lee 2013 (ICML workshop, "Pseudo-Label: The simple and efficient semi-supervised learning method"), with the
-    threshold and the ramp-up of USB (microsoft/Semi-supervised-learning, pseudolabel.py): cross entropy at voxels of
-    probability 0.95 or more, over all voxels; a weight that rises linearly over the first 40 % of training. Rejected
-    voxels are ignored. Lee's own has no threshold, and a weight that is 0 up to T1, rises linearly to 3 at T2, and
-    stays: ``threshold=0, weight=3``, ``wait_share`` T1 and ``ramp_share`` T2 - T1, as shares of training. USB runs
-    the unlabeled samples with the running statistics of batch normalization frozen; here all samples go through the
-    network together, as in Lee's.
+    threshold and the ramp-up of USB (microsoft/Semi-supervised-learning, pseudolabel.py): cross entropy at voxels with
+    a probability of at least 0.95, averaged over all voxels; a weight that rises linearly over the first 40 % of
+    training. Rejected voxels are ignored. Lee's method has no threshold, and a weight that is 0 up to T1, rises
+    linearly to 3 at T2, and then stays: ``threshold=0, weight=3``, ``wait_share`` T1 and ``ramp_share`` T2 - T1, as
+    fractions of training. USB runs the unlabeled samples with frozen batch-normalization statistics; here all samples
+    go through the network together, as in Lee's method.
     """
 
     class Options(StrategyOptions):
@@ -30,13 +30,13 @@ class PseudoLabel(Strategy):
         weight: Annotated[float, Field(ge=0)] = 1.0
         """Weight of the pseudo-label loss, after the ramp-up."""
         threshold: Annotated[float, Field(ge=0, le=1)] = 0.95
-        """Least probability of a pseudo-label; 0 accepts all."""
+        """Minimum probability of a pseudo-label; 0 accepts all."""
         wait_share: Annotated[float, Field(ge=0, lt=1)] = 0.0
-        """Share of training before the weight begins to rise."""
+        """Fraction of training before the ramp-up begins."""
         ramp: RampName = "linear"
-        """How the weight rises."""
+        """Shape of the weight's ramp-up."""
         ramp_share: Annotated[float, Field(ge=0, le=1)] = 0.4
-        """Share of training that the rise takes."""
+        """Length of the ramp-up, as a fraction of training."""
         pseudo_loss: Literal["cross_entropy", "dice"] = "cross_entropy"
         """Loss against pseudo-labels: cross_entropy (the papers), or the Dice of the accepted voxels."""
         loss: Literal["dice", "dice_ce"] = "dice"
@@ -52,11 +52,11 @@ class PseudoLabel(Strategy):
 
     @classmethod
     def roles(cls, options: Any) -> tuple[Role, ...]:
-        """One network, called model."""
+        """Return one network, called model."""
         return (Role("model"),)
 
     def losses(self, batch: Batch, step: Step) -> Iterator[Losses]:
-        """The supervised loss plus the weighted loss against pseudo-labels, from one forward."""
+        """Yield the supervised loss plus the weighted loss against pseudo-labels, from one forward pass."""
         o = self.options
         labeled, unlabeled = batch.divide(self.run("model", batch.images()))
         supervised = supervised_loss(labeled, batch, o.loss)

@@ -1,4 +1,4 @@
-"""Self-training: a network labels the unlabeled cases, and another one learns from both."""
+"""Self-training: a network labels the unlabeled cases, and a new network trains on all cases."""
 
 from collections.abc import Iterator
 from typing import Annotated, Any, ClassVar, Literal
@@ -14,34 +14,34 @@ from semiseg.strategy_parts.views import strong_view
 
 
 class SelfTraining(Strategy):
-    """Self-training in stages: a teacher labels the unlabeled cases, once, and a new network learns from all cases.
+    """Self-training in stages: a teacher labels the unlabeled cases once, and a new network trains on all cases.
 
     ST of Yang et al. 2022, "ST++: Make Self-training Work Better for Semi-supervised Semantic Segmentation"
-    (arXiv:2106.05095), section 3.1, after Lee 2013: the teacher's argmax of each whole unlabeled case is written once,
-    and a student drawn anew learns from labels and pseudo-labels alike, the unlabeled samples in a strong view. ST++
-    (section 3.2) is ``reliable_share=0.5``: it labels and learns from the half of the unlabeled cases first whose
+    (arXiv:2106.05095), section 3.1, after Lee 2013: the teacher's argmax of each whole unlabeled case is stored once,
+    and a newly initialized student trains on labels and pseudo-labels alike, with unlabeled samples in a strong view.
+    ST++ (section 3.2) is ``reliable_share=0.5``: it first labels and trains on the half of the unlabeled cases whose
     predictions changed least over the teacher's training (the mean IoU of earlier snapshots with the last one, as in
-    its public code, LiheYoung/ST-PlusPlus, main.py), labels all of them with what that gave, and learns once more from
-    the beginning. Each training there has the whole budget; here the stages share it.
+    its public code, LiheYoung/ST-PlusPlus, main.py), then labels all of them with the resulting network, and trains
+    again from scratch. There each training has the full budget; here the stages share it.
     """
 
     class Options(StrategyOptions):
         """Options of self-training; the defaults are plain ST."""
 
         teacher_share: Annotated[float, Field(gt=0, lt=1)] = 0.5
-        """Share of training for the teacher; the other stages share the rest alike."""
+        """Fraction of training for the teacher; the other stages share the rest equally."""
         reliable_share: Annotated[float, Field(gt=0, le=1)] = 1.0
-        """Share of the unlabeled cases that are learned from first, the most stable ones; 1 is ST, 0.5 is ST++."""
+        """Fraction of the unlabeled cases to train on first, the most stable ones; 1 is ST, 0.5 is ST++."""
         snapshots: Annotated[int, Field(ge=1)] = 2
-        """Earlier states of the teacher that say how stable a case is; the paper has 2 beside the last."""
+        """Number of earlier teacher states used to rank cases by stability; the paper uses 2 besides the last."""
         weight: Annotated[float, Field(ge=0)] = 1.0
         """Weight of the pseudo-label loss (the papers: 1)."""
         pseudo_loss: Literal["dice", "cross_entropy", "dice_ce"] = "cross_entropy"
         """Loss against pseudo-labels."""
         strength: Annotated[float, Field(ge=0)] = 1.0
-        """How much the strong view's intensities change; 0 not at all."""
+        """Strength of the strong view's intensity changes; 0 for none."""
         cut_out: Annotated[float, Field(ge=0, le=1)] = 0.5
-        """Longest side of the strong view's box, as a share of the patch's; 0 is no box."""
+        """Longest side of the strong view's cut-out box, as a fraction of the patch's; 0 for no box."""
         loss: Literal["dice", "dice_ce"] = "dice"
         """Supervised loss: dice, or the sum of Dice and cross entropy."""
 
@@ -49,11 +49,11 @@ class SelfTraining(Strategy):
 
     @classmethod
     def roles(cls, options: Any) -> tuple[Role, ...]:
-        """One network, called model: the teacher first, then each student."""
+        """Return one network, called model: first the teacher, then each student."""
         return (Role("model"),)
 
     def stages(self) -> tuple[Stage, ...]:
-        """The teacher and the student; for ST++ a student of the reliable cases between them."""
+        """Return teacher and student; for ST++, a student of the reliable cases comes between them."""
         o = self.options
         if o.reliable_share == 1:
             teacher = Stage("teacher", o.teacher_share)
@@ -66,10 +66,10 @@ class SelfTraining(Strategy):
         )
 
     def losses(self, batch: Batch, step: Step) -> Iterator[Losses]:
-        """The supervised loss, and where there are pseudo-labels that of strong views against them."""
+        """Yield the supervised loss, plus, if there are pseudo-labels, the loss of strong views against them."""
         o, unlabeled = self.options, batch.unlabeled
         if unlabeled.pseudo is None:
-            images = batch.labeled.image if len(batch.labeled) else unlabeled.image  # no network need take none
+            images = batch.labeled.image if len(batch.labeled) else unlabeled.image  # never an empty batch
             supervised = supervised_loss(self.run("model", images)[: len(batch.labeled)], batch, o.loss)
             yield Losses(supervised, frozenset({"model"}), {"supervised": supervised.detach()})
             return

@@ -1,4 +1,4 @@
-"""Supervised training on the labeled cases alone: the baseline of every comparison."""
+"""Supervised training on the labeled cases only: the baseline of every comparison."""
 
 from collections.abc import Iterator
 from typing import Any, ClassVar, Literal
@@ -26,10 +26,10 @@ class Supervised(Strategy):
 
     @classmethod
     def roles(cls, options: Any) -> tuple[Role, ...]:
-        """One network, called model."""
+        """Return one network, called model."""
         return (Role("model"),)
 
     def losses(self, batch: Batch, step: Step) -> Iterator[Losses]:
-        """The supervised loss."""
+        """Yield the supervised loss."""
         loss = supervised_loss(self.run("model", batch.labeled.image), batch, self.options.loss)
         yield Losses(loss, frozenset({"model"}), {"supervised": loss.detach()})

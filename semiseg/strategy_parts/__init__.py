@@ -1,1 +1,1 @@
-"""What strategies share: ramp-ups, averaged teachers, confident pseudo-labels, views and mixing."""
+"""Shared parts of strategies: ramp-ups, averaged teachers, confident pseudo-labels, views and mixing."""

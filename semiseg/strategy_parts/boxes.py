@@ -8,11 +8,11 @@ Box = tuple[slice, ...]
 
 
 def random_box(shape: Sequence[int], sides: Sequence[float], generator: torch.Generator) -> Box:
-    """A box inside a volume, at a place that is uniform over all that there are.
+    """Draw a box inside a volume, uniformly over all positions.
 
     Args:
         shape: the volume's sides in voxels, such as X, Y, Z.
-        sides: the box's sides as shares of them, in [0, 1]; they are rounded to voxels.
+        sides: the box's sides as fractions of the shape, in [0, 1]; they are rounded to voxels.
         generator: on the CPU.
 
     Returns:

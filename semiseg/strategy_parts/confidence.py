@@ -1,4 +1,4 @@
-"""Pseudo-labels of confident voxels; the others are ignored, and never taken for background."""
+"""Pseudo-labels of confident voxels; all other voxels are ignored, never treated as background."""
 
 import torch
 from torch import Tensor
@@ -7,12 +7,12 @@ from semiseg.losses.cross_entropy import cross_entropy
 from semiseg.losses.dice import dice_from_probabilities
 
 IGNORE = -100
-"""The label of a voxel that no loss looks at; torch's own value for that."""
+"""The label of a voxel that losses ignore; torch's default for that."""
 
 
 @torch.no_grad()
 def confident_labels(logits: Tensor, threshold: float) -> Tensor:
-    """The class of the highest probability where that is at least ``threshold``, and IGNORE elsewhere.
+    """Return the most probable class if its probability is at least ``threshold``, else IGNORE.
 
     Args:
         logits: (n, K, X, Y, Z) float.
@@ -27,16 +27,16 @@ def confident_labels(logits: Tensor, threshold: float) -> Tensor:
 
 
 def accepted_share(labels: Tensor) -> Tensor:
-    """The share of voxels that are not ignored, for each sample: (n, X, Y, Z) gives (n,) float32."""
+    """Return the fraction of voxels that are not ignored in each sample: (n, X, Y, Z) gives (n,) float32."""
     return (labels != IGNORE).flatten(1).float().mean(dim=1)
 
 
 def masked_loss(logits: Tensor, labels: Tensor, kind: str) -> Tensor:
-    """The loss of each sample against pseudo-labels, over the voxels that are not ignored.
+    """Return each sample's loss against pseudo-labels, over the voxels that are not ignored.
 
-    ``cross_entropy``: the sum over accepted voxels, divided by the number of all voxels, so that a sample of which
-    little is accepted says little (FixMatch, arXiv:2001.07685, equation 4). ``dice``: the soft Dice loss of the
-    accepted voxels alone, 0 where there are none (UniMatch's medical code). ``dice_ce``: their sum.
+    ``cross_entropy``: the sum over accepted voxels divided by the number of all voxels, so that a sample with few
+    accepted voxels contributes little (FixMatch, arXiv:2001.07685, equation 4). ``dice``: the soft Dice loss of the
+    accepted voxels only, 0 if there are none (UniMatch's medical code). ``dice_ce``: their sum.
 
     Args:
         logits: (n, K, X, Y, Z) float.
@@ -47,7 +47,7 @@ def masked_loss(logits: Tensor, labels: Tensor, kind: str) -> Tensor:
         (n,) losses; the gradient is 0 at ignored voxels.
     """
     if kind == "cross_entropy":
-        return cross_entropy(logits, labels)  # mean over all voxels, of which torch sets the ignored to 0
+        return cross_entropy(logits, labels)  # mean over all voxels; torch sets ignored ones to 0
     kept = (labels != IGNORE).unsqueeze(1)
     dice = dice_from_probabilities(torch.softmax(logits, dim=1) * kept, labels)
     return dice if kind == "dice" else dice + cross_entropy(logits, labels)

@@ -13,10 +13,10 @@ TeacherMode = Literal["train", "eval"]
 
 
 def warmed_decay(updates: int, decay: float) -> float:
-    """The decay after so many earlier updates: min(1 - 1 / (updates + 1), decay).
+    """Return the decay after ``updates`` earlier updates: min(1 - 1 / (updates + 1), decay).
 
-    Tarvainen and Valpola 2017 (arXiv:1703.01780) in their public code: while the average is young it is the plain mean
-    of all students so far. At the first update (``updates`` 0) the decay is 0, and the teacher becomes the student.
+    Tarvainen and Valpola 2017 (arXiv:1703.01780) in their public code: early on, the average is the plain mean of all
+    students so far. At the first update (``updates`` 0) the decay is 0, and the teacher becomes the student.
     """
     return min(1 - 1 / (updates + 1), decay)
 
@@ -25,16 +25,16 @@ def warmed_decay(updates: int, decay: float) -> float:
 def update_teacher(teacher: nn.Module, student: nn.Module, decay: float, buffers: BufferPolicy = "copy") -> None:
     """Move a teacher's weights toward a student's: teacher = decay * teacher + (1 - decay) * student, in place.
 
-    Call it in ``after_step``, with ``warmed_decay(step.index, decay)``: then it happens once a step, after the
-    optimizer, and survives a restart without a counter of its own.
+    Call it in ``after_step`` with ``warmed_decay(step.index, decay)``: then it runs once per step, after the optimizer,
+    and survives a restart without a separate counter.
 
     Args:
         teacher: a network of the student's architecture.
-        student: is not changed.
+        student: is not modified.
         decay: in [0, 1]; 0 copies the student.
-        buffers: what becomes of running statistics. ``copy``: the student's. ``ema``: averaged like weights
-            (UniMatch V2), but for integers such as counts of batches, which are copied. ``own``: left alone, for a
-            teacher that runs in training mode and gathers its own (UA-MT, SSL4MIS).
+        buffers: treatment of running statistics. ``copy``: copied from the student. ``ema``: averaged like weights
+            (UniMatch V2), except that integers such as batch counts are copied. ``own``: unchanged, for a teacher that
+            runs in training mode and collects its own (UA-MT, SSL4MIS).
 
     Raises:
         ValueError: for a decay outside [0, 1], or networks of different architectures.
@@ -52,16 +52,16 @@ def update_teacher(teacher: nn.Module, student: nn.Module, decay: float, buffers
 
 
 def has_statistics(network: nn.Module) -> bool:
-    """Whether a network has running statistics, which have to be gathered or copied."""
+    """Return whether a network has running statistics, which must be collected or copied."""
     return any(True for _ in network.buffers())
 
 
 @contextmanager
 def teaching(teacher: nn.Module, mode: TeacherMode) -> Iterator[None]:
-    """A block in which a teacher is in a mode; afterwards it is in the one that it was in.
+    """Put a teacher in a mode within the block, and restore its previous mode afterwards.
 
-    ``train``: as the engine puts all networks for a step, with dropout and statistics of the batch. ``eval``: as it
-    predicts; its running statistics have then to come from the student (``update_teacher``, copy or ema).
+    ``train``: as all networks during a step, with dropout and batch statistics. ``eval``: as in prediction; the running
+    statistics must then come from the student (``update_teacher``, copy or ema).
     """
     before = teacher.training
     teacher.train(before and mode == "train")
@@ -72,7 +72,7 @@ def teaching(teacher: nn.Module, mode: TeacherMode) -> Iterator[None]:
 
 
 def _weights(network: nn.Module, buffers: BufferPolicy) -> dict[str, torch.Tensor]:
-    """What is averaged."""
+    """Return the tensors to average."""
     weights: dict[str, torch.Tensor] = dict(network.named_parameters())
     if buffers == "ema":
         weights |= {name: buffer for name, buffer in network.named_buffers() if buffer.is_floating_point()}

@@ -1,4 +1,4 @@
-"""Random flips of each sample: a change of geometry that undoes itself, for outputs as for images."""
+"""Random flips of each sample: a geometric transform that is its own inverse, for outputs as for images."""
 
 from collections.abc import Sequence
 
@@ -9,15 +9,16 @@ from semiseg.interfaces.batch import Step
 
 
 def draw_flips(slots: Sequence[int], step: Step, name: str, spatial_dims: int = 3) -> Tensor:
-    """The spatial axes to flip of each sample, each with probability 1/2: (n, spatial_dims) boolean, on the CPU."""
+    """Draw the spatial axes to flip of each sample, each with probability 1/2: (n, spatial_dims) boolean, on the CPU."""
     drawn = [torch.rand(spatial_dims, generator=step.generator(slot, name)) < 0.5 for slot in slots]
     return torch.stack(drawn) if drawn else torch.empty((0, spatial_dims), dtype=torch.bool)
 
 
 def flip(volumes: Tensor, flips: Tensor) -> Tensor:
-    """Volumes (n, ..., X, Y, Z) flipped as drawn (n, spatial_dims); flipped twice they are as they were.
+    """Flip volumes (n, ..., X, Y, Z) as drawn (n, spatial_dims); flipping twice restores them.
 
-    So of a network's output on flipped images, ``flip`` with the same draw gives the output in the images' own place.
+    Applied with the same draw to a network's output on flipped images, it returns the output in the original
+    orientation.
     """
     if not len(volumes):
         return volumes

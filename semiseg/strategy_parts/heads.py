@@ -1,4 +1,4 @@
-"""Further decoders and heads for any backbone that offers its parts: made of more networks of the same backbone."""
+"""Additional decoders and heads for any split backbone, taken from further networks of the same backbone."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -14,30 +14,30 @@ from semiseg.types import Task
 
 
 class MoreDecoders(nn.Module):
-    """One encoder and several decoders, each with a head; ``Outputs.logits`` are the first one's.
+    """One encoder and several decoders, each with a head; ``Outputs.logits`` are the first decoder's.
 
-    Capabilities: "split", and "upsampling" where one is not "transposed".
+    Capabilities: "split", and "upsampling" if any decoder is not "transposed".
     """
 
     def __init__(self, backbone: Backbone, task: Task, upsampling: Sequence[Upsampling]) -> None:
-        """One decoder for each of ``upsampling``, drawn one after another."""
+        """Build one decoder for each of ``upsampling``, initialized in turn."""
         super().__init__()
         ways = [backbone if mode == "transposed" else backbone.with_upsampling(mode) for mode in upsampling]
         self.network = ways[0].build(task)
         self.others = nn.ModuleList(keep(way.build(task), "decoder", "head") for way in ways[1:])
 
     def forward(self, images: Tensor) -> Outputs:
-        """Logits of every decoder from one pass of the encoder."""
+        """Return logits of every decoder from one pass of the encoder."""
         features = _parts(self.network).encode(images)
         first, *more = [part.classify(part.decode(features)) for part in map(_parts, (self.network, *self.others))]
         return Outputs(first, decoders=tuple(more))
 
 
 class MoreHeads(nn.Module):
-    """One network and further heads of the same kind on its decoder's finest features. Capability: "split"."""
+    """One network with additional heads of the same kind on its decoder's finest features. Capability: "split"."""
 
     def __init__(self, backbone: Backbone, task: Task, heads: Mapping[str, Sequence[str]]) -> None:
-        """``heads``: the names of the channels of each further head, by its name."""
+        """Build the network; ``heads`` gives the channel names of each additional head, by its name."""
         super().__init__()
         self.network = backbone.build(task)
         self.heads = nn.ModuleDict(
@@ -45,7 +45,7 @@ class MoreHeads(nn.Module):
         )
 
     def forward(self, images: Tensor) -> Outputs:
-        """Logits and the further heads' outputs, as they are: an activation is the strategy's."""
+        """Return logits and the additional heads' raw outputs: activations are left to the strategy."""
         network = _parts(self.network)
         decoded = network.decode(network.encode(images))
         heads = {name: _parts(head).classify(decoded) for name, head in self.heads.items()}
@@ -53,15 +53,15 @@ class MoreHeads(nn.Module):
 
 
 class MoreScales(nn.Module):
-    """One network and a 1x1x1 convolution to logits on each coarser level of its decoder. Capability: "scales".
+    """One network with a 1x1x1 convolution to logits on each coarser level of its decoder. Capability: "scales".
 
-    The logits of a level are brought to the image's size by trilinear interpolation.
+    The logits of a level are resampled to the image's size by trilinear interpolation.
     """
 
     def __init__(self, backbone: Backbone, task: Task, dropout: float = 0.0) -> None:
-        """``dropout``: of whole channels, before each of these convolutions.
+        """Build the network; ``dropout`` drops whole channels before each of these convolutions.
 
-        Raises ComponentError for a network with no level that is coarser than the image.
+        Raises ComponentError for a network without a level that is coarser than the image.
         """
         super().__init__()
         self.network = backbone.build(task)
@@ -75,7 +75,7 @@ class MoreScales(nn.Module):
         self.scales = nn.ModuleList(convolution(levels[i].channels, task.out_channels, 1) for i in self.coarse)
 
     def forward(self, images: Tensor) -> Outputs:
-        """The network's logits, and those of the coarser levels, finest first."""
+        """Return the network's logits, and those of the coarser levels, finest first."""
         network = _parts(self.network)
         decoded = network.decode(network.encode(images))
         scales = []

@@ -19,19 +19,19 @@ def cutmix_masks(
     share: tuple[float, float] = (0.25, 0.5),
     boxes: int = 3,
 ) -> Tensor:
-    """CutMix masks for each sample: True in boxes of random place and form.
+    """Draw CutMix masks for each sample: True in boxes of random position and shape.
 
     French et al. 2020 (arXiv:1906.01916) in 3D, with the settings of CPS with CutMix (arXiv:2106.01226) in its public
-    code: each of n boxes has 1/n of a share of the volume that is uniform between two bounds. Where boxes overlap, the
-    mask turns over once more, as in that code. There the logarithm of the area is split uniformly between two sides,
-    here that of the volume among all of its sides.
+    code: each of n boxes covers 1/n of a volume fraction drawn uniformly between two bounds. Where boxes overlap, the
+    mask is inverted again, as in that code. There, the logarithm of the area is split uniformly between two sides;
+    here, that of the volume among all of its sides.
 
     Args:
         shape: the sides in voxels, such as X, Y, Z.
-        slots: the samples' numbers in the step: a mask depends on (seed, step, slot, name) alone.
-        step: where in training.
-        name: of the draw.
-        share: bounds, in [0, 1], before overlaps and rounding to voxels.
+        slots: the samples' numbers in the step: a mask depends only on (seed, step, slot, name).
+        step: the position in training.
+        name: name of the draw.
+        share: bounds of the volume fraction, in [0, 1], before overlaps and rounding to voxels.
         boxes: n.
 
     Returns:
@@ -54,10 +54,10 @@ def cutmix_masks(
 
 
 def copy_paste_masks(shape: Shape, slots: Sequence[int], step: Step, name: str, side: float = 2 / 3) -> Tensor:
-    """A box for each sample whose sides are a share of the volume's, at a random place; True inside.
+    """Draw a box for each sample at a random position, with sides of a fixed fraction of the volume's; True inside.
 
-    Bidirectional copy-paste (BCP, arXiv:2305.00673) has 2/3. Returns (n, X, Y, Z) boolean, on the CPU; the arguments
-    are those of ``cutmix_masks``.
+    Bidirectional copy-paste (BCP, arXiv:2305.00673) uses 2/3. Returns (n, X, Y, Z) boolean, on the CPU; arguments as
+    for ``cutmix_masks``.
     """
 
     def draw(generator: torch.Generator) -> Tensor:
@@ -69,18 +69,18 @@ def copy_paste_masks(shape: Shape, slots: Sequence[int], step: Step, name: str, 
 
 
 def mixup_weights(slots: Sequence[int], step: Step, name: str, alpha: float) -> Tensor:
-    """The weight of the first partner for each sample, from Beta(alpha, alpha): (n,) float32, on the CPU.
+    """Draw the weight of the first partner for each sample, from Beta(alpha, alpha): (n,) float32, on the CPU.
 
-    Zhang et al. 2018 (arXiv:1710.09412). It is the inverse of the distribution function, of one uniform number.
+    Zhang et al. 2018 (arXiv:1710.09412), by inverting the distribution function at one uniform number.
     """
     uniform = [float(torch.rand((), dtype=torch.float64, generator=step.generator(slot, name))) for slot in slots]
     return torch.tensor([float(betaincinv(alpha, alpha, u)) for u in uniform], dtype=torch.float32)
 
 
 def paste(inside: Tensor, outside: Tensor, masks: Tensor) -> Tensor:
-    """``inside`` where the masks (n, X, Y, Z) are True, else ``outside``.
+    """Return ``inside`` where the masks (n, X, Y, Z) are True, else ``outside``.
 
-    Both are (n, C, X, Y, Z) or (n, X, Y, Z), of one type, on one device; the masks may be on another.
+    Both are (n, C, X, Y, Z) or (n, X, Y, Z), of one dtype, on one device; the masks may be on another.
     """
     masks = masks.to(inside.device)
     return torch.where(masks if inside.dim() == masks.dim() else masks[:, None], inside, outside)

@@ -1,4 +1,4 @@
-"""Ramp-ups: how the weight of an unsupervised loss rises, as a function of the share of training that is done."""
+"""Ramp-ups of an unsupervised loss's weight, as a function of the completed fraction of training."""
 
 import math
 from typing import Literal
@@ -7,17 +7,17 @@ RampName = Literal["constant", "linear", "sigmoid", "step"]
 
 
 def ramp(name: RampName, done: float, share: float, start: float = 0.0) -> float:
-    """The factor of a weight, in [0, 1]: 0 before ``start``, 1 from ``start + share`` on.
+    """Return the factor of a weight, in [0, 1]: 0 before ``start``, 1 from ``start + share`` on.
 
-    With t the part of the ramp that is done: ``sigmoid`` is exp(-5 (1 - t)^2) (Laine and Aila 2017, arXiv:1610.02242,
-    section 2.2), so it starts at 0.0067; ``linear`` is t; ``step`` is 0 until t is 1; ``constant`` is 1 at once.
-    Public code counts in iterations and often moves only once in 150 of them (SSL4MIS); this one moves at every step.
+    With t the completed fraction of the ramp: ``sigmoid`` is exp(-5 (1 - t)^2) (Laine and Aila 2017, arXiv:1610.02242,
+    section 2.2), so it starts at 0.0067; ``linear`` is t; ``step`` is 0 until t is 1; ``constant`` is 1 at once. Public
+    code counts iterations and often updates only once in 150 of them (SSL4MIS); this function changes at every step.
 
     Args:
         name: one of RampName.
-        done: share of training before this step: ``step.index / step.total``, or ``step.progress`` of a stage.
-        share: length of the ramp, as a share of training; 0 is none.
-        start: share of training before the ramp begins.
+        done: fraction of training before this step: ``step.index / step.total``, or ``step.progress`` of a stage.
+        share: length of the ramp, as a fraction of training; 0 for no ramp.
+        start: fraction of training before the ramp begins.
 
     Raises:
         ValueError: for an unknown name.

@@ -1,4 +1,4 @@
-"""Normalized signed distances to the boundary of each class, as a target for networks."""
+"""Normalized signed distances to the boundary of each class, as regression targets."""
 
 import numpy as np
 import torch
@@ -8,16 +8,16 @@ from torch import Tensor
 
 
 def signed_distances(labels: Tensor, n_classes: int) -> Tensor:
-    """For each class but background the signed distance to its boundary, in [-1, 1]: negative inside, 0 on it.
+    """Return for each foreground class the signed distance to its boundary, in [-1, 1]: negative inside, 0 on it.
 
-    Li et al. 2020, SASSNet (arXiv:2007.10732), equation 1, as its public code and DTC's make it: Euclidean distances
-    in voxels, outside divided by the largest one outside and inside by the largest one inside. The boundary is the
-    voxels of the class with one of the six neighbors outside it; the edge of the volume is none. Of a class that is
-    absent the map is 0, as in that code; of one that fills the volume it is -1.
+    Li et al. 2020, SASSNet (arXiv:2007.10732), equation 1, as implemented in its public code and DTC's: Euclidean
+    distances in voxels, divided by the largest distance, separately outside and inside. The boundary consists of the
+    voxels of the class with one of the six neighbors outside it; the edge of the volume does not count. For an absent
+    class the map is 0, as in that code; for a class that fills the volume it is -1.
 
     Args:
         labels: (b, X, Y, Z) integer class indices; b may be 0.
-        n_classes: background counted.
+        n_classes: number of classes, including background.
 
     Returns:
         (b, n_classes - 1, X, Y, Z) float32, on the labels' device.

@@ -1,4 +1,4 @@
-"""Other ways for a decoder to go from level to level."""
+"""Alternatives to transposed convolutions in decoders."""
 
 from torch import nn
 
@@ -6,14 +6,14 @@ from semiseg.interfaces.split import SplitNetwork, Upsampling
 
 
 def replace_upsampling(network: nn.Module, mode: Upsampling) -> None:
-    """Replace each transposed convolution of a network's decoder and head, in place: interpolation, then a 3x3x3 one.
+    """Replace transposed convolutions in a network's decoder and head, in place, by interpolation and a 3x3x3 one.
 
-    So the decoders of MC-Net+ differ (arXiv:2109.09960: transposed convolution, trilinear, nearest). Its public code
-    aligns corners; here they are not aligned, so that what is interpolated does not depend on the patch's size. The
-    new convolutions are drawn from torch's default generator. ``transposed`` changes nothing.
+    This is how the decoders of MC-Net+ differ (arXiv:2109.09960: transposed convolution, trilinear, nearest). Its
+    public code aligns corners; here they are not aligned, so that the interpolation does not depend on the patch size.
+    The new convolutions are drawn from torch's default generator. ``transposed`` changes nothing.
 
     Raises:
-        TypeError: the network is no ``SplitNetwork``.
+        TypeError: the network is not a ``SplitNetwork``.
     """
     if not isinstance(network, SplitNetwork):
         raise TypeError(f"{type(network).__name__} is no SplitNetwork")

@@ -1,4 +1,4 @@
-"""A strong view: an augmented image whose intensities are changed once more, on the device, without moving a voxel."""
+"""A strong view: an augmented image with further intensity changes, on the device, without spatial transforms."""
 
 import math
 from collections.abc import Sequence
@@ -17,24 +17,24 @@ _NOISE = 0.2
 def strong_view(
     images: Tensor, slots: Sequence[int], step: Step, name: str, strength: float = 1.0, cut_out: float = 0.0
 ) -> Tensor:
-    """Images with other gamma, contrast and brightness, noise, and a box cut out; labels stay valid.
+    """Return images with random gamma, contrast, brightness, noise and a cut-out box; labels stay valid.
 
     For each channel, over its voxels that are not exactly 0 (background, which stays 0): a gamma between 1/2 and 2 on
-    the values rescaled to [0, 1], a contrast factor between 1/2 and 2 about the mean (both uniform in their logarithm),
-    a shift of at most half a standard deviation, and normal noise of at most a fifth of one. This is the place that
-    RandAugment has in FixMatch (arXiv:2001.07685), whose 2D operations on photographs have no direct counterpart; the
-    box is Cutout (arXiv:1708.04552), set to 0 in all channels.
+    the values rescaled to [0, 1], a contrast factor between 1/2 and 2 about the mean (both log-uniform), a shift of at
+    most half a standard deviation, and normal noise of at most a fifth of one. It takes the role of RandAugment in
+    FixMatch (arXiv:2001.07685), whose 2D operations on photographs have no direct counterpart; the box is Cutout
+    (arXiv:1708.04552), set to 0 in all channels.
 
     Args:
-        images: (n, C, X, Y, Z) float on any device; not written to.
-        slots: the samples' numbers in the step: a sample's change depends on (seed, step, slot, name) alone.
-        step: where in training.
-        name: of the view; another one draws otherwise.
-        strength: 1 as above, 0 no change of intensities; between, and above, the ranges scale with it.
-        cut_out: the longest side of the box as a share of the image's; each side is uniform between 0 and that.
+        images: (n, C, X, Y, Z) float on any device; not modified.
+        slots: the samples' numbers in the step: a sample's change depends only on (seed, step, slot, name).
+        step: the position in training.
+        name: name of the view; different names give different draws.
+        strength: 1 as above, 0 for unchanged intensities; the ranges scale with it, also above 1.
+        cut_out: the longest side of the box as a fraction of the image's; each side is uniform between 0 and that.
 
     Returns:
-        (n, C, X, Y, Z), as the images.
+        (n, C, X, Y, Z), of the images' dtype and device.
     """
     view = images
     if strength > 0 and len(images):
@@ -62,7 +62,7 @@ def _changed(images: Tensor, slots: Sequence[int], step: Step, name: str, streng
 
 
 def _statistics(images: Tensor, inside: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Least, largest, mean and standard deviation in a mask, each (n, C, 1, 1, 1); 0 where the mask is empty."""
+    """Return minimum, maximum, mean and standard deviation in a mask, each (n, C, 1, 1, 1); 0 for an empty mask."""
     space = tuple(range(2, images.dim()))
     count = inside.sum(space, keepdim=True)
     low = torch.where(inside, images, torch.inf).amin(space, keepdim=True).where(count > 0, 0)
