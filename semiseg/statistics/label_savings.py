@@ -38,7 +38,7 @@ class LabelSavings:
         share_above: fraction of bootstrap samples above it.
         curve_ends: the smallest and the largest labeled count of the baseline.
         between: the labeled counts of the baseline on either side of ``worth``; None if that is outside the curve.
-        falls: the two labeled counts of the baseline between which its mean drops most with more labels; None if more
+        falls: the two labeled counts of the baseline between which its mean worsens most with more labels; None if more
             labels are never worse. The curve is made monotone there.
     """
 
