@@ -52,7 +52,7 @@ class Noted:
 
 
 class Use:
-    """This process's usage note, which exists from the lookup of entries until the process ends.
+    """This process's usage note, written before it looks up entries and updated when it ends.
 
     If the store is not writable, no note is written; this has no other effect.
     """
@@ -146,7 +146,6 @@ class Kept:
         datasets: datasets that it belongs to, as far as noted.
         recipes: recipes that used it, as far as noted.
         holder: the running process that uses it, and what to do if that process is gone; empty if there is none.
-        holder: the running process that uses it, and what to do if that is gone; empty where there is none.
     """
 
     path: Path

@@ -95,7 +95,7 @@ class OpenModes:
 
     @property
     def note(self) -> str:
-        """How sharing a batch changes the step; empty if it equals that of a single process."""
+        """The effect of sharing a batch on the step; empty if the step equals that of a single process."""
         return unlike_one_process(self._networks) if self.sharing > 1 else ""
 
     def estimate(self, mode: StepMode) -> int:

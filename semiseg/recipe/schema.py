@@ -201,7 +201,7 @@ class Training(_Model):
     workers: Count | Literal["auto"] = "auto"
     """Processes that load and augment samples; does not change the result."""
     augmentation_on: Literal["workers", "device"] = "workers"
-    """Where samples are augmented: in the workers, or on the training device (``fused`` and similar)."""
+    """Place of the augmentation: the workers, or the training device (``fused`` and similar)."""
     validation: Validation = Validation()
     """Prediction of the validation cases."""
     checkpoint: Checkpoint = Checkpoint()

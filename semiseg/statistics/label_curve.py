@@ -10,7 +10,7 @@ from semiseg.statistics.bootstrap import finite_mean, resampled_means
 from semiseg.statistics.paired import without_noise
 
 Array = NDArray[np.float64]
-ArmValues = tuple[Array, Sequence[int | str]]  # values (seeds, cases, classes), nan where left out; the seeds' names
+ArmValues = tuple[Array, Sequence[int | str]]  # values (seeds, cases, classes), nan if excluded; the seeds' names
 LEVEL = 0.95
 TAILS = ((1 - LEVEL) / 2, (1 + LEVEL) / 2)
 

@@ -58,7 +58,7 @@ def detectable_effect(n: int) -> float:
     return float(brentq(lambda effect: paired_power(effect, n) - POWER, 0.0, highest))
 
 
-SeedValues = tuple[Array, Sequence[int | str]]  # values (seeds, cases), nan where left out; the seeds' names
+SeedValues = tuple[Array, Sequence[int | str]]  # values (seeds, cases), nan if excluded; the seeds' names
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,7 @@ def plan_cases(first: SeedValues, second: SeedValues) -> PowerPlan:
     """Plan the number of test cases, from each case's difference between the methods' means over seeds.
 
     Values (seeds, cases) float64 are of the same cases in the same order; a case with nan for any seed is excluded.
-    The seeds are taken as given: the plan tells the effect of more cases with the same number of seeds. Noise of the
+    The seeds are taken as given: the plan shows the effect of more cases with the same number of seeds. Noise of the
     seeds within a case adds to the variance of the differences: its own variance over the number of seeds.
     ``seed_noise`` is that fraction, computed from the residuals of values after the means by seed and by case. If it is
     large, more seeds help as well as more cases. If the methods share their seeds, it is that of the paired
