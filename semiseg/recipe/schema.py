@@ -199,7 +199,7 @@ class Training(_Model):
     deterministic: bool = False
     """On a GPU: use only deterministic kernels, which are slower (CPU runs are always deterministic)."""
     workers: Count | Literal["auto"] = "auto"
-    """Processes that load and augment samples; does not change the result."""
+    """Number of processes that prepare samples; does not change the result."""
     augmentation_on: Literal["workers", "device"] = "workers"
     """Place of the augmentation: the workers, or the training device (``fused`` and similar)."""
     validation: Validation = Validation()
