@@ -15,7 +15,7 @@ def bench(
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Write the figures as JSON, too.")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but the result and errors.")] = False,
 ) -> None:
-    """Time each stage of a run on your data and machine; tell the hours of the full recipe, and what to change.
+    """Time each stage of a run on your data and machine; estimate the hours of the full recipe and what to change.
 
     Example: semiseg bench brats_cps --set dataset.root=/data/BraTS2021 -o bench.json
     """
@@ -67,7 +67,7 @@ def _lines(result: object) -> list[str]:
     parts = [(name, hours * 3600) for name, hours in result.hours.items() if name != "total"]
     said = ", ".join(f"{duration(seconds)} {name}" for name, seconds in parts if seconds)
     peak = f"{machine.peak / 2**30:.1f} GiB"
-    # A CPU's tensors are not counted: there it is all that the process has taken.
+    # CPU tensors are not tracked, so on a CPU this is the peak memory of the process.
     memory = f"step memory {peak} of {machine.room / 2**30:.1f}" if machine.has_gpu else f"memory of the process {peak}"
     return [
         f"{machine.device}, cores: {machine.cores}, workers: {machine.workers}, precision: {machine.precision},"

@@ -18,7 +18,7 @@ _TITLES = {"case": "preprocessed", "data": "made data", "notes": "notes on files
 
 @app.callback()
 def cache(context: typer.Context, store: Store = None) -> None:
-    """List what semiseg keeps that can be made again: where, whose, how large, and when it was used last.
+    """List the cache's contents, all of which can be rebuilt: location, dataset, size, and last use.
 
     Example: semiseg cache · semiseg cache prune --older-than 30
     """
@@ -42,9 +42,9 @@ def prune(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     store: Store = None,
 ) -> None:
-    """Remove what was not used for some days, or all; what a running process uses stays.
+    """Remove entries that were not used for some days, or all of them, except those in use by a running process.
 
-    It says what would go and asks before anything is removed. Runs make again what they need.
+    The entries are listed, and you are asked to confirm. Runs rebuild what they need.
 
     Example: semiseg cache prune --older-than 30
     """
@@ -94,7 +94,7 @@ def _where(store: Path | None) -> str:
 
 
 def _lines(kept: "Sequence[Kept]", total: bool = True) -> Iterator[str]:
-    """A line for each kind and dataset."""
+    """Yield a line for each kind and dataset."""
     from datetime import datetime
 
     from semiseg.pipeline.cache import by_dataset

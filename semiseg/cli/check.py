@@ -13,7 +13,7 @@ def check(
     overrides: Overrides = None,
     quick: Annotated[bool, typer.Option("--quick", help="Read headers only, not every file to its end.")] = False,
 ) -> None:
-    """Tell everything that can be known before training: recipe, split, patch, memory, and every file.
+    """Check a recipe before training: its keys, split, patch, memory, and every file.
 
     Example: semiseg check brats_cps --set dataset.root=/data/BraTS2021
     """

@@ -36,7 +36,7 @@ def compare(
 ) -> None:
     """Compare methods on the same test cases: paired differences with intervals, tests and ranks.
 
-    Refuses other test cases, classes, references, or metrics of another definition, and says which.
+    Tables with different test cases, classes, references, or metric definitions are refused, with the differences.
 
     Example: semiseg compare runs/supervised_s1 runs/supervised_s2 runs/cps_s1 runs/cps_s2 -o comparison/
     """

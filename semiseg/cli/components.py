@@ -1,4 +1,4 @@
-"""Kinds and components as they are named on the command line."""
+"""Kinds and components by their names on the command line."""
 
 from typing import TYPE_CHECKING
 
@@ -7,7 +7,7 @@ if TYPE_CHECKING:
 
 
 def kind_named(text: str) -> "Kind":
-    """The kind of component of this name. Raises ComponentError that lists the kinds."""
+    """Return the kind of component of this name. Raises ComponentError with the known kinds."""
     from semiseg.errors import ComponentError
     from semiseg.registry import GROUPS
     from semiseg.wording import nearest
@@ -19,7 +19,7 @@ def kind_named(text: str) -> "Kind":
 
 
 def entries_named(name: str, kind: str | None = None) -> "list[Entry]":
-    """The installed components of this name, one a kind. Raises ComponentError that names those that there are."""
+    """Return the installed components of this name, at most one per kind. Raises ComponentError with known names."""
     from semiseg.errors import ComponentError
     from semiseg.own_plugins import answer
     from semiseg.registry import GROUPS, find, installed
@@ -28,7 +28,7 @@ def entries_named(name: str, kind: str | None = None) -> "list[Entry]":
     if kind is not None:
         return [find(kind_named(kind), name)]
     found = [k for k in GROUPS if any(entry.name == name for entry in installed(k))]
-    found = found or [k for k in GROUPS if answer(k, name)]  # find tells its package
+    found = found or [k for k in GROUPS if answer(k, name)]  # find raises an error that names its package
     if not found:
         names = {entry.name: f"{entry.name} ({k})" for k in GROUPS for entry in installed(k)}
         raise ComponentError(

@@ -1,4 +1,4 @@
-"""Where commands speak: rich bars on a terminal, plain lines elsewhere. Both on standard error."""
+"""Progress output of commands: rich bars on a terminal, plain lines elsewhere, both on standard error."""
 
 import sys
 import time
@@ -10,18 +10,18 @@ from semiseg.progress import Meter, Reporter, duration
 
 QUIET_SECONDS = 30.0
 NARROW = 100
-"""Columns of a terminal below which the bar gives half of its length to the figures."""
+"""Width of a terminal, in columns, below which the bar is shortened by half for the figures."""
 
 
 def make_reporter(quiet: bool = False) -> Reporter:
-    """The reporter that suits standard error."""
+    """Return the reporter that suits standard error."""
     if quiet:
         return Reporter()
     return RichReporter() if sys.stderr.isatty() else PlainReporter()
 
 
 def figures(info: Mapping[str, float | str] | None) -> str:
-    """Figures as text: ``epoch 3/10  loss 0.412``."""
+    """Format figures as text: ``epoch 3/10  loss 0.412``."""
     shown = (
         f"{name} {value if isinstance(value, str) else format(value, '.3f')}" for name, value in (info or {}).items()
     )
@@ -29,17 +29,17 @@ def figures(info: Mapping[str, float | str] | None) -> str:
 
 
 class PlainReporter(Reporter):
-    """Lines for logs: the start and the end of each piece of work, and a line now and then between."""
+    """Lines for logs: the start and end of each piece of work, and occasional lines between them."""
 
     @contextmanager
     def work(self, title: str, total: int, done: int = 0, unit: str = "") -> Iterator[Meter]:
-        """A piece of work, as lines."""
+        """Report a piece of work as lines."""
         meter = _PlainMeter(self, title, total, done, unit)
         yield meter
         meter.close()
 
     def say(self, text: str) -> None:
-        """One line."""
+        """Print one line."""
         print(text, file=sys.stderr, flush=True)
 
 
@@ -78,7 +78,7 @@ class RichReporter(Reporter):
 
     @contextmanager
     def work(self, title: str, total: int, done: int = 0, unit: str = "") -> Iterator[Meter]:
-        """A piece of work, as a bar."""
+        """Report a piece of work as a bar."""
         from rich.progress import Progress
 
         with Progress(*_columns(unit, self.console.width < NARROW), console=self.console, transient=False) as progress:
@@ -86,7 +86,7 @@ class RichReporter(Reporter):
             yield _RichMeter(progress, task)
 
     def say(self, text: str) -> None:
-        """One line above the bar."""
+        """Print one line above the bar."""
         self.console.print(text, markup=False, highlight=False)
 
 
@@ -96,10 +96,10 @@ def _columns(unit: str, narrow: bool) -> tuple[Any, ...]:
     from rich.text import Text
 
     class Figures(TextColumn):
-        """What there is room for: in a narrow terminal figures are cut, and the time left is not."""
+        """A column that is truncated in a narrow terminal, so that the time left is not."""
 
         def get_table_column(self) -> Column:
-            return Column(no_wrap=False)  # the columns that may wrap give way first
+            return Column(no_wrap=False)  # columns that may wrap shrink first
 
         def render(self, task: Task) -> Text:
             return Text(task.fields["figures"], style="dim", no_wrap=True, overflow="ellipsis")

@@ -55,7 +55,7 @@ def evaluate(
 ) -> None:
     """Score predictions against references, by class, region and case.
 
-    Files are named CASE.nii.gz (nnU-Net, Decathlon) or CASE_seg.nii.gz (BraTS), or lie in one folder per case.
+    Files are named CASE.nii.gz (nnU-Net, Decathlon) or CASE_seg.nii.gz (BraTS), or are in one folder per case.
 
     Example: semiseg evaluate predictions/ labels/ --labels 1=necrosis,2=edema,3=enhancing -o scores/
     """

@@ -10,7 +10,7 @@ def init(
     folder: Annotated[Path, typer.Argument(help="Folder of images and labels.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Recipe to write.")] = Path("recipe.yaml"),
 ) -> None:
-    """Look at a folder of images and write a recipe that runs on it.
+    """Inspect a folder of images and write a recipe that runs on it.
 
     Example: semiseg init /data/my_scans -o my_scans.yaml
     """

@@ -1,4 +1,4 @@
-"""The command ``semiseg``: its subcommands, and how errors reach the person at the terminal."""
+"""The command ``semiseg``: its subcommands, and the display of errors."""
 
 import sys
 from typing import Any
@@ -23,10 +23,10 @@ from semiseg.platforms import require_platform
 
 
 class _Commands(TyperGroup):
-    """All commands. Typer ends one that is interrupted without a word: Ctrl-C is answered before it hears of it."""
+    """All commands. Ctrl-C is handled here, since Typer would exit without a message."""
 
     def invoke(self, ctx: Any) -> Any:
-        """The command's result."""
+        """Run the command and return its result."""
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
@@ -74,7 +74,7 @@ def _options(
 
 
 def main() -> None:
-    """Run the command line; errors of input are shown without a traceback, and set the exit code.
+    """Run the command line; input errors are shown without a traceback and set the exit code.
 
     1 unknown, 2 recipe or component, 3 data, 4 run folder or disk, 5 training, 130 Ctrl-C, 143 SIGTERM, 138 SIGUSR1.
     """

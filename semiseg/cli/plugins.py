@@ -16,7 +16,7 @@ app.command()(check)
 
 @app.callback()
 def plugins(context: typer.Context) -> None:
-    """List the installed components of every kind, with their packages; nothing is imported for it.
+    """List the installed components of every kind, with their packages, without importing them.
 
     Example: semiseg plugins · semiseg plugins show cps · semiseg plugins check cps
     """
@@ -44,7 +44,7 @@ def show(
         str | None, typer.Option(help="backbone, dataset, strategy, augmentation or metric; by default all.")
     ] = None,
 ) -> None:
-    """Show a component: what it is, where it comes from, and its options.
+    """Show a component: its description, its package, and its options.
 
     Example: semiseg plugins show cps --kind strategy
     """
@@ -57,7 +57,7 @@ def show(
 def _show(entry: "Entry") -> None:
     from semiseg.recipe.describe import docstring, options
 
-    text = docstring(entry)  # before anything is printed: a broken one has nothing but its error
+    text = docstring(entry)  # before any output: for a broken component only its error is shown
     typer.echo(f"{entry.kind} {entry.name}\n{entry.package} {entry.version}, {entry.target}\n\n{text}\n")
     rows = list(options(entry))
     typer.echo("Options:" if rows else "It has no options.")

@@ -19,7 +19,7 @@ _INTENTIONS = {
     "frozen": ("An untrained role changes", "If it is to stay as it begins"),
     "counts_epochs": ("Schedules do not count epochs", "If an option is told in epochs by intention"),
 }
-"""For what can be declared: the check that it changes, and when to declare it."""
+"""For each declaration: the check that it affects, and when to declare it."""
 
 
 def check(
@@ -43,7 +43,7 @@ def check(
         ),
     ] = None,
 ) -> None:
-    """Run the contract suite of its kind on an installed component, and tell what fails and why.
+    """Run the contract suite of a component's kind on an installed component, and report what fails and why.
 
     Example: semiseg plugins check cps --set phi=1.0 · semiseg plugins check my_dataset --set root=data
     · semiseg plugins check my_backbone --declare own_capabilities=my_capability
@@ -90,7 +90,7 @@ def _require_pytest() -> None:
 
 
 def _options(cls: Any, entry: "Entry", settings: Sequence[str]) -> Mapping[str, Any]:
-    """The options that were given. Raises ComponentError with all that is wrong, and which ones are required."""
+    """Return the given options. Raises ComponentError with all problems and the required options."""
     from pydantic import ValidationError
 
     from semiseg.errors import ComponentError
@@ -138,7 +138,7 @@ def _parse(settings: Sequence[str]) -> dict[str, Any]:
 
 
 def _declared(entry: "Entry", declarations: Sequence[str]) -> dict[str, bool | frozenset[str]]:
-    """The attributes of the suite; a set gathers the names of all its declarations."""
+    """Return the attributes of the suite; a set combines the names of all its declarations."""
     from semiseg.errors import ComponentError
     from semiseg.testing.run_suite import DECLARATIONS
 
@@ -161,7 +161,7 @@ def _declared(entry: "Entry", declarations: Sequence[str]) -> dict[str, bool | f
 
 
 def _flags(subject: "Subject", failed: Sequence[str]) -> str:
-    """How to declare what a failed check cannot see; nothing where no declaration would let it pass."""
+    """Return how to declare what a failed check cannot detect; empty if no declaration would make it pass."""
     from semiseg.testing.run_suite import DECLARATIONS
 
     hints = [

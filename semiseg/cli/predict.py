@@ -19,10 +19,10 @@ def predict(
     checkpoint: Annotated[str, typer.Option("--checkpoint", help="best or last.")] = "best",
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")] = False,
 ) -> None:
-    """Predict new images, in their own grid and label values; the training data need not be there.
+    """Predict new images on their own grids, with the dataset's label values; the training data are not needed.
 
-    The same call again goes on where it stopped. What another run or checkpoint left in the output folder is refused.
-    Images that cannot be used stop no others: they are told at the end.
+    Repeating the command resumes where it stopped. An output folder with files of another run or checkpoint is refused.
+    Unusable images do not stop the others; they are reported at the end.
 
     Example: semiseg predict runs/brats_cps -i new_scans/ -o predictions/
     """

@@ -14,9 +14,9 @@ app = typer.Typer(invoke_without_command=True)
 
 @app.callback()
 def recipes(context: typer.Context) -> None:
-    """List the recipes that come with installed packages, or show one.
+    """List the recipes of installed packages, or show one.
 
-    Every command that takes a recipe takes a name of this list. A file of that name in the current folder comes first.
+    Every command that takes a recipe accepts these names. A file of that name in the current folder takes precedence.
 
     Example: semiseg recipes · semiseg recipes show quickstart > my.yaml
     """
@@ -36,7 +36,7 @@ def recipes(context: typer.Context) -> None:
 
 @app.command()
 def show(name: Annotated[str, typer.Argument(help="Name of a shipped recipe.")]) -> None:
-    """Print a shipped recipe as it is, and nothing else.
+    """Print a shipped recipe unchanged, and nothing else.
 
     Example: semiseg recipes show quickstart > my.yaml
     """
@@ -46,7 +46,7 @@ def show(name: Annotated[str, typer.Argument(help="Name of a shipped recipe.")])
 
 
 def _about(recipe: "Shipped") -> tuple[str, str]:
-    """What a recipe is for, and the data that it needs; as far as its header says so."""
+    """Return a recipe's purpose and the data that it needs, as far as its header has them."""
     from semiseg.recipe.header import first_sentence, read_header
 
     header = read_header(recipe.path.read_text(encoding="utf-8", errors="replace"))
@@ -55,7 +55,7 @@ def _about(recipe: "Shipped") -> tuple[str, str]:
 
 
 def _lines(found: "Mapping[str, Sequence[Shipped]]") -> Iterator[str]:
-    """One line for each recipe, below the package that it is from."""
+    """Yield a line for each recipe, below the package that it is from."""
     width = max((len(recipe.name) for of_one in found.values() for recipe in of_one), default=0)
     for package, of_one in found.items():
         yield package if of_one else f"{package}: none"

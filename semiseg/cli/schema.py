@@ -14,7 +14,7 @@ def schema(
 ) -> None:
     """Print the JSON Schema of recipes, with the options of all installed components.
 
-    Editors with a YAML language server complete and check a recipe that names the file in its first line:
+    Editors with a YAML language server complete and check recipes that refer to the file in their first line:
 
     # yaml-language-server: $schema=recipe.schema.json
 

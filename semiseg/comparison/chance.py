@@ -1,4 +1,4 @@
-"""Whether models have learned to segment at all, or do no better than chance may."""
+"""Detection of untrained models, whose Dice may be chance."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -10,17 +10,17 @@ from semiseg.comparison.read import ScoredRun
 CHANCE = 0.1
 """The mean Dice up to which a model counts as untrained.
 
-Labeling every voxel of an image as one class gives a Dice of 2p / (1 + p), where p is the class's share of the image:
-0.1 where that is 5 %. Most structures fill less. Scores do not hold the sizes of images, so p is not known, and the
-value is fixed. Of structures that fill more, untrained models may have more.
+Labeling every voxel of an image as one class gives a Dice of 2p / (1 + p), where p is the class's fraction of the
+image: 0.1 at 5 %. Most structures are smaller. Scores do not include image sizes, so p is unknown and the value is
+fixed. For larger structures, untrained models may score higher.
 """
 
 
 def foreground_dice(run: ScoredRun) -> float | None:
-    """A run's Dice, over cases by class and then over classes; over regions where there is no class.
+    """Return a run's Dice, averaged over cases by class and then over classes; over regions if there are no classes.
 
-    Of structures that the reference has: to find nothing where there is nothing takes no training, and conventions
-    differ in what it counts. A value that is not finite counts 0. None where the run has no Dice of a structure.
+    It covers only structures in the reference: finding nothing where there is nothing takes no training, and
+    conventions differ in its value. A non-finite value counts as 0. None if the run has no Dice of a structure.
     """
     found = [score for key, score in run.scores.items() if key[0].partition(" ")[0] == "dice" and score.n_reference]
     averaged = [score for score in found if score.kind == "class"] or found
@@ -31,23 +31,23 @@ def foreground_dice(run: ScoredRun) -> float | None:
 
 
 def best_dice(runs: Iterable[ScoredRun]) -> float | None:
-    """The best of the runs' ``foreground_dice``; None where a run has none, so that nothing can be said of all."""
+    """Return the best ``foreground_dice`` of the runs; None if a run has none, since nothing holds for all then."""
     found = [foreground_dice(run) for run in runs]
     known = [value for value in found if value is not None]
     return max(known) if known and len(known) == len(found) else None
 
 
 def are_untrained(runs: Sequence[ScoredRun]) -> bool:
-    """Whether none of the runs has a Dice above ``CHANCE``; not where it is not known of all."""
+    """Return whether all runs have a known Dice of at most ``CHANCE``."""
     best = best_dice(runs)
     return best is not None and best <= CHANCE
 
 
 def nothing_learned(who: str, dice: float) -> str:
-    """What to say where no model has learned to segment; ``who`` is the best one, whose Dice it is."""
+    """Return a message that no model has learned to segment; ``who`` is the best one and ``dice`` its Dice."""
     return f"No model here has learned to segment: {who} has {dice_text(dice)}. Nothing is concluded. Train longer."
 
 
 def dice_text(dice: float) -> str:
-    """A Dice that may be chance, in words."""
+    """Describe a Dice that may be chance."""
     return f"a Dice of {dice:.2f} (up to {CHANCE:g} may be chance)"

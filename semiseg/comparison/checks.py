@@ -1,4 +1,4 @@
-"""What must be alike in tables that are compared: cases, classes, references, and what the metrics mean."""
+"""Checks that compared tables agree in cases, classes, references and metric definitions."""
 
 from collections.abc import Iterable, Sequence
 
@@ -13,7 +13,7 @@ _SAME_CASES = (
 
 
 def common_metrics(runs: Sequence[ScoredRun], wanted: Sequence[str] | None) -> tuple[str, ...]:
-    """The metrics that are asked for, or those that every run has. Raises DataError where a run lacks one, or all."""
+    """Return the requested metrics, or those that every run has. Raises DataError if a run lacks one, or all."""
     everywhere = [metric for metric in runs[0].metrics if all(metric in run.metrics for run in runs)]
     if not wanted:
         if everywhere:
@@ -37,13 +37,13 @@ def _has(run: ScoredRun) -> Problem:
 def require_comparable(
     runs: Sequence[ScoredRun], metrics: Sequence[str], parts: Sequence[ScoredRun] | None = None
 ) -> None:
-    """Raise DataError, with all that differs, unless every run scored the same cases and classes, against the same
+    """Raise DataError, with all differences, unless every run scored the same cases and classes, against the same
     references, with the same definitions of the metrics.
 
-    ``parts`` are the single folds, where some of the runs are of several: each has to mean the same by its metrics.
+    ``parts`` are the single folds, if some of the runs combine several: all need the same metric definitions.
 
-    A reference is known by its digest, a metric's meaning by its definition. Where a table has none of them, the number
-    of voxels of the reference, and the metric's version in summary.json, stand in; the unit is always looked at.
+    References are compared by digest, metrics by definition. If a table has none, the reference's number of voxels and
+    the metric's version in summary.json are used instead; the unit is always checked.
     """
     rows = [{key for key in run.scores if key[0] in metrics} for run in runs]
     problems = [*_cases(runs, rows), *_classes(runs, rows)]
@@ -68,7 +68,7 @@ def _cases(runs: Sequence[ScoredRun], rows: Sequence[set[Key]]) -> list[Problem]
 
 
 def _classes(runs: Sequence[ScoredRun], rows: Sequence[set[Key]]) -> list[Problem]:
-    """Classes that a run does not have, classes of another kind, and single rows that are missing."""
+    """Return problems: classes that a run lacks, classes of a different kind, and missing single rows."""
     everywhere = sorted({(metric, name) for keys in rows for metric, name, _ in keys})
     kinds = {(key[0], key[1]): score.kind for run in reversed(runs) for key, score in run.scores.items()}
     problems = []
@@ -123,7 +123,7 @@ def _meanings(first: ScoredRun, run: ScoredRun, metrics: Sequence[str]) -> list[
 
 
 def _definitions(first: ScoredRun, second: ScoredRun, metric: str) -> tuple[list[str], list[str]]:
-    """What two runs say that a metric means; its version where one says no more; empty where one says nothing."""
+    """Return two runs' definitions of a metric, or its versions if one run has no definition; empty if unknown."""
     said = [sorted(_said(run, metric, "definition") - {""}) for run in (first, second)]
     if all(said):
         return said[0], said[1]

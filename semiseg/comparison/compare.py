@@ -1,4 +1,4 @@
-"""Methods side by side on the same cases."""
+"""Comparison of methods on the same cases."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -37,24 +37,24 @@ def compare(
     policy: str = "image_diagonal",
     output: Path | str | None = None,
 ) -> Comparison:
-    """Compare methods on the same cases: paired differences, their tests, and how stable the ranks are.
+    """Compare methods on the same cases: paired differences, their tests, and the stability of the ranks.
 
     Args:
         runs: run folders, output folders of ``evaluate`` or scores.csv files; ``NAME=PATH`` names the method. Runs
-            whose recipes differ in nothing but the seed are one method's, and so are folds, which differ in the split
-            and have no test case in common. Or a table from names to paths.
+            whose recipes differ only in the seed belong to one method, and so do folds, which differ in the split and
+            have no test case in common. Or a mapping from names to paths.
         baseline: the method that the others are compared with; the first if None.
-        checkpoint: last or best; if None last, or the only one there is.
-        metrics: which to compare; if None all that every run has.
-        policy: what values of empty masks count (see ``POLICIES``).
+        checkpoint: last or best; if None last, or the only one available.
+        metrics: metrics to compare; if None all that every run has.
+        policy: the value of empty masks in means (see ``POLICIES``).
         output: a folder for compare.json and compare.csv.
 
     Seeds are pooled within cases: a case's value is its mean over a method's seeds, and the bootstrap draws cases,
     and seeds within each sample. See ``compare_metric``, ``resampled_means``, ``signed_rank``, ``holm`` and
     ``rank_stability``.
 
-    Raises DataError, with all problems at once, where a table cannot be read, or cases, classes, references, units or
-    definitions of metrics differ. Other numbers or sets of labeled cases are told in ``notes``.
+    Raises DataError, with all problems at once, if a table cannot be read, or if cases, classes, references, units or
+    definitions of metrics differ. Different numbers or sets of labeled cases are reported in ``notes``.
     """
     value = find_policy(policy)
     methods = read_methods(runs, checkpoint)
@@ -83,7 +83,7 @@ def compare(
 
 
 def metric_direction(metric: str, run: ScoredRun) -> tuple[bool, list[str]]:
-    """Whether higher is better: not for lengths, else as the installed metric declares; a note where that is open."""
+    """Return whether higher is better: no for lengths, else as the installed metric declares; and a note if unknown."""
     if any(score.is_distance for key, score in run.scores.items() if key[0] == metric):
         return False, []
     name = metric.partition(" ")[0]  # options follow the name
@@ -99,7 +99,7 @@ def _without_verdicts(compared: MetricComparison) -> MetricComparison:
 
 
 def _untrained(methods: Sequence[Method]) -> Iterator[str]:
-    """That no method has learned to segment."""
+    """Yield a note if no method has learned to segment."""
     best = {method.name: best_dice(method.runs) for method in methods}
     known = {name: dice for name, dice in best.items() if dice is not None}
     if all(are_untrained(method.runs) for method in methods):
@@ -108,7 +108,7 @@ def _untrained(methods: Sequence[Method]) -> Iterator[str]:
 
 
 def _thin(compared: MetricComparison) -> Iterator[str]:
-    """Where few or chosen cases bear the figures of a table."""
+    """Yield notes if a table's figures rest on few or selected cases."""
     one_sided = {row.name: row.one_sided for row in compared.rows if row.one_sided and row.kind != "mean"}
     if one_sided:
         counted = ", ".join(f"{name} {count}" for name, count in one_sided.items())

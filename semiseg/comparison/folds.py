@@ -1,4 +1,4 @@
-"""Folds: runs of one method that share the test cases between them, put together as one table of scores."""
+"""Folds: runs of one method with disjoint test cases, joined into one table of scores."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -8,15 +8,15 @@ from semiseg.comparison.read import ScoredRun
 
 
 def cases_of(run: ScoredRun) -> set[str]:
-    """The ids of the cases that a run has scores of."""
+    """Return the ids of the cases that a run has scores of."""
     return {case for _, _, case in run.scores}
 
 
 def join_folds(runs: Sequence[ScoredRun]) -> tuple[ScoredRun, ...]:
-    """One table for each seed of one method: runs without a test case in common are put together.
+    """Return one table for each seed of a method: runs without a common test case are joined.
 
-    A run goes to the first table that has none of its cases, one of its own seed before others, so that the folds of
-    several seeds stay apart. What a joined table tells of its training is the first fold's.
+    A run goes to the first table with none of its cases, preferring one of its own seed, so that the folds of several
+    seeds stay separate. A joined table has the recipe and summary of the first fold.
     """
     tables: list[list[ScoredRun]] = []
     for run in runs:

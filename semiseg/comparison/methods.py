@@ -1,4 +1,4 @@
-"""Methods: the runs that differ in nothing but the seed, under a name that tells them apart."""
+"""Methods: groups of runs that differ only in the seed, with distinct names."""
 
 import os
 import re
@@ -21,19 +21,19 @@ _NAMINGS: tuple[Callable[[ScoredRun], str], ...] = (
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Method:
-    """One or more runs of the same method, each with another seed or of another fold."""
+    """One or more runs of the same method, each with a different seed or fold."""
 
     name: str
     runs: tuple[ScoredRun, ...]
 
     @property
     def tables(self) -> tuple[ScoredRun, ...]:
-        """The scores of each seed: a run's, or those of the folds that share the test cases between them."""
+        """The scores of each seed: those of a run, or of the folds that share the test cases among them."""
         return join_folds(self.runs)
 
     @property
     def seeds(self) -> tuple[int | str, ...]:
-        """A name for each table: its seed, or, where that is not known, one that no other method has."""
+        """A name for each table: its seed, or, if unknown, one that no other method has."""
         return tuple(f"{self.name} {i}" if run.seed is None else run.seed for i, run in enumerate(self.tables))
 
 
@@ -43,9 +43,10 @@ class _Group:
     runs: list[ScoredRun]
 
     def takes(self, name: str | None, run: ScoredRun) -> bool:
-        """Whether a run is of this method: it was named so, or nothing but the seed and what is harmless differs.
+        """Return whether a run belongs to this method: by given name, or if only the seed or harmless keys differ.
 
-        Or nothing but the split, where it is another fold: it has no test case of the runs with its seed.
+        A run that differs only in the split also belongs if it is another fold, without a test case in common with the
+        runs of its seed.
         """
         if name is not None or self.given is not None:
             return name == self.given
@@ -60,19 +61,19 @@ class _Group:
 
 
 def differing_keys(first: ScoredRun, second: ScoredRun) -> list[str]:
-    """The keys, but for the seed, in which the recipes of two runs differ and that can change a result."""
+    """Return the keys, except the seed, in which two runs' recipes differ and that can change a result."""
     return [change.key for change in changes(first.recipe, second.recipe) if change.key != "seed"]
 
 
 def read_methods(
     runs: Sequence[Path | str] | Mapping[str, Sequence[Path | str]], checkpoint: str | None = None
 ) -> tuple[Method, ...]:
-    """Read tables of scores and put them together by method, in the order given.
+    """Read tables of scores and group them by method, in the order given.
 
-    ``runs`` holds paths (``read_run``), or texts ``NAME=PATH``; or a table from names to paths. Runs with a recipe
-    that was not named belong together where their recipes differ in nothing but the seed and what changes no result,
-    or in the split too where they have no test case in common, as folds. They are named by recipe, or by folder where
-    those names are alike. Raises DataError with the problems of all.
+    ``runs`` has paths (``read_run``) or texts ``NAME=PATH``, or maps names to paths. Unnamed runs with a recipe belong
+    together if their recipes differ only in the seed and keys that do not change results; as folds, they may also
+    differ in the split if they have no test case in common. Methods are named by recipe, or by folder if those names
+    are equal. Raises DataError with the problems of all.
     """
     requests = list(_requests(runs))
     groups: list[_Group] = []
@@ -144,7 +145,7 @@ def _names(groups: Sequence[_Group]) -> list[str]:
 
 
 def _shared(names: Sequence[str]) -> str:
-    """What the names of one method's runs have in common: cps of cps_s1 and cps_s2; else the first name."""
+    """Return the common part of the names of a method's runs: cps of cps_s1 and cps_s2; else the first name."""
     if len(set(names)) == 1:
         return names[0]
     return _SEED_NAME.sub("", os.path.commonprefix(list(names))) or names[0]  # noqa: RUF071 (names, not paths)

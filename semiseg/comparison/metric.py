@@ -22,7 +22,7 @@ SIGNIFICANT = 0.05
 
 @dataclass(frozen=True, slots=True)
 class _Line:
-    """A row to be: the columns of its classes, which are averaged with equal weight."""
+    """A row to be computed: the columns of its classes, averaged with equal weights."""
 
     name: str
     kind: Literal["class", "region", "mean"]
@@ -33,7 +33,7 @@ class _Line:
 class _Values:
     """Values of each method (seeds, cases, classes), and means of bootstrap samples (RESAMPLES, classes).
 
-    A value that one run lacks is nan for all: ``left_out`` (cases, classes).
+    A value that is undefined for one run is nan for all: ``left_out`` (cases, classes).
     """
 
     raw: Mapping[str, Array]
@@ -42,15 +42,15 @@ class _Values:
     one_sided: NDArray[np.bool_]
 
     def of(self, line: _Line, name: str) -> Array:
-        """A method's values (seeds, cases, classes of the line)."""
+        """Return a method's values (seeds, cases, classes of the line)."""
         return self.raw[name][..., line.columns]
 
     def seed_means(self, line: _Line, name: str) -> Array:
-        """A method's mean for each seed."""
+        """Return a method's mean for each seed."""
         return mean_of_means(self.of(line, name))
 
     def sample_means(self, line: _Line, name: str) -> Array:
-        """A method's mean in each bootstrap sample."""
+        """Return a method's mean in each bootstrap sample."""
         return finite_mean(self.samples[name][:, line.columns], axis=1)
 
 
@@ -59,10 +59,10 @@ def compare_metric(
 ) -> MetricComparison:
     """Compare methods whose runs scored the same cases and classes (``require_comparable``).
 
-    ``value`` is what a score counts, nan where it is undefined: then its case is left out, for its class, in all
-    methods. A case's value is its mean over a method's seeds, so that the cases are the units of the test: n is
-    their number, whatever the number of seeds. The row of the mean averages the classes' means; its test is of each
-    case's mean over the classes that it has. A table of one class has no such row.
+    ``value`` maps a score to its value, nan if undefined; its case is then excluded, for that class, in all methods. A
+    case's value is its mean over a method's seeds, so that the cases are the units of the test: n is their number,
+    regardless of the number of seeds. The mean's row averages the classes' means; its test uses each case's mean over
+    its defined classes. A table of one class has no such row.
     """
     first = methods[0].tables[0]
     kinds = {key[1]: score.kind for key, score in first.scores.items() if key[0] == metric}
@@ -98,10 +98,10 @@ def _gather(
 
 
 def _lines(kinds: Mapping[str, str]) -> tuple[list[_Line], _Line]:
-    """One for each class, then each region, then the mean; and the one by which methods are ranked.
+    """Return a line for each class, then each region, then the mean; and the line that methods are ranked by.
 
-    That is the mean of the classes, or of the regions where there is no class. There is no mean of one: it would be
-    the same test again, and count in Holm's correction.
+    That is the mean of the classes, or of the regions if there are no classes. A single class has no mean: it would
+    repeat the same test and count in Holm's correction.
     """
     names = list(kinds)
     classes = [_Line(names[i], "class", [i]) for i, kind in enumerate(kinds.values()) if kind == "class"]
@@ -143,7 +143,7 @@ def _interval(differences: Array) -> Interval:
 
 
 def _adjust(rows: Sequence[Row], higher_is_better: bool) -> tuple[list[Row], int]:
-    """Rows with Holm's p over all tests of the table, the mean's among them, and the number of tests."""
+    """Return rows with Holm's p over all tests of the table, including the mean's, and the number of tests."""
     p_values = [entry.p for row in rows for entry in row.entries if entry.p is not None]
     adjusted = iter(holm(p_values))
 
@@ -157,7 +157,7 @@ def _adjust(rows: Sequence[Row], higher_is_better: bool) -> tuple[list[Row], int
 
 
 def verdict_of(entry: Entry, p: float, higher_is_better: bool) -> Verdict:
-    """What an adjusted ``p`` lets one say of an entry: better, worse, mixed, or nothing."""
+    """Return the verdict for an entry with adjusted ``p``: better, worse, mixed, or none."""
     if p >= SIGNIFICANT or entry.difference is None or entry.effect is None:
         return ""
     if entry.difference * entry.effect <= 0:

@@ -1,4 +1,4 @@
-"""What is worth knowing of a comparison, and no reason to refuse it."""
+"""Notes on a comparison that are no reason to refuse it."""
 
 from collections.abc import Callable, Iterator, Sequence
 
@@ -7,7 +7,7 @@ from semiseg.comparison.read import ScoredRun
 
 
 def notes_on(methods: Sequence[Method], metrics: Sequence[str]) -> list[str]:
-    """Sentences on how the methods were trained, and on what could not be checked."""
+    """Return sentences on how the methods were trained, and on what could not be checked."""
     runs = [run for method in methods for run in method.runs]
     return [
         *_differences(methods),
@@ -18,7 +18,7 @@ def notes_on(methods: Sequence[Method], metrics: Sequence[str]) -> list[str]:
 
 
 def describe(method: Method) -> str:
-    """A method's runs in one line: seeds, labeled cases, checkpoint."""
+    """Describe a method's runs in one line: seeds, labeled cases, checkpoint."""
     seeds = [str(run.seed) for run in method.runs if run.seed is not None]
     parts = [f"{len(method.runs)} {'run' if len(method.runs) == 1 else 'runs'}"]
     if seeds:
@@ -52,7 +52,7 @@ def _differences(methods: Sequence[Method]) -> Iterator[str]:
 
 
 def _apart(methods: Sequence[Method], fact: Callable[[ScoredRun], object]) -> bool:
-    """Whether a fact that every run tells is not the same for all methods."""
+    """Return whether a fact that is known for every run differs between methods."""
     found = [frozenset(fact(run) for run in method.runs) for method in methods]
     return all(None not in facts for facts in found) and len(set(found)) > 1
 

@@ -1,4 +1,4 @@
-"""A table of scores to be compared, with what its run folder tells of how it came to be."""
+"""A table of scores to compare, with information from its run folder."""
 
 import json
 from collections import Counter
@@ -24,11 +24,11 @@ class ScoredRun:
     """The scores of one checkpoint of one run, or of predictions from elsewhere.
 
     Attributes:
-        path: as it was given.
+        path: as given.
         checkpoint: last, best, or empty.
         scores: by metric, class and case.
-        recipe: the resolved recipe; empty where there is none.
-        summary: summary.json; empty where there is none.
+        recipe: the resolved recipe; empty if absent.
+        summary: summary.json; empty if absent.
     """
 
     path: Path
@@ -39,24 +39,24 @@ class ScoredRun:
 
     @property
     def folder_name(self) -> str:
-        """The folder's name, or the file's where that says more than ``scores``."""
+        """The folder's name, or the file's if it is not ``scores``."""
         path = self.path.absolute()
         return path.stem if path.is_file() and path.stem != "scores" else _folder(path).name
 
     @property
     def name(self) -> str:
-        """The recipe's name, or else the folder's."""
+        """The recipe's name, or otherwise the folder's."""
         return str(self.recipe.get("name") or self.folder_name)
 
     @property
     def seed(self) -> int | None:
-        """The recipe's seed; None where there is no recipe."""
+        """The recipe's seed; None without a recipe."""
         seed = self.recipe.get("seed")
         return seed if isinstance(seed, int) else None
 
     @property
     def labeled_and_total(self) -> tuple[int, int] | None:
-        """How many cases were trained on with their labels, and how many in all; None where it is not known."""
+        """Numbers of labeled training cases and of all training cases; None if unknown."""
         counts = self.summary.get("cases", {})
         if not {"labeled", "unlabeled"} <= set(counts):
             return None
@@ -64,16 +64,16 @@ class ScoredRun:
 
     @property
     def metrics(self) -> tuple[str, ...]:
-        """The metrics in the table's order."""
+        """The metrics in table order."""
         return tuple(dict.fromkeys(metric for metric, _, _ in self.scores))
 
 
 def read_run(path: Path, checkpoint: str | None = None, scores: Sequence[Score] | None = None) -> ScoredRun:
     """Read a run folder, an output folder of ``semiseg evaluate``, or a scores.csv.
 
-    ``checkpoint`` is last or best; by default last, where a table has several. A table that knows of no checkpoints is
-    taken as it is. ``scores`` are those of its scores.csv where it was read before. Raises DataError, and RecipeError
-    for a damaged recipe.yaml.
+    ``checkpoint`` is last or best; by default last, if a table has several. A table without checkpoints is used as it
+    is. ``scores`` are the contents of its scores.csv, if already read. Raises DataError, and RecipeError for a damaged
+    recipe.yaml.
     """
     file = path / "scores.csv" if path.is_dir() else path
     if not file.exists():
@@ -143,7 +143,7 @@ _WITHOUT = "Without it the scores can be compared."
 
 
 class _Told(BaseModel):
-    """What a comparison looks at in a summary.json, where it is there."""
+    """The keys of summary.json that a comparison uses, all optional."""
 
     cases: dict[str, int] = {}
     metric_versions: dict[str, int | str] = {}

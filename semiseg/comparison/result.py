@@ -1,4 +1,4 @@
-"""What a comparison found, and its files: compare.json with every figure, compare.csv with the tables."""
+"""The result of a comparison and its files: compare.json with every figure, compare.csv with the tables."""
 
 import csv
 from collections.abc import Iterator
@@ -15,19 +15,19 @@ Interval = tuple[float, float]
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One method in one row; None is a figure that does not exist, as all that is about the baseline for itself.
+    """One method in one row; a figure that does not exist is None, such as the baseline's comparison with itself.
 
     Attributes:
         method: its name.
-        mean: over cases of the means over seeds; in the row of the mean, over the classes' means.
+        mean: mean over cases of the means over seeds; in the mean's row, over the classes' means.
         seed_std: standard deviation (n - 1) of the seeds' means; None with one seed.
         difference: this mean minus the baseline's.
         interval: 95 % bootstrap interval of the difference, over cases and seeds.
         p: Wilcoxon's signed-rank test of the cases' differences, two-sided.
-        p_adjusted: by Holm, over all tests of the metric's table.
+        p_adjusted: p adjusted by Holm over all tests of the metric's table.
         effect: matched-pairs rank-biserial correlation, from -1 to 1.
-        verdict: better or worse where p_adjusted is below 0.05, in the metric's direction; mixed where the ranks and
-            the mean point to different sides; else empty.
+        verdict: better or worse if p_adjusted is below 0.05, in the metric's direction; mixed if the ranks and the mean
+            point in opposite directions; otherwise empty.
     """
 
     method: str
@@ -45,8 +45,8 @@ class Entry:
 class Row:
     """One class or region, or the mean of the classes, with the same cases for all methods.
 
-    ``left_out`` values (cases; of all its classes in the row of the mean) are undefined for one run or several;
-    ``one_sided`` of them not for all. ``n`` counts the cases that remain.
+    ``left_out`` values (cases; in the mean's row, over all its classes) are undefined for at least one run, and
+    ``one_sided`` of them not for all. ``n`` is the number of remaining cases.
     """
 
     name: str
@@ -61,7 +61,7 @@ class Row:
 class Rank:
     """One method's rank by its mean; 1 is the best, ties share their average rank.
 
-    ``first`` is the share of bootstrap samples that it leads, ``mean_rank`` and ``interval`` (95 %) are over these.
+    ``first`` is the fraction of bootstrap samples that it leads; ``mean_rank`` and ``interval`` (95 %) are over these.
     """
 
     method: str
@@ -75,8 +75,8 @@ class Rank:
 class MetricComparison:
     """The table of one metric.
 
-    ``tests`` is the size of Holm's family; ``ranked_by`` the row that ranks are of. ``ranks`` is empty with fewer than
-    two cases, ``tau`` (mean of Kendall's tau-b over samples) None where all methods tie.
+    ``tests`` is the size of Holm's family; ``ranked_by`` the row that the ranks are based on. ``ranks`` is empty with
+    fewer than two cases, ``tau`` (mean of Kendall's tau-b over samples) None if all methods tie.
     """
 
     metric: str
@@ -91,7 +91,7 @@ class MetricComparison:
 
 @dataclass(frozen=True, slots=True)
 class MethodRuns:
-    """The runs that make up a method, and a line about them."""
+    """The runs of a method, and a line that describes them."""
 
     name: str
     paths: tuple[str, ...]
@@ -101,7 +101,7 @@ class MethodRuns:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Methods side by side; ``notes`` are what differs without being refused, and what could not be checked."""
+    """Compared methods; ``notes`` has differences that are allowed and checks that could not be made."""
 
     methods: tuple[MethodRuns, ...]
     baseline: str
@@ -111,7 +111,7 @@ class Comparison:
     statistics: str
 
     def write(self, folder: Path) -> None:
-        """Write compare.json and compare.csv, each atomically. Raises StorageError where the disk is full."""
+        """Write compare.json and compare.csv, each atomically. Raises StorageError if the disk is full."""
         write_json(folder / "compare.json", asdict(self))
         path = folder / "compare.csv"
         with atomic_file(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:

@@ -1,4 +1,4 @@
-"""A comparison on the terminal."""
+"""Tables of a comparison for the terminal."""
 
 from collections.abc import Iterator
 
@@ -13,7 +13,7 @@ _NONE = "–"
 
 
 def comparison_tables(comparison: Comparison) -> Iterator[Table]:
-    """For each metric a table of differences, and one of ranks where there are any."""
+    """Yield for each metric a table of differences, and one of ranks if there are any."""
     for metric in comparison.metrics:
         yield _differences(metric, comparison.baseline)
         if metric.ranks:
@@ -21,7 +21,7 @@ def comparison_tables(comparison: Comparison) -> Iterator[Table]:
 
 
 def explanation(comparison: Comparison) -> Text:
-    """Who was compared, what is to be noted, and how the figures came to be."""
+    """Return the compared methods, the notes, and an explanation of the figures."""
     lines = [method.description for method in comparison.methods]
     lines += [f"Note: {note}" for note in comparison.notes]
     return Text("\n".join([*lines, "", comparison.statistics, _policy(comparison.policy)]))

@@ -1,4 +1,4 @@
-"""A strategy with networks for its roles, each drawn from its own seed."""
+"""Building a strategy with a network for each role, each initialized from its own seed."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -16,10 +16,10 @@ from semiseg.types import Task
 def build_networks(
     roles: Sequence[Role], backbones: Mapping[str, Backbone], task: Task, seed: int, stage: int = 0
 ) -> dict[str, nn.Module]:
-    """One network a role. Its weights depend on (seed, stage, role name) alone, not on the other roles.
+    """Build one network per role. Its weights depend only on (seed, stage, role name), not on the other roles.
 
-    A role that names ``initialized_like`` starts as a copy of that role; one that is not trained has no gradients.
-    The caller's random state is left as it was.
+    A role that names ``initialized_like`` starts as a copy of that role; an untrained role has no gradients.
+    The caller's random state is preserved.
     """
     networks: dict[str, nn.Module] = {}
     for role in roles:
@@ -36,16 +36,16 @@ def build_networks(
 def build_strategy(
     cls: type[Strategy], options: Any, roles: Sequence[Role], backbones: Mapping[str, Backbone], task: Task, seed: int
 ) -> Strategy:
-    """The strategy with new networks. Raises ComponentError where it has parameters that nothing would train."""
+    """Build the strategy with new networks. Raises ComponentError if it has parameters that nothing would train."""
     strategy = cls(options, build_networks(roles, backbones, task, seed))
     require_trained_in_networks(strategy)
     return strategy
 
 
 def require_trained_in_networks(strategy: Strategy) -> None:
-    """Raise ComponentError where a parameter that requires a gradient is in none of the networks.
+    """Raise ComponentError if a parameter that requires a gradient belongs to none of the networks.
 
-    Gradients and optimizers are the roles': it would stay as it was drawn, and no one would be told.
+    Gradients and optimizers exist per role, so such a parameter would silently keep its initial value.
     """
     in_networks = {id(parameter) for parameter in strategy.networks.parameters()}
     own = [name for name, p in strategy.named_parameters() if p.requires_grad and id(p) not in in_networks]
@@ -59,14 +59,14 @@ def require_trained_in_networks(strategy: Strategy) -> None:
 
 
 def compile_networks(networks: Iterable[nn.Module], device: torch.device) -> None:
-    """Have networks compiled by torch.compile, in place: the names in their state stay what they were.
+    """Compile networks in place with torch.compile; the names in their state dicts do not change.
 
-    They are compiled at their first forward, and once more for other sizes of the batch. What of a network cannot be
-    compiled runs as it is. Raises RecipeError where torch cannot compile for the device at all.
+    Compilation happens at the first forward pass, and once more for other batch sizes. Parts that cannot be compiled
+    run uncompiled. Raises RecipeError if torch cannot compile for the device at all.
     """
     try:
         torch.compile(lambda x: x + 1)(torch.zeros(8, device=device))
-    except Exception as error:  # the compilers' errors have no class in common
+    except Exception as error:  # the compilers' errors have no common base class
         first, *_ = str(error).strip().splitlines() or [type(error).__name__]
         raise RecipeError(
             f"training.compile is true, but torch cannot compile for the {device.type} here: {first}",

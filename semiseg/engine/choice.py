@@ -1,4 +1,4 @@
-"""The choice of a step mode: as the recipe says, or the fastest that fits into memory."""
+"""The choice of a step mode: the one the recipe sets, or the fastest that fits into memory."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,12 +9,12 @@ from semiseg.engine.step_modes import ModeName, StepMode
 from semiseg.recipe import schema
 
 WORTH_IT = 0.95
-"""A smaller micro-batch is taken for its speed only where it needs less than this share of the time."""
+"""A smaller micro-batch is chosen for speed only if it takes less than this fraction of the time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """A step mode, and why it was chosen."""
+    """A step mode and the reason for choosing it."""
 
     mode: StepMode
     reason: str
@@ -23,20 +23,20 @@ class Choice:
         return f"{self.mode} ({self.reason})"
 
     def record(self) -> dict[str, Any]:
-        """For a checkpoint."""
+        """Return the entry for a checkpoint."""
         return {"name": self.mode.name, "micro_batch": self.mode.micro_batch, "reason": self.reason}
 
     @classmethod
     def of(cls, record: Mapping[str, Any]) -> "Choice":
-        """From a checkpoint."""
+        """Restore a choice from a checkpoint's entry."""
         return cls(StepMode(record["name"], record["micro_batch"]), record["reason"])
 
 
 def candidates(options: schema.StepMode, batch: int, is_exact: Callable[[StepMode], bool]) -> list[StepMode]:
-    """The modes that the recipe leaves open and that are exact, fastest first (by the number of forwards).
+    """Return the exact modes that the recipe allows, fastest first (by number of forward passes).
 
-    ``batch`` is the number of samples that one process has in a step. joint with half the batch takes the memory of
-    alternating with all of it, and one forward less: so joint comes first. split is never a guess: it is asked for.
+    ``batch`` is the number of samples per process in a step. joint with half the batch takes as much memory as
+    alternating with the full batch, and one forward pass less, so joint comes first. split is used only on request.
     """
     names: tuple[ModeName, ...] = ("joint", "alternating") if options.mode == "auto" else (options.mode,)
     asked = options.micro_batch
@@ -59,15 +59,15 @@ def choose(
     probe: Callable[[StepMode], Measured | None] | None = None,
     sees_memory: bool = False,
 ) -> Choice:
-    """One of the modes, which are given fastest first: the first kind of which one fits.
+    """Choose one of the modes, given fastest first: the first kind of mode that fits.
 
     Args:
         modes: at least one.
-        estimate: a mode's memory in bytes; it is called only where there is a choice.
-        room: bytes there are; None where that is not known.
-        probe: times a mode; None of it where memory ran out. Without a probe the largest micro-batch is taken.
-        sees_memory: the probe measures memory too (on a GPU), and better than it can be estimated. Where it does not,
-            what fits by the estimate is believed, and the first mode is taken untimed where it fits.
+        estimate: estimates a mode's memory in bytes; called only if there is a choice.
+        room: available bytes; None if unknown.
+        probe: times a mode; returns None if memory ran out. Without a probe the largest micro-batch is chosen.
+        sees_memory: the probe also measures memory (on a GPU), more accurately than the estimate. Otherwise the
+            estimate decides what fits, and the first mode is chosen without timing if it fits.
     """
     if len(modes) == 1:
         return Choice(modes[0], "the recipe and what is exact leave no other")
@@ -88,7 +88,7 @@ def choose(
 def _measure(
     modes: Sequence[StepMode], probe: Callable[[StepMode], Measured | None], room: int
 ) -> dict[StepMode, Measured]:
-    # Smallest first: where one does not fit, the larger ones need no trial.
+    # Smallest first: once one does not fit, the larger ones need no trial.
     found: dict[StepMode, Measured] = {}
     for mode in reversed(modes):
         result = probe(mode)

@@ -1,4 +1,4 @@
-"""What processes of one run exchange: targets, gradients, buffers."""
+"""Exchange between the processes of a run: targets, gradients and buffers."""
 
 import copy
 from collections.abc import Callable, Sequence
@@ -12,17 +12,17 @@ from semiseg.engine.runtime import Runtime
 
 
 def alone(runtime: Runtime) -> Runtime:
-    """The same device and precision, as the only process: for a process that sees the whole batch."""
+    """Return a runtime with the same device and precision and a single process, for a process with the whole batch."""
     single = copy.copy(runtime)
     single.rank, single.world = 0, 1
     return single
 
 
 def exchange(tree: Any, runtime: Runtime, keep: Callable[[Tensor], Tensor] = lambda tensor: tensor) -> list[Any]:
-    """Every process's tree of tensors (lists, tuples, mappings, dataclasses), in the order of ranks.
+    """Return every process's tree of tensors (lists, tuples, mappings, dataclasses), in rank order.
 
-    Tensors are sent one at a time, as raw bytes of their own type. ``keep`` is applied to each that is received, for
-    instance to move it off the GPU.
+    Tensors are sent one at a time as raw bytes. ``keep`` is applied to each received tensor, for instance to move it
+    off the GPU.
     """
     from lightning_utilities.core.apply_func import apply_to_collection
 
@@ -46,15 +46,15 @@ def exchange(tree: Any, runtime: Runtime, keep: Callable[[Tensor], Tensor] = lam
 def _broadcast(tensor: Tensor, source: int, runtime: Runtime) -> None:
     if not tensor.numel():
         return
-    with runtime.together():  # as bytes: not every backend knows every type
+    with runtime.together():  # as bytes: not every backend supports every dtype
         torch.distributed.broadcast(tensor.reshape(-1).view(torch.uint8), source)
 
 
 def sum_gradients(parameters: Sequence[nn.Parameter], runtime: Runtime) -> None:
-    """Replace each parameter's gradient by its sum over all processes.
+    """Replace each parameter's gradient with its sum over all processes.
 
-    A parameter without a gradient in every process keeps none, so that an optimizer leaves it alone as it would in
-    one process; one with a gradient somewhere counts zero elsewhere.
+    A parameter without a gradient in every process still has none, so the optimizer skips it as it would in a single
+    process. If only some processes have a gradient, the others count as zero.
     """
     if runtime.world == 1 or not parameters:
         return
@@ -70,10 +70,11 @@ def sum_gradients(parameters: Sequence[nn.Parameter], runtime: Runtime) -> None:
 
 
 def share_buffers(module: nn.Module, runtime: Runtime) -> None:
-    """Make the buffers of all processes alike: running statistics their mean, all else the main process's.
+    """Synchronize the buffers of all processes: average running statistics, copy all others from the main process.
 
-    Each process has statistics of its own samples alone, and the main one may have none of those that a network sees
-    (a teacher, unlabeled ones). One that did not run it counts with what it had: the statistics move the slower.
+    Each process has the statistics of its own samples only, and the main process may have none of the samples that a
+    network sees (a teacher: unlabeled ones). A process that did not run a network contributes its previous
+    statistics, so they change more slowly.
     """
     if runtime.world == 1:
         return
@@ -82,7 +83,7 @@ def share_buffers(module: nn.Module, runtime: Runtime) -> None:
     for buffer in module.buffers():
         by_type.setdefault(buffer.dtype, []).append(buffer)
     for buffers in by_type.values():
-        # What is no statistic is a count, or what a strategy keeps: a mean of them may be nothing at all.
+        # Other buffers are counts or a strategy's own state, for which a mean may be meaningless.
         counted = [b if id(b) in statistics or runtime.is_main else torch.zeros_like(b) for b in buffers]
         total = runtime.sum(torch.cat([b.flatten() for b in counted]))
         for buffer, part in zip(buffers, total.split([b.numel() for b in buffers]), strict=True):

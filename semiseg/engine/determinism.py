@@ -1,4 +1,4 @@
-"""Runs on a GPU that come to the same to the last bit: the kernels that they take, and layers that have no such."""
+"""Bit-identical runs on a GPU: choice of kernels, and layers without deterministic kernels."""
 
 import os
 from collections.abc import Iterable
@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
-# Those of torch 2.13's torch.use_deterministic_algorithms that raise and are layers of networks for volumes.
+# Layers of volumetric networks for which torch.use_deterministic_algorithms raises in torch 2.13.
 _ADAPTIVE = nn.AdaptiveAvgPool3d, nn.AdaptiveAvgPool2d
 _WITHOUT = (
     *_ADAPTIVE,
@@ -18,11 +18,11 @@ _switched = False
 
 
 def take_kernels(deterministic: bool) -> None:
-    """On a GPU: deterministic kernels only, or for each shape the fastest of all.
+    """Allow only deterministic kernels on a GPU, or pick the fastest for each shape.
 
-    What an earlier run of this process switched on is switched off again; what its owner did is left.
+    Reverts only what an earlier run of this process switched on, not what the caller did.
     """
-    global _switched  # noqa: PLW0603 (torch's own switch is the process's too)
+    global _switched  # noqa: PLW0603 (torch's own switch is global too)
     if deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         _switched = _switched or not torch.are_deterministic_algorithms_enabled()
@@ -30,18 +30,18 @@ def take_kernels(deterministic: bool) -> None:
     elif _switched:
         torch.use_deterministic_algorithms(False)
         _switched = False
-    # Every step has the same shapes: one search for the fastest kernels pays.
+    # Every step has the same shapes, so one search for the fastest kernels pays off.
     torch.backends.cudnn.benchmark = not torch.are_deterministic_algorithms_enabled()
 
 
 def without_deterministic_gradient(networks: Iterable[nn.Module]) -> list[str]:
-    """The layers, by class, whose gradient no deterministic kernel computes on a GPU: training would end at them."""
+    """Return the layer classes without a deterministic gradient kernel on a GPU: training would fail at them."""
     return sorted({type(m).__name__ for network in networks for m in network.modules() if _lacks(m)})
 
 
 def _lacks(module: nn.Module) -> bool:
     if isinstance(module, _ADAPTIVE) and set(_as_tuple(module.output_size)) == {1}:
-        return False  # torch takes the mean
+        return False  # torch computes these as a mean
     return isinstance(module, _WITHOUT)
 
 

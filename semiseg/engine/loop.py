@@ -1,4 +1,4 @@
-"""The training loop: steps, epochs, validation, and a state from which it continues bit for bit."""
+"""The training loop: steps, epochs, validation, and a state from which it resumes bit for bit."""
 
 import math
 import signal
@@ -32,7 +32,7 @@ FORMAT = 2
 
 
 class Trainer:
-    """Trains a strategy in a run folder, from its newest checkpoint if it has one."""
+    """Trains a strategy in a run folder, resuming from its newest checkpoint if it has one."""
 
     def __init__(self, parts: Parts, options: schema.Training) -> None:
         self.parts, self.options = parts, options
@@ -53,12 +53,12 @@ class Trainer:
         self._log_size = 0
 
     def fit(self) -> None:
-        """Train to the end; then ``best`` and ``last`` stand in the checkpoints folder.
+        """Train to the end and leave ``best`` and ``last`` in the checkpoints folder.
 
-        Raises Interrupted after a signal, with the state saved; TrainingError where losses, gradients or weights
-        are not finite.
+        Raises Interrupted after a signal, with the state saved; TrainingError if losses, gradients or weights are not
+        finite.
         """
-        verdicts()  # those of another run are not this one's
+        verdicts()  # discards those of an earlier run
         self._restore()
         total = self.timetable.total
         with self._stop, self.parts.reporter.work("training", total, self.done, "step") as meter:
@@ -74,7 +74,7 @@ class Trainer:
             self.runtime.barrier()
 
     def _train(self, meter: Meter) -> None:
-        """All stages that are left, each with batches of its own."""
+        """Run all remaining stages, each with its own batches."""
         self._close_epoch_if_due(meter)
         for number, span in enumerate(self.timetable.spans):
             if span.stop <= self.done:
@@ -130,10 +130,10 @@ class Trainer:
                     self.checkpoints.save_weights(name, self.strategy.state_dict(), self.done)
 
     def _enter_stage(self, number: int, span: Span) -> None:
-        # No state is saved between this and the stage's first step, so a run that is killed here enters it anew.
+        # No state is saved between here and the stage's first step, so a run killed here enters the stage again.
         begins, stage = self.done == span.start, span.stage
         if begins and stage.pseudo_labels:
-            self._save()  # predicting takes a while, and a stop in the middle of it has nothing more to save
+            self._save()  # predicting takes a while, and a stop during it has nothing more to save
             self._collect()
         self.parts.prepare_stage(number, begins, self._check_stop_alone)
         if not begins or self.done == 0 or stage.reset == "none":
@@ -185,9 +185,9 @@ class Trainer:
         return epoch % self.options.validation.every == 0 or epoch == self.timetable.epochs
 
     def _networks(self, epoch: int, validate: Validate) -> dict[str, Any]:
-        """Dice of each network by itself, where several predict: their mean hides one that never learned a class.
+        """Return the Dice of each network alone if several predict: their mean hides one that never learned a class.
 
-        At the first, second, fourth, eighth … validation and at the last, so that it costs next to nothing.
+        Computed at the first, second, fourth, eighth … validation and at the last, so that it costs next to nothing.
         """
         number, roles = epoch // self.options.validation.every, self.strategy.predicting
         if len(roles) < 2 or not (number.bit_count() == 1 or epoch == self.timetable.epochs):
@@ -208,13 +208,13 @@ class Trainer:
         return bool(self.runtime.broadcast(due))
 
     def _check_stop(self) -> None:
-        if self.runtime.world == 1:  # there is nobody to ask, and a GPU need not be waited for
+        if self.runtime.world == 1:  # no exchange needed, and no need to wait for the GPU
             self._check_stop_alone()
         elif float(self.runtime.sum(torch.tensor(float(self._stop.signum), device=self.runtime.device))):
             self._leave()
 
     def _check_stop_alone(self) -> None:
-        # Within validation processes are not in step with one another, so several of them wait for its end.
+        # During validation processes are not synchronized, so with several of them a stop waits for its end.
         if self.runtime.world == 1 and self._stop.signum:
             self._leave()
 
@@ -236,7 +236,7 @@ class Trainer:
         self._saved_at, self._saved = time.monotonic(), (self.done, self.closed_epochs)
 
     def _collect(self) -> None:
-        """Every network, in every process, before it is saved or predicts."""
+        """Bring every network to every process, before saving or predicting."""
         self.runner.synchronize()
         require_finite(self.strategy.networks, self.done)
 

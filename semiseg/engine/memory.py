@@ -1,4 +1,4 @@
-"""Memory: what a step takes, how much there is, and what to say when it ran out."""
+"""Memory: the estimate for a step, the available amount, and the error when it runs out."""
 
 import math
 import os
@@ -19,14 +19,14 @@ from semiseg.io.memory import machine_memory
 from semiseg.types import Task
 
 CPU_SHARE, GPU_SHARE = 0.8, 0.9
-"""What training may fill: the machine runs other things too, and a GPU's memory is cut into pieces."""
+"""Fractions that training may fill: other programs run too, and GPU memory gets fragmented."""
 
 
 def memory_room(kind: str, device: torch.device | None = None) -> int | None:
-    """Bytes that training may fill on "cpu" or "cuda"; None where that cannot be known.
+    """Return the bytes that training may fill on "cpu" or "cuda"; None if unknown.
 
-    On the CPU a share of the machine's memory or of the container's limit, whichever is less, whatever else runs: so
-    it is alike from one start to the next. On a GPU a share of what other programs leave.
+    On the CPU this is a fraction of the machine's memory or of the container's limit, whichever is less. It ignores
+    other programs, so it is the same at every start. On a GPU it is a fraction of what other programs leave free.
     """
     if kind == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
@@ -36,19 +36,19 @@ def memory_room(kind: str, device: torch.device | None = None) -> int | None:
 
 
 def device_memory(kind: str) -> int | None:
-    """Bytes that there are at all on "cpu" or "cuda", whatever else fills them; None where that cannot be known."""
+    """Return the total bytes on "cpu" or "cuda", used or not; None if unknown."""
     return torch.cuda.mem_get_info()[1] if kind == "cuda" else machine_memory()
 
 
 WEIGHT, GRADIENT, ADAM = 4, 4, 8
-"""Bytes for a parameter in float32: itself, its gradient, and Adam's two moments."""
+"""Bytes per float32 parameter: the weight, its gradient, and Adam's two moments."""
 IMAGE, LABEL = 4, 8
-"""Bytes for a voxel of a modality, and of a label."""
+"""Bytes per voxel of a modality and of a label."""
 
 
 @dataclass(frozen=True, slots=True)
 class NetworkMemory:
-    """A role's network: bytes that a forward of one sample saves for backward, and its number of parameters."""
+    """A role's network: bytes that the forward pass of one sample saves for backward, and number of parameters."""
 
     saved: int
     parameters: int
@@ -61,7 +61,7 @@ class MemoryEstimate:
 
     Attributes:
         batch: images and labels.
-        activations: what networks save for backward.
+        activations: tensors that networks save for backward.
         parameters: weights, gradients and Adam's state.
     """
 
@@ -71,12 +71,12 @@ class MemoryEstimate:
 
     @property
     def total(self) -> int:
-        """All of it; the loss, workspaces of kernels and the allocator's own come on top."""
+        """The sum; the loss, kernel workspaces and the allocator's overhead come on top."""
         return self.batch + self.activations + self.parameters
 
 
 def meta_networks(roles: Sequence[Role], backbones: Mapping[str, Backbone], task: Task) -> dict[str, nn.Module]:
-    """Networks by role without memory (on the meta device); roles alike share one."""
+    """Build networks by role without memory (on the meta device); identical roles share one."""
     built: dict[Any, nn.Module] = {}
     networks: dict[str, nn.Module] = {}
     with torch.device("meta"):
@@ -90,7 +90,7 @@ def meta_networks(roles: Sequence[Role], backbones: Mapping[str, Backbone], task
 
 
 def measure_networks(roles: Sequence[Role], networks: Mapping[str, nn.Module], task: Task) -> list[NetworkMemory]:
-    """What ``estimate_memory`` needs of ``meta_networks``."""
+    """Measure ``meta_networks`` for ``estimate_memory``."""
     saved = {id(net): saved_bytes(net, task) for net in {id(net): net for net in networks.values()}.values()}
     return [
         NetworkMemory(
@@ -101,10 +101,10 @@ def measure_networks(roles: Sequence[Role], networks: Mapping[str, nn.Module], t
 
 
 def estimate_memory(networks: Sequence[NetworkMemory], task: Task, mode: StepMode, batch: int) -> MemoryEstimate:
-    """The memory of a step on ``batch`` samples of this process, in a step mode.
+    """Estimate the memory of a step on this process's ``batch`` samples in a step mode.
 
-    joint has all trained networks' graphs and gradients at once, the others one network's; ``split`` has one
-    network's moments, and the others' weights in the CPU's memory, which are counted for the CPU's sake.
+    joint holds the graphs and gradients of all trained networks at once, the other modes those of one network.
+    ``split`` holds the moments of one network; the other networks' weights are in CPU memory and are counted for it.
     """
     samples = batch if mode.micro_batch is None else min(mode.micro_batch, batch)
     trained = [network for network in networks if network.trained]
@@ -121,7 +121,7 @@ def estimate_memory(networks: Sequence[NetworkMemory], task: Task, mode: StepMod
 
 
 def saved_bytes(network: nn.Module, task: Task) -> int:
-    """Bytes that a forward of one sample saves for backward, each storage once, parameters not counted."""
+    """Return the bytes that the forward pass of one sample saves for backward: each storage once, no parameters."""
     own = {p.untyped_storage()._cdata for p in network.parameters()}
     seen: dict[int, Tensor] = {}
 
@@ -138,10 +138,10 @@ def saved_bytes(network: nn.Module, task: Task) -> int:
 
 
 class StepMemory:
-    """The most that a GPU's tensors have taken in a training step: what a trial measures and ``estimate_memory`` tells.
+    """The peak memory of a GPU's tensors in training steps: what a trial measures and ``estimate_memory`` estimates.
 
-    ``peak`` is in bytes, and 0 where it is not known: torch does not count the CPU's. As in a trial, the first step is
-    left out, since the search for kernels takes more than any step will; so is what predicts between steps.
+    ``peak`` is in bytes, and 0 if unknown: torch does not measure the CPU's. As in a trial, the first step is excluded,
+    since the search for kernels takes more than any later step; so is prediction between steps.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -150,7 +150,7 @@ class StepMemory:
 
     @contextmanager
     def of_a_step(self) -> Iterator[None]:
-        """A block that is a training step."""
+        """Measure the block as one training step."""
         if self._device.type != "cuda":
             yield
             return
@@ -162,7 +162,7 @@ class StepMemory:
 
 
 def peak_memory(device: torch.device) -> int:
-    """The most that this process has used, in bytes: tensors in the GPU's memory, or all of it in the machine's."""
+    """Return the peak memory of this process in bytes: GPU tensors on a GPU, otherwise resident memory."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     try:
@@ -187,13 +187,13 @@ NEW_IMAGE_FIX = (
 VALIDATION_FIX = (
     "It ran out in validation: use a smaller inference.batch_size or training.patch_size; then run in a new folder."
 )
-# cuDNN that finds no room for any of its kernels says that it finds no kernel (torch's try_plans in Conv_v8.cpp).
+# If cuDNN has no memory for any of its kernels, it reports that it finds none (torch's try_plans in Conv_v8.cpp).
 _MAYBE = "unable to find an engine to execute this computation"
 _SIGNS = ("out of memory", "ALLOC_FAILED", "DefaultCPUAllocator: can't allocate memory", _MAYBE)
 
 
 def ran_out(error: BaseException) -> bool:
-    """Whether an error of torch, cuDNN, cuBLAS or numpy means that memory ran out."""
+    """Return whether an error of torch, cuDNN, cuBLAS or numpy means that memory ran out."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
     return isinstance(error, RuntimeError) and any(sign in str(error) for sign in _SIGNS)
@@ -201,7 +201,7 @@ def ran_out(error: BaseException) -> bool:
 
 @contextmanager
 def told_when_out_of_memory(device: torch.device, fix: str) -> Iterator[None]:
-    """A block in which memory may run out. Raises TrainingError with the fix where it does."""
+    """Run a block in which memory may run out. Raises TrainingError with the fix if it does."""
     try:
         yield
     except (RuntimeError, MemoryError) as error:

@@ -1,4 +1,4 @@
-"""Optimizers by name, and the learning rate as a function of where training is: no state of its own to restore."""
+"""Optimizers by name, and the learning rate as a pure function of the step, with no state to restore."""
 
 import math
 from collections.abc import Iterable
@@ -11,7 +11,7 @@ from semiseg.recipe import schema
 
 
 def make_optimizer(options: schema.Optimizer, parameters: Iterable[nn.Parameter]) -> Optimizer:
-    """The recipe's optimizer over one role's parameters."""
+    """Create the recipe's optimizer for one role's parameters."""
     trained = [p for p in parameters if p.requires_grad]
     if options.name == "sgd":
         return torch.optim.SGD(trained, lr=options.lr, momentum=options.momentum, weight_decay=options.weight_decay)
@@ -21,12 +21,15 @@ def make_optimizer(options: schema.Optimizer, parameters: Iterable[nn.Parameter]
 
 
 def make_optimizers(options: schema.Optimizer, networks: nn.ModuleDict, roles: Iterable[str]) -> dict[str, Optimizer]:
-    """The recipe's optimizer for each of these roles."""
+    """Create the recipe's optimizer for each of these roles."""
     return {role: make_optimizer(options, networks[role].parameters()) for role in roles}
 
 
 def learning_rate(options: schema.Schedule, base: float, step: int, total: int) -> float:
-    """The rate of step ``step`` (from 0) of ``total``: cosine (Loshchilov and Hutter 2017, no restart) or poly to 0."""
+    """Return the rate of step ``step`` (from 0) of ``total``: cosine (Loshchilov and Hutter 2017, no restart) or poly.
+
+    Both decay to 0.
+    """
     done = step / total
     if options.name == "cosine":
         return base * 0.5 * (1 + math.cos(math.pi * done))

@@ -1,4 +1,4 @@
-"""What a training is made of."""
+"""The objects that a training is built from."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -17,36 +17,36 @@ from semiseg.progress import Reporter
 
 
 class Batches(Protocol):
-    """Where batches come from: a step's batch depends on its number alone."""
+    """The source of batches: a step's batch depends only on its number."""
 
     def steps(self, start: int, stop: int) -> Iterator[Batch]:
-        """The batches of steps ``start`` to ``stop - 1``."""
+        """Yield the batches of steps ``start`` to ``stop - 1``."""
 
     def finish(self, batch: Batch, step: int) -> Batch:
-        """What is left to be done to a step's batch on the device that trains."""
+        """Complete a step's batch on the training device."""
 
 
 @dataclass(frozen=True)
 class Parts:
-    """What a training is made of."""
+    """The objects that a training is built from."""
 
     strategy: Strategy
     redraw: Callable[[int], Mapping[str, nn.Module]]
-    """New networks by role, for a stage (its number) that resets all."""
+    """Builds new networks by role for a stage (by number) that resets all."""
     timetable: Timetable
     choose: Callable[[], Choice]
-    """The step mode of a run that starts; one that is resumed keeps its own."""
+    """Chooses the step mode of a new run; a resumed run keeps its mode."""
     batches: Batches
     prepare_stage: Callable[[int, bool, Callable[[], None]], None]
-    """Told the number of the stage whose batches come next, and whether it begins: then it may predict the unlabeled
-    cases, before any reset. It calls its last argument between cases."""
+    """Called with the number of the next stage and whether it is just beginning. It may then predict the unlabeled
+    cases, before any reset, and calls its last argument between cases."""
     validate: Validate | None
-    """Scores the validation cases; None where there are none."""
+    """Scores the validation cases; None if there are none."""
     class_names: tuple[str, ...]
     runtime: Runtime
     folder: Path
     reporter: Reporter
     observe: Callable[[int, Mapping[str, Any]], None]
-    """Told each epoch's record (step, record), for instance to draw curves."""
+    """Called with each epoch's (step, record), for instance to draw curves."""
     model: str = ""
-    """The digest of the model.json that the weights belong to; they carry it."""
+    """The digest of the model.json that the weights belong to; stored with them."""

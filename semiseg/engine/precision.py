@@ -1,4 +1,4 @@
-"""Where a precision cannot be trusted, or is slow, found before training."""
+"""Checks, before training, for a precision that is wrong or slow on this machine."""
 
 import math
 import time
@@ -13,17 +13,17 @@ from semiseg.errors import Problem
 from semiseg.types import Task
 
 BF16_TOLERANCE = 0.02
-"""How far bf16 may be off, as a share of the largest value; it rounds to 8 bits, which is 0.004."""
+"""Tolerated error of bf16, as a fraction of the largest value; bf16 rounds to 8 bits, which is 0.004."""
 _SLOW = 1.5
-"""From which factor on bf16 is called slow: a CPU that has it takes less time than in float32, others several times."""
+"""Factor from which bf16 is called slow: CPUs with bf16 are faster than in float32, others several times slower."""
 
 
 def cpu_bf16_problems(network: nn.Module, task: Task) -> list[Problem]:
-    """What is wrong with training a network (on the meta device) in bf16 on the CPU.
+    """Return what is wrong with training a network (on the meta device) in bf16 on the CPU.
 
-    torch 2.13's bf16 weight gradient of a convolution whose kernel is larger than the image along every axis reads
-    memory that nobody has written: gradients are then wrong, by chance even not finite. One axis that is as long as
-    the kernel makes them right (tests/unit/engine/test_precision.py).
+    In torch 2.13, the bf16 weight gradient of a convolution whose kernel is larger than the image along every axis
+    reads uninitialized memory, so gradients are wrong and sometimes not finite. One axis at least as long as the kernel
+    makes them right (tests/unit/engine/test_precision.py).
     """
     found: list[nn.Module] = []
 
@@ -45,7 +45,7 @@ def cpu_bf16_problems(network: nn.Module, task: Task) -> list[Problem]:
 
 
 def slow_bf16_notes(placed: str) -> list[str]:
-    """What to say where bf16 is asked for on a CPU that only emulates it; ``placed`` is the key with its place."""
+    """Return a note if bf16 is set on a CPU that only emulates it; ``placed`` is the key with its place."""
     factor = cpu_bf16_factor()
     if factor < _SLOW:
         return []
@@ -57,9 +57,9 @@ def slow_bf16_notes(placed: str) -> list[str]:
 
 @cache
 def cpu_bf16_factor() -> float:
-    """How many times as long as in float32 a 3D convolution and its gradients take in bf16 on this CPU.
+    """Return the time of a 3D convolution with its gradients in bf16 on this CPU, relative to float32.
 
-    Timed once in a process, in half a second or less. Random state is left as it was.
+    Timed once per process, in at most half a second. The random state is preserved.
     """
     with torch.random.fork_rng(devices=[]):
         pairs = [(_conv_seconds(torch.bfloat16), _conv_seconds(torch.float32)) for _ in range(4)]
@@ -77,11 +77,11 @@ def _conv_seconds(dtype: torch.dtype) -> float:
 
 
 def bf16_problems(device: torch.device) -> list[Problem]:
-    """What is wrong with 3D convolutions in bf16 on a device: a self-test of a second or less.
+    """Return what is wrong with 3D convolutions in bf16 on a device: a self-test of at most a second.
 
-    The kinds that MONAI's networks have, small, are compared with float32 on the CPU: results, and gradients of image
-    and weight. What goes in is exact in bf16, so that what comes out may differ by its rounding alone. It finds a
-    build of torch that is wrong as a rule, not what goes wrong at large sizes only. Random state is left as it was.
+    Compares small convolutions of the kinds in MONAI's networks with float32 on the CPU: results, and gradients of
+    image and weight. The inputs are exact in bf16, so results may differ only by its rounding. This finds a build of
+    torch that is wrong in general, not errors at large sizes only. The random state is preserved.
     """
     error, where = max(_bf16_errors(device))
     if error <= BF16_TOLERANCE:

@@ -1,4 +1,4 @@
-"""A trial of a step mode: a few steps on noise, timed, with their peak of memory; nothing of them is left behind."""
+"""A trial of a step mode: a few timed steps on noise with their peak memory; the state is restored afterwards."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -16,12 +16,12 @@ from semiseg.interfaces.strategy import Strategy, Target
 from semiseg.types import Task
 
 TIMED = 2
-"""Steps that are timed, after one that is not: kernels are chosen and memory is taken in the first."""
+"""Number of timed steps, after one untimed step in which kernels are chosen and memory is allocated."""
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """Seconds of a step, and the peak of a GPU's memory in bytes; 0 on the CPU, where it cannot be told apart."""
+    """Seconds per step, and the GPU's peak memory in bytes; 0 on the CPU, where it cannot be measured."""
 
     seconds: float
     bytes: int
@@ -39,15 +39,15 @@ def probe(
     batch: Batch,
     step: Step,
 ) -> Measured | None:
-    """Run a few steps in ``mode``, and put the strategy's state back; None where memory ran out.
+    """Run a few steps in ``mode`` and restore the strategy's state; return None if memory ran out.
 
     Args:
         strategy: on the runtime's device.
-        optimizers: makes new ones; they are thrown away.
-        runtime: this process alone, where there are several: one that ran out of memory would leave the others waiting.
+        optimizers: creates new ones, which are discarded.
+        runtime: this process alone: if one of several ran out of memory, the others would wait for it.
         mode: joint or alternating.
         batch: as large as a step's, on the runtime's device.
-        step: one at which all losses are on.
+        step: one at which all losses are active.
     """
     before = {key: value.detach().cpu().clone() for key, value in strategy.state_dict().items()}
     try:
@@ -58,7 +58,7 @@ def probe(
         return None
     finally:
         if any(network._compiled_call_impl for network in strategy.networks.values()):
-            torch.compiler.reset()  # what has met batches of two sizes is compiled for any, and is slower
+            torch.compiler.reset()  # after two batch sizes, networks are compiled for any size, which is slower
         strategy.zero_grad(set_to_none=True)
         strategy.load_state_dict(before)
         if runtime.device.type == "cuda":
@@ -69,7 +69,7 @@ def probe(
 def _run(runner: StepRunner, batch: Batch, step: Step) -> Measured:
     device = runner.runtime.device
     runner(batch, step)
-    if device.type == "cuda":  # the search for kernels takes more memory than any step will
+    if device.type == "cuda":  # the search for kernels takes more memory than any later step
         torch.cuda.reset_peak_memory_stats(device)
     started = _now(device)
     for _ in range(TIMED):
@@ -92,9 +92,9 @@ def noise_batch(
     targets: Sequence[Target] = (),
     pseudo: bool = False,
 ) -> Batch:
-    """A batch of the task's shapes, of noise with random labels, with a strategy's ``targets`` beside them.
+    """Return a noise batch of the task's shapes with random labels and the strategy's ``targets``.
 
-    ``pseudo``: with pseudo-labels for the unlabeled samples.
+    ``pseudo``: add pseudo-labels for the unlabeled samples.
     """
     total = labeled + unlabeled
     generator = torch.Generator(device).manual_seed(0)

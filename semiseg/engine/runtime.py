@@ -1,4 +1,4 @@
-"""Devices, processes and precision: of several processes, Lightning Fabric for launch and collectives alone."""
+"""Devices, processes and precision. Several processes use Lightning Fabric, only for launch and collectives."""
 
 import atexit
 import os
@@ -18,7 +18,7 @@ _AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 class Runtime:
-    """Where a run happens. One process by default; as many as torchrun started, where it did.
+    """The device and processes of a run: one process by default, or as many as torchrun started.
 
     Networks are not wrapped: gradients are summed by ``engine.collectives``. Attributes: ``device``, ``rank``,
     ``world``, ``precision`` ("32", "bf16" or "fp16").
@@ -34,27 +34,27 @@ class Runtime:
             self.rank: int = self._fabric.global_rank
             self.device: torch.device = self._fabric.device
             self.together = Together(torch.distributed.distributed_c10d._get_default_store(), self.rank, self.world)
-        else:  # Fabric would be of no use, and takes seconds to import
+        else:  # Fabric is not needed and takes seconds to import
             self.rank, self.device = 0, torch.device(kind, 0) if kind == "cuda" else torch.device(kind)
 
     @property
     def is_main(self) -> bool:
-        """Whether this process writes files and speaks to the user."""
+        """Whether this process writes files and reports to the user."""
         return self.rank == 0
 
     @property
     def notes(self) -> list[str]:
-        """What to say of how this process computes."""
+        """Notes to report about how this process computes."""
         return spinning_note(torch.get_num_threads()) if self.device.type == "cpu" else []
 
     def autocast(self) -> Any:
-        """A context for one forward (never for several: pytorch#112583)."""
+        """Return a context for one forward pass (never for several: pytorch#112583)."""
         if self.precision == "32":
             return nullcontext()
         return torch.autocast(self.device.type, dtype=_AUTOCAST[self.precision])
 
     def sum(self, tensor: Tensor) -> Tensor:
-        """The sum over all processes."""
+        """Return the sum over all processes."""
         if self.world == 1:
             return tensor
         with self.together():
@@ -62,14 +62,14 @@ class Runtime:
         return total
 
     def broadcast(self, value: Any) -> Any:
-        """The main process's value, in every process."""
+        """Return the main process's value in every process."""
         if self.world == 1:
             return value
         with self.together():
             return self._fabric.broadcast(value)
 
     def gather(self, value: Any) -> list[Any]:
-        """Every process's value, in the order of ranks."""
+        """Return every process's value, in rank order."""
         if self.world == 1:
             return [value]
         values: list[Any] = [None] * self.world
@@ -78,14 +78,14 @@ class Runtime:
         return values
 
     def barrier(self) -> None:
-        """Wait until every process is here."""
+        """Wait until all processes arrive."""
         if self.world > 1:
             with self.together():
                 self._fabric.barrier()
 
     @contextmanager
     def main_first(self) -> Iterator[None]:
-        """The main process runs the block before the others, for instance to fill a cache."""
+        """Run the block in the main process before the others, for instance to fill a cache."""
         if not self.is_main:
             self.barrier()
         yield
@@ -105,17 +105,17 @@ def _launch(kind: str, world: int) -> Any:
         num_nodes=max(world // local, 1),
         strategy=DDPStrategy(timeout=patience()),
         precision="32-true",
-        # Not by what Fabric finds: a task of SLURM alone is no process of a group, for nobody says so to the others.
+        # Set explicitly: Fabric would detect SLURM, but a lone SLURM task belongs to no process group.
         plugins=TorchElasticEnvironment(),
     )
     fabric.launch()
-    # Left to the interpreter's end, the backend's threads may outlive what they use.
+    # Without this, the backend's threads may outlive what they use at interpreter exit.
     atexit.register(torch.distributed.destroy_process_group)
     return fabric
 
 
 def accelerator(device: str) -> str:
-    """Whether a recipe's ``training.device`` means cpu or cuda. Raises RecipeError where there is no such device."""
+    """Return "cpu" or "cuda" for a recipe's ``training.device``. Raises RecipeError if there is no such device."""
     if device == "cuda" and not torch.cuda.is_available():
         raise RecipeError("training.device is cuda, but torch finds no CUDA GPU.", "Set training.device=auto or cpu.")
     if device == "auto":
@@ -124,9 +124,9 @@ def accelerator(device: str) -> str:
 
 
 def precision_on(precision: str, kind: str) -> str:
-    """The precision that a recipe's ``training.precision`` comes to on "cpu" or "cuda".
+    """Resolve a recipe's ``training.precision`` on "cpu" or "cuda".
 
-    Raises RecipeError where the device does not have it.
+    Raises RecipeError if the device does not support it.
     """
     if precision == "auto":
         return "bf16" if kind == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False) else "32"

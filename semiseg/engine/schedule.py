@@ -1,4 +1,4 @@
-"""Where each step of a training is: epochs, stages, and the stretch that a learning-rate schedule covers."""
+"""The timetable of a training: epochs, stages, and the steps that a learning-rate schedule covers."""
 
 import math
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from semiseg.interfaces.strategy import Stage
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A stage with its first step and the one after its last, and the same for its learning-rate schedule."""
+    """A stage with its first step and the step after its last, and the same for its learning-rate schedule."""
 
     stage: Stage
     start: int
@@ -21,7 +21,7 @@ class Span:
 
 
 class Timetable:
-    """All steps of a training, cut into epochs and stages."""
+    """All steps of a training, divided into epochs and stages."""
 
     def __init__(self, stages: Sequence[Stage], epochs: int, examples: int, batch: int, seed: int) -> None:
         self.epoch_length = math.ceil(examples / batch)
@@ -31,11 +31,11 @@ class Timetable:
         self.spans = _spans(stages, self.total)
 
     def span(self, index: int) -> Span:
-        """The stage that a step belongs to."""
+        """Return the stage that a step belongs to."""
         return next(span for span in self.spans if span.start <= index < span.stop)
 
     def step(self, index: int) -> Step:
-        """What a strategy is told about a step."""
+        """Return the information on a step that a strategy receives."""
         span = self.span(index)
         return Step(
             index=index,
@@ -56,7 +56,7 @@ def _spans(stages: Sequence[Stage], total: int) -> tuple[Span, ...]:
             f"The first stage, {stages[0].name}, cannot have pseudo-labels: no network has learned yet."
         )
     bounds = [round(total * sum(s.share for s in stages[:i])) for i in range(len(stages) + 1)]
-    # A schedule goes on through stages that keep the optimizer.
+    # A schedule continues through stages that keep the optimizer.
     heads = [i for i, stage in enumerate(stages) if i == 0 or stage.reset != "none"]
     spans = []
     for i, stage in enumerate(stages):

@@ -1,4 +1,4 @@
-"""One training step: a strategy's losses in the order of a step mode, their gradients, and the optimizers' update."""
+"""One training step: a strategy's losses in the order of a step mode, their gradients, and the optimizer updates."""
 
 import math
 from collections import Counter
@@ -23,8 +23,8 @@ from semiseg.seeding import derive_seed
 class StepRunner:
     """Runs a strategy's steps in a step mode.
 
-    ``optimizers`` has one for each role that this process trains: in ``split`` its own alone, else every trained one.
-    The scaler updates once a step. Processes share the batch, but in ``split``: there each has all of it.
+    ``optimizers`` has one for each role that this process trains: in ``split`` its own, otherwise all trained ones. The
+    scaler updates once per step. Processes share the batch, except in ``split``, where each has all of it.
     """
 
     def __init__(
@@ -58,11 +58,11 @@ class StepRunner:
             yield
 
     def __call__(self, batch: Batch, step: Step) -> dict[str, float]:
-        """Run one step; returns the summed loss and its parts.
+        """Run one step and return the summed loss and its parts.
 
-        Raises TrainingError where the loss or a gradient is not finite; not for a gradient in fp16, where the scaler
-        skips the update and lowers its scale. Weights are then as before the step, but for networks that
-        ``alternating`` updated by then.
+        Raises TrainingError if the loss or a gradient is not finite, except for a gradient in fp16, where the scaler
+        skips the update and lowers its scale. Weights are then as before the step, except for networks that
+        ``alternating`` had already updated.
         """
         self.strategy.train()
         self._step, self._passes = step, Counter()
@@ -99,13 +99,13 @@ class StepRunner:
         if self.mode.name == "alternating":
             return alternating(strategy, parts, step, self._rehearse)
         for role in self._foreign():
-            strategy.networks[role].to("cpu")  # until the next ``synchronize`` nobody reads it here
+            strategy.networks[role].to("cpu")  # not read here until the next ``synchronize``
         (own,) = self.optimizers
         return split(strategy, parts, step, own, lambda label: exchange(label, self.runtime))
 
     def _rehearse(self, role: str, images: Tensor) -> Tensor:
-        # The forward that follows draws and counts the same once more: dropout masks and running statistics are as if
-        # there had been that one alone.
+        # The next forward pass repeats this one's random draws and counts: dropout masks and running statistics are as
+        # if only that pass had run.
         buffers = list(self.strategy.networks[role].buffers())
         before = [buffer.clone() for buffer in buffers]
         with torch.no_grad():
@@ -119,7 +119,7 @@ class StepRunner:
         return [role for role in self.strategy.networks if role not in self.optimizers] if self._is_split else []
 
     def synchronize(self) -> None:
-        """Give every process every network, as ``split`` trained them; in other modes they are there already."""
+        """Give every process all networks, as ``split`` trained them; in other modes they are already there."""
         if self._is_split:
             (own,) = self.optimizers
             states = exchange(dict(self.strategy.networks[own].state_dict()), self.runtime)
@@ -128,7 +128,7 @@ class StepRunner:
                     network.load_state_dict(state)
 
     def optimizer_states(self) -> dict[str, Any]:
-        """The state of every role's optimizer, for a checkpoint; all processes have to call it."""
+        """Return the state of every role's optimizer, for a checkpoint; all processes have to call it."""
         states = {role: optimizer.state_dict() for role, optimizer in self.optimizers.items()}
         if self._is_split:
             shared = exchange(states, self.runtime, keep=lambda tensor: tensor.cpu())
@@ -152,13 +152,13 @@ class StepRunner:
             sum_gradients(parameters, self._sharing)
             gradients = [p.grad for p in parameters if p.grad is not None and p.numel()]
             if gradients and not self.scaler.is_enabled():
-                # Of the magnitudes the largest: it is as little finite as any of them, and does not overflow.
+                # The largest magnitude is non-finite if any value is, and does not overflow.
                 self._largest[role] = nn.utils.get_total_norm(gradients, math.inf).float()
 
     def _check(self, batch: Batch, step: Step, totals: dict[str, float]) -> None:
-        """Add what was reported since the last time, over all processes, before weights are changed by it.
+        """Add what was reported since the last check, over all processes, before it changes any weights.
 
-        Losses and gradients are read together: the device is waited for once.
+        Losses and gradients are read together, so that there is only one device synchronization.
         """
         sums = [torch.stack(values).sum() for values in self._reports.values()]
         values = [*sums, *self._largest.values()]
@@ -195,7 +195,7 @@ class StepRunner:
 
 
 def trained_roles(strategy: Strategy, mode: StepMode, runtime: Runtime) -> list[str]:
-    """The roles that this process trains: all that are trained, or in ``split`` the one of its rank."""
+    """Return the roles that this process trains: all trained roles, or in ``split`` the one of its rank."""
     if mode.name == "split":
         return [list(strategy.networks)[runtime.rank]]
     return [role.name for role in strategy.roles(strategy.options) if role.trained]

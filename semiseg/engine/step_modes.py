@@ -1,4 +1,4 @@
-"""Step modes: how a batch and the networks are taken in turn, and with which strategies the gradients stay the same."""
+"""Step modes: the order of micro-batches and networks within a step, and the strategies for which each is exact."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -14,14 +14,14 @@ from semiseg.interfaces.strategy import BatchNeeds, Losses, Strategy
 
 
 def micro_batches(batch: Batch, size: int | None, needs: BatchNeeds) -> list[Batch]:
-    """The batch in parts of at most ``size`` samples, labeled and unlabeled ones spread evenly over them.
+    """Divide the batch into parts of at most ``size`` samples, with labeled and unlabeled ones spread evenly over them.
 
-    Counts stay those of the whole step, so that the parts' losses add up to the batch's. Samples that a strategy needs
-    together stay so; a part is larger than ``size`` where a single group is. None: the batch as it is.
+    Counts remain those of the whole step, so that the parts' losses add up to the batch's. Samples that a strategy
+    needs together stay together; a part exceeds ``size`` if a single group does. If None, return the batch as it is.
     """
     if size is None or len(batch.labeled) + len(batch.unlabeled) <= size:
         return [batch]
-    # Groups in the order of their place in their stream, from 0 to 1: of 4 labeled and 2 unlabeled, l l u l l u.
+    # Groups by their relative position in their stream, from 0 to 1: 4 labeled and 2 unlabeled become l l u l l u.
     groups = sorted(
         ((start + unit) / length, stream, min(unit, length - start))
         for stream, length, unit in (
@@ -47,7 +47,7 @@ ModeName = Literal["joint", "alternating", "split"]
 
 @dataclass(frozen=True, slots=True)
 class StepMode:
-    """A mode and the number of samples in memory at once, on each process; None is all of them."""
+    """A mode and the number of samples per process in memory at once; None means all."""
 
     name: ModeName = "joint"
     micro_batch: int | None = None
@@ -58,7 +58,7 @@ class StepMode:
 
 
 def joint(strategy: Strategy, parts: Sequence[Batch], step: Step) -> Iterator[Losses]:
-    """The strategy's own losses, of one part after another."""
+    """Yield the strategy's own losses, part by part."""
     for part in parts:
         yield from strategy.losses(part, step)
 
@@ -66,11 +66,11 @@ def joint(strategy: Strategy, parts: Sequence[Batch], step: Step) -> Iterator[Lo
 def alternating(
     strategy: CoTraining, parts: Sequence[Batch], step: Step, rehearse: Callable[[str, Tensor], Tensor]
 ) -> Iterator[Losses]:
-    """One network after another; each is updated, and its gradients are freed, before the next one's turn.
+    """Train one network after another; each is updated and its gradients are freed before the next one's turn.
 
-    Every pseudo-label is made before the first update: the first network's from its forward with gradient, the others'
-    from ``rehearse`` (role, images), a forward without gradient that the one with gradient repeats exactly. Where
-    pseudo-labels come from images of their own, no forward pass is added.
+    Every pseudo-label is made before the first update: the first network's from its forward pass with gradient, the
+    others' from ``rehearse`` (role, images), a forward pass without gradient that the one with gradient repeats
+    exactly. If pseudo-labels use separate images, no forward pass is added.
     """
     roles = list(strategy.networks)
     needed = strategy.uses_pseudo_labels(step)
@@ -81,7 +81,7 @@ def alternating(
             if needed and role not in given:
                 given[role] = strategy.detached_pseudo_label(role, output, part)
             losses = strategy.loss(role, output, of_peers(given, role), part, step)
-            del output  # its memory is for the next forward
+            del output  # frees memory for the next forward pass
             yield replace(losses, updates=frozenset({role}), step_now=number == len(parts))
 
 
@@ -101,7 +101,7 @@ def _early_pseudo_labels(
 def split(
     strategy: CoTraining, parts: Sequence[Batch], step: Step, own: str, exchange: Callable[[Any], Sequence[Any]]
 ) -> Iterator[Losses]:
-    """One process's own network; ``exchange`` sends its pseudo-label and returns those of all, by role."""
+    """Train this process's own network; ``exchange`` sends its pseudo-label and returns those of all, in role order."""
     needed = strategy.uses_pseudo_labels(step)
     for part in parts:
         students = strategy.student_images(part, step)
@@ -114,24 +114,24 @@ def split(
             pseudo_label = strategy.detached_pseudo_label(own, output, part)
         pseudo_labels = dict(zip(strategy.networks, exchange(pseudo_label), strict=True)) if needed else {}
         losses = strategy.loss(own, output, of_peers(pseudo_labels, own), part, step)
-        del output, students, teachers  # their memory is for the next part
+        del output, students, teachers  # frees memory for the next part
         yield replace(losses, updates=frozenset({own}))
 
 
 def inexact(
     mode: StepMode, strategy: type[Strategy], networks: Mapping[str, nn.Module], batch: int, precision: str
 ) -> list[tuple[str, str]]:
-    """Why a mode would not be the joint step on the whole batch.
+    """Return why a mode would differ from the joint step on the whole batch.
 
     Args:
         mode: the mode with its micro-batch; None is the whole batch.
         strategy: a class with its ``exact``.
-        networks: by role; they may be on the meta device.
-        batch: samples of a step.
+        networks: by role; may be on the meta device.
+        batch: samples per step.
         precision: "32", "bf16" or "fp16".
 
     Returns:
-        (what is to blame: "mode" or "micro_batch"; the reason in words) for each; empty where the mode is exact.
+        (cause: "mode" or "micro_batch"; reason as text) for each; empty if the mode is exact.
     """
     name = strategy.__name__
     found = []
@@ -152,9 +152,9 @@ def inexact(
 
 
 def unlike_one_process(networks: Mapping[str, nn.Module]) -> str:
-    """Why processes that share a batch take another step than one that has all of it; empty where they do not.
+    """Return why processes that share a batch take a different step than one with all of it; empty if they do not.
 
-    No fault: it is what data parallel training is with such networks, and its gradients are as good.
+    This is no error: data-parallel training with such networks works this way, and its gradients are as good.
     """
     normalized, dropping = _coupling(networks)
     found = ["batch normalization sees each process's own samples"] if normalized else []
@@ -163,7 +163,7 @@ def unlike_one_process(networks: Mapping[str, nn.Module]) -> str:
 
 
 def _coupling(networks: Mapping[str, nn.Module]) -> tuple[list[str], list[str]]:
-    """The roles whose network has batch normalization, and those whose network has dropout."""
+    """Return the roles whose network has batch normalization, and those whose network has dropout."""
     normalized = [role for role, net in networks.items() if any(isinstance(m, _BatchNorm) for m in net.modules())]
     return normalized, [role for role, net in networks.items() if any(map(_drops, net.modules()))]
 

@@ -1,4 +1,4 @@
-"""What a training tells the user: figures beside its bar, a line for each validated epoch, and words at its end."""
+"""Training's output for the user: figures next to the progress bar, a line per validated epoch, final remarks."""
 
 import math
 import time
@@ -12,7 +12,7 @@ from semiseg.runs.log import waiting_for_data
 
 
 class Told:
-    """Tells of a training with so many epochs; where it goes on, after ``recall``."""
+    """Reports on a training with ``epochs`` epochs; for a resumed run, call ``recall`` first."""
 
     def __init__(self, epochs: int, reporter: Reporter) -> None:
         self._epochs, self._reporter = epochs, reporter
@@ -21,7 +21,7 @@ class Told:
         self._before = 0.0
 
     def recall(self, records: Sequence[Mapping[str, Any]]) -> None:
-        """Take up the last validation and the time of steps from the log of a run that goes on."""
+        """Restore the last validation and the steps' time from the log of a resumed run."""
         self._before = sum(record.get(key, 0.0) for record in records for key in ("seconds", "seconds_waited_for_data"))
         for record in records:
             if record.get("validation"):
@@ -29,12 +29,12 @@ class Told:
                 self._dice = math.nan if dice is None else dice
 
     def figures(self, epoch: int, losses: Mapping[str, float], step_memory: int) -> dict[str, float | str]:
-        """What stands beside the bar, what is looked for most first: a narrow terminal cuts the end.
+        """Return the figures next to the progress bar, most important first: a narrow terminal cuts off the end.
 
         Args:
-            epoch: the one that is trained, from 1.
+            epoch: the current one, from 1.
             losses: their means in this epoch so far.
-            step_memory: bytes, as ``StepMemory`` has it; 0 where it is not known.
+            step_memory: bytes, as in ``StepMemory``; 0 if unknown.
         """
         found: dict[str, float | str] = {}
         if self._dice is not None:
@@ -45,9 +45,9 @@ class Told:
         return found
 
     def validated(self, epoch: int, dice: float, is_best: bool, loss: float) -> None:
-        """A line for a validated epoch: mean Dice, whether its weights are the best so far, training loss, and time.
+        """Report a validated epoch: mean Dice, whether its weights are the best so far, training loss, and time.
 
-        The time is since training began; of what was trained before a stop, only that of the steps is known.
+        The time is since training began; for training before a stop, it includes only the steps.
         """
         self._dice = dice
         after = duration(self._before + time.monotonic() - self._started)
@@ -57,7 +57,7 @@ class Told:
         )
 
     def end(self, records: Sequence[Mapping[str, Any]]) -> None:
-        """What the whole log says."""
+        """Report conclusions from the whole log."""
         for sentence in (waiting_for_data(records), *verdicts()):
             self._reporter.say(sentence)
         for one in behind(records):

@@ -1,4 +1,4 @@
-"""Validation: the soft Dice loss of the prediction, by which the best checkpoint is chosen, and Dice by class."""
+"""Validation: the soft Dice loss of the prediction, which selects the best checkpoint, and Dice by class."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -19,42 +19,42 @@ from semiseg.types import Geometry
 
 
 class ValidationCase(Protocol):
-    """A case with its label, normalized, as the case store keeps it."""
+    """A case with its label, normalized, as in the case store."""
 
     case_id: str
 
     def image(self) -> NDArray[np.float32]:
-        """(C, X, Y, Z)."""
+        """Return the image (C, X, Y, Z)."""
 
     def label(self) -> NDArray[np.uint8]:
-        """(X, Y, Z) class indices."""
+        """Return class indices (X, Y, Z)."""
 
 
 @dataclass(frozen=True, slots=True)
 class ValidationScore:
-    """Means over the validation cases. ``dice`` is by foreground class; not a number where no case has the class."""
+    """Means over the validation cases. ``dice`` is by foreground class, and NaN if no case has the class."""
 
     loss: float
     dice: tuple[float, ...]
 
     @property
     def mean_dice(self) -> float:
-        """Mean over the classes that some case has."""
+        """Mean over the classes that occur in some case."""
         known = [value for value in self.dice if not math.isnan(value)]
         return sum(known) / len(known) if known else float("nan")
 
     def by_class(self, class_names: Sequence[str]) -> dict[str, float]:
-        """Dice by the names of classes, of which the first is the background."""
+        """Return Dice by class name; the first of ``class_names`` is the background."""
         return dict(zip(class_names[1:], self.dice, strict=True))
 
     def record(self, class_names: Sequence[str]) -> dict[str, Any]:
-        """What the log keeps."""
+        """Return the log entry."""
         return {"loss": self.loss, "dice": self.by_class(class_names), "mean_dice": self.mean_dice}
 
 
 Validate = Callable[[Callable[[], None], str | None], ValidationScore]
-"""Scores the validation cases, with one role's network by itself where it is named; its first argument is called
-between cases."""
+"""Scores the validation cases, using a single role's network if one is named. The first argument is called between
+cases."""
 
 
 def validate(
@@ -67,11 +67,11 @@ def validate(
     """Score the cases; each process takes its share.
 
     Args:
-        cases: what to score.
-        predict: (C, X, Y, Z) to class probabilities (K, X, Y, Z).
-        n_classes: background counted.
+        cases: the cases to score.
+        predict: maps (C, X, Y, Z) to class probabilities (K, X, Y, Z).
+        n_classes: including the background.
         runtime: the processes that share the work.
-        after_case: called after each case; it may raise to stop.
+        after_case: called after each case; may raise to stop.
     """
     scores = []
     for index in range(runtime.rank, len(cases), runtime.world):
@@ -89,11 +89,11 @@ def validate(
 
 
 def _dice(case: ValidationCase, prediction: Tensor, n_classes: int) -> tuple[float, ...]:
-    """Dice by foreground class, from the harness that scores the test cases too."""
+    """Return Dice by foreground class, computed as for the test cases."""
     indices = prediction.cpu().numpy()
     label = case.label()
     x, y, z = label.shape
-    grid = Geometry((x, y, z), np.eye(4), "voxel")  # no matter to Dice
+    grid = Geometry((x, y, z), np.eye(4), "voxel")  # irrelevant to Dice
     names = [str(k) for k in range(n_classes)]
     scores = score_case(label, indices, grid, names, {"dice": create("metric", "dice")}, case=case.case_id)
     return tuple(score.value for score in scores)

@@ -1,4 +1,4 @@
-"""How long the processes of a run wait for one another, and which of them is named where one does not come."""
+"""The time that the processes of a run wait for one another, and the error that names a missing one."""
 
 import math
 import os
@@ -12,12 +12,12 @@ from semiseg.wording import some
 
 VARIABLE = "SEMISEG_WAIT_MINUTES"
 _DAY = 24.0 * 60
-"""The main process may prepare all cases, or score them, while the others wait."""
+"""The main process may prepare or score all cases while the others wait."""
 _SILENCE = ("timed out", "timeout", "connection closed", "connection reset", "broken pipe")
 
 
 def patience() -> timedelta:
-    """How long processes wait for one another: SEMISEG_WAIT_MINUTES, a day by default. Raises RecipeError."""
+    """Return how long processes wait for one another: SEMISEG_WAIT_MINUTES, a day by default. Raises RecipeError."""
     text = os.environ.get(VARIABLE, "").strip() or str(_DAY)
     try:
         minutes = float(text)
@@ -29,14 +29,14 @@ def patience() -> timedelta:
 
 
 class Together:
-    """Counts what this process has done together with the others, where all can read it: one that lags can be named."""
+    """Counts this process's collective operations in a shared store, so that a lagging process can be named."""
 
     def __init__(self, store: Any, rank: int, world: int) -> None:
         self._store, self._rank, self._world = store, rank, world
 
     @contextmanager
     def __call__(self) -> Iterator[None]:
-        """A block in which all processes take part. Raises TrainingError, naming those that did not come to it."""
+        """Run a block in which all processes take part. Raises TrainingError, naming those that did not join."""
         count = self._store.add(self._key(self._rank), 1)
         try:
             yield
@@ -47,7 +47,7 @@ class Together:
 
     def _missing(self, count: int) -> tuple[str, str]:
         late: list[str] = []
-        with suppress(RuntimeError):  # the process that held the counts may be the one that is gone
+        with suppress(RuntimeError):  # the process that held the counts may be the missing one
             others = [rank for rank in range(self._world) if rank != self._rank]
             late = [f"rank {rank}" for rank in others if self._store.add(self._key(rank), 0) < count]
         who = f"of {self._world} processes {some(late, 8) if late else 'another one'}"

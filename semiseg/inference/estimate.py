@@ -1,4 +1,4 @@
-"""What the prediction of an image takes, before it is begun."""
+"""Estimates of the cost of predicting an image."""
 
 import math
 
@@ -6,7 +6,7 @@ from semiseg.types import Shape
 
 
 def window_count(shape: Shape, patch: Shape, overlap: float) -> int:
-    """How many windows of a patch's size cover an image, as ``Predictor`` lays them."""
+    """Return the number of patch-sized windows that cover an image, as placed by ``Predictor``."""
     count = 1
     for n, p in zip(shape, patch, strict=True):
         step = max(int(p * (1 - overlap)), 1)
@@ -15,10 +15,10 @@ def window_count(shape: Shape, patch: Shape, overlap: float) -> int:
 
 
 def prediction_memory(shape: Shape, channels: int, classes: int) -> int:
-    """Bytes of the arrays that live at once while an image is predicted, about; without those of the networks.
+    """Return the approximate bytes of the arrays held at once while predicting an image, without the networks' memory.
 
-    For each voxel: its channels as they are stored, as they were cut, and normalized, in 4 bytes each; a probability a
-    class, and the windows' weight, in 4 bytes each; and while the highest is looked for that one, where it is higher,
-    and its class.
+    Per voxel: its channels as stored, cropped and normalized, in 4 bytes each; one probability per class and the
+    windows' weight, in 4 bytes each; and, while taking the highest class, that probability, the comparison and the
+    class.
     """
     return math.prod(shape) * (3 * 4 * channels + 4 * (classes + 1) + 4 + 1 + 1)

@@ -18,8 +18,9 @@ from semiseg.types import Shape
 class Predictor:
     """Predicts images of any size with a strategy's networks, window by window.
 
-    Windows of the training patch's size overlap by ``options.overlap`` and are weighted by a Gaussian of an eighth of
-    the window (nnU-Net's and MONAI's choice), or equally. An image smaller than the window is padded with background.
+    Windows have the training patch's size, overlap by ``options.overlap`` and are weighted equally or by a Gaussian
+    whose sigma is an eighth of the window (as in nnU-Net and MONAI). Images smaller than a window are padded with
+    background.
     """
 
     def __init__(
@@ -30,7 +31,7 @@ class Predictor:
         device: torch.device | str,
         role: str | None = None,
     ) -> None:
-        """``role``: the network that predicts by itself; by default the strategy decides, as with new images."""
+        """``role``: the network that predicts alone; by default the strategy decides, as for new images."""
         self._predict = strategy.predict if role is None else partial(strategy.predict_alone, role)
         self.strategy = strategy
         self.patch_size = patch_size
@@ -38,10 +39,10 @@ class Predictor:
         self.device = torch.device(device)
 
     def probabilities(self, image: NDArray[np.float32]) -> Tensor:
-        """Class probabilities (K, X, Y, Z) float32 of a normalized image (C, X, Y, Z); on the CPU.
+        """Return class probabilities (K, X, Y, Z) float32 on the CPU of a normalized image (C, X, Y, Z).
 
-        The ensemble of a strategy's networks is taken window by window, so each window is visited once. Raises
-        TrainingError where a probability is not finite: its class would be the background.
+        A strategy's networks are combined window by window, so each window is visited once. Raises TrainingError if a
+        probability is not finite: its class would be the background.
         """
         from monai.inferers.utils import sliding_window_inference
 
@@ -58,7 +59,7 @@ class Predictor:
                 sw_device=self.device,
                 device="cpu",
             )
-        if not math.isfinite(float(weighted.sum())):  # one number that is not finite makes the sum so
+        if not math.isfinite(float(weighted.sum())):  # one non-finite value makes the sum non-finite
             raise TrainingError(
                 "The networks' probabilities are not finite.",
                 "Their weights are bad, or too large for bf16 or fp16: train with a lower training.optimizer.lr or with"
@@ -67,26 +68,26 @@ class Predictor:
         return weighted[0]
 
     def seconds_per_batch(self, channels: int) -> float:
-        """How long a full batch of windows of so many channels takes, measured on zeros."""
+        """Measure the time of a full batch of windows with ``channels`` channels, using zeros."""
         self.strategy.eval()
         windows = torch.zeros((self.options.batch_size, channels, *self.patch_size), device=self.device)
         seconds = 0.0
         with torch.inference_mode():
-            for _ in range(2):  # the first one also makes ready
+            for _ in range(2):  # the first is a warm-up
                 start = time.perf_counter()
-                self._predict(windows).cpu()  # which waits for the device
+                self._predict(windows).cpu()  # waits for the device
                 seconds = time.perf_counter() - start
         return seconds
 
     def labels(self, image: NDArray[np.float32]) -> NDArray[np.uint8]:
-        """The class of the highest mean probability, (X, Y, Z) uint8."""
+        """Return the class of the highest mean probability, (X, Y, Z) uint8."""
         return highest(self.probabilities(image)).numpy()
 
 
 def highest(probabilities: Tensor) -> Tensor:
-    """The class of the highest of (K, X, Y, Z), the first of equal ones: (X, Y, Z) uint8; at most 256 classes.
+    """Return the class with the highest of (K, X, Y, Z), the first if equal: (X, Y, Z) uint8; at most 256 classes.
 
-    ``argmax`` over the first axis walks through memory in strides, and takes several times as long.
+    ``argmax`` over the first axis reads memory in strides and takes several times as long.
     """
     best, labels = probabilities[0].clone(), torch.zeros_like(probabilities[0], dtype=torch.uint8)
     for index, values in enumerate(probabilities[1:], 1):

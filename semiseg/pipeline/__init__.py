@@ -1,1 +1,1 @@
-"""The composition root: what a run, a check and a prediction are made of."""
+"""The composition root: assembles runs, checks and predictions from their parts."""

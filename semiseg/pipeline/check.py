@@ -1,4 +1,4 @@
-"""Everything that can be known about a recipe and its data before training."""
+"""Checks of a recipe and its data before training."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -30,21 +30,21 @@ def check(
 ) -> list[str]:
     """Check a recipe: its keys and components, the split, the patch, and every file of every case in the split.
 
-    The strategy is made too, without memory for its networks, before files are read.
+    The strategy is created too, without memory for its networks, before any file is read.
 
-    Labels of unlabeled and test cases are read too, for integrity, geometry and values only; nothing of them is kept.
+    Labels of unlabeled and test cases are read only to check integrity, geometry and values; nothing of them is kept.
 
     Args:
         recipe: a recipe, a mapping with its content, the path of its file, or the name of a shipped one.
         overrides: changes such as ``"training.epochs=10"``.
-        quick: read headers only; of labels, those of NIfTI files.
-        reporter: who hears of progress.
+        quick: read headers only; for labels, only those of NIfTI files.
+        reporter: receives progress.
 
     Returns:
-        Lines that say what the run will be: cases by role, steps, memory, and notes.
+        Lines that describe the run: cases by role, steps, memory, and notes.
 
     Raises:
-        SemisegError: with all problems at once. What the strategy's own code raises where it is made, as in a run.
+        SemisegError: with all problems at once. Errors from the strategy's own constructor are raised as in a run.
     """
     reporter = reporter or Reporter()
     if not isinstance(recipe, Recipe):
@@ -68,7 +68,7 @@ def check(
 
 
 class _Classes:
-    """Which classes the labeled cases hold. Training sees no others' labels: they are not looked at."""
+    """The classes that occur in the labeled cases. Other labels are ignored, since training does not use them."""
 
     def __init__(self, plan: Plan) -> None:
         self._info = plan.info
@@ -76,20 +76,20 @@ class _Classes:
         self._missing = set(range(1, len(plan.info.classes)))
 
     def look(self, case: Case, label: Volume) -> None:
-        """Cross off what a label holds; from several threads at once."""
+        """Mark the classes of a label as found; called from several threads at once."""
         if case.id in self._labeled:
             for index in tuple(self._missing):
                 if (label.array == index).any():
                     self._missing.discard(index)
 
     def notes(self) -> list[str]:
-        """What to say of classes that no label held."""
+        """Return notes on classes that occur in no label."""
         names = [f"{self._info.classes[i]} (value {self._info.class_values[i]})" for i in sorted(self._missing)]
         return [f"no labeled case has class {', '.join(names)}"] if names else []
 
 
 class _Images:
-    """What the images hold: whether two are one scan, and whether channels seem exchanged."""
+    """Checks across images: two cases with the same scan, and channels that seem swapped."""
 
     def __init__(self, plan: Plan) -> None:
         self._modalities = plan.info.modalities
@@ -98,13 +98,13 @@ class _Images:
         self.digests: dict[str, str] = {}
 
     def look(self, case: Case, image: Volume) -> None:
-        """Keep a digest and a few numbers of an image; from several threads at once."""
+        """Keep a digest and a few statistics of an image; called from several threads at once."""
         self.digests[case.id] = scan_digest(image)
         if len(self._modalities) > 1:
             self._statistics[case.id] = channel_statistics(image.array)
 
     def notes(self) -> list[str]:
-        """What to say of channels whose intensities are those of others."""
+        """Return notes on channels whose intensities look like another modality's."""
         found = {case_id: self._statistics[case_id] for case_id in sorted(self._statistics)}
         named = [f"{case_id} ({looks})" for case_id, looks in exchanged(found, self._training, self._modalities)]
         if not named:
@@ -132,7 +132,7 @@ def _describe(plan: Plan, choice: Choice, memory: MemoryEstimate) -> list[str]:
 
 
 def _order_of_files(plan: Plan) -> list[str]:
-    """Which file is taken for which modality, where each has its own: names need not tell."""
+    """Return which file is used for which modality, if each has its own: file names may not show it."""
     case = next(iter(plan.split.labeled), None)
     if case is None or len(case.images) != len(plan.info.modalities) or len(case.images) < 2:
         return []
@@ -154,7 +154,7 @@ def _notes(plan: Plan) -> list[str]:
 
 
 def _grid_notes(plan: Plan) -> list[str]:
-    """Of the split's cases: images smaller than the patch, which are padded with background; spacings that differ."""
+    """Return notes on the split's cases: images smaller than the patch, which are padded, and differing spacings."""
     dataset, patch = plan.components.dataset, plan.task.patch_size
     used = set(plan.split.ids())
     grids = {case.id: dataset.read_geometry(case) for case in plan.cases if case.id in used}

@@ -1,4 +1,4 @@
-"""What predictions will take, told beforehand where it is much."""
+"""Estimates of the time and memory of predictions, reported in advance if large."""
 
 import math
 from collections.abc import Mapping
@@ -11,24 +11,23 @@ from semiseg.progress import duration
 from semiseg.types import Geometry, Task
 
 MUCH_MEMORY = 2 * 2**30
-"""Bytes from which on a prediction's memory is told."""
+"""Bytes from which on a prediction's memory is reported."""
 LONG = 120.0
-"""Seconds from which on their time is told."""
+"""Seconds from which on the predictions' time is reported."""
 _TRIED = 200
-"""Batches of windows from which on one is timed: it is a small part of the work then."""
+"""Batches of windows from which on one batch is timed, which is then a small part of the work."""
 
 
 def cost_note(images: Mapping[str, Geometry], predictor: Predictor, task: Task, rounds: int = 1) -> str:
-    """A note on the time of all predictions and the memory of the largest; empty where neither is much.
+    """Return a note on the time of all predictions and the memory of the largest; empty if neither is large.
 
-    By the whole images: what is cut to its foreground takes less. Where there are many windows the time of one batch
-    is measured.
+    Based on whole images: images cropped to their foreground take less. If there are many windows, one batch is timed.
 
     Args:
         images: the grid of each image, by case.
-        predictor: who will predict them.
+        predictor: the predictor to use.
         task: channels and classes.
-        rounds: how often each is predicted, with other weights.
+        rounds: number of predictions per image, with different weights.
     """
     shapes = {name: grid_in_ras(grid).shape for name, grid in images.items()}
     if not shapes:

@@ -1,4 +1,4 @@
-"""More epochs for a run that is there: what is refused, what moves aside, and what is written down."""
+"""Training an existing run for more epochs: refusals, results moved aside, and the record of the change."""
 
 import os
 import shutil
@@ -19,7 +19,7 @@ from semiseg.runs.folder import RunFolder
 
 
 def require_one_stage(plan: Plan, stages: Sequence[Stage], epochs_before: int) -> None:
-    """Raise RunError where the strategy trains in stages: their ends would move into what is done."""
+    """Raise RunError if the strategy trains in stages: their ends would move into steps already done."""
     if len(stages) > 1:
         names = ", ".join(stage.name for stage in stages)
         what = (
@@ -30,9 +30,10 @@ def require_one_stage(plan: Plan, stages: Sequence[Stage], epochs_before: int) -
 
 
 def extend(plan: Plan, folder: RunFolder, epochs_before: int, reporter: Reporter) -> None:
-    """Make a run folder one that was to have the plan's epochs, and say what that means.
+    """Change a run folder to the plan's number of epochs and report what that means.
 
-    The recipe comes last: killed before, the same command does it again, or writes the recipe that model.json names.
+    The recipe is written last: after a kill before that, the same command repeats the change or writes the recipe that
+    model.json names.
     """
     steps = Checkpoints(folder.checkpoints, reporter.say).steps()
     done = int(steps[-1].stem.partition("-")[2]) if steps else 0
@@ -49,7 +50,7 @@ def extend(plan: Plan, folder: RunFolder, epochs_before: int, reporter: Reporter
 
 
 def _meaning(plan: Plan, epochs_before: int, done: int) -> str:
-    """What becomes of the schedule, in words."""
+    """Return a description of the effect on the learning-rate schedule."""
     training = plan.recipe.training
     schedule, base, total = training.schedule, training.optimizer.lr, n_steps(training, plan.batch_size)
     before = total // training.epochs * epochs_before
@@ -66,7 +67,7 @@ def _meaning(plan: Plan, epochs_before: int, done: int) -> str:
 
 
 def _keep_results(folder: RunFolder, aside: Path) -> None:
-    """Move what was made of the weights into a folder that is a run itself; what was moved before a kill is there."""
+    """Move results of the weights into a folder that is itself a run; files moved before a kill are already there."""
     (aside / folder.checkpoints.name).mkdir(parents=True, exist_ok=True)
     if not (aside / folder.recipe.name).exists():
         for weights in (folder.weights("last"), folder.weights("best")):
@@ -82,14 +83,14 @@ def _results(folder: RunFolder) -> tuple[Path, ...]:
 
 
 def _copy(paths: Iterable[Path], into: Path) -> None:
-    """Whole or not there, in this order."""
+    """Copy files in this order, each atomically."""
     for path in paths:
         if path.exists():
             write_text(into / path.name, path.read_text(encoding="utf-8", errors="replace"))
 
 
 def _link(path: Path, into: Path) -> None:
-    """Give a file a second name; training replaces it by another file, and never changes it in place."""
+    """Hard-link a file; training replaces files and never changes them in place."""
     target = into / path.name
     if path.exists() and not target.exists():
         try:
@@ -99,11 +100,11 @@ def _link(path: Path, into: Path) -> None:
 
 
 def _write_down(folder: RunFolder, record: dict[str, object]) -> None:
-    """Add to environment.json, once."""
+    """Add a record to environment.json, once."""
     try:
         first = read_json(folder.environment)
     except RunError:
-        first = {}  # it is for readers; a run goes on without
+        first = {}  # only informative; the run continues without it
     known = first.get("extended", [])
     if not (known and all(known[-1].get(key) == value for key, value in record.items())):
         time = datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,4 +1,4 @@
-"""A strategy with its networks, as a run makes it and as a run folder keeps it."""
+"""A strategy with its networks, as created by a run and stored in a run folder."""
 
 import warnings
 from collections.abc import Callable, Mapping
@@ -29,10 +29,10 @@ from semiseg.types import DatasetInfo, Task
 
 @dataclass(frozen=True)
 class Model:
-    """A strategy with networks, and what is needed to use it on new images.
+    """A strategy with networks, and the information needed to use it on new images.
 
-    ``precision`` is that of all forwards outside of training steps; ``spacing`` that of the training cases, as
-    ``training_spacing`` gives it, where it is known.
+    ``precision`` applies to all forward passes outside training steps. ``spacing`` is that of the training cases, from
+    ``training_spacing``, if known.
     """
 
     recipe: Recipe
@@ -44,11 +44,11 @@ class Model:
     spacing: Mapping[str, Any] | None = None
 
     def predictor(self, device: torch.device | str, role: str | None = None) -> Predictor:
-        """Predicts preprocessed images with the present weights, or with those of one role's network by itself."""
+        """Return a predictor for preprocessed images with the current weights, or those of one role's network alone."""
         return Predictor(self.strategy.to(device), self.task.patch_size, self.recipe.inference, device, role)
 
     def record(self) -> dict[str, Any]:
-        """What a run folder keeps, so that a model can be used where its training data are not."""
+        """Return the content of model.json, with which the model can be used without its training data."""
         info = self.info
         return {
             "modalities": list(info.modalities),
@@ -63,17 +63,17 @@ class Model:
 
 
 def new_model(plan: Plan, runtime: Runtime) -> Model:
-    """A model with freshly drawn weights; all forwards outside of training steps run in the runtime's precision."""
+    """Create a model with new weights; all forward passes outside training steps use the runtime's precision."""
     return _assemble(plan.recipe, plan.components, plan.info, plan.task, runtime)
 
 
 def try_strategy(plan: Plan) -> None:
-    """Make the strategy and its stages as a run will, and drop them. Raises what the run would.
+    """Create the strategy and its stages as a run will, and discard them. Raises what the run would.
 
-    On the meta device, which takes no memory. A strategy that cannot be made there, because it looks at its networks'
-    values, is made with them.
+    Uses the meta device, which takes no memory. A strategy that cannot be created there, because it reads its
+    networks' values, is created with real weights.
     """
-    with suppress(Exception):  # an error counts if networks with values lead to one too
+    with suppress(Exception):  # an error counts only if networks with values raise it too
         if (strategy := _without_memory(plan.recipe, plan.components, plan.task)) is not None:
             timetable_of(plan, strategy)
             return
@@ -82,7 +82,7 @@ def try_strategy(plan: Plan) -> None:
 
 @dataclass(frozen=True)
 class KeptModel:
-    """What a run folder says of its model: the recipe, and what ``Model.record`` kept."""
+    """A run folder's model: the recipe and the content of ``Model.record``."""
 
     folder: RunFolder
     recipe: Recipe
@@ -90,15 +90,15 @@ class KeptModel:
 
     @property
     def precision(self) -> str:
-        """What the recipe's precision came to where the run began; the recipe's, where that was not kept."""
+        """The precision used when the run began; the recipe's, if that was not stored."""
         return str(self.record.get("precision", self.recipe.training.precision))
 
     def load(self, checkpoint: str, runtime: Runtime, say: Callable[[str], None] = lambda text: None) -> Model:
-        """The model with its ``last`` or ``best`` weights; its training data need not be there.
+        """Load the model with its ``last`` or ``best`` weights; its training data need not be available.
 
-        ``say`` hears where it cannot be checked that they are of this folder's model. Raises RunError where the folder
-        holds no such checkpoint, a damaged one, or one that does not belong to its model.json and recipe.yaml: before
-        any memory is taken for networks, where these can be made without.
+        ``say`` is called if it cannot be verified that the weights belong to this folder's model. Raises RunError if
+        the checkpoint is absent or damaged, or does not belong to the folder's model.json and recipe.yaml. If possible,
+        this happens before memory is allocated for networks.
         """
         record, weights = self.record, self.folder.weights(checkpoint)
         state = _saved(weights)
@@ -125,9 +125,9 @@ class KeptModel:
 
 
 def kept_model(run: Path) -> KeptModel:
-    """The model of a run as its folder keeps it. Raises RunError where the folder holds no run, or a damaged one.
+    """Return the model stored in a run folder. Raises RunError if the folder has no run or a damaged one.
 
-    The recipe is taken as it is written: a variable in the path of data need not be set where these are not.
+    Variables in the recipe are not expanded: those in data paths need not be set where the data are absent.
     """
     folder = RunFolder(run)
     if not folder.recipe.exists() or not folder.model.exists():
@@ -136,13 +136,13 @@ def kept_model(run: Path) -> KeptModel:
     try:
         recipe = load_recipe(folder.recipe, expand=False)
     except RecipeError:
-        folder.kept_recipe()  # where it is damaged, that is what is said
+        folder.kept_recipe()  # raises if the file is damaged, which is the better message
         raise
     return KeptModel(folder, recipe, record)
 
 
 def load_weights(model: Model, path: Path) -> None:
-    """Give the model a run's ``last`` or ``best`` weights. Raises RunError where the file is missing or damaged."""
+    """Load a run's ``last`` or ``best`` weights into the model. Raises RunError if the file is missing or damaged."""
     _put_in(model, path, _saved(path))
 
 
@@ -168,7 +168,7 @@ def _put_in(model: Model, path: Path, state: Mapping[str, Any]) -> None:
 
 
 def _as_recorded(dataset: Dataset, info: DatasetInfo) -> Dataset:
-    """A dataset that knows what the run kept of it; by itself it may have to look into the folder it was trained on."""
+    """Return a copy of the dataset with the recorded info; the original may need the folder that it was trained on."""
     known = copy(dataset)
     known.info = lambda: info  # type: ignore[method-assign]
     return known
@@ -181,9 +181,9 @@ def _assemble(recipe: Recipe, components: Components, info: DatasetInfo, task: T
 
 
 def _without_memory(recipe: Recipe, components: Components, task: Task) -> Strategy | None:
-    """The strategy on the meta device; None where it cannot be made there."""
+    """Return the strategy on the meta device; None if it cannot be created there."""
     with suppress(Exception), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # such as that weights from a file are not taken
+        warnings.simplefilter("ignore")  # for example, that weights from a file are not loaded
         with torch.device("meta"):
             return _strategy(recipe, components, task)
     return None

@@ -1,4 +1,4 @@
-"""New images one by one: what is wrong with some of them stops no other, and all of it is told at the end."""
+"""Prediction of new images one by one: problems with some do not stop the others, and are reported at the end."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -21,14 +21,14 @@ from semiseg.types import Case, Geometry
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What is known of a case before it is predicted: its grid, and the digests of its image files."""
+    """A case's grid and the digests of its image files, read before prediction."""
 
     grid: Geometry
     digests: tuple[str, ...]
 
 
 def look_at(cases: Sequence[Case], dataset: Dataset, reporter: Reporter) -> tuple[dict[str, Look], list[Problem]]:
-    """A look at each case by its id, from headers and digests, and the problems of those that cannot be used."""
+    """Return a ``Look`` for each case by id, from headers and digests, and the problems of unusable cases."""
     found: dict[str, Look] = {}
     problems: list[Problem] = []
 
@@ -66,10 +66,10 @@ class Predicting:
     def __call__(
         self, cases: Sequence[Case], write: Callable[[Case, bytes], None], problems: Sequence[Problem]
     ) -> None:
-        """Predict each case and give the content of its NIfTI file to ``write``.
+        """Predict each case and pass the content of its NIfTI file to ``write``.
 
-        Raises, when all are done, DataError with ``problems`` (those of other images) and what is wrong with images;
-        TrainingError where that is only memory that ran out, or probabilities that are not finite.
+        Raises, after all cases, DataError with ``problems`` (those of other images) and the problems of these images;
+        TrainingError if these are only memory that ran out, or probabilities that are not finite.
         """
         bad, failed = list(problems), list[Problem]()
         with self.reporter.work("predicting", len(cases), unit="case") as meter:

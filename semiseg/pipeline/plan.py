@@ -1,4 +1,4 @@
-"""What a recipe comes to on this data, before anything is trained: split, task and batch, with all problems at once."""
+"""The plan of a run: a recipe resolved against its data (split, task, batch), with all problems reported at once."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -32,7 +32,7 @@ from semiseg.wording import some
 
 @dataclass(frozen=True)
 class Plan:
-    """A recipe with its components, cases and split. ``cases`` are as the dataset gives them, labels included."""
+    """A recipe with its components, cases and split. ``cases`` are as the dataset returns them, including labels."""
 
     recipe: Recipe
     components: Components
@@ -47,18 +47,18 @@ class Plan:
 
     @property
     def regions(self) -> Mapping[str, Sequence[str]]:
-        """The regions that are scored: the recipe's, or where it names none the dataset's."""
+        """The scored regions: the recipe's, or the dataset's if the recipe names none."""
         return scored_regions(self.recipe, self.info)
 
 
 def make_plan(recipe: Recipe, *, on_this_machine: bool = True) -> Plan:
-    """Resolve a recipe against its data; no voxel is read. Raises SemisegError with every problem found.
+    """Resolve a recipe against its data without reading voxels. Raises SemisegError with every problem found.
 
-    ``on_this_machine``: whether the run is to be here. Otherwise nothing is refused for want of a GPU: where the run
-    starts, its own plan looks at the hardware.
+    ``on_this_machine``: the run will be on this machine. Otherwise a missing GPU is no error: the plan made where the
+    run starts checks the hardware.
     """
     known = on_this_machine or recipe.training.device == "cpu"
-    resolved(recipe)  # what cannot be written down is told before anything is read
+    resolved(recipe)  # reports what cannot be serialized before anything is read
     components = resolve(recipe)
     dataset = components.dataset
     info = dataset.info()
@@ -89,7 +89,7 @@ def make_plan(recipe: Recipe, *, on_this_machine: bool = True) -> Plan:
 
 
 def target_note(components: Components, recipe: Recipe) -> list[str]:
-    """What to say where the device is made to wait for what workers could have made."""
+    """Return a note if the device waits for targets that workers could have made."""
     names = [target.name for target in components.strategy.needs.targets]
     if not names or recipe.training.augmentation_on == "workers":
         return []
@@ -98,14 +98,14 @@ def target_note(components: Components, recipe: Recipe) -> list[str]:
 
 
 def networks_once(components: Components, task: Task) -> Networks:
-    """What gives the roles' networks on the meta device: built when first asked for, and once."""
+    """Return a function that builds the roles' networks on the meta device at its first call and caches them."""
     return cache(partial(meta_networks, components.roles, components.backbones, task))
 
 
 def fit_batch(batch: BatchSize, needs: BatchNeeds, any_unlabeled: bool) -> tuple[BatchSize, Sequence[str]]:
-    """The batch as it is drawn: all labeled where the strategy takes no unlabeled samples, or there are none.
+    """Return the batch as drawn: all labeled if the strategy uses no unlabeled samples, or there are none.
 
-    So a supervised baseline and CPS without unlabeled data see as many samples a step as CPS with them.
+    So a supervised baseline and CPS without unlabeled data see as many samples per step as CPS with them.
     """
     if not batch.unlabeled or (needs.unlabeled.uses and any_unlabeled):
         return batch, ()
@@ -114,7 +114,7 @@ def fit_batch(batch: BatchSize, needs: BatchNeeds, any_unlabeled: bool) -> tuple
 
 
 def unused_note(n_unlabeled: int, batch: BatchSize, needs: BatchNeeds) -> list[str]:
-    """What to say where the recipe gives a strategy that could use them no unlabeled samples."""
+    """Return a note if the recipe gives no unlabeled samples to a strategy that could use them."""
     if batch.unlabeled or not needs.unlabeled.uses or not n_unlabeled:
         return []
     unused = "1 unlabeled case is" if n_unlabeled == 1 else f"{n_unlabeled} unlabeled cases are"
@@ -122,19 +122,19 @@ def unused_note(n_unlabeled: int, batch: BatchSize, needs: BatchNeeds) -> list[s
 
 
 def n_steps(training: Training, batch: BatchSize) -> int:
-    """Steps of a training with such a batch."""
+    """Return the number of steps of a training with such a batch."""
     return training.epochs * -(-training.examples_per_epoch // batch.total)
 
 
 def timetable_of(plan: Plan, strategy: Strategy) -> Timetable:
-    """All steps of the plan's training. Raises ComponentError where the strategy's stages make no training."""
+    """Return all steps of the plan's training. Raises ComponentError if the strategy's stages are invalid."""
     options = plan.recipe.training
     examples, batch = options.examples_per_epoch, plan.batch_size.total
     return Timetable(strategy.stages(), options.epochs, examples, batch, plan.recipe.seed)
 
 
 def padding_note(small: Sequence[str]) -> list[str]:
-    """What to say of cases, by id, that are smaller than the patch."""
+    """Return a note on cases, by id, that are smaller than the patch."""
     if not small:
         return []
     are = "image is smaller than the patch and is" if len(small) == 1 else "images are smaller than the patch and are"

@@ -1,4 +1,4 @@
-"""What is wrong with a recipe for its data and this machine, before anything is trained."""
+"""Checks of a recipe against its data and this machine, before training."""
 
 from collections.abc import Callable, Mapping, Sequence
 
@@ -18,11 +18,11 @@ from semiseg.types import DatasetInfo, Task
 from semiseg.wording import some
 
 Networks = Callable[[], Mapping[str, nn.Module]]
-"""Gives each role's network on the meta device, where they are needed."""
+"""Returns each role's network on the meta device, built only when needed."""
 
 
 def patch_problems(components: Components, task: Task, recipe: Recipe) -> list[Problem]:
-    """What each role's backbone has against the patch size."""
+    """Return each role's backbone's objections to the patch size."""
     key = placed("training.patch_size", recipe)
     found = {
         f"{key} {list(task.patch_size)} does not fit backbone {type(backbone).__name__}: {text}."
@@ -33,7 +33,7 @@ def patch_problems(components: Components, task: Task, recipe: Recipe) -> list[P
 
 
 def copy_problems(components: Components, networks: Networks, recipe: Recipe) -> list[Problem]:
-    """Roles that are to begin as a copy of another role's network, and have one of another kind."""
+    """Return roles that should start as a copy of another role's network but have a different architecture."""
     roles = {role.name: role for role in components.roles}
     copies = [(role, roles[role.initialized_like]) for role in components.roles if role.initialized_like is not None]
     backbones = components.backbones
@@ -53,12 +53,12 @@ def copy_problems(components: Components, networks: Networks, recipe: Recipe) ->
 
 
 def machine_problems(components: Components, networks: Networks, task: Task, recipe: Recipe) -> list[Problem]:
-    """What the device that training would take cannot do for the recipe's networks."""
+    """Return what the recipe's networks need and the training device cannot do."""
     return precision_problems(networks, task, recipe) + determinism_problems(components, networks, recipe)
 
 
 def precision_problems(networks: Networks, task: Task, recipe: Recipe) -> list[Problem]:
-    """Where the precision cannot be trusted on the device that training would take."""
+    """Return problems if the precision is unreliable on the training device."""
     if not bf16_on_cpu(recipe):
         return []
     found: dict[str, Problem] = {}
@@ -68,7 +68,7 @@ def precision_problems(networks: Networks, task: Task, recipe: Recipe) -> list[P
 
 
 def determinism_problems(components: Components, networks: Networks, recipe: Recipe) -> list[Problem]:
-    """Where a deterministic run on a GPU would end at its first backward."""
+    """Return problems if a deterministic run on a GPU would fail at its first backward pass."""
     if not recipe.training.deterministic or accelerator(recipe.training.device) != "cuda":
         return []
     trained = (networks()[role.name] for role in components.roles if role.trained)
@@ -81,7 +81,7 @@ def determinism_problems(components: Components, networks: Networks, recipe: Rec
 
 
 def region_problems(recipe: Recipe, info: DatasetInfo) -> list[Problem]:
-    """What is wrong with the regions, the recipe's or the dataset's, for the dataset's classes."""
+    """Return problems of the recipe's or dataset's regions with the dataset's classes."""
     try:
         find_regions(scored_regions(recipe, info), info.classes)
     except DataError as error:
@@ -92,13 +92,13 @@ def region_problems(recipe: Recipe, info: DatasetInfo) -> list[Problem]:
 
 
 def scored_regions(recipe: Recipe, info: DatasetInfo) -> Mapping[str, Sequence[str]]:
-    """The recipe's regions, or where it names none the dataset's."""
+    """Return the recipe's regions, or the dataset's if the recipe names none."""
     asked = recipe.evaluation.regions
     return info.regions if asked is None else asked
 
 
 def augmentation_problems(components: Components, recipe: Recipe) -> list[Problem]:
-    """Where the augmentation is to run on the device and cannot."""
+    """Return problems if the augmentation should run on the device and cannot."""
     if recipe.training.augmentation_on == "workers" or isinstance(components.augmentation, BatchAugmentation):
         return []
     key, name = placed("training.augmentation_on", recipe), recipe.augmentation.name
@@ -107,7 +107,7 @@ def augmentation_problems(components: Components, recipe: Recipe) -> list[Proble
 
 
 def batch_problems(batch: BatchSize, needs: BatchNeeds, recipe: Recipe) -> list[Problem]:
-    """Where the batch is not what the strategy needs."""
+    """Return problems if the batch does not meet the strategy's needs."""
     problems = []
     for name, size, need in (
         ("labeled", batch.labeled, needs.labeled),
@@ -128,9 +128,9 @@ def step_problems(
     recipe: Recipe,
     device_known: bool = True,
 ) -> list[Problem]:
-    """Where the recipe asks for a step mode or micro-batch that would not give the joint step's gradients.
+    """Return problems if the step mode or micro-batch would not give the joint step's gradients.
 
-    Unless ``device_known``, the precision is taken as it is written, since what "auto" comes to depends on the device.
+    Unless ``device_known``, the precision is used as written, since "auto" depends on the device.
     """
     options = recipe.training.step
     size = None if options.micro_batch == "auto" else options.micro_batch
@@ -150,12 +150,12 @@ def step_problems(
 
 
 def bf16_on_cpu(recipe: Recipe) -> bool:
-    """Whether training would be in bf16 on a CPU."""
+    """Return whether training would use bf16 on a CPU."""
     device = accelerator(recipe.training.device)
     return (device, precision_on(recipe.training.precision, device)) == ("cpu", "bf16")
 
 
 def placed(key: str, recipe: Recipe) -> str:
-    """A key with the place where it was written."""
+    """Return a key with the place where it was written."""
     where = recipe.where(key)
     return f"{key} ({where})" if where else key

@@ -36,30 +36,30 @@ def predict(
     device: str = "auto",
     reporter: Reporter | None = None,
 ) -> list[Path]:
-    """Predict new images; each prediction is NIfTI in its image's grid, with the dataset's label values.
+    """Predict new images; each prediction is a NIfTI file on its image's grid, with the dataset's label values.
 
-    It is what the run itself would predict: in its precision, as far as the device has it. The data that the run was
-    trained on need not be there.
+    The result equals the run's own prediction, in its precision if the device supports it. The training data need not
+    be available.
 
     Args:
         run: the run folder.
         images: a folder of cases, or the image files of one case in the order of the model's modalities.
-        output: where ``CASE.nii.gz`` are written, and ``predictions.json``, which says by which weights and of which
-            images they are, and their digests. One by the same weights of the same images that is still as it was
-            written is kept, so that a stopped call goes on. Or, for one case, a new file ``NAME.nii.gz``.
+        output: a folder for ``CASE.nii.gz`` and ``predictions.json``, which records the weights, the images and the
+            digests of the predictions. An unchanged prediction by the same weights of the same images is kept, so that
+            a stopped call resumes. Or, for one case, a new file ``NAME.nii.gz``.
         checkpoint: ``best`` or ``last``.
         device: ``auto``, ``cpu`` or ``cuda``.
-        reporter: who hears of progress.
+        reporter: receives progress.
 
     Returns:
         The predictions' paths.
 
     Raises:
-        RunError: no such run or checkpoint; an output folder in use, or with predictions by other weights or of other
-            images, which are left as they are; one file for several cases, or one that is there.
-        DataError: images that cannot be read or are not what the model was trained on.
-        TrainingError: images that there was no memory for. In both cases the others are predicted first, and the
-            problems of all are told.
+        RunError: no such run or checkpoint; an output folder that is in use or has predictions by other weights or of
+            other images, which are not changed; a single file for several cases, or an existing file.
+        DataError: images that cannot be read or do not match the model's training data.
+        TrainingError: images for which memory ran out. In both cases the others are predicted first, and all problems
+            are reported.
     """
     if checkpoint not in CHECKPOINTS:
         raise RunError(f"There is no checkpoint {checkpoint!r}.", f"Choose one of {', '.join(CHECKPOINTS)}.")
@@ -71,7 +71,7 @@ def predict(
     kept = kept_model(Path(run))
     runtime = _runtime(kept, device, reporter)
     model = kept.load(checkpoint, runtime, reporter.say)
-    # Of a run that still trains the next best weights may come any time: hashed right away.
+    # A run that is still training may replace its best weights at any time, so hash them right away.
     maker = Maker(str(kept.folder.path), checkpoint, weights_digest(kept.folder, checkpoint))
     dataset = model.components.dataset
     cases = dataset.new_cases(paths)
@@ -106,7 +106,7 @@ def predict(
 
 
 def _not_predicted(cases: Sequence[Case], paths: Sequence[Path]) -> Iterator[str]:
-    """What a folder holds that no case is made of."""
+    """Yield notes on files in the folder that belong to no case."""
     if len(paths) == 1 and paths[0].is_dir():
         held = find(paths[0])
         used = {path for case in cases for path in case.images}
@@ -119,7 +119,7 @@ def _name(case: Case) -> str:
 
 
 def _missing(cases: Sequence[Case], claimed: Claimed, reporter: Reporter) -> list[Case]:
-    """The cases whose prediction is not there, or is not what was written, which is told."""
+    """Return the cases whose prediction is absent or has changed, and report the changed ones."""
     missing = [case for case in cases if not claimed.is_intact(_name(case))]
     there = [_name(case) for case in missing if (claimed.home / _name(case)).exists()]
     if there:
@@ -137,7 +137,7 @@ def _write_new(path: Path, content: bytes) -> None:
 
 
 def _runtime(kept: KeptModel, device: str, reporter: Reporter) -> Runtime:
-    """The device in the run's precision; in float32, which is said, where the device has no such, or a wrong one."""
+    """Return a runtime in the run's precision, or in float32, with a note, if the device lacks it or gets it wrong."""
     options = kept.recipe.training
     precision, note = precision_for(options.precision, kept.precision, accelerator(device))
     runtime = Runtime(device, precision, options.deterministic)
@@ -153,18 +153,18 @@ def _runtime(kept: KeptModel, device: str, reporter: Reporter) -> Runtime:
 
 
 def precision_for(asked: str, had: str, kind: str) -> tuple[str, str]:
-    """The precision to predict in, and a note where it is not the run's own.
+    """Return the precision for prediction, and a note if it is not the run's own.
 
     Args:
         asked: the recipe's ``training.precision``.
-        had: what it came to where the run began; "auto" where that is not known.
+        had: the precision used when the run began; "auto" if unknown.
         kind: the device, "cpu" or "cuda".
     """
     wanted = had if asked == "auto" else asked
     if wanted == "auto":
         wanted = precision_on("auto", kind)
     gpu = kind == "cuda"
-    # "auto" never comes to bf16 on a CPU, where it is slow; who asks for it by name gets it, as in training.
+    # "auto" never selects bf16 on a CPU, where it may be slow; set by name it is used, as in training.
     bf16 = torch.cuda.is_bf16_supported(including_emulation=False) if gpu else asked == "bf16"
     if wanted == "32" or (wanted == "fp16" and gpu) or (wanted == "bf16" and bf16):
         return wanted, ""

@@ -1,4 +1,4 @@
-"""Test cases are opened at the end of a run, and predicted with the last and the best weights."""
+"""Predictions of the test cases, opened at the end of a run, with the last and the best weights."""
 
 import filecmp
 import shutil
@@ -35,17 +35,17 @@ CHECKPOINTS = ("last", "best")
 
 
 def weights_digest(folder: RunFolder, checkpoint: str) -> str:
-    """SHA-256 of ``last.pt`` or ``best.pt``."""
+    """Return the SHA-256 of ``last.pt`` or ``best.pt``."""
     return file_digest(folder.weights(checkpoint))
 
 
 def prediction_path(folder: RunFolder, checkpoint: str, case: Case) -> Path:
-    """Where the prediction of a test case stands."""
+    """Return the path of a test case's prediction."""
     return folder.predictions / checkpoint / f"{case.id}.nii.gz"
 
 
 def best_is_last(folder: RunFolder, runtime: Runtime) -> bool:
-    """Whether ``best`` and ``last`` are the same weights, alike in all processes."""
+    """Return whether ``best`` and ``last`` are the same weights; the result is the same in all processes."""
     same = runtime.is_main and same_weights(*map(folder.weights, CHECKPOINTS))
     return bool(runtime.broadcast(same))
 
@@ -53,9 +53,9 @@ def best_is_last(folder: RunFolder, runtime: Runtime) -> bool:
 def predict_test_cases(
     plan: Plan, model: Model, folder: RunFolder, same: bool, runtime: Runtime, reporter: Reporter
 ) -> None:
-    """Predict every test case with the last and the best weights; what is there already is kept.
+    """Predict every test case with the last and the best weights, keeping existing predictions.
 
-    Where they are the ``same``, each case is predicted once, and ``predictions/best`` holds copies.
+    If they are the ``same``, each case is predicted once, and ``predictions/best`` holds copies.
     """
     if not plan.split.test:
         return
@@ -93,7 +93,7 @@ def _predict_missing(
 
 
 def _remove_damaged(plan: Plan, folder: RunFolder, checkpoint: str, reporter: Reporter) -> None:
-    """Remove predictions of an earlier start that cannot be read, or are on another grid: they are made again."""
+    """Remove unreadable predictions, or ones on another grid, from an earlier start; they will be predicted again."""
     indices = {value: index for index, value in enumerate(plan.info.class_values)}
     damaged = []
     for case in plan.split.test:
@@ -115,10 +115,10 @@ def _remove_damaged(plan: Plan, folder: RunFolder, checkpoint: str, reporter: Re
 
 
 def _copy_predictions(folder: RunFolder, cases: Sequence[Case]) -> None:
-    """Have ``predictions/best`` hold what ``predictions/last`` does.
+    """Copy ``predictions/last`` to ``predictions/best``.
 
-    Copies, which are small: where they were links, a file that is edited or damaged in one folder would be in the
-    other, too. A copy that is not like its source, such as one of a source that was made anew, is made anew.
+    Copies are small, and with links a file edited or damaged in one folder would change in the other too. A copy that
+    differs from its source, for instance because the source was rebuilt, is copied again.
     """
     for case in cases:
         source, target = (prediction_path(folder, checkpoint, case) for checkpoint in CHECKPOINTS)
@@ -130,9 +130,9 @@ def _copy_predictions(folder: RunFolder, cases: Sequence[Case]) -> None:
 def predict_case(
     case: Case, dataset: Dataset, predictor: Predictor, recipe: Recipe, info: DatasetInfo, path: Path
 ) -> None:
-    """Predict one case and write it as NIfTI in the image's own grid, with the dataset's own label values.
+    """Predict one case and write it as NIfTI on the image's own grid, with the dataset's label values.
 
-    Raises DataError, naming a file or the case, for an image that cannot be used.
+    Raises DataError, naming a file or the case, for an unusable image.
     """
     write_label(path, *predicted(case, dataset, predictor, recipe, info))
 
@@ -140,7 +140,7 @@ def predict_case(
 def predicted(
     case: Case, dataset: Dataset, predictor: Predictor, recipe: Recipe, info: DatasetInfo
 ) -> tuple[NDArray[Any], Geometry]:
-    """What ``predict_case`` writes: the dataset's own label values (X, Y, Z), and the image's own grid."""
+    """Return what ``predict_case`` writes: the dataset's label values (X, Y, Z) and the image's own grid."""
     try:
         volume = dataset.read_image(case)
         prepared = prepare(volume, recipe.preprocessing, f"case {case.id}")

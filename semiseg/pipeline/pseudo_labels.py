@@ -1,4 +1,4 @@
-"""Pseudo-labels of a stage: the unlabeled cases as the networks of the stage before predict them, in the run folder."""
+"""Pseudo-labels of a stage: the previous stage's predictions of the unlabeled cases, stored in the run folder."""
 
 import hashlib
 import json
@@ -25,10 +25,10 @@ from semiseg.runs.provenance import keep_only_of
 
 @dataclass(frozen=True)
 class PseudoLabels:
-    """Makes the pseudo-labels of a run's stages, and finds them again when the run goes on.
+    """Makes the pseudo-labels of a run's stages and reads them again when the run resumes.
 
-    A folder a stage: ``CASE.npy`` with class indices (x, y, z) uint8 in the preprocessed image's box, and
-    ``manifest.json`` with the digest of each file and of the weights that they are of.
+    One folder per stage: ``CASE.npy`` with class indices (x, y, z) uint8 in the preprocessed image's box, and
+    ``manifest.json`` with the digests of each file and of the weights that made them.
     """
 
     unlabeled: Sequence[StoredImage]
@@ -40,16 +40,17 @@ class PseudoLabels:
     def of(
         self, stages: Sequence[Stage], number: int, begins: bool, after_case: Callable[[], None]
     ) -> Sequence[StoredImage]:
-        """The unlabeled cases of a stage, with pseudo-labels where it wants them.
+        """Return the unlabeled cases of a stage, with pseudo-labels if the stage uses them.
 
         Args:
-            stages: of the strategy.
-            number: of the stage.
-            begins: the stage begins, with the strategy as the stage before left it: what is not there is made.
-            after_case: called after each case; it may raise to stop.
+            stages: the strategy's stages.
+            number: the stage's index.
+            begins: the stage is beginning, and the strategy is as the previous stage left it: missing pseudo-labels
+                are made.
+            after_case: called after each case; may raise to stop.
 
         Raises:
-            RunError: the stage had begun, and its pseudo-labels are gone or damaged.
+            RunError: the stage had already begun, and its pseudo-labels are missing or damaged.
         """
         stage = stages[number]
         if not stage.pseudo_labels or not self.unlabeled:
@@ -58,7 +59,7 @@ class PseudoLabels:
             before = stages[number - 1]
             numbers = range(1, before.snapshots + 1)
             snapshots = [snapshot_file(self.folder.checkpoints, before.name, n) for n in numbers]
-            # A training so short that the stage before had no step has none.
+            # If training is so short that the previous stage had no step, there are none.
             self._make(stage, [path for path in snapshots if path.exists()], after_case)
         manifest = self._read(stage)
         return [
@@ -87,7 +88,7 @@ class PseudoLabels:
         self.runtime.barrier()
 
     def _predict(self, what: str, target: Path, after_case: Callable[[], None]) -> dict[str, Path]:
-        """Predictions of all cases with the weights as they are, by case; each process makes its share."""
+        """Predict all cases with the current weights and return the files by case; each process makes its share."""
         predictor = self.model.predictor(self.runtime.device)
         files = {case.case_id: target / f"{case.case_id}.npy" for case in self.unlabeled}
         with self.reporter.work(f"labeling for {what}", len(files), unit="case") as meter:
@@ -118,7 +119,7 @@ class PseudoLabels:
         return found
 
     def _stability(self, last: Mapping[str, Path], earlier: Sequence[Mapping[str, Path]]) -> dict[str, float]:
-        """The mean over snapshots of the mean IoU with the last prediction, by case; 1 where there is no snapshot."""
+        """Return by case the mean, over snapshots, of the mean IoU with the last prediction; 1 without snapshots."""
         n_classes = self.model.task.out_channels
         stability = {}
         for case, path in last.items():
@@ -152,7 +153,7 @@ _ANEW = "The stage cannot go on without them: restore the files, or run again in
 
 
 def mean_iou(one: NDArray[np.uint8], other: NDArray[np.uint8], n_classes: int) -> float:
-    """The mean of |A and B| / |A or B| over the classes (background included) that either label map has."""
+    """Return the mean of |A and B| / |A or B| over the classes (background included) in either label map."""
     ious = []
     for index in range(n_classes):
         a, b = one == index, other == index

@@ -32,7 +32,7 @@ from semiseg.signals import told_how_to_go_on
 
 @dataclass(frozen=True)
 class RunResult:
-    """What a run came to: its folder, the scores of every test case, and their summary (as in summary.json)."""
+    """Results of a run: its folder, the scores of every test case, and their summary (as in summary.json)."""
 
     folder: Path
     scores: tuple[Score, ...]
@@ -48,20 +48,19 @@ def run(
     reporter: Reporter | None = None,
     tensorboard: bool = False,
 ) -> RunResult:
-    """Train, predict the test cases with the last and the best weights, and score them; once, where they are the same.
+    """Train, predict the test cases with the last and the best weights, and score them (once, if they are the same).
 
     Args:
         recipe: a recipe, a mapping with its content, the path of its file, or the name of a shipped one.
         output: the run folder; new or empty, unless ``resume``.
         overrides: changes such as ``"training.epochs=10"``.
-        resume: go on where an earlier run in ``output`` stopped, or start where there is none. Where nothing has
-            changed but that ``training.epochs`` is more, the run goes on to these, finished or not; what it had
-            scored is kept aside.
-        reporter: who hears of progress; nobody by default.
+        resume: continue an earlier run in ``output``, or start if there is none. If the only change is a larger
+            ``training.epochs``, the run continues to it, finished or not; earlier scores are kept in a subfolder.
+        reporter: receives progress; silent by default.
         tensorboard: write curves to ``output/tensorboard`` (extra ``tensorboard``).
 
     Raises:
-        SemisegError: in words for the user; see ``semiseg.errors`` for its kinds. ``Interrupted`` after Ctrl-C.
+        SemisegError: with a message for the user; see ``semiseg.errors`` for its kinds. ``Interrupted`` after Ctrl-C.
     """
     if not isinstance(recipe, Recipe):
         recipe = load_recipe(recipe, overrides)
@@ -75,7 +74,7 @@ def run(
         make_folder(folder.path)
     with told_how_to_go_on(folder.path), locked(folder.path) if runtime.is_main else nullcontext():
         before = folder.prepare(recipe, resume)
-        runtime.barrier()  # every process has seen the folder as it was
+        runtime.barrier()  # every process has read the folder before it changes
         if runtime.is_main and (mended := folder.mend_recipe(recipe)):
             reporter.say(f"Note: {mended}.")
         plan = make_plan(recipe)
@@ -99,7 +98,7 @@ def _run(
             store = fill_store(plan, reporter)
         grids = [store.image(case.id).preparation.geometry for case in (*plan.split.labeled, *plan.split.unlabeled)]
         model = replace(model, spacing=training_spacing(grids))
-        if runtime.is_main:  # after the data were read: where they are at fault the recipe may still be changed
+        if runtime.is_main:  # after reading the data: if these have problems, the recipe may still be changed
             _begin(plan, folder, model, reporter)
             if epochs_before:
                 extend(plan, folder, epochs_before, reporter)
@@ -115,7 +114,7 @@ def _run(
         for note in mend_weights(folder.checkpoints, summary["weights"]):
             reporter.say(f"Note: {note}.")
         if not (folder.report.exists() and folder.preview.exists()):
-            show_scores(plan, folder, scores, summary, reporter)  # lost since, or there was no room for them
+            show_scores(plan, folder, scores, summary, reporter)  # lost since then, or not written at the time
     return RunResult(folder.path, tuple(scores), summary)
 
 
@@ -125,11 +124,11 @@ def _summary(folder: RunFolder) -> dict[str, Any]:
 
 
 def _is_whole(folder: RunFolder, model: Model, reporter: Reporter) -> bool:
-    """Whether a finished run still has its model.json and the table that it ended with; else they are made again.
+    """Return whether a finished run still has its model.json and final score table; if not, they are rebuilt.
 
-    Raises RunError where model.json was edited.
+    Raises RunError if model.json was edited.
     """
-    record = {key: value for key, value in model.record().items() if key != "spacing"}  # known once data are read
+    record = {key: value for key, value in model.record().items() if key != "spacing"}  # unknown before reading data
     table = _summary(folder).get("table")
     if table is None or file_digest(folder.scores) == table:
         return require_same_model(folder.model, record)

@@ -21,7 +21,7 @@ WORST = 6
 def write_run_report(plan: Plan, folder: RunFolder, scores: Sequence[Score], summary: Mapping[str, Any]) -> None:
     """Write report.html: scores, training, and the worst test cases of the last weights slice by slice.
 
-    Raises DataError where an image or prediction cannot be read, StorageError where the disk refuses.
+    Raises DataError if an image or prediction cannot be read, StorageError if writing fails.
     """
     environment = json.loads(folder.environment.read_text(encoding="utf-8"))
     cases = _worst(plan, folder, scores, shown(CHECKPOINTS, summary["best_is_last"]))

@@ -1,4 +1,4 @@
-"""The scores of a run: test predictions against test labels, their summary, and a picture."""
+"""The scores of a run: test predictions compared with test labels, their summary, and a preview."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -31,10 +31,10 @@ PREVIEWED = 3
 
 
 def score_predictions(plan: Plan, folder: RunFolder, same: bool, reporter: Reporter) -> None:
-    """Score the predictions of the test cases that have a label, and write what is told of them.
+    """Score the predictions of the labeled test cases and write the results.
 
-    That is scores.csv, preview.png, report.html and summary.json, which comes last: with it, the run is complete.
-    Where ``last`` and ``best`` are the ``same`` weights, each case is scored once, for both of them.
+    These are scores.csv, preview.png, report.html and summary.json, which comes last and marks the run as complete.
+    If ``last`` and ``best`` are the ``same`` weights, each case is scored once, for both.
     """
     cases = [case for case in plan.split.test if case.label is not None]
     with reporter.work("scoring", len(cases), unit="case") as meter:
@@ -76,12 +76,12 @@ def _read_prediction(case: Case, checkpoint: str, plan: Plan, folder: RunFolder)
 def show_scores(
     plan: Plan, folder: RunFolder, scores: Sequence[Score], summary: Mapping[str, Any], reporter: Reporter
 ) -> None:
-    """Write what is to be looked at, preview.png and report.html; whatever is wrong with it, the scores are there."""
+    """Write preview.png and report.html; errors are reported as notes, since the scores are already written."""
     cases = [case for case in plan.split.test if case.label is not None]
     if not cases:
         return
     try:
-        folder.report.unlink(missing_ok=True)  # one of other scores must not be taken for this one's
+        folder.report.unlink(missing_ok=True)  # an old report with other scores must not remain
         viewed = [_preview(case, plan, folder, summary["best_is_last"]) for case in cases[:PREVIEWED]]
         write_preview(folder.preview, viewed, plan.info.classes)
         write_run_report(plan, folder, scores, summary)

@@ -1,4 +1,4 @@
-"""Voxel spacings: cases that differ, and new images that are spaced otherwise than those a model was trained on."""
+"""Voxel spacings: differences between cases, and new images whose spacing differs from the training cases'."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -11,12 +11,12 @@ from semiseg.types import Geometry
 from semiseg.wording import some
 
 CLEARLY = 1.25
-"""How many times larger than others voxels are along an axis, to be told."""
+"""Ratio of voxel sizes along an axis from which on a difference is reported."""
 _AXES = ("left-right", "front-back", "up-down")
 
 
 def mixed_spacing_note(geometries: Iterable[Geometry]) -> list[str]:
-    """What to say of cases' grids where voxels differ in size by more than a quarter along an axis."""
+    """Return a note if the cases' voxel sizes differ by more than a quarter along an axis."""
     grids = list(geometries)
     sizes = np.array([_spacing(grid) for grid in grids])
     if not grids or (sizes.max(axis=0) <= CLEARLY * sizes.min(axis=0)).all():
@@ -33,9 +33,9 @@ def mixed_spacing_note(geometries: Iterable[Geometry]) -> list[str]:
 
 
 def training_spacing(grids: Iterable[Geometry]) -> dict[str, Any] | None:
-    """What a run folder keeps: the least, median and largest size of the training cases' voxels.
+    """Return the minimum, median and maximum voxel size of the training cases, for the run folder.
 
-    In mm along right, anterior and superior, the axes that networks see. None where no file stores a spacing.
+    In mm along right, anterior and superior, the axes of the networks' input. None if no file stores a spacing.
     """
     known = [_spacing(grid) for grid in grids if grid.unit == "mm"]
     if not known:
@@ -45,9 +45,9 @@ def training_spacing(grids: Iterable[Geometry]) -> dict[str, Any] | None:
 
 
 def spacing_note(trained: Mapping[str, Any] | None, images: Mapping[str, Geometry]) -> str:
-    """A note on the images, by case, that are spaced clearly otherwise than all training cases; empty for none.
+    """Return a note on the images, by case, whose spacing clearly differs from all training cases; empty if none.
 
-    ``trained`` is what ``training_spacing`` gave; None where that is not known.
+    ``trained`` is the result of ``training_spacing``; None if unknown.
     """
     if not trained:
         return ""
@@ -65,7 +65,7 @@ def spacing_note(trained: Mapping[str, Any] | None, images: Mapping[str, Geometr
 
 
 def _spacing(grid: Geometry) -> NDArray[np.float64]:
-    """The size of voxels along right, anterior and superior."""
+    """Return the voxel size along right, anterior and superior."""
     return np.array(grid_in_ras(grid).spacing)
 
 

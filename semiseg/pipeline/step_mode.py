@@ -1,4 +1,4 @@
-"""The step mode of a recipe: what is wrong with it, what is left open, and what is chosen."""
+"""The step mode of a recipe: problems, open choices, and the selection."""
 
 from dataclasses import replace
 from functools import cached_property
@@ -29,7 +29,7 @@ from semiseg.pipeline.plan import Plan
 
 
 def process_problems(plan: Plan, world: int) -> list[Problem]:
-    """Where a run in split mode has not one process for each network, or a batch cannot be shared by processes."""
+    """Return problems if split mode lacks one process per network, or if processes cannot share the batch."""
     roles = [role.name for role in plan.components.roles]
     if plan.recipe.training.step.mode != "split":
         return _sharing_problems(plan, world) if world > 1 else []
@@ -47,7 +47,7 @@ def _sharing_problems(plan: Plan, world: int) -> list[Problem]:
     groups = n_groups((batch.labeled, batch.unlabeled), strategy.needs)
     if world <= groups:
         return []
-    # Not only waste: a network need not take the empty batch that a process without samples would give it.
+    # More than a waste: a network may not accept the empty batch of a process without samples.
     samples = f"{batch.labeled} labeled and {batch.unlabeled} unlabeled samples"
     together = "" if groups == batch.total else f", some of which stay together ({groups} groups)"
     what = f"a step has {samples}{together}: of {world} processes {world - groups} would have none"
@@ -57,20 +57,20 @@ def _sharing_problems(plan: Plan, world: int) -> list[Problem]:
 
 
 def require_machine(plan: Plan, runtime: Runtime) -> None:
-    """Raise RecipeError, with all reasons, where the recipe's training would not be right on this machine."""
+    """Raise RecipeError, with all reasons, if training with this recipe would be wrong on this machine."""
     unfit = bf16_problems(runtime.device) if runtime.precision == "bf16" else []
     raise_all([*process_problems(plan, runtime.world), *unfit], RecipeError)
 
 
 def launch(plan: Plan) -> str:
-    """The command that starts a run in split mode."""
+    """Return the command that starts a run in split mode."""
     return f"torchrun --nproc-per-node {len(plan.components.roles)} -m semiseg.cli.main run RECIPE -o DIR"
 
 
 class OpenModes:
     """The step modes that a plan leaves open, fastest first, and their memory.
 
-    ``share`` and ``batch``: labeled and unlabeled samples, and all, of the one of ``world`` processes that has most.
+    ``share``: labeled and unlabeled samples of the process, of ``world``, that has most. ``batch``: their sum.
     """
 
     def __init__(self, plan: Plan, world: int) -> None:
@@ -90,31 +90,31 @@ class OpenModes:
 
     @cached_property
     def memory(self) -> list[NetworkMemory]:
-        """What each network takes."""
+        """The memory of each network."""
         return measure_networks(self._plan.components.roles, self._networks, self._plan.task)
 
     @property
     def note(self) -> str:
-        """What sharing a batch makes of the step, if it is not the one of a single process."""
+        """The effect of sharing a batch on the step; empty if the step equals that of a single process."""
         return unlike_one_process(self._networks) if self.sharing > 1 else ""
 
     def estimate(self, mode: StepMode) -> int:
-        """Bytes of a step in float32."""
+        """Return the bytes of a step in float32."""
         return estimate_memory(self.memory, self._plan.task, mode, self.batch).total
 
 
 def forecast(plan: Plan) -> tuple[Choice, MemoryEstimate]:
-    """The choice in one process by the memory formula alone, and its memory."""
+    """Return the choice for one process by the memory formula alone, and its memory."""
     found = OpenModes(plan, world=1)
     choice = choose(found.modes, found.estimate, memory_room(accelerator(plan.recipe.training.device)))
     return choice, estimate_memory(found.memory, plan.task, choice.mode, found.batch)
 
 
 def memory_problems(plan: Plan, memory: MemoryEstimate) -> list[Problem]:
-    """Where a step cannot be had in the memory of the device that training would take on this machine.
+    """Return problems if a step does not fit into the memory of this machine's training device.
 
-    ``memory`` is what ``forecast`` gives: of the modes that the recipe leaves open none takes less where it is too
-    much. Several GPUs share a batch.
+    ``memory`` is from ``forecast``: if it is too much, no mode that the recipe leaves open takes less. Several GPUs
+    share a batch.
     """
     kind = accelerator(plan.recipe.training.device)
     there = device_memory(kind)
@@ -141,7 +141,7 @@ def _most_processes(plan: Plan) -> int:
 
 
 def _needed(plan: Plan, memory: MemoryEstimate, kind: str) -> int:
-    """Bytes of a step in the precision of the run: half of float32's for what networks keep."""
+    """Return the bytes of a step in the run's precision: in half precision, activations take half."""
     half = precision_on(plan.recipe.training.precision, kind) != "32"
     return memory.total - (memory.activations // 2 if half else 0)
 
@@ -163,24 +163,24 @@ def _gib(count: int) -> str:
 
 
 class NoiseTrial:
-    """Tries steps of a plan on noise: in a mode, with fresh optimizers, leaving the strategy as it was.
+    """Tries steps of a plan on noise, in a given mode and with fresh optimizers, and restores the strategy.
 
-    ``late`` is the step that is tried, ``share`` how many labeled and unlabeled samples this process has of it.
+    ``late`` is the step that is tried, ``share`` this process's number of labeled and unlabeled samples.
     """
 
     def __init__(self, plan: Plan, strategy: Strategy, late: Step, runtime: Runtime, share: tuple[int, int]) -> None:
         self._plan, self._strategy, self._late, self._runtime, self._share = plan, strategy, late, runtime, share
 
     def __call__(self, mode: StepMode) -> Measured | None:
-        """Time and memory of a step; None where memory ran out."""
+        """Return time and memory of a step; None if memory ran out."""
         return probe(self._strategy, self._optimizers, self._runtime, mode, self._batch, self._late)
 
-    @cached_property  # targets made of labels may take a while
+    @cached_property  # targets computed from labels may take a while
     def _batch(self) -> Batch:
         strategy, whole = self._strategy, self._plan.batch_size
         pseudo = next(stage.pseudo_labels for stage in strategy.stages() if stage.name == self._late.stage)
         made = noise_batch(self._plan.task, *self._share, self._runtime.device, strategy.needs.targets, pseudo)
-        # Counts are of the whole step: a share may have none of a stream that losses are divided by the count of.
+        # Counts are of the whole step: losses divide by a stream's count, and a share may have no samples of it.
         labeled, unlabeled = replace(made.labeled, count=whole.labeled), replace(made.unlabeled, count=whole.unlabeled)
         return Batch(labeled, unlabeled)
 
@@ -190,10 +190,10 @@ class NoiseTrial:
 
 
 def choose_step_mode(plan: Plan, strategy: Strategy, late: Step, runtime: Runtime) -> Choice:
-    """The choice for a run that starts, alike in all processes; on a GPU by trial.
+    """Choose the step mode of a new run, the same in all processes; on a GPU by trial.
 
-    Trials are of ``late``, a step at which all losses are on. In a deterministic run the estimate decides, since times
-    are not twice the same; so it does in split mode, where one process cannot try alone.
+    Trials run ``late``, a step at which all losses are active. In a deterministic run the estimate decides, since
+    timings vary; likewise in split mode, where one process cannot try a step alone.
     """
     found, training = OpenModes(plan, runtime.world), plan.recipe.training
     trial = NoiseTrial(plan, strategy, late, alone(runtime), found.share)

@@ -1,4 +1,4 @@
-"""The training of a run: the case store, the batches, validation, and the trainer that brings them together."""
+"""The training of a run: the case store, the batches, validation, and the trainer that combines them."""
 
 import os
 import sys
@@ -34,7 +34,7 @@ from semiseg.runs.folder import RunFolder
 
 
 def fill_store(plan: Plan, reporter: Reporter) -> CaseStore:
-    """Preprocess every case of the split that training may see, and read the others to their end.
+    """Preprocess every case of the split that training may use, and read the others completely.
 
     Raises DataError with every problem of every file.
     """
@@ -64,7 +64,7 @@ def train(
     reporter: Reporter,
     tensorboard: bool,
 ) -> None:
-    """Train to the end, from the newest checkpoint if there is one."""
+    """Train to the end, resuming from the newest checkpoint if there is one."""
     options, split = plan.recipe.training, plan.split
     batches = training_batches(plan, store, runtime)
     timetable = timetable_of(plan, model.strategy)
@@ -99,7 +99,7 @@ def train(
 
 
 def training_batches(plan: Plan, store: CaseStore, runtime: Runtime) -> TrainingBatches:
-    """The batches of a run; in split mode each process has all of a batch."""
+    """Return the batches of a run; in split mode each process has the whole batch."""
     options, split = plan.recipe.training, plan.split
     sharing = alone(runtime) if options.step.mode == "split" else runtime
     return TrainingBatches(
@@ -120,11 +120,11 @@ def training_batches(plan: Plan, store: CaseStore, runtime: Runtime) -> Training
 
 
 def n_workers(workers: int | str, on_gpu: bool) -> int:
-    """How many processes make samples: as asked for, or by the cores that this process has a share of, at most 8.
+    """Return the number of worker processes: as set, or by this process's share of the cores, at most 8.
 
-    "auto" leaves one core to the process that feeds a GPU. On the CPU training itself needs the cores, and making
-    samples takes few of them: one in four. In a script of somebody's own it is none: a new process would run a script
-    without a main guard once more.
+    "auto" leaves one core to the process that feeds a GPU. On the CPU training itself needs the cores, and loading
+    samples takes few of them: one in four. In a user's own script it is none: a new process would run a script
+    without a main guard again.
     """
     if isinstance(workers, int):
         return workers
@@ -139,7 +139,7 @@ def _main_can_be_imported() -> bool:
 
 
 class _Center:
-    """A validation case cut to the center patch."""
+    """A validation case cropped to the center patch."""
 
     def __init__(self, case: StoredLabeled, size: tuple[int, int, int]) -> None:
         self.case_id, self._case, self._size = case.case_id, case, size
@@ -152,7 +152,10 @@ class _Center:
 
 
 def validator(plan: Plan, model: Model, store: CaseStore, runtime: Runtime) -> Validate:
-    """What scores the validation cases with a model, or one role's network; it calls its first argument after each."""
+    """Return a function that scores the validation cases with the model or one role's network.
+
+    It calls its first argument after each case.
+    """
     options = plan.recipe.training
     stored = [store.labeled(case.id) for case in plan.split.validation]
     cases: Sequence[Any] = (
@@ -178,7 +181,7 @@ def _tensorboard(folder: RunFolder) -> Callable[[int, Mapping[str, Any]], None]:
     writers: list[SummaryWriter] = []
 
     def write(step: int, record: Mapping[str, Any]) -> None:
-        if not writers:  # a resumed run drops the curves' points beyond its checkpoint
+        if not writers:  # a resumed run drops the curves' points after its checkpoint
             writers.append(SummaryWriter(str(folder.path / "tensorboard"), purge_step=step))
         writer = writers[0]
         for name, value in record["train"].items():

@@ -1,4 +1,4 @@
-"""Which keys of a recipe hold components, and of which kind."""
+"""The keys of a recipe that hold components, and their kinds."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -17,12 +17,12 @@ _KINDS: Mapping[tuple[str, ...], Kind] = {
     ("evaluation", "metrics", "*"): "metric",
 }
 ROLES = "networks"
-"""The key of a strategy's block that is the recipe's, not an option."""
+"""The key of a strategy's block that belongs to the recipe and is not an option."""
 
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """A place for a component: its kind and key, and what the recipe puts there."""
+    """A place for a component: its kind and key, and the recipe's values for it."""
 
     kind: Kind
     path: tuple[str, ...]
@@ -36,14 +36,14 @@ class Slot:
 
     @property
     def title(self) -> str:
-        """The component's name, or its class's where the recipe was given one."""
+        """The component's name, or its class's if the recipe has a class or an object."""
         if isinstance(self.name, str):
             return self.name
         return getattr(self.name, "__name__", type(self.name).__name__)
 
 
 def kind_at(path: tuple[str, ...]) -> Kind | None:
-    """The kind of component that a key holds; None for keys that hold none."""
+    """Return the kind of component that a key holds; None if it holds none."""
     for pattern, kind in _KINDS.items():
         if len(pattern) == len(path) and all(p in ("*", key) for p, key in zip(pattern, path, strict=True)):
             return kind
@@ -51,7 +51,7 @@ def kind_at(path: tuple[str, ...]) -> Kind | None:
 
 
 def slots(data: Any, path: tuple[str, ...] = ()) -> Iterator[Slot]:
-    """The components that plain data of a recipe name, valid or not; blocks without a name are left out."""
+    """Yield the components that a recipe's plain data name, valid or not; blocks without a name are skipped."""
     kind = kind_at(path)
     if kind and not isinstance(data, dict):
         yield Slot(kind, path, data, {})
@@ -64,7 +64,7 @@ def slots(data: Any, path: tuple[str, ...] = ()) -> Iterator[Slot]:
 
 
 def plain(value: Any) -> Any:
-    """A recipe, or a part of one, as dictionaries and lists of its own; components given as objects stay themselves."""
+    """Copy a recipe, or a part of one, to dictionaries and lists; components given as objects are kept as they are."""
     if isinstance(value, BaseModel):
         value = dict(value)
     if isinstance(value, Mapping):

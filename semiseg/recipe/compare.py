@@ -1,4 +1,4 @@
-"""Whether two recipes come to the same result."""
+"""Comparison of recipes: the keys that differ and can change a result."""
 
 import hashlib
 import json
@@ -16,27 +16,27 @@ from semiseg.recipe.schema import Recipe
 HARMLESS = frozenset({"name", "training.workers", "training.checkpoint.minutes", "preprocessing.store"})
 """Keys that cannot change a result."""
 EPOCHS = "training.epochs"
-"""The one key that a run may go on with where it is more."""
+"""The only key that may change in a resumed run, if it increases."""
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A key whose resolved value is another; None where a recipe has no such key."""
+    """A key with a different resolved value; None for a recipe without the key."""
 
     key: str
     old: Any
     new: Any
 
     def problem(self) -> Problem:
-        """The change as what is wrong with a recipe that should be the same."""
+        """Return the change as a problem of a recipe that should be the same."""
         return Problem(self.key, f"was {self.old!r}, is {self.new!r}")
 
 
 def changes(old: Recipe | Mapping[str, Any], new: Recipe | Mapping[str, Any]) -> list[Change]:
-    """The keys that differ and can change a result, ordered as in ``old``, then ``new``.
+    """Return the keys that differ and can change a result, ordered as in ``old``, then ``new``.
 
-    A mapping is a resolved recipe as ``read_yaml`` gives it back: so recipes whose components were given as objects
-    can be compared with what was written of them.
+    A mapping is a resolved recipe from ``read_yaml``, so that a recipe with components given as objects can be compared
+    with its dumped form.
     """
     before, after = _leaves(old), _leaves(new)
     keys = dict.fromkeys([*before, *after])
@@ -45,7 +45,7 @@ def changes(old: Recipe | Mapping[str, Any], new: Recipe | Mapping[str, Any]) ->
 
 
 def epochs_before(changed: Sequence[Change]) -> int | None:
-    """The epochs that there were, where all that has changed is that there are more; else None."""
+    """Return the previous number of epochs if its increase is the only change; otherwise None."""
     if len(changed) != 1 or changed[0].key != EPOCHS:
         return None
     old, new = changed[0].old, changed[0].new
@@ -53,23 +53,23 @@ def epochs_before(changed: Sequence[Change]) -> int | None:
 
 
 def recipe_hash(recipe: Recipe | Mapping[str, Any], free: Collection[str] = ()) -> str:
-    """SHA-256 (64 hexadecimal digits) of all that can change a result; a mapping is a resolved recipe.
+    """Return the SHA-256 (64 hexadecimal digits) of all that can change a result; a mapping is a resolved recipe.
 
-    ``free`` are keys that do not count.
+    ``free`` are keys to ignore.
     """
     leaves = {key: value for key, value in _leaves(recipe).items() if key not in free}
     return hashlib.sha256(_canonical(leaves).encode()).hexdigest()
 
 
 def data_paths(recipe: Recipe) -> list[str]:
-    """The keys that say where the dataset lies: they may change where a finished run is taken elsewhere."""
+    """Return the keys with the dataset's location, which may change if a finished run is moved to another machine."""
     found = find_components(list(slots(plain(recipe))), recipe.where)[0].get(("dataset",))
     options = found and (found.component.options if found.options is None else found.options)
     return [f"dataset.{name}" for name, value in dict(options or ()).items() if isinstance(value, Path)]
 
 
 def _leaves(recipe: Recipe | Mapping[str, Any]) -> dict[str, Any]:
-    """Values by dotted key, without the harmless ones; a list is one value, and so is an empty block."""
+    """Return values by dotted key, without the harmless ones; a list is one value, and so is an empty block."""
     leaves: dict[str, Any] = {}
 
     def collect(value: Any, key: str) -> None:
@@ -88,7 +88,7 @@ def _canonical(value: Any) -> str:
 
 
 def _number(value: Any) -> Any:
-    """The value with whole numbers alike, however they are written: a field's default may be 1 where 1.0 is read."""
+    """Return the value with integral floats as integers: a field's default may be 1 where 1.0 is read."""
     if isinstance(value, dict):
         return {key: _number(below) for key, below in value.items()}
     if isinstance(value, list):

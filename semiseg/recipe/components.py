@@ -1,4 +1,4 @@
-"""From a recipe's names to components, with every problem of names, options and roles at once."""
+"""Resolving a recipe's names to components, reporting every problem of names, options and roles at once."""
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,7 +18,7 @@ from semiseg.registry import installed, interface, load, make_options
 from semiseg.wording import Place, explain, nearest
 
 Where = Callable[[str], str]
-"""The file and line of a dotted key; empty where there is none."""
+"""Returns the file and line of a dotted key; empty if unknown."""
 
 if TYPE_CHECKING:
     from semiseg.interfaces.backbone import Backbone
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 class Components:
     """The components of a recipe, ready for use.
 
-    A strategy is its class with its options, since it is made with networks; ``backbones`` are by role, ``metrics``
-    by name.
+    A strategy is given as its class and options, since creating it takes networks; ``backbones`` are by role,
+    ``metrics`` by name.
     """
 
     dataset: Dataset
@@ -44,19 +44,19 @@ class Components:
 
 @dataclass(frozen=True)
 class Found:
-    """What a slot's name stands for: a class with valid options, or a component that the caller made."""
+    """The component that a slot's name refers to: a class with valid options, or an object given by the caller."""
 
     slot: Slot
     component: Any
     options: ComponentOptions | None
 
     def make(self) -> Any:
-        """The component."""
+        """Return the component."""
         return self.component if self.options is None else self.component(self.options)
 
 
 def resolve(recipe: Recipe) -> Components:
-    """The components of a recipe. Raises RecipeError with every problem of their names, options and roles."""
+    """Return a recipe's components. Raises RecipeError with every problem of their names, options and roles."""
     wanted = list(slots(plain(recipe)))
     found, problems = find_components(wanted, recipe.where)
     raise_all(problems, RecipeError)
@@ -77,7 +77,7 @@ def resolve(recipe: Recipe) -> Components:
 
 
 def find_components(wanted: Sequence[Slot], where: Where) -> tuple[dict[tuple[str, ...], Found], list[Problem]]:
-    """The components of a recipe's slots by key, as far as they are found, and all that is wrong with them."""
+    """Return the components found for a recipe's slots, by key, and all problems with them."""
     found, problems = _find_each(wanted, where)
     problems += _same_metrics(found, where)
     if strategy := found.get(("strategy",)):
@@ -99,7 +99,7 @@ def _find_each(wanted: Sequence[Slot], where: Where) -> tuple[dict[tuple[str, ..
 
 
 def _chosen_by_roles(strategy: Found, wanted: Sequence[Slot]) -> Iterator[Slot]:
-    """The backbones that the strategy's roles name themselves, where the recipe names none for them."""
+    """Yield the backbones that the strategy's roles name themselves, if the recipe names none for them."""
     named = {slot.path for slot in wanted}
     for role in strategy.component.roles(strategy.options):
         path = ("strategy", ROLES, role.name)
@@ -108,7 +108,7 @@ def _chosen_by_roles(strategy: Found, wanted: Sequence[Slot]) -> Iterator[Slot]:
 
 
 def component_class(slot: Slot, where: Where) -> type | None:
-    """The class that a slot's name stands for; None where it is a component already. Raises ComponentError."""
+    """Return the class of a slot's name; None if it is already a component. Raises ComponentError."""
     line = where(f"{slot.key}.name")
     if isinstance(slot.name, str) or inspect.isclass(slot.name):
         return load(slot.kind, slot.name, line)
@@ -154,7 +154,7 @@ def _same_metrics(found: Mapping[tuple[str, ...], Found], where: Where) -> Itera
 def _role_problems(
     strategy: Found, found: Mapping[tuple[str, ...], Found], wanted: Sequence[Slot], where: Where
 ) -> Iterator[Problem]:
-    """No role that predicts, roles that the strategy does not have, backbones that do not offer what it requires."""
+    """Yield problems: no predicting role, unknown roles, backbones without a required capability."""
     roles = [role.name for role in strategy.component.roles(strategy.options)]
     if not strategy.component.can_predict(strategy.options):
         place = Place(where=where).of(strategy.slot.path)
@@ -197,7 +197,7 @@ def _offering(requires: frozenset[str]) -> Iterator[str]:
     for entry in installed("backbone"):
         try:
             cls: Any = load("backbone", entry.name)
-        except ComponentError:  # broken or claimed twice: it is not one to recommend
+        except ComponentError:  # broken or ambiguous: not to be recommended
             continue
         if requires <= cls.capabilities:
             yield str(entry)

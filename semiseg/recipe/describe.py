@@ -1,4 +1,4 @@
-"""What can be said about an installed component: a line without importing it, and its options in words."""
+"""Descriptions of installed components: a summary without importing them, and their options in words."""
 
 import ast
 import inspect
@@ -15,7 +15,7 @@ from semiseg.registry import Entry, load
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """One option in words; ``default`` is "required" where there is none."""
+    """One option in words; ``default`` is "required" if it has none."""
 
     name: str
     type: str
@@ -24,15 +24,15 @@ class Option:
 
 
 def summary(entry: Entry) -> str:
-    """The first line of a component's docstring, read from its source; empty where that is not to be had.
+    """Return the first line of a component's docstring, read from its source; empty if unavailable.
 
-    Nothing is imported, not even the packages that the module is in.
+    Nothing is imported, not even the module's parent packages.
     """
     module, _, name = entry.target.partition(":")
     try:
         source = _source(module)
         tree = ast.parse(source.read_text(encoding="utf-8")) if source else None
-    except Exception:  # a stranger's finder or source; `semiseg plugins show` says what is wrong with it
+    except Exception:  # third-party finder or source; `semiseg plugins show` reports what is wrong with it
         return ""
     for node in tree.body if tree else ():
         if isinstance(node, ast.ClassDef) and node.name == name:
@@ -41,7 +41,7 @@ def summary(entry: Entry) -> str:
 
 
 def _source(module: str) -> Path | None:
-    """The file of a module, found as an import would find it, but without running its parents."""
+    """Return a module's file, found as an import would find it but without running its parent packages."""
     folders: Any = None
     spec: ModuleSpec | None = None
     parts = module.split(".")
@@ -61,7 +61,7 @@ def _spec(name: str, folders: Any) -> ModuleSpec | None:
 
 
 def options(entry: Entry) -> Iterator[Option]:
-    """A component's options. Raises ComponentError where it cannot be loaded."""
+    """Yield a component's options. Raises ComponentError if it cannot be loaded."""
     cls: Any = load(entry.kind, entry.name)
     schema = cls.Options.model_json_schema()
     required = schema.get("required", [])
@@ -71,17 +71,17 @@ def options(entry: Entry) -> Iterator[Option]:
 
 
 def docstring(entry: Entry) -> str:
-    """A component's docstring. Raises ComponentError where it cannot be loaded."""
+    """Return a component's docstring. Raises ComponentError if it cannot be loaded."""
     return inspect.cleandoc(load(entry.kind, entry.name).__doc__ or "")
 
 
 def show_default(value: Any) -> str:
-    """A default as it is written in a recipe."""
+    """Return a default as written in a recipe."""
     return value if isinstance(value, str) and value else json.dumps(value, ensure_ascii=False)
 
 
 def words(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> str:
-    """A JSON Schema's type in words: ``number (at least 0)``."""
+    """Return a JSON Schema's type in words: ``number (at least 0)``."""
     if "$ref" in schema:
         schema = definitions.get(str(schema["$ref"]).rpartition("/")[2], {})
     if "anyOf" in schema:

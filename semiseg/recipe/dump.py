@@ -1,4 +1,4 @@
-"""A recipe as resolved YAML: every default written out, those of component options too."""
+"""A recipe as resolved YAML, with every default written out, including those of component options."""
 
 import io
 from collections.abc import Mapping
@@ -18,28 +18,28 @@ from semiseg.recipe.schema import Recipe
 
 
 class _Representer(RoundTripRepresenter):
-    """Writes ``null`` where ruamel would leave the value empty, and quotes what it would read as something else."""
+    """Writes ``null`` where ruamel would leave the value empty, and quotes text it would read as something else."""
 
 
 _Representer.add_representer(type(None), lambda own, _: own.represent_scalar("tag:yaml.org,2002:null", "null"))
 _Representer.add_representer(
-    str,  # "?0" within [ ] would be a key
+    str,  # "?0" within [ ] would be read as a key
     lambda own, text: own.represent_scalar("tag:yaml.org,2002:str", text, '"' if text.startswith("?") else None),
 )
 
 
 def dump_recipe(recipe: Recipe) -> str:
-    """The resolved recipe as YAML, which ``load_recipe`` reads again where all components are given by name.
+    """Return the resolved recipe as YAML, which ``load_recipe`` reads again if all components are given by name.
 
-    A component that was given as a class or an object is written as ``module:Class``, and of an option that is an array
-    type, shape and digest. Raises RecipeError where a component cannot be found, ComponentError for an option that
-    no text can stand for.
+    A component given as a class or an object is written as ``module:Class``; an option that is an array, as type,
+    shape and digest. Raises RecipeError if a component cannot be found, ComponentError for an option without a
+    lasting text.
     """
     return to_yaml(resolved(recipe))
 
 
 def to_yaml(data: Mapping[str, Any]) -> str:
-    """Plain data as YAML 1.2: one key a line, lists of single values in one line."""
+    """Return plain data as YAML 1.2: one key per line, lists of single values on one line."""
     yaml = YAML()
     yaml.Representer = _Representer
     yaml.width = 120
@@ -60,7 +60,7 @@ def _styled(value: Any) -> Any:
 
 
 def resolved(recipe: Recipe) -> dict[str, Any]:
-    """The resolved recipe as plain data of text, numbers, lists and dictionaries."""
+    """Return the resolved recipe as plain data of text, numbers, lists and dictionaries."""
     data: dict[str, Any] = plain(recipe)
     found, problems = find_components(list(slots(data)), recipe.where)
     raise_all(problems, RecipeError)
@@ -86,14 +86,14 @@ def _block(found: Found, block: dict[str, Any]) -> dict[str, Any]:
 
 
 def _written(options: BaseModel, slot: Slot) -> dict[str, Any]:
-    """Options as plain data."""
+    """Return options as plain data."""
 
     def text(value: Any) -> str:
         return lasting_text(value, f"An option of the {slot.kind} {slot.title}")
 
     try:
         plain_options: dict[str, Any] = to_jsonable_python(options, fallback=text)
-    except PydanticSerializationError as error:  # pydantic's words around what was said above
+    except PydanticSerializationError as error:  # pydantic's wrapper of the error above
         if isinstance(error.__cause__, SemisegError):
             raise error.__cause__ from None
         raise

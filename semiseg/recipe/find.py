@@ -1,4 +1,4 @@
-"""Which file a recipe is read from: a path, or the name of a recipe that an installed package carries."""
+"""Locating a recipe's file: by path, or by the name of a recipe in an installed package."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,21 +10,21 @@ from semiseg.recipe.shipped import find_shipped, shipped
 
 @dataclass(frozen=True, slots=True)
 class RecipeFile:
-    """A recipe's file, and what messages and commands call it: its path, or the name of a shipped recipe."""
+    """A recipe's file and its title in messages and commands: its path, or the name of a shipped recipe."""
 
     path: Path
     title: str
 
 
 def find_recipe(source: str | Path) -> RecipeFile:
-    """The file of a recipe.
+    """Return the file of a recipe.
 
     Args:
-        source: a path, or a name without folder and ``.yaml``. A name is that of a file in the current folder, with or
-            without ``.yaml``, or else of a shipped recipe.
+        source: a path, or a name without folder and ``.yaml``. A name refers to a file in the current folder, with or
+            without ``.yaml``, or otherwise to a shipped recipe.
 
     Raises:
-        RecipeError: for a name of neither, and for a path where there is no file but whose name a shipped recipe has.
+        RecipeError: for an unknown name, and for a path without a file if a shipped recipe has its name.
     """
     path = Path(source)
     if _is_name(path):
@@ -45,12 +45,12 @@ def _is_name(path: Path) -> bool:
 def _is_there(path: Path) -> bool:
     try:
         return path.exists() and not path.is_dir()
-    except OSError:  # reading it tells why
+    except OSError:  # reading it will report the reason
         return True
 
 
 def _refuse_lost(path: Path) -> None:
-    """Point to a shipped recipe where a path, such as ``recipes/quickstart.yaml``, is right in a checkout only."""
+    """Suggest a shipped recipe if a path, such as ``recipes/quickstart.yaml``, is valid only in a checkout."""
     if path.is_dir():
         return
     lost = f"{path} cannot be read: No such file or directory."

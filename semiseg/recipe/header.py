@@ -1,4 +1,4 @@
-"""What the comment at the top of a recipe says: a title, and entries such as Purpose, Data, Command and Time."""
+"""The comment at the top of a recipe: a title, and entries such as Purpose, Data, Command and Time."""
 
 import re
 
@@ -8,7 +8,7 @@ _SENTENCE = re.compile(r"\.\s+(?=[A-Z])")
 
 
 def read_header(text: str) -> dict[str, str]:
-    """The entries of a recipe's first comment by their word, and its first line as ``Title``; lines are joined."""
+    """Return the entries of a recipe's first comment by keyword, and its first line as ``Title``; lines are joined."""
     entries: dict[str, str] = {}
     word = ""
     for line in text.removeprefix("\ufeff").splitlines():
@@ -26,5 +26,5 @@ def read_header(text: str) -> dict[str, str]:
 
 
 def first_sentence(text: str) -> str:
-    """The first sentence of a text, without its full stop."""
+    """Return the first sentence of a text, without its full stop."""
     return _SENTENCE.split(text, maxsplit=1)[0].rstrip(".")

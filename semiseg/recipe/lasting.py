@@ -1,4 +1,4 @@
-"""Values that JSON does not know, as texts that are the same in every process and others for other content."""
+"""Text forms of values that JSON does not support, equal in every process and different for different content."""
 
 import hashlib
 import re
@@ -13,10 +13,10 @@ _PLAIN = (str, int, float, complex, bytes)
 
 
 def lasting_text(value: Any, what: str) -> str:
-    """A text for a value. Of an array, and of arrays in an object, the content counts: their own texts are rounded.
+    """Return a text for a value. Arrays, also within objects, are given by content, since their repr is rounded.
 
-    Raises ComponentError, which calls the value ``what``, for an object that is described by its address, and for an
-    array that cannot be read.
+    Raises ComponentError, calling the value ``what``, for an object whose repr has its address, and for an array that
+    cannot be read.
     """
     if isinstance(value, type | FunctionType):
         return f"{value.__module__}.{value.__qualname__}"
@@ -31,7 +31,7 @@ def lasting_text(value: Any, what: str) -> str:
 
 
 def _array(value: Any, what: str) -> str:
-    """Type, shape and SHA-256 of the content."""
+    """Return type, shape and SHA-256 of the content."""
     import numpy as np
 
     try:
@@ -47,18 +47,18 @@ def _array(value: Any, what: str) -> str:
         content += np.ma.getmaskarray(value).tobytes()
     kind = re.sub(r"\s+", "", f"{type(value).__qualname__}:{array.dtype}")
     named = "" if isinstance(value, np.ndarray | np.generic) or hasattr(value, "detach") else f" {value!r}"
-    return f"{kind} {list(array.shape)} {_digest(content)}{named}"  # a table has names beside its values
+    return f"{kind} {list(array.shape)} {_digest(content)}{named}"  # a table has names besides its values
 
 
 def _in_memory(value: Any) -> Any:
     if not hasattr(value, "detach"):
         return value
     tensor = value.detach().cpu()
-    return tensor.double() if str(tensor.dtype) == "torch.bfloat16" else tensor  # which numpy does not know
+    return tensor.double() if str(tensor.dtype) == "torch.bfloat16" else tensor  # numpy has no bfloat16
 
 
 def _held(value: Any, what: str, within: tuple[int, ...]) -> str:
-    """What an object holds, as a text; of what has no lasting one, and of what holds itself, the type."""
+    """Return an object's content as text; only the type if it has no lasting text or contains itself."""
     if value is None or isinstance(value, _PLAIN):
         return repr(value)
     if id(value) in within:

@@ -1,4 +1,4 @@
-"""Loading a recipe: read, override, expand, validate, and tell everything that is wrong at once."""
+"""Loading a recipe: read, override, expand and validate it, and report all problems at once."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -21,7 +21,7 @@ from semiseg.wording import Place, explain
 def load_recipe(
     source: str | Path | Mapping[str, Any], overrides: Sequence[str] = (), *, expand: bool = True
 ) -> Recipe:
-    """A valid recipe; its component names and options are checked, its data are not looked at.
+    """Load a valid recipe; component names and options are checked, data are not read.
 
     Args:
         source: a YAML file, the name of a shipped recipe (``semiseg recipes`` lists them), or a mapping with the same
@@ -46,7 +46,7 @@ def load_recipe(
 
 
 def make_recipe(data: dict[Any, Any], places: Places, notes: Sequence[str] = (), *, expand: bool = True) -> Recipe:
-    """A valid recipe from plain data, which are changed by ``expand``. Raises RecipeError with all problems."""
+    """Create a valid recipe from plain data, which ``expand`` modifies. Raises RecipeError with all problems."""
     problems = _expand(data, places) if expand else []
     try:
         recipe = Recipe.model_validate(data)
@@ -63,7 +63,7 @@ def _expand(data: dict[Any, Any], places: Places) -> list[Problem]:
     for slot in slots(data):
         try:
             cls: Any = component_class(slot, places.where)
-        except ComponentError:  # told by find_components
+        except ComponentError:  # reported by find_components
             continue
         if cls is not None and slot.values:
             block: Any = data

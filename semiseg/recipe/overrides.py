@@ -1,4 +1,4 @@
-"""``--set KEY=VALUE``: changes to a recipe's plain data before it is validated."""
+"""``--set KEY=VALUE``: changes to a recipe's plain data before validation."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,16 +12,16 @@ from semiseg.wording import show
 
 
 def apply_overrides(data: dict[Any, Any], places: Places, overrides: Sequence[str]) -> list[str]:
-    """Apply changes such as ``training.epochs=10`` in their order; the value is YAML 1.2, text needs no quotes.
+    """Apply changes such as ``training.epochs=10`` in order; the value is YAML 1.2, text needs no quotes.
 
-    Another name for a component (``strategy.name=supervised``, or ``strategy=supervised``) replaces its whole block;
-    later changes apply to the new one.
+    A different name for a component (``strategy.name=supervised``, or ``strategy=supervised``) replaces its whole
+    block; later changes apply to the new one.
 
     Returns:
-        Notes on the options that went with a replaced block.
+        Notes on the options dropped with a replaced block.
 
     Raises:
-        RecipeError: with every change that cannot be made; whether the keys exist is validated afterwards.
+        RecipeError: with every change that cannot be made; whether keys exist is validated later.
     """
     problems: list[Problem] = []
     notes: list[str] = []
@@ -43,9 +43,9 @@ def _apply(data: dict[Any, Any], places: Places, override: str) -> list[str]:
 
 
 def put_value(data: dict[Any, Any], places: Places, key: str, value: Any, source: str) -> list[str]:
-    """Put one value at a dotted key, as an override does; ``source`` says where the change was written.
+    """Set the value of a dotted key, as an override does; ``source`` says where the change was written.
 
-    Returns notes on the options that went with a replaced block; raises RecipeError where it cannot be made.
+    Returns notes on the options dropped with a replaced block. Raises RecipeError if the value cannot be set.
     """
     path = tuple(key.split("."))
     if not all(path):
@@ -68,12 +68,12 @@ def put_value(data: dict[Any, Any], places: Places, key: str, value: Any, source
 
 def _parse(text: str, source: str) -> Any:
     value, _ = parse_yaml(text, source, lines=False)
-    # A path keeps what YAML would take for a comment: data/set #2.
+    # In a path, keep what YAML would read as a comment: data/set #2.
     return text.strip() if isinstance(value, str) and text.lstrip()[:1] not in "'\"|>" else value
 
 
 def _descend(data: dict[Any, Any], path: tuple[str, ...], source: str, places: Places) -> Any:
-    """The block at a path. Blocks that are not there yet begin with the schema's default component, or empty."""
+    """Return the block at a path. Missing blocks start with the schema's default component, or empty."""
     block: Any = data
     for depth in range(len(path)):
         here = path[: depth + 1]
@@ -97,7 +97,7 @@ def _beginning(path: tuple[str, ...]) -> dict[str, Any]:
 
 
 def _existing(block: Any, path: tuple[str, ...], source: str) -> Any:
-    """The last key of a path as the block has it: numbers are positions in lists, and may be keys of mappings."""
+    """Return a path's last key as the block has it: numbers are positions in lists, and may be keys of mappings."""
     key = path[-1]
     number = int(key) if key.isdecimal() and len(key) < 10 else None
     if isinstance(block, list):

@@ -1,4 +1,4 @@
-"""The recipe as data. Components' own options are validated by the components (semiseg.recipe.components)."""
+"""The recipe as data. Components validate their own options (semiseg.recipe.components)."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,7 +19,7 @@ from semiseg.recipe.places import Places
 
 Precision = Annotated[
     Literal["auto", "32", "bf16", "fp16"],
-    # The quotes of "32" may be left out.
+    # "32" may be written without quotes.
     BeforeValidator(
         lambda value: str(value) if type(value) is int else value,
         json_schema_input_type=Literal["auto", "32", 32, "bf16", "fp16"],
@@ -36,7 +36,7 @@ def _usable_as_folder(name: str) -> str:
 
 
 FolderName = Annotated[str, AfterValidator(_usable_as_folder)]
-"""Text that can be the name of a folder."""
+"""Text that is valid as a folder name."""
 Share = Annotated[float, Field(ge=0, lt=1)]
 Extent = Annotated[int, Field(ge=8, le=4096)]
 Count = Annotated[int, Field(ge=0, le=10**9)]
@@ -51,7 +51,7 @@ class _Model(BaseModel):
 
 
 class Block(_Model):
-    """A component: its name, and beside it its options. A bare name stands for the defaults."""
+    """A component: its name, together with its options. A bare name means the defaults."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -65,7 +65,7 @@ class Block(_Model):
 
     @property
     def values(self) -> dict[str, Any]:
-        """The component's options as they are written."""
+        """The component's options as written."""
         return dict(self.model_extra or {})
 
 
@@ -77,42 +77,42 @@ class StrategyBlock(Block):
 
 
 class Split(_Model):
-    """Who is in which role. A count takes cases at random, a list takes them by id."""
+    """The cases of each role. A count draws cases at random, a list names them by id."""
 
     test: Count | list[str] = 0
     """Test cases; they are opened once, at the end of a run."""
     validation: Count | list[str] = 0
-    """Validation cases: the best checkpoint is chosen on them."""
+    """Validation cases, used to select the best checkpoint."""
     labeled: Count | list[str] | Literal["all"]
     """Training cases whose labels are used; smaller counts are subsets of larger ones."""
     total: Count | list[str] | Literal["all"] = "all"
     """All training cases, labeled ones included."""
     seed: Seed = 0
-    """Draws test and validation, alike for a whole study."""
+    """Seed for drawing test and validation cases, the same for a whole study."""
     draw: Seed | None = None
-    """Draws the order of the training cases; the recipe's seed where absent."""
+    """Seed for the order of the training cases; by default the recipe's seed."""
 
 
 class Preprocessing(_Model):
-    """What happens to every case once, before training. It never looks at a label."""
+    """Processing of every case, once, before training. It never uses labels."""
 
     normalize: Literal["zscore", "minmax", "none"] = "zscore"
     """Per modality over its foreground: zero mean and unit variance, or the range 0 to 1."""
     foreground: Literal["nonzero", "all"] = "nonzero"
-    """What counts as foreground: voxels that are not 0 (skull-stripped MR), or all (CT). Background stays 0."""
+    """Foreground voxels: those that are not 0 (skull-stripped MR), or all (CT). Background stays 0."""
     crop: bool = True
-    """Keep only the box that holds the foreground."""
+    """Crop to the bounding box of the foreground."""
     store: Path | None = None
-    """Folder of the case store; by default $SEMISEG_CACHE/store, else ~/.cache/semiseg/store."""
+    """Folder of the case store; by default $SEMISEG_CACHE/store, or ~/.cache/semiseg/store."""
 
 
 class BatchSize(_Model):
-    """Samples of each stream in a step, over all devices."""
+    """Samples of each stream per step, over all devices."""
 
     labeled: Count = 2
     """Labeled samples."""
     unlabeled: Count = 2
-    """Unlabeled samples; where there is nothing unlabeled to draw, the whole batch is labeled."""
+    """Unlabeled samples; if there are none to draw, the whole batch is labeled."""
 
     @model_validator(mode="after")
     def _not_empty(self) -> "BatchSize":
@@ -122,25 +122,25 @@ class BatchSize(_Model):
 
     @property
     def total(self) -> int:
-        """Samples of a step."""
+        """Samples per step."""
         return self.labeled + self.unlabeled
 
 
 class Optimizer(_Model):
-    """How weights are updated; one optimizer for each trained network."""
+    """The optimizer; one for each trained network."""
 
     name: Literal["adam", "adamw", "sgd"] = "adam"
     """adam adds weight_decay to the gradient (L2), adamw decays the weights themselves."""
     lr: PositiveFloat = 5e-4
-    """Learning rate at the start."""
+    """Initial learning rate."""
     weight_decay: Annotated[float, Field(ge=0)] = 2e-5
     """Weight decay."""
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
-    """Momentum of sgd."""
+    """Momentum (sgd only)."""
 
 
 class Schedule(_Model):
-    """The learning rate's course over a stage."""
+    """The learning-rate schedule over a stage."""
 
     name: Literal["cosine", "poly", "constant"] = "cosine"
     """cosine to 0; poly: (1 - t)^power."""
@@ -149,28 +149,28 @@ class Schedule(_Model):
 
 
 class Validation(_Model):
-    """When and how the validation cases are predicted."""
+    """Prediction of the validation cases."""
 
     every: PositiveCount = 1
     """Epochs between validations; the last epoch always validates."""
     mode: Literal["volume", "patch"] = "volume"
-    """Whole volumes by sliding window, or the center patch of each (cheaper, and another figure)."""
+    """Whole volumes by sliding window, or only the center patch of each (cheaper, with different scores)."""
 
 
 class Checkpoint(_Model):
-    """How often the state is saved; it is also saved at the end, on Ctrl-C, SIGTERM and SIGUSR1."""
+    """Saving of the training state, which is also saved at the end, on Ctrl-C, SIGTERM and SIGUSR1."""
 
     minutes: Annotated[float, Field(ge=0)] = 10.0
     """Minutes between checkpoints; 0 saves after every step."""
 
 
 class StepMode(_Model):
-    """In what order and in what parts a step is computed: it changes memory and time, not the gradients."""
+    """The order and parts in which a step is computed; this changes memory and time, not the gradients."""
 
     mode: Literal["auto", "joint", "alternating", "split"] = "auto"
-    """joint: all networks at once; alternating: one after another, less memory, one more forward; split: one a GPU."""
+    """joint: all networks at once; alternating: one by one, less memory, one more forward pass; split: one per GPU."""
     micro_batch: PositiveCount | Literal["auto"] = "auto"
-    """Samples in memory at once, both streams counted; smaller takes less memory."""
+    """Samples in memory at once, over both streams; smaller values take less memory."""
 
 
 class Training(_Model):
@@ -179,55 +179,55 @@ class Training(_Model):
     epochs: PositiveCount = 1000
     """Number of epochs."""
     examples_per_epoch: PositiveCount = 250
-    """Samples drawn in an epoch, both streams counted: ceil(examples / batch) steps."""
+    """Samples drawn per epoch, over both streams: ceil(examples / batch) steps."""
     patch_size: tuple[Extent, Extent, Extent] = (128, 128, 128)
     """Voxels along right, anterior and superior."""
     batch_size: BatchSize = BatchSize()
-    """Samples of each stream in a step."""
+    """Samples of each stream per step."""
     step: StepMode = StepMode()
-    """How a step is computed; auto: the fastest way that fits into memory."""
+    """Computation of a step; auto: the fastest way that fits into memory."""
     optimizer: Optimizer = Optimizer()
-    """How weights are updated."""
+    """The optimizer."""
     schedule: Schedule = Schedule()
-    """The learning rate's course."""
+    """The learning-rate schedule."""
     precision: Precision = "auto"
-    """auto: bf16 on GPUs that have it, else 32."""
+    """auto: bf16 on GPUs that support it, otherwise 32."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    """auto: a CUDA GPU where there is one."""
+    """auto: a CUDA GPU if available."""
     compile: bool = False
-    """Networks compiled by torch.compile: faster steps, for a minute or more at the start. Needs a compiler."""
+    """Compile networks with torch.compile: faster steps after a minute or more at the start. Needs a compiler."""
     deterministic: bool = False
-    """On a GPU: only deterministic kernels, slower (CPU runs are deterministic anyway)."""
+    """On a GPU: use only deterministic kernels, which are slower (CPU runs are always deterministic)."""
     workers: Count | Literal["auto"] = "auto"
-    """Processes that make samples; the result does not depend on it."""
+    """Number of processes that prepare samples; does not change the result."""
     augmentation_on: Literal["workers", "device"] = "workers"
-    """Where samples are augmented: in these processes, or on the device that trains (``fused`` and its like)."""
+    """Place of the augmentation: the workers, or the training device (``fused`` and similar)."""
     validation: Validation = Validation()
-    """When and how the validation cases are predicted."""
+    """Prediction of the validation cases."""
     checkpoint: Checkpoint = Checkpoint()
-    """How often the state is saved."""
+    """Saving of the training state."""
 
 
 class Inference(_Model):
     """Sliding-window prediction over the foreground box."""
 
     overlap: Share = 0.5
-    """Share of a window that its neighbor covers too."""
+    """Fraction of a window that overlaps its neighbor."""
     weighting: Literal["gaussian", "constant"] = "gaussian"
-    """How much a voxel counts by its place in the window."""
+    """Weight of a voxel by its position in the window."""
     batch_size: PositiveCount = 1
-    """Windows in one forward."""
+    """Windows per forward pass."""
 
 
 class Evaluation(_Model):
-    """What is measured on the test cases, for the last and the best checkpoint."""
+    """Scores of the test cases, for the last and the best checkpoint."""
 
     metrics: Annotated[list[Block], Field(min_length=1)] = [Block(name="dice"), Block(name="hd95")]
-    """Metrics, by name; with options, one may be there several times."""
+    """Metrics by name; one may be listed several times with different options."""
     regions: dict[str, list[str]] | None = None
-    """Unions of classes that are scored beside them, as ``{core: [necrosis, enhancing]}``; by default the dataset's."""
+    """Unions of classes to score in addition, as ``{core: [necrosis, enhancing]}``; by default the dataset's."""
     missed: Literal["image_diagonal", "exclude"] = "image_diagonal"
-    """What a distance counts in a mean where a structure is missed or spurious; both are always counted."""
+    """Value of a distance in a mean if a structure is missed or spurious; both are always counted."""
 
 
 class Recipe(_Model):
@@ -238,13 +238,13 @@ class Recipe(_Model):
     seed: Seed = 0
     """Seed of weights, samples and augmentation."""
     dataset: Block
-    """Where the cases come from."""
+    """The source of the cases."""
     split: Split
-    """Who is in which role."""
+    """The cases of each role."""
     preprocessing: Preprocessing = Preprocessing()
-    """What happens to every case once."""
+    """Processing of every case, once."""
     augmentation: Block = Block(name="paper")
-    """How training samples are changed."""
+    """Augmentation of the training samples."""
     backbone: Block
     """The network of every role."""
     strategy: StrategyBlock
@@ -254,22 +254,22 @@ class Recipe(_Model):
     inference: Inference = Inference()
     """Sliding-window prediction."""
     evaluation: Evaluation = Evaluation()
-    """What is measured."""
+    """Scores of the test cases."""
 
     _places: Places = PrivateAttr(default_factory=Places)
     _notes: tuple[str, ...] = PrivateAttr(default=())
 
     def where(self, key: str) -> str:
-        """Where a key such as ``training.epochs`` was written (``recipes/x.yaml:12``); empty if in Python."""
+        """Return where a key such as ``training.epochs`` was written (``recipes/x.yaml:12``); empty if in Python."""
         return self._places.where(key)
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What the reader of the recipe should tell its user, such as options that an override dropped."""
+        """Notes for the user, such as options that an override dropped."""
         return self._notes
 
     def read_from(self, places: Places, notes: Sequence[str]) -> "Recipe":
-        """The same recipe, which knows where it was written."""
+        """Return the same recipe with the places where it was written."""
         copy = self.model_copy()
         copy._places, copy._notes = places, tuple(notes)
         return copy
@@ -277,9 +277,9 @@ class Recipe(_Model):
     def with_component(
         self, kind: Literal["dataset", "augmentation", "backbone", "strategy"], component: Any, /, **options: Any
     ) -> "Recipe":
-        """The recipe with another component: its name, its class, or (but for a strategy) the component itself.
+        """Return the recipe with another component: its name, its class, or (except for a strategy) the object itself.
 
-        Example: ``recipe.with_component("strategy", MyStrategy, phi=1.0)``. Options are checked where it is used.
+        Example: ``recipe.with_component("strategy", MyStrategy, phi=1.0)``. Options are checked when it is used.
         """
         block = StrategyBlock if kind == "strategy" else Block
         copy = self.model_copy(update={kind: block.model_validate({"name": component, **options})})

@@ -1,8 +1,8 @@
-"""The recipes that installed packages carry, semiseg's and those of plugins; no package is imported for it.
+"""Recipes in installed packages, semiseg's and those of plugins; no package is imported to find them.
 
 A plugin names its folder of YAML files by an entry point of the group ``semiseg.recipes``, such as
-``my_package.recipes``. In a checkout that is installed in place, the folder may lie beside ``pyproject.toml`` instead,
-as semiseg's own does.
+``my_package.recipes``. In an editable checkout, the folder may be next to ``pyproject.toml`` instead, as semiseg's own
+is.
 """
 
 import re
@@ -22,7 +22,7 @@ _OWN = "semiseg.recipes"
 
 @dataclass(frozen=True, slots=True, order=True)
 class Shipped:
-    """A recipe that an installed package carries; its name is its file's, without ``.yaml``."""
+    """A recipe in an installed package; its name is its file's, without ``.yaml``."""
 
     name: str
     package: str
@@ -36,7 +36,7 @@ class Shipped:
 
 
 def by_package() -> dict[str, list[Shipped]]:
-    """The recipes of each package that says it has some, semiseg's first. A package is named with its version."""
+    """Return the recipes of each package that declares some, semiseg's first. Package names include the version."""
     found: dict[str, list[Shipped]] = {}
     for package, target in _sources():
         folder = _folder(target)
@@ -46,14 +46,14 @@ def by_package() -> dict[str, list[Shipped]]:
 
 
 def shipped() -> list[Shipped]:
-    """All of them, ordered by name."""
+    """Return all shipped recipes, sorted by name."""
     return sorted({recipe for recipes in by_package().values() for recipe in recipes})
 
 
 def find_shipped(name: str, unknown: str = "") -> Shipped:
-    """The one recipe of this name.
+    """Return the one recipe of this name.
 
-    Raises RecipeError where there is none, with ``unknown`` as its first words, or where several packages have it.
+    Raises RecipeError if there is none, starting with ``unknown``, or if several packages have it.
     """
     recipes = shipped()
     matches = [recipe for recipe in recipes if recipe.name == name]
@@ -78,7 +78,7 @@ def _sources() -> Iterator[tuple[str, str]]:
 
 
 def _folder(target: str) -> Path | None:
-    """Where ``package.recipes`` is: inside the package, or beside its ``pyproject.toml``; None if it is nowhere."""
+    """Return the folder ``package.recipes``: inside the package, or next to its ``pyproject.toml``; None if absent."""
     package, *inside = target.split(".")
     try:
         spec = find_spec(package)

@@ -1,7 +1,7 @@
 """Environment variables and home folders in a recipe's paths.
 
-``${NAME}``, ``${NAME:-default}`` and a leading ``~/`` are replaced in the values of fields that are paths, and in all
-text of the dataset's block. Paths become absolute; like a shell's, they are relative to the current folder.
+``${NAME}``, ``${NAME:-default}`` and a leading ``~/`` are replaced in the values of path fields, and in all text of the
+dataset's block. Paths become absolute; as in a shell, they are relative to the current folder.
 """
 
 import os
@@ -19,14 +19,14 @@ _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 
 
 class Expander:
-    """Replaces variables in values, and collects those that are not set."""
+    """Replaces variables in values and collects those that are not set."""
 
     def __init__(self, places: Places) -> None:
         self.places = places
         self.problems: list[Problem] = []
 
     def fields(self, model: type[BaseModel], values: dict[str, Any], prefix: str = "", texts: bool = False) -> None:
-        """Replace in place what the model's fields are given. ``texts``: in all text, not in paths alone."""
+        """Replace variables in the model's fields in place. ``texts``: in all text, not only in paths."""
         for name, value in values.items():
             info = model.model_fields.get(name)
             key = f"{prefix}.{name}" if prefix else name
@@ -74,7 +74,7 @@ def _takes_path(annotation: Any) -> bool:
 
 
 def _words(annotation: Any) -> tuple[Any, ...]:
-    """The values of literals that are allowed beside a path."""
+    """Return the literal values that are allowed instead of a path."""
     if get_origin(annotation) is Literal:
         return get_args(annotation)
     return tuple(word for arg in get_args(annotation) for word in _words(arg))

@@ -1,8 +1,8 @@
 """Recipes as YAML 1.2 text: plain data, and the line of every key.
 
-ruamel.yaml parses; the meaning of unquoted scalars is the core schema of YAML 1.2 (https://yaml.org/spec/1.2.2/,
-10.3.2) and nothing more: ``1e-4`` is a number, ``NO``, ``1_000`` and ``2024-01-01`` are text, ``010`` is ten. What
-could make two readers disagree, or could run code, is refused: duplicate keys, tags, anchors, aliases, merge keys.
+ruamel.yaml parses the text. Unquoted scalars follow only the core schema of YAML 1.2 (https://yaml.org/spec/1.2.2/,
+10.3.2): ``1e-4`` is a number, ``NO``, ``1_000`` and ``2024-01-01`` are text, ``010`` is ten. Ambiguous or unsafe
+features are refused: duplicate keys, tags, anchors, aliases, merge keys.
 """
 
 import io
@@ -37,13 +37,13 @@ _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _SPECIAL = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
 _DEEPEST = 50
 _LONGEST = 40
-"""Digits of a whole number; Python takes long to read thousands of them, and does not write them at all."""
+"""Maximum digits of a whole number; Python reads thousands of them slowly, and does not write them at all."""
 
 
 def read_yaml(path: Path, title: str = "") -> tuple[dict[Any, Any], Places]:
-    """A YAML file's mapping and the places of its keys. Messages call the file by ``title``, by default its path.
+    """Read a YAML file's mapping and the places of its keys. Messages call the file ``title``, by default its path.
 
-    Raises RecipeError for a file that cannot be read, is empty, is not YAML, or uses what recipes do without.
+    Raises RecipeError for a file that cannot be read, is empty, is not YAML, or uses features that are not allowed.
     """
     title = title or str(path)
     try:
@@ -62,7 +62,7 @@ def read_yaml(path: Path, title: str = "") -> tuple[dict[Any, Any], Places]:
 
 
 def parse_yaml(text: str, source: str, *, lines: bool = True) -> tuple[Any, Places]:
-    """The plain data of a YAML text, and the places of its keys in ``source``. Raises RecipeError.
+    """Parse a YAML text and return its plain data and the places of its keys in ``source``. Raises RecipeError.
 
     Without ``lines``, a place is the source alone.
     """
@@ -73,7 +73,7 @@ def parse_yaml(text: str, source: str, *, lines: bool = True) -> tuple[Any, Plac
 
 
 class _Reader:
-    """Turns the parser's events into data, and collects what is refused."""
+    """Converts the parser's events to data and collects refused features."""
 
     def __init__(self, text: str, source: str, lines: bool) -> None:
         self.source, self.lines = source, lines
@@ -105,7 +105,7 @@ class _Reader:
         return data
 
     def _contents(self) -> Iterator[Event]:
-        """The first event of every document."""
+        """Yield the first event of every document."""
         for event in self._events:
             if not isinstance(event, StreamStartEvent | StreamEndEvent | DocumentStartEvent | DocumentEndEvent):
                 yield event
@@ -194,11 +194,11 @@ def _can_be_written(text: str) -> bool:
 
 
 def _fits(text: str) -> bool:
-    return len(text.lstrip("+-0xo")) <= _LONGEST  # the zeros before a number do not make it larger
+    return len(text.lstrip("+-0xo")) <= _LONGEST  # leading zeros do not count
 
 
 def _scalar(event: Any) -> Any:
-    """A scalar's value by YAML 1.2's core schema; what is quoted is text."""
+    """Return a scalar's value by YAML 1.2's core schema; quoted scalars are text."""
     text = str(event.value)
     if not _plain(event):
         return text

@@ -1,1 +1,1 @@
-"""The run folder: what it holds, what belongs together, checkpoints and logs."""
+"""The run folder: its contents, checks that they belong together, checkpoints and logs."""

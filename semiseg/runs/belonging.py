@@ -1,4 +1,4 @@
-"""What belongs together in a run folder: weights carry a digest of model.json, which carries one of recipe.yaml."""
+"""Consistency of a run folder: weights store a digest of model.json, which stores one of recipe.yaml."""
 
 import hashlib
 import json
@@ -19,7 +19,7 @@ _STORED = Annotated[int, Field(ge=-(2**31), lt=2**31)]
 
 
 class _Record(BaseModel):
-    """What model.json has to hold; other keys may be there."""
+    """The required keys of model.json; others are allowed."""
 
     dataset: str
     modalities: _NAMED
@@ -39,27 +39,27 @@ class _Record(BaseModel):
 
 
 def read_record(path: Path) -> dict[str, Any]:
-    """A model.json. Raises RunError, in one sentence, where it cannot be read or describes no model."""
+    """Read a model.json. Raises RunError, in one sentence, if it cannot be read or describes no model."""
     return read_json(path, _Record, _BACK)
 
 
 def record_digest(record: Mapping[str, Any]) -> str:
-    """SHA-256 of what a model.json says, however it is laid out, and however many epochs its recipe is to have."""
+    """Return the SHA-256 of a model.json's content, independent of its layout and of its recipe's number of epochs."""
     lasting = {key: value for key, value in record.items() if key != "recipe"}
     return hashlib.sha256(json.dumps(lasting, sort_keys=True).encode()).hexdigest()
 
 
 def require_patch(path: Path, record: Mapping[str, Any], recipe: Recipe) -> None:
-    """Make sure that a model.json has the recipe's patch size. Raises RunError."""
+    """Raise RunError unless a model.json has the recipe's patch size."""
     if tuple(record["patch_size"]) != recipe.training.patch_size:
         what = f"it does not fit recipe.yaml: its patch_size is {record['patch_size']}"
         raise RunError(Problem(str(path), f"{what}, not {list(recipe.training.patch_size)}", _BACK))
 
 
 def require_belonging(model: Path, record: Mapping[str, Any], weights: Path, state: Mapping[str, Any]) -> list[str]:
-    """Make sure that weights are of this model.json, and of a finished run those that it ended with.
+    """Check that weights belong to this model.json and, for a finished run, are those it ended with.
 
-    Returns notes, where weights are of an earlier version and do not say. Raises RunError.
+    Returns notes if weights of an earlier version have no such record. Raises RunError.
     """
     ended = _ended_with(model.with_name("summary.json"), weights.stem)
     if ended is not None and ended != file_digest(weights):
@@ -81,13 +81,14 @@ def _ended_with(summary: Path, checkpoint: str) -> str | None:
     try:
         return str(json.loads(summary.read_text(encoding="utf-8"))["weights"][checkpoint])
     except (OSError, ValueError, LookupError, TypeError):
-        return None  # the run has not ended, or its summary is damaged
+        return None  # the run is unfinished, or its summary is damaged
 
 
 def require_same_model(path: Path, model: Mapping[str, Any]) -> bool:
-    """Make sure that a run that goes on has the model that its model.json describes; False where there is none.
+    """Check that a resumed run has the model that its model.json describes; return False if there is no model.json.
 
-    Its precision is that of the machine where it began. A damaged one counts as none. Raises RunError.
+    The precision may differ: it is that of the machine where the run began. A damaged file counts as absent. Raises
+    RunError.
     """
     try:
         record = read_record(path)

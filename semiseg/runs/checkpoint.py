@@ -1,4 +1,4 @@
-"""Checkpoints: whole or not there, with a checksum, two kept; damaged ones are passed over and said."""
+"""Checkpoints: written atomically with a checksum; the last two are kept, and damaged ones are skipped and reported."""
 
 import hashlib
 import re
@@ -20,7 +20,7 @@ _NAME = re.compile(r"step-(\d+)\.pt")
 
 
 def save_state(path: Path, state: Mapping[str, Any]) -> str:
-    """Write a state (tensors and plain values) and its checksum; returns the SHA-256.
+    """Write a state (tensors and plain values) and its checksum; return the SHA-256.
 
     Raises StorageError on a full disk.
     """
@@ -33,10 +33,10 @@ def save_state(path: Path, state: Mapping[str, Any]) -> str:
 
 
 def _put(path: Path, write: Callable[[Path], object]) -> str:
-    """Have a file written with its checksum; returns the SHA-256.
+    """Write a file with its checksum; return the SHA-256.
 
-    The checksum file comes first, with the old file's checksum beside the new one's until that is in place: whenever a
-    process is killed, there is a whole file that it knows.
+    The checksum file is written first and lists the old file's checksum as well until the new file is in place. So
+    whenever a process is killed, there is a complete file with a listed checksum.
     """
     before = _known_digests(path)
     with atomic_file(path) as temporary:
@@ -49,14 +49,14 @@ def _put(path: Path, write: Callable[[Path], object]) -> str:
 
 
 def load_state(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
-    """Read a state. Raises RunError where the file is missing, damaged, holds more than data, or no state."""
+    """Read a state. Raises RunError if the file is missing, damaged, holds more than data, or holds no state."""
     if not path.exists():
         raise RunError(f"There is no checkpoint {path}.")
     if not is_whole(path):
         raise RunError(f"The checkpoint {path} is damaged: it does not match its checksum.", _BACK)
     try:
         state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
-    except Exception as error:  # whatever the reader stumbles over, the file is not ours
+    except Exception as error:  # whatever error the reader raises, the file is not ours
         raise RunError(f"The checkpoint {path} cannot be read: {error}", _BACK) from error
     if not isinstance(state, dict):
         raise RunError(f"The checkpoint {path} holds a {type(state).__name__}, not a state that semiseg saved.", _BACK)
@@ -64,7 +64,7 @@ def load_state(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]
 
 
 def load_weights_of(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
-    """Read a state that has a strategy's weights. Raises RunError as ``load_state``, and where it has none."""
+    """Read a state with a strategy's weights. Raises RunError as ``load_state``, and if there are no weights."""
     state = load_state(path, device)
     weights = state.get("strategy")
     if not isinstance(weights, dict) or not all(isinstance(value, torch.Tensor) for value in weights.values()):
@@ -73,12 +73,12 @@ def load_weights_of(path: Path, device: torch.device | str = "cpu") -> dict[str,
 
 
 def is_whole(path: Path) -> bool:
-    """Whether a checkpoint matches its checksum."""
+    """Return whether a checkpoint matches its checksum."""
     return file_digest(path) in _known_digests(path)
 
 
 def checksum_file(path: Path) -> Path:
-    """Where a checkpoint's checksum stands."""
+    """Return the path of a checkpoint's checksum."""
     return path.with_name(path.name + ".sha256")
 
 
@@ -94,35 +94,35 @@ def _write_digests(path: Path, digests: Iterable[str]) -> None:
 
 
 def weights_file(folder: Path, name: str) -> Path:
-    """Where ``best`` or ``last`` stands in a folder of checkpoints."""
+    """Return the path of ``best`` or ``last`` in a folder of checkpoints."""
     return folder / f"{name}.pt"
 
 
 def same_weights(one: Path, other: Path) -> bool:
-    """Whether two files of weights hold the same values, whatever step and device they were saved at.
+    """Return whether two files hold the same weights, regardless of the step and device they were saved at.
 
-    The files of equal weights may differ: a run that went on writes what it read, which need not be the same bytes.
-    Raises RunError where a file is missing or damaged.
+    Files with equal weights may differ: a resumed run writes what it has read, not necessarily as the same bytes.
+    Raises RunError if a file is missing or damaged.
     """
     first, second = (load_weights_of(path)["strategy"] for path in (one, other))
     return first.keys() == second.keys() and all(torch.equal(value, second[key]) for key, value in first.items())
 
 
 def snapshot_file(folder: Path, stage: str, number: int) -> Path:
-    """Where a snapshot of a stage stands, numbered from 1, in a folder of checkpoints: weights only."""
+    """Return the path of a stage's snapshot (weights only), numbered from 1, in a folder of checkpoints."""
     return weights_file(folder, f"snapshot-{stage}-{number}")
 
 
 def file_digest(path: Path) -> str:
-    """SHA-256 of a file."""
+    """Return the SHA-256 of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def require_finite(networks: nn.ModuleDict, step: int) -> None:
-    """Raise TrainingError where a parameter of these networks is not finite, or a buffer is NaN: before they are saved.
+    """Raise TrainingError, before saving, if a parameter of these networks is not finite or a buffer is NaN.
 
-    A buffer may be infinite, as masks are.
+    A buffer may be infinite, for example a mask.
     """
     bad = [name for name, parameter in networks.named_parameters() if not parameter.isfinite().all()]
     bad += [name for name, buffer in networks.named_buffers() if buffer.isnan().any()]
@@ -136,7 +136,7 @@ def require_finite(networks: nn.ModuleDict, step: int) -> None:
 
 
 def mend_weights(folder: Path, ended_with: Mapping[str, str]) -> list[str]:
-    """Put copies in the place of weights that are lost or damaged, where a finished run has them; returns notes.
+    """Restore lost or damaged weights of a finished run from identical copies; return notes.
 
     ``ended_with``: SHA-256 of each file of weights, by name.
     """
@@ -159,9 +159,9 @@ def mend_weights(folder: Path, ended_with: Mapping[str, str]) -> list[str]:
 class Checkpoints:
     """A run's checkpoints: ``step-….pt`` to resume from; ``best.pt`` and ``last.pt``, weights only.
 
-    ``best-at-….pt`` is a copy of ``best.pt`` as it was when the step's checkpoint was saved: steps that are lost in a
-    kill may have replaced it, and done again they need not come to the same; and one of the two may be damaged.
-    ``model`` is the digest of the model.json that weights belong to; they carry it.
+    ``best-at-….pt`` is a copy of ``best.pt`` from when that step's checkpoint was saved. Steps lost in a kill may have
+    replaced ``best.pt``, and repeating them need not give the same result; and one of the two files may be damaged.
+    ``model`` is the digest of the model.json that the weights belong to; it is stored with them.
     """
 
     def __init__(self, folder: Path, say: Callable[[str], None], model: str = "") -> None:
@@ -169,12 +169,12 @@ class Checkpoints:
         self._say = say
 
     def steps(self) -> list[Path]:
-        """Checkpoints to resume from, oldest first."""
+        """Return the checkpoints to resume from, oldest first."""
         found = [p for p in self.folder.glob("step-*.pt") if _NAME.fullmatch(p.name)]
         return sorted(found, key=lambda p: int(_NAME.fullmatch(p.name)[1]))  # type: ignore[index]
 
     def save(self, step: int, state: Mapping[str, Any]) -> Path:
-        """Write the state after ``step`` steps; older ones beyond the newest two go."""
+        """Write the state after ``step`` steps; remove all but the newest two."""
         path = self.folder / f"step-{step:08d}.pt"
         self._keep_best(self._best_at(path))
         save_state(path, state)
@@ -190,13 +190,13 @@ class Checkpoints:
             return
         if is_whole(best):
             _put(kept, lambda temporary: shutil.copyfile(best, temporary))
-        else:  # a copy would be of no use, and an older one may be whole
+        else:  # a copy would be useless, and an older one may be intact
             self._say(f"Note: {best} does not match its checksum: the disk has damaged it.")
 
     def newest(self) -> dict[str, Any] | None:
-        """The newest state that is whole, or None where there is none; what is damaged is said and put aside.
+        """Return the newest intact state, or None; damaged files are reported and renamed.
 
-        Left where it is, a damaged file would count as one of those that are kept.
+        Without renaming, a damaged file would count as one of those that are kept.
         """
         sweep_temporaries(self.folder)
         for path in reversed(self.steps()):
@@ -209,7 +209,7 @@ class Checkpoints:
         return None
 
     def restore_best(self, step: int) -> None:
-        """Put ``best.pt`` back as it was when the checkpoint of ``step`` was saved."""
+        """Restore ``best.pt`` to its content when the checkpoint of ``step`` was saved."""
         best, kept = self.weights_file("best"), self._best_at(self.folder / f"step-{step:08d}.pt")
         if not kept.exists() or (best.exists() and is_whole(best) and file_digest(best) == file_digest(kept)):
             return
@@ -222,12 +222,12 @@ class Checkpoints:
         _put(best, lambda temporary: shutil.copyfile(kept, temporary))
 
     def save_weights(self, name: str, strategy_state: Mapping[str, Any], step: int) -> str:
-        """Write ``best`` or ``last``: weights and the step they are of."""
+        """Write ``best`` or ``last``: weights and their step."""
         state = {"strategy": dict(strategy_state), "step": step}
         return save_state(self.weights_file(name), state | ({"model": self.model} if self.model else {}))
 
     def weights_file(self, name: str) -> Path:
-        """Where ``best`` or ``last`` stands."""
+        """Return the path of ``best`` or ``last``."""
         return weights_file(self.folder, name)
 
     @staticmethod

@@ -1,4 +1,4 @@
-"""The machine and the versions that a run has, and in what they differ where it goes on."""
+"""The machine and versions of a run, and their changes when it resumes."""
 
 import os
 import platform
@@ -15,7 +15,7 @@ _DIGITS_DEPEND_ON = ("torch_threads", "gpus", "cuda", "cudnn")
 
 
 def environment() -> dict[str, Any]:
-    """Versions and hardware, for whoever wants to know why two runs differ."""
+    """Return versions and hardware, to explain why two runs differ."""
     import torch
 
     versions = {}
@@ -40,9 +40,9 @@ def environment() -> dict[str, Any]:
 
 
 def changes_since(first: Mapping[str, Any], now: Mapping[str, Any]) -> str:
-    """What last digits depend on, and is not as it was: ``torch threads 1, now 2; torch 2.12.0, now 2.13.0``, or "".
+    """Return changes that affect last digits: ``torch threads 1, now 2; torch 2.12.0, now 2.13.0``, or "".
 
-    Threads, since kernels sum in another order with more of them; GPUs; versions, each package by its name.
+    These are the number of threads, which changes the order of sums; GPUs; and versions, listed by package.
     """
     before, after = _flat(first), _flat(now)
     return "; ".join(

@@ -1,4 +1,4 @@
-"""Checkpoints that do not fit what is to take them, said in a sentence."""
+"""Errors for checkpoints that do not fit the model that loads them."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -15,7 +15,7 @@ _FIX = "One of them was edited or is of another run: bring it back from a copy."
 
 @contextmanager
 def fitting(path: Path) -> Iterator[None]:
-    """A block that takes up a state of a checkpoint. Raises RunError where it is not one of this run's parts."""
+    """Run a block that loads a checkpoint's state. Raises RunError if the state does not fit this run."""
     try:
         yield
     except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
@@ -27,9 +27,9 @@ def fitting(path: Path) -> Iterator[None]:
 
 
 def require_fit(path: Path, weights: Mapping[str, Tensor], wanted: Mapping[str, Tensor], describes: str) -> None:
-    """Make sure that weights have the names and shapes of a strategy's; ``describes`` names the files that say these.
+    """Check that weights have the names and shapes of a strategy's; ``describes`` names the files that define these.
 
-    Raises RunError.
+    Raises RunError if not.
     """
     lacking, unknown = sorted(wanted.keys() - weights.keys()), sorted(weights.keys() - wanted.keys())
     other = sorted(name for name in wanted.keys() & weights.keys() if weights[name].shape != wanted[name].shape)

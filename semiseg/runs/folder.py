@@ -1,4 +1,4 @@
-"""The run folder: what it holds, who may use it, and whether a recipe may continue in it."""
+"""The run folder: its files, and whether a recipe may continue in it."""
 
 import json
 from collections.abc import Mapping
@@ -36,7 +36,7 @@ class _Split(BaseModel):
 
 
 class RunFolder:
-    """Paths of a run folder."""
+    """The paths and contents of a run folder."""
 
     def __init__(self, path: Path) -> None:
         self.path = path.absolute()
@@ -55,24 +55,24 @@ class RunFolder:
         self.test_openings = self.path / "test_openings.jsonl"
 
     def weights(self, checkpoint: str) -> Path:
-        """Where ``last`` or ``best`` stands."""
+        """Return the path of ``last`` or ``best``."""
         return weights_file(self.checkpoints, checkpoint)
 
     @property
     def is_finished(self) -> bool:
-        """Whether the run has its scores and their summary, which comes last."""
+        """Whether the run has its scores and their summary, which is written last."""
         return self.summary.exists() and self.scores.exists()
 
     def log_records(self) -> list[dict[str, Any]]:
-        """The records of the log, an epoch each; damaged lines are left out."""
+        """Return the log's records, one per epoch; damaged lines are skipped."""
         return JsonLog(self.log).read()
 
     def prepare(self, recipe: Recipe, resume: bool) -> int | None:
-        """Make the folder, or make sure that this recipe may continue in it.
+        """Check that the folder is free, or that this recipe may continue in it.
 
-        Returns the epochs that the run there was to have, where the recipe differs in nothing but that it has more.
+        Returns the run's previous number of epochs if the recipe only raises it, otherwise None.
 
-        Raises RunError where it holds something and ``resume`` is not asked for, or the recipe has changed otherwise.
+        Raises RunError if the folder is not empty and ``resume`` is not set, or if the recipe has other changes.
         """
         sweep_temporaries(self.path)
         if self.recipe.exists():
@@ -86,17 +86,17 @@ class RunFolder:
         return None
 
     def _is_of_a_start(self, path: Path) -> bool:
-        """Whether a file may be there though no run is: recipe.yaml comes last, and locks may outlive a kill."""
+        """Return whether a file may exist without a run: recipe.yaml is written last, and locks may outlive a kill."""
         return path in {self.split, self.model, self.environment} or is_of_lock(path)
 
     def require_split(self, split: Mapping[str, Any]) -> None:
-        """Make sure that every case still has the role that it had when the run began.
+        """Check that every case still has its role from the start of the run.
 
-        A count in a recipe draws from the cases that are there. With one more or one less of them a case that was
-        trained on may be drawn as a test case.
+        A count in a recipe draws from the available cases. With one case more or less, a training case may be drawn as
+        a test case.
 
         Args:
-            split: as ``Split.as_dict`` gives it.
+            split: the result of ``Split.as_dict``.
 
         Raises RunError, naming the cases by their old and new role.
         """
@@ -119,23 +119,23 @@ class RunFolder:
             )
 
     def write_start(self, recipe: Recipe, split: dict[str, Any], model: dict[str, Any]) -> None:
-        """Write what is known before training. ``recipe.yaml`` comes last: with it, the folder is a run."""
+        """Write the files known before training. ``recipe.yaml`` comes last and makes the folder a run."""
         write_json(self.split, split)
         self.write_model(recipe, model)
         write_json(self.environment, environment())
         write_text(self.recipe, dump_recipe(recipe))
 
     def write_model(self, recipe: Recipe, model: Mapping[str, Any]) -> None:
-        """Write model.json, with the hash of the recipe that it belongs to, wherever its data lie.
+        """Write model.json with the hash of its recipe without data paths.
 
-        And with its hash whatever its epochs, which stays when the run is given more.
+        It also has the hash without epochs, which stays valid if the run is extended.
         """
         paths = data_paths(recipe)
         whole, lasting = recipe_hash(recipe, paths), recipe_hash(recipe, [*paths, EPOCHS])
         write_json(self.model, {**model, "recipe": whole, "recipe_but_epochs": lasting, "data_paths": paths})
 
     def kept_recipe(self) -> dict[Any, Any]:
-        """recipe.yaml as plain data. Raises RunError where it is damaged, or not what the run began with."""
+        """Return recipe.yaml as plain data. Raises RunError if it is damaged or not the recipe the run began with."""
         try:
             written = read_yaml(self.recipe)[0]
         except RecipeError as error:
@@ -150,9 +150,9 @@ class RunFolder:
         return written
 
     def _began_with(self) -> tuple[str, list[str]]:
-        """The hash of the recipe that the run began with, and the keys that do not count in it.
+        """Return the hash of the recipe that the run began with, and the keys excluded from it.
 
-        The hash is empty where it is not known: of an earlier version, or where model.json is damaged.
+        The hash is empty if unknown: for an earlier version, or if model.json is damaged.
         """
         try:
             model = json.loads(self.model.read_text(encoding="utf-8"))
@@ -165,7 +165,7 @@ class RunFolder:
         return recipe_hash(recipe, paths) == began
 
     def _changes(self, recipe: Recipe) -> list[Change]:
-        """Against recipe.yaml; where that is damaged, none if the run began with this recipe. Raises RunError."""
+        """Return changes from recipe.yaml; if it is damaged, none if the run began with this recipe, else RunError."""
         try:
             return changes(self.kept_recipe(), recipe)
         except RunError:
@@ -174,14 +174,14 @@ class RunFolder:
             raise
 
     def recipe_problems(self, recipe: Recipe) -> list[Problem]:
-        """In what a recipe is another than the run's; a damaged recipe.yaml is none where the run began with this."""
+        """Return differences from the run's recipe; a damaged recipe.yaml counts as none if the run began with this."""
         try:
             return [change.problem() for change in self._changes(recipe)]
         except RunError as error:
             return list(error.problems)
 
     def mend_recipe(self, recipe: Recipe) -> str:
-        """Write recipe.yaml anew where it is damaged and the run began with this recipe; says it, or ""."""
+        """Rewrite a damaged recipe.yaml if the run began with this recipe; return a message, or ""."""
         if not self.recipe.exists() or not self._is_as_begun(recipe):
             return ""
         try:
@@ -201,11 +201,11 @@ class RunFolder:
         return before
 
     def note_resumption(self) -> str:
-        """Add to environment.json in what the machine differs from the one that the run began on; says it, or ""."""
+        """Add changes of the machine since the run began to environment.json; return them, or ""."""
         try:
             first = json.loads(self.environment.read_text(encoding="utf-8"))
         except (OSError, ValueError):
-            return ""  # it is for readers; a run goes on without
+            return ""  # only informative; the run continues without it
         if not isinstance(first, dict) or not isinstance(first.get("packages", {}), dict):
             return ""
         changed = changes_since(first, environment())
@@ -214,14 +214,14 @@ class RunFolder:
         return changed
 
     def extensions(self) -> list[list[int]]:
-        """The epochs that the run was to have, before and after, for each time that it was given more."""
+        """Return the run's number of epochs before and after each extension."""
         try:
             return [record["epochs"] for record in read_json(self.environment).get("extended", [])]
         except (RunError, KeyError, TypeError):
             return []
 
     def open_test_set(self, purpose: str, details: dict[str, Any]) -> None:
-        """Note that the test cases are being read, in a log that is only ever added to."""
+        """Record that the test cases are being read, in an append-only log."""
         record = {"time": datetime.now(UTC).isoformat(timespec="seconds"), "purpose": purpose, **details}
         append_line(self.test_openings, json.dumps(record))
 

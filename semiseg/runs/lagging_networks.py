@@ -1,14 +1,14 @@
-"""Networks that predict together, each by itself: what their mean hides.
+"""Scores of single networks, which the mean of networks that predict together hides.
 
-The mean of two networks' probabilities may be good in a class that one of them never learned, and where they teach one
-another, that one teaches the others. The log has each network's Dice at some validations.
+The mean of two networks' probabilities may be good in a class that one of them never learned. If that network's
+pseudo-labels train the others, they suffer too. The log has each network's Dice at some validations.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 FAR = 0.1
-"""Dice by which a network is behind the best to be worth a word."""
+"""Dice difference to the best network from which on a network is reported."""
 
 
 class Behind(NamedTuple):
@@ -24,7 +24,7 @@ class Behind(NamedTuple):
 
 
 def each_network(records: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, float | None]]:
-    """Role to class to Dice at the last validation in log.jsonl that has them; empty where one network predicts."""
+    """Return role to class to Dice at the last validation in log.jsonl that has them; empty for a single network."""
     for record in reversed(records):
         networks = (record.get("validation") or {}).get("networks")
         if networks:
@@ -33,7 +33,7 @@ def each_network(records: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, fl
 
 
 def behind(records: Sequence[Mapping[str, Any]], by: float = FAR) -> tuple[Behind, ...]:
-    """The networks that were behind the best in a class by more than ``by`` in Dice at the last validation."""
+    """Return the networks more than ``by`` in Dice behind the best in a class at the last validation."""
     return tuple(_behind(each_network(records), by))
 
 

@@ -1,4 +1,4 @@
-"""The run's log: one JSON object a line, which a resumed run cuts back to its checkpoint."""
+"""The run's log: one JSON object per line, truncated to the checkpoint when a run resumes."""
 
 import json
 import os
@@ -15,7 +15,7 @@ _FIGURES = ("step", "seconds", "seconds_waited_for_data")
 class JsonLog:
     """An append-only JSONL file. Values that are not finite are written as null.
 
-    ``say`` hears of damaged lines, once of each.
+    ``say`` is called once for each damaged line.
     """
 
     def __init__(self, path: Path, say: Callable[[str], None] = lambda text: None) -> None:
@@ -24,20 +24,20 @@ class JsonLog:
         self._told = set[int]()
 
     def write(self, record: dict[str, Any]) -> None:
-        """Append one record and flush it to the system. Raises StorageError where the disk is full or refuses."""
+        """Append one record and flush it to the system. Raises StorageError if the disk is full or writing fails."""
         append_line(self.path, json.dumps({key: _clean(value) for key, value in record.items()}, allow_nan=False))
 
     def size(self) -> int:
-        """Bytes written so far; a checkpoint remembers them."""
+        """Return the number of bytes written so far, which checkpoints store."""
         return self.path.stat().st_size if self.path.exists() else 0
 
     def cut(self, size: int) -> None:
-        """Drop what was written after a checkpoint."""
+        """Drop everything written after a checkpoint."""
         if self.size() > size:
             os.truncate(self.path, size)
 
     def read(self) -> list[dict[str, Any]]:
-        """All records; a damaged line is left out, and so is one that was cut off by a kill."""
+        """Return all records, skipping damaged lines and one cut off by a kill."""
         lines = list(self._lines())
         damaged = [number for number, record in lines if record is None and number not in self._told]
         if damaged:
@@ -53,7 +53,7 @@ class JsonLog:
 
 
 def epoch_record(line: bytes | str) -> dict[str, Any] | None:
-    """An epoch's record; None for a line that is none, or holds something else where readers look for figures."""
+    """Return an epoch's record; None for an invalid line, or one whose figures are not numbers."""
     try:
         value = json.loads(line)
         validation = value.get("validation") or {}
@@ -71,9 +71,9 @@ def _is_number(value: Any) -> bool:
 
 
 def waiting_for_data(records: Sequence[Mapping[str, Any]]) -> str:
-    """What share of the training's time, by its log, steps waited for their batches; and what to do where it is large.
+    """Return the fraction of the log's training time that steps waited for batches, with a hint if it is large.
 
-    The time of a step is from when it has its batch; validation is not counted.
+    A step's own time starts when it has its batch; validation is not counted.
     """
     waited = sum(record.get("seconds_waited_for_data", 0.0) for record in records)
     share = waited / max(waited + sum(record.get("seconds", 0.0) for record in records), 1e-9)

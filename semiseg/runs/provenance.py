@@ -1,4 +1,4 @@
-"""Folders whose files are of certain weights, and say so."""
+"""Output folders that record which weights made their files."""
 
 import hashlib
 import itertools
@@ -18,11 +18,11 @@ _ELSEWHERE = "Nothing was changed: choose another --output."
 
 
 def keep_only_of(home: Path, digest: str, *patterns: str) -> None:
-    """Have a folder hold what is of the weights with this digest, and nothing of others.
+    """Make a folder hold only files made by the weights with this digest.
 
-    What other weights made (of a run that was trained further, or went back to an older checkpoint) is no part of this
-    result: files below ``home`` that match ``patterns`` go, unless its ``weights.sha256`` has the digest, which is
-    written then. What killed writers left goes in any case.
+    Files made by other weights (the run was trained further, or went back to an older checkpoint) do not belong to
+    this result. Files below ``home`` that match ``patterns`` are removed unless its ``weights.sha256`` has the digest,
+    which is then written. Temporary files of killed writers are removed in any case.
     """
     for folder in (home, *(path for path in home.glob("*") if path.is_dir())):
         sweep_temporaries(folder)
@@ -36,7 +36,7 @@ def keep_only_of(home: Path, digest: str, *patterns: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Maker:
-    """Who makes the files of a folder: weights by their digest, and for the reader where these stand."""
+    """The weights that make a folder's files, by digest, and for the reader their run and checkpoint."""
 
     run: str
     checkpoint: str
@@ -44,24 +44,24 @@ class Maker:
 
 
 class Claimed:
-    """A user's folder whose ``predictions.json`` says who makes files in it, of what, and their digests."""
+    """A user's folder whose ``predictions.json`` records what makes its files, from what, and their digests."""
 
     def __init__(self, home: Path, record: dict[str, Any]) -> None:
         self.home, self._record = home, record
         write_json(home / NOTE, record)
 
     def is_intact(self, name: str) -> bool:
-        """Whether a file is there and is, byte for byte, what was written."""
+        """Return whether a file exists and is, byte for byte, what was written."""
         try:
             return bool(file_digest(self.home / name) == self._record["sha256"].get(name))
         except OSError:
             return False
 
     def write(self, name: str, content: bytes) -> Path | None:
-        """Write a file, or leave one that is just so.
+        """Write a file unless an identical one exists.
 
-        What else stood there, which may be somebody's correction, is put aside: returns its new path, or None. The
-        digest is noted first, so that a kill at any time leaves no file that is taken for damaged.
+        A different file, which may be a manual correction, is renamed; return its new path, or None. The digest is
+        recorded first, so that no kill leaves a file that looks damaged.
         """
         target, aside = self.home / name, None
         self._record["sha256"][name] = hashlib.sha256(content).hexdigest()
@@ -77,17 +77,17 @@ class Claimed:
 
 
 def claim(home: Path, maker: Maker, files: Mapping[str, Sequence[str]]) -> Claimed:
-    """Note in a user's folder who is about to make files in it, and of what; to be called under the folder's lock.
+    """Record in a user's folder what will make which files from what; call it under the folder's lock.
 
-    Unlike ``keep_only_of`` it deletes nothing: what is there has to be by the same weights, from the same sources.
-    The note is complete before the first file is made, so that a kill at any time leaves no file that is not in it.
+    Unlike ``keep_only_of`` it deletes nothing: existing files must be by the same weights, from the same sources. The
+    record is complete before the first file is written, so that no kill leaves a file that it lacks.
 
     Args:
-        home: the folder; the note is its ``predictions.json``.
-        maker: whose files they are.
-        files: by file name, the digests of what the file is made of.
+        home: the folder; the record is its ``predictions.json``.
+        maker: the weights that make the files.
+        files: by file name, the digests of its sources.
 
-    Raises RunError, with every file that cannot be kept, where some are by other weights, of other sources, or unknown.
+    Raises RunError, with every file that cannot be kept, if some are by other weights, of other sources, or unknown.
     """
     note = home / NOTE
     known = _read(note)
@@ -108,12 +108,12 @@ def claim(home: Path, maker: Maker, files: Mapping[str, Sequence[str]]) -> Claim
 
 
 def _read(note: Path) -> dict[str, Any]:
-    """The note, or nothing where there is none. Raises RunError for a file of that name that is something else."""
+    """Return the record, empty if absent. Raises RunError if a file of that name is something else."""
     if not note.exists():
         return {}
     try:
         known = json.loads(note.read_text(encoding="utf-8"))
-        tables = known["files"], known.get("sha256", {})  # the digests came later
+        tables = known["files"], known.get("sha256", {})  # older records have no digests
         if all(isinstance(t, dict) for t in tables) and all(isinstance(known[key], str) for key in Maker.__slots__):
             return dict(known)
     except (OSError, ValueError, KeyError, TypeError):

@@ -1,4 +1,4 @@
-"""The box of each class in a label, found in one pass over the voxels."""
+"""Bounding boxes of the classes in a label, found in one pass over the voxels."""
 
 from collections.abc import Iterable, Sequence
 from types import ModuleType
@@ -13,9 +13,9 @@ Box = tuple[slice, ...]
 
 
 def class_boxes(labels: NDArray[np.uint8], n_classes: int) -> list[Box | None]:
-    """The tightest box around each foreground class of a label (X, Y, Z) uint8 in C order; None where it has no voxel.
+    """Return the tightest box around each foreground class of a label (X, Y, Z) uint8 in C order; None without voxels.
 
-    Every voxel has to be below ``n_classes``. Raises ValueError where one is not: compiled code checks no bounds.
+    Raises ValueError if a voxel is not below ``n_classes``: compiled code checks no bounds.
     """
     if labels.size and int(labels.max()) >= n_classes:
         raise ValueError(f"class index {labels.max()} of {n_classes} classes")
@@ -27,7 +27,7 @@ def class_boxes(labels: NDArray[np.uint8], n_classes: int) -> list[Box | None]:
 
 
 def union(boxes: Iterable[Box | None]) -> Box:
-    """The tightest box around some; an empty one where there are none."""
+    """Return the tightest box around all given boxes; an empty one if there are none."""
     there = [box for box in boxes if box is not None]
     if not there:
         return (slice(0, 0),) * 3
@@ -41,7 +41,7 @@ def _kernels() -> ModuleType | None:
 def _by_scipy(labels: NDArray[np.uint8], n_classes: int) -> list[Box | None]:
     from scipy.ndimage import find_objects
 
-    # Most of an image is background, which is passed over much faster without looking for classes.
+    # Most of an image is background, which is skipped much faster without searching for classes.
     box = _foreground(labels)
     found: Sequence[Any] = find_objects(labels[box], n_classes - 1)
     return [

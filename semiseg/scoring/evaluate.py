@@ -1,4 +1,4 @@
-"""Evaluation of a folder of predictions against a folder of references, whatever made them."""
+"""Evaluation of a folder of predictions, from any source, against a folder of references."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -30,7 +30,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """What ``evaluate`` found: scores, their summary, and the files without a counterpart."""
+    """Result of ``evaluate``: scores, their summary, and the files without a counterpart."""
 
     scores: tuple[Score, ...]
     summary: Mapping[str, Any]
@@ -61,22 +61,21 @@ def evaluate(
     """Score the NIfTI label files in one folder against those in another, matched by case id; or a pair of files.
 
     Args:
-        predictions: a folder of label files, named as BraTS, nnU-Net or Decathlon do (see ``find_labels``); or one.
+        predictions: a folder of label files, named as in BraTS, nnU-Net or Decathlon (see ``find_labels``); or a file.
         references: likewise.
-        labels: the name of each stored value but 0; values of one name are one class ({3: "enhancing", 4:
-            "enhancing"}), and those named background are background. Values that are not named are refused, or with
-            {"other": "background"} background. Without ``labels`` every value that a reference holds is a class, named
-            by its number.
-        regions: unions of classes that are scored beside them, by name: {"tumor core": ["necrosis", "enhancing"]}.
+        labels: the name of each stored value except 0. Values with the same name form one class ({3: "enhancing", 4:
+            "enhancing"}); those named background are background. Unnamed values are refused, or background with
+            {"other": "background"}. Without ``labels`` every value in a reference is a class, named by its number.
+        regions: unions of classes to score in addition, by name: {"tumor core": ["necrosis", "enhancing"]}.
         output: a folder for scores.csv and summary.json.
-        metrics: installed metrics, each as ``NAME`` or ``NAME:OPTION=VALUE,…``, or a table from what it is to be
-            called to installed name, class or object; Dice and HD95 by default.
-        preset: another tool's conventions (see ``PRESETS``): its definitions and its values for empty masks, and
-            where it takes them for granted its labels and regions.
-        policy: what values of empty masks count in the means (see ``POLICIES``); by default the preset's, or
+        metrics: installed metrics, each as ``NAME`` or ``NAME:OPTION=VALUE,…``, or a mapping from title to installed
+            name, class or object; Dice and HD95 by default.
+        preset: another tool's conventions (see ``PRESETS``): its definitions, its values for empty masks, and, if
+            fixed by the tool, its labels and regions.
+        policy: the value of empty masks in the means (see ``POLICIES``); by default the preset's, or
             "image_diagonal".
-        workers: cases at a time; all available cores if None.
-        reporter: who hears of progress.
+        workers: number of cases at a time; all available cores if None.
+        reporter: receives progress.
 
     Raises DataError, with the problems of all cases at once: no case in both folders, a damaged file, values without
     a class, files of one case on different grids (see ``Geometry.difference``).
@@ -112,7 +111,7 @@ def _finish(
     output: Path | str | None,
     preset: str | None,
 ) -> Evaluation:
-    """Add the summary, and write both. The scores are written first: they stand where no summary can be made."""
+    """Add the summary and write both. The scores are written first, so that they exist even if the summary fails."""
     if output is not None:
         write_scores(Path(output) / "scores.csv", evaluation.scores)
     lower_is_better = [name for name, metric in metrics.items() if not metric.higher_is_better]
@@ -142,13 +141,13 @@ def _matched(
 
 
 def _found_labels(cases: Sequence[_Files], workers: int | None, reporter: Reporter) -> dict[int, str]:
-    """A class for every value of the references. Raises DataError with all that is wrong with any file of any case."""
+    """Return a class for every value of the references. Raises DataError with all problems of all files."""
     try:
         with reporter.work("finding labels", len(cases), unit="case") as meter:
             return _numbered(map_cases(_values, [files.reference for files in cases], workers, meter.advance))
     except DataError as error:
         problems = error.problems
-    # Nothing will be scored, so what scoring would find wrong is looked for now.
+    # Nothing will be scored, so check now for the problems that scoring would find.
     try:
         with reporter.work("checking files", len(cases), unit="case") as meter:
             map_cases(_check_pair, cases, workers, meter.advance)
@@ -181,7 +180,7 @@ def _score(
 def _read_pair(
     files: _Files, convert: Callable[[NDArray[Any]], NDArray[Any]]
 ) -> tuple[NDArray[Any], NDArray[Any], Geometry]:
-    """Reference, prediction and their grid. Raises DataError with all that is wrong with the two."""
+    """Return reference, prediction and their grid. Raises DataError with all problems of the two."""
     arrays, grids, problems = list[NDArray[Any]](), list[Geometry](), list[Problem]()
     for path in (files.reference, files.prediction):
         try:
@@ -213,7 +212,7 @@ def _read(path: Path) -> tuple[NDArray[Any], Geometry]:
 
 
 def _about(path: Path, function: Callable[[NDArray[Any]], T], array: NDArray[Any]) -> T:
-    """What the function makes of a file's voxels; its problems say which file they are about."""
+    """Apply the function to a file's voxels; its problems name the file."""
     try:
         return function(array)
     except DataError as error:

@@ -1,4 +1,4 @@
-"""One harness for every method: the scores of one case."""
+"""The scores of one case, computed alike for every method."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,20 +18,20 @@ class Score:
     """The value of one metric for one class or region of one case: a row of scores.csv.
 
     Attributes:
-        run: the run that predicted; empty where the prediction came from elsewhere.
+        run: the run that predicted; empty for predictions from elsewhere.
         checkpoint: last, best, or empty.
         case: the case's id.
         class_name: the class or region ("class" in the file).
         metric: the metric's name.
-        value: the raw value: infinite or nan as the metric declares it where a mask is empty.
+        value: the raw value; for empty masks infinite or nan, as the metric declares.
         unit: "1" for a number without unit; "mm" or "voxel" for a length.
         status: whether reference and prediction have voxels of the class.
         n_reference: the class's voxels in the reference.
         n_prediction: the class's voxels in the prediction.
-        image_diagonal: length of the image's diagonal in mm or voxels, which a miss counts by default.
-        kind: whether it is a class, or a region made of several.
-        definition: what the value means (``Metric.definition``); empty where a table does not say.
-        reference_digest: of the reference's mask and grid, by which the same reference is known; empty likewise.
+        image_diagonal: length of the image's diagonal in mm or voxels, by default the value of a miss.
+        kind: a class, or a region made of several.
+        definition: meaning of the value (``Metric.definition``); empty if a table lacks it.
+        reference_digest: digest of the reference's mask and grid, which identifies the reference; empty likewise.
     """
 
     run: str
@@ -67,12 +67,12 @@ def score_case(
     checkpoint: str = "",
     regions: Mapping[str, Sequence[str]] | None = None,
 ) -> list[Score]:
-    """The scores of one case: one for each foreground class and metric, classes in order, then the regions.
+    """Return the scores of one case: one per foreground class and metric, classes in order, then the regions.
 
-    ``reference`` and ``prediction`` (X, Y, Z) hold class indices in any integer type, of the grid ``geometry``;
-    ``classes`` are names by index, background first; ``regions`` are names of regions and of the classes that each is
-    made of. Raises DataError, naming the case, where an array has another shape, is not of integers, or holds an
-    index that is no class, and where a region names a class that there is not.
+    ``reference`` and ``prediction`` (X, Y, Z) hold class indices of any integer type, on the grid ``geometry``;
+    ``classes`` are names by index, background first; ``regions`` map names of regions to names of their classes.
+    Raises DataError, naming the case, if an array has a different shape, is not of integers, or holds an index that is
+    no class, and ArgumentError if a region names an unknown class.
     """
     _require_labels({"reference": reference, "prediction": prediction}, geometry, len(classes), case)
     targets = [Target(name, "class", (index,)) for index, name in enumerate(classes) if index]
@@ -108,7 +108,7 @@ def _score_target(
 
 
 def _value(name: str, metric: Metric, pair: MaskPair, where: str) -> float:
-    """One value. Raises ComponentError, naming metric, case and class, where the metric fails."""
+    """Return one value. Raises ComponentError, naming metric, case and class, if the metric fails."""
     try:
         return float(metric(pair))
     except SemisegError:
@@ -120,7 +120,7 @@ def _value(name: str, metric: Metric, pair: MaskPair, where: str) -> float:
 
 
 def find_regions(regions: Mapping[str, Sequence[str]], classes: Sequence[str]) -> list[Target]:
-    """The regions with the indices of their classes. Raises ArgumentError with everything that is wrong with them."""
+    """Return the regions with the indices of their classes. Raises ArgumentError with all problems of the regions."""
     problems, found = [], []
     for name, members in regions.items():
         unknown = [member for member in members if member not in classes[1:]]

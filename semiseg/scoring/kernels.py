@@ -9,7 +9,7 @@ from semiseg.compiled import compiled
 
 @compiled
 def class_bounds(labels: Any, n_classes: int) -> Any:
-    """The first voxel of each class along each axis and the one after the last, (n_classes, 3, 2); 0 where none is.
+    """Return each class's first voxel along each axis and the one after its last, (n_classes, 3, 2); 0 if absent.
 
     ``labels`` (X, Y, Z) uint8 in C order, all below ``n_classes``: bounds are not checked.
     """
@@ -18,7 +18,7 @@ def class_bounds(labels: Any, n_classes: int) -> Any:
     for x in range(nx):
         for y in range(ny):
             some = np.uint8(0)
-            for z in range(nz):  # without branches: most rows are background, and are passed over at memory's speed
+            for z in range(nz):  # branch-free: most rows are background, and are skipped at memory speed
                 some |= labels[x, y, z]
             if some == 0:
                 continue

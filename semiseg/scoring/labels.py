@@ -1,4 +1,4 @@
-"""What the values stored in label files mean: from stored values to class indices."""
+"""The meaning of values stored in label files: from stored values to class indices."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,19 +11,19 @@ from semiseg.errors import ArgumentError, DataError, Problem, raise_all
 from semiseg.io.whole import whole_numbers
 
 Labels = Mapping[int, str] | Mapping[int | str, str]
-"""Stored value → name; and OTHER → BACKGROUND, where the values that are not named are background."""
+"""Stored value → name; also OTHER → BACKGROUND, which makes unnamed values background."""
 
 BACKGROUND, OTHER = "background", "other"
 _IGNORE = "ignore"
 _TABLE = 65536
-"""Values from which on they are looked up among those that there are: a table of all below would be too large."""
+"""Values from which on a search is used instead of a lookup table, which would be too large."""
 
 
 @dataclass(frozen=True, slots=True)
 class LabelMap:
-    """Names of classes by index, background first, and the class index of each stored value (0 is the background).
+    """Class names by index, background first, and the class index of each stored value (0 is the background).
 
-    ``rest``: whether a value that is not there is background, too.
+    ``rest``: whether unlisted values are background too.
     """
 
     classes: tuple[str, ...]
@@ -32,9 +32,9 @@ class LabelMap:
 
     @classmethod
     def of(cls, labels: Labels) -> "LabelMap":
-        """From stored value → name; values of one name are one class, those named background are none.
+        """Create a map from stored value → name; values with the same name form one class, background is none.
 
-        Raises DataError where a value or a name cannot be.
+        Raises ArgumentError for invalid names, DataError for invalid values alone.
         """
         named = {value: name for value, name in labels.items() if not isinstance(value, str)}
         others = {value: name for value, name in labels.items() if isinstance(value, str)}
@@ -46,7 +46,7 @@ class LabelMap:
         return cls((BACKGROUND, *names), indices, OTHER in others)
 
     def to_indices(self, array: NDArray[Any]) -> NDArray[np.uint8]:
-        """Class indices (uint8) of stored values. Raises DataError, with the values, where one has no class."""
+        """Convert stored values to class indices (uint8). Raises DataError, with the values, if one has no class."""
         array = as_integers(array)
         found = stored_values(array)
         unknown = sorted(found - set(self.indices))
@@ -67,7 +67,7 @@ class LabelMap:
             return looked_up
         table = np.zeros(max(values, default=0) + 1, dtype=np.uint8)
         table[values] = indices
-        taken: NDArray[np.uint8] = table[array]  # many times faster
+        taken: NDArray[np.uint8] = table[array]  # many times faster than the search
         return taken
 
 
@@ -79,7 +79,7 @@ _NO_CLASS = Problem("labels", "no class is named", "Example: 1=necrosis,2=edema,
 
 
 def _wrong_names(named: Mapping[int, str], others: Mapping[str, str]) -> list[Problem]:
-    """What is wrong whatever the files hold."""
+    """Return the problems that do not depend on the files."""
     problems = []
     if not _is_background(named.get(0, BACKGROUND)):
         problems.append(Problem("labels", "0 is the background, which is not scored", "Leave it out."))
@@ -102,9 +102,9 @@ def _wrong_values(named: Mapping[int, str], names: Sequence[str]) -> list[Proble
 
 
 def parse_labels(text: str) -> dict[int | str, str]:
-    """Stored value → name from ``1=necrosis,2=edema,3=enhancing,other=background``.
+    """Parse stored value → name from ``1=necrosis,2=edema,3=enhancing,other=background``.
 
-    Raises ArgumentError with all that is wrong.
+    Raises ArgumentError with all problems.
     """
     labels: dict[int | str, str] = {}
     problems = []
@@ -122,14 +122,14 @@ def parse_labels(text: str) -> dict[int | str, str]:
 
 
 def as_integers(array: NDArray[Any]) -> NDArray[Any]:
-    """The same numbers as integers. Raises DataError where some are fractions or not finite.
+    """Convert numbers to integers. Raises DataError if some are fractions or not finite.
 
-    A float within a few roundings of a whole number is that number (``whole_numbers``).
+    A float within a few rounding errors of a whole number counts as that number (``whole_numbers``).
     """
     if array.dtype.kind in "iu":
         return array
     array = whole_numbers(array)
-    with np.errstate(invalid="ignore"):  # what is not finite does not survive the comparison
+    with np.errstate(invalid="ignore"):  # non-finite values fail the comparison below
         whole = array.astype(np.int64)
     wrong = int(np.count_nonzero(whole != array))
     if wrong:
@@ -141,7 +141,7 @@ def as_integers(array: NDArray[Any]) -> NDArray[Any]:
 
 
 def stored_values(array: NDArray[Any]) -> set[int]:
-    """The distinct values of an integer array."""
+    """Return the distinct values of an integer array."""
     low, high = (int(array.min()), int(array.max())) if array.size else (0, 0)
     if low >= 0 and high < 65536:  # counting is many times faster than sorting
         return set(np.flatnonzero(np.bincount(array.ravel(order="K").astype(np.intp, copy=False))).tolist())

@@ -1,4 +1,4 @@
-"""From two labels to the pair of masks of a class or region."""
+"""Pairs of masks of a class or region, from two labels."""
 
 import hashlib
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ Kind = Literal["class", "region"]
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What is scored: a class, or a region made of several, with the class indices that belong to it."""
+    """A class, or a region made of several, with its class indices."""
 
     name: str
     kind: Kind
@@ -28,8 +28,8 @@ class LabelPair:
     """Reference and prediction (X, Y, Z) uint8 of one case, holding indices below ``n_classes``."""
 
     def __init__(self, reference: Labels, prediction: Labels, geometry: Geometry, n_classes: int) -> None:
-        # NIfTI arrays lie in memory the other way round (order F), where every pass takes twice the time. Metrics do
-        # not depend on the order of axes, so it is turned instead of copied.
+        # NIfTI arrays are in Fortran order, in which every pass takes twice the time. Metrics do not depend on the
+        # order of axes, so the arrays are transposed instead of copied.
         self._turned = reference.flags.f_contiguous and not reference.flags.c_contiguous
         self._arrays = [np.ascontiguousarray(array.T if self._turned else array) for array in (reference, prediction)]
         self._boxes = [class_boxes(array, n_classes) for array in self._arrays]
@@ -38,13 +38,13 @@ class LabelPair:
         self._shape, self._spacing = ((z, y, x), (sz, sy, sx)) if self._turned else ((x, y, z), (sx, sy, sz))
 
     def masks(self, target: Target) -> MaskPair:
-        """The masks of a class or region, cut to the box that holds both: metrics never see the whole image."""
+        """Return the masks of a class or region, cropped to their common box: metrics never process the whole image."""
         box = union(self._box(side, target) for side in (0, 1))
         reference, prediction = (self._mask(array[box], target) for array in self._arrays)
         return MaskPair(reference, prediction, self._spacing, self._unit, self._shape)
 
     def reference_digest(self, target: Target) -> str:
-        """The same for the same voxels on the same grid, in whatever order they lie in memory."""
+        """Return a digest, equal for the same voxels on the same grid in any memory order."""
         box = self._box(0, target) or union([])
         mask = self._mask(self._arrays[0][box], target)
         grid = [(s.start, n, f"{size:.4f}") for s, n, size in zip(box, self._shape, self._spacing, strict=True)]

@@ -1,4 +1,4 @@
-"""Label files in a folder, by case: the naming of BraTS, nnU-Net and the Medical Decathlon."""
+"""Label files in a folder, by case: the naming schemes of BraTS, nnU-Net and the Medical Decathlon."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -13,7 +13,7 @@ _SEGMENTATION = re.compile(r"(^|[_-])segm?$", re.IGNORECASE)
 
 
 def find_both(predictions: Path, references: Path) -> tuple[dict[str, Path], dict[str, Path]]:
-    """The label files of two folders by case id; two files are a pair, whatever their names. Raises DataError."""
+    """Return the label files of two folders by case id; two files form a pair under any names. Raises DataError."""
     files = [path for path in (predictions, references) if path.is_file()]
     if len(files) == 2:
         case = _case_id(references) or references.name
@@ -27,11 +27,11 @@ def find_both(predictions: Path, references: Path) -> tuple[dict[str, Path], dic
 
 
 def find_labels(folder: Path) -> dict[str, Path]:
-    """The label file of each case id in a folder, by id in alphabetical order.
+    """Return the label file of each case in a folder, by case id in alphabetical order.
 
-    Either the files lie in the folder itself, CASE.nii.gz (nnU-Net, Decathlon) or CASE_seg.nii.gz (BraTS, also
-    CASE-seg), or each case has a folder of its name with one label file. Images beside a ``_seg`` file of the same
-    case, and hidden files, are passed over. Raises DataError where there is no label file, or a case has two.
+    Either the files are in the folder itself, CASE.nii.gz (nnU-Net, Decathlon) or CASE_seg.nii.gz (BraTS, also
+    CASE-seg), or each case has a folder of its name with one label file. Images next to a ``_seg`` file of the same
+    case, and hidden files, are skipped. Raises DataError if there is no label file, or if a case has two.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -51,7 +51,7 @@ def find_labels(folder: Path) -> dict[str, Path]:
 
 
 def label_notes(folder: Path) -> Iterator[str]:
-    """What a folder of label files holds beside them, a sentence each without its period."""
+    """Yield notes on the other contents of a folder of label files, each a sentence without its period."""
     if Path(folder).is_file():
         return
     held = find(Path(folder))
@@ -78,7 +78,7 @@ def _folders(folder: Path) -> list[Path]:
 
 
 def _belongs_to(path: Path, cases: set[str]) -> bool:
-    """Whether this is an image of one of the cases: its name is the case's and more (CASE_flair, CASE-t1n)."""
+    """Return whether this is an image of one of the cases: its name is the case's plus a suffix (CASE_flair)."""
     stem = nifti_stem(path)
     return any(stem[:i] in cases for i, letter in enumerate(stem) if letter in "_-")
 
@@ -92,7 +92,7 @@ def _case_id(path: Path) -> str:
 
 
 def _nothing(folder: Path, held: Found) -> tuple[str, str]:
-    """What a folder without label files holds instead, and what to do."""
+    """Return what a folder without label files holds instead, and how to fix it."""
     several = [inner.name for inner in _folders(folder) if len(find(inner).files) > 1]
     if several:
         fix = f"It holds folders with several files each ({', '.join(several[:5])}); give one of those."

@@ -1,4 +1,4 @@
-"""What is asked to be measured: metrics with options, regions, and a tool's conventions."""
+"""Parsing of requested metrics, options and regions, under a tool's conventions."""
 
 from collections.abc import Mapping, Sequence
 
@@ -9,14 +9,14 @@ from semiseg.scoring.presets import Preset
 
 DEFAULT_METRICS = ("dice", "hd95")
 Metrics = Mapping[str, str | type[Metric] | Metric] | Sequence[str]
-"""Installed metrics, each as NAME or NAME:OPTION=VALUE,…; or a table: what it is called → name, class or object."""
+"""Installed metrics, each as NAME or NAME:OPTION=VALUE,…; or a mapping: title → name, class or object."""
 
 
 def choose_metrics(metrics: Metrics | None, preset: Preset | None) -> dict[str, Metric]:
-    """The metrics by what they are called; the preset's first two, or Dice and HD95, where none are asked for.
+    """Return the metrics by title; if None, the preset's first two, or Dice and HD95.
 
-    Raises ArgumentError for a metric that the preset's tool does not have, or one that is asked for twice, and
-    ComponentError for one that is not installed or has wrong options.
+    Raises ArgumentError for a metric that the preset's tool lacks, or one requested twice, and ComponentError for one
+    that is not installed or has invalid options.
     """
     if metrics is None:
         metrics = DEFAULT_METRICS if preset is None else list(preset.metrics)[:2]
@@ -31,7 +31,7 @@ def choose_metrics(metrics: Metrics | None, preset: Preset | None) -> dict[str, 
             problems.append(Problem("metrics", f"the preset has no {name}", f"It has {', '.join(preset.metrics)}."))
             continue
         metric = create("metric", name, options) if preset is None else preset.metrics[name].create(name, options)
-        # A preset's own definitions go without saying: its hd95 is called hd95.
+        # A preset's own definition is not part of the title: its hd95 is called hd95.
         title = name if preset is not None and not options else metric.title(name)
         if title in chosen:
             problems.append(Problem("metrics", f"{title} is asked for twice"))
@@ -41,7 +41,7 @@ def choose_metrics(metrics: Metrics | None, preset: Preset | None) -> dict[str, 
 
 
 def parse_metric(text: str) -> tuple[str, dict[str, str]]:
-    """Name and options from ``nsd`` or ``nsd:tolerance=2,kind=area``. Raises ArgumentError where it is neither."""
+    """Parse name and options from ``nsd`` or ``nsd:tolerance=2,kind=area``. Raises ArgumentError if invalid."""
     name, _, rest = text.partition(":")
     pairs = [part.partition("=") for part in rest.split(",")] if rest else []
     wrong = ["=".join(filter(None, pair)) for pair in pairs if not (pair[0].strip() and pair[1])]
@@ -52,9 +52,9 @@ def parse_metric(text: str) -> tuple[str, dict[str, str]]:
 
 
 def parse_regions(text: str) -> dict[str, tuple[str, ...]]:
-    """Region → classes from ``whole=necrosis+edema+enhancing,core=necrosis+enhancing``.
+    """Parse region → classes from ``whole=necrosis+edema+enhancing,core=necrosis+enhancing``.
 
-    Raises ArgumentError with all that is not understood; whether the classes are there is not looked at.
+    Raises ArgumentError with all syntax errors; whether the classes exist is not checked.
     """
     regions: dict[str, tuple[str, ...]] = {}
     problems = []

@@ -1,4 +1,4 @@
-"""Work on many cases in threads, with all their problems in one error."""
+"""Work on many cases in threads, with all problems in one error."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -17,7 +17,7 @@ def map_cases(
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> list[Result]:
-    """The results of a function, in the order of the items.
+    """Return the results of a function, in the order of the items.
 
     Raises one DataError with the problems of all items; any other error stops the rest. See ``in_threads``.
     """
@@ -32,7 +32,7 @@ def map_cases(
 
 
 def gather(calls: Sequence[Callable[[], Result]]) -> list[Result]:
-    """The results of some calls, made in order; the problems of all DataErrors among them are raised as one."""
+    """Make the calls in order and return their results; the problems of all DataErrors are raised as one."""
     results, problems = [], list[Problem]()
     for call in calls:
         try:

@@ -1,4 +1,4 @@
-"""Named policies: what a raw value counts in a mean."""
+"""Named policies for the value of a raw score in a mean."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -7,7 +7,7 @@ from semiseg.errors import ArgumentError
 from semiseg.scoring.harness import Score
 
 Policy = Callable[[Score], float]
-"""The value that a score counts in a mean; nan where it is left out, which the summary counts."""
+"""Returns a score's value in a mean; nan if excluded, which the summary counts."""
 
 
 def _image_diagonal(score: Score) -> float:
@@ -21,16 +21,16 @@ def _exclude(score: Score) -> float:
 
 
 POLICIES: Mapping[str, Policy] = {"image_diagonal": _image_diagonal, "exclude": _exclude}
-"""What happens to a value that is not finite.
+"""Treatment of values that are not finite.
 
-image_diagonal: an infinite distance (a missed or spurious structure) counts the diagonal of the image, the largest
-distance there can be in it; an undefined value (both masks empty) is left out and counted.
-exclude: all of them are left out and counted. A method that finds fewer structures may look better by it.
+image_diagonal: an infinite distance (a missed or spurious structure) counts as the diagonal of the image, the largest
+possible distance in it; an undefined value (both masks empty) is excluded and counted.
+exclude: all of them are excluded and counted. This may favor a method that finds fewer structures.
 """
 
 
 def find_policy(name: str) -> Policy:
-    """The policy of this name. Raises ArgumentError, with the known names, where there is none."""
+    """Return the policy of this name. Raises ArgumentError, with the known names, if there is none."""
     if name not in POLICIES:
         raise ArgumentError(f"Unknown policy {name!r}.", f"Known: {', '.join(POLICIES)}.")
     return POLICIES[name]

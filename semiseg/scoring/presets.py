@@ -1,4 +1,4 @@
-"""Other tools' conventions, exactly: which definition, and what counts where a mask is empty."""
+"""Other tools' exact conventions: metric definitions and values for empty masks."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -15,7 +15,7 @@ Regions = Mapping[str, Sequence[str]]
 
 @dataclass(frozen=True, slots=True)
 class Convention:
-    """One metric as a tool has it: values for a missed structure, a spurious one, and for both masks empty."""
+    """A metric as defined by a tool: values for a missed structure, a spurious one, and both masks empty."""
 
     missed: float
     spurious: float
@@ -23,7 +23,7 @@ class Convention:
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def create(self, name: str, options: Mapping[str, Any] | None = None) -> Metric:
-        """The installed metric of this name, with the tool's definition and values, and further options."""
+        """Create the installed metric of this name with the tool's definition and values, and further options."""
         metric: Metric = create("metric", name, {**(options or {}), **self.options})
         metric.missed, metric.spurious, metric.both_empty = self.missed, self.spurious, self.both_empty
         return metric
@@ -31,9 +31,9 @@ class Convention:
 
 @dataclass(frozen=True, slots=True)
 class Preset:
-    """A tool's conventions, by metric; the first two are scored unless others are asked for.
+    """A tool's conventions, by metric; the first two metrics are the default.
 
-    ``labels`` and ``regions`` are what the tool takes for granted, where it does.
+    ``labels`` and ``regions`` are those that the tool fixes, if any.
     """
 
     source: str
@@ -96,7 +96,7 @@ PRESETS: Mapping[str, Preset] = {
 
 
 def find_preset(name: str) -> Preset:
-    """The preset of this name. Raises ArgumentError, with the known names, where there is none."""
+    """Return the preset of this name. Raises ArgumentError, with the known names, if there is none."""
     if name not in PRESETS:
         raise ArgumentError(f"Unknown preset {name!r}.", f"Known: {', '.join(PRESETS)}.")
     return PRESETS[name]

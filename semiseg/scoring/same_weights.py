@@ -1,13 +1,13 @@
-"""``last`` and ``best`` where they are the same weights: shown once, under both names."""
+"""``last`` and ``best`` with the same weights: shown once, under both names."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 
 def shown(checkpoints: Iterable[str], best_is_last: bool) -> dict[str, str]:
-    """The checkpoints that are shown, in their order, each with its title.
+    """Return the checkpoints to show, in order, each with its title.
 
-    With ``best_is_last`` what is of ``best`` is left out, and ``last`` stands for both.
+    With ``best_is_last``, ``best`` is left out and ``last`` stands for both.
     """
     if not best_is_last:
         return {name: name for name in checkpoints}
@@ -15,7 +15,7 @@ def shown(checkpoints: Iterable[str], best_is_last: bool) -> dict[str, str]:
 
 
 def sentence(summary: Mapping[str, Any]) -> str:
-    """Why a run's scores are shown once, from its summary.json; empty where they are of two weights."""
+    """Return why a run's scores are shown once, from its summary.json; empty if the two weights differ."""
     if not summary.get("best_is_last", False):
         return ""
     validated = summary["cases"]["validation"]

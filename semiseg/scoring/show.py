@@ -1,4 +1,4 @@
-"""The summary on the terminal."""
+"""Summary tables for the terminal."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,9 +13,9 @@ _NONE = "–"
 
 
 def summary_table(summary: Mapping[str, Any], best_is_last: bool = False) -> Table:
-    """One row per checkpoint, metric and class, and one for the mean of the classes; from ``summarize``'s dict.
+    """Return a table of ``summarize``'s dict: a row per checkpoint, metric and class, and one for the classes' mean.
 
-    With ``best_is_last`` the rows of ``last`` stand for ``best`` too, which has no others.
+    With ``best_is_last`` the rows of ``last`` stand for ``best`` too.
     """
     table = Table(box=SIMPLE, padding=(0, 1, 0, 0), pad_edge=False, caption=_caption(summary), caption_justify="left")
     table.add_column("class", overflow="fold", min_width=12)
@@ -28,7 +28,7 @@ def summary_table(summary: Mapping[str, Any], best_is_last: bool = False) -> Tab
 
 
 def worst_table(summary: Mapping[str, Any]) -> Table:
-    """The worst cases of each checkpoint and metric, by their mean over the classes, worst first."""
+    """Return the worst cases of each checkpoint and metric, by their mean over the classes, worst first."""
     table = Table(
         box=SIMPLE,
         padding=(0, 1, 0, 0),

@@ -1,4 +1,4 @@
-"""summary.json: means with their spread, interval and counts, under a named policy for values that are missing."""
+"""summary.json: means with their spread, interval and counts, under a named policy for missing values."""
 
 import math
 from collections import Counter
@@ -21,22 +21,22 @@ WORST = 5
 def summarize(
     scores: Iterable[Score], policy: str = "image_diagonal", *, lower_is_better: Collection[str] = ()
 ) -> dict[str, Any]:
-    """The summary of one run's scores, ready for JSON: a value that does not exist is None, never nan or infinity.
+    """Summarize one run's scores, ready for JSON: a value that does not exist is None, never nan or infinity.
 
-    ``policy`` names what values of empty masks count (``semiseg.scoring.policy.POLICIES``). Distances are better
-    where lower; ``lower_is_better`` names other metrics that are. The layout:
+    ``policy`` names the value of empty masks (``semiseg.scoring.policy.POLICIES``). Distances are better if lower;
+    ``lower_is_better`` names other such metrics. The layout:
 
     - ``policy``, and ``bootstrap`` with resamples, seed and level of the intervals;
-    - ``checkpoints`` → checkpoint → metric → ``definition``, ``unit``, ``classes``, ``foreground``, ``worst``, and
-      where there are regions ``regions`` and ``all_regions``, as classes and foreground;
+    - ``checkpoints`` → checkpoint → metric → ``definition``, ``unit``, ``classes``, ``foreground``, ``worst``, and, if
+      there are regions, ``regions`` and ``all_regions``, structured like classes and foreground;
     - ``classes`` → class → mean, interval (low and high of the mean, see ``bootstrap_interval``), median, std (of the
-      sample, n - 1), q1, q3, over ``n`` values; ``excluded`` values that the policy left out; how many cases are ok,
-      missed, spurious, both_empty. n + excluded = the number of cases;
-    - ``foreground``: mean of the classes' means, its interval, over ``n`` values of ``n_classes`` classes, those left
-      out counted as ``excluded`` and ``excluded_classes``;
+      sample, n - 1), q1, q3, over ``n`` values; ``excluded``: values excluded by the policy; the numbers of cases that
+      are ok, missed, spurious, both_empty. n + excluded = the number of cases;
+    - ``foreground``: mean of the classes' means and its interval, over ``n`` values of ``n_classes`` classes, with the
+      numbers of those left out in ``excluded`` and ``excluded_classes``;
     - ``worst``: the five worst cases by their mean over the classes, worst first.
 
-    Raises DataError for an unknown policy, several runs, a row that is there twice, or a metric with two units.
+    Raises ArgumentError for an unknown policy, DataError for several runs, duplicate rows, or a metric with two units.
     """
     scores = list(scores)
     find_policy(policy)
@@ -91,7 +91,7 @@ def _metric(rows: Sequence[Score], policy: str, descending: bool) -> dict[str, A
 
 
 def _table(rows: Sequence[Score], cases: Sequence[str], policy: str) -> tuple[NDArray[np.float64], list[str]]:
-    """Values by case and class under a policy, (cases, classes), and the classes' names."""
+    """Return values by case and class under a policy, (cases, classes), and the classes' names."""
     names = list(dict.fromkeys(row.class_name for row in rows))
     places = {case: i for i, case in enumerate(cases)}
     values = np.full((len(cases), len(names)), np.nan)

@@ -1,4 +1,4 @@
-"""What readers of a summary.json take for granted; other keys may be there."""
+"""The required structure of summary.json; other keys are allowed."""
 
 from pydantic import BaseModel
 
@@ -54,6 +54,6 @@ class RunSummary(BaseModel):
     cases: _Cases
     weights: dict[str, str]
     table: str | None = None
-    """SHA-256 of scores.csv, which earlier versions did not keep."""
+    """SHA-256 of scores.csv, which earlier versions did not store."""
     best_is_last: bool = False
     scores: _Scores

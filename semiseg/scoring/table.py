@@ -29,15 +29,15 @@ COLUMNS = (
     "definition",
     "reference_digest",
 )
-_REQUIRED = COLUMNS[:-3]  # a table from elsewhere need not have the others
+_REQUIRED = COLUMNS[:-3]  # a table from elsewhere may lack the others
 
 
 def write_scores(path: Path, scores: Iterable[Score]) -> None:
     """Write scores as CSV (UTF-8), atomically.
 
-    Numbers are written so that reading gives back the same float64; infinity is ``inf``, an undefined value ``nan``.
-    A name that a spreadsheet would run as a formula has a ``'`` before it, which reading takes away.
-    Raises StorageError where the disk is full.
+    Numbers are written so that reading returns the same float64; infinity is ``inf``, an undefined value ``nan``. A
+    name that a spreadsheet would run as a formula is prefixed with ``'``, which reading removes.
+    Raises StorageError if the disk is full.
     """
     with atomic_file(Path(path)) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
@@ -46,9 +46,9 @@ def write_scores(path: Path, scores: Iterable[Score]) -> None:
 
 
 def read_scores(path: Path) -> list[Score]:
-    """Read what ``write_scores`` wrote; columns that are not known are passed over.
+    """Read a table written by ``write_scores``; unknown columns are ignored.
 
-    Raises DataError, with all lines that are wrong, where the file is no table of scores.
+    Raises DataError, with all invalid lines, if the file is no table of scores.
     """
     path = Path(path)
     scores, problems = [], []
@@ -60,7 +60,7 @@ def read_scores(path: Path) -> list[Score]:
                 raise DataError(Problem(str(path), f"not a table of scores: it lacks {', '.join(lacking)}"))
             for row in reader:
                 if all(key == cell for key, cell in row.items()):
-                    continue  # the head again: tables of several folds, one below the other
+                    continue  # a repeated header: tables of several folds, concatenated
                 try:
                     scores.append(_score({key: from_cell(cell) for key, cell in row.items() if isinstance(cell, str)}))
                 except ValueError as error:

@@ -1,4 +1,4 @@
-"""Bootstrap intervals over cases, of one method and of paired differences."""
+"""Bootstrap intervals over cases, for one method and for paired differences."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -10,16 +10,16 @@ from semiseg.seeding import derive_seed
 
 RESAMPLES = 10_000
 SEED = 0
-_ELEMENTS = 1_000_000  # values drawn at a time, which bounds the memory
+_ELEMENTS = 1_000_000  # values drawn at a time, which limits memory
 
 
 def bootstrap_interval(values: NDArray[np.float64], level: float = 0.95) -> tuple[float, float]:
-    """Percentile bootstrap interval of the mean over columns of the means over rows.
+    """Return the percentile bootstrap interval of the mean over columns of the means over rows.
 
-    ``values`` (cases, classes) float64; nan is a value that is left out. Cases are drawn with replacement, all classes
-    of a case together, since they are not independent; a mean is of the values that were drawn, and a draw without
-    any is left out. The seed is fixed: the same values give the same interval. (nan, nan) where no column has two
-    values, since one case tells nothing of the spread.
+    ``values`` (cases, classes) float64; nan marks an excluded value. Cases are drawn with replacement, all classes of a
+    case together, since they are not independent. A mean is over the drawn values, and a draw without any is excluded.
+    The seed is fixed, so the same values give the same interval. Returns (nan, nan) if no column has two values, since
+    a single case has no spread.
 
     Source: B. Efron and R. J. Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13.
     """
@@ -41,12 +41,12 @@ def _resampled_means(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def mean_of_means(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The mean over classes of the means over cases, of (…, cases, classes); nan is left out, alone it stays nan."""
+    """Return the mean over classes of the means over cases, of (…, cases, classes); nan is excluded, unless alone."""
     return finite_mean(finite_mean(values, axis=-2), axis=-1)
 
 
 def finite_mean(values: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
-    """The mean along an axis of the values that are finite; nan where none is."""
+    """Return the mean of the finite values along an axis; nan if there are none."""
     there = np.isfinite(values)
     count = there.sum(axis=axis)
     total = np.where(there, values, 0.0).sum(axis=axis)
@@ -57,17 +57,17 @@ def finite_mean(values: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
 def resampled_means(
     values: Mapping[str, NDArray[np.float64]], seeds: Mapping[str, Sequence[int | str]]
 ) -> dict[str, NDArray[np.float64]]:
-    """Each method's means over seeds and cases (RESAMPLES, classes) in bootstrap samples of both.
+    """Return each method's means over seeds and cases (RESAMPLES, classes) in bootstrap samples of both.
 
-    ``values`` (seeds, cases, classes) of each method, nan where a value is left out, the same cases for all methods and
-    seeds. A sample draws as many cases as there are, with replacement, the same ones for all methods, all classes of a
-    case together; and within it as many of a method's seeds as it has, with replacement. Every seed's network predicted
-    every case, so the two are drawn independently of each other (the pigeonhole bootstrap). Methods with the same
-    ``seeds`` (names of the rows of ``values``) get the same draws: what a seed does to all methods, such as the choice
-    of the labeled cases, cancels out of their differences. A class without a value in a sample is nan there.
+    ``values`` (seeds, cases, classes) of each method, nan for excluded values, with the same cases for all methods and
+    seeds. A sample draws cases with replacement, as many as there are, the same ones for all methods and with all
+    classes of a case together. Within it, it draws a method's seeds with replacement, as many as the method has. Every
+    seed's network predicted every case, so the two are drawn independently (the pigeonhole bootstrap). Methods with the
+    same ``seeds`` (names of the rows of ``values``) get the same draws, so that effects of a seed on all methods, such
+    as the choice of the labeled cases, cancel out in their differences. A class without a value in a sample is nan.
 
-    An interval so made carries the spread of cases and of seeds. With few seeds it is somewhat narrow, by
-    sqrt(1 - 1/seeds) in the seeds' part; with one seed it says nothing about other seeds.
+    The resulting interval covers the spread of cases and of seeds. With few seeds it is somewhat narrow, by
+    sqrt(1 - 1/seeds) in the seeds' part; with one seed it does not cover other seeds.
 
     Source: A. B. Owen, The pigeonhole bootstrap, Annals of Applied Statistics 1, 2007.
     """
@@ -89,7 +89,7 @@ def resampled_means(
 
 
 def _seed_shares(seeds: Sequence[int | str]) -> NDArray[np.float64]:
-    """The weight of each seed in each sample (RESAMPLES, seeds); it depends on the seeds alone."""
+    """Return the weight of each seed in each sample (RESAMPLES, seeds); it depends only on the seeds."""
     n = len(seeds)
     generator = np.random.default_rng(derive_seed(SEED, "seeds", *seeds))
     return generator.multinomial(n, [1 / n] * n, size=RESAMPLES) / n

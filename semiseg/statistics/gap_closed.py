@@ -1,4 +1,4 @@
-"""The share of the gap to full supervision that a method closes without more labels."""
+"""The fraction of the gap to full supervision that a method closes without more labels."""
 
 from dataclasses import dataclass
 
@@ -10,16 +10,16 @@ from semiseg.statistics.label_savings import labels
 
 @dataclass(frozen=True, slots=True)
 class GapClosed:
-    """(method - baseline) / (full - baseline), 1 where the method does as well as full supervision.
+    """(method - baseline) / (full - baseline), which is 1 if the method scores as well as full supervision.
 
     Attributes:
         labeled: labeled cases of the method and the baseline.
         full_labeled: labeled cases of full supervision.
-        share: the ratio in the data; None where the gap may be nothing.
-        interval: its 95 % interval; None where it means nothing.
-        gap: full - baseline, in the metric's unit; positive where full supervision is better.
+        share: the ratio in the data; None if the gap may be zero.
+        interval: its 95 % interval; None if undefined.
+        gap: full - baseline, in the metric's unit; positive if full supervision is better.
         gap_interval: its 95 % interval.
-        reason: why ``share`` or ``interval`` is None; empty where neither is.
+        reason: why ``share`` or ``interval`` is None; empty if neither is.
     """
 
     labeled: int
@@ -31,7 +31,7 @@ class GapClosed:
     reason: str
 
     def sentence(self, method: str, baseline: str) -> str:
-        """What was found, in a sentence that names the two methods."""
+        """Return the result as a sentence that names the two methods."""
         arm = f"{method} with {labels(self.labeled)}"
         gap = f"the gap between {baseline} with {self.labeled} and with {labels(self.full_labeled)}"
         if self.share is None:
@@ -56,14 +56,14 @@ def gap_closed(
     full_labeled: int,
     higher_is_better: bool,
 ) -> GapClosed:
-    """The share of the gap between the baseline with ``labeled`` cases and with ``full_labeled`` that a method closes.
+    """Return the fraction of the gap between the baseline with ``labeled`` and ``full_labeled`` cases that is closed.
 
     Values are as in ``label_savings``: (seeds, cases, classes) float64 and the seeds' names, of the same test cases.
-    The interval is the percentile bootstrap's, of samples that the three share (``arm_means``).
+    The interval is from the percentile bootstrap with samples shared by all three (``arm_means``).
 
-    A ratio has a bounded interval only where its denominator is not 0 beyond doubt (Fieller). So there is no ratio
-    where the gap's own interval includes 0 or the gap has the wrong sign, and no interval of the ratio where the gap is
-    0 or less in any of the samples.
+    A ratio has a bounded interval only if its denominator is clearly not 0 (Fieller). So there is no ratio if the gap's
+    own interval includes 0 or the gap has the wrong sign, and no interval of the ratio if the gap is at most 0 in any
+    of the samples.
 
     Raises DataError as ``arm_means`` does.
 

@@ -1,4 +1,4 @@
-"""Means of arms in the data and in bootstrap samples that all of them share: what label curves are made of."""
+"""Means of arms, in the data and in bootstrap samples shared by all arms: the basis of label curves."""
 
 from collections.abc import Collection, Mapping, Sequence
 
@@ -10,24 +10,25 @@ from semiseg.statistics.bootstrap import finite_mean, resampled_means
 from semiseg.statistics.paired import without_noise
 
 Array = NDArray[np.float64]
-ArmValues = tuple[Array, Sequence[int | str]]  # values (seeds, cases, classes), nan where left out; the seeds' names
+ArmValues = tuple[Array, Sequence[int | str]]  # values (seeds, cases, classes), nan if excluded; the seeds' names
 LEVEL = 0.95
 TAILS = ((1 - LEVEL) / 2, (1 + LEVEL) / 2)
 
 
 def arm_means(arms: Mapping[str, ArmValues]) -> tuple[Array, Array]:
-    """Each arm's mean over its classes of their means over seeds and cases: in the data (arms,), and in bootstrap
+    """Return each arm's mean over classes of the means over seeds and cases: in the data (arms,), and in bootstrap
     samples (samples, arms) that draw the same cases for all arms, and the same seeds for arms with the same seeds.
 
-    All arms have the same cases and classes, ordered alike. A case that one arm lacks for a class (nan or infinite) is
-    left out, for that class, in all. Rows are ordered by the seeds' names first, so that arms with the same seeds share
-    their draws whatever the order. Samples without any value are left out, and the noise of float64 is rounded off.
+    All arms have the same cases and classes in the same order. A case that one arm lacks for a class (nan or infinite)
+    is excluded for that class in all arms. Rows are first ordered by the seeds' names, so that arms with the same seeds
+    share their draws regardless of order. Samples without any value are excluded, and float64 noise is rounded off.
 
-    Raises DataError, with all problems at once, where an array does not fit its seeds or the other arms; and where no
-    class has two cases, since one tells nothing of the spread.
+    Raises DataError, with all problems at once, if an array does not match its seeds or the other arms, or if no class
+    has two cases, since a single case has no spread.
 
-    With one seed, the samples say nothing of other seeds; with few that vary more than the cases' differences do, their
-    spread is too small (``resampled_means``). Noise of seeds within cases counts up to three times, which is cautious.
+    With one seed, the samples do not cover other seeds. With few seeds that vary more than the cases' differences,
+    their spread is too small (``resampled_means``). Noise of seeds within cases counts up to three times, which is
+    conservative.
     """
     raise_all(_problems(arms), DataError)
     ordered = {name: _by_seed(values, seeds) for name, (values, seeds) in arms.items()}
@@ -43,15 +44,15 @@ def arm_means(arms: Mapping[str, ArmValues]) -> tuple[Array, Array]:
 
 
 def require_curve(counts: Collection[int]) -> None:
-    """Raise DataError unless there are two or more labeled counts, all of them positive: one point is no curve."""
+    """Raise DataError unless there are at least two labeled counts, all positive: a single point is no curve."""
     if len(counts) < 2 or min(counts) < 1:
         raise DataError(f"A curve needs two or more positive labeled counts, not {sorted(counts)}.")
 
 
 def interval(samples: Array) -> tuple[float, float]:
-    """The percentile interval of samples (samples,) at LEVEL.
+    """Return the percentile interval of samples (samples,) at LEVEL.
 
-    Its ends are values of the samples, not between two of them, so that samples may be infinite.
+    Its ends are sample values, not interpolated, so that samples may be infinite.
     """
     low, high = np.quantile(samples, TAILS, method="inverted_cdf")
     return float(low), float(high)

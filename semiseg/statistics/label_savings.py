@@ -1,4 +1,4 @@
-"""What a method's labels are worth: how many labels the baseline needs for the same score."""
+"""Label savings: the number of labels with which the baseline reaches a method's score."""
 
 import math
 from bisect import bisect_left
@@ -15,7 +15,7 @@ from semiseg.statistics.paired import without_noise
 
 Side = Literal["", "below", "above"]
 FAR = 2.5
-"""Counts whose ratio is larger have too much between them to be joined by a line without a word."""
+"""Ratio of neighboring counts above which reading the curve between them gets a note."""
 _SLACK = 1e-9
 
 
@@ -23,23 +23,23 @@ _SLACK = 1e-9
 class LabelSavings:
     """The number of the baseline's labels that a method's score is worth.
 
-    A number beyond the baseline's curve is None, and its side is ``below`` (fewer than the curve's smallest count) or
+    A number outside the baseline's curve is None, and its side is ``below`` (fewer than the curve's smallest count) or
     ``above`` (more than its largest); within the curve the side is empty.
 
     Attributes:
         labeled: the method's labeled cases.
         worth: the baseline's labeled cases for the same score.
-        side: of ``worth``.
+        side: side of ``worth``.
         low: lower end of the 95 % interval.
-        low_side: of ``low``.
+        low_side: side of ``low``.
         high: upper end.
-        high_side: of ``high``.
-        share_below: share of bootstrap samples below the curve.
-        share_above: share of bootstrap samples above it.
+        high_side: side of ``high``.
+        share_below: fraction of bootstrap samples below the curve.
+        share_above: fraction of bootstrap samples above it.
         curve_ends: the smallest and the largest labeled count of the baseline.
-        between: the labeled counts of the baseline on either side of ``worth``; None where that is beyond the curve.
-        falls: the two labeled counts of the baseline between which its mean is worst for having more labels; None where
-            more labels are never worse. The curve that is read is levelled there.
+        between: the labeled counts of the baseline on either side of ``worth``; None if that is outside the curve.
+        falls: the two labeled counts of the baseline between which its mean worsens most with more labels; None if more
+            labels are never worse. The curve is made monotone there.
     """
 
     labeled: int
@@ -67,18 +67,18 @@ class LabelSavings:
 
     @property
     def may_be_nothing(self) -> bool:
-        """Whether the interval holds the method's own number of labels."""
+        """Whether the interval includes the method's own number of labels."""
         low = -math.inf if self.low is None and self.low_side == "below" else self.low
         high = math.inf if self.high is None and self.high_side == "above" else self.high
         return low is not None and high is not None and low * (1 - _SLACK) <= self.labeled <= high * (1 + _SLACK)
 
     @property
     def is_read_far(self) -> bool:
-        """Whether the counts beside ``worth`` are so far apart that the line between them decides it."""
+        """Whether the counts on either side of ``worth`` are so far apart that the line between them determines it."""
         return self.between is not None and self.between[1] > FAR * self.between[0]
 
     def sentence(self, method: str, baseline: str) -> str:
-        """What was found, in a sentence that names the two methods."""
+        """Return the result as a sentence that names the two methods."""
         arm = f"{method} with {labels(self.labeled)}"
         fewest, most = self.curve_ends
         if self.worth is not None:
@@ -97,7 +97,7 @@ class LabelSavings:
         return f"{arm} scored {better if self.above else worse} there is; nothing is extrapolated ({self._interval()})."
 
     def levelled(self, baseline: str) -> str:
-        """What to say where the baseline's curve had to be levelled; "" where it rises."""
+        """Return a remark if the baseline's curve had to be made monotone; otherwise ""."""
         if self.falls is None:
             return ""
         return (
@@ -105,7 +105,7 @@ class LabelSavings:
         )
 
     def interval_text(self) -> str:
-        """The interval alone: ``33 to 52``, ``fewer than 12 to 14``."""
+        """Return the interval alone: ``33 to 52``, ``fewer than 12 to 14``."""
         return f"{self._end(self.low, self.low_side)} to {self._end(self.high, self.high_side)}"
 
     def _interval(self) -> str:
@@ -123,22 +123,21 @@ class LabelSavings:
 def label_savings(
     baseline: Mapping[int, ArmValues], method: Mapping[int, ArmValues], *, higher_is_better: bool
 ) -> tuple[LabelSavings, ...]:
-    """What each of a method's points is worth in labels of the baseline, ordered by labeled count.
+    """Return the worth of each of a method's points in labels of the baseline, ordered by labeled count.
 
-    ``baseline`` and ``method`` have for each labeled count the values (seeds, cases, classes) float64, nan where one
-    is left out, and the seeds' names; of the same test cases, ordered alike (``arm_means``).
+    ``baseline`` and ``method`` map each labeled count to the values (seeds, cases, classes) float64, nan if excluded,
+    and the seeds' names; the test cases are the same, in the same order (``arm_means``).
 
-    The baseline's means are made monotone in the labeled count (isotonic regression, all counts with the same weight)
-    and joined by lines in the logarithm of the count. A score's worth is the smallest count at which that curve reaches
-    it: along a flat part, the part's first count. A score that the curve does not reach is worth more than its largest
-    count, and one worse than its beginning is worth less than its smallest; neither is extrapolated. The same is done
-    in every bootstrap sample, curve and all; samples beyond the curve count as infinitely many or few, and an end of
-    the percentile interval that falls on one of them is a bound.
+    The baseline's means are made monotone in the labeled count (isotonic regression with equal weights) and joined by
+    lines in the logarithm of the count. A score's worth is the smallest count at which that curve reaches it; along a
+    flat part, this is the part's first count. A score that the curve does not reach is worth more than its largest
+    count, and one worse than its start is worth less than its smallest; neither is extrapolated. All of this, including
+    the curve, is repeated in every bootstrap sample. Samples outside the curve count as infinitely many or few, and an
+    end of the percentile interval that falls on one of them is a bound.
 
-    Where the curve is flat in the noise, pooling makes its last count's value somewhat high and its first one's low.
+    If the curve is flat within the noise, pooling makes its last count's value somewhat high and its first one's low.
 
-    Raises DataError where the curve has fewer than two counts or ends worse than it begins, and as ``arm_means``
-    does.
+    Raises DataError if the curve has fewer than two counts or ends worse than it starts, and as ``arm_means`` does.
 
     Sources: R. E. Barlow et al., Statistical Inference under Order Restrictions, 1972 (pool adjacent violators);
     B. Efron and R. J. Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13.
@@ -151,7 +150,7 @@ def label_savings(
     rows = np.vstack([means, samples]) if higher_is_better else -np.vstack([means, samples])
     falls = _falls(counts, rows[0])
     curves = np.array([isotonic_regression(row).x for row in rows[:, : len(counts)]])
-    # Pooling equal values may change their last digits, and with them whether a score that is equal reaches the curve.
+    # Pooling equal values may change their last digits, and thus whether an equal score reaches the curve.
     largest = float(np.abs(rows).max())
     curves, scores = without_noise(curves, largest), without_noise(rows[:, len(counts) :], largest)
     found = [_worth(np.array(counts, float), curves, column) for column in scores.T]
@@ -159,7 +158,7 @@ def label_savings(
 
 
 def _falls(counts: Sequence[int], means: Array) -> tuple[int, int] | None:
-    """The counts between which the baseline's means (higher is better) fall most."""
+    """Return the counts between which the baseline's means (higher is better) drop most."""
     if means[len(counts) - 1] < means[0]:
         fewest, most = counts[0], counts[-1]
         raise DataError(
@@ -171,28 +170,28 @@ def _falls(counts: Sequence[int], means: Array) -> tuple[int, int] | None:
 
 
 def labels(count: int) -> str:
-    """A number of labels in words: ``1 label``, ``25 labels``."""
+    """Return a number of labels in words: ``1 label``, ``25 labels``."""
     return f"{count} label{'' if count == 1 else 's'}"
 
 
 def _worth(counts: Array, curves: Array, scores: Array) -> Array:
-    """Where curves (rows, counts), none of which falls, reach the scores (rows,); ±inf where that is beyond them."""
+    """Return where nondecreasing curves (rows, counts) reach the scores (rows,); ±inf if outside the curves."""
     rows, last = np.arange(len(scores)), len(counts) - 1
     first = (curves < scores[:, None]).sum(axis=1)  # the first count whose value is not below the score
     right = np.clip(first, 1, last)
     start, end = curves[rows, right - 1], curves[rows, right]
-    # Where first is 0, the score is below the curve or at its beginning; past the last, it is above the curve.
+    # If first is 0, the score is below the curve or at its start; past the last, it is above the curve.
     inside = (first > 0) & (first <= last)
     share = np.divide(scores - start, end - start, out=np.zeros(len(scores)), where=inside)
     worth: Array = counts[right - 1] * (counts[right] / counts[right - 1]) ** share
-    worth = np.where(share == 1, counts[right], worth)  # to the last digit: a count that was trained with
+    worth = np.where(share == 1, counts[right], worth)  # exact for a count with trained models
     worth[scores < curves[:, 0]] = -math.inf
     worth[scores > curves[:, -1]] = math.inf
     return worth
 
 
 def _savings(labeled: int, worth: Array, counts: Sequence[int], falls: tuple[int, int] | None) -> LabelSavings:
-    """From the worth in the data, the first, and in the samples, the rest."""
+    """Build the result from the worth in the data (first) and in the samples (rest)."""
     samples = worth[1:]
     low, high = interval(samples)
     shares = float((samples == -math.inf).mean()), float((samples == math.inf).mean())
@@ -211,5 +210,5 @@ def _sided(value: float) -> tuple[float | None, Side]:
 
 
 def _number(value: float) -> str:
-    """Whole labels; under 10, with a decimal."""
+    """Format as whole labels; below 10, with one decimal."""
     return f"{value:.1f}" if value < 9.95 else f"{value:.0f}"

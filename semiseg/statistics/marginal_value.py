@@ -1,4 +1,4 @@
-"""The value of more labels: what the next ten would add, along a curve."""
+"""The marginal value of labels: the gain from the next ten, along a curve."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,14 +12,14 @@ from semiseg.statistics.label_savings import labels
 
 @dataclass(frozen=True, slots=True)
 class MarginalValue:
-    """What ``extra`` labels would add to ``labeled`` ones.
+    """The gain from adding ``extra`` labels to ``labeled`` ones.
 
     Attributes:
         labeled: a labeled count of the curve.
-        extra: labels more.
-        change: of the score, in the metric's unit; None where the curve ends before ``labeled + extra``.
-        interval: its 95 % interval; None where ``change`` is.
-        reason: why they are None; empty where they are not.
+        extra: number of additional labels.
+        change: change of the score, in the metric's unit; None if the curve ends before ``labeled + extra``.
+        interval: its 95 % interval; None if ``change`` is.
+        reason: why they are None; empty if they are not.
     """
 
     labeled: int
@@ -30,17 +30,17 @@ class MarginalValue:
 
 
 def marginal_values(curve: Mapping[int, ArmValues], extra: int = 10) -> tuple[MarginalValue, ...]:
-    """score(n + ``extra``) - score(n) for each labeled count n of a curve, in order, with bootstrap intervals.
+    """Return score(n + ``extra``) - score(n) for each labeled count n of a curve, in order, with bootstrap intervals.
 
-    ``curve`` has for each labeled count the values (seeds, cases, classes) float64, nan where one is left out, and the
-    seeds' names; of the same test cases, ordered alike (``arm_means``). The curve is of the means as they are, joined
-    by lines in the logarithm of the count. It is not made monotone: that would never let labels do harm, so that where
-    noise is all there is, every change and every interval would come out at zero or above. A change is then a weighted
-    sum of means, with no bias of its own. It keeps the metric's sign: more labels lower a distance.
+    ``curve`` maps each labeled count to the values (seeds, cases, classes) float64, nan if excluded, and the seeds'
+    names; the test cases are the same, in the same order (``arm_means``). The curve joins the unmodified means by lines
+    in the logarithm of the count. It is not made monotone: labels could then never do harm, so that with pure noise
+    every change and every interval would be at zero or above. As it is, a change is a weighted sum of means, without
+    bias. It keeps the metric's sign: more labels lower a distance.
 
-    Nothing is extrapolated: a count whose next labels lie beyond the curve's last count has None and a reason.
+    Nothing is extrapolated: a count whose target is beyond the curve's last count has None and a reason.
 
-    Raises DataError where ``extra`` is below 1 or the curve has fewer than two counts, and as ``arm_means`` does.
+    Raises DataError if ``extra`` is below 1 or the curve has fewer than two counts, and as ``arm_means`` does.
     """
     if extra < 1:
         raise DataError(f"The labels to add have to be 1 or more, not {extra}.")
@@ -61,7 +61,7 @@ def _value(index: int, counts: list[int], extra: int, means: Array, samples: Arr
 
 
 def _weights(target: int, counts: list[int]) -> Array:
-    """What each count's mean contributes to the curve's value at a count within it."""
+    """Return the contribution of each count's mean to the curve's value at a count within it."""
     right = max(1, int(np.searchsorted(counts, target)))
     start, end = np.log(counts[right - 1 : right + 1])
     weights = np.zeros(len(counts))

@@ -1,4 +1,4 @@
-"""Paired tests, effect sizes, and Holm's correction for many."""
+"""Paired tests, effect sizes, and Holm's correction for multiple tests."""
 
 import math
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata, wilcoxon
 
-_EXACT_UP_TO = 50  # differences that are not zero; beyond, the normal approximation is as good
+_EXACT_UP_TO = 50  # nonzero differences; beyond, the normal approximation is as good
 _DIGITS = 12
 
 
@@ -24,10 +24,10 @@ class SignedRank:
 
 
 def paired_differences(values: NDArray[np.float64], baseline: NDArray[np.float64]) -> NDArray[np.float64]:
-    """``values - baseline`` of the cases (n,) that have both, without the noise of float64.
+    """Return ``values - baseline`` of the cases (n,) that have both, without float64 noise.
 
-    Differences are rounded to 12 digits of the largest value: without that, means over seeds that are equal on paper
-    would differ by 1e-17, and neither zeros nor ties would be seen.
+    Differences are rounded to 12 digits of the largest value: otherwise means over seeds that are mathematically equal
+    would differ by 1e-17, and zeros and ties would be missed.
     """
     there = np.isfinite(values) & np.isfinite(baseline)
     values, baseline = values[there], baseline[there]
@@ -35,20 +35,20 @@ def paired_differences(values: NDArray[np.float64], baseline: NDArray[np.float64
 
 
 def without_noise(values: NDArray[np.float64], largest: float) -> NDArray[np.float64]:
-    """Values rounded to 12 digits of the largest number that they were worked out from."""
-    scale = math.ldexp(0.5, math.frexp(largest)[1])  # a power of two, by which dividing loses nothing
+    """Round values to 12 digits of the largest number that they were computed from."""
+    scale = math.ldexp(0.5, math.frexp(largest)[1])  # a power of two, so the division is exact
     rounded: NDArray[np.float64] = np.round(values / scale, _DIGITS) * scale
     return rounded
 
 
 def signed_rank(differences: NDArray[np.float64]) -> SignedRank:
-    """Wilcoxon's signed-rank test of differences (n,): p is two-sided; (1, 0) where all are zero, or there is none.
+    """Run Wilcoxon's signed-rank test on differences (n,): two-sided p; (1, 0) if all are zero or there are none.
 
-    Zeros are ranked with the others and then left out (Pratt): structures that both methods miss give many zeros,
-    and where they are dropped before ranking, as Wilcoxon did, more evidence can make a p larger. Ties share their
-    average rank. Up to 50 differences that are not zero, p is exact given the ranks, ties or not: the share of the 2^n
-    ways to give them signs that are as far from the middle (shift algorithm, on doubled ranks, which are whole).
-    Beyond, it is scipy's normal approximation, corrected for ties and zeros. With n < 6, no p can be below 0.05.
+    Zeros are ranked with the others and then dropped (Pratt): structures that both methods miss give many zeros, and
+    if they are dropped before ranking, as Wilcoxon did, more evidence can make a p larger. Ties share their average
+    rank. Up to 50 nonzero differences, p is exact given the ranks, even with ties: the fraction of the 2^n sign
+    assignments that are at least as extreme (shift algorithm, on doubled ranks, which are integers). Beyond 50, it is
+    scipy's normal approximation, corrected for ties and zeros. With n < 6, no p can be below 0.05.
 
     Sources: F. Wilcoxon, Biometrics Bulletin 1, 1945; J. W. Pratt, Journal of the American Statistical Association 54,
     1959; B. Streitberg and J. Röhmel, Statistical Software Newsletter 12, 1986.
@@ -66,7 +66,7 @@ def signed_rank(differences: NDArray[np.float64]) -> SignedRank:
 
 def _exact_p(ranks: NDArray[np.int_], positive: NDArray[np.bool_]) -> float:
     total = int(ranks.sum())
-    ways = np.zeros(total + 1)  # of choosing the positive ones, by the sum of their ranks
+    ways = np.zeros(total + 1)  # number of choices of positive signs, by the sum of their ranks
     ways[0] = 1.0
     for rank in ranks:
         ways[rank:] = ways[rank:] + ways[: total + 1 - rank]
@@ -76,10 +76,10 @@ def _exact_p(ranks: NDArray[np.int_], positive: NDArray[np.bool_]) -> float:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Adjusted p values, in the order given: below a level, at most one false finding in all, at that level.
+    """Return adjusted p values in the order given, which control the family-wise error rate.
 
-    The i-th smallest of m counts (m - i + 1) times itself, at least as much as the one before it, and at most 1. No
-    assumption about how the tests depend on each other.
+    The i-th smallest of m is multiplied by (m - i + 1), raised to at least the one before it, and capped at 1. No
+    assumption is made about the dependence of the tests.
 
     Source: S. Holm, A simple sequentially rejective multiple test procedure, Scandinavian Journal of Statistics 6,
     1979.

@@ -1,4 +1,4 @@
-"""Power of a paired comparison, and how many cases and seeds would be needed."""
+"""Power of a paired comparison, and the number of cases and seeds needed."""
 
 import math
 from collections.abc import Sequence
@@ -15,15 +15,15 @@ from semiseg.statistics.paired import paired_differences, without_noise
 
 ALPHA = 0.05
 POWER = 0.80
-MOST = 100_000  # beyond, a number is of no use to anyone who plans a study
+MOST = 100_000  # larger numbers are useless for planning a study
 
 
 def paired_power(effect: float, n: int) -> float:
-    """The power of the two-sided paired t test at ALPHA.
+    """Return the power of the two-sided paired t test at ALPHA.
 
     ``effect`` is the mean of the differences over their standard deviation (Cohen's d of a paired design), ``n`` >= 2
-    the number of pairs. With n - 1 degrees of freedom and noncentrality ``effect * sqrt(n)``, it is the chance that
-    |t| is beyond the critical value, on either side; exact for normal differences.
+    the number of pairs. The power is the probability that |t|, with n - 1 degrees of freedom and noncentrality
+    ``effect * sqrt(n)``, exceeds the critical value on either side; exact for normal differences.
 
     Source: J. Cohen, Statistical Power Analysis for the Behavioral Sciences, 2nd edition, 1988, chapter 2.
     """
@@ -37,7 +37,7 @@ def paired_power(effect: float, n: int) -> float:
 
 
 def pairs_needed(effect: float) -> int | None:
-    """The smallest number of pairs with a power of POWER; None where MOST are too few."""
+    """Return the smallest number of pairs with a power of POWER; None if MOST are too few."""
     if effect == 0 or paired_power(effect, MOST) < POWER:
         return None
     few, enough = 1, MOST
@@ -51,31 +51,31 @@ def pairs_needed(effect: float) -> int | None:
 
 
 def detectable_effect(n: int) -> float:
-    """The smallest effect, as ``paired_power`` has it, that ``n`` >= 2 pairs detect with a power of POWER."""
+    """Return the smallest effect, as in ``paired_power``, that ``n`` >= 2 pairs detect with a power of POWER."""
     highest = 1.0
     while paired_power(highest, n) < POWER:
         highest *= 2
     return float(brentq(lambda effect: paired_power(effect, n) - POWER, 0.0, highest))
 
 
-SeedValues = tuple[Array, Sequence[int | str]]  # values (seeds, cases), nan where left out; the seeds' names
+SeedValues = tuple[Array, Sequence[int | str]]  # values (seeds, cases), nan if excluded; the seeds' names
 
 
 @dataclass(frozen=True, slots=True)
 class PowerPlan:
-    """The power of a paired t test of two methods, for differences like those that were seen.
+    """The power of a paired t test of two methods, for differences like the observed ones.
 
     Attributes:
-        unit: what a pair is: ``test cases`` or ``seeds``.
-        n: how many pairs there are.
+        unit: the unit of a pair: ``test cases`` or ``seeds``.
+        n: number of pairs.
         difference: their mean difference, first minus second, in the metric's unit; None without a pair.
         std: standard deviation of the differences (ddof 1); None with fewer than 2.
-        needed: the smallest number of pairs with 80 % power; None where it is more than MOST, or refused.
-        achieved: the power with n pairs; None where refused.
+        needed: the smallest number of pairs with 80 % power; None if it is more than MOST, or refused.
+        achieved: the power with n pairs; None if refused.
         detectable: the smallest true difference that n pairs find with 80 % power; None without a spread.
-        seed_noise: of test cases, the share of the differences' variance that is noise of the seeds, from 0 to 1;
-            None for seeds, and where a method has one seed only.
-        reason: why the plan is refused; empty where it is not.
+        seed_noise: for test cases, the fraction of the differences' variance that is noise of the seeds, from 0 to 1;
+            None for seeds, and if a method has only one seed.
+        reason: why the plan is refused; empty if it is not.
     """
 
     unit: Literal["test cases", "seeds"]
@@ -90,19 +90,20 @@ class PowerPlan:
 
 
 def plan_cases(first: SeedValues, second: SeedValues) -> PowerPlan:
-    """How many test cases it takes, from each case's difference between the methods' means over seeds.
+    """Plan the number of test cases, from each case's difference between the methods' means over seeds.
 
-    Values (seeds, cases) float64 are of the same cases, ordered alike; a case with nan for one seed is left out. The
-    other seeds of the methods are taken as given: the plan says what more cases do, with as many seeds. Noise of the
-    seeds within a case adds to the variance of the differences, its variance over the number of seeds; ``seed_noise``
-    is that part, from the residuals of values by seed and case after both their means: where it is large, more seeds
-    help as well as more cases. Where the methods share their seeds it is of the paired differences.
+    Values (seeds, cases) float64 are of the same cases in the same order; a case with nan for any seed is excluded.
+    The seeds are taken as given: the plan shows the effect of more cases with the same number of seeds. Noise of the
+    seeds within a case adds to the variance of the differences: its own variance over the number of seeds.
+    ``seed_noise`` is that fraction, computed from the residuals of values after the means by seed and by case. If it is
+    large, more seeds help as well as more cases. If the methods share their seeds, it is that of the paired
+    differences.
 
-    The plan takes the difference that was seen for the true one, and it is uncertain with it. The power at n itself
+    The plan takes the observed difference as the true one and shares its uncertainty. The power at n itself only
     restates the p-value; it is no evidence that there is no difference.
 
-    Refused, with a reason: fewer than 2 cases, no difference on average, all differences alike. Raises DataError where
-    the arrays do not fit their seeds or each other.
+    Refused, with a reason: fewer than 2 cases, no difference on average, identical differences. Raises DataError if
+    the arrays do not match their seeds or each other.
 
     Sources: ``paired_power``; J. M. Hoenig and D. M. Heisey, The abuse of power, The American Statistician 55, 2001.
     """
@@ -119,11 +120,11 @@ def plan_cases(first: SeedValues, second: SeedValues) -> PowerPlan:
 
 
 def plan_seeds(first: SeedValues, second: SeedValues) -> PowerPlan:
-    """How many seeds it takes, from the difference between the methods' means over cases for each seed that both have.
+    """Plan the number of seeds, from the difference between the methods' means over cases for each shared seed.
 
-    Values are as in ``plan_cases``. The cases are taken as given: the plan is for these test cases, and says nothing of
-    others. With three seeds or so its figures are rough. Refused, with a reason: fewer than 2 seeds of the same name,
-    no difference on average, all differences alike, no case. Raises DataError as ``plan_cases`` does.
+    Values are as in ``plan_cases``. The cases are taken as given: the plan applies only to these test cases. With about
+    three seeds its figures are rough. Refused, with a reason: fewer than 2 seeds of the same name, no difference on
+    average, identical differences, no case. Raises DataError as ``plan_cases`` does.
     """
     one, other = _common_cases(first, second)
     shared = [name for name in first[1] if name in second[1]]
@@ -152,7 +153,7 @@ def _plan(unit: Literal["test cases", "seeds"], differences: Array, noise: float
 
 
 def _mean_and_std(differences: Array) -> tuple[float, float]:
-    """Both without the noise of float64, which would make a difference of none, and a spread of none."""
+    """Return both without float64 noise, which would turn a zero difference or spread into a nonzero one."""
     largest = float(np.abs(differences).max())
     figures = np.array([differences.mean(), differences.std(ddof=1)])
     mean, std = without_noise(figures, largest) if largest else figures
@@ -160,7 +161,7 @@ def _mean_and_std(differences: Array) -> tuple[float, float]:
 
 
 def _residual_variance(values: Array) -> float:
-    """Of values (seeds, cases) after the means of both, as in a two-way analysis of variance without replicates."""
+    """Return the variance of values (seeds, cases) after both means, as in a two-way ANOVA without replicates."""
     rest = values - values.mean(axis=0) - values.mean(axis=1, keepdims=True) + values.mean()
     return float((rest**2).sum() / np.prod(np.array(values.shape) - 1))
 

@@ -1,4 +1,4 @@
-"""Whether the order of methods would stand with other cases and seeds."""
+"""Stability of the ranking of methods under other cases and seeds."""
 
 from dataclasses import dataclass
 
@@ -11,14 +11,14 @@ from semiseg.statistics.paired import without_noise
 
 @dataclass(frozen=True, slots=True)
 class Stability:
-    """Ranks of methods, and how they hold over samples; 1 is the best, ties share their average rank.
+    """Ranks of methods and their stability over samples; 1 is the best, ties share their average rank.
 
     Attributes:
-        ranks: in the data.
-        first: share of samples in which a method is first; methods that tie for it share the sample.
-        mean_ranks: over samples.
-        intervals: 2.5 % and 97.5 % quantile of each method's rank over samples.
-        tau: mean of Kendall's tau-b between a sample's order and the data's; None where all methods tie.
+        ranks: ranks in the data.
+        first: fraction of samples in which a method is first; methods that tie for it share the sample.
+        mean_ranks: mean over samples.
+        intervals: 2.5 % and 97.5 % quantiles of each method's rank over samples.
+        tau: mean of Kendall's tau-b between a sample's order and the data's; None if all methods tie.
     """
 
     ranks: list[float]
@@ -31,7 +31,7 @@ class Stability:
 def rank_stability(
     means: NDArray[np.float64], samples: NDArray[np.float64], *, higher_is_better: bool, level: float = 0.95
 ) -> Stability:
-    """Ranks of the methods by their means (methods,), and over bootstrap samples (samples, methods) of these.
+    """Rank the methods by their means (methods,), and over bootstrap samples (samples, methods) of these.
 
     Source: M. Wiesenfarth et al., Methods and open-source toolkit for analyzing and visualizing challenge results,
     Scientific Reports 11, 2021. tau-b: M. G. Kendall, The treatment of ties in ranking problems, Biometrika 33, 1945.
@@ -52,7 +52,7 @@ def rank_stability(
 
 
 def _mean_tau(full: NDArray[np.float64], ranks: NDArray[np.float64]) -> float | None:
-    """The mean over rows; scipy's kendalltau would take seconds for ten thousand of them."""
+    """Return the mean over rows; scipy's kendalltau would take seconds for ten thousand of them."""
     first, second = np.triu_indices(len(full), k=1)
     ours, theirs = np.sign(full[first] - full[second]), np.sign(ranks[:, first] - ranks[:, second])
     untied = np.abs(ours).sum() * np.abs(theirs).sum(axis=1)

@@ -1,1 +1,1 @@
-"""``semiseg study``: its commands and what they show."""
+"""``semiseg study``: its commands and their output."""

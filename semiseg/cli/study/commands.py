@@ -25,7 +25,7 @@ def plan(
 ) -> None:
     """List the models of a study with their cases, steps and memory; with --measure, the hours on this machine.
 
-    It needs no data.
+    The data are not needed.
 
     Example: semiseg study plan brats_study
     """
@@ -63,7 +63,7 @@ def run(
     ] = None,
     quiet: Quiet = False,
 ) -> None:
-    """Train and score every model that has no scores yet. Stopped or killed, the same command goes on.
+    """Train and score every model that has no scores yet. Run the same command again to resume.
 
     Example: semiseg study run brats_study --set dataset.root=/data/BraTS2021 --jobs 4 -o runs/brats_study
     """
@@ -103,7 +103,7 @@ def report(
     ] = None,
     quiet: Quiet = False,
 ) -> None:
-    """Write tables, figures and one page that holds everything, report.html, of the models that have scores.
+    """Write tables, figures and a single page with everything, report.html, for the models that have scores.
 
     Example: semiseg study report runs/brats_study
     """

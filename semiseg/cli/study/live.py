@@ -1,4 +1,4 @@
-"""The live table of a study's models, which fits the terminal, and the time that all of them still take."""
+"""The live table of a study's models, fitted to the terminal, and the estimated time left for all of them."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -16,21 +16,21 @@ from semiseg.progress import duration
 _NONE = "–"
 _COLORS = {"running": "cyan", "elsewhere": "cyan", "done": "green", "kept": "green", "failed": "red"}
 _ORDER = ("failed", "running", "elsewhere", "queued", "waiting", "done", "kept")
-# Each failure is also said in a line above the table, so that many of them need not push out what runs.
+# Each failure is also printed above the table, so that many failures do not displace running models.
 _ROOM = ("running", "elsewhere", "failed", "queued", "waiting", "done", "kept")
 _FIGURES = 55
-"""Cells for all but the names: a long state is folded before a name is, which would take a line in every row."""
+"""Cells for all columns but the names: a long state wraps before a name does, which would take a line in every row."""
 ACTIVE = frozenset({"running", "elsewhere"})
 
 
 class TimeLeft:
-    """Estimates the time until all models are over, from the pace of those it has seen training."""
+    """Estimates the time until all models are over, from the pace of those observed in training."""
 
     def __init__(self) -> None:
         self._paces: dict[str, float] = {}
 
     def __call__(self, statuses: Sequence[Status]) -> float | None:
-        """Seconds; None where no pace is known yet, or nothing runs."""
+        """Return the seconds left; None if no pace is known yet, or nothing runs."""
         for status in statuses:
             ahead = status.epochs - status.progress.epoch
             if status.progress.left is not None and ahead > 0:
@@ -41,7 +41,7 @@ class TimeLeft:
             return None
         typical = fmean(self._paces.values())
         each = [self._seconds(status, typical) for status in unfinished]
-        # The slots drain at the end: no study ends before its longest model.
+        # Slots run empty at the end: no study ends before its longest model.
         return max(sum(each) / at_once, *each)
 
     def _seconds(self, status: Status, typical: float) -> float:
@@ -51,20 +51,20 @@ class TimeLeft:
 
 
 class StatusView:
-    """All models: state, epoch, the last validation's Dice, and the training time that is left.
+    """All models: state, epoch, Dice of the last validation, and remaining training time.
 
-    What does not fit the terminal's height is counted above the table: first those that had their scores before, then
-    done and waiting ones, and those that run last of all.
+    Models that do not fit the terminal's height are counted above the table: first those that had scores before, then
+    done and waiting ones, and last running ones.
     """
 
     def __init__(self, statuses: Sequence[Status], left: float | None = None, *, whole: bool = False) -> None:
-        """``left``: seconds until all are over, if known; ``whole``: list all models, whatever the height."""
+        """``left``: seconds until all are over, if known; ``whole``: list all models regardless of the height."""
         self._statuses = sorted(statuses, key=lambda status: _place(status, _ROOM))
         self._left, self._whole = left, whole
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """Lists as many models as fit; names and states may take more than one line."""
-        height, options = options.size.height - 1, options.reset_height()  # one line stays for the cursor
+        """Render as many models as fit; names and states may take more than one line."""
+        height, options = options.size.height - 1, options.reset_height()  # one line is reserved for the cursor
         count = len(self._statuses) if self._whole else min(len(self._statuses), height)
         while True:
             rows = [self._table(count, options.max_width)] if count else []
@@ -95,17 +95,17 @@ class StatusView:
 
 
 def summary(statuses: Sequence[Status], left: float | None) -> str:
-    """``5 running, 19 done; about 2 h 10 min left``; without an estimate the counts alone."""
+    """Return ``5 running, 19 done; about 2 h 10 min left``; without an estimate only the counts."""
     return _counts(statuses) + (f"; about {duration(left)} left" if left else "")
 
 
 def state(status: Status) -> str:
-    """The state, and who holds a run that is elsewhere."""
+    """Return the state, with the holder of a run that is elsewhere."""
     return f"elsewhere: {status.where}" if status.state == "elsewhere" and status.where else status.state
 
 
 def figures(status: Status) -> tuple[str, str, str]:
-    """The epoch, the last validation's Dice, and the training time left; empty where not known."""
+    """Return the epoch, the Dice of the last validation, and the training time left; empty if unknown."""
     progress = status.progress
     dice = "" if progress.dice is None else f"{progress.dice:.3f}"
     left = "" if progress.left is None or status.is_over else duration(progress.left)
@@ -118,5 +118,5 @@ def _counts(statuses: Sequence[Status]) -> str:
 
 
 def _place(status: Status, order: Sequence[str]) -> int:
-    # A state that is new must not end a study that trains.
+    # An unknown state must not stop a study during training.
     return order.index(status.state) if status.state in order else len(order)

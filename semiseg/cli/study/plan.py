@@ -1,4 +1,4 @@
-"""A study's plan on the terminal: what each model will take, with no figure cut at any width."""
+"""A study's plan on the terminal: the cost of each model, with no figure cut off at any width."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ _NONE = "–"
 _TITLES = ("labeled", "unlabeled", "steps", "batch", "memory GiB", "least GiB", "hours")
 _LEAST = _TITLES.index("least GiB")
 _NAME = 24
-"""Cells that names get before they are folded: for them the plan gives up its gaps, then the column "least"."""
+"""Cells for names before they wrap: to keep them, the plan first shrinks its gaps, then drops the column "least"."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,17 +35,17 @@ class _Layout:
     name: int = _NAME
 
     def width(self, rows: Sequence[_Row]) -> int:
-        """Cells that all but the names take."""
+        """Return the cells needed for all columns but the names."""
         widths = (max(len(row.figures[column]) for row in rows) for column in self.columns)
         heads = (max(map(len, title.split("\n"))) for title in self.titles)
         return sum(self.gap + max(pair) for pair in zip(widths, heads, strict=True))
 
 
 def show_plan(study: Study, forecasts: Sequence[Forecast], console: Console) -> None:
-    """Print one table for each kind of model, a method or the same without unlabeled cases, and notes on all.
+    """Print one table for each kind of model (a method, or the same without unlabeled cases), and notes on all.
 
-    A terminal that is too narrow for the whole table folds names and leaves out the column "least"; what is no
-    terminal has no width, and gets the whole table.
+    A terminal too narrow for the whole table wraps names and drops the column "least". Output that is not a terminal
+    has no width limit and gets the whole table.
     """
     rows = [_row(model, forecast) for model, forecast in zip(study.models, forecasts, strict=True)]
     layout = _fit(rows, console.width if console.is_terminal else None)
@@ -70,7 +70,7 @@ def _row(model: StudyModel, forecast: Forecast) -> _Row:
 
 
 def _fit(rows: Sequence[_Row], width: int | None) -> _Layout:
-    """The first layout that leaves enough for the names; no width has room for all."""
+    """Return the first layout that leaves enough room for the names; without a width all fit."""
     every = tuple(range(len(_TITLES)))
     few = tuple(column for column in every if column != _LEAST)
     folded = tuple(title.replace(" ", "\n") for title in _TITLES)
@@ -84,14 +84,14 @@ def _fit(rows: Sequence[_Row], width: int | None) -> _Layout:
         room = longest if width is None else width - layout.width(rows)
         if room >= min(longest, _NAME):
             break
-    # Where even that does not fit, lines that the terminal wraps are better than figures that are cut.
+    # If even that does not fit, lines wrapped by the terminal are better than figures cut off.
     return _Layout(layout.columns, layout.titles, layout.gap, min(longest, max(room, len("model"))))
 
 
 def _table(kind: str, rows: Sequence[_Row], layout: _Layout) -> Table:
     title = escape(f"{kind}: {len(rows)} models")
     table = Table(box=SIMPLE, show_edge=False, pad_edge=False, title=title, title_justify="left")
-    table.padding = (0, layout.gap - 1, 0, 0)  # a box's divider is the rest of the gap
+    table.padding = (0, layout.gap - 1, 0, 0)  # the box's divider is the rest of the gap
     table.width = layout.name + layout.width(rows)
     table.add_column("model", overflow="fold", width=layout.name)
     for heading in layout.titles:
@@ -102,7 +102,7 @@ def _table(kind: str, rows: Sequence[_Row], layout: _Layout) -> Table:
 
 
 def _notes(study: Study, forecasts: Sequence[Forecast], kinds: Counter[str], has_least: bool) -> list[str]:
-    """How many models there are, what the columns mean, and what is not known."""
+    """Return the number of models, the meaning of the columns, and what is unknown."""
     said = ", ".join(f"{count} {kind}" for kind, count in kinds.items())
     split = study.models[0].recipe.split
     cases = f"{_number(split.test)} test, {_number(split.validation)} validation"

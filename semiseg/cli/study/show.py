@@ -1,4 +1,4 @@
-"""How a study's command shows its running models: a live table on a terminal, lines elsewhere."""
+"""Display of a study's running models: a live table on a terminal, lines elsewhere."""
 
 import sys
 import time
@@ -17,7 +17,7 @@ from semiseg.launchers.status import Status
 
 @contextmanager
 def watching(quiet: bool) -> Iterator[Watcher]:
-    """Shows states as they change: a live table on a terminal, lines elsewhere, nothing where ``quiet``."""
+    """Show states as they change: a live table on a terminal, lines elsewhere, nothing if ``quiet``."""
     if quiet:
         yield lambda statuses: None
     elif sys.stderr.isatty():
@@ -29,18 +29,18 @@ def watching(quiet: bool) -> Iterator[Watcher]:
 
 @contextmanager
 def live_table(console: Console) -> Iterator[Watcher]:
-    """A table that is kept up to date, with a line above it for each failure; at the end it lists all models."""
+    """Keep a table up to date, with a line above it for each failure; at the end it lists all models."""
     live = Live(console=console, auto_refresh=False)
     time_left, told, latest = TimeLeft(), set[str](), list[Status]()
 
     def watch(statuses: Sequence[Status]) -> None:
         latest[:] = statuses
         live.update(StatusView(statuses, time_left(statuses)))
-        live.start()  # only now: while the study is prepared, its bars have the terminal
+        live.start()  # not earlier: while the study is being prepared, its progress bars use the terminal
         for status in statuses:
             if status.state == "failed" and status.name not in told:
                 told.add(status.name)
-                # Styled by itself: a style of the call is laid over the table too, which is printed anew with it.
+                # Styled as Text: a style argument would also apply to the table, which is reprinted with it.
                 console.print(Text(failure(status), "red"), soft_wrap=True)
         live.refresh()
 
@@ -53,7 +53,7 @@ def live_table(console: Console) -> Iterator[Watcher]:
 
 
 class Lines:
-    """Lines for logs: every change of a state once, and now and then how far the running ones and all have come."""
+    """Lines for logs: each change of state once, and at intervals the progress of running models and of all."""
 
     def __init__(self) -> None:
         self._states: dict[str, str] = {}
@@ -62,7 +62,7 @@ class Lines:
         self._time_left = TimeLeft()
 
     def watch(self, statuses: Sequence[Status]) -> None:
-        """Say what has changed."""
+        """Print what has changed."""
         due = time.monotonic() - self._spoken >= QUIET_SECONDS
         left = self._time_left(statuses)
         for status in statuses:
@@ -81,7 +81,7 @@ class Lines:
 
 
 def failure(status: Status) -> str:
-    """Which model failed, why, and where its log is, if that is known."""
+    """Describe a failed model: its name, the reason, and the log file, if known."""
     code, why, log = status.code, status.reason, getattr(status, "log", None)
     if not why and code is not None:
         why = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
