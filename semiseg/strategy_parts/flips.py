@@ -9,7 +9,7 @@ from semiseg.interfaces.batch import Step
 
 
 def draw_flips(slots: Sequence[int], step: Step, name: str, spatial_dims: int = 3) -> Tensor:
-    """Draw the spatial axes to flip of each sample, each with probability 1/2: (n, spatial_dims) boolean, on the CPU."""
+    """Draw the axes to flip of each sample, each with probability 1/2: (n, spatial_dims) boolean, on the CPU."""
     drawn = [torch.rand(spatial_dims, generator=step.generator(slot, name)) < 0.5 for slot in slots]
     return torch.stack(drawn) if drawn else torch.empty((0, spatial_dims), dtype=torch.bool)
 
