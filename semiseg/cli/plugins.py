@@ -10,7 +10,7 @@ from semiseg.cli.plugins_check import check
 if TYPE_CHECKING:
     from semiseg.registry import Entry
 
-app = typer.Typer(help="List the installed components, show one, or check one.", invoke_without_command=True)
+app = typer.Typer(invoke_without_command=True)
 app.command()(check)
 
 
