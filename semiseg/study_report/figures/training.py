@@ -1,4 +1,4 @@
-"""How training went: losses and validation Dice by epoch, of a method beside the baseline."""
+"""Training curves: losses and validation Dice by epoch, of a method and the baseline."""
 
 from semiseg.render.document import Figure
 from semiseg.render.figure_style import BASELINE_COLOR, method_look
