@@ -52,9 +52,11 @@ def without_control(results: StudyResults) -> tuple[tuple[str, str], ...]:
 def beside_baseline(
     results: StudyResults, metric: StudyMetric, make: MakePair = make_pair
 ) -> Iterator[tuple[str, str, tuple[Pair, ...]]]:
-    """For each setting and method its models without unlabeled cases beside the baseline with as many labeled cases.
+    """Yield for each setting and method its models without unlabeled cases, paired with the baseline by labeled count.
 
-    They tell what a method does by itself; of a method that takes unlabeled cases, and where there is a baseline.
+    These pairs show the effect of a method without unlabeled cases. Only methods that use unlabeled cases are included,
+    and
+    only counts with a baseline.
     """
     for setting, method, _ in _with_unlabeled(results):
         baseline = {arm.labeled: arm for arm in results.curve(setting, results.baseline)}

@@ -67,7 +67,7 @@ class StudyMetric:
         return 3 if self.unit == "1" else 2
 
     def gain(self, baseline: float | None, value: float | None) -> float | None:
-        """The improvement on the baseline in percent of the baseline: a gain, or a reduction where lower is better."""
+        """Return the improvement in percent of the baseline: a gain, or a reduction if lower is better; or None."""
         if baseline is None or value is None or baseline == 0:
             return None
         change = 100 * (value - baseline) / baseline

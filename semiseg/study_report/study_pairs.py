@@ -133,7 +133,7 @@ def verdicts_on(pairs: Sequence[Pair], metric: StudyMetric) -> list[str]:
 
 
 def excludes_zero(entry: Entry | None) -> bool:
-    """Whether the interval of a difference lies on its side of 0; not where there is none."""
+    """Return whether the interval excludes 0 on the side of the difference; False without an interval."""
     if entry is None or entry.difference is None or entry.interval is None:
         return False
     low, high = entry.interval

@@ -141,7 +141,7 @@ def _guide(ax: Axes, point: SavingsPoint, worth: float, level: int, color: str) 
 
 
 def _arrows(ax: Axes, panel: SavingsPanel, up: bool, color: str) -> None:
-    """From points that the curve does not reach to the edge; of arrows close to one another the outermost speaks."""
+    """Draw arrows from points that the curve does not reach to the edge; of close ones, label only the outermost."""
     bottom, top = ax.get_ylim()
     for better in (False, True):
         points = [p for p in panel.points if p.worth is None and panel.is_better(p.score, up) == better]

@@ -19,7 +19,7 @@ _Naming = Callable[[str, str], tuple[Cell, ...]]
 def answer_tables(
     results: StudyResults, found: Sequence[Answers], following: Sequence[NextLabels], metric: StudyMetric
 ) -> tuple[Table, ...]:
-    """Label savings, the share of the gap that is closed, the value of the next labels, and power; empty ones not."""
+    """Return nonempty tables: label savings, share of the gap closed, value of the next labels, and power."""
     has_settings = any(results.settings)
     heads = ("setting", "method") if has_settings else ("method",)
     certainty = seeds_note(results)
