@@ -160,7 +160,7 @@ def _about_dataset(block: Mapping[str, Any]) -> str:
 
 
 def _split(folder: Path, cases: Sequence[Case]) -> tuple[dict[str, Any], str]:
-    """A fifth of the labeled cases to test, a tenth to validate, and a comment that says what the rest does."""
+    """Return a split with a fifth of the labeled cases for test and a tenth for validation, and its comment."""
     labeled = sum(case.label is not None for case in cases)
     if labeled < 3:
         what = f"{labeled} of {len(cases)} cases have a label; one each is needed to train, to validate and to test"

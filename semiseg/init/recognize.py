@@ -138,7 +138,7 @@ def _names_lacking(folder: Path, manifest: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _is_nnunet(folder: Path, manifest: Mapping[str, Any]) -> bool:
-    """Version 2 lists no cases; version 1 lists images without the numbers that their files have."""
+    """Return whether this is nnU-Net: version 2 lists no cases; version 1 lists images without channel numbers."""
     listed = manifest.get("training")
     if listed is None:
         return "channel_names" in manifest or "file_ending" in manifest

@@ -68,7 +68,7 @@ class BackboneContract(CapabilityTests):
         assert any(not torch.equal(one[key], other[key]) for key in one)
 
     def test_every_parameter_gets_a_gradient(self, backbone: Backbone, task: Task) -> None:
-        """Every parameter gets a gradient, except those that the backbone declares unused."""
+        """Parameters that the backbone declares unused are exempt."""
         network = self.build(backbone, task)
         network(self.images(task)).square().sum().backward()
         missing = [name for name, p in network.named_parameters() if p.grad is None]
@@ -95,9 +95,9 @@ class BackboneContract(CapabilityTests):
             type(backbone).Options.model_validate({"no_such_option": 1})
 
     def test_it_trains_in_bf16(self, backbone: Backbone, bf16_task: Task) -> None:
-        """Forward under autocast, backward outside: gradients have the weights' type, and in small networks are finite.
+        """Forward runs under autocast, backward outside; gradients have the weights' dtype, finite in small networks.
 
-        A network of more than two billion operations a patch is followed in shapes and types alone.
+        Networks with more than two billion operations per patch are only traced for shapes and dtypes.
         """
         with FakeTensorMode():
             with FlopCounterMode(display=False) as counter:
