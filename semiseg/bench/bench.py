@@ -36,10 +36,8 @@ def bench(
     """Measure each stage of a run, project the total time, and suggest changes.
 
     The case store is filled as by ``run``; nothing else is left behind. The steps are those at the end of training,
-    when
-    all losses are active, with untrained networks. No test case is predicted: a training case takes their place.
-    Scoring
-    and checkpoints are not measured.
+    when all losses are active, with untrained networks. No test case is predicted: a training case takes their place.
+    Scoring and checkpoints are not measured.
 
     Args:
         recipe: a recipe, a mapping with its content, the path of its file, or the name of a shipped one.

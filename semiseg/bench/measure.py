@@ -88,8 +88,7 @@ class Subject:
         """Return the numbers of untimed and of timed steps if ``count`` steps are requested.
 
         Workers start with one batch each, made at the same time. That many steps are untimed, and a multiple of that
-        number is
-        timed, so that each worker makes the same number of batches. A short training limits both.
+        number is timed, so that each worker makes the same number of batches. A short training limits both.
         """
         total, group = self.timetable.total, max(self.workers, 1)
         timed = min(math.ceil(count / group) * group, total)

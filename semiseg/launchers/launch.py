@@ -28,10 +28,9 @@ def run_jobs(
 
     If another process holds a job's folder, such as one that outlived a killed study, wait for it and continue the job
     where it stopped. ``watch`` is called every ``pause`` seconds with the state of all jobs. On an interruption, local
-    jobs
-    save their state and end before the exception propagates.
+    jobs save their state and end before the exception propagates.
 
-    If the launcher refuses a job, retry later. Raises RunError if none of these jobs is running then.
+    If the launcher refuses a job, retry later. Raises RunError if no job is running then.
     """
     crew = _Crew(jobs, launcher)
     with _hangup_interrupts():

@@ -26,8 +26,7 @@ class Table:
     """A table; every row has one cell per column.
 
     The ``text_columns`` first and ``text_at_end`` last columns, such as a column of notes, are left-aligned text.
-    ``key``
-    is a file name without its suffix; ``notes`` explain how the numbers were computed.
+    ``key`` is a file name without its suffix; ``notes`` explain how the numbers were computed.
     """
 
     key: str
@@ -66,7 +65,7 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class CaseScore:
-    """One value of the per-case table; ``value`` is None if undefined or infinite, and ``shown`` says which."""
+    """One value of the per-case table; ``value`` is None if undefined or infinite, as explained by ``shown``."""
 
     run: str
     checkpoint: str

@@ -23,8 +23,7 @@ def write_page(path: Path, page: Page) -> None:
     """Write a report as one HTML file, atomically.
 
     Names and texts are escaped. Without JavaScript, the page still shows everything except the slices and the scores
-    after
-    the first rows.
+    after the first rows.
 
     Raises:
         ValueError: if the label map of a viewed case does not have its image's shape, or has a class without a name.

@@ -81,8 +81,7 @@ class StudyFolder:
         """Return for each model the name of its run: its own, or that of an earlier run with an equivalent recipe.
 
         An extended study, which may rename its models, thus keeps the runs it has. Raises RunError, listing all
-        conflicts, if
-        a model's folder holds the run of another recipe.
+        conflicts, if a model's folder holds the run of another recipe.
         """
         earlier = dict(self._earlier())
         places, problems = {}, []

@@ -61,8 +61,7 @@ def run_study(
 
     Raises:
         SemisegError: as ``load_study`` and ``make_plan`` do. TrainingError if models failed, after all others have
-            ended,
-            with the end of each one's log. Interrupted after Ctrl-C.
+            ended, with the end of each one's log. Interrupted after Ctrl-C.
     """
     reporter = reporter or Reporter()
     study = load_study(recipe, overrides)
@@ -92,10 +91,8 @@ def make_plans(study: Study, reporter: Reporter, *, on_this_machine: bool = True
     """Return the plan of each model.
 
     Raises RecipeError with the problems of all models, or if their test or validation cases differ. If all problems are
-    of
-    one kind, such as DataError, the error is of that kind. Without ``on_this_machine``, checks that depend on the
-    hardware
-    are left to the machines that will train.
+    of one kind, such as DataError, the error is of that kind. Without ``on_this_machine``, checks that depend on the
+    hardware are left to the machines that will train.
     """
     plans: dict[str, Plan] = {}
     problems: dict[Problem, None] = {}
@@ -152,7 +149,7 @@ def _launcher(name: LauncherName, study: Study, folder: StudyFolder, jobs: int |
 
 
 def _fill_stores(plans: Iterable[Plan], reporter: Reporter) -> None:
-    """Prepare the cases once, so that models which start together do not each do it."""
+    """Prepare the cases once, so that models starting together do not each do it."""
     largest: dict[str, Plan] = {}
     for plan in plans:
         key = repr((plan.recipe.dataset, plan.recipe.preprocessing))

@@ -42,9 +42,9 @@ class StudyRecipe(BaseModel):
     base: dict[str, Any] | str
     """Recipe shared by all models: its content, or the path of its file, relative to this one."""
     matrix: list[Annotated[dict[str, Any], AfterValidator(_checked)]] = Field(min_length=1)
-    """Blocks of what is varied, by the recipe's dotted keys. A list takes each of its values in turn, with each of
-    the other keys' values; a key that holds a list takes a list of lists. ``method`` names the block's method; what the
-    block gives one value then belongs to the method, and is no setting."""
+    """Blocks of varied values, by the recipe's dotted keys. A list takes each of its values in turn, combined with all
+    values of the other keys; a key whose value is itself a list takes a list of lists. ``method`` names the block's
+    method; a key with a single value in that block then belongs to the method, and is not a setting."""
     seeds: list[int] = Field(default=[0], min_length=1)
     """Seeds to run every model with. A seed draws labeled cases, weights and samples, but never the test cases."""
     baseline: str = "supervised"
@@ -78,7 +78,7 @@ def full_key(key: str) -> str:
 
 
 def study_schema() -> dict[str, Any]:
-    """Return the JSON Schema (draft 7) of study recipes; the base is as in ``recipe_schema``, without required name."""
+    """Return the JSON Schema (draft 7) of study recipes; the base is as in ``recipe_schema``, its name optional."""
     recipe = recipe_schema()
     schema, definitions = recipe.pop("$schema"), recipe.pop("definitions")
     recipe["required"] = [key for key in recipe["required"] if key != "name"]

@@ -30,8 +30,7 @@ def record(
     """Return all numbers.
 
     ``p_adjusted`` and ``verdict`` are those of the report, with Holm's correction over all comparisons with the
-    baseline
-    and, separately, over all comparisons with controls.
+    baseline and, separately, over all comparisons with controls.
     """
     beside_baseline = _differences([pair for answer in found for pair in answer.pairs], metric)
     beside_controls = _differences([pair for one in controls for pair in one.pairs], metric)

@@ -32,8 +32,7 @@ def controlled(results: StudyResults, metric: StudyMetric, make: MakePair = make
     """Return the methods that have a control at one or more labeled counts, with a pair for each count.
 
     Each method is taken with the largest total number of cases, as in the comparison with the baseline. Models with
-    every
-    training case labeled are no controls, as there are no unlabeled cases to leave out.
+    every training case labeled are no controls, as there are no unlabeled cases to leave out.
     """
     found = []
     for setting, method, curve in _with_unlabeled(results):
@@ -55,8 +54,7 @@ def beside_baseline(
     """Yield for each setting and method its models without unlabeled cases, paired with the baseline by labeled count.
 
     These pairs show the effect of a method without unlabeled cases. Only methods that use unlabeled cases are included,
-    and
-    only counts with a baseline.
+    and only counts with a baseline.
     """
     for setting, method, _ in _with_unlabeled(results):
         baseline = {arm.labeled: arm for arm in results.curve(setting, results.baseline)}

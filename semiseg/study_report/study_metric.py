@@ -98,8 +98,7 @@ class Counts:
     """Counts shown with an arm's mean, summed over its seeds, its test cases and the classes of the mean.
 
     ``missed`` structures are only in the reference, ``spurious`` ones only in the prediction; ``left_out`` values are
-    not
-    in the mean.
+    not in the mean.
     """
 
     missed: int
@@ -159,7 +158,7 @@ def _averaged(arm: Arm, metric: StudyMetric) -> list[str]:
 
 
 def compare_with(baseline: Arm | None, arm: Arm | None, metric: StudyMetric) -> MetricComparison:
-    """Compare an arm with the baseline; if one is None, the other stands alone."""
+    """Compare an arm with the baseline; either may be None, and the other is then summarized alone."""
     arms = [found for found in (baseline, arm) if found is not None]
     require_comparable([run for found in arms for run in found.runs], [metric.name])
     methods = [found.as_method() for found in arms]

@@ -48,8 +48,7 @@ def worst_cases_of(folder: StudyFolder, results: StudyResults, metric: StudyMetr
     """Return the worst cases with the fewest labels, with the baseline's and a method's predictions.
 
     Both are of the first seed. If data or predictions are no longer available, a note replaces the cases. The run
-    folders
-    record that the test cases were read again.
+    folders record that the test cases were read again.
     """
     pair = _pair(results)
     if not pair:

@@ -192,7 +192,7 @@ class DatasetContract:
         np.testing.assert_array_equal(dataset.read_image(by_files).array, dataset.read_image(case).array)
 
     def test_a_wrong_number_of_files_is_refused(self, dataset: Dataset) -> None:
-        """Neither one modality too many nor a path that does not exist is accepted."""
+        """One modality too many is an error, and so is a path that does not exist."""
         case = dataset.cases()[0]
         with pytest.raises(DataError):
             dataset.new_cases(case.images * (len(dataset.info().modalities) + 1))

@@ -57,8 +57,7 @@ def run_contract(subject: Subject, heard: Callable[[Outcome], None]) -> list[Out
     """Run the suite of the component's kind; ``heard`` receives each outcome immediately.
 
     Pytest settings and plugins of the caller's project, and pytest's output, are suppressed. Raises ComponentError if
-    the
-    suite itself cannot run.
+    the suite itself cannot run.
     """
     listener = _Listener(subject, heard)
     arguments = [

@@ -26,7 +26,7 @@ __all__ = ["CLASSES", "SIZE", "TASK", "StrategyContract", "make_batch"]
 
 
 class StrategyContract(LearningTests, ScheduleTests, StateTests):
-    """Tests of a strategy. Give it a ``strategy_class`` fixture, and ``options`` where the defaults do not do."""
+    """Contract tests of a strategy. Provide a ``strategy_class`` fixture, and ``options`` other than the defaults."""
 
     @pytest.mark.parametrize("index", [0, 50, 99])
     def test_losses_are_finite_scalars(self, strategy: Strategy, index: int) -> None:

@@ -117,7 +117,7 @@ class LearningTests(StrategyTests):
                 strategy.after_step(step)
 
     def test_networks_that_teach_one_another_are_heard(self, strategy: Strategy) -> None:
-        """Each one's gradients depend on the weights of the others (``CoTraining``), which label for it."""
+        """Each network's gradients depend on the weights of the others (``CoTraining``), which label for it."""
         if not isinstance(strategy, CoTraining):
             pytest.skip("its networks do not label for one another (it is not a CoTraining)")
         steps = [self.at(strategy, index) for index in reversed(self.looked(strategy))]

@@ -47,12 +47,9 @@ class ScheduleTests(StrategyTests):
         """Require that the gradients of a step equal those at the same share of a longer training.
 
         A share that is off by a step or an epoch, such as ``step.index / (step.total - 1)`` or that of epochs, is
-        acceptable.
-        It differs in the long training, but by no more than one step or epoch of the short one. The gradients of the
-        long
-        training are therefore compared with those of all nearby steps, for the same batch and the same draws, and may
-        be as far
-        from the nearest as neighbors are from one another.
+        acceptable. It differs in the long training, but by no more than one step or epoch of the short one. The
+        gradients of the long training are therefore compared with those of all nearby steps, for the same batch and the
+        same draws, and may be as far from the nearest as neighbors are from one another.
         """
         self.train(strategy, 0, 2)  # a teacher that starts as a copy of its student gives no gradient
         step = self.at(strategy, index)

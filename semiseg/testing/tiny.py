@@ -42,7 +42,10 @@ class TinyNetwork(SplitNetwork, nn.Module):
         return logits
 
     def forward(self, images: Tensor) -> Tensor:
-        """(B, C, X, Y, Z) to (B, K, X, Y, Z); sides are even. Raises ValueError for an empty batch, as networks may."""
+        """Map (B, C, X, Y, Z) to (B, K, X, Y, Z); sides must be even.
+
+        Raises ValueError for an empty batch, as networks may.
+        """
         return self.classify(self.decode(self.encode(images)))
 
 

@@ -26,10 +26,8 @@ def savings_figure(
     """Draw one panel per setting and method, with a shared scale within each setting; None if none can be drawn.
 
     Guides lead from each point to the baseline's curve, and down to the number of labels there. The bar is the interval
-    of
-    that number; arrows point beyond the curve. A panel without points or curve is left out, but its method keeps its
-    color.
-    ``metric`` is the axis label, ``digits`` the decimals of scores, ``note`` the start of the figure's note.
+    of that number; arrows point beyond the curve. A panel without points or curve is left out, but its method keeps its
+    color. ``metric`` is the axis label, ``digits`` the decimals of scores, ``note`` the start of the figure's note.
     """
     methods = list(dict.fromkeys(panel.method for panel in panels))
     panels = [

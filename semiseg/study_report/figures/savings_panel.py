@@ -26,8 +26,7 @@ class SavingsPoint(NamedTuple):
     """A method's score with ``labeled`` cases, and the number of labels that the baseline needs for the same score.
 
     ``worth`` is None if the curve does not reach the score; ``low`` and ``high``, the ends of its 95 % interval, are
-    None
-    if they are beyond the curve.
+    None if they are beyond the curve.
     """
 
     labeled: int

@@ -19,8 +19,7 @@ def control_table(results: StudyResults, metric: StudyMetric, make: MakePair = m
     """Return one row per method and labeled count, including those that lack a control; None if no method has one.
 
     Numbers are as in the comparison with the baseline, with the control in place of the baseline. Holm's correction is
-    over
-    the tests of this table.
+    over the tests of this table.
     """
     pairs = [pair for one in controlled(results, metric, make) for pair in one.pairs]
     if not pairs:

@@ -20,9 +20,8 @@ def published_table(
     """Return published values, ours and the differences, for baseline and method; percentages in three ways.
 
     A percentage is shown as printed, as computed from the printed values by our formula, and ours; our distances are
-    also
-    shown with missed structures left out. None if the publication is about other data (``published_applies``), has no
-    values of the metric, or none of its models is in this study.
+    also shown with missed structures left out. None if the publication is about other data (``published_applies``), has
+    no values of the metric, or none of its models is in this study.
     """
     table = published.table(metric.name)
     if table is None or table.unit != metric.unit or published_applies(results, published):

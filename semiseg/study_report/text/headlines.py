@@ -101,7 +101,7 @@ def _alone(results: StudyResults, metric: StudyMetric, make: MakePair) -> Iterat
 
 
 def _behind(results: StudyResults) -> Iterator[str]:
-    """Yield networks whose poor score is hidden by the mean of several, naming each run once with its worst."""
+    """Yield a sentence on networks far behind the others of their run, naming each run once with its worst."""
     found = [
         f"{run.name}: {min(far, key=lambda one: one.dice - one.best)}"
         for arm in results.arms

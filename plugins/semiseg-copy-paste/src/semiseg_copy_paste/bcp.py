@@ -37,31 +37,25 @@ class BidirectionalCopyPaste(Strategy):
     - ``pretrain``, 2000 of 17000 iterations: from labeled samples a and b, a with a box of b pasted in, labels
       likewise.
     - ``self_train``, with a new optimizer and a teacher that starts as a copy of the model and is then its moving
-      average:
-      from labeled a, b and unlabeled c, d, a with a box of c pasted in, and d with the same box of b pasted in. The
-      pseudo-labels of c and d are the teacher's argmax, reduced to the largest connected component of each foreground
-      class.
+      average: from labeled a, b and unlabeled c, d, a with a box of c pasted in, and d with the same box of b pasted
+      in. The pseudo-labels of c and d are the teacher's argmax, reduced to the largest connected component of each
+      foreground class.
 
     The loss of a region is half the sum of Dice and cross entropy, over the voxels of that region only. Pseudo-labeled
     regions have weight 0.5, and the losses of the two directions are added. There is no ramp-up: the public code
-    computes
-    one but only logs it. The model predicts, as in that code. Both streams of a batch are divided into pairs. If one
-    stream
-    has fewer pairs, it determines the number of mixes, and the surplus of the other is not used in that step.
+    computes one but only logs it. The model predicts, as in that code. Both streams of a batch are divided into pairs.
+    If one stream has fewer pairs, it determines the number of mixes, and the surplus of the other is not used in that
+    step.
 
     Differences: each pair has its own box, anywhere in the patch, with rounded sides (public code: one box per step,
-        never
-    at the last position, sides rounded down); the teacher takes one forward pass instead of two, and so does the model
-    (this affects batch normalization only); the model is not selected by its Dice on the test set before it becomes the
-    teacher. The public code also keeps only the largest component of test predictions.
+    never at the last position, sides rounded down); the teacher takes one forward pass instead of two, and so does the
+    model (this affects batch normalization only); the model is not selected by its Dice on the test set before it
+    becomes the teacher. The public code also keeps only the largest component of test predictions.
 
     The public code's versions for other datasets cannot be reproduced exactly: both keep the optimizer of the first
-    stage.
-    Apart from that, Pancreas is close to ``pretrain_share=0.23`` (with 18-connectivity), and ACDC to
-    ``pretrain_share=0.5``
-    (30000 iterations each, as its ``pre_iterations`` is never read), in 2D, with a Dice with squares over the whole
-    batch,
-    and averaged running statistics.
+    stage. Apart from that, Pancreas is close to ``pretrain_share=0.23`` (with 18-connectivity), and ACDC to
+    ``pretrain_share=0.5`` (30000 iterations each, as its ``pre_iterations`` is never read), in 2D, with a Dice with
+    squares over the whole batch, and averaged running statistics.
     """
 
     class Options(StrategyOptions):

@@ -12,8 +12,7 @@ def largest_components(labels: Tensor, classes: int) -> Tensor:
     """Return the labels with only the largest connected component of each foreground class; other voxels become 0.
 
     Voxels that share a face, an edge or a corner are connected. Among components of equal size, the first in array
-    order
-    is kept. Computed on the CPU.
+    order is kept. Computed on the CPU.
 
     Args:
         labels: (n, X, Y, Z) int64 on any device; not modified.

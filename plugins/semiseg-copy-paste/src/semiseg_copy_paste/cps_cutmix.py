@@ -33,20 +33,13 @@ class CutMixCPS(CoTraining):
 
     Chen et al. 2021, "Semi-Supervised Semantic Segmentation with Cross Pseudo Supervision" (arXiv:2106.01226), in 3D;
     the mixing follows French et al. 2020 (arXiv:1906.01916). Each network predicts two unmixed unlabeled samples
-    without
-    gradient. Inside the boxes of a mask, image and argmax are taken from the second sample, elsewhere from the first.
-    The
-    loss of a network is the supervised loss plus the weighted loss of its prediction on the mixed sample against the
-    other
-    network's mixed argmax. The defaults are those of the public code (charlesCXK/TorchSemiSeg,
-    voc8.res50v3+.CPS+CutMix):
-    cross entropy on unlabeled samples only (plain CPS includes the labeled ones), no threshold, no ramp-up, weight 1;
-    for
-    Cityscapes (city8.res50v3+.CPS+CutMix) use ``weight=5``. The supervised loss there is cross entropy; here it
-    includes
-    Dice, as in the other strategies. Labeled and mixed samples share one forward pass, instead of two there; this
-    affects
-    batch normalization only.
+    without gradient. Inside the boxes of a mask, image and argmax are taken from the second sample, elsewhere from the
+    first. The loss of a network is the supervised loss plus the weighted loss of its prediction on the mixed sample
+    against the other network's mixed argmax. The defaults are those of the public code (charlesCXK/TorchSemiSeg,
+    voc8.res50v3+.CPS+CutMix): cross entropy on unlabeled samples only (plain CPS includes the labeled ones), no
+    threshold, no ramp-up, weight 1; for Cityscapes (city8.res50v3+.CPS+CutMix) use ``weight=5``. The supervised loss
+    there is cross entropy; here it includes Dice, as in the other strategies. Labeled and mixed samples share one
+    forward pass, instead of two there; this affects batch normalization only.
     """
 
     class Options(StrategyOptions):

@@ -17,18 +17,13 @@ class UAMT(AveragedTeacher):
     Yu et al. 2019, "Uncertainty-aware Self-ensembling Model for Semi-supervised 3D Left Atrium Segmentation"
     (arXiv:1907.07034), equations 1 to 4, as in its public code (train_LA_meanteacher_certainty_unlabel.py). The teacher
     predicts the unlabeled samples once with noise, which gives the target, and eight more times with different noise
-    and
-    dropout. The squared difference counts at voxels where the entropy of the mean of these predictions is below
+    and dropout. The squared difference counts at voxels where the entropy of the mean of these predictions is below
     (3/4 + 1/4 g) ln K, with g the sigmoid ramp-up over the whole training: sum(M d) / (K sum(M) + 1e-16). The paper has
-    two
-    classes, and writes 2 and ln 2. Weight 0.1, a sigmoid ramp-up over the whole training, decay 0.99. The supervised
-    loss
-    in that code is half the sum of Dice (with squares, foreground only) and cross entropy: ``loss=dice_ce, weight=0.2``
-    gives twice its loss. It tests the student, ``predicts=student``. The sum is normalized over all unlabeled samples
-    of a
-    step and therefore cannot be computed in parts. Without dropout in the network (the built-in ``vnet`` has it,
-    ``unet``
-    has it as an option), the passes differ only by the noise.
+    two classes, and writes 2 and ln 2. Weight 0.1, a sigmoid ramp-up over the whole training, decay 0.99. The
+    supervised loss in that code is half the sum of Dice (with squares, foreground only) and cross entropy:
+    ``loss=dice_ce, weight=0.2`` gives twice its loss. It tests the student, ``predicts=student``. The sum is normalized
+    over all unlabeled samples of a step and therefore cannot be computed in parts. Without dropout in the network (the
+    built-in ``vnet`` has it, ``unet`` has it as an option), the passes differ only by the noise.
     """
 
     class Options(AveragedOptions):

@@ -1,1 +1,1 @@
-"""Strategies that add heads, scales or decoders to any backbone with capability ``split`` or ``scales``."""
+"""Strategies that add heads, scales or decoders to any backbone that is callable in parts."""

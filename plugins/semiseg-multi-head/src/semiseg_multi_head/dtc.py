@@ -41,10 +41,8 @@ class DTC(Strategy):
     equations 2 to 7, with the constants of its public code (HiLab-git/DTC, train_la_dtc.py): the supervised loss, plus
     0.3 times the squared error of tanh(head) against the normalized signed distance, plus the squared difference
     between sigmoid(-1500 tanh(head)) and the probability on labeled and unlabeled samples, with a weight that rises to
-    1
-    along a sigmoid over the whole training. The network there has one foreground class and a sigmoid; here each
-    foreground
-    class has its own distance map, and probabilities come from the softmax.
+    1 along a sigmoid over the whole training. The network there has one foreground class and a sigmoid; here each
+    foreground class has its own distance map, and probabilities come from the softmax.
 
     Variant: the same repository's train_la_dtc_v2.py is ``weight=0.1, ramp=constant``.
     """

@@ -39,21 +39,14 @@ class URPC(Strategy):
 
     Luo et al. 2021, "Efficient Semi-Supervised Gross Target Volume of Nasopharyngeal Carcinoma Segmentation via
     Uncertainty Rectified Pyramid Consistency" (arXiv:2012.07042), equations 1 to 5. Each decoder level that is coarser
-    than
-    the image also yields logits, resampled to the image's size (three as published, for V-Net, UNETR and a UNet with
-    four
-    levels; four for the default UNet, which has five). All scales are supervised. On unlabeled samples, each scale's
-    squared
-    distance from the mean prediction is weighted voxelwise by exp(-KL(mean || scale)), and that divergence is added.
-    The
-    defaults are those of SSL4MIS, train_uncertainty_rectified_pyramid_consistency_3D.py: weight 0.1, a sigmoid ramp-up
-    over
-    the whole training. The supervised loss there is half the sum of Dice and cross entropy: ``loss=dice_ce,
-    weight=0.2``
-    gives twice its loss; its network drops channels between the levels, which here is the backbone's own dropout. As
-    published, the weights are normalized over all unlabeled samples of a step, so the loss cannot be computed in parts.
-    The
-    scale with the image's resolution predicts.
+    than the image also yields logits, resampled to the image's size (three as published, for V-Net, UNETR and a UNet
+    with four levels; four for the default UNet, which has five). All scales are supervised. On unlabeled samples, each
+    scale's squared distance from the mean prediction is weighted voxelwise by exp(-KL(mean || scale)), and that
+    divergence is added. The defaults are those of SSL4MIS, train_uncertainty_rectified_pyramid_consistency_3D.py:
+    weight 0.1, a sigmoid ramp-up over the whole training. The supervised loss there is half the sum of Dice and cross
+    entropy: ``loss=dice_ce, weight=0.2`` gives twice its loss; its network drops channels between the levels, which
+    here is the backbone's own dropout. As published, the weights are normalized over all unlabeled samples of a step,
+    so the loss cannot be computed in parts. The scale with the image's resolution predicts.
     """
 
     class Options(StrategyOptions):

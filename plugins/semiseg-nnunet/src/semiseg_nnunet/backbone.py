@@ -63,7 +63,7 @@ class NNUNetBackbone(Backbone):
         return network
 
     def patch_problems(self, task: Task) -> list[str]:
-        """Return problems of a patch that its strides do not divide or that is too small for the stages."""
+        """Return problems of a patch that the strides do not divide or that is too small for the stages."""
         topology = self.topology(task)
         size = " x ".join(map(str, task.patch_size))
         stages, wanted = len(topology.strides), self.options.n_stages or MIN_STAGES

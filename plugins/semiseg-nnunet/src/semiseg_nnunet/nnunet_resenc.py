@@ -13,9 +13,8 @@ class NNUNetResEnc(NNUNetBackbone):
 
     Isensee et al. 2024 (arXiv:2404.09556), the network of nnU-Net 2's presets ResEnc M, L and XL, which differ only in
     patch and batch size: ``ResidualEncoderUNet`` of dynamic-network-architectures, without deep supervision. With
-        instance
-    normalization, a sample's logits do not depend on the rest of the batch. A different patch size may give a different
-    network.
+    instance normalization, a sample's logits do not depend on the rest of the batch. A different patch size may give a
+    different network.
     """
 
     class Options(NetworkOptions):

@@ -34,10 +34,9 @@ def planned(patch_size: Shape, spacing: Spacing = (1.0, 1.0, 1.0), n_stages: int
     """Return nnU-Net's topology for a patch size, with at most ``n_stages`` stages.
 
     The rule of ``get_pool_and_conv_props`` in nnU-Net 2: a stage halves each axis that is long enough, except those
-    whose
-    voxels are at least twice as large as the smallest. Kernels have size 1 along such an axis until the others have
-    caught
-    up, and size 3 along all axes at the lowest stage. nnU-Net puts the coarsest axis first; here it may be any.
+    whose voxels are at least twice as large as the smallest. Kernels have size 1 along such an axis until the others
+    have caught up, and size 3 along all axes at the lowest stage. nnU-Net puts the coarsest axis first; here it may be
+    any.
     """
     size, voxel, kernel = list(patch_size), list(spacing), [1, 1, 1]
     strides: list[Shape] = [(1, 1, 1)]
