@@ -89,7 +89,7 @@ def _measure(plan: Plan, runtime: Runtime, steps: int, reporter: Reporter) -> Be
         if split.validation:
             yield Stage("validate", subject.measure_validation(), n_validations(plan) * len(split.validation))
         if split.test:
-            # Without validation cases, best is last and predicted once; with them this cannot be predicted.
+            # Without validation cases, best is last and predicted once; with them it may differ from last.
             times = len(CHECKPOINTS) if split.validation else 1
             yield Stage("predict", subject.measure_prediction(), times * len(split.test))
 

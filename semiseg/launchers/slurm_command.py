@@ -53,8 +53,7 @@ class RunCommand:
         return DelayedSubmission(RunCommand(self.command, self.log, self.warning))
 
     def _start(self, log: Any) -> "subprocess.Popen[bytes]":
-        # SLURM's warning reaches every process of the job and would kill the command, which should only get SIGTERM
-        # once.
+        # SLURM's warning reaches every process of the job and would kill the command, which should get one SIGTERM.
         before = signal.signal(signal.SIGUSR2, signal.SIG_IGN)
         try:
             return subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT)

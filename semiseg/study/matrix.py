@@ -38,7 +38,7 @@ def points(recipe: StudyRecipe) -> Iterator[Point]:
 def owned_keys(recipe: StudyRecipe) -> frozenset[str]:
     """Return the keys that belong to the methods named by blocks, and are therefore not settings.
 
-    These are the keys with a single value in a named block, unless another block gives them a list or has no name.
+    These are the keys with a single value in a named block, unless a block lists several or an unnamed one has them.
     """
     own: set[str] = set()
     others: set[str] = set()
