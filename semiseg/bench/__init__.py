@@ -1,1 +1,1 @@
-"""Timing the stages of a training on one's own machine and data."""
+"""Timing the stages of a training on the user's own machine and data."""

@@ -1,4 +1,4 @@
-"""What to change, by what was measured; each with the figures that speak for it."""
+"""Suggestions from measurements, each with the numbers that support it."""
 
 import math
 from collections.abc import Callable, Collection, Iterator
@@ -8,9 +8,9 @@ from semiseg.recipe.schema import Recipe
 from semiseg.types import Shape
 
 WAITING, VALIDATING, FULL = 0.05, 0.2, 0.9
-"""Shares from which on something is worth a change: of training in waiting, of the run in validation, of memory."""
+"""Thresholds of suggestions: share of training spent waiting, of the run in validation, of memory used."""
 LONG = 24 * 3600
-"""Seconds of steps from which on cheaper ones are suggested."""
+"""Seconds of steps above which cheaper steps are suggested."""
 
 
 def advice(
@@ -20,14 +20,14 @@ def advice(
     fits: Callable[[Shape], bool],
     has_targets: bool = False,
 ) -> tuple[str, ...]:
-    """Suggestions, what gains most first as far as that can be told.
+    """Return suggestions, largest estimated gain first.
 
     Args:
-        result: what was measured.
-        recipe: as it was measured.
-        augmentations: names of those that are installed.
-        fits: whether the networks take a patch of these sides.
-        has_targets: whether the strategy has targets made of labels, which are better made by workers.
+        result: the measurements.
+        recipe: the measured recipe.
+        augmentations: names of installed augmentations.
+        fits: returns whether the networks accept a patch of these sides.
+        has_targets: whether the strategy has targets computed from labels, which are better computed by workers.
     """
     found = [
         *_data(result, recipe, augmentations, has_targets),
@@ -99,7 +99,7 @@ def _steps(result: BenchResult, recipe: Recipe, fits: Callable[[Shape], bool]) -
 
 
 def _smaller(patch: Shape) -> Shape:
-    """Sides of three quarters, rounded down to multiples of 16."""
+    """Return sides of three quarters, rounded down to multiples of 16."""
     x, y, z = (max(16, side * 3 // 4 // 16 * 16) if side > 16 else side for side in patch)
     return x, y, z
 
@@ -109,7 +109,7 @@ def _validation(result: BenchResult, recipe: Recipe) -> Iterator[str]:
     if spent < VALIDATING * total:
         return
     every = recipe.training.validation.every
-    # So that a tenth of the rest goes into it.
+    # Makes validation a tenth of the remaining time.
     rarer = min(math.ceil(every * spent / (0.1 * (total - spent))), recipe.training.epochs)
     if rarer > every:
         yield (

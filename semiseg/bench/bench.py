@@ -1,4 +1,4 @@
-"""What a recipe will take on this machine: each stage of a run, measured on the recipe's own data."""
+"""Cost of a recipe on this machine: each stage of a run, measured on the recipe's own data."""
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -33,20 +33,20 @@ def bench(
     steps: int = 10,
     reporter: Reporter | None = None,
 ) -> BenchResult:
-    """Measure each stage of a run, project the time of all of it, and say what to change.
+    """Measure each stage of a run, project the total time, and suggest changes.
 
-    The case store is filled as ``run`` fills it; nothing else is left behind. Steps are those at the end of training,
-    when all losses are on, of networks that begin to learn. No test case is predicted: a training case stands for
-    them. Scoring and checkpoints are not measured.
+    The case store is filled as by ``run``; nothing else is left behind. The steps are those at the end of training,
+    when all losses are active, with untrained networks. No test case is predicted: a training case takes their place.
+    Scoring and checkpoints are not measured.
 
     Args:
         recipe: a recipe, a mapping with its content, the path of its file, or the name of a shipped one.
         overrides: changes such as ``"training.patch_size=[96, 96, 96]"``.
-        steps: how many steps are timed, after some that are not; with workers, a multiple of their number.
-        reporter: who hears of progress.
+        steps: number of timed steps, after a few untimed ones; rounded up to a multiple of the number of workers.
+        reporter: receives progress.
 
     Raises:
-        SemisegError: as ``run`` does. ValueError: no steps.
+        SemisegError: as ``run`` does. ValueError if ``steps`` is less than 1.
     """
     if steps < 1:
         raise ValueError("at least one step has to be timed")
@@ -89,14 +89,14 @@ def _measure(plan: Plan, runtime: Runtime, steps: int, reporter: Reporter) -> Be
         if split.validation:
             yield Stage("validate", subject.measure_validation(), n_validations(plan) * len(split.validation))
         if split.test:
-            # Without validation cases best is last, and predicted once; with them it may be, which nobody knows yet.
+            # Without validation cases, best is last and predicted once; with them it may differ from last.
             times = len(CHECKPOINTS) if split.validation else 1
             yield Stage("predict", subject.measure_prediction(), times * len(split.test))
 
     with reporter.work("timing samples", 1) as meter:
         read, augment = subject.measure_samples(steps)
         meter.advance()
-    verdicts()  # those of another run are not this one's
+    verdicts()  # discard those of another run
     with reporter.work("timing steps", sum(subject.n_steps(steps)), unit="step") as meter:
         taken = subject.measure_steps(steps, meter)
     for sentence in verdicts():
@@ -109,7 +109,7 @@ def _measure(plan: Plan, runtime: Runtime, steps: int, reporter: Reporter) -> Be
 
 
 def n_validations(plan: Plan) -> int:
-    """How often a run validates: every so many epochs, and after the last."""
+    """Return the number of validations of a run: every ``validation.every`` epochs, and after the last epoch."""
     epochs, every = plan.recipe.training.epochs, plan.recipe.training.validation.every
     return -(-epochs // every)
 

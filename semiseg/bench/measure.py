@@ -1,4 +1,4 @@
-"""The measurements of a bench: each runs what a run would run, and times it."""
+"""The measurements of a bench: each runs the code of a real run and times it."""
 
 import math
 import time
@@ -34,12 +34,12 @@ from semiseg.recipe.schema import Training, Validation
 from semiseg.types import Shape
 
 UNTIMED = 2
-"""Steps before those that are timed: kernels are chosen and memory is taken in the first."""
+"""Number of steps before the timed ones; the first ones choose kernels and allocate memory."""
 
 
 @dataclass(frozen=True, slots=True)
 class Steps:
-    """What steps took: seconds of waiting and of the step itself, the step mode, and the peak of memory in bytes."""
+    """Seconds of waiting and of the step itself, step mode, and peak memory in bytes."""
 
     wait: float
     step: float
@@ -49,7 +49,7 @@ class Steps:
 
 @dataclass(frozen=True)
 class Subject:
-    """What is measured: a plan with its filled store, its new networks and its timetable."""
+    """Subject of the measurements: a plan with its filled store, untrained networks and timetable."""
 
     plan: Plan
     store: CaseStore
@@ -60,11 +60,11 @@ class Subject:
 
     @property
     def deferred(self) -> bool:
-        """Whether samples are augmented where the step is computed."""
+        """True if samples are augmented on the device of the step."""
         return self.plan.recipe.training.augmentation_on == "device"
 
     def measure_samples(self, count: int) -> tuple[float, float]:
-        """Seconds of reading and of augmenting one sample, in this process alone; 0 where a step augments."""
+        """Return seconds to read and to augment a sample in this process; the latter is 0 if steps augment."""
         plan, watch = self.plan, Stopwatch(self.plan.components.augmentation)
         labeled = [self.store.labeled(case.id) for case in plan.split.labeled]
         unlabeled = [self.store.image(case.id) for case in plan.split.unlabeled]
@@ -75,7 +75,7 @@ class Subject:
             for slot in slots:
                 (sampler.draw_labeled if slot < plan.batch_size.labeled else sampler.draw_unlabeled)(step, slot)
 
-        draw(0)  # what augmentation imports and compiles is not timed
+        draw(0)  # excludes imports and compilation in the augmentation
         rounds, watch.seconds = math.ceil(count / len(slots)), 0.0
         started = time.perf_counter()
         for step in range(1, rounds + 1):
@@ -85,17 +85,17 @@ class Subject:
         return (total - watch.seconds) / drawn, watch.seconds / drawn
 
     def n_steps(self, count: int) -> tuple[int, int]:
-        """How many steps are untimed, and how many timed, where ``count`` are asked for.
+        """Return the numbers of untimed and of timed steps if ``count`` steps are requested.
 
-        Workers start with a batch each, made at the same time: so many steps are untimed, and a multiple of as many
-        is timed, in which each worker makes the same number of batches. A short training has no more than it has.
+        Workers start with one batch each, made at the same time. That many steps are untimed, and a multiple of that
+        number is timed, so that each worker makes the same number of batches. A short training limits both.
         """
         total, group = self.timetable.total, max(self.workers, 1)
         timed = min(math.ceil(count / group) * group, total)
         return min(max(group, UNTIMED), total - timed), timed
 
     def measure_steps(self, count: int, meter: Meter) -> Steps:
-        """The steps at the end of the timetable, with the recipe's workers; the meter hears of each."""
+        """Time the steps at the end of the timetable, with the recipe's workers, advancing the meter with each."""
         untimed, timed = self.n_steps(count)
         runner, total = self._runner(), self.timetable.total
         wait = step = 0.0
@@ -106,7 +106,7 @@ class Subject:
             for index in range(total - timed - untimed, total):
                 started = self._now()
                 if index == total - timed and self.runtime.device.type == "cuda":
-                    torch.cuda.reset_peak_memory_stats(self.runtime.device)  # the search for kernels takes more
+                    torch.cuda.reset_peak_memory_stats(self.runtime.device)  # the search for kernels takes more memory
                 batch = next(coming)
                 there = self._now()
                 runner(batches.finish(batch.apply(self._move), index), self.timetable.step(index))
@@ -118,7 +118,7 @@ class Subject:
 
     @contextmanager
     def _batches(self) -> Iterator[TrainingBatches]:
-        """The batches of the last stage; where it has pseudo-labels, with empty ones."""
+        """Provide the batches of the last stage, with empty pseudo-labels if it uses any."""
         batches = training_batches(self.plan, self.store, self.runtime)
         with TemporaryDirectory() as folder:
             if self.model.strategy.stages()[-1].pseudo_labels:
@@ -131,11 +131,11 @@ class Subject:
             yield batches
 
     def measure_validation(self) -> float:
-        """Seconds to predict and score the first validation case."""
+        """Return seconds to predict and score the first validation case."""
         one = replace(self.plan.split, validation=self.plan.split.validation[:1])
         training = self.plan.recipe.training
         patch = training.model_copy(update={"validation": Validation(mode="patch")})
-        self._validate(one, patch)  # what is imported and compiled is not timed
+        self._validate(one, patch)  # excludes imports and compilation
         started = self._now()
         self._validate(one, training)
         return self._now() - started
@@ -146,7 +146,7 @@ class Subject:
         validator(plan, self.model, self.store, self.runtime)(lambda: None, None)
 
     def measure_prediction(self) -> float:
-        """Seconds to read, predict and write a case: a training case, for test cases are not opened here."""
+        """Return seconds to read, predict and write a training case, as test cases are not opened here."""
         plan, case = self.plan, self.plan.split.labeled[0].without_label()
         predictor = self.model.predictor(self.runtime.device)
         predictor.labels(np.zeros((plan.task.in_channels, *plan.task.patch_size), np.float32))  # as above
@@ -176,18 +176,18 @@ class Subject:
 
 
 class Stopwatch(Augmentation):
-    """An augmentation whose calls are timed."""
+    """An augmentation that times its calls."""
 
     def __init__(self, augmentation: Augmentation) -> None:
         super().__init__(augmentation.options)
         self._augmentation, self.seconds = augmentation, 0.0
 
     def source_size(self, patch_size: Shape) -> Shape:
-        """As the augmentation's."""
+        """Return the source size of the augmentation."""
         return self._augmentation.source_size(patch_size)
 
     def __call__(self, image: Tensor, label: Tensor | None, patch_size: Shape) -> tuple[Tensor, Tensor | None]:
-        """What the augmentation gives."""
+        """Return the result of the augmentation."""
         started = time.perf_counter()
         changed = self._augmentation(image, label, patch_size)
         self.seconds += time.perf_counter() - started

@@ -1,4 +1,4 @@
-"""What a bench came to: the time of each stage, and the hours that the full recipe would take."""
+"""Results of a bench: the time of each stage, and projected hours of the full recipe."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -16,12 +16,12 @@ TITLES: Mapping[Name, str] = {
     "predict": "predicting a test case",
 }
 BEHIND: frozenset[Name] = frozenset({"prepare", "read", "augment"})
-"""Stages whose time is no part of the projected hours: they are done by now, or what ``wait`` waits for."""
+"""Stages excluded from the projected hours: already done, or contained in ``wait``."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """One stage: seconds of one, and how many there are in the full recipe (of "prepare", how many were made here)."""
+    """One stage: seconds per item, and their number in the full recipe (for "prepare", the number made here)."""
 
     name: Name
     seconds: float
@@ -29,16 +29,17 @@ class Stage:
 
     @property
     def total(self) -> float:
-        """Seconds of all."""
+        """Seconds of all items."""
         return self.seconds * self.count
 
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """What the figures were measured on, and how a step was computed.
+    """Machine of the measurements, and the way that steps were computed.
 
-    ``peak`` is the most memory in bytes that steps took: of the GPU, else of this process. ``room`` is the GPU's
-    memory, 0 without one. ``workers`` are the processes that made samples; ``bf16`` says whether a GPU has it.
+    ``peak`` is the peak memory of steps in bytes: of the GPU, or of this process without one. ``room`` is the GPU's
+    memory, 0 without one. ``workers`` is the number of processes that made samples; ``bf16`` is True if a GPU supports
+    it.
     """
 
     device: str
@@ -52,13 +53,13 @@ class Machine:
 
     @property
     def has_gpu(self) -> bool:
-        """Whether it is a GPU that trains."""
+        """True if training uses a GPU."""
         return self.room > 0
 
 
 @dataclass(frozen=True, slots=True)
 class BenchResult:
-    """Stages in the order of a run, those that it has; ``batch`` is the number of samples of a step."""
+    """Stages of a run, in order; ``batch`` is the number of samples per step."""
 
     recipe: str
     batch: int
@@ -68,22 +69,22 @@ class BenchResult:
     suggestions: tuple[str, ...] = ()
 
     def seconds(self, name: Name) -> float:
-        """Seconds of one; 0 where the run has no such stage."""
+        """Return seconds per item of a stage; 0 if the run has no such stage."""
         return sum(stage.seconds for stage in self.stages if stage.name == name)
 
     def total(self, *names: Name) -> float:
-        """Seconds of the named stages in the full recipe; of all that count, where none is named."""
+        """Return seconds of the named stages in the full recipe; by default of all that count."""
         counted = names or tuple(stage.name for stage in self.stages if stage.name not in BEHIND)
         return sum(stage.total for stage in self.stages if stage.name in counted)
 
     @property
     def wait_share(self) -> float:
-        """The share of training's time, 0 to 1, in which the step waits for data."""
+        """Share of training time, 0 to 1, in which steps wait for data."""
         return self.total("wait") / self.total("wait", "step")
 
     @property
     def hours(self) -> dict[str, float]:
-        """Projected hours of training, validation, prediction of the test cases (last and best), and all three."""
+        """Projected hours of training, validation, prediction of the test cases (last and best), and their total."""
         parts = {
             "training": self.total("wait", "step"),
             "validation": self.total("validate"),
@@ -92,7 +93,7 @@ class BenchResult:
         return {name: seconds / 3600 for name, seconds in (parts | {"total": self.total()}).items()}
 
     def as_dict(self) -> dict[str, Any]:
-        """Everything as JSON; seconds, bytes, shares from 0 to 1."""
+        """Return everything as JSON data; seconds, bytes, shares from 0 to 1."""
         return {
             "recipe": self.recipe,
             "machine": asdict(self.machine),
@@ -106,7 +107,7 @@ class BenchResult:
 
 
 def duration(seconds: float) -> str:
-    """A time in three digits and the unit that suits it."""
+    """Format a time with three digits and a suitable unit."""
     for unit, size, limit in (("ms", 1e-3, 1), ("s", 1, 120), ("min", 60, 7200)):
         if seconds < limit:
             return f"{seconds / size:.3g} {unit}"

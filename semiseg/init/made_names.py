@@ -1,4 +1,4 @@
-"""Names for modalities and classes where nothing names them."""
+"""Generated names for modalities and classes that have none."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,9 +12,9 @@ _LABELS_READ = 10
 
 
 def modality_names(images: Sequence[Path]) -> list[str]:
-    """A case's modalities: by what its files' names end in where these differ, else by their number.
+    """Return names of a case's modalities: the distinct endings of its file names, or else numbers.
 
-    A single file may hold several along a last axis; it counts as one where its header cannot be read.
+    A single file may hold several modalities along a last axis; it counts as one if its header cannot be read.
     """
     stems = [nifti_stem(path) or path.name for path in images]
     if len(stems) > 1:
@@ -34,9 +34,10 @@ def _numbered(count: int) -> list[str]:
 
 
 def class_names(labels: Sequence[Path], where: Path) -> dict[str, int]:
-    """Names by the values in some of the label files, taken evenly.
+    """Return names by the values in some of the label files, evenly chosen.
 
-    Raises DataError where there are none (``where`` says what the files are of), and with all that can be no class.
+    Raises DataError if there are none (``where`` is the source of the files), and with all values that cannot be
+    classes.
     """
     values: set[int] = set()
     problems: list[Problem] = []

@@ -1,4 +1,4 @@
-"""A first recipe for a folder of images: what is in it, and settings that run."""
+"""A first recipe for a folder of images: the content of the folder, and settings that run."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -25,24 +25,24 @@ _NAMED = 3
 _MARK_NAMES = ("ignore", "unlabeled", "unlabelled", "void")
 _MARK_VALUES = (255, 65535)
 _FAR = 10
-"""How many times the value below it a value is that may be no class."""
+"""Ratio to the next lower value above which a value may not be a class."""
 Section = tuple[str, Mapping[str, Any]]
 """Comment lines, and the keys below them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """A recipe's text, and what was found in the folder, line by line."""
+    """A recipe's text, and the findings in the folder, line by line."""
 
     text: str
     findings: tuple[str, ...]
 
 
 def propose_recipe(folder: Path, *, gpu: bool) -> Proposal:
-    """A commented recipe for a folder, for a machine with or without a GPU.
+    """Return a commented recipe for a folder, for a machine with or without a GPU.
 
-    The recipe has been loaded and planned on the data; files have not been read to their end, as ``check`` does.
-    Raises SemisegError where the folder is not understood, or the data are not enough to train, validate and test.
+    The recipe has been loaded and planned on the data; unlike in ``check``, files are not read to their end. Raises
+    SemisegError if the folder is not recognized, or the data are not enough for training, validation and test.
     """
     block, dataset, cases, found, notes = _read(recognize(folder))
     info = dataset.info()
@@ -77,15 +77,15 @@ def propose_recipe(folder: Path, *, gpu: bool) -> Proposal:
 
 
 def patch_size(extent: Shape, gpu: bool) -> Shape:
-    """The largest multiples of 16 within an extent, at most 128 on a GPU and 64 without; at least 16, and not all."""
+    """Return the largest multiples of 16 within an extent, at most 128 with a GPU and 64 without; 32 if all are 16."""
     cap = 128 if gpu else 64
     x, y, z = (min(max(n // 16 * 16, 16), cap) for n in extent)
-    # The networks halve a side up to four times: a patch of 16 voxels a side would leave a single one.
+    # The networks halve a side up to four times: 16 voxels per side would leave a single voxel.
     return (32, 32, 32) if x == y == z == 16 else (x, y, z)
 
 
 def _read(block: dict[str, Any]) -> tuple[dict[str, Any], Dataset, Sequence[Case], Survey, tuple[str, ...]]:
-    """The dataset of a block, its cases, their survey, and notes; without test images where these are at fault."""
+    """Return a block's dataset, its cases, their survey, and notes; without test images if they cause errors."""
     options = {key: value for key, value in block.items() if key != "name"}
     dataset: Dataset = create("dataset", block["name"], options)
     try:
@@ -101,9 +101,9 @@ def _read(block: dict[str, Any]) -> tuple[dict[str, Any], Dataset, Sequence[Case
 
 
 def unlabeled_note(info: DatasetInfo) -> list[str]:
-    """What to say of a class whose value looks like a mark of voxels that nobody labeled.
+    """Return notes on a class whose value looks like a mark of unlabeled voxels.
 
-    Such are 255 and 65535, values far above all others, and one that is called so, where there are other classes.
+    Candidates are 255, 65535, values far above all others, and classes with such a name, if there are other classes.
     """
     found = sorted(zip(info.class_values[1:], info.classes[1:], strict=True))
     highest = found[-1][0] if len(found) > 1 else 0
@@ -160,7 +160,7 @@ def _about_dataset(block: Mapping[str, Any]) -> str:
 
 
 def _split(folder: Path, cases: Sequence[Case]) -> tuple[dict[str, Any], str]:
-    """A fifth of the labeled cases to test, a tenth to validate, and a comment that says what the rest does."""
+    """Return a split with a fifth of the labeled cases for test and a tenth for validation, and its comment."""
     labeled = sum(case.label is not None for case in cases)
     if labeled < 3:
         what = f"{labeled} of {len(cases)} cases have a label; one each is needed to train, to validate and to test"
@@ -181,7 +181,7 @@ def _split(folder: Path, cases: Sequence[Case]) -> tuple[dict[str, Any], str]:
 
 
 def _evaluation_counts(cases: Sequence[Case], test: int, validation: int) -> tuple[int, int]:
-    """The counts nearest to those wanted that keep every patient's cases on one side."""
+    """Return the counts nearest to the requested ones that keep all cases of each patient together."""
     near = sorted(product(range(-3, 4), repeat=2), key=lambda change: sum(map(abs, change)))
     refused: DataError | None = None
     for more_test, more_validation in near:

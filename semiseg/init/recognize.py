@@ -1,4 +1,4 @@
-"""Which dataset can read a folder, and with which options."""
+"""Recognition of the dataset that can read a folder, and its options."""
 
 import re
 import shlex
@@ -25,9 +25,10 @@ LAYOUTS = """Understood are
 
 
 def recognize(folder: Path) -> dict[str, Any]:
-    """The dataset block of a recipe for a folder: name, absolute root, and options read from the files.
+    """Return the dataset block of a recipe for a folder: name, absolute root, and options read from the files.
 
-    Raises DataError where the folder is missing or empty, or holds what no built-in dataset reads, or several datasets.
+    Raises DataError if the folder is missing or empty, or contains several datasets or none that a built-in dataset
+    reads.
     """
     if not folder.is_dir():
         raise DataError(Problem(str(folder), "there is no such folder", "Give the folder of your data."))
@@ -60,13 +61,13 @@ def recognize(folder: Path) -> dict[str, Any]:
 
 
 _SPREAD = ("brats", "la2018")
-"""Datasets whose cases may lie at any depth below their root."""
+"""Datasets whose cases may be at any depth below their root."""
 
 
 def _layouts_below(folder: Path) -> Iterator[tuple[str, str]]:
-    """Datasets in a folder by the names of files: each one's name, and a subfolder to read it from.
+    """Yield datasets recognized by file names: each one's name, and the subfolder to read it from.
 
-    That is the folder of a dataset with a fixed tree, and of the others the one at the top: their cases may be spread.
+    For datasets with a fixed tree this is their own folder; for others the top-level one, as their cases may be spread.
     """
     for here, subfolders, files in Walk().through(folder):
         below = here.relative_to(folder)
@@ -95,7 +96,7 @@ def _several(folder: Path, found: Mapping[str, Mapping[str, None]]) -> DataError
 
 
 def _labeled(folder: Path) -> Path | None:
-    """The folder of labeled cases in one of your own data, in either spelling."""
+    """Return the folder of labeled cases in the user's own layout, in either spelling."""
     return next((folder / name for name in ("labeled", "labelled") if is_folder(folder / name / "images")), None)
 
 
@@ -103,13 +104,13 @@ _NNUNET = {"images": "imagesTr", "labels": "labelsTr", "unlabeled": "imagesTs"}
 
 
 def _by_dataset_json(folder: Path) -> dict[str, Any]:
-    """The dataset that reads what dataset.json describes, and its options: a Decathlon's, or one of nnU-Net."""
+    """Return the dataset described by dataset.json, and its options: Decathlon or nnU-Net."""
     path = folder / "dataset.json"
     manifest = read_dataset_json(path)
     if not isinstance(manifest, Mapping):
-        return {"name": "decathlon"}  # told where it is read
+        return {"name": "decathlon"}  # reported when it is read
     test_labels, test_images_there = find(folder / "labelsTs"), find(folder / "imagesTs")
-    # Whether test images have labels decides what they are: never guessed from what cannot be looked at.
+    # Test images are classified by the presence of labels, so unreadable folders are errors.
     raise_all([*test_labels.problems, *test_images_there.problems], DataError)
     has_labels = bool(test_labels.files) or _has_labels(manifest.get("test"))
     if _is_nnunet(folder, manifest):
@@ -120,10 +121,10 @@ def _by_dataset_json(folder: Path) -> dict[str, Any]:
 
 
 def _names_lacking(folder: Path, manifest: Mapping[str, Any]) -> dict[str, Any]:
-    """Names for modalities and classes that dataset.json does not name, as lists for MONAI leave them out."""
+    """Return names for modalities and classes missing from dataset.json, as in MONAI's lists."""
     listed, options = manifest.get("training"), dict[str, Any]()
     if not listed or not has_cases(listed, label=True):
-        return options  # told where it is read
+        return options  # reported when it is read
     if not manifest.get("modality") and not manifest.get("channel_names"):
         options["modalities"] = modality_names([folder / name for name in images_of(listed[0])])
     labels = [folder / item["label"] for item in listed]
@@ -137,7 +138,7 @@ def _names_lacking(folder: Path, manifest: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _is_nnunet(folder: Path, manifest: Mapping[str, Any]) -> bool:
-    """Version 2 lists no cases; version 1 lists images without the numbers that their files have."""
+    """Return whether this is nnU-Net: version 2 lists no cases; version 1 lists images without channel numbers."""
     listed = manifest.get("training")
     if listed is None:
         return "channel_names" in manifest or "file_ending" in manifest
@@ -150,7 +151,7 @@ def _is_nnunet(folder: Path, manifest: Mapping[str, Any]) -> bool:
 
 
 def _nnunet_options(folder: Path, manifest: Mapping[str, Any]) -> dict[str, Any]:
-    """Names of classes and channels. Raises DataError where files or labels are of a kind that is not read."""
+    """Return names of classes and channels. Raises DataError for unsupported files or labels."""
     path, problems = folder / "dataset.json", list[Problem]()
     ending = f".{str(manifest.get('file_ending', '.nii.gz')).lstrip('.')}"
     held = find(folder / "imagesTr")
@@ -189,7 +190,7 @@ def _folder_options(images: Path, labels: Path) -> dict[str, Any]:
 
 
 def _classes(labels: Path) -> dict[str, int]:
-    """Names made up for the values in some label files of a folder. Raises DataError."""
+    """Return generated names for the values in some label files of a folder. Raises DataError."""
     held = find(labels)
     if not held.files:
         what = "there are no labels in it" if not held.other else f"its labels are not read: {held.formats()}"

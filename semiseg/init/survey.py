@@ -1,4 +1,4 @@
-"""What a dataset's images are like, from all headers and a few images."""
+"""Properties of a dataset's images, from some headers and a few images."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,14 +16,14 @@ from semiseg.types import Case, Geometry, Shape
 _IMAGES_READ = 5
 _HEADERS_READ = 50
 _ZEROS = 0.05
-"""Share of voxels that are exactly 0 from which on 0 is taken for background, as skull-stripped images have it."""
+"""Share of voxels equal to 0 from which 0 counts as background, as in skull-stripped images."""
 
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """Median extents in voxels along right, anterior and superior; ``foreground`` is what preprocessing will keep.
+    """Median extents in voxels along right, anterior and superior; ``foreground`` is the part that preprocessing keeps.
 
-    ``notes`` are sentences without their period.
+    ``notes`` are sentences without their final period.
     """
 
     image: Shape
@@ -33,7 +33,7 @@ class Survey:
 
 
 def survey(dataset: Dataset, cases: Sequence[Case]) -> Survey:
-    """Look at the headers of some cases and at the voxels of a few. Raises DataError with every unreadable file."""
+    """Survey the headers of some cases and the voxels of a few. Raises DataError with every unreadable file."""
     problems: list[Problem] = []
     geometries: list[Geometry] = []
     boxes, zeros = [], []

@@ -1,4 +1,4 @@
-"""A job: one model's run as a command and what a launcher makes of it."""
+"""A job: one model's run as a command, and the interface of its launchers."""
 
 import shlex
 import sys
@@ -15,11 +15,11 @@ class Job:
     """One model's run.
 
     Attributes:
-        name: the model's.
+        name: name of the model.
         recipe: its resolved recipe.
         folder: its run folder.
-        log: where what it says is written.
-        epochs: of its recipe.
+        log: file for its output.
+        epochs: number of epochs of its recipe.
     """
 
     name: str
@@ -30,12 +30,12 @@ class Job:
 
     @property
     def arguments(self) -> list[str]:
-        """What ``semiseg`` is given: it begins, or goes on where it stopped."""
+        """Arguments of ``semiseg``, which starts the run or resumes it."""
         return ["run", str(self.recipe), "--output", str(self.folder.path), "--resume", "--quiet"]
 
     @property
     def command(self) -> list[str]:
-        """The command, in this Python."""
+        """Command, with this Python."""
         return [sys.executable, "-m", "semiseg.cli.main", *self.arguments]
 
     def __str__(self) -> str:
@@ -43,34 +43,34 @@ class Job:
 
 
 class Running(Protocol):
-    """A job that was started."""
+    """A started job."""
 
     queued: bool
-    """Whether it waits for its turn, as of the last ``poll``."""
+    """True while waiting for its turn, as of the last ``poll``."""
     reason: str
-    """Once it is over, what is known of a failure beyond its exit code; what was said then follows the model's name."""
+    """After a failure, the reason beyond the exit code, in words that follow the model's name; may be empty."""
 
     def poll(self) -> int | None:
-        """Its exit code; None while it runs. It does not wait."""
+        """Return the exit code, or None while running, without waiting."""
 
     def stop(self) -> None:
-        """Ask it to save its state and end; it is not waited for."""
+        """Ask the job to save its state and end, without waiting."""
 
 
 class Launcher(Protocol):
-    """Where jobs are run."""
+    """A way to run jobs."""
 
     slots: int
-    """How many at a time."""
+    """Maximum number of jobs at a time."""
     survives: bool
-    """Whether jobs go on when the study's command ends."""
+    """True if jobs continue after the study's command ends."""
     how_to_go_on: str
-    """What to tell whoever stopped the study's command."""
+    """Message for users who stopped the study's command."""
     refusal: str
-    """Why the last ``start`` that came to nothing did."""
+    """Reason why the last ``start`` was refused."""
 
     def find(self, job: Job) -> Running | None:
-        """The job where it was started before, by this study or an earlier command, and has not ended."""
+        """Return the job if it was started before, by this study or an earlier command, and has not ended."""
 
     def start(self, job: Job, taken: Sequence[str] = ()) -> Running | None:
-        """Start a job; None where it is refused for now. ``taken``: GPUs that other commands use."""
+        """Start a job; return None if refused for now. ``taken``: GPUs used by other commands."""

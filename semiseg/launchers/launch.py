@@ -1,4 +1,4 @@
-"""Running a study's jobs: as many at a time as the launcher has room for, and one that fails leaves the rest alone."""
+"""Running a study's jobs, as many at a time as the launcher allows; a failed one does not stop the others."""
 
 import signal
 import time
@@ -16,9 +16,9 @@ from semiseg.signals import in_main_thread
 Watcher = Callable[[Sequence[Status]], None]
 
 APPEARS = 60.0
-"""Seconds in which what a job on another machine wrote is seen here: network file systems look up names that late."""
+"""Seconds until files written on another machine are surely visible here; network file systems cache lookups."""
 RETRY = 60.0
-"""Seconds from a refused start to the next attempt."""
+"""Seconds between a refused start and the next attempt."""
 
 
 def run_jobs(
@@ -26,11 +26,11 @@ def run_jobs(
 ) -> list[Status]:
     """Run all jobs that have no scores yet, and return how each ended.
 
-    A job whose folder another process holds, such as one that outlived a killed study, is waited for and taken up
-    where it leaves off. ``watch`` is called every ``pause`` seconds with the state of all. Where this is interrupted,
-    local jobs save their state and end before the exception goes on.
+    If another process holds a job's folder, such as one that outlived a killed study, wait for it and continue the job
+    where it stopped. ``watch`` is called every ``pause`` seconds with the state of all jobs. On an interruption, local
+    jobs save their state and end before the exception propagates.
 
-    Where the launcher takes no job for now it is asked again later. Raises RunError where none of these runs then.
+    If the launcher refuses a job, retry later. Raises RunError if no job is running then.
     """
     crew = _Crew(jobs, launcher)
     with _hangup_interrupts():
@@ -48,7 +48,7 @@ def run_jobs(
 
 
 class _Crew:
-    """The jobs, and where each stands."""
+    """The jobs and their states."""
 
     def __init__(self, jobs: Sequence[Job], launcher: Launcher) -> None:
         self.statuses = [Status(job.name, job.epochs) for job in jobs]
@@ -60,7 +60,7 @@ class _Crew:
         self._next_try = time.monotonic()
 
     def advance(self) -> None:
-        """See how all are, then start what there is room for: who holds a GPU is known before one is chosen."""
+        """Update all states, then start jobs as there is room; GPU holders must be known before a GPU is chosen."""
         for job, status in self._work:
             if not status.is_over:
                 self._look(job, status)
@@ -122,7 +122,7 @@ class _Crew:
             status.state, status.code, status.reason = "failed", code, running.reason or _ending(code)
 
     def _may_appear(self, job: Job) -> bool:
-        """Whether scores that are not there yet may still come to be seen."""
+        """Return whether missing scores may still become visible."""
         if not self._launcher.survives or job.folder.summary.exists():
             return False
         return time.monotonic() - self._ended.setdefault(job.name, time.monotonic()) < APPEARS
@@ -136,13 +136,13 @@ def _ending(code: int) -> str:
 
 
 def _gpus(holder: Mapping[str, Any]) -> list[str]:
-    """The GPUs of a lock's holder, as CUDA_VISIBLE_DEVICES names them; without that variable it takes the first."""
+    """Return the GPUs of a lock's holder, as in CUDA_VISIBLE_DEVICES; without that variable, the first one."""
     named = holder.get("gpus")
     return ["0"] if named is None else [name.strip() for name in str(named).split(",") if name.strip()]
 
 
 def _stop(running: dict[str, Running]) -> None:
-    """Stop what runs and wait for it; a second Ctrl-C leaves at once."""
+    """Stop running jobs and wait for them; a second Ctrl-C returns at once."""
     for job in running.values():
         job.stop()
     with suppress(KeyboardInterrupt):
@@ -152,7 +152,7 @@ def _stop(running: dict[str, Running]) -> None:
 
 @contextmanager
 def _hangup_interrupts() -> Iterator[None]:
-    """A closed terminal stops the study as Ctrl-C does: jobs have sessions of their own, and would outlive it."""
+    """Treat a closed terminal like Ctrl-C: jobs run in their own sessions, and would outlive the study."""
     hangup = getattr(signal, "SIGHUP", None)  # Windows has none
     if hangup is None or not in_main_thread() or signal.getsignal(hangup) is not signal.SIG_DFL:  # nohup ignores it
         yield

@@ -1,4 +1,4 @@
-"""Jobs as processes of this machine: one a GPU, or as many as asked for."""
+"""Jobs as processes of this machine: one per GPU, or as many as requested."""
 
 import os
 import signal
@@ -14,30 +14,30 @@ _GPUS = "CUDA_VISIBLE_DEVICES"
 
 
 class LocalLauncher:
-    """Starts each job as a process of its own, whose threads and GPU are its share of the machine's."""
+    """Launcher that starts each job as a separate process, with its share of the machine's threads and GPUs."""
 
     survives = False
     how_to_go_on = "To go on, run the same command again."
     refusal = ""
 
     def __init__(self, jobs: int | None = None) -> None:
-        """``jobs``: how many at a time; by default one a GPU, and one where there is none."""
+        """Set the number of ``jobs`` at a time; by default one per GPU, or one without a GPU."""
         gpus = visible_gpus()
         self.slots = jobs or max(len(gpus), 1)
         self._gpus = [gpus[slot % len(gpus)] if gpus else None for slot in range(self.slots)]
         self._taken: dict[int, LocalJob] = {}
 
     def find(self, job: Job) -> None:
-        """None: what an earlier command started is known by the lock of its folder alone."""
+        """Return None: processes of an earlier command are found only by the locks of their folders."""
 
     def start(self, job: Job, taken: Sequence[str] = ()) -> "LocalJob":
-        """Start the job in a free slot, whose GPU is the one that the fewest processes use."""
+        """Start the job in a free slot, the one whose GPU has the fewest processes."""
         slot = self._choose(taken)
         job.log.parent.mkdir(parents=True, exist_ok=True)
         with job.log.open("a", encoding="utf-8") as log:
             log.write(f"$ {job}\n")
             log.flush()
-            # A session of its own: Ctrl-C reaches the study, which passes on one signal, not two.
+            # In a new session: Ctrl-C reaches only the study, which then sends each job a single signal.
             process = subprocess.Popen(
                 job.command,
                 stdin=subprocess.DEVNULL,
@@ -58,7 +58,7 @@ class LocalLauncher:
 
     def _environment(self, slot: int) -> dict[str, str]:
         environment = dict(os.environ)
-        # Threads of several processes on the same cores wait for one another, and steps take many times as long.
+        # Oversubscribed cores slow steps down many times, as threads of several processes wait for one another.
         environment.setdefault(_THREADS, str(max(available_cores() // self.slots, 1)))
         gpu = self._gpus[slot]
         if gpu is not None:
@@ -67,7 +67,7 @@ class LocalLauncher:
 
 
 class LocalJob:
-    """A process."""
+    """A running process."""
 
     queued = False
     reason = ""
@@ -76,17 +76,17 @@ class LocalJob:
         self._process = process
 
     def poll(self) -> int | None:
-        """Its exit code, negative for a signal; None while it runs."""
+        """Return the exit code, negative for a signal, or None while running."""
         return self._process.poll()
 
     def stop(self) -> None:
-        """SIGTERM: it saves its state and ends."""
+        """Send SIGTERM, which makes the job save its state and end."""
         if self._process.poll() is None:
             self._process.send_signal(signal.SIGTERM)
 
 
 def visible_gpus() -> Sequence[str]:
-    """The names by which CUDA_VISIBLE_DEVICES knows this machine's GPUs."""
+    """Return the names of this machine's GPUs in CUDA_VISIBLE_DEVICES."""
     import torch
 
     named = os.environ.get(_GPUS)

@@ -1,4 +1,4 @@
-"""Jobs of a SLURM cluster, by submitit (extra ``slurm``): each is one model's plain command."""
+"""Jobs of a SLURM cluster, by submitit (extra ``slurm``): each is the plain command of one model."""
 
 import json
 import pickle
@@ -18,13 +18,13 @@ from semiseg.launchers.slurm_states import GONE, LIVE, QUEUED, UNKNOWN, SlurmSta
 _DEFAULTS: Mapping[str, Any] = {"gpus_per_node": 1, "cpus_per_task": 8, "timeout_min": 24 * 60}
 
 SETTLES = 60.0
-"""Seconds for which a job is over before that is believed: it may be requeued, or its files not be visible yet."""
+"""Seconds before an ended job counts as over, as it may be requeued or its files not be visible yet."""
 FORGIVEN = 300.0
-"""Seconds for which a job of which SLURM says nothing counts as living."""
+"""Seconds for which a job unknown to SLURM counts as alive."""
 
 
 class SlurmLauncher:
-    """Submits every job at once and follows it. Jobs go on without the study's command, which finds them again."""
+    """Launcher that submits and follows jobs, which continue without the study's command and are found again by it."""
 
     survives = True
     how_to_go_on = (
@@ -32,9 +32,9 @@ class SlurmLauncher:
     )
 
     def __init__(self, folder: Path, options: Mapping[str, Any], jobs: int | None = None, cluster: str = "slurm"):
-        """``folder`` keeps submitit's files; ``options`` are the study's ``slurm`` block; ``cluster``: also "local".
+        """Set up submission; ``folder`` keeps submitit's files, ``options`` are the study's ``slurm`` block.
 
-        Raises RecipeError where submitit is not installed, or does not know an option.
+        ``cluster`` may also be "local". Raises RecipeError if submitit is not installed, or does not know an option.
         """
         try:
             import submitit
@@ -57,13 +57,13 @@ class SlurmLauncher:
             raise RecipeError(
                 f"slurm: {error}", "Options are submitit's, as slurm_partition or timeout_min."
             ) from error
-        # All at once, so that finding a hundred jobs asks SLURM once.
+        # All in one call, so that finding a hundred jobs takes a single query.
         self._states = SlurmStates(str(noted["job_id"]) for noted in map(_read, folder.glob("*.json")) if noted)
 
     def find(self, job: Job) -> "SlurmJob | None":
-        """The job that was submitted for this run folder before, if it waits or runs.
+        """Return the job submitted earlier for this run folder, if it is waiting or running.
 
-        One that is over may have been killed with its node, and have left a lock that nobody else can judge: it goes.
+        An ended job may have been killed with its node, leaving a lock that no other host can check: remove it.
         """
         noted = _read(self._note(job)) if self._cluster == "slurm" else {}
         if not noted:
@@ -79,13 +79,13 @@ class SlurmLauncher:
         return None
 
     def start(self, job: Job, taken: Sequence[str] = ()) -> "SlurmJob | None":
-        """Submit the job; None where SLURM refuses it, as at a user's limit, or does not answer."""
+        """Submit the job; return None if SLURM refuses it, for example at a user's limit, or does not respond."""
         job.log.parent.mkdir(parents=True, exist_ok=True)
         self._executor.update_parameters(name=job.name)
         command = RunCommand(job.command, str(job.log), self._warning)
         try:
             submitted = self._executor.submit(command)
-        except (RuntimeError, OSError) as error:  # sbatch said no, or what submitit does not understand
+        except (RuntimeError, OSError) as error:  # sbatch failed, or submitit cannot parse its output
             self.refusal = str(error).strip()
             _sweep(self._folder)
             return None
@@ -94,7 +94,7 @@ class SlurmLauncher:
         return self._job(submitted, time.time())
 
     def _note(self, job: Job) -> Path:
-        # By folder, not by model: an extension of the study may give a model another name.
+        # By folder, not by model: an extended study may rename a model.
         return self._folder / f"{job.folder.path.name}.json"
 
     def _job(self, job: Any, submitted: float) -> "SlurmJob":
@@ -108,16 +108,16 @@ class SlurmJob:
     """A submitted job."""
 
     def __init__(self, job: Any, ask: Callable[[], str], submitted: float, local: bool = False) -> None:
-        """``ask`` gives its state; ``submitted`` is the time of day when it was; ``local``: it is a process of ours."""
+        """Follow a job by ``ask``, which returns its state, from time ``submitted``; ``local``: a child process."""
         self.queued, self.reason, self.state = True, "", UNKNOWN
         self._job, self._ask = job, ask
         self._since = submitted
         self._is_local = local
 
     def poll(self) -> int | None:
-        """The command's exit code, 1 where the cluster ended it; None while it waits or runs, or may be requeued."""
+        """Return the command's exit code, 1 if the cluster ended it, or None while it may still run or be requeued."""
         if outcome := self._outcome():
-            # A local one is a child of this process, which has to see it end.
+            # A local job is a child of this process, and has to be reaped.
             return None if self._is_local and self._ask() == "RUNNING" else self._end(*outcome)
         state = self._look()
         self.queued = state in QUEUED
@@ -130,14 +130,14 @@ class SlurmJob:
         return 1
 
     def lives(self) -> bool:
-        """Whether it waits or runs."""
+        """Return whether it is waiting or running."""
         if self._outcome():
             return False
         state = self._look()
         return state in LIVE or (state in {UNKNOWN, GONE} and time.time() - self._since < FORGIVEN)
 
     def stop(self) -> None:
-        """Cancel it."""
+        """Cancel the job."""
         self._job.cancel()
 
     def _doubted(self, state: str) -> float:
@@ -150,16 +150,16 @@ class SlurmJob:
                 self._since = time.time()
             self.state = state
         if state not in LIVE:
-            with suppress(OSError):  # a network file system then looks anew at what is in the folder
+            with suppress(OSError):  # makes a network file system refresh its cached folder content
                 folder = self._job.paths.folder
                 folder.chmod(folder.stat().st_mode)
         return state
 
     def _outcome(self) -> tuple[str, Any] | None:
-        # submitit's own result() waits: for a state that it takes as final, and then for this file.
+        # submitit's own result() blocks: first for a state that it considers final, then for this file.
         try:
             kind, value = pickle.loads(self._job.paths.result_pickle.read_bytes())
-        except Exception:  # it is not there, or not yet whole
+        except Exception:  # missing, or not yet complete
             return None
         return str(kind), value
 
@@ -176,7 +176,7 @@ class SlurmJob:
 
 
 def _read(note: Path) -> Mapping[str, Any]:
-    """A job's note; empty where there is none."""
+    """Return a job's note; empty if there is none."""
     with suppress(OSError, ValueError):
         value = json.loads(note.read_text(encoding="utf-8"))
         if isinstance(value, dict) and "job_id" in value:
@@ -185,7 +185,7 @@ def _read(note: Path) -> Mapping[str, Any]:
 
 
 def _sweep(folder: Path) -> None:
-    """Remove what a refused submission leaves, which would be as much again at every attempt."""
+    """Remove the files that a refused submission leaves, which would accumulate with every attempt."""
     for left in (*folder.glob(".submission_file_*.sh"), *folder.glob("?" * 32 + ".pkl")):
         if not left.is_symlink():
             left.unlink(missing_ok=True)

@@ -1,24 +1,24 @@
-"""What SLURM says of a study's jobs."""
+"""States of a study's jobs, as reported by SLURM."""
 
 import subprocess
 import time
 from collections.abc import Iterable
 
 UNKNOWN = "UNKNOWN"
-"""Nobody who was asked has answered."""
+"""State if neither sacct nor squeue has answered."""
 GONE = "GONE"
-"""SLURM has answered, and knows no such job."""
+"""State if SLURM has answered but does not know the job."""
 QUEUED = {"PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_FED", "REQUEUE_HOLD", "RESV_DEL_HOLD", "SPECIAL_EXIT"}
 LIVE = QUEUED | {"RUNNING", "COMPLETING", "SUSPENDED", "STOPPED", "SIGNALING", "STAGE_OUT", "RESIZING"}
 
 PERIOD = 30.0
-"""Seconds between two questions: the accounting database of a cluster is everybody's."""
+"""Minimum seconds between two queries, as all users of a cluster share its accounting database."""
 _SOON = 1.0
 _PATIENCE = 30.0
 
 
 class SlurmStates:
-    """What SLURM says of jobs, all asked for at once: sacct, or squeue where accounting is off or knows no such job."""
+    """States of jobs, all queried at once: by sacct, or by squeue if accounting is off or does not know a job."""
 
     def __init__(self, job_ids: Iterable[str] = ()) -> None:
         self._ids = set(job_ids)
@@ -27,11 +27,11 @@ class SlurmStates:
         self._found: dict[str, str] = {}
 
     def add(self, job_id: str) -> None:
-        """Ask for this job too."""
+        """Include a job in the queries."""
         self._ids.add(job_id)
 
     def of(self, job_id: str) -> str:
-        """A job's state as of the last question."""
+        """Return a job's state as of the last query."""
         age = time.monotonic() - self._at
         if age >= PERIOD or (job_id not in self._asked and age >= _SOON):
             self._ask()
@@ -48,13 +48,13 @@ class SlurmStates:
 
 
 def _slurm_says(command: list[str]) -> tuple[bool, dict[str, str]]:
-    """Whether there was an answer, and the state of each job in lines of job and state."""
+    """Return whether there was an answer, and the state of each job, from lines of job and state."""
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=_PATIENCE, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return False, {}
     fields = [line.split("|") for line in done.stdout.splitlines()]
-    # "CANCELLED by 1000", and "CANCELLED+" where a column is narrow
+    # "CANCELLED by 1000", or "CANCELLED+" in a narrow column
     found = {row[0]: row[1].split()[0].rstrip("+") for row in fields if len(row) > 1 and row[1].strip()}
-    # squeue fails where the only job that was asked for is unknown, which is an answer
+    # squeue fails if the only requested job is unknown, which is an answer
     return done.returncode == 0 or "Invalid job id" in done.stderr, found

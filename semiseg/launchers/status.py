@@ -1,4 +1,4 @@
-"""How a study's models stand: read off their run folders, which tell the same whoever trains them."""
+"""State of a study's models, read from their run folders, independent of the process that trains them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,8 +9,7 @@ from semiseg.runs.folder import RunFolder
 from semiseg.runs.log import epoch_record
 
 State = Literal["waiting", "queued", "running", "elsewhere", "done", "kept", "failed"]
-"""queued: its launcher has it, which has not started it; kept: it had its scores before; elsewhere: a process that is
-not this study's trains it."""
+"""queued: submitted, not started; kept: scored before; elsewhere: trained by a process outside this study."""
 
 _TAIL = 65_536
 _RECENT = 5
@@ -18,7 +17,7 @@ _RECENT = 5
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a run is: the last finished epoch, the last validation's mean Dice, and seconds of training left."""
+    """Progress of a run: last finished epoch, mean Dice of the last validation, and seconds of training left."""
 
     epoch: int = 0
     dice: float | None = None
@@ -27,15 +26,15 @@ class Progress:
 
 @dataclass(slots=True)
 class Status:
-    """How a model stands.
+    """State of a model.
 
     Attributes:
-        name: the model's.
-        epochs: of its recipe.
-        state: what becomes of it.
-        progress: how far it is.
-        code: the exit code of a failed run.
-        reason: why it failed, as what follows the model's name; of a waiting one, why it could not be started.
+        name: name of the model.
+        epochs: number of epochs of its recipe.
+        state: see ``State``.
+        progress: its progress.
+        code: exit code of a failed run.
+        reason: cause of a failure, in words that follow the model's name; for a waiting model, why it could not start.
         where: the process that trains it elsewhere, and its host.
     """
 
@@ -49,12 +48,12 @@ class Status:
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing more will happen."""
+        """True if the state is final."""
         return self.state in {"done", "kept", "failed"}
 
 
 def read_progress(folder: RunFolder, epochs: int) -> Progress:
-    """How far the run in a folder is; nothing where it has not begun."""
+    """Return the progress of the run in a folder; empty if it has not started."""
     records = _records(folder.log)
     if not records:
         return Progress()
@@ -65,12 +64,12 @@ def read_progress(folder: RunFolder, epochs: int) -> Progress:
 
 
 def log_end(path: Path, lines: int = 12) -> str:
-    """The last lines of a text file; empty where there is none."""
+    """Return the last lines of a text file; empty if there is none."""
     return "\n".join(_tail(path).splitlines()[-lines:])
 
 
 def _records(path: Path) -> list[Mapping[str, Any]]:
-    """The records in the file's end; a line that is cut, at either side, is left out."""
+    """Return the records at the end of the file, without truncated lines."""
     found = map(epoch_record, _tail(path).splitlines())
     return [record for record in found if record is not None and "seconds" in record]
 

@@ -1,1 +1,1 @@
-"""Pages, tables and figures of any content."""
+"""Pages, tables and figures, independent of their content."""

@@ -1,4 +1,4 @@
-"""Scores as the per-case table of a report shows them."""
+"""Scores in the form of a report's per-case table."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,11 +12,11 @@ STATUSES: Mapping[str, str] = {
     "spurious": "spurious: not in the truth",
     "both_empty": "in neither",
 }
-"""What a status of ``scores.csv`` means, in words."""
+"""Statuses of ``scores.csv`` in words."""
 
 
 def case_scores(scores: Iterable[Score], run: str = "") -> tuple[CaseScore, ...]:
-    """Rows of the table; ``run`` stands for the scores' own where it is given."""
+    """Return the rows of the table; a given ``run`` replaces the scores' own."""
     return tuple(
         CaseScore(
             run or score.run,
@@ -35,9 +35,9 @@ def case_scores(scores: Iterable[Score], run: str = "") -> tuple[CaseScore, ...]
 def worst_cases(
     scores: Iterable[Score], metric: str, *, higher_is_better: bool, count: int
 ) -> Sequence[tuple[str, float]]:
-    """The worst cases by the mean of a metric over classes and whatever else the scores are of, worst first.
+    """Return the worst cases by the mean of a metric over its class scores, worst first.
 
-    A case without a finite value is left out.
+    Cases without a finite value are left out.
     """
     values: dict[str, list[float]] = {}
     for score in scores:

@@ -1,4 +1,4 @@
-"""What reports are made of: tables, figures, cases to look at. How they are shown is for others to know."""
+"""Content of reports: tables, figures, cases to view. Independent of how they are displayed."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """A table's cell: its text, whether it is an improvement (bold), and a number to sort by where it has one.
+    """A table's cell: its text, a flag for an improvement (bold), and a number to sort by, if any.
 
-    ``parts`` are the numbers of a text that shows several, or may, by the names of their columns in a CSV file.
+    ``parts`` are the numbers of a cell that may show several, by the names of their columns in a CSV file.
     """
 
     text: str
@@ -23,10 +23,10 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table: a row has as many cells as there are columns; ``text_columns`` leading ones are left-aligned text.
+    """A table; every row has one cell per column.
 
-    So are the last ``text_at_end``, such as a column of notes. ``key`` is a file name without its ending; ``notes`` say
-    how the figures came to be.
+    The ``text_columns`` first and ``text_at_end`` last columns, such as a column of notes, are left-aligned text.
+    ``key`` is a file name without its suffix; ``notes`` explain how the numbers were computed.
     """
 
     key: str
@@ -40,9 +40,9 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A figure: ``svg`` and ``png`` are whole files, ``alt`` says in words what is to be seen.
+    """A figure: ``svg`` and ``png`` are complete files, ``alt`` describes the content in words.
 
-    ``note`` goes below the title: what bands and bars are, and of how many cases and seeds.
+    ``note`` goes below the title: the meaning of bands and bars, and the numbers of cases and seeds.
     """
 
     key: str
@@ -65,7 +65,7 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class CaseScore:
-    """One value of the per-case table; ``value`` is None where it is undefined or infinite, and ``shown`` says what."""
+    """One value of the per-case table; ``value`` is None if undefined or infinite, as explained by ``shown``."""
 
     run: str
     checkpoint: str
@@ -81,8 +81,8 @@ class CaseScore:
 class ViewedCase:
     """A case in the slice viewer.
 
-    ``image`` (X, Y, Z) is one channel, ``labels`` are class indices (X, Y, Z) by title (truth first, then predictions);
-    axes are R, A, S; ``spacing`` in mm; ``about`` a line such as "mean Dice 0.41 supervised, 0.52 CPS".
+    ``image`` (X, Y, Z) is one channel, ``labels`` are class indices (X, Y, Z) by title (truth first, then predictions).
+    Axes are R, A, S; ``spacing`` is in mm; ``about`` is a line such as "mean Dice 0.41 supervised, 0.52 CPS".
     """
 
     name: str
@@ -94,16 +94,16 @@ class ViewedCase:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A whole report: what report.html shows, in this order.
+    """A whole report, in the order of report.html.
 
     Attributes:
-        title: of the page.
-        summary: sentences that answer what the reader came for.
+        title: title of the page.
+        summary: sentences with the main results.
         sections: tables and figures.
-        scores: every value of every test case, to be sorted and filtered.
-        cases: worst cases, worst first, to be looked at slice by slice.
+        scores: every value of every test case, for sorting and filtering.
+        cases: worst cases, worst first, for the slice viewer.
         classes: names by index, background first: the viewer's legend.
-        protocol: how cases were split and what was opened when; label to text.
+        protocol: the split of the cases, and when the test set was opened; label to text.
         environment: versions and machine; label to text.
     """
 

@@ -1,4 +1,4 @@
-"""How figures look, and how they become files: the same data give the same bytes."""
+"""Style of figures, and deterministic drawing to files: the same data give the same bytes."""
 
 import io
 import math
@@ -12,16 +12,16 @@ from matplotlib.figure import Figure as Drawing
 from semiseg.render.document import Figure
 
 Panel = Callable[[Axes], None]
-"""Draws a panel on its axes."""
+"""Function that draws a panel on its axes."""
 DPI = 150
 PANEL = 3.5, 3.0
 """Width and height in inches of one of several panels."""
 SINGLE = 4.8, 3.5
-"""Width and height in inches of a panel that is alone."""
+"""Width and height in inches of a single panel."""
 PANELS_A_LINE = 3
 BASELINE_COLOR = "#333333"
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-"""For methods; with the baseline's they are told apart by the color-blind too.
+"""Colors of methods; together with the baseline's, distinguishable by color-blind readers.
 
 Source: M. Okabe and K. Ito, Color universal design, 2008.
 """
@@ -32,7 +32,7 @@ BAND = 0.15
 _STYLE: Mapping[str, Any] = {
     "svg.hashsalt": "semiseg",
     "svg.fonttype": "path",
-    "font.family": "DejaVu Sans",  # comes with matplotlib, so that every machine draws the same
+    "font.family": "DejaVu Sans",  # comes with matplotlib, so figures are the same on every machine
     "font.size": 8.5,
     "axes.titlesize": 9.5,
     "axes.titleweight": "bold",
@@ -63,11 +63,11 @@ def draw(
     share_y: bool = True,
     columns: int | None = None,
 ) -> Figure:
-    """A figure of panels, each drawn by its function, in lines of up to three, with one legend of all below them.
+    """Draw a figure of panels, in lines of up to three, with one shared legend below them.
 
-    A panel that is None leaves its place empty; ``columns`` is the length of the lines, three or fewer by default.
-    ``y_label`` is of every line's first panel. Nothing outside is changed: no pyplot, and settings that hold for this
-    drawing alone.
+    A panel that is None leaves its place empty; ``columns`` is the number of panels per line, by default at most three.
+    ``y_label`` applies to the first panel of every line. Global state is not changed: pyplot is not used, and style
+    settings apply to this drawing only.
     """
     columns = columns or min(len(panels), PANELS_A_LINE)
     lines = math.ceil(len(panels) / columns)
@@ -93,12 +93,12 @@ def draw(
 
 
 def panel_size(count: int) -> tuple[float, float]:
-    """Width and height in inches of each of so many panels."""
+    """Return width and height in inches of each panel of a figure with ``count`` panels."""
     return PANEL if count > 1 else SINGLE
 
 
 def count_axis(ax: Axes, counts: Sequence[int]) -> None:
-    """A logarithmic axis of numbers of labeled cases, with a tick at each."""
+    """Set up a logarithmic axis of numbers of labeled cases, with a tick at each."""
     ax.set_xscale("log")
     ax.set_xticks(list(counts), [str(count) for count in counts])
     ax.minorticks_off()
@@ -107,7 +107,7 @@ def count_axis(ax: Axes, counts: Sequence[int]) -> None:
 
 
 def method_look(index: int) -> dict[str, Any]:
-    """Color, marker and line of the n-th method, which differ in print without color too."""
+    """Return color, marker and line of the n-th method; methods also differ when printed without color."""
     line = LINES[index // len(COLORS) % len(LINES)]
     return {"color": COLORS[index % len(COLORS)], "marker": MARKERS[index % len(MARKERS)], "linestyle": line}
 
@@ -115,7 +115,7 @@ def method_look(index: int) -> dict[str, Any]:
 def _legend(drawing: Drawing, axes: Sequence[Axes], width: float) -> None:
     handles = {label: handle for ax in axes for handle, label in zip(*ax.get_legend_handles_labels(), strict=True)}
     if handles:
-        entries = [0.65 + 0.07 * len(label) for label in handles]  # inches: the sample, and the text at this size
+        entries = [0.65 + 0.07 * len(label) for label in handles]  # inches: line sample, and text at this font size
         columns = len(entries) if sum(entries) < width else max(1, int(width / max(entries)))
         drawing.legend(list(handles.values()), list(handles), loc="outside lower center", ncols=columns)
 

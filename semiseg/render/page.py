@@ -1,4 +1,4 @@
-"""A report as one HTML file that needs nothing else: no network, no other files, and scripts only to sort and look."""
+"""A report as one self-contained HTML file: no network, no other files, and scripts only for sorting and viewing."""
 
 import base64
 import hashlib
@@ -16,24 +16,24 @@ TEMPLATES = Path(__file__).parent / "templates"
 SCRIPTS = ("sorting.js", "tables.js", "scores.js", "viewer.js", "print.js")
 FIRST_ROWS = 200
 SUMMARY_SENTENCES, SECTION_SENTENCES = 5, 6
-"""How many are seen at once; the others are folded."""
+"""Number of sentences shown at once; the others are folded."""
 
 
 def write_page(path: Path, page: Page) -> None:
     """Write a report as one HTML file, atomically.
 
-    Names and texts are shown as they are, whatever they hold. Without JavaScript it still shows all but the slices,
-    and the first rows of the scores.
+    Names and texts are escaped. Without JavaScript, the page still shows everything except the slices and the scores
+    after the first rows.
 
     Raises:
-        ValueError: where a viewed case's label map is not of its image's shape, or has a class that has no name.
-        StorageError: where the disk refuses; what ``path`` was before is intact then.
+        ValueError: if the label map of a viewed case does not have its image's shape, or has a class without a name.
+        StorageError: if writing fails; the previous content of ``path`` is then intact.
     """
     write_text(path, render_page(page))
 
 
 def render_page(page: Page) -> str:
-    """The text of the HTML file; errors as in ``write_page``, but for the disk's."""
+    """Return the text of the HTML file; raises the errors of ``write_page`` except StorageError."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
@@ -83,5 +83,5 @@ def _template(name: str) -> str:
 
 
 def _hash(text: str) -> str:
-    # The page's policy lets the browser run these very texts and no other.
+    # The page's content security policy allows exactly these texts.
     return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"

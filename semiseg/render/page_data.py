@@ -1,4 +1,4 @@
-"""What a page's scripts read: scores by column, and the viewer's cases. Plain values, ready for JSON."""
+"""Data for a page's scripts: scores by column, and the viewer's cases, as plain values ready for JSON."""
 
 import math
 from collections.abc import Sequence
@@ -18,15 +18,15 @@ COLUMNS = {
     "status": "Status",
 }
 CHOICES = ("run", "checkpoint", "metric", "class_name")
-"""Columns with few different values, to be filtered by choosing one."""
+"""Columns with few distinct values, filtered by choosing one."""
 
 
 def score_data(scores: Sequence[CaseScore], step: int) -> dict[str, Any]:
-    """Scores by column: a column's different texts once, then for each row the index of its text.
+    """Return scores by column: each column's distinct texts, and for each row the index of its text.
 
     Returns:
-        ``columns`` (name, title, ``texts``, ``rows``; ``choice`` where it has several texts to choose from), ``values``
-        (a number a row, None where it has none), and ``step``: how many rows to show at once.
+        ``columns`` (name, title, ``texts``, ``rows``; ``choice`` is true if there are several texts to choose from),
+        ``values`` (a number per row, or None), and ``step``: how many rows to show at once.
     """
     columns = []
     for name, title in COLUMNS.items():
@@ -38,9 +38,9 @@ def score_data(scores: Sequence[CaseScore], step: int) -> dict[str, Any]:
 
 
 def case_data(case: ViewedCase, classes: int) -> dict[str, Any]:
-    """A case for the viewer: ``name``, ``about`` and the fields of ``Sprites``; errors as ``make_sprites``."""
+    """Return a case for the viewer: ``name``, ``about`` and the fields of ``Sprites``; raises as ``make_sprites``."""
     sprites = asdict(make_sprites(case, classes))
-    # A list keeps its order in any reader; an object's keys that look like numbers come first in JavaScript.
+    # A list keeps its order in any reader; in JavaScript objects, keys that look like numbers come first.
     labels = [{"title": title, "uri": uri} for title, uri in sprites.pop("labels").items()]
     return {"name": case.name, "about": case.about, **sprites, "labels": labels}
 

@@ -1,4 +1,4 @@
-"""A picture of predictions beside the truth: for each case one axial slice, as radiologists look at it."""
+"""A picture of predictions next to the truth: one axial slice per case, in radiological orientation."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,7 +19,7 @@ BACKGROUND, TEXT = (18, 18, 20), (230, 230, 230)
 
 
 def write_preview(path: Path, cases: Sequence[ViewedCase], classes: Sequence[str]) -> None:
-    """Write a PNG: a row a case, its image alone and then with each label map over it; classes named below."""
+    """Write a PNG: one row per case, with its image alone and under each label map; classes are named below."""
     from PIL import Image, ImageDraw
 
     titles = ["image", *cases[0].labels]
@@ -42,13 +42,13 @@ def write_preview(path: Path, cases: Sequence[ViewedCase], classes: Sequence[str
 
 
 def best_slice(labels: NDArray[np.uint8]) -> int:
-    """The axial slice with the most foreground; the middle one where there is none."""
+    """Return the axial slice with the most foreground; the middle one if there is none."""
     counts = (labels > 0).sum(axis=(0, 1))
     return int(counts.argmax()) if counts.any() else labels.shape[2] // 2
 
 
 def overlay(gray: NDArray[np.uint8], labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Class colors over a gray picture: (H, W) and (H, W) to (H, W, 3)."""
+    """Return class colors over a gray picture: (H, W) and (H, W) give (H, W, 3)."""
     picture = np.repeat(gray[..., None], 3, axis=2).astype(np.float32)
     for index in np.unique(labels[labels > 0]):
         color = np.asarray(COLORS[(int(index) - 1) % len(COLORS)], dtype=np.float32)
@@ -66,16 +66,16 @@ def _row(case: ViewedCase) -> list[Any]:
 
 
 def gray_slice(slice_: NDArray[Any], volume: NDArray[Any]) -> NDArray[np.uint8]:
-    """A slice as gray levels, in a window of 0.5 to 99.5 % of the volume's values that are not 0."""
+    """Return a slice as gray levels, in a window of 0.5 to 99.5 % of the volume's nonzero values."""
     inside = volume[volume != 0]
     low, high = np.percentile(inside, (0.5, 99.5)) if inside.size else (0.0, 1.0)
-    low = min(low, 0.0) if slice_.min() == 0 else low  # a background of 0 stays black
+    low = min(low, 0.0) if slice_.min() == 0 else low  # keep a background of 0 black
     return (255 * np.clip((slice_ - low) / max(high - low, 1e-12), 0, 1)).round().astype(np.uint8)
 
 
 def radiological(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """A slice (X, Y, …) of R, A axes as rows and columns of a picture, the patient's left on the right side."""
-    # (right, anterior, …) to rows from anterior, columns from the patient's right: his left is on the right side.
+    """Return a slice (X, Y, …) with axes R, A as rows and columns of a picture, the patient's left on the right."""
+    # (right, anterior, …) to rows from anterior and columns from the patient's right: the left is on the right side.
     return np.flip(np.swapaxes(picture, 0, 1), axis=(0, 1))
 
 
@@ -93,7 +93,7 @@ def _panel(picture: NDArray[np.uint8], spacing: tuple[float, float, float]) -> A
 
 def _legend(draw: Any, font: Any, classes: Sequence[str], top: int) -> None:
     left = MARGIN
-    for index, name in enumerate(" ".join(name.split()) for name in classes[1:]):  # a line has no room for others
+    for index, name in enumerate(" ".join(name.split()) for name in classes[1:]):  # names must fit on one line
         draw.rectangle((left, top + 4, left + 12, top + 16), COLORS[index % len(COLORS)])
         draw.text((left + 18, top), name, TEXT, font)
         left += 18 + round(draw.textlength(name, font)) + 16

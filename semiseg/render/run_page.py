@@ -1,4 +1,4 @@
-"""The report of one run: what it scored, how its training went, and its worst cases."""
+"""The report of one run: its scores, training curves and worst cases."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -24,16 +24,16 @@ def run_page(
     about: Mapping[str, str],
     environment: Mapping[str, Any],
 ) -> Page:
-    """The page of a run.
+    """Return the page of a run.
 
     Args:
-        summary: summary.json.
-        scores: of all checkpoints.
+        summary: content of summary.json.
+        scores: scores of all checkpoints.
         log: records of log.jsonl.
         cases: worst cases, worst first.
         classes: names by index, background first.
-        about: what the recipe comes to, label to text; it opens the protocol.
-        environment: environment.json.
+        about: main settings of the recipe, label to text; they open the protocol.
+        environment: content of environment.json.
     """
     labeled, unlabeled = summary["cases"]["labeled"], summary["cases"]["unlabeled"]
     figure = run_figure(TrainingLogs(about.get("strategy", "run"), labeled, labeled + unlabeled, (log,)))
@@ -58,7 +58,7 @@ def run_page(
 
 
 def protocol_of(summary: Mapping[str, Any]) -> dict[str, str]:
-    """Who was in which role, and the hashes by which the same cases and weights are known."""
+    """Return the number of cases per role, and the hashes that identify cases, recipe and weights."""
     counts = summary["cases"]
     return {
         "cases": ", ".join(f"{count} {role}" for role, count in counts.items()),
@@ -74,7 +74,7 @@ def protocol_of(summary: Mapping[str, Any]) -> dict[str, str]:
 
 
 def environment_of(environment: Mapping[str, Any]) -> dict[str, str]:
-    """environment.json as labels and texts."""
+    """Return environment.json as labels and texts."""
     values = {key: value for key, value in environment.items() if value not in (None, [], "")}
     packages, resumed = values.pop("packages", {}), values.pop("resumed", [])
     texts = {key.replace("_", " "): _joined(value) for key, value in values.items()}
@@ -114,7 +114,7 @@ def _table(checkpoint: str, title: str, metrics: Mapping[str, Any]) -> Table:
 
 
 def _networks(networks: Mapping[str, Mapping[str, float | None]], classes: Sequence[str]) -> tuple[Table, ...]:
-    """A table where several networks predict together."""
+    """Return a table if several networks predict together."""
     names = classes[1:]
     rows = tuple((Cell(role), *(cells.number(dice.get(n), 3) for n in names)) for role, dice in networks.items())
     notes = ("Dice of each network by itself on the validation cases, at the last validation that has it.",)

@@ -1,4 +1,4 @@
-"""A case's slices as strips of small pictures, for a page that shows them without the volumes."""
+"""A case's slices as strips of small pictures, so that a page can show them without the volumes."""
 
 import base64
 import io
@@ -17,17 +17,17 @@ MARGIN = 3
 
 @dataclass(frozen=True, slots=True)
 class Sprites:
-    """A case's axial slices, one below the other in each strip, seen as radiologists do.
+    """A case's axial slices, stacked vertically in each strip, in radiological orientation.
 
     Attributes:
-        width, height: of one slice, in pixels.
-        size: of one slice in mm: across, down.
+        width, height: size of one slice in pixels.
+        size: size of one slice in mm: across, down.
         slices: index of each slice in the volume, from 0, ascending.
-        start: position in ``slices`` of the one to begin with.
+        start: position in ``slices`` of the slice shown first.
         image: data URI of a gray picture (height × slices, width).
-        labels: data URIs of pictures of that shape by title; they have a palette, and their indices are class indices.
-            Class i of n has the gray i × (255 // (n - 1)): far enough apart for browsers that alter colors a little.
-        note: which slices these are, and how much smaller.
+        labels: data URIs of pictures of that shape by title, with a palette; pixel values are class indices.
+            Class i of n has the gray i × (255 // (n - 1)): far enough apart for browsers that alter colors slightly.
+        note: which slices these are, and how much they are shrunk.
     """
 
     width: int
@@ -41,14 +41,14 @@ class Sprites:
 
 
 def make_sprites(case: ViewedCase, classes: int) -> Sprites:
-    """Cut a case to where there is something, take at most MAX_SLICES slices, shrink them to at most MAX_SIDE pixels.
+    """Crop a case to its content, take at most MAX_SLICES slices, and shrink them to at most MAX_SIDE pixels.
 
     Args:
-        case: image and label maps (X, Y, Z) of one shape; the first label map chooses the slice to begin with.
-        classes: how many class indices there are, background included, at most 256.
+        case: image and label maps (X, Y, Z) of one shape; the first label map determines the slice shown first.
+        classes: number of classes, including background, at most 256.
 
     Raises:
-        ValueError: where a label map is not of the image's shape, or has an index that is not a class.
+        ValueError: if a label map does not have the image's shape, or has an index that is not a class.
     """
     _check(case, classes)
     across, down, through = _box(case)
@@ -84,7 +84,7 @@ def _check(case: ViewedCase, classes: int) -> None:
 
 
 def _box(case: ViewedCase) -> tuple[range, range, range]:
-    # Nothing that any label map claims is cut off, even where the image is empty.
+    # Do not cut off voxels of any label map, even where the image is empty.
     inside = case.image != 0
     for labels in case.labels.values():
         inside = inside | (labels > 0)
@@ -97,7 +97,7 @@ def _box(case: ViewedCase) -> tuple[range, range, range]:
 
 
 def _thin(through: range, best: int) -> tuple[int, ...]:
-    """All slices, or MAX_SLICES of them evenly spaced; ``best`` is one of them where it lies within."""
+    """Return all slices, or MAX_SLICES evenly spaced ones; ``best`` is among them if it lies within."""
     kept = np.linspace(through.start, through.stop - 1, min(len(through), MAX_SLICES)).round().astype(int)
     if best in through:
         kept[np.abs(kept - best).argmin()] = best
@@ -105,7 +105,7 @@ def _thin(through: range, best: int) -> tuple[int, ...]:
 
 
 def _strip(volume: NDArray[np.uint8], width: int, height: int, smooth: bool) -> NDArray[np.uint8]:
-    """(X, Y, slices) to (slices × height, width)."""
+    """Reshape (X, Y, slices) to (slices × height, width)."""
     from PIL import Image
 
     method = Image.Resampling.BOX if smooth else Image.Resampling.NEAREST
@@ -117,7 +117,7 @@ def _strip(volume: NDArray[np.uint8], width: int, height: int, smooth: bool) -> 
 
 
 def _uri(strip: NDArray[np.uint8], classes: int = 0) -> str:
-    """A PNG: of grays, or of ``classes`` class indices."""
+    """Return a PNG of grays, or of ``classes`` class indices."""
     from PIL import Image
 
     image = Image.fromarray(strip)

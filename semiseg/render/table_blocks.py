@@ -1,6 +1,6 @@
-"""How a table is laid out: the sides of its columns, and its blocks.
+"""Layout of a table: alignment of its columns, and its blocks.
 
-A block is of neighboring rows whose first cell is the same text, which is shown once.
+A block consists of neighboring rows with the same text in their first cell; the text is shown once.
 """
 
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ _TEXT_TITLES = ("note", "verdict")
 
 
 def blocks(table: Table) -> Iterator[tuple[bool, tuple[Cell, ...]]]:
-    """Each row, its repeated name left out, and whether it begins a block below another."""
+    """Yield each row without its repeated name, and whether it starts a block below another."""
     has_blocks = table.text_columns > 0 and any(a[0].text == b[0].text for a, b in pairwise(table.rows))
     before: str | None = None
     for row in table.rows:
@@ -24,7 +24,7 @@ def blocks(table: Table) -> Iterator[tuple[bool, tuple[Cell, ...]]]:
 
 
 def side(table: Table, index: int) -> Literal["left", "right"]:
-    """The side that a column is aligned at: text is read from the left, and digits stand below digits."""
+    """Return the alignment of a column: left for text, right for numbers."""
     ends = len(table.columns) - table.text_at_end
     is_text = index < table.text_columns or index >= ends or table.columns[index] in _TEXT_TITLES
     return "left" if is_text else "right"

@@ -1,4 +1,4 @@
-"""A table as Markdown and as LaTeX, whatever its texts hold."""
+"""A table as Markdown and as LaTeX, with all texts escaped."""
 
 import re
 
@@ -19,13 +19,14 @@ _LATEX = {
     '"': r"\textquotedbl{}",
     "–": r"\textendash{}",
     "±": r"\ensuremath{\pm}",
-    # In braces: after the end of a row, \\[ and \\* mean something else, and two - or ` or ' make another character.
+    # In braces: after the end of a row, \\[ and \\* have a special meaning, and two of - or ` or ' form another
+    # character.
     **{character: f"{{{character}}}" for character in "[]*-`'"},
 }
 
 
 def as_markdown(table: Table) -> str:
-    """A table of GitHub's Markdown below its title, notes as a list; text is shown as it is."""
+    """Return a GitHub Markdown table below its title, with notes as a list and texts escaped."""
     head = [markdown_escape(title) for title in table.columns]
     rule = [":--" if side(table, index) == "left" else "--:" for index in range(len(head))]
     rows = [[_marked(markdown_escape(cell.text), cell, "**", "**") for cell in row] for row in table.rows]
@@ -35,9 +36,9 @@ def as_markdown(table: Table) -> str:
 
 
 def as_latex(table: Table) -> str:
-    """A booktabs table, to be included with the packages booktabs and fontenc (T1); notes below in small print.
+    """Return a booktabs table that requires the packages booktabs and fontenc (T1), with notes below in small print.
 
-    A table of more than nine columns is scaled to the width of the text, which takes the package graphicx.
+    A table of more than nine columns is scaled to the text width, which requires the package graphicx.
     """
     columns = "".join(map(_column, [table] * len(table.columns), range(len(table.columns))))
     lines = [rf"\begin{{tabular}}{{{columns}}}", r"\toprule", _row([latex_escape(title) for title in table.columns])]
@@ -47,7 +48,7 @@ def as_latex(table: Table) -> str:
         lines.append(_row([_marked(_latex_cell(cell), cell, r"\textbf{", "}") for cell in row]))
     lines += [r"\bottomrule", r"\end{tabular}"]
     if len(table.columns) > _MOST_COLUMNS:
-        # The size of the font is what the scaling begins with: the narrower the table, the larger it stays.
+        # Scaling starts from the font size: narrower tables keep larger letters.
         lines = [r"\footnotesize", r"\setlength{\tabcolsep}{3pt}", r"\resizebox{\textwidth}{!}{%", *lines, "}"]
     notes = [rf"\par {latex_escape(note)}" for note in table.notes]
     if notes:
@@ -58,12 +59,12 @@ def as_latex(table: Table) -> str:
 
 
 def markdown_escape(text: str) -> str:
-    """Text that Markdown shows as it is, in one line."""
+    """Escape text for Markdown, on one line."""
     return _MARKDOWN.sub(r"\\\g<0>", _one_line(text))
 
 
 def latex_escape(text: str) -> str:
-    """Text that LaTeX sets as it is, in one line."""
+    """Escape text for LaTeX, on one line."""
     return "".join(_LATEX.get(character, character) for character in _one_line(text))
 
 
@@ -74,7 +75,7 @@ def _column(table: Table, index: int) -> str:
 
 
 def _latex_cell(cell: Cell) -> str:
-    """A cell's text, in which the sign of a negative number is a minus and no hyphen."""
+    """Return a cell's text, with a minus sign instead of a hyphen in negative numbers."""
     text = latex_escape(cell.text)
     return text if cell.value is None and not cell.parts else _MINUS.sub("$-$", text)
 

@@ -12,7 +12,7 @@ _NOTES_WIDTH = 100
 
 
 def as_text(table: Table) -> str:
-    """Aligned columns between title and notes: ``*…*`` is bold, and a block's repeated name is left out."""
+    """Return aligned columns between title and notes: ``*…*`` is bold; a block's repeated name is left out."""
     bold = [any(row[i].bold for row in table.rows) for i in range(len(table.columns))]
     rows = [[_starred(cell, marked) for cell, marked in zip(row, bold, strict=True)] for _, row in blocks(table)]
     columns = list(zip(table.columns, *rows, strict=True))

@@ -1,4 +1,4 @@
-"""How training went: losses and validation Dice by epoch, of a run or of methods side by side."""
+"""Training curves: losses and validation Dice by epoch, of one run or of several methods."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,19 +15,19 @@ _Value = Callable[[Mapping[str, Any]], float | None]
 _Series = Mapping[int, float]
 """Values by epoch."""
 _Looks = Sequence[Mapping[str, Any]]
-"""How each mean is drawn."""
+"""Drawing style of each mean."""
 _SEED: Mapping[str, Any] = {"linewidth": 0.6, "alpha": 0.45}
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingLogs:
-    """What a method's trainings logged.
+    """Training logs of a method.
 
     Attributes:
         method: the strategy.
-        labeled: cases trained on with their labels.
-        total: cases trained on in all.
-        logs: records of log.jsonl, of a run for each seed.
+        labeled: number of labeled training cases.
+        total: number of training cases, labeled and unlabeled.
+        logs: records of log.jsonl, one run per seed.
     """
 
     method: str
@@ -37,7 +37,7 @@ class TrainingLogs:
 
 
 def run_figure(logs: TrainingLogs) -> Figure | None:
-    """The curves of one run, in a method's color or the baseline's; None where its log has nothing."""
+    """Return the curves of one run, in a method's color or the baseline's; None if its log is empty."""
     if not any(logs.logs):
         return None
     color = COLORS[0] if logs.total > logs.labeled else BASELINE_COLOR
@@ -45,7 +45,7 @@ def run_figure(logs: TrainingLogs) -> Figure | None:
 
 
 def training_curves(title: str, arms: Mapping[str, TrainingLogs], looks: _Looks) -> Figure:
-    """Losses and validation Dice by epoch, of methods by name with how each is drawn; seeds thin, their mean thick."""
+    """Draw losses and validation Dice by epoch, by method; thin lines for seeds, thick lines for their means."""
     panels = [
         partial(_panel, arms=arms, looks=looks, value=_loss, label="training loss, all terms"),
         partial(_panel, arms=arms, looks=looks, value=_dice, label="validation Dice"),
@@ -79,7 +79,7 @@ def _series(log: _Log, value: _Value) -> _Series:
 
 
 def _mean(series: Sequence[_Series]) -> _Series:
-    """The mean over the seeds, at the epochs that all have."""
+    """Return the mean over the seeds, at the epochs that all have."""
     epochs = set.intersection(*(set(each) for each in series)) if series else set()
     return {epoch: sum(each[epoch] for each in series) / len(series) for epoch in sorted(epochs)}
 

@@ -1,4 +1,4 @@
-"""Test cases to be looked at: an image with its truth and predictions, turned as radiologists look at it."""
+"""Test cases for viewing: an image with its truth and predictions, in R, A, S axes."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,9 +13,9 @@ from semiseg.types import Case, DatasetInfo
 def view_case(
     case: Case, dataset: Dataset, info: DatasetInfo, predictions: Mapping[str, Path], about: str = ""
 ) -> ViewedCase:
-    """A case's last modality, its truth where it has one, and predictions by title, which are label files.
+    """Return a case's last modality, its truth if it has one, and predictions by title, read from label files.
 
-    Raises DataError where a file cannot be read.
+    Raises DataError if a file cannot be read.
     """
     image = dataset.read_image(case)
     indices = {value: index for index, value in enumerate(info.class_values)}

@@ -1,11 +1,11 @@
-"""What the templates of a new package leave open, by kind of component."""
+"""Template content for a new package, by kind of component."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from semiseg.registry import Kind
 
-# The recipe's blocks; that of the kind at hand is the new component instead.
+# The recipe's blocks; the new component replaces the block of its kind.
 _BLOCKS = {
     "dataset": "name: phantom\ncases: 10\nsize: [48, 56, 44]",
     "augmentation": "name: paper",
@@ -16,7 +16,7 @@ _BLOCKS = {
 
 @dataclass(frozen=True)
 class Content:
-    """A kind's own words: what the example is, the options of the recipe's block, and where the data come from."""
+    """Texts for a kind: the example's description, the options of the recipe's block, and the source of the data."""
 
     example: str
     options: str = ""
@@ -43,7 +43,7 @@ CONTENT: Mapping[Kind, Content] = {
 
 
 def substitutions(kind: Kind, name: str) -> dict[str, str]:
-    """The text for each placeholder of the templates that depends on the kind."""
+    """Return the text for each placeholder of the templates that depends on the kind."""
     content = CONTENT[kind]
     command = f"semiseg run recipes/{name}.yaml"
     blocks = {**_BLOCKS, kind: f"name: {name}\n{content.options}".rstrip()}

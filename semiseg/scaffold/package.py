@@ -1,4 +1,4 @@
-"""A new package that holds one component, with its entry point, its tests and a recipe."""
+"""A new package with one component, its entry point, tests and a recipe."""
 
 import builtins
 import json
@@ -25,17 +25,17 @@ def write_package(kind: Kind, name: str, folder: Path, author: str = "") -> list
     """Write a package with a small working component into a folder that is new or empty.
 
     Args:
-        kind: what the component is.
-        name: what recipes will call it: small letters, digits and single underscores.
-        folder: where to write; its parents are made.
-        author: a person's name for pyproject.toml; none is written where it is empty.
+        kind: kind of the component.
+        name: its name in recipes: lowercase letters, digits and single underscores.
+        folder: the folder to write to; its parents are created.
+        author: a person's name for pyproject.toml; omitted if empty.
 
     Returns:
         The files, relative to the folder, sorted.
 
     Raises:
-        ComponentError: with everything that is wrong with the name and the folder; nothing was written then.
-        StorageError: where the folder cannot be looked into, made or written to.
+        ComponentError: with all problems of the name and the folder; nothing is written then.
+        StorageError: if the folder cannot be read, created or written to.
     """
     raise_all([*_name_problems(kind, name), *_folder_problems(folder)], ComponentError)
     files = dict(render(kind, name, author))
@@ -50,7 +50,7 @@ def write_package(kind: Kind, name: str, folder: Path, author: str = "") -> list
 
 
 def render(kind: Kind, name: str, author: str = "") -> Iterator[tuple[Path, str]]:
-    """The files of a package, relative to its folder, with their text."""
+    """Yield the files of a package, relative to its folder, with their text."""
     package = f"semiseg_{name}"
     values = {
         **substitutions(kind, name),
@@ -71,7 +71,7 @@ def render(kind: Kind, name: str, author: str = "") -> Iterator[tuple[Path, str]
 
 
 def class_name(kind: Kind, name: str) -> str:
-    """The name in capitals and small letters; with the kind at its end where the example needs the word itself."""
+    """Return the name in CamelCase, with the kind appended if the example already uses the plain name."""
     plain = "".join(word.capitalize() for word in name.split("_"))
     texts = (path.read_text(encoding="utf-8") for path in (TEMPLATES / kind).rglob(f"*.py{_SUFFIX}"))
     taken = {word for text in texts for word in re.findall(r"\w+", text)} | set(dir(builtins)) | set(keyword.kwlist)

@@ -1,1 +1,1 @@
-"""A study: many models from one recipe, planned, run and brought together."""
+"""Studies: many models from one recipe, planned, run and compared."""

@@ -1,4 +1,4 @@
-"""What is wrong with the models of a study taken together, and what is worth a word."""
+"""Conflicts between the models of a study, and notes for the user."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -8,12 +8,12 @@ from semiseg.recipe.compare import changes
 from semiseg.study.models import StudyModel
 from semiseg.study.schema import StudyRecipe, full_key
 
-_LONGEST = 200  # bytes of a name: files beside it have endings, and file systems take 255
+_LONGEST = 200  # bytes of a name: related files add suffixes, and file systems allow 255
 _OF_AN_ARM = {"seed", "name", "split.labeled", "split.total", "split.draw"}
 
 
 def conflicts(models: Sequence[StudyModel], recipe: StudyRecipe) -> list[Problem]:
-    """Models that cannot be told apart, are not what their name says, or cannot be scored and compared."""
+    """Return problems of models that are indistinguishable, misnamed, or not comparable."""
     return [
         *_names(models),
         *_same(models),
@@ -26,7 +26,7 @@ def conflicts(models: Sequence[StudyModel], recipe: StudyRecipe) -> list[Problem
 
 
 def notes_on(models: Sequence[StudyModel], recipe: StudyRecipe, overrides: Sequence[str]) -> list[str]:
-    """Overrides without effect, settings without the baseline, and labeled counts without a control."""
+    """Return notes: overrides without effect, settings without the baseline, labeled counts without a control."""
     notes = []
     for override in overrides:
         key = full_key(override.partition("=")[0].strip())
@@ -43,7 +43,7 @@ def notes_on(models: Sequence[StudyModel], recipe: StudyRecipe, overrides: Seque
 
 
 def _without_control(models: Sequence[StudyModel]) -> Iterator[str]:
-    """Where a method has a control with some labeled counts and not with others."""
+    """Yield a note for each method that has a control with some labeled counts but not with others."""
     for setting, method in dict.fromkeys((model.setting, model.method) for model in models):
         own = [model for model in models if (model.setting, model.method) == (setting, method)]
         used = dict.fromkeys(model.labeled for model in own if model.any_unlabeled)
@@ -82,7 +82,7 @@ def _same(models: Sequence[StudyModel]) -> Iterator[Problem]:
 
 
 def _mixed(models: Sequence[StudyModel]) -> Iterator[Problem]:
-    """A method's models of one setting differ in counts and seed only: else a curve would be of several methods."""
+    """Require that a method's models in one setting differ only in counts and seed, so that they form one curve."""
     first: dict[tuple[str, str], StudyModel] = {}
     told: set[tuple[str, str]] = set()
     for model in models:

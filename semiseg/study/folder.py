@@ -1,4 +1,4 @@
-"""The study folder: what it holds, and which run in it is a model's."""
+"""The study folder: its content, and the run that belongs to each model."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -33,7 +33,7 @@ class _Model(BaseModel):
 
 
 class _Manifest(BaseModel):
-    """What readers of study.json take for granted; other keys may be there."""
+    """Keys of study.json that readers rely on; others may be present."""
 
     name: str
     baseline: str
@@ -59,29 +59,29 @@ class StudyFolder:
         self.report = self.path / "report"
 
     def run(self, name: str) -> RunFolder:
-        """A model's run folder."""
+        """Return a model's run folder."""
         return RunFolder(self.models / name)
 
     def recipe(self, name: str) -> Path:
-        """A model's resolved recipe, which ``semiseg run`` takes."""
+        """Return the path of a model's resolved recipe, the input of ``semiseg run``."""
         return self.recipes / f"{name}.yaml"
 
     def log(self, name: str) -> Path:
-        """What a model's run said."""
+        """Return the path of the log of a model's run."""
         return self.logs / f"{name}.log"
 
     def read(self) -> dict[str, Any]:
-        """study.json. Raises RunError where it is not there or damaged."""
+        """Return the content of study.json. Raises RunError if it is missing or damaged."""
         if not self.manifest.exists():
             fix = "`semiseg study run RECIPE -o FOLDER` makes one."
             raise RunError(Problem(str(self.path), "holds no study (no study.json)", fix))
         return read_json(self.manifest, _Manifest, "Run `semiseg study run` again: it is written anew.")
 
     def places(self, models: Sequence[StudyModel]) -> dict[str, str]:
-        """For each model the name of its run: its own, or that of an earlier run whose recipe comes to the same.
+        """Return for each model the name of its run: its own, or that of an earlier run with an equivalent recipe.
 
-        So a study that is extended, which may give its models other names, keeps what it has. Raises RunError, with
-        all of them, where a model's folder holds the run of another recipe.
+        An extended study, which may rename its models, thus keeps the runs it has. Raises RunError, listing all
+        conflicts, if a model's folder holds the run of another recipe.
         """
         earlier = dict(self._earlier())
         places, problems = {}, []
@@ -103,10 +103,10 @@ class StudyFolder:
         return places
 
     def _earlier(self) -> Iterator[tuple[str, str]]:
-        # Of two that come to the same, the later one is kept: one that has its scores, or else the first by name.
+        # Later entries win among equivalent runs: one with scores, else the first by name.
         found = sorted(self.models.glob("*/recipe.yaml"), reverse=True)
         for recipe in sorted(found, key=lambda path: self.run(path.parent.name).summary.exists()):
-            with suppress(SemisegError):  # a damaged one is told when its model is run
+            with suppress(SemisegError):  # a damaged recipe is reported when its model is run
                 yield recipe_hash(read_yaml(recipe)[0]), recipe.parent.name
 
     def _changed(self, model: StudyModel, here: RunFolder) -> list[Problem]:
@@ -160,5 +160,5 @@ def _record(model: StudyModel, plan: Plan, run: str) -> dict[str, Any]:
 
 
 def _training_cases(plans: Mapping[str, Plan]) -> int:
-    """The most training cases that any model's split has, whether its method takes them or not."""
+    """Return the largest number of training cases in any model's split, used by its method or not."""
     return max(len(plan.split.labeled) + len(plan.split.unlabeled) for plan in plans.values())

@@ -1,4 +1,4 @@
-"""What the models of a study will take, before any of them is trained and without their data."""
+"""Cost of a study's models, estimated before training and without their data."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -20,15 +20,15 @@ _NO_CASES = Split((), (), (), ())
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """What a model will take.
+    """Estimated cost of a model.
 
     Attributes:
-        steps: of training.
-        batch: samples of a step by stream.
-        memory: bytes of a step in float32, by formula, in the fastest step mode that the recipe leaves open; None
-            where the number of modalities and classes is not known without the data.
-        least: the same in the step mode that takes the least.
-        measured: a timed step; None where none was.
+        steps: number of training steps.
+        batch: samples per step by stream.
+        memory: bytes of a step in float32, by formula, in the fastest step mode that the recipe allows; None
+            if the number of modalities and classes is not known without the data.
+        least: the same in the step mode with the lowest memory.
+        measured: a timed step; None if not measured.
     """
 
     steps: int
@@ -39,17 +39,17 @@ class Forecast:
 
     @property
     def hours(self) -> float | None:
-        """Hours of its steps; validation and prediction come on top."""
+        """Hours of training steps, without validation and prediction."""
         return None if self.measured is None else self.measured.seconds * self.steps / 3600
 
 
 def forecasts(
     models: Sequence[StudyModel], *, measure: bool = False, progress: Callable[[], None] = lambda: None
 ) -> tuple[Forecast, ...]:
-    """A forecast for each model; models alike in all but their cases and seed share one's measurements.
+    """Return a forecast for each model; models that differ only in cases and seed share their measurements.
 
-    ``measure`` times a step of noise on this machine. Raises DataError where that needs the data and they are not
-    there; ``progress`` is called after each model.
+    ``measure`` times a step on noise on this machine. Raises DataError if that requires data that are missing;
+    ``progress`` is called after each model.
     """
     done: dict[str, Forecast] = {}
     found = []
@@ -87,7 +87,7 @@ def _forecast(model: StudyModel, measure: bool) -> Forecast:
 
 
 def _time(plan: Plan) -> Measured | None:
-    """A step of noise at the end of training, when all losses are on, in the mode that a run would take here."""
+    """Time a step on noise at the end of training, when all losses are active, in the step mode of a run here."""
     training = plan.recipe.training
     runtime = Runtime(training.device, training.precision, training.deterministic)
     strategy = new_model(plan, runtime).strategy.to(runtime.device)

@@ -1,4 +1,4 @@
-"""Loading a study: its base recipe, and every model of its matrix, with all that is wrong told at once."""
+"""Loading a study: its base recipe and every model of its matrix, with all problems reported at once."""
 
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
@@ -34,10 +34,10 @@ class Study:
     """A study recipe with its models, in the order of the matrix, seeds innermost.
 
     Attributes:
-        recipe: as it is written.
-        base: the base recipe's data, with the overrides.
-        models: all of them.
-        notes: what its user should be told.
+        recipe: the study recipe as written.
+        base: the base recipe's data, with overrides applied.
+        models: all models.
+        notes: notes for the user.
     """
 
     recipe: StudyRecipe
@@ -47,21 +47,21 @@ class Study:
 
     @property
     def name(self) -> str:
-        """The study's name."""
+        """Name of the study."""
         return self.recipe.name
 
     @property
     def baseline(self) -> str:
-        """The method that the others are compared with."""
+        """Method that the others are compared with."""
         return self.recipe.baseline
 
     def as_data(self) -> dict[str, Any]:
-        """The study recipe with its base and overrides in one, as it can be loaded again."""
+        """Return the study recipe with its base and overrides merged, in a form that can be loaded again."""
         return {**self.recipe.model_dump(mode="json", exclude_defaults=True), "base": dict(self.base)}
 
 
 def load_study(path: str | Path, overrides: Sequence[str] = (), *, expand: bool = True) -> Study:
-    """A study from its file.
+    """Load a study from its file.
 
     Args:
         path: a YAML file with the keys of ``StudyRecipe``, or the name of a shipped one.
@@ -69,7 +69,7 @@ def load_study(path: str | Path, overrides: Sequence[str] = (), *, expand: bool 
         expand: replace environment variables in paths; without it they stay as written, which is enough for a plan.
 
     Raises:
-        RecipeError: with all problems of the study, and of all its models.
+        RecipeError: with all problems of the study and of all its models.
     """
     file = find_recipe(path)
     data, places = read_yaml(file.path, file.title)
@@ -92,9 +92,10 @@ def load_study(path: str | Path, overrides: Sequence[str] = (), *, expand: bool 
 
 
 def _head(data: Mapping[Any, Any], places: Places) -> tuple[StudyRecipe | None, list[Problem]]:
-    """The study recipe, and what is wrong with it.
+    """Return the study recipe and its problems.
 
-    Where only keys beside base and matrix are wrong, it is the recipe without them, so that the models are checked too.
+    If only keys other than base and matrix are wrong, return the recipe without them, so that the models are checked
+    too.
     """
     try:
         return StudyRecipe.model_validate(data), []

@@ -1,4 +1,4 @@
-"""The matrix of a study: the points that it spans, and the recipe at each."""
+"""The matrix of a study: its points, and the recipe at each."""
 
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
@@ -17,7 +17,7 @@ from semiseg.study.schema import METHOD, StudyRecipe, full_key
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One model of the matrix: what it takes, in which block and with which seed; ``method`` is the block's name."""
+    """One model of the matrix: its values, block and seed; ``method`` is the name given by the block."""
 
     values: Varied
     block: int
@@ -26,7 +26,7 @@ class Point:
 
 
 def points(recipe: StudyRecipe) -> Iterator[Point]:
-    """All points, blocks in order, seeds innermost."""
+    """Yield all points, blocks in order, seeds innermost."""
     for number, block in enumerate(recipe.matrix):
         named = _named(block)
         choices = [value if isinstance(value, list) else [value] for value in named.values()]
@@ -36,9 +36,9 @@ def points(recipe: StudyRecipe) -> Iterator[Point]:
 
 
 def owned_keys(recipe: StudyRecipe) -> frozenset[str]:
-    """Keys that belong to the methods that blocks name, and so are no settings.
+    """Return the keys that belong to the methods named by blocks, and are therefore not settings.
 
-    Those are what such blocks give one value, and what no list and no block without a name speaks of.
+    These are the keys with a single value in a named block, unless a block lists several or an unnamed one has them.
     """
     own: set[str] = set()
     others: set[str] = set()
@@ -49,23 +49,23 @@ def owned_keys(recipe: StudyRecipe) -> frozenset[str]:
 
 
 def block_places(recipe: StudyRecipe, places: Places) -> list[Places]:
-    """For each block the places of its keys, as keys of the recipe; ``places`` are those of the study's file."""
+    """Return for each block the places of its keys, as recipe keys; ``places`` are those of the study's file."""
     found = []
     for number, block in enumerate(recipe.matrix):
         written = places.below("matrix").below(str(number))
         own = Places(written.where(""))
         for key in sorted(block, key=_depth):
-            # A block's key has dots of its own, at which ``Places.where`` would take it apart.
+            # A block's key contains dots, at which ``Places.where`` would split it.
             own.put(tuple(full_key(key).split(".")), written.at((key,)) or written.where(""))
         found.append(own)
     return found
 
 
 def recipe_at(base: Mapping[Any, Any], base_places: Places, point: Point, own: Places, *, expand: bool) -> Recipe:
-    """The recipe of a point; ``own`` are the places of its block's keys. Raises RecipeError with all problems."""
+    """Return the recipe of a point; ``own`` are the places of its block's keys. Raises RecipeError (all problems)."""
     data, places = deepcopy(dict(base)), base_places.copied()
     problems: list[Problem] = []
-    # Components come before their options: another component would drop what was put before.
+    # Components come before their options, as a different component drops options set before.
     for key in sorted(point.values, key=_depth):
         try:
             put_value(data, places, key, deepcopy(point.values[key]), own.where(key))

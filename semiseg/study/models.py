@@ -1,4 +1,4 @@
-"""The models of a study: what each is called, and where it stands in tables and figures."""
+"""The models of a study: their names and their positions in tables and figures."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from semiseg.registry import load
 
 Count = int | Literal["all"]
 Varied = Mapping[str, Any]
-"""What one model takes of the keys that the study varies."""
+"""A model's values of the keys that the study varies."""
 
 _COUNTS = ("split.labeled", "split.total")
 _PLACES = ("seed", "name", *_COUNTS)
@@ -20,13 +20,14 @@ _PLACES = ("seed", "name", *_COUNTS)
 
 @dataclass(frozen=True)
 class StudyModel:
-    """One model to be trained.
+    """One model to train.
 
     Attributes:
-        name: of its run and its folder.
-        recipe: all that its run depends on.
-        setting: what is varied beside method, cases and seed, such as the backbone: ``unetr``; empty where nothing is.
-        method: as the study names it; else the strategy's name, with its options that are varied.
+        name: name of its run and its folder.
+        recipe: everything that its run depends on.
+        setting: varied keys other than method, cases and seed, such as the backbone: ``unetr``; empty if there are
+            none.
+        method: the name given by the study; else the strategy's name with its varied options.
     """
 
     name: str
@@ -36,69 +37,69 @@ class StudyModel:
 
     @property
     def seed(self) -> int:
-        """The recipe's."""
+        """Seed of the recipe."""
         return self.recipe.seed
 
     @property
     def labeled(self) -> Count:
-        """How many cases are labeled; "all" is not known without the data."""
+        """Number of labeled cases; "all" if unknown without the data."""
         return _count(self.recipe.split.labeled)
 
     @property
     def total(self) -> Count:
-        """How many training cases there are for the method, labeled and unlabeled."""
+        """Number of training cases used by the method, labeled and unlabeled."""
         return _count(self.recipe.split.total) if self.takes_unlabeled else self.labeled
 
     @property
     def takes_unlabeled(self) -> bool:
-        """Whether the strategy has a use for unlabeled cases."""
+        """True if the strategy uses unlabeled cases."""
         return takes_unlabeled(self.recipe.strategy.name)
 
     @property
     def any_unlabeled(self) -> bool:
-        """Whether it is trained on unlabeled cases; where that is not known without the data, it is taken to be."""
+        """True if trained on unlabeled cases, or if this is unknown without the data."""
         return self.takes_unlabeled and (self.labeled != self.total)
 
     @cached_property
     def hash(self) -> str:
-        """Of all that can change its result."""
+        """Hash of everything that can change its result."""
         return recipe_hash(self.recipe)
 
 
 @cache
 def takes_unlabeled(strategy: str) -> bool:
-    """Whether an installed strategy has a use for unlabeled cases."""
+    """Return whether an installed strategy uses unlabeled cases."""
     cls: Any = load("strategy", strategy)
     return bool(cls.needs.unlabeled.uses)
 
 
 def varied_keys(recipes: Sequence[Varied]) -> tuple[str, ...]:
-    """The keys of the matrix that do not have the same value in all models, in the order of their first appearance."""
+    """Return the keys of the matrix whose values differ between models, in the order of their first appearance."""
     keys = dict.fromkeys(key for values in recipes for key in values)
     return tuple(key for key in keys if len({repr(values.get(key)) for values in recipes}) > 1)
 
 
 def method_of(strategy: str, values: Varied, varied: Sequence[str]) -> str:
-    """The strategy's name, with its options that are varied: ``cps phi=1.0``."""
+    """Return the strategy's name with its varied options: ``cps phi=1.0``."""
     options = [f"{key.removeprefix('strategy.')}={_text(values[key])}" for key in varied if _is_option(key, values)]
     return " ".join([strategy, *options])
 
 
 def setting_of(recipe: Recipe, varied: Sequence[str]) -> str:
-    """What else is varied, as the recipe has it: components by their name, other keys as ``lr=0.001``."""
+    """Return the other varied keys as in the recipe: components by name, other keys as ``lr=0.001``."""
     keys = [key for key in varied if _is_setting(key)]
     data = resolved(recipe) if keys else {}
     return " ".join(_token(key, _at(data, key)) for key in keys)
 
 
 def name_of(setting: str, method: str, counts: str, seed: int) -> str:
-    """A name that can be a folder's: ``unetr_cps_25of1050_s0``."""
+    """Return a name that is valid for a folder: ``unetr_cps_25of1050_s0``."""
     parts = [*setting.split(), *method.split(), counts, f"s{seed}"]
     return "_".join("".join(c if c.isalnum() or c in "-.+" else "-" for c in part) for part in parts)
 
 
 def counts_of(model_labeled: Count, model_total: Count, total_is_varied: bool) -> str:
-    """``25of1050``, or ``25`` where the total tells nothing apart."""
+    """Return ``25of1050``, or ``25`` if the total is not varied."""
     return f"{model_labeled}of{model_total}" if total_is_varied else str(model_labeled)
 
 

@@ -1,4 +1,4 @@
-"""What a published study printed: its tables as data, to stand beside a study's own values."""
+"""Tables of published studies as data, for comparison with a study's own values."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,20 +9,20 @@ from semiseg.errors import DataError
 from semiseg.recipe.yaml import read_yaml
 
 MEAN = "mean"
-"""The class name of the mean over classes."""
+"""Class name of the mean over classes."""
 _FOLDER = Path(__file__).with_name("published_values")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PublishedTable:
-    """One metric's table.
+    """A published table of one metric.
 
     Attributes:
-        source: where it is in the publication: ``table 2``.
+        source: location in the publication: ``table 2``.
         unit: as in scores.csv: ``1`` or ``mm``.
-        digits: that the values are printed with, after the point.
-        total: cases that the semi-supervised models were trained on in all.
-        note: how the printed percentages came to be, as far as it can be told.
+        digits: printed decimals of the values.
+        total: number of training cases of the semi-supervised models.
+        note: how the printed percentages were computed, as far as can be determined.
         values: by setting, method, labeled cases and class.
         percent: the printed change from the first method to the second, by setting, labeled cases and class.
     """
@@ -41,17 +41,17 @@ class Published:
     """A published study.
 
     Attributes:
-        name: by which recipes ask for it: ``luque2023``.
-        title: of the publication.
-        authors: in its order.
-        year: of the publication.
-        cited: as a sentence cites it.
-        dataset: its data and split, as the file has them; ``plugin`` names the dataset plugin that reads the data.
-        classes: the publication's words by the class names that the dataset plugin uses.
+        name: name used in recipes: ``luque2023``.
+        title: title of the publication.
+        authors: authors in the publication's order.
+        year: year of publication.
+        cited: citation within a sentence.
+        dataset: its data and split, as in the file; ``plugin`` names the dataset plugin that reads the data.
+        classes: the publication's terms by the class names of the dataset plugin.
         methods: baseline first.
-        models: what it trained, as the file has it.
-        tables: by metric.
-        headline: what it says of its results in a sentence, as the file has it.
+        models: the trained models, as in the file.
+        tables: tables by metric.
+        headline: the main result in one sentence, as in the file.
     """
 
     name: str
@@ -67,27 +67,27 @@ class Published:
     headline: Mapping[str, Any]
 
     def table(self, metric: str) -> PublishedTable | None:
-        """The table of a metric, whose options (all that follows its name) do not matter; None where there is none."""
+        """Return the table of a metric, ignoring its options (all that follows its name); None if there is none."""
         return self.tables.get(metric.partition(" ")[0])
 
     def value(self, metric: str, setting: str, method: str, labeled: int, class_name: str = MEAN) -> float | None:
-        """A printed value, by default the mean over classes; None where nothing is printed."""
+        """Return a printed value, by default the mean over classes; None if not printed."""
         table = self.table(metric)
         return None if table is None else table.values.get((setting, method, labeled, class_name))
 
     def percent(self, metric: str, setting: str, labeled: int, class_name: str = MEAN) -> float | None:
-        """The change in percent as it is printed (see the table's ``note``); positive is an improvement."""
+        """Return the printed change in percent (see the table's ``note``), positive for an improvement, or None."""
         table = self.table(metric)
         return None if table is None else table.percent.get((setting, labeled, class_name))
 
 
 def published_names() -> tuple[str, ...]:
-    """The studies that can be loaded."""
+    """Return the names of the studies that can be loaded."""
     return tuple(sorted(path.stem for path in _FOLDER.glob("*.yaml")))
 
 
 def load_published(name: str) -> Published:
-    """A published study by its name. Raises DataError, with the known names, where there is none."""
+    """Load a published study by name. Raises DataError, with the known names, if there is none."""
     if name not in published_names():
         raise DataError(f"Unknown published study {name!r}.", f"Known: {', '.join(published_names())}.")
     data, _ = read_yaml(_FOLDER / f"{name}.yaml")

@@ -1,4 +1,4 @@
-"""A study from its recipe to the scores of every model, in one folder; stopped at any time, it goes on."""
+"""Running a study, from its recipe to the scores of every model, in one folder; resumable at any time."""
 
 import fnmatch
 from collections.abc import Iterable, Mapping, Sequence
@@ -27,7 +27,7 @@ LauncherName = Literal["local", "slurm"]
 
 @dataclass(frozen=True, slots=True)
 class StudyRun:
-    """A study's folder, and how each of its models ended."""
+    """A study's folder, and the final status of each of its models."""
 
     folder: Path
     models: tuple[Status, ...]
@@ -46,22 +46,22 @@ def run_study(
 ) -> StudyRun:
     """Train and score every model of a study that has no scores yet, each by the command ``semiseg run``.
 
-    Every model is checked against the data before the first one starts. The same call on the same folder goes on: a
-    model that was stopped continues at its step, one that has scores is left alone.
+    Every model is checked against the data before the first one starts. The same call on the same folder resumes: a
+    stopped model continues at its step; one that has scores is skipped.
 
     Args:
         recipe: the study recipe's file, or the name of a shipped one.
         output: the study folder; ``runs/<study name>`` by default.
         overrides: changes to the base recipe.
         only: names of models to run, or patterns such as ``"cps_*_s1"``; all if empty.
-        jobs: models at a time; by default one a GPU, or one without; on SLURM all.
+        jobs: number of models at a time; by default one per GPU, or one without a GPU; on SLURM all.
         launcher: local processes, or SLURM jobs by submitit.
-        reporter: who hears of the preparations.
+        reporter: receives the progress of the preparations.
         watch: called with the state of all models about once a second.
 
     Raises:
-        SemisegError: as ``load_study`` and ``make_plan`` do. TrainingError where models failed, after all others have
-            ended: each with the end of its log. Interrupted after Ctrl-C.
+        SemisegError: as ``load_study`` and ``make_plan`` do. TrainingError if models failed, after all others have
+            ended, with the end of each one's log. Interrupted after Ctrl-C.
     """
     reporter = reporter or Reporter()
     study = load_study(recipe, overrides)
@@ -81,17 +81,18 @@ def run_study(
         starter = _launcher(launcher, study, folder, jobs)
         if launcher == "local":
             _fill_stores([plans[job.name] for job in work if not job.folder.summary.exists()], reporter)
-        folder.write(study, plans, places)  # nothing of a study that is there is replaced before all is checked
+        folder.write(study, plans, places)  # only after all checks, to keep an existing study
         statuses = run_jobs(work, starter, watch)
     _raise_failures(statuses, {job.name: job for job in work})
     return StudyRun(folder.path, tuple(statuses))
 
 
 def make_plans(study: Study, reporter: Reporter, *, on_this_machine: bool = True) -> dict[str, Plan]:
-    """The plan of each model. Raises RecipeError with the problems of all, and where models have other test cases.
+    """Return the plan of each model.
 
-    Where all problems are of one kind, such as DataError, the error is of it. Without ``on_this_machine``, what depends
-    on its hardware is left to the machines that will train.
+    Raises RecipeError with the problems of all models, or if their test or validation cases differ. If all problems are
+    of one kind, such as DataError, the error is of that kind. Without ``on_this_machine``, checks that depend on the
+    hardware are left to the machines that will train.
     """
     plans: dict[str, Plan] = {}
     problems: dict[Problem, None] = {}
@@ -110,10 +111,10 @@ def make_plans(study: Study, reporter: Reporter, *, on_this_machine: bool = True
 
 
 def _refuse_other_folders(folder: StudyFolder) -> None:
-    """Raise RunError where a folder holds what is no study, but for what a start leaves that is killed early."""
+    """Raise RunError if a folder holds something other than a study, except for leftovers of a start killed early."""
     if folder.manifest.exists():
         return
-    early = {folder.recipes.name, folder.study_recipe.name}  # study.json comes last
+    early = {folder.recipes.name, folder.study_recipe.name}  # study.json is written last
     others = [path for path in folder.path.iterdir() if path.name not in early and not is_of_lock(path)]
     if any(not path.name.startswith(".tmp-") for path in others):
         raise RunError(f"{folder.path} is not empty and holds no study.", "Choose another --output.")
@@ -148,7 +149,7 @@ def _launcher(name: LauncherName, study: Study, folder: StudyFolder, jobs: int |
 
 
 def _fill_stores(plans: Iterable[Plan], reporter: Reporter) -> None:
-    """Prepare the cases once, so that models which start together do not all do it."""
+    """Prepare the cases once, so that models starting together do not each do it."""
     largest: dict[str, Plan] = {}
     for plan in plans:
         key = repr((plan.recipe.dataset, plan.recipe.preprocessing))

@@ -1,4 +1,4 @@
-"""A study recipe as data: a base recipe, and a matrix of what is varied."""
+"""A study recipe as data: a base recipe and a matrix of varied keys."""
 
 from collections import Counter
 from typing import Annotated, Any, Literal
@@ -11,7 +11,7 @@ from semiseg.recipe.schema import FolderName
 from semiseg.study.published import published_names
 
 METHOD = "method"
-"""The key of a block that is no key of a recipe: it names the block's method."""
+"""The only key of a block that is not a recipe key: the name of the block's method."""
 
 
 def _checked(block: dict[str, Any]) -> dict[str, Any]:
@@ -33,28 +33,28 @@ def _checked(block: dict[str, Any]) -> dict[str, Any]:
 
 
 class StudyRecipe(BaseModel):
-    """A base recipe and the models that are made of it."""
+    """A base recipe and the models derived from it."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False)
 
     name: FolderName
     """Name of the study."""
     base: dict[str, Any] | str
-    """The recipe that all models share: its content, or the path of its file, relative to this one."""
+    """Recipe shared by all models: its content, or the path of its file, relative to this one."""
     matrix: list[Annotated[dict[str, Any], AfterValidator(_checked)]] = Field(min_length=1)
-    """Blocks of what is varied, by the recipe's dotted keys. A list takes each of its values in turn, with each of
-    the other keys' values; a key that holds a list takes a list of lists. ``method`` names the block's method; what the
-    block gives one value then belongs to the method, and is no setting."""
+    """Blocks of varied values, by the recipe's dotted keys. A list takes each of its values in turn, combined with all
+    values of the other keys; a key whose value is itself a list takes a list of lists. ``method`` names the block's
+    method; a key with a single value in that block then belongs to the method, and is not a setting."""
     seeds: list[int] = Field(default=[0], min_length=1)
-    """Every model once with each. A seed draws the labeled cases, weights and samples, and never the test cases."""
+    """Seeds to run every model with. A seed draws labeled cases, weights and samples, but never the test cases."""
     baseline: str = "supervised"
-    """The strategy that the others are compared with."""
+    """Strategy that the others are compared with."""
     checkpoint: Literal["last", "best"] = "last"
-    """The weights that tables and figures are of; those of the other are told beside them."""
+    """Weights used in tables and figures; results of the other weights are shown next to them."""
     published: str = ""
-    """A published study on the same data, whose values are shown beside these: luque2023."""
+    """Published study on the same data, whose values are shown for comparison: luque2023."""
     slurm: dict[str, Any] = {}
-    """What each SLURM job asks for, by submitit's names: timeout_min, slurm_partition, gpus_per_node, mem_gb."""
+    """Resources of each SLURM job, by submitit's names: timeout_min, slurm_partition, gpus_per_node, mem_gb."""
 
     @field_validator("published")
     @classmethod
@@ -72,13 +72,13 @@ class StudyRecipe(BaseModel):
 
 
 def full_key(key: str) -> str:
-    """``strategy`` and ``strategy.name`` are one key: ``strategy``."""
+    """Normalize a key: ``strategy`` and ``strategy.name`` both give ``strategy``."""
     path = tuple(key.split("."))
     return key.removesuffix(".name") if path[-1] == "name" and kind_at(path[:-1]) else key
 
 
 def study_schema() -> dict[str, Any]:
-    """The JSON Schema (draft 7) of study recipes; the base recipe is as in ``recipe_schema``, but for its name."""
+    """Return the JSON Schema (draft 7) of study recipes; the base is as in ``recipe_schema``, its name optional."""
     recipe = recipe_schema()
     schema, definitions = recipe.pop("$schema"), recipe.pop("definitions")
     recipe["required"] = [key for key in recipe["required"] if key != "name"]

@@ -1,4 +1,4 @@
-"""How a study came to be: its protocol, and the machines and versions of its runs."""
+"""Provenance of a study: its protocol, and the machines and versions of its runs."""
 
 import json
 from collections import Counter
@@ -13,7 +13,7 @@ from semiseg.study_report.arms import StudyResults
 
 
 def protocol(folder: StudyFolder, results: StudyResults, checkpoint: str) -> dict[str, str]:
-    """Who was in which role and what was opened when; label to text."""
+    """Return the cases per role and the openings of test cases; label to text."""
     manifest = folder.read()
     run = results.arms[0].runs[0]
     counts = run.summary["cases"]
@@ -35,18 +35,18 @@ def protocol(folder: StudyFolder, results: StudyResults, checkpoint: str) -> dic
 
 
 def openings(results: StudyResults) -> str:
-    """How often the runs' test cases were opened, by purpose: ``run 27, study report 2``."""
+    """Return how often the runs' test cases were opened, by purpose: ``run 27, study report 2``."""
     found: Counter[str] = Counter()
     for path in _paths(results):
         file = path / "test_openings.jsonl"
         for line in file.read_text(encoding="utf-8", errors="replace").splitlines() if file.exists() else []:
-            with suppress(ValueError, AttributeError):  # a damaged line costs nobody the report
+            with suppress(ValueError, AttributeError):  # a damaged line must not prevent the report
                 found[str(json.loads(line).get("purpose", "unknown"))] += 1
     return ", ".join(f"{purpose} {times}" for purpose, times in found.items()) or "none"
 
 
 def environment(folder: StudyFolder, results: StudyResults) -> dict[str, str]:
-    """What all runs have in common, and what differs between them, in the order of the first run."""
+    """Return what all runs have in common, and the values that differ, in the order of the first run."""
     found = [_environment(run_path / "environment.json") for run_path in _paths(results)]
     texts = [environment_of({k: v for k, v in one.items() if k not in {"command", "started"}}) for one in found if one]
     keys = dict.fromkeys(key for one in texts for key in one)

@@ -1,4 +1,4 @@
-"""What a study answers by its main metric: what labels unlabeled cases save, and how certain that is."""
+"""Answers of a study in its main metric: the labels saved by unlabeled cases, with uncertainty."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -17,22 +17,22 @@ from semiseg.study_report.study_pairs import MakePair, Pair, make_pair
 from semiseg.study_report.untrained import is_untrained, without_baseline
 
 NEXT = 10
-"""Labels whose value is told: "the next ten"."""
+"""Number of next labels whose value is reported: "the next ten"."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """What one method's results say, in one setting, beside the baseline's.
+    """Results of one method in one setting, compared with the baseline.
 
     Attributes:
         setting: such as the backbone.
         method: the method.
-        pairs: the method beside the baseline, for each labeled count that both have.
-        savings: for each labeled count of the method whose models have learned to segment; empty where the baseline has
+        pairs: the method and the baseline, for each labeled count that both have.
+        savings: for each labeled count of the method whose models have learned to segment; empty if the baseline has
             fewer than two counts, or none of its models has learned.
-        gaps: for each labeled count that both have and that is not all; empty without a fully labeled baseline.
-        power: for each pair, of test cases and of seeds; as gaps, for those pairs alone that are judged.
-        unsaid: why something that was asked for could not be worked out.
+        gaps: for each labeled count below the full one that both have; empty without a fully labeled baseline.
+        power: for each pair, of test cases and of seeds; like gaps, only for pairs that are judged.
+        unsaid: reasons why requested values could not be computed.
     """
 
     setting: str
@@ -46,7 +46,7 @@ class Answers:
 
 @dataclass(frozen=True, slots=True)
 class NextLabels:
-    """The value of the next labels along one method's curve."""
+    """Value of the next labels along one method's curve."""
 
     setting: str
     method: str
@@ -56,7 +56,7 @@ class NextLabels:
 def answers(
     results: StudyResults, metric: StudyMetric, make: MakePair = make_pair, *, savings: bool = True
 ) -> tuple[Answers, ...]:
-    """The answers for each setting and method, in their order; without ``savings`` only the pairs, which is quick."""
+    """Return the answers for each setting and method, in order; without ``savings`` only the pairs, which is quick."""
     found = (
         _answers(results, metric, setting, method, make, savings)
         for setting in results.settings
@@ -66,16 +66,16 @@ def answers(
 
 
 def next_labels(results: StudyResults, metric: StudyMetric) -> tuple[NextLabels, ...]:
-    """The value of the next ten labels, for the baseline and each method with two labeled counts or more.
+    """Return the value of the next ten labels, for the baseline and each method with at least two labeled counts.
 
-    Of methods without a model that has learned to segment nothing is told.
+    Methods without a model that has learned to segment are left out.
     """
     found = []
     for setting in results.settings:
         for method in (results.baseline, *results.methods):
             curve = method_curve(results, setting, method)
             if len(curve) > 1 and not all(map(is_untrained, curve)):
-                with suppress(DataError):  # told by the answers
+                with suppress(DataError):  # reported with the answers
                     found.append(NextLabels(setting, method, marginal_values(_values(curve, metric), NEXT)))
     return tuple(found)
 
@@ -111,7 +111,7 @@ def _answers(
 
 @contextmanager
 def _noted(unsaid: list[str]) -> Iterator[None]:
-    """What cannot be worked out, such as from one common case, is said, and leaves the rest of the report."""
+    """Record values that cannot be computed, for example from one common case, and continue the report."""
     try:
         yield
     except DataError as error:

@@ -1,4 +1,4 @@
-"""A study's results, as its tables and figures take them: by setting, method and number of cases."""
+"""Results of a study by setting, method and number of cases, as input of its tables and figures."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,16 +10,17 @@ from semiseg.comparison.read import ScoredRun
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Arm:
-    """The models that differ in nothing but the seed.
+    """Models that differ only in the seed.
 
     Attributes:
-        setting: what else the study varies, such as the backbone: ``unetr``; empty where it varies nothing else.
-        method: the strategy, with the options that the study varies: ``cps``.
-        labeled: cases trained on with their labels.
-        total: cases trained on in all; ``labeled`` for a method that takes no unlabeled cases.
-        runs: one for each seed, ordered by seed, each at the study's checkpoint.
-        logs: for each run the records of its log.jsonl, an epoch each: ``epoch``, ``train`` (losses by name, ``loss``
-            their sum) and, in some, ``validation`` with ``loss``, ``dice`` by class and ``mean_dice``.
+        setting: varied keys other than method, cases and seed, such as the backbone: ``unetr``; empty if there are
+            none.
+        method: the strategy, with its varied options: ``cps``.
+        labeled: number of labeled training cases.
+        total: number of training cases; ``labeled`` for a method that uses no unlabeled cases.
+        runs: one per seed, ordered by seed, each at the study's checkpoint.
+        logs: for each run the records of its log.jsonl, one per epoch: ``epoch``, ``train`` (losses by name, ``loss``
+            is their sum) and, in some, ``validation`` with ``loss``, ``dice`` by class and ``mean_dice``.
     """
 
     setting: str
@@ -30,7 +31,7 @@ class Arm:
     logs: tuple[Sequence[Mapping[str, Any]], ...] = ()
 
     def as_method(self) -> Method:
-        """The arm under its method's name, as ``compare_metric`` takes it."""
+        """Return the arm under its method's name, as input of ``compare_metric``."""
         return Method(self.method, self.runs)
 
 
@@ -39,13 +40,13 @@ class StudyResults:
     """All arms of a study that have results.
 
     Attributes:
-        name: the study's.
-        baseline: the method that others are compared with, trained on labeled cases alone.
+        name: name of the study.
+        baseline: the method that others are compared with, trained on labeled cases only.
         arms: ordered by setting, method, labeled and total.
-        training_cases: how many training cases there are, labeled or not.
-        policy: what distances to missed structures count (``semiseg.scoring.policy``).
-        missing: models without results yet, by name.
-        published: name of the published study whose data these are; empty where there is none.
+        training_cases: number of training cases, labeled or not.
+        policy: distance counted for missed structures (``semiseg.scoring.policy``).
+        missing: names of models without results yet.
+        published: name of the published study on the same data; empty if there is none.
     """
 
     name: str
@@ -58,22 +59,22 @@ class StudyResults:
 
     @property
     def settings(self) -> tuple[str, ...]:
-        """Settings in their order."""
+        """Settings in order."""
         return tuple(dict.fromkeys(arm.setting for arm in self.arms))
 
     @property
     def methods(self) -> tuple[str, ...]:
-        """Methods other than the baseline, in their order."""
+        """Methods other than the baseline, in order."""
         return tuple(dict.fromkeys(arm.method for arm in self.arms if arm.method != self.baseline))
 
     @property
     def metrics(self) -> tuple[str, ...]:
-        """The metrics that every run has."""
+        """Metrics that every run has."""
         runs = [run for arm in self.arms for run in arm.runs]
         return tuple(m for m in (runs[0].metrics if runs else ()) if all(m in run.metrics for run in runs))
 
     def find(self, setting: str, method: str, labeled: int, total: int | None = None) -> Arm | None:
-        """An arm; without ``total`` the one with the most cases in all. None where there is none."""
+        """Return an arm, or None; without ``total`` the one with the most training cases."""
         fitting = [
             arm
             for arm in self.arms
@@ -82,11 +83,11 @@ class StudyResults:
         return max(fitting, key=lambda arm: arm.total, default=None)
 
     def curve(self, setting: str, method: str) -> tuple[Arm, ...]:
-        """A method's arms by number of labeled cases, each with the most cases in all."""
+        """Return a method's arms by number of labeled cases, each with the most training cases."""
         counts = sorted({arm.labeled for arm in self.arms if (arm.setting, arm.method) == (setting, method)})
         found = (self.find(setting, method, labeled) for labeled in counts)
         return tuple(arm for arm in found if arm is not None)
 
     def full(self, setting: str) -> Arm | None:
-        """The baseline with every training case labeled; None where the study has none."""
+        """Return the baseline with every training case labeled, or None."""
         return self.find(setting, self.baseline, self.training_cases)

@@ -1,4 +1,4 @@
-"""A study's results: the scores of every model that has some, brought together by setting, method and cases."""
+"""Results of a study: the scores of every model that has some, grouped by setting, method and cases."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -16,9 +16,9 @@ ArmKey = tuple[str, str, int, int]
 
 
 def read_tables(folder: StudyFolder) -> dict[str, list[Score]]:
-    """The scores of every finished model, of both checkpoints, by the name of its run.
+    """Return the scores of every finished model, for both checkpoints, by the name of its run.
 
-    A table that cannot be read is left out: ``collect`` says why.
+    Tables that cannot be read are left out; ``collect`` reports the reason.
     """
     found = {}
     for name in dict.fromkeys(record["run"] for record in folder.read()["models"]):
@@ -30,11 +30,11 @@ def read_tables(folder: StudyFolder) -> dict[str, list[Score]]:
 
 
 def collect(folder: StudyFolder, checkpoint: str, tables: Mapping[str, Sequence[Score]] | None = None) -> StudyResults:
-    """The results of a study's finished models, with the weights ``last`` or ``best``.
+    """Return the results of a study's finished models, with the weights ``last`` or ``best``.
 
-    ``tables`` are those of ``read_tables`` where they were read before. Models without scores, or whose scores cannot
-    be read, are named in ``missing``, with the reason. Raises RunError where the folder holds no study, DataError with
-    all problems where scores were made on other cases than the study's or by another recipe, and where there are none.
+    ``tables`` are those of ``read_tables``, if read before. Models without scores, or whose scores cannot be read, are
+    listed in ``missing``, with the reason. Raises RunError if the folder holds no study; DataError, with all problems,
+    if scores come from other cases than the study's or from another recipe, or if there are none.
     """
     manifest = folder.read()
     found: dict[ArmKey, list[tuple[ScoredRun, Sequence[Mapping[str, Any]]]]] = {}
@@ -91,7 +91,7 @@ def _arm(key: ArmKey, runs: Sequence[tuple[ScoredRun, Sequence[Mapping[str, Any]
 
 
 def _order(manifest: Mapping[str, Any]) -> Any:
-    """Settings and methods in the order of the study recipe, the baseline first; then by cases."""
+    """Return a sort key: settings and methods in the order of the study recipe, baseline first; then by cases."""
     settings = list(dict.fromkeys(record["setting"] for record in manifest["models"]))
     named = [record["method"] for record in manifest["models"]]
     methods = list(dict.fromkeys([manifest["baseline"], *named]))

@@ -1,4 +1,4 @@
-"""summary.json of a study's report: every figure of its answers as plain data."""
+"""summary.json of a study's report: all numbers of its answers as plain data."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -12,7 +12,7 @@ from semiseg.study_report.study_pairs import Pair, adjusted_p, verdict_on
 
 
 def summary(results: StudyResults, metric: StudyMetric, checkpoint: str, said: Sequence[str]) -> dict[str, Any]:
-    """What was reported, and in which sentences."""
+    """Return the scope of the report and its sentences."""
     return {
         "name": results.name,
         "baseline": results.baseline,
@@ -27,10 +27,10 @@ def summary(results: StudyResults, metric: StudyMetric, checkpoint: str, said: S
 def record(
     found: Sequence[Answers], controls: Sequence[Controlled], following: Sequence[NextLabels], metric: StudyMetric
 ) -> dict[str, Any]:
-    """All figures.
+    """Return all numbers.
 
-    ``p_adjusted`` and ``verdict`` are the report's: with Holm's correction over all pairs beside the baseline, and by
-    themselves over all beside controls.
+    ``p_adjusted`` and ``verdict`` are those of the report, with Holm's correction over all comparisons with the
+    baseline and, separately, over all comparisons with controls.
     """
     beside_baseline = _differences([pair for answer in found for pair in answer.pairs], metric)
     beside_controls = _differences([pair for one in controls for pair in one.pairs], metric)
@@ -63,7 +63,7 @@ def record(
 
 
 def _differences(pairs: Sequence[Pair], metric: StudyMetric) -> dict[int, dict[str, Any]]:
-    """By the identity of a pair."""
+    """Return the differences by the ``id`` of their pair."""
     return {
         id(pair): _difference(pair) | {"p_adjusted": p, "verdict": verdict_on(pair, p, metric)}
         for pair, p in zip(pairs, adjusted_p(pairs), strict=True)

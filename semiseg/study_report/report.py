@@ -1,4 +1,4 @@
-"""A study's report: tables and figures as files, and one page that holds them all."""
+"""The report of a study: tables and figures as files, and one page that contains them all."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -34,7 +34,7 @@ from semiseg.study_report.worst import all_scores, page_scores, worst_cases_of
 
 @dataclass(frozen=True, slots=True)
 class StudyReport:
-    """What was written, and what it says in sentences."""
+    """The files of a report, and its sentences."""
 
     page: Path
     tables: tuple[Path, ...]
@@ -53,12 +53,12 @@ def report_study(
 
     Args:
         study: the study folder.
-        output: where to write; ``STUDY/report`` by default.
-        checkpoint: last or best; the study recipe's by default. The other's tables of arms are on the page too.
-        reporter: who hears of progress, and of models without scores.
+        output: the folder to write to; ``STUDY/report`` by default.
+        checkpoint: last or best; the study recipe's by default. The page also has the tables of arms of the other.
+        reporter: receives progress.
 
     Raises:
-        SemisegError: as ``collect`` does; StorageError where the disk refuses.
+        SemisegError: as ``collect`` does; StorageError if writing fails.
     """
     reporter, folder = reporter or Reporter(), StudyFolder(Path(study))
     chosen = checkpoint or str(folder.read()["checkpoint"])
@@ -67,7 +67,7 @@ def report_study(
         scores = read_tables(folder)
         results = collect(folder, chosen, scores)
         metric = study_metric(results, results.metrics[0])
-        make = pair_maker(results)  # tables, answers and sentences have pairs in common
+        make = pair_maker(results)  # tables, answers and sentences share pairs
         found, following = answers(results, metric, make), next_labels(results, metric)
         controls = controlled(results, metric, make)
         meter.advance()
@@ -112,7 +112,7 @@ def _write(target: Path, page: Page, tables: Sequence[Table], figures: Sequence[
 
 
 def _remove_others(target: Path, written: Collection[Path]) -> None:
-    """Tables and figures of an earlier report, which would be taken for this one's."""
+    """Remove tables and figures of an earlier report, which could be mistaken for this one's."""
     for kind, endings in (("tables", ("txt", "csv", "md", "tex")), ("figures", ("svg", "png"))):
         for ending in endings:
             for path in (target / kind).glob(f"*.{ending}"):
@@ -121,7 +121,7 @@ def _remove_others(target: Path, written: Collection[Path]) -> None:
 
 
 def _others(folder: StudyFolder, chosen: str, scores: Mapping[str, Sequence[Score]]) -> tuple[Table, ...]:
-    """The tables of arms with the other weights; nothing where the runs have none."""
+    """Return the tables of arms with the other weights; empty if the runs have none."""
     other = "best" if chosen == "last" else "last"
     try:
         found = arms_tables(collect(folder, other, scores))

@@ -1,7 +1,7 @@
-"""A study's methods beside their controls: the same method, trained on the labeled cases alone.
+"""Comparisons of a study's methods with their controls: the same method, trained on the labeled cases only.
 
-What a method gains on the baseline is the doing of all that it is, such as two networks. Its control has all of that
-but the unlabeled cases; in their place it has labeled samples, for a step has as many.
+The gain of a method over the baseline is due to all of its parts, such as two networks. Its control has all of these
+except the unlabeled cases; further labeled samples take their place, as the number of samples per step is the same.
 """
 
 from collections.abc import Iterator
@@ -19,8 +19,8 @@ class Controlled:
     Attributes:
         setting: such as the backbone.
         method: the method.
-        pairs: for each labeled count of the method its control, as the pair's baseline, and the method; the control is
-            None at a count that it was not trained with, or has no scores of.
+        pairs: for each labeled count of the method, its control (as the pair's baseline) and the method; the control is
+            None at a count without a trained and scored control.
     """
 
     setting: str
@@ -29,10 +29,10 @@ class Controlled:
 
 
 def controlled(results: StudyResults, metric: StudyMetric, make: MakePair = make_pair) -> tuple[Controlled, ...]:
-    """The methods that have a control at one labeled count or more, each by its counts.
+    """Return the methods that have a control at one or more labeled counts, with a pair for each count.
 
-    A method is taken with the most cases in all, as where it stands beside the baseline. Where every training case is
-    labeled, a method has no unlabeled cases to be without: that is no control.
+    Each method is taken with the largest total number of cases, as in the comparison with the baseline. Models with
+    every training case labeled are no controls, as there are no unlabeled cases to leave out.
     """
     found = []
     for setting, method, curve in _with_unlabeled(results):
@@ -43,7 +43,7 @@ def controlled(results: StudyResults, metric: StudyMetric, make: MakePair = make
 
 
 def without_control(results: StudyResults) -> tuple[tuple[str, str], ...]:
-    """Setting and method of those that take unlabeled cases and have no control at any labeled count."""
+    """Return setting and method of those that use unlabeled cases and have no control at any labeled count."""
     found = _with_unlabeled(results)
     return tuple((setting, method) for setting, method, _ in found if not _controls(results, setting, method))
 
@@ -51,9 +51,10 @@ def without_control(results: StudyResults) -> tuple[tuple[str, str], ...]:
 def beside_baseline(
     results: StudyResults, metric: StudyMetric, make: MakePair = make_pair
 ) -> Iterator[tuple[str, str, tuple[Pair, ...]]]:
-    """For each setting and method its models without unlabeled cases beside the baseline with as many labeled cases.
+    """Yield for each setting and method its models without unlabeled cases, paired with the baseline by labeled count.
 
-    They tell what a method does by itself; of a method that takes unlabeled cases, and where there is a baseline.
+    These pairs show the effect of a method without unlabeled cases. Only methods that use unlabeled cases are included,
+    and only counts with a baseline.
     """
     for setting, method, _ in _with_unlabeled(results):
         baseline = {arm.labeled: arm for arm in results.curve(setting, results.baseline)}
@@ -63,7 +64,7 @@ def beside_baseline(
 
 
 def _with_unlabeled(results: StudyResults) -> Iterator[tuple[str, str, tuple[Arm, ...]]]:
-    """Setting, method, and its arms with unlabeled cases, of those that have some."""
+    """Yield setting, method and arms with unlabeled cases, if there are any."""
     for setting in results.settings:
         for method in results.methods:
             curve = method_curve(results, setting, method)

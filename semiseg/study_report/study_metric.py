@@ -1,4 +1,4 @@
-"""What a study's arms score by one metric: means with their intervals, and differences from the baseline."""
+"""Scores of a study's arms in one metric: means with their intervals, and differences from the baseline."""
 
 import math
 import re
@@ -23,7 +23,7 @@ _ACRONYMS = {"hd", "hd95", "assd", "nsd"}
 
 @dataclass(frozen=True, slots=True)
 class StudyMetric:
-    """A metric as a study's tables and figures show it; ``unit`` as in scores.csv, ``policy`` as in StudyResults."""
+    """A metric as displayed in tables and figures; ``unit`` as in scores.csv, ``policy`` as in StudyResults."""
 
     name: str
     unit: str
@@ -32,42 +32,42 @@ class StudyMetric:
 
     @property
     def title(self) -> str:
-        """The name for people: Dice, HD95, Volume difference."""
+        """Display name: Dice, HD95, Volume difference."""
         name, space, options = self.name.partition(" ")
         shown = name.upper() if name in _ACRONYMS else name.replace("_", " ").capitalize()
         return shown + space + options
 
     @property
     def key(self) -> str:
-        """The name as a part of a file's name."""
+        """Name as part of a file name."""
         return re.sub(r"\W+", "_", self.name).strip("_")
 
     @property
     def axis(self) -> str:
-        """The title with its unit."""
+        """Title with unit."""
         return self.title if self.unit == "1" else f"{self.title} [{self.unit}]"
 
     @property
     def directed_axis(self) -> str:
-        """The same, and that lower is better where it is: for a figure's axis."""
+        """Axis label of a figure: title with unit, and a note if lower is better."""
         return self.directed(self.axis)
 
     @property
     def is_distance(self) -> bool:
-        """Whether it is a length, which a missed structure has no finite value of."""
+        """True for a length, which has no finite value for a missed structure."""
         return self.unit in get_args(Unit)
 
     def directed(self, title: str) -> str:
-        """A title, and that lower is better where it is."""
+        """Return a title with a note if lower is better."""
         return title if self.higher_is_better else f"{title}, lower is better"
 
     @property
     def digits(self) -> int:
-        """Digits after the point."""
+        """Number of decimals."""
         return 3 if self.unit == "1" else 2
 
     def gain(self, baseline: float | None, value: float | None) -> float | None:
-        """The improvement on the baseline in percent of the baseline: a gain, or a reduction where lower is better."""
+        """Return the improvement in percent of the baseline: a gain, or a reduction if lower is better; or None."""
         if baseline is None or value is None or baseline == 0:
             return None
         change = 100 * (value - baseline) / baseline
@@ -79,11 +79,11 @@ class Estimate:
     """An arm's mean over classes and cases.
 
     Attributes:
-        mean: of the seeds' means; None where nothing is defined.
+        mean: mean of the seeds' means; None if no value is defined.
         seed_std: standard deviation (n - 1) of the seeds' means; None with one seed.
         interval: 95 % bootstrap interval of the mean, over cases and seeds; None with one case.
-        n: cases.
-        seeds: how many.
+        n: number of cases.
+        seeds: number of seeds.
     """
 
     mean: float | None
@@ -95,9 +95,9 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """What stands beside an arm's mean, summed up over its seeds, its test cases, and the classes of the mean.
+    """Counts shown with an arm's mean, summed over its seeds, its test cases and the classes of the mean.
 
-    ``missed`` structures are in the reference alone, ``spurious`` ones in the prediction alone; ``left_out`` values are
+    ``missed`` structures are only in the reference, ``spurious`` ones only in the prediction; ``left_out`` values are
     not in the mean.
     """
 
@@ -107,14 +107,14 @@ class Counts:
 
 
 def study_metric(results: StudyResults, name: str) -> StudyMetric:
-    """A metric of the results by its name in scores.csv."""
+    """Return a metric of the results by its name in scores.csv."""
     run = results.arms[0].runs[0]
     unit = next(score.unit for key, score in run.scores.items() if key[0] == name)
     return StudyMetric(name, unit, metric_direction(name, run)[0], results.policy)
 
 
 def estimate(arm: Arm, metric: StudyMetric) -> Estimate:
-    """An arm's mean on its own: a value that is undefined for one seed is left out for all."""
+    """Return the mean of a single arm; a value that is undefined for one seed is left out for all."""
     values = arm_values(arm, metric)
     means = mean_of_means(values)
     n = int(np.isfinite(values[0]).any(axis=1).sum())
@@ -129,7 +129,7 @@ def estimate(arm: Arm, metric: StudyMetric) -> Estimate:
 
 
 def arm_counts(arm: Arm, metric: StudyMetric) -> Counts:
-    """Missed and spurious structures of an arm, and the values that its mean on its own leaves out."""
+    """Return the number of missed and spurious structures of an arm, and of values left out of its mean."""
     classes = _averaged(arm, metric)
     scores = [score for run in arm.runs for key, score in run.scores.items() if key[0] == metric.name]
     statuses = Counter(score.status for score in scores if score.class_name in classes)
@@ -137,9 +137,9 @@ def arm_counts(arm: Arm, metric: StudyMetric) -> Counts:
 
 
 def arm_values(arm: Arm, metric: StudyMetric) -> NDArray[np.float64]:
-    """An arm's values (seeds, cases, classes), cases by id; nan where one is undefined for any seed.
+    """Return an arm's values (seeds, cases, classes), cases by id; nan if a value is undefined for any seed.
 
-    Columns are the classes; the regions where there is no class. Raises DataError where its runs did not score alike.
+    Columns are the classes, or the regions if there are no classes. Raises DataError if its runs are not comparable.
     """
     require_comparable(arm.runs, [metric.name])
     value, scores = find_policy(metric.policy), arm.runs[0].scores
@@ -152,13 +152,13 @@ def arm_values(arm: Arm, metric: StudyMetric) -> NDArray[np.float64]:
 
 
 def _averaged(arm: Arm, metric: StudyMetric) -> list[str]:
-    """What the mean is of: the classes, or the regions where there is no class."""
+    """Return the parts that the mean is over: the classes, or the regions if there are no classes."""
     kinds = {key[1]: score.kind for key, score in arm.runs[0].scores.items() if key[0] == metric.name}
     return [name for name, kind in kinds.items() if kind == "class"] or list(kinds)
 
 
 def compare_with(baseline: Arm | None, arm: Arm | None, metric: StudyMetric) -> MetricComparison:
-    """An arm beside the baseline; either alone where the other is None."""
+    """Compare an arm with the baseline; either may be None, and the other is then summarized alone."""
     arms = [found for found in (baseline, arm) if found is not None]
     require_comparable([run for found in arms for run in found.runs], [metric.name])
     methods = [found.as_method() for found in arms]
@@ -167,9 +167,9 @@ def compare_with(baseline: Arm | None, arm: Arm | None, metric: StudyMetric) -> 
 
 
 def method_curve(results: StudyResults, setting: str, method: str) -> tuple[Arm, ...]:
-    """A method's arms by labeled cases, each with the most cases in all, as it is compared with the baseline.
+    """Return a method's arms by labeled cases, each with the largest total, as compared with the baseline.
 
-    A method that takes unlabeled cases is not judged by an arm without any, which a study has to tell the two apart.
+    A method that uses unlabeled cases is not judged by an arm without any; such arms serve as controls.
     """
     takes_unlabeled = any(arm.total > arm.labeled for arm in results.arms if arm.method == method)
     arms = results.curve(setting, method)
@@ -177,13 +177,13 @@ def method_curve(results: StudyResults, setting: str, method: str) -> tuple[Arm,
 
 
 def baseline_curve(results: StudyResults, setting: str) -> tuple[Arm, ...]:
-    """The baseline's arms by labeled cases, but for the one with every training case labeled."""
+    """Return the baseline's arms by labeled cases, except the one with every training case labeled."""
     arms = results.curve(setting, results.baseline)
     return tuple(arm for arm in arms if arm.labeled != results.training_cases)
 
 
 def varied_totals(results: StudyResults) -> tuple[tuple[str, str], ...]:
-    """Settings and methods for which, with the same labeled cases, the number of unlabeled ones was varied."""
+    """Return settings and methods for which the number of unlabeled cases varies with the same labeled cases."""
     arms = [arm for arm in results.arms if arm.method != results.baseline]
     counted = Counter((arm.setting, arm.method, arm.labeled) for arm in arms)
     return tuple(dict.fromkeys((setting, method) for (setting, method, _), times in counted.items() if times > 1))

@@ -1,4 +1,4 @@
-"""A study's arms beside the baseline with as many labeled cases."""
+"""Pairs of a method's arm and the baseline with the same number of labeled cases."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -16,9 +16,10 @@ NOT_JUDGED = "not judged"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pair:
-    """The baseline's arm and a method's, compared by one metric; one of them is None where there is none.
+    """The arms of the baseline and of a method, compared in one metric; either may be None if missing.
 
-    ``withheld`` is why there is no verdict, in words that follow "since"; empty where there may be one.
+    ``withheld`` is the reason for withholding the verdict, in words that follow "since"; empty if there may be a
+    verdict.
     """
 
     baseline: Arm | None
@@ -28,56 +29,56 @@ class Pair:
 
     @property
     def shown(self) -> Arm:
-        """The arm that the pair is named by: the method's, or the baseline's where it stands alone."""
+        """Arm that names the pair: the method's or, if that is missing, the baseline's."""
         arm = self.arm or self.baseline
         assert arm is not None
         return arm
 
     @property
     def seeds(self) -> tuple[int, ...]:
-        """How many seeds each of the arms has."""
+        """Number of seeds of each of the arms."""
         return tuple(len(arm.runs) for arm in (self.baseline, self.arm) if arm is not None)
 
     @property
     def seeds_differ(self) -> bool:
-        """Whether two arms do not have the same seeds, and with them not the same labeled sets."""
+        """True if two arms have different seeds, and therefore different labeled sets."""
         named = [sorted(str(run.seed) for run in arm.runs) for arm in (self.baseline, self.arm) if arm is not None]
         return any(seeds != named[0] for seeds in named)
 
     @property
     def classes(self) -> tuple[Row, ...]:
-        """The rows that the mean is of: classes, or regions where there is no class."""
+        """Rows that the mean is over: classes, or regions if there are no classes."""
         rows = self.compared.rows
         return tuple(row for row in rows if row.kind == "class") or tuple(row for row in rows if row.kind == "region")
 
     @property
     def mean(self) -> Row:
-        """The row of the mean over classes; the one class's where there is but one."""
+        """Row of the mean over classes, or of the only class."""
         return next(row for row in self.compared.rows if row.name == self.compared.ranked_by)
 
     def values(self, row: Row) -> tuple[float | None, float | None]:
-        """The baseline's mean and the method's."""
+        """Return the means of the baseline and of the method."""
         means = {entry.method: entry.mean for entry in row.entries}
         baseline, value = (None if arm is None else means[arm.method] for arm in (self.baseline, self.arm))
         return baseline, value
 
     def entry(self, row: Row) -> Entry | None:
-        """The method's figures beside the baseline; None where one stands alone."""
+        """Return the method's entry in the comparison with the baseline; None for a single arm."""
         return row.entries[1] if len(row.entries) > 1 else None
 
     def judged(self, row: Row) -> Entry | None:
-        """The same; None also where there is no verdict."""
+        """Return the same entry, or None if there is no verdict."""
         return None if self.withheld else self.entry(row)
 
 
 MakePair = Callable[[Arm | None, Arm | None, StudyMetric], Pair]
-"""``make_pair``, or what a study's report makes pairs by: ``untrained.pair_maker``."""
+"""``make_pair``, or the function that a study's report makes pairs with: ``untrained.pair_maker``."""
 
 
 def make_pair(baseline: Arm | None, arm: Arm | None, metric: StudyMetric) -> Pair:
-    """Compare two arms; one of them may be missing. Two of one method, such as a control, are told apart by name.
+    """Compare two arms; one may be missing. Two of the same method, such as a control, are distinguished by name.
 
-    The verdict is withheld where neither has learned to segment (``are_untrained``).
+    The verdict is withheld if neither has learned to segment (``are_untrained``).
     """
     untrained = baseline is not None and arm is not None and are_untrained((*baseline.runs, *arm.runs))
     withheld = "neither has learned to segment" if untrained else ""
@@ -87,7 +88,7 @@ def make_pair(baseline: Arm | None, arm: Arm | None, metric: StudyMetric) -> Pai
 
 
 def pairs(results: StudyResults, metric: StudyMetric, make: MakePair = make_pair) -> Iterator[Pair]:
-    """By setting the fully labeled baseline alone, then by labeled cases each method beside the baseline."""
+    """Yield per setting the fully labeled baseline alone, then by labeled cases each method with the baseline."""
     for setting in results.settings:
         if full := results.full(setting):
             yield make(full, None, metric)
@@ -102,7 +103,7 @@ def pairs(results: StudyResults, metric: StudyMetric, make: MakePair = make_pair
 
 
 def adjusted_p(pairs: Sequence[Pair]) -> list[float | None]:
-    """Holm's p of each pair's test of the mean, over the tests of all of them; None where a pair has none."""
+    """Return Holm-corrected p-values of the pairs' tests of the mean, over all these tests; None without a test."""
     entries = [pair.entry(pair.mean) for pair in pairs]
     found = [None if entry is None else entry.p for entry in entries]
     adjusted = iter(holm([p for p in found if p is not None]))
@@ -110,10 +111,10 @@ def adjusted_p(pairs: Sequence[Pair]) -> list[float | None]:
 
 
 def verdict_on(pair: Pair, p: float | None, metric: StudyMetric) -> str:
-    """What an adjusted ``p`` and the interval let one say of a pair: better, worse, mixed, not told apart, not judged.
+    """Return the verdict from an adjusted ``p`` and the interval: better, worse, mixed, not told apart, not judged.
 
-    "better" and "worse" need both: ``p`` below 0.05, and an interval of the difference that excludes 0 on that side.
-    "mixed": ``p`` is below 0.05, but ranks and mean point to different sides.
+    "better" and "worse" require both ``p`` below 0.05 and an interval of the difference that excludes 0 on that side.
+    "mixed": ``p`` is below 0.05, but ranks and mean point in different directions.
     """
     if pair.withheld:
         return NOT_JUDGED
@@ -127,12 +128,12 @@ def verdict_on(pair: Pair, p: float | None, metric: StudyMetric) -> str:
 
 
 def verdicts_on(pairs: Sequence[Pair], metric: StudyMetric) -> list[str]:
-    """The verdict on each pair, with Holm's correction over all of them."""
+    """Return the verdict on each pair, with Holm's correction over all of them."""
     return [verdict_on(pair, p, metric) for pair, p in zip(pairs, adjusted_p(pairs), strict=True)]
 
 
 def excludes_zero(entry: Entry | None) -> bool:
-    """Whether the interval of a difference lies on its side of 0; not where there is none."""
+    """Return whether the interval excludes 0 on the side of the difference; False without an interval."""
     if entry is None or entry.difference is None or entry.interval is None:
         return False
     low, high = entry.interval
@@ -140,7 +141,7 @@ def excludes_zero(entry: Entry | None) -> bool:
 
 
 def shows_gain(entry: Entry | None, metric: StudyMetric) -> bool:
-    """Whether the method is better in the mean, with an interval of the difference that excludes 0."""
+    """Return whether the method's mean is better, with an interval of the difference that excludes 0."""
     if entry is None or entry.difference is None:
         return False
     return excludes_zero(entry) and (entry.difference > 0) == metric.higher_is_better

@@ -1,4 +1,4 @@
-"""A study's models that have not learned to segment, and verdicts that are withheld for it."""
+"""Models of a study that have not learned to segment, and verdicts withheld for that reason."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -11,35 +11,35 @@ from semiseg.study_report.study_pairs import MakePair, Pair, make_pair
 
 
 def is_untrained(arm: Arm) -> bool:
-    """Whether no model of the arm has learned to segment."""
+    """Return whether no model of the arm has learned to segment."""
     return are_untrained(arm.runs)
 
 
 def without_baseline(results: StudyResults) -> tuple[str, ...]:
-    """The settings whose baseline has scores, and no model that has learned to segment: nothing is judged in them."""
+    """Return the settings in which no scored baseline has learned to segment; nothing is judged in them."""
     arms = {name: baseline_arms(results, name) for name in results.settings}
     return tuple(name for name, found in arms.items() if found and all(map(is_untrained, found)))
 
 
 def nothing_is_judged(results: StudyResults) -> bool:
-    """Whether that is every setting whose baseline has scores."""
+    """Return whether this holds for every setting whose baseline has scores."""
     settings = [name for name in results.settings if baseline_arms(results, name)]
     return bool(settings) and settings == list(without_baseline(results))
 
 
 def baseline_arms(results: StudyResults, setting: str) -> tuple[Arm, ...]:
-    """The baseline's arms in a setting."""
+    """Return the baseline's arms in a setting."""
     return tuple(arm for arm in results.arms if (arm.setting, arm.method) == (setting, results.baseline))
 
 
 def best_arm(arms: Sequence[Arm]) -> tuple[Arm, float]:
-    """The arm of the model with the best Dice, and that Dice, where it is known of one arm or more."""
+    """Return the arm of the model with the best Dice, and that Dice; at least one arm must have a Dice."""
     found = [(arm, dice) for arm in arms if (dice := best_dice(arm.runs)) is not None]
     return max(found, key=lambda pair: pair[1])
 
 
 def pair_maker(results: StudyResults) -> MakePair:
-    """``make_pair``, each pair once, with the verdict withheld where the setting's baseline has not learned either."""
+    """Return a cached ``make_pair`` that also withholds the verdict if the setting's baseline has not learned."""
     withheld = without_baseline(results)
 
     @cache

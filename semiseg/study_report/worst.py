@@ -1,4 +1,4 @@
-"""A study's scores case by case, and its worst cases with the predictions of the methods side by side."""
+"""Scores of a study by case, and its worst cases with the predictions of the methods side by side."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -23,21 +23,21 @@ ROWS = 60_000
 
 @dataclass(frozen=True, slots=True)
 class Viewed:
-    """Cases to be looked at, and the names of their classes."""
+    """Cases for the viewer, and the names of their classes."""
 
     cases: tuple[ViewedCase, ...] = ()
     classes: tuple[str, ...] = ()
 
 
 def all_scores(folder: StudyFolder, tables: Mapping[str, Sequence[Score]]) -> list[Score]:
-    """The scores of every model that ``read_tables`` has, of both checkpoints, under the models' names."""
+    """Return the scores of every model in ``read_tables``, for both checkpoints, under the models' names."""
     return [
         replace(score, run=model["name"]) for model in folder.read()["models"] for score in tables.get(model["run"], ())
     ]
 
 
 def page_scores(results: StudyResults) -> tuple[tuple[CaseScore, ...], tuple[str, ...]]:
-    """The rows of the page's table, of the reported weights: as many as a browser shows with ease, and a note on it."""
+    """Return at most ROWS rows of reported scores for the page's table, and a note if it is cut."""
     rows = tuple(row for run in _runs(results) for row in case_scores(run.scores.values(), run.name))
     if len(rows) <= ROWS:
         return rows, ()
@@ -45,10 +45,10 @@ def page_scores(results: StudyResults) -> tuple[tuple[CaseScore, ...], tuple[str
 
 
 def worst_cases_of(folder: StudyFolder, results: StudyResults, metric: StudyMetric) -> tuple[Viewed, tuple[str, ...]]:
-    """The cases that come out worst with the fewest labels, with the baseline's and a method's predictions.
+    """Return the worst cases with the fewest labels, with the baseline's and a method's predictions.
 
-    Both are of the first seed. Where the data or predictions are not here any more, there is a note in place of cases.
-    That the test cases were read again is noted in the run folders.
+    Both are of the first seed. If data or predictions are no longer available, a note replaces the cases. The run
+    folders record that the test cases were read again.
     """
     pair = _pair(results)
     if not pair:
@@ -58,7 +58,7 @@ def worst_cases_of(folder: StudyFolder, results: StudyResults, metric: StudyMetr
     worst = worst_cases(scores, metric.name, higher_is_better=metric.higher_is_better, count=WORST)
     try:
         return _view(runs, worst, metric), ()
-    except Exception as error:  # whatever is wrong with the data by now, it costs nobody the report
+    except Exception as error:  # problems with the data must not prevent the report
         said = str(error).splitlines()[0] if str(error) else repr(error)
         return Viewed(), (f"The worst cases cannot be shown: {said}",)
 

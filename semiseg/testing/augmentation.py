@@ -1,4 +1,4 @@
-"""The contract of an augmentation, as tests: subclass ``AugmentationContract`` and give it an ``augmentation`` fixture.
+"""Contract tests of augmentations: subclass ``AugmentationContract`` and provide an ``augmentation`` fixture.
 
 Example::
 
@@ -24,11 +24,11 @@ from semiseg.types import Shape
 
 N_SEEDS = 12
 N_SHIFTS = 48
-"""Seeds over which a shift is averaged: one voxel stands out even where a part of each image is cut out."""
+"""Seeds averaged per shift: enough to detect one voxel even if a part of each image is cut out."""
 
 
 def make_sample(augmentation: Augmentation, patch_size: Shape, n_channels: int = 2) -> tuple[Tensor, Tensor]:
-    """A sample of the size that the augmentation reads: an object of classes 0, 1 and 3 that looks like nothing else.
+    """Return a sample of the augmentation's source size: an asymmetric object of classes 0, 1 and 3.
 
     The first channel equals the label; the others are noise within the object, and 0 around it.
     """
@@ -40,7 +40,7 @@ def make_sample(augmentation: Augmentation, patch_size: Shape, n_channels: int =
 
 
 def make_ellipsoid(augmentation: Augmentation, patch_size: Shape) -> tuple[Tensor, Tensor]:
-    """Likewise, but the object is one class, an ellipsoid in the middle, two thirds of the patch long on each axis."""
+    """Return a sample whose object is a centered ellipsoid of one class, two thirds of the patch long on each axis."""
     size = augmentation.source_size(patch_size)
     places = [3 * (torch.arange(n) - (n - 1) / 2) / p for n, p in zip(size, patch_size, strict=True)]
     x, y, z = torch.meshgrid(*places, indexing="ij")
@@ -56,7 +56,7 @@ def _with_noise(label: Tensor, n_channels: int) -> Tensor:
 def _seeded(
     augmentation: Augmentation, image: Tensor, label: Tensor | None, patch_size: Shape, seed: int
 ) -> tuple[Tensor, Tensor | None]:
-    """As the data path calls it: one thread, a seeded generator, and the caller's random state as before."""
+    """Call it like the data path: one thread, a seeded generator, the caller's random state restored."""
     n_threads = torch.get_num_threads()
     torch.set_num_threads(1)
     with torch.random.fork_rng(devices=[]):
@@ -75,31 +75,31 @@ def _voxels(distances: Tensor) -> str:
 
 
 class AugmentationContract:
-    """What every augmentation has to keep. The fixture ``augmentation`` gives the one under test."""
+    """Contract of every augmentation. The fixture ``augmentation`` returns the one under test."""
 
     deterministic: ClassVar[bool] = False
-    """To be set for one that draws nothing."""
+    """Set to True for an augmentation without randomness."""
 
     @pytest.fixture
     def patch_size(self) -> Shape:
-        """Three different sides, so that axes cannot be mistaken for one another."""
+        """Return three different sides, so that axes cannot be confused."""
         return 24, 32, 20
 
     @staticmethod
     def apply(
         augmentation: Augmentation, patch_size: Shape, seed: int, labeled: bool = True, n_channels: int = 2
     ) -> tuple[Tensor, Tensor | None]:
-        """The made sample after the augmentation, drawn from a seed."""
+        """Apply the augmentation to the generated sample with a seed."""
         image, label = make_sample(augmentation, patch_size, n_channels)
         return _seeded(augmentation, image, label if labeled else None, patch_size, seed)
 
     def test_it_reads_at_least_the_patch(self, augmentation: Augmentation, patch_size: Shape) -> None:
-        """The source is not smaller than the patch, and has the same center."""
+        """The source is at least as large as the patch, and has the same center."""
         source = augmentation.source_size(patch_size)
         assert all(s >= p and (s - p) % 2 == 0 for s, p in zip(source, patch_size, strict=True)), source
 
     def test_sizes_and_types(self, augmentation: Augmentation, patch_size: Shape) -> None:
-        """A float32 image of any number of channels and an int64 label, of the patch's size, with finite values."""
+        """The result is a float32 image with finite values and an int64 label, both of the patch's size."""
         for seed, n_channels in itertools.product(range(N_SEEDS), (1, 2, 4)):
             image, label = self.apply(augmentation, patch_size, seed, n_channels=n_channels)
             assert label is not None
@@ -109,7 +109,7 @@ class AugmentationContract:
             assert not image.requires_grad
 
     def test_the_seed_of_torch_decides(self, augmentation: Augmentation, patch_size: Shape) -> None:
-        """The same seed gives the same sample, whatever other random state is; other seeds give others."""
+        """The same seed gives the same sample, independent of other random state; other seeds give others."""
         states = random.getstate(), np.random.get_state()
         random.seed(1)
         np.random.seed(1)
@@ -125,16 +125,16 @@ class AugmentationContract:
         assert not (differ and self.deterministic), "seeds give other samples, and it is declared to draw nothing"
 
     def test_labels_have_no_new_values(self, augmentation: Augmentation, patch_size: Shape) -> None:
-        """No class comes in between 1 and 3."""
+        """Interpolation creates no class between 1 and 3."""
         for seed in range(N_SEEDS):
             label = self.apply(augmentation, patch_size, seed)[1]
             assert label is not None
             assert set(label.unique().tolist()) <= {0, 1, 3}
 
     def test_image_and_label_stay_aligned(self, augmentation: Augmentation, patch_size: Shape) -> None:
-        """The channel that was the label still tells the object from the background, but at its border.
+        """The channel that equals the label still separates object and background, except at the border.
 
-        A change of intensities may move both values, and turn them around.
+        A change of intensities may move both values, and swap their order.
         """
         for seed in range(N_SEEDS):
             image, label = self.apply(augmentation, patch_size, seed)
@@ -148,7 +148,7 @@ class AugmentationContract:
             assert dice > 0.8, f"seed {seed}: image and label overlap by a Dice of {dice:.2f} only"
 
     def test_image_and_label_are_not_shifted(self, augmentation: Augmentation, patch_size: Shape) -> None:
-        """An object's middle is the same in image and label: on average over samples, and in half of them."""
+        """An object's center is the same in image and label: on average over samples, and in half of them."""
         sample = make_ellipsoid(augmentation, patch_size)
         shifts = []
         for seed in range(N_SHIFTS):
@@ -157,20 +157,20 @@ class AugmentationContract:
             low, high = (image[0][label == index].median() for index in (0, 1))
             nearer = (image[0] - high).abs() < (image[0] - low).abs()
             shifts.append(_middle(nearer) - _middle(label == 1))
-        # A shift before a random flip has no preferred sign: the mean would not show it.
+        # A shift before a random flip has no preferred sign, so the mean would not reveal it.
         mean, usual = torch.stack(shifts).nanmean(0), torch.stack(shifts).abs().nanmedian(0).values
         assert (mean.abs() < 0.25).all(), f"the image lies {_voxels(mean)} voxels from the label on average"
         assert (usual < 0.5).all(), f"in half of the samples the image lies {_voxels(usual)} voxels from the label"
 
     def test_unlabeled_samples_change_alike(self, augmentation: Augmentation, patch_size: Shape) -> None:
-        """Whether there is a label changes nothing in the image, and no label comes out of nowhere."""
+        """The presence of a label does not change the image, and without one no label is returned."""
         for seed in range(N_SEEDS):
             image, label = self.apply(augmentation, patch_size, seed, labeled=False)
             assert label is None
             assert torch.equal(image, self.apply(augmentation, patch_size, seed)[0])
 
     def test_inputs_are_not_written_to(self, augmentation: Augmentation, patch_size: Shape) -> None:
-        """The caller's tensors stay as they are."""
+        """The caller's tensors are not modified."""
         image, label = make_sample(augmentation, patch_size)
         copies = image.clone(), label.clone()
         for seed in range(N_SEEDS):
@@ -179,13 +179,13 @@ class AugmentationContract:
             assert torch.equal(label, copies[1])
 
     def test_it_can_be_sent_to_worker_processes(self, augmentation: Augmentation, patch_size: Shape) -> None:
-        """Pickled and read again, it gives the same samples: it holds no lambda, open file or lock."""
+        """A pickled copy gives the same samples: there is no lambda, open file or lock."""
         copy = pickle.loads(pickle.dumps(augmentation))
         for seed in range(N_SEEDS):
             pairs = zip(self.apply(augmentation, patch_size, seed), self.apply(copy, patch_size, seed), strict=True)
             assert all(one is not None and other is not None and torch.equal(one, other) for one, other in pairs)
 
     def test_unknown_options_are_refused(self, augmentation: Augmentation) -> None:
-        """A misspelt option is an error."""
+        """A misspelled option is an error."""
         with pytest.raises(ValidationError, match="no_such_option"):
             type(augmentation).Options.model_validate({"no_such_option": 1})

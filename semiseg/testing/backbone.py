@@ -1,4 +1,4 @@
-"""What every backbone has to do; subclass it in your package's tests."""
+"""Contract tests of backbones; subclass them in your package's tests."""
 
 from dataclasses import replace
 from typing import Any
@@ -15,28 +15,28 @@ from semiseg.testing.capabilities import CapabilityTests
 from semiseg.types import Task
 
 MOST_BF16_OPERATIONS = 2e9
-"""Of a training step that is computed: where a CPU emulates bf16, they take some seconds."""
+"""Limit of operations of a computed training step: emulated bf16 on a CPU then takes a few seconds."""
 
 
 class BackboneContract(CapabilityTests):
-    """Tests of a backbone. Give it a ``backbone`` fixture, and a ``task`` that is small and that it accepts."""
+    """Contract tests of a backbone. Provide a ``backbone`` fixture and, if needed, a small ``task`` that it accepts."""
 
     @pytest.fixture
     def backbone(self) -> Backbone:
-        """The backbone to test."""
+        """Return the backbone under test."""
         raise NotImplementedError
 
     @pytest.fixture
     def task(self) -> Task:
-        """Two modalities, three classes, patches of 32 voxels a side."""
+        """Return a task with two modalities, three classes and patches of 32 voxels per side."""
         return Task(2, ("background", "a", "b"), (32, 32, 32))
 
     @pytest.fixture
     def bf16_task(self, backbone: Backbone, task: Task) -> Task:
-        """The task in bf16: long along one axis, and as thin as the backbone allows.
+        """Return the task for bf16: long along one axis, and as thin as the backbone allows.
 
-        Long, since torch's CPU kernels are wrong where they are larger than a level (see semiseg.engine.precision);
-        thin, since many CPUs emulate bf16.
+        Long, because torch's CPU kernels are wrong if they are larger than a level (see semiseg.engine.precision);
+        thin, because many CPUs emulate bf16.
         """
         tasks = [replace(task, patch_size=(80, side, side)) for side in (8, 16)]
         fitting = (thin for thin in tasks if not backbone.patch_problems(thin))
@@ -44,14 +44,14 @@ class BackboneContract(CapabilityTests):
 
     @staticmethod
     def build(backbone: Backbone, task: Task, seed: int = 0) -> nn.Module:
-        """A network drawn from a seed."""
+        """Build a network with a seed."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             return backbone.build(task)
 
     @staticmethod
     def images(task: Task, count: int = 2) -> torch.Tensor:
-        """Noise of the task's shape."""
+        """Return noise of the task's shape."""
         return torch.randn((count, task.in_channels, *task.patch_size), generator=torch.Generator().manual_seed(1))
 
     def test_logits_have_a_channel_a_class(self, backbone: Backbone, task: Task) -> None:
@@ -62,13 +62,13 @@ class BackboneContract(CapabilityTests):
         assert torch.isfinite(logits).all()
 
     def test_weights_come_from_torch_s_seed(self, backbone: Backbone, task: Task) -> None:
-        """Same seed, same weights; another seed, others."""
+        """The same seed gives the same weights; another seed gives others."""
         one, same, other = (self.build(backbone, task, seed).state_dict() for seed in (0, 0, 1))
         assert all(torch.equal(one[key], same[key]) for key in one)
         assert any(not torch.equal(one[key], other[key]) for key in one)
 
     def test_every_parameter_gets_a_gradient(self, backbone: Backbone, task: Task) -> None:
-        """But those that the backbone declares unused."""
+        """Parameters that the backbone declares unused are exempt."""
         network = self.build(backbone, task)
         network(self.images(task)).square().sum().backward()
         missing = [name for name, p in network.named_parameters() if p.grad is None]
@@ -84,20 +84,20 @@ class BackboneContract(CapabilityTests):
         assert torch.allclose(together, alone, atol=1e-4, rtol=1e-4)
 
     def test_a_patch_that_does_not_fit_is_told(self, backbone: Backbone, task: Task) -> None:
-        """A patch of odd sides either runs or is refused in words before it is tried."""
+        """A patch with odd sides either runs or is reported as a problem beforehand."""
         odd = Task(task.in_channels, task.classes, (33, 35, 37))
         if not backbone.patch_problems(odd):
             assert self.build(backbone, odd)(self.images(odd)).shape[2:] == odd.patch_size
 
     def test_unknown_options_are_refused(self, backbone: Backbone) -> None:
-        """A misspelt option is an error."""
+        """A misspelled option is an error."""
         with pytest.raises(ValidationError):
             type(backbone).Options.model_validate({"no_such_option": 1})
 
     def test_it_trains_in_bf16(self, backbone: Backbone, bf16_task: Task) -> None:
-        """Forward under autocast, backward outside: gradients have the weights' type, and in small networks are finite.
+        """Forward runs under autocast, backward outside; gradients have the weights' dtype, finite in small networks.
 
-        A network of more than two billion operations a patch is followed in shapes and types alone.
+        Networks with more than two billion operations per patch are only traced for shapes and dtypes.
         """
         with FakeTensorMode():
             with FlopCounterMode(display=False) as counter:
@@ -107,7 +107,7 @@ class BackboneContract(CapabilityTests):
             assert all(torch.isfinite(gradient).all() for gradient in self.bf16_gradients(backbone, bf16_task))
 
     def bf16_gradients(self, backbone: Backbone, task: Task) -> list[torch.Tensor]:
-        """The gradients of one sample."""
+        """Return the gradients for one sample."""
         network: Any = self.build(backbone, task)
         with torch.autocast("cpu", dtype=torch.bfloat16):
             logits = network(self.images(task, 1))

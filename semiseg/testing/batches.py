@@ -1,4 +1,4 @@
-"""Batches made of noise, for tests of strategies."""
+"""Batches of noise, for tests of strategies."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
@@ -19,7 +19,7 @@ TASK = Task(2, tuple(f"class {index}" for index in range(CLASSES)), SIZE)
 def make_batch(
     labeled: int = 2, unlabeled: int = 2, seed: int = 0, targets: Sequence[Target] = (), pseudo: bool = False
 ) -> Batch:
-    """Noise with random labels, with targets made of them, and pseudo-labels where asked for."""
+    """Return a batch of noise with random labels, targets computed from them and, on request, pseudo-labels."""
     generator = torch.Generator().manual_seed(seed)
     total = labeled + unlabeled
     images = torch.randn((total, 2, *SIZE), generator=generator)
@@ -36,14 +36,14 @@ def make_batch(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Poisoned(UnlabeledStream):
-    """Unlabeled samples that have what they must not: a label, and targets."""
+    """Unlabeled samples with forbidden content: a label and targets."""
 
     label: Tensor | None = None
     targets: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 def poisoned(batch: Batch, targets: Sequence[Target]) -> Batch:
-    """The batch with labels and targets, wrong ones, in its unlabeled stream."""
+    """Return the batch with wrong labels and targets in its unlabeled stream."""
     stream = batch.unlabeled
     values: dict[str, Any] = {entry.name: getattr(stream, entry.name) for entry in fields(stream)}
     labels = torch.full((len(stream), *SIZE), CLASSES - 1)
@@ -52,17 +52,17 @@ def poisoned(batch: Batch, targets: Sequence[Target]) -> Batch:
 
 
 def in_double(batch: Batch) -> Batch:
-    """The batch in float64."""
+    """Return the batch in float64."""
     return batch.apply(lambda tensor: tensor.double() if tensor.is_floating_point() else tensor)
 
 
 def copied(batch: Batch) -> Batch:
-    """The batch with tensors of its own."""
+    """Return a copy of the batch, including its tensors."""
     return batch.apply(torch.clone)
 
 
 def differing(one: Batch, other: Batch) -> list[str]:
-    """What is not the same in two batches: "labeled.image", for instance."""
+    """Return the names of tensors that differ between two batches, such as "labeled.image"."""
     ours, theirs = dict(_tensors(one)), dict(_tensors(other))
     both = ours.keys() & theirs.keys()
     return [name for name in ours | theirs if name not in both or not torch.equal(ours[name], theirs[name])]

@@ -1,4 +1,4 @@
-"""What a backbone has to do for the capabilities that it declares: a part of its contract."""
+"""Contract tests of the capabilities that a backbone declares."""
 
 from abc import abstractmethod
 from collections import Counter
@@ -17,29 +17,29 @@ WAYS_UP: tuple[Upsampling, ...] = ("transposed", "trilinear", "nearest")
 
 
 class CapabilityTests:
-    """Tests of each capability; those of one that is not declared are skipped."""
+    """Tests of each capability; those of undeclared ones are skipped."""
 
     own_capabilities: ClassVar[frozenset[str]] = frozenset()
-    """To be set to names beside the known ones that a backbone and a strategy of yours agree on."""
+    """Further names, besides the known ones, that your backbone and strategy agree on."""
 
     @staticmethod
     @abstractmethod
     def build(backbone: Backbone, task: Task, seed: int = 0) -> nn.Module:
-        """A network drawn from a seed."""
+        """Build a network with a seed."""
 
     @staticmethod
     @abstractmethod
     def images(task: Task, count: int = 2) -> torch.Tensor:
-        """Noise of the task's shape."""
+        """Return noise of the task's shape."""
 
     def test_capabilities_are_known(self, backbone: Backbone) -> None:
-        """A misspelt one would offer nothing to any strategy; scales are levels of a network in parts."""
+        """A misspelled one would serve no strategy; ``scales`` requires ``split``."""
         unknown = backbone.capabilities - KNOWN - self.own_capabilities
         assert not unknown, f"unknown: {', '.join(sorted(unknown))}; known: {', '.join(sorted(KNOWN))}"
         assert "split" in backbone.capabilities or "scales" not in backbone.capabilities
 
     def test_the_parts_one_after_another_are_the_network(self, backbone: Backbone, task: Task) -> None:
-        """``split``: the logits are the same, and decoding leaves the features as they are, to be decoded again."""
+        """``split``: the logits are the same, and decoding does not modify the features, which may be decoded again."""
         network, images = self._split(backbone, task), self.images(task)
         with torch.no_grad():
             features = network.encode(images)
@@ -49,7 +49,7 @@ class CapabilityTests:
         assert all(torch.equal(one, other) for one, other in zip(features, before, strict=True))
 
     def test_levels_are_what_is_decoded(self, backbone: Backbone, task: Task) -> None:
-        """``split``: channels and sizes as ``levels`` tells them; features and levels come finest first."""
+        """``split``: channels and sizes match ``levels``; features and levels are ordered finest first."""
         network = self._split(backbone, task)
         with torch.no_grad():
             features = network.encode(self.images(task))
@@ -64,7 +64,7 @@ class CapabilityTests:
             assert sizes == sorted(sizes, reverse=True)
 
     def test_every_parameter_belongs_to_one_part(self, backbone: Backbone, task: Task) -> None:
-        """``split``: to the encoder, the decoder or the head."""
+        """``split``: the encoder, the decoder or the head."""
         network = self._split(backbone, task)
         assert network.parts.keys() == {"encoder", "decoder", "head"}
         owners = Counter(
@@ -76,7 +76,7 @@ class CapabilityTests:
         assert [name for name, _ in network.named_parameters() if owners[name] != 1] == []
 
     def test_a_part_works_without_the_others(self, backbone: Backbone, task: Task) -> None:
-        """``split``: a network of which only the encoder, or all but the encoder, is kept."""
+        """``split``: the encoder alone works, and so does the rest without the encoder."""
         whole, encoder, rest = (self._split(backbone, task) for _ in range(3))
         keep(encoder, "encoder")
         keep(rest, "decoder", "head")
@@ -87,12 +87,12 @@ class CapabilityTests:
             assert torch.equal(rest.classify(rest.decode(features)), whole.classify(whole.decode(expected)))
 
     def test_a_level_is_coarser_than_the_image(self, backbone: Backbone, task: Task) -> None:
-        """``scales``: there is something to make logits from beside the finest level."""
+        """``scales``: at least one level besides the finest can provide logits."""
         network = self._split(backbone, task, "scales")
         assert any(max(level.factor) > 1 for level in network.levels)
 
     def test_each_way_up_makes_another_network(self, backbone: Backbone, task: Task) -> None:
-        """``upsampling``: an option of this name, and networks of the same weights' seed that differ by it."""
+        """``upsampling``: an option of this name, whose values give different networks for the same seed."""
         _require(backbone, "upsampling")
         assert "upsampling" in type(backbone).Options.model_fields
         before = backbone.options.model_dump()
@@ -109,7 +109,7 @@ class CapabilityTests:
             assert not same, f"{mode} and {same[0]} make the same network"
 
     def _split(self, backbone: Backbone, task: Task, capability: str = "split") -> Any:
-        """A network in parts, in evaluation mode."""
+        """Return a network in parts, in evaluation mode."""
         _require(backbone, capability)
         network = self.build(backbone, task).eval()
         assert isinstance(network, SplitNetwork), f"{type(network).__name__} is no SplitNetwork"

@@ -1,4 +1,4 @@
-"""The contract of a dataset, as tests: subclass ``DatasetContract`` and give it a ``dataset`` fixture.
+"""Contract tests of datasets: subclass ``DatasetContract`` and provide a ``dataset`` fixture.
 
 Example::
 
@@ -31,7 +31,7 @@ from semiseg.types import Case
 
 
 class _Watch:
-    """The files that are opened, by Python or by HDF5, while it listens. An audit hook stays, so there is one."""
+    """Recorder of the files opened by Python or HDF5. Audit hooks cannot be removed, so there is only one."""
 
     def __init__(self) -> None:
         self.opened: set[str] | None = None
@@ -66,7 +66,7 @@ _WATCH: list[_Watch] = []
 
 @contextmanager
 def watch_opens() -> Iterator[set[str]]:
-    """The real paths of all files that are opened within the block, by Python or by h5py."""
+    """Collect the real paths of all files that Python or h5py opens within the block."""
     if not _WATCH:
         _WATCH.append(_Watch())
     with _WATCH[0].listening() as opened:
@@ -74,16 +74,16 @@ def watch_opens() -> Iterator[set[str]]:
 
 
 class DatasetContract:
-    """What every dataset has to keep. The fixture ``dataset`` gives the one under test, with a labeled case or more."""
+    """Contract of every dataset. The fixture ``dataset`` returns the one under test, with at least one labeled case."""
 
     name: ClassVar[str] = ""
-    """Its entry point, where it is registered."""
+    """Its entry point, if registered."""
     sample: ClassVar[int] = 3
-    """How many cases are read."""
+    """Number of cases to read."""
 
     def test_cases_are_found_without_opening_their_files(self, dataset: Dataset) -> None:
         """A dataset of thousands of cases is listed in an instant."""
-        dataset.cases()  # what is made on first use may be opened while it is made
+        dataset.cases()  # the first call may open files that it creates
         with watch_opens() as opened:
             cases = dataset.cases()
         files = {os.path.realpath(path) for case in cases for path in _files(case)}
@@ -99,7 +99,7 @@ class DatasetContract:
         assert all(case.patient for case in dataset.cases())
 
     def test_info_is_consistent(self, dataset: Dataset) -> None:
-        """Classes, stored values and written values fit together: what is written is read as the same class."""
+        """Classes, stored values and written values are consistent: a written class is read back as the same class."""
         info = dataset.info()
         assert info.modalities
         assert len(info.classes) == len(info.class_values) == len(set(info.class_values)) >= 2
@@ -108,7 +108,7 @@ class DatasetContract:
         assert [info.label_map[value] for value in info.class_values] == list(range(len(info.classes)))
 
     def test_regions_are_unions_of_foreground_classes(self, dataset: Dataset) -> None:
-        """Each names classes that there are, not the background, and has a name that is no class's."""
+        """Each region consists of existing foreground classes, and its name is not that of a class."""
         info = dataset.info()
         for region, members in info.regions.items():
             assert members, f"region {region!r} is made of no class"
@@ -116,7 +116,7 @@ class DatasetContract:
             assert region not in info.classes, f"region {region!r} has the name of a class"
 
     def test_images_have_a_channel_for_each_modality(self, dataset: Dataset) -> None:
-        """(C, X, Y, Z), finite, on the grid that the headers say."""
+        """Images are (C, X, Y, Z), finite, on the grid given by the headers."""
         for case in dataset.cases()[: self.sample]:
             image = dataset.read_image(case)
             assert image.array.ndim == 4
@@ -128,7 +128,7 @@ class DatasetContract:
             assert geometry.unit == image.geometry.unit
 
     def test_labels_are_class_indices_on_the_image_grid(self, dataset: Dataset) -> None:
-        """(X, Y, Z) uint8, no index beyond the classes."""
+        """Labels are (X, Y, Z) uint8, with no index beyond the classes."""
         labeled = self._labeled(dataset)
         assert labeled
         for case in labeled:
@@ -139,9 +139,9 @@ class DatasetContract:
             assert not dataset.read_geometry(case).difference(label.geometry)
 
     def test_each_case_has_its_own_label(self, dataset: Dataset) -> None:
-        """Labels of several patients are not all the same, which made-up files should not be either.
+        """Labels of several patients are not all the same; generated test files should differ, too.
 
-        Two may be: of a patient that was scanned twice, or where there is no foreground.
+        Two may be the same: for a patient scanned twice, or without foreground.
         """
         arrays = {case.patient: dataset.read_label(case).array for case in self._labeled(dataset)}
         filled = [array for array in arrays.values() if array.any()]
@@ -149,9 +149,9 @@ class DatasetContract:
         assert not same or not all(same), "the labels of all patients are the same voxel by voxel"
 
     def test_a_case_is_read_from_its_own_files(self, dataset: Dataset) -> None:
-        """An image from image files alone, the same with its label withheld; a label from no other case's files.
+        """Images come from image files only, with or without the label; labels come from no other case's files.
 
-        What is read is kept, and found again, by the content of the case's own files.
+        Cached results are stored and found by the content of the case's own files.
         """
         files = {os.path.realpath(path) for case in dataset.cases() for path in _files(case)}
         for case in self._labeled(dataset):
@@ -169,12 +169,12 @@ class DatasetContract:
             assert not foreign, f"the label of {case.id} is read from another case: {sorted(foreign)}"
 
     def test_a_case_without_label_gives_none(self, dataset: Dataset) -> None:
-        """What the protocol withholds cannot be read."""
+        """A label withheld by the protocol cannot be read."""
         with pytest.raises(ProtocolError):
             dataset.read_label(dataset.cases()[0].without_label())
 
     def test_reading_does_not_change_the_dataset(self, dataset: Dataset) -> None:
-        """The same case is the same from every thread."""
+        """The same case gives the same data in every thread."""
         case = dataset.cases()[0]
         with ThreadPoolExecutor(4) as pool:
             volumes = list(pool.map(dataset.read_image, [case] * 4))
@@ -182,7 +182,7 @@ class DatasetContract:
             np.testing.assert_array_equal(volume.array, volumes[0].array)
 
     def test_new_cases_carry_no_label(self, dataset: Dataset) -> None:
-        """By files and by folder; they are read like others."""
+        """New cases are found by files and by folder, and are read like others."""
         case = dataset.cases()[0]
         (by_files,) = dataset.new_cases(case.images)
         by_folder = dataset.new_cases([case.images[0].parent])
@@ -192,7 +192,7 @@ class DatasetContract:
         np.testing.assert_array_equal(dataset.read_image(by_files).array, dataset.read_image(case).array)
 
     def test_a_wrong_number_of_files_is_refused(self, dataset: Dataset) -> None:
-        """Not one modality too many, and not a path that leads nowhere."""
+        """One modality too many is an error, and so is a path that does not exist."""
         case = dataset.cases()[0]
         with pytest.raises(DataError):
             dataset.new_cases(case.images * (len(dataset.info().modalities) + 1))
@@ -200,12 +200,12 @@ class DatasetContract:
             dataset.new_cases([case.images[0].parent / "no-such-file.nii.gz"])
 
     def test_unknown_options_are_rejected(self, dataset: Dataset) -> None:
-        """A misspelt key in a recipe is an error."""
+        """A misspelled key in a recipe is an error."""
         with pytest.raises(ValidationError, match="no_such_option"):
             dataset.Options.model_validate({"no_such_option": 1})
 
     def test_the_entry_point_loads(self, dataset: Dataset) -> None:
-        """The name in a recipe leads to this class."""
+        """The name in a recipe refers to this class."""
         if not self.name:
             pytest.skip("it has no entry point")
         assert load("dataset", self.name) is type(dataset)

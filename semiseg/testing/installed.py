@@ -1,6 +1,6 @@
-"""The contract suites on one installed component: what ``semiseg plugins check`` runs.
+"""Contract suites for one installed component, as run by ``semiseg plugins check``.
 
-The fixture ``subject`` comes from the caller (semiseg.testing.run_suite); without it there is nothing to test here.
+The caller (semiseg.testing.run_suite) provides the fixture ``subject``; without it there is nothing to test here.
 """
 
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ from semiseg.testing.strategy import StrategyContract
 
 
 class _Declared:
-    """What a contract's subclass would say of its component."""
+    """Declarations that a subclass of the contract would contain."""
 
     @pytest.fixture(autouse=True)
     def _declare(self, subject: Subject) -> None:
@@ -36,7 +36,7 @@ class TestAugmentation(_Declared, AugmentationContract):
 
     @pytest.fixture
     def augmentation(self, subject: Subject) -> Augmentation:
-        """The one under test."""
+        """Return the augmentation under test."""
         augmentation: Augmentation = subject.make()
         return augmentation
 
@@ -46,7 +46,7 @@ class TestBackbone(_Declared, BackboneContract):
 
     @pytest.fixture
     def backbone(self, subject: Subject) -> Backbone:
-        """The one under test."""
+        """Return the backbone under test."""
         backbone: Backbone = subject.make()
         return backbone
 
@@ -56,7 +56,7 @@ class TestDataset(DatasetContract):
 
     @pytest.fixture
     def dataset(self, subject: Subject, monkeypatch: pytest.MonkeyPatch) -> Dataset:
-        """The one under test."""
+        """Return the dataset under test."""
         monkeypatch.setattr(self, "name", subject.entry.name, raising=False)
         dataset: Dataset = subject.make()
         return dataset
@@ -67,27 +67,27 @@ class TestMetric(_Declared, MetricContract):
 
     @pytest.fixture
     def metric(self, subject: Subject) -> Metric:
-        """The one under test."""
+        """Return the metric under test."""
         metric: Metric = subject.make()
         return metric
 
 
 class TestStrategy(_Declared, StrategyContract):
-    """An installed strategy, with a small unet a role."""
+    """An installed strategy, with a small unet for each role."""
 
     @pytest.fixture
     def strategy_class(self, subject: Subject) -> type[Strategy]:
-        """The one under test."""
+        """Return the strategy under test."""
         cls: type[Strategy] = subject.cls
         return cls
 
     @pytest.fixture
     def options(self, subject: Subject) -> Mapping[str, Any]:
-        """Its options."""
+        """Return its options."""
         return subject.values
 
     @staticmethod
     def backbone() -> Backbone:
-        """A small unet."""
+        """Return a small unet."""
         backbone: Backbone = create("backbone", "unet", SMALL_UNET)
         return backbone

@@ -1,4 +1,4 @@
-"""The contract of a metric, as tests: subclass ``MetricContract`` and give it a ``metric`` fixture.
+"""Contract tests of metrics: subclass ``MetricContract`` and provide a ``metric`` fixture.
 
 Example::
 
@@ -27,13 +27,13 @@ Spacing = tuple[float, float, float]
 def make_pair(
     reference: Mask, prediction: Mask, spacing: Spacing = (1.0, 1.0, 1.0), image_shape: Shape | None = None
 ) -> MaskPair:
-    """A pair of masks (X, Y, Z) as the harness makes it, in mm; of an image of their shape if none is given."""
+    """Return masks (X, Y, Z) in mm as a pair like the harness's; the image shape is theirs by default."""
     x, y, z = reference.shape
     return MaskPair(reference, prediction, spacing, "mm", image_shape or (x, y, z))
 
 
 def _blocks() -> tuple[Mask, Mask]:
-    """Two overlapping blobs with rough surfaces that no symmetry of the grid maps onto themselves."""
+    """Return two overlapping blobs with rough surfaces, not invariant under any symmetry of the grid."""
     generator = np.random.default_rng(0)
     reference, prediction = np.zeros((2, 12, 10, 9), dtype=np.bool_)
     reference[2:8, 2:7, 1:6] = generator.random((6, 5, 5)) < 0.8
@@ -42,13 +42,13 @@ def _blocks() -> tuple[Mask, Mask]:
 
 
 def _cut(reference: Mask, prediction: Mask) -> tuple[Mask, Mask]:
-    """Both masks within the tightest box that holds them, as the harness cuts them."""
+    """Crop both masks to their joint bounding box, as the harness does."""
     box = tuple(slice(int(at.min()), int(at.max()) + 1) for at in np.nonzero(reference | prediction))
     return reference[box], prediction[box]
 
 
 def _boxes(*corners: tuple[Shape, Shape]) -> tuple[Mask, Mask]:
-    """Two full boxes, each from a corner to the one before another, in an image of 6 x 7 x 8 voxels."""
+    """Return two full boxes, each from a first corner to a second, exclusive one, in an image of 6 x 7 x 8 voxels."""
     masks = np.zeros((2, *_IMAGE), dtype=np.bool_)
     for mask, (low, high) in zip(masks, corners, strict=True):
         mask[tuple(slice(*ends) for ends in zip(low, high, strict=True))] = True
@@ -69,13 +69,13 @@ _EXTREMES = {
 
 
 class MetricContract:
-    """What every metric has to keep. The fixture ``metric`` gives the one under test."""
+    """Contract of every metric. The fixture ``metric`` returns the one under test."""
 
     uses_spacing: ClassVar[bool] = False
-    """To be set for a metric without unit that still depends on the spacing, such as one with a tolerance in mm."""
+    """Set to True for a metric without unit that still depends on the spacing, such as one with a tolerance in mm."""
 
     def test_a_perfect_prediction_has_the_best_value(self, metric: Metric) -> None:
-        """No other prediction is better than the reference itself; a distance is 0 then."""
+        """No other prediction is better than the reference itself; a distance is then 0."""
         reference, prediction = _blocks()
         best = metric(make_pair(reference, reference.copy()))
         others = [metric(make_pair(reference, other)) for other in (prediction, np.roll(reference, 2, 0))]
@@ -86,14 +86,14 @@ class MetricContract:
         assert best == 0 or not metric.distance
 
     def test_empty_masks_have_the_declared_values(self, metric: Metric) -> None:
-        """Missed, spurious and both empty give what the class declares."""
+        """Missed, spurious and both empty give the values declared by the class."""
         full, empty = np.ones((2, 3, 4), dtype=np.bool_), np.zeros((2, 3, 4), dtype=np.bool_)
         cases = [(full, empty, metric.missed), (empty, full, metric.spurious), (empty, empty, metric.both_empty)]
         for reference, prediction, declared in cases:
             np.testing.assert_equal(metric(make_pair(reference, prediction)), declared)
 
     def test_spacing_is_honored(self, metric: Metric) -> None:
-        """A distance scales with the voxels, and grows with them along the axis that it spans; else nothing changes."""
+        """A distance scales with the voxels, also along a single axis that it spans; other metrics do not change."""
         reference, prediction = _blocks()
         values = [metric(make_pair(reference, prediction, s)) for s in ((0.5, 0.75, 2.0), (1.5, 2.25, 6.0))]
         if metric.distance:
@@ -105,7 +105,7 @@ class MetricContract:
             assert far > near, f"the spacing along axis {axis} is not used"
 
     def test_order_and_direction_of_axes_do_not_matter(self, metric: Metric) -> None:
-        """The same scan, stored along other axes, has the same value."""
+        """The same scan, stored with permuted and flipped axes, has the same value."""
         masks, spacing = _blocks(), (0.5, 0.75, 2.0)
         expected = metric(make_pair(*masks, spacing))
         for order in itertools.permutations(range(3)):
@@ -114,7 +114,7 @@ class MetricContract:
             assert value == pytest.approx(expected)
 
     def test_the_box_around_the_masks_does_not_matter(self, metric: Metric) -> None:
-        """The same masks of the same image have the same value, cut to the box that holds both or not."""
+        """Masks of the same image have the same value, whether or not they are cropped to their joint bounding box."""
         reference, prediction = _blocks()
         whole = make_pair(reference, prediction, (0.5, 0.75, 2.0))
         cut = make_pair(*_cut(reference, prediction), whole.spacing, whole.image_shape)
@@ -122,7 +122,7 @@ class MetricContract:
 
     @pytest.mark.parametrize("masks", _EXTREMES)
     def test_masks_of_any_size_have_a_value(self, metric: Metric, masks: str) -> None:
-        """Where both masks have voxels it is a finite number; a distance is not negative, and 0 for equal masks."""
+        """Nonempty masks give a finite number; a distance is not negative, and 0 for equal masks."""
         reference, prediction = _boxes(*_EXTREMES[masks])
         value = metric(make_pair(*_cut(reference, prediction), image_shape=_IMAGE))
         assert math.isfinite(value)
@@ -131,7 +131,7 @@ class MetricContract:
             assert value == 0 or not np.array_equal(reference, prediction)
 
     def test_masks_are_not_written_to(self, metric: Metric) -> None:
-        """The harness gives the same masks to every metric."""
+        """The harness passes the same masks to every metric."""
         masks = _blocks()
         copies = [mask.copy() for mask in masks]
         for mask in masks:
@@ -141,13 +141,13 @@ class MetricContract:
             np.testing.assert_array_equal(mask, copy)
 
     def test_unknown_options_are_rejected(self, metric: Metric) -> None:
-        """A misspelt key in a recipe is an error."""
+        """A misspelled key in a recipe is an error."""
         with pytest.raises(ValidationError, match="no_such_option"):
             metric.Options.model_validate({"no_such_option": 1})
 
 
 def _apart_along(metric: Metric, axis: int, size: float) -> float:
-    """The value of two voxels that are two steps apart along an axis whose voxels are ``size`` mm long."""
+    """Return the value for two voxels that are two steps apart along an axis with voxels of ``size`` mm."""
     reference, prediction = np.zeros((2, 3, 3, 3), dtype=np.bool_)
     reference[0, 0, 0] = True
     prediction[tuple(2 if i == axis else 0 for i in range(3))] = True

@@ -1,4 +1,4 @@
-"""What a strategy remembers outside of its ``state_dict``, which is all that a checkpoint keeps."""
+"""State of a strategy outside of its ``state_dict``, which is all that a checkpoint saves."""
 
 from collections.abc import Container, Iterator
 from functools import cached_property
@@ -14,9 +14,9 @@ _NOT_ITS_OWN = {*vars(nn.Module()), "_around"}
 
 
 def attributes(strategy: Strategy) -> dict[str, Any]:
-    """Values that can be compared: of the attributes of a strategy, its modules and its class, and of unsaved buffers.
+    """Return comparable values of the attributes of a strategy, its modules and its class, and of unsaved buffers.
 
-    Without ``functools.cached_property``, which is made anew where it is missing.
+    Excludes ``functools.cached_property``, which is recomputed if missing.
     """
     saved = [*strategy.modules(), *strategy.parameters(), *strategy.state_dict(keep_vars=True).values()]
     known = {id(part) for part in saved}
@@ -36,20 +36,20 @@ def _attributes(strategy: Strategy) -> Iterator[tuple[str, Any]]:
 
 
 def _value(value: Any, known: Container[int], around: frozenset[int] = frozenset()) -> Any:
-    """Something that is equal as long as the content of the value is.
+    """Return something that stays equal as long as the content of the value does.
 
-    What is in ``known``, and what tells no content, is equal to itself alone.
+    Objects in ``known``, and those without accessible content, are only equal to themselves.
     """
     if isinstance(value, _PLAIN):
         return repr(value)
     content = None if id(value) in known or id(value) in around else _content(value)
     if content is None:
-        return id(value), value  # compared by the number first, which nothing else has as long as the value is held
+        return id(value), value  # compared by the id first, which is unique as long as the value is held
     return type(value), [_value(part, known, around | {id(value)}) for part in content]
 
 
 def _content(value: Any) -> tuple[Any, ...] | None:
-    """The parts of a value, as pickle takes them; None where it takes none, or only the name of a function or class."""
+    """Return the parts of a value, as pickled; None if it is not picklable or pickled only by name."""
     if isinstance(value, tuple):
         return value
     if isinstance(value, torch.Generator):
@@ -59,7 +59,7 @@ def _content(value: Any) -> tuple[Any, ...] | None:
         return str(value.dtype), tuple(value.shape), flat.view(torch.uint8).numpy().tobytes()
     try:
         parts = value.__reduce_ex__(4)
-    except Exception:  # whatever a class raises that cannot be pickled; a class itself asks for more arguments
+    except Exception:  # unpicklable classes raise arbitrary errors; classes themselves need further arguments
         return None
     if isinstance(parts, str):
         return None

@@ -1,4 +1,4 @@
-"""An installed component through the contract suite of its kind, by pytest, in this process."""
+"""Running an installed component through the contract suite of its kind, by pytest, in this process."""
 
 import inspect
 import io
@@ -16,23 +16,23 @@ from semiseg.errors import ComponentError
 from semiseg.registry import Entry, Kind, make_options
 
 SMALL_UNET: Mapping[str, Any] = {"channels": (4, 8), "strides": (2,), "num_res_units": 0}
-"""Options of the ``unet`` that every network of a strategy is made by."""
+"""Options of the ``unet`` that builds every network of a strategy."""
 DECLARATIONS: Mapping[Kind, Mapping[str, str]] = {
     "augmentation": {"deterministic": ""},
     "backbone": {"own_capabilities": "NAME"},
     "metric": {"uses_spacing": ""},
     "strategy": {"counts_epochs": "", "frozen": "ROLE"},
 }
-"""What cannot be seen from a component and changes what its suite expects, by kind: attributes of the suite's class.
+"""Declarations by kind that change a suite's expectations and cannot be detected: attributes of the suite's class.
 
-With each, what it is a set of; empty for a flag.
+The value names the elements of a set; empty for a flag.
 """
 _LINES, _WIDTH = 8, 200
 
 
 @dataclass(frozen=True)
 class Subject:
-    """The component under test: its class, the options as a recipe would give them, and attributes of its suite."""
+    """Component under test: its class, its options as in a recipe, and attributes of its suite."""
 
     entry: Entry
     cls: Any
@@ -40,13 +40,13 @@ class Subject:
     declared: Mapping[str, bool | frozenset[str]] = field(default_factory=dict)
 
     def make(self) -> Any:
-        """A new component of these options (for a strategy the class is used: it needs networks)."""
+        """Return a new component with these options (for a strategy, its class is used, as it needs networks)."""
         return self.cls(make_options(self.cls, self.values))
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """One check: what it asks in words, how it ended, and why, where it did not pass."""
+    """One check: its description, its status and, unless it passed, the reason."""
 
     check: str
     status: Literal["ok", "FAIL", "skip"]
@@ -54,10 +54,10 @@ class Outcome:
 
 
 def run_contract(subject: Subject, heard: Callable[[Outcome], None]) -> list[Outcome]:
-    """Run the suite of the component's kind; ``heard`` gets each outcome as soon as it is there.
+    """Run the suite of the component's kind; ``heard`` receives each outcome immediately.
 
-    Pytest's settings and plugins of the caller's project, and its output, are left out. Raises ComponentError where
-    the suite itself cannot be run.
+    Pytest settings and plugins of the caller's project, and pytest's output, are suppressed. Raises ComponentError if
+    the suite itself cannot run.
     """
     listener = _Listener(subject, heard)
     arguments = [
@@ -85,7 +85,7 @@ def run_contract(subject: Subject, heard: Callable[[Outcome], None]) -> list[Out
 
 
 class _Listener:
-    """A pytest plugin: it gives the suite its subject, and tells how each check ended."""
+    """A pytest plugin that provides the suite's subject and reports the outcome of each check."""
 
     def __init__(self, subject: Subject, heard: Callable[[Outcome], None]) -> None:
         self._subject, self._heard, self._out = subject, heard, (sys.stdout, sys.stderr)
@@ -93,14 +93,14 @@ class _Listener:
 
     @pytest.fixture
     def subject(self) -> Subject:
-        """The component under test."""
+        """Return the component under test."""
         return self._subject
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(
         self, item: pytest.Function, call: pytest.CallInfo[None]
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-        """A check has ended, or could not begin."""
+        """Report a check that has ended or could not start."""
         report = yield
         if report.when == "call" or not report.passed:
             self._tell(_outcome(item, call, report, self._subject.cls))
@@ -124,7 +124,7 @@ def _outcome(item: pytest.Function, call: pytest.CallInfo[None], report: pytest.
 
 
 def _in_words(item: pytest.Function) -> str:
-    """The name of a test as a sentence, its parameters, and the first line of its docstring."""
+    """Return a test's name as a sentence, its parameters, and the first line of its docstring."""
     name = item.originalname.removeprefix("test_").replace("_", " ")
     parameters = item.name.removeprefix(item.originalname)
     about = (inspect.getdoc(item.function) or "").partition("\n")[0].replace("``", "`")
@@ -132,7 +132,7 @@ def _in_words(item: pytest.Function) -> str:
 
 
 def _place(excinfo: pytest.ExceptionInfo[BaseException], cls: type) -> str:
-    """The line of the component's package that failed; where none of it was running, the line of the check."""
+    """Return the line that failed in the component's package or, if none of it was running, in the check."""
     package = Path(inspect.getfile(cls)).parent
     entries = [(Path(entry.path), entry.lineno + 1) for entry in excinfo.traceback]
     own = [entry for entry in entries if package in entry[0].parents]

@@ -1,4 +1,4 @@
-"""Steps of the engine on made batches, in this process or in two that share them."""
+"""Steps of the engine on generated batches, in this process or in two that share them."""
 
 import os
 import socket
@@ -30,7 +30,7 @@ def run_steps(
     mode: StepMode = StepMode(),  # noqa: B008 (frozen)
     lr: float = 1.0,
 ) -> list[dict[str, float]]:
-    """Steps by plain gradient descent; what each reports."""
+    """Run steps by plain gradient descent, and return the report of each."""
     trained = [role.name for role in strategy.roles(strategy.options) if role.trained]
     optimizers = {name: torch.optim.SGD(strategy.networks[name].parameters(), lr=lr) for name in trained}
     runner = StepRunner(strategy, optimizers, runtime, mode)
@@ -38,13 +38,13 @@ def run_steps(
 
 
 def in_two_processes(start: Callable[[], Strategy], batches: Batches) -> list[dict[str, Tensor]]:
-    """The state, in float64, in each of two processes that share every batch, after all steps.
+    """Return the state, in float64, of each of two processes that share every batch, after all steps.
 
-    ``start`` makes the strategy; it travels by pickle. Raises RuntimeError where a process fails.
+    ``start`` makes the strategy and must be picklable. Raises RuntimeError if a process fails.
     """
     method = "forkserver" if "forkserver" in get_all_start_methods() else "spawn"
     context = get_context(method)
-    if method == "forkserver":  # torch is then imported once for all calls
+    if method == "forkserver":  # imports torch only once for all calls
         context.set_forkserver_preload(["semiseg.testing.strategy"])
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -69,7 +69,7 @@ def in_two_processes(start: Callable[[], Strategy], batches: Batches) -> list[di
 
 def _rank(rank: int, port: int, start: Callable[[], Strategy], batches: Batches, file: Path) -> None:
     torch.set_num_threads(1)
-    launched: dict[str, Any] = {  # as torchrun sets it
+    launched: dict[str, Any] = {  # as set by torchrun
         "RANK": rank,
         "LOCAL_RANK": rank,
         "GROUP_RANK": 0,
@@ -88,7 +88,7 @@ def _rank(rank: int, port: int, start: Callable[[], Strategy], batches: Batches,
 
 
 def _share(batch: Batch, rank: int, needs: BatchNeeds) -> Batch:
-    """What the data path gives one of two processes."""
+    """Return one of two processes' share of a batch, as in the data path."""
     l, u = batch.labeled, batch.unlabeled  # noqa: E741
     mine, others = share_of((len(l), len(u)), needs, rank, 2)
     return Batch(

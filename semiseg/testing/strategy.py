@@ -1,4 +1,4 @@
-"""What every strategy has to do; subclass it in your package's tests."""
+"""Contract tests of strategies; subclass them in your package's tests."""
 
 import math
 import pickle
@@ -26,11 +26,11 @@ __all__ = ["CLASSES", "SIZE", "TASK", "StrategyContract", "make_batch"]
 
 
 class StrategyContract(LearningTests, ScheduleTests, StateTests):
-    """Tests of a strategy. Give it a ``strategy_class`` fixture, and ``options`` where the defaults do not do."""
+    """Contract tests of a strategy. Provide a ``strategy_class`` fixture, and ``options`` other than the defaults."""
 
     @pytest.mark.parametrize("index", [0, 50, 99])
     def test_losses_are_finite_scalars(self, strategy: Strategy, index: int) -> None:
-        """At the start, the middle and the end; parts are scalars without gradient."""
+        """At the start, middle and end of training; parts are scalars without gradient."""
         step = self.at(strategy, index)
         found = list(strategy.losses(self.batch(strategy, step), step))
         assert found
@@ -52,7 +52,7 @@ class StrategyContract(LearningTests, ScheduleTests, StateTests):
                 assert gradient is None or torch.isfinite(gradient).all(), name
 
     def test_no_gradient_leaks(self, strategy: Strategy) -> None:
-        """Not into a role that is not trained, nor from one network's loss into those that taught it."""
+        """No gradient reaches an untrained role, or flows from one network's loss into those that labeled for it."""
         step, roles = self.at(strategy, 99), strategy.roles(strategy.options)
         strategy.requires_grad_()
         for losses in strategy.losses(self.batch(strategy, step), step):
@@ -66,13 +66,13 @@ class StrategyContract(LearningTests, ScheduleTests, StateTests):
 
     @pytest.mark.parametrize("index", [0, 99])
     def test_a_step_can_be_repeated(self, strategy: Strategy, index: int) -> None:
-        """The same batch gives the same gradients again, and is as it was."""
-        self.train(strategy, 0, 2)  # networks that begin as copies then differ, and have something to teach
+        """The same batch gives the same gradients again, and is not modified."""
+        self.train(strategy, 0, 2)  # so that networks that start as copies differ
         step = self.at(strategy, index)
         self.require_repeatable(strategy, self.batch(strategy, step), step)
 
     def test_labels_of_unlabeled_samples_change_nothing(self, strategy: Strategy) -> None:
-        """A stream that had labels and targets, wrong ones, would be learned from as one that has none."""
+        """Wrong labels and targets in the unlabeled stream do not change the gradients."""
         self.train(strategy, 0, 2)
         step = self.at(strategy, 99)
         self.require_repeatable(strategy, self.batch(strategy, step), step)
@@ -90,7 +90,7 @@ class StrategyContract(LearningTests, ScheduleTests, StateTests):
             assert losses.updates is None or (losses.updates and losses.updates <= trained)
 
     def test_counts_make_micro_batches_add_up(self, strategy: Strategy) -> None:
-        """Where the strategy says micro-batches are exact: their gradients add up to the whole batch's."""
+        """Gradients of micro-batches add up to the whole batch's, if the strategy declares them exact."""
         if "micro_batch" not in strategy.exact:
             pytest.skip("the strategy does not declare micro_batch")
         strategy.double()
@@ -109,7 +109,7 @@ class StrategyContract(LearningTests, ScheduleTests, StateTests):
     def test_declared_modes_give_the_joint_step(
         self, strategy_class: type[Strategy], options: Mapping[str, Any]
     ) -> None:
-        """Every step mode that is declared, and needs one process, leads to the joint step's weights."""
+        """Every declared step mode for a single process leads to the weights of the joint step."""
         assert strategy_class.exact <= {"joint", "alternating", "split", "micro_batch"}
         assert issubclass(strategy_class, CoTraining) or not strategy_class.exact & {"alternating", "split"}
         sizes = (None, 3, 2) if "micro_batch" in strategy_class.exact else (None,)
@@ -120,14 +120,14 @@ class StrategyContract(LearningTests, ScheduleTests, StateTests):
                 assert torch.allclose(other[key], value, atol=1e-12, rtol=1e-9), key
 
     def stepped(self, strategy_class: type[Strategy], options: Mapping[str, Any], mode: StepMode) -> dict[str, Tensor]:
-        """The state after one step of the engine by plain gradient descent, in float64."""
+        """Return the state after one step of the engine by plain gradient descent, in float64."""
         strategy = self.make(strategy_class, options).double()
         step = self.at(strategy, 99)
         run_steps(strategy, [(in_double(self.batch(strategy, step)), step)], Runtime("cpu", "32"), mode)
         return strategy.state_dict()
 
     def test_it_trains_in_bf16(self, strategy: Strategy) -> None:
-        """Under autocast: finite losses, and weights that stay float32."""
+        """Under autocast, losses are finite and weights stay float32."""
         steps = [self.at(strategy, index) for index in (0, 99)]
         batches = [(self.batch(strategy, step), step) for step in steps]
         for totals in run_steps(strategy, batches, Runtime("cpu", "bf16"), lr=0.01):
@@ -135,7 +135,7 @@ class StrategyContract(LearningTests, ScheduleTests, StateTests):
         assert all(p.dtype == torch.float32 for p in strategy.parameters())
 
     def test_two_processes_train_as_one(self, strategy_class: type[Strategy], options: Mapping[str, Any]) -> None:
-        """Two processes that share each batch come to the weights of one that has all of it, and to the same."""
+        """Two processes that share each batch both arrive at the weights of one process with the whole batch."""
         if "micro_batch" not in strategy_class.exact:
             pytest.skip("its losses are of a whole batch: a run in several processes is refused")
         strategy = self.make(strategy_class, options).double()
@@ -144,7 +144,7 @@ class StrategyContract(LearningTests, ScheduleTests, StateTests):
         pseudo = {stage.name: stage.pseudo_labels for stage in strategy.stages()}
         batches = []
         for step, groups in zip(steps, (2, 1 if needs.unlabeled.uses else 2, 2), strict=True):
-            # Of one group of each stream one process has the labeled samples, and the other has the unlabeled ones.
+            # With one group per stream, one process has the labeled samples and the other the unlabeled ones.
             sizes = [groups * max(n.minimum, n.unit) if n.uses else 0 for n in (needs.labeled, needs.unlabeled)]
             batch = make_batch(sizes[0], sizes[1], step.index, needs.targets, pseudo[step.stage])
             batches.append((in_double(batch), step))
@@ -156,7 +156,7 @@ class StrategyContract(LearningTests, ScheduleTests, StateTests):
             assert torch.allclose(one[key], value, atol=1e-10, rtol=1e-8), key
 
     def test_prediction_is_a_probability(self, strategy: Strategy) -> None:
-        """(B, K, X, Y, Z), in [0, 1], summing to 1; the same twice in eval mode."""
+        """(B, K, X, Y, Z), in [0, 1], summing to 1; repeatable in eval mode."""
         predicts = strategy.can_predict(strategy.options)
         assert predicts, "no role predicts: set predicts=True on one, or override predict"
         images = make_batch().images()
@@ -169,11 +169,11 @@ class StrategyContract(LearningTests, ScheduleTests, StateTests):
         assert torch.equal(one, two)
 
     def test_targets_can_be_sent_to_worker_processes(self, strategy: Strategy) -> None:
-        """By pickle, which takes a function of a module but no lambda and no function within another."""
+        """They are pickled, which works for functions of a module but not for lambdas or nested functions."""
         for target in strategy.needs.targets:
             try:
                 pickle.loads(pickle.dumps(target))
-            except Exception as error:  # pickle's errors have no class in common
+            except Exception as error:  # pickle's errors have no common base class
                 raise AssertionError(f"target {target.name!r} cannot be sent: {error}") from error
 
     def test_stages_share_the_training(self, strategy: Strategy) -> None:
@@ -183,6 +183,6 @@ class StrategyContract(LearningTests, ScheduleTests, StateTests):
         assert len({stage.name for stage in stages}) == len(stages)
 
     def test_unknown_options_are_refused(self, strategy_class: type[Strategy]) -> None:
-        """A misspelt option is an error."""
+        """A misspelled option is an error."""
         with pytest.raises(ValidationError):
             strategy_class.Options.model_validate({"no_such_option": 1})

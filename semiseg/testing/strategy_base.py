@@ -1,4 +1,4 @@
-"""A strategy under test: how it is made, and the steps that it is given."""
+"""A strategy under test: its construction, and the steps it takes."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -23,26 +23,26 @@ from semiseg.wording import some
 
 
 class StrategyTests:
-    """What all tests of a strategy share."""
+    """Base of all tests of a strategy."""
 
     @pytest.fixture
     def strategy_class(self) -> type[Strategy]:
-        """The strategy to test."""
+        """Return the strategy class under test."""
         raise NotImplementedError
 
     @pytest.fixture
     def options(self) -> Mapping[str, Any]:
-        """Its options, as in a recipe."""
+        """Return its options, as in a recipe."""
         return {}
 
     @pytest.fixture
     def strategy(self, strategy_class: type[Strategy], options: Mapping[str, Any]) -> Strategy:
-        """The strategy with one tiny network a role."""
+        """Return the strategy with one tiny network per role."""
         return self.make(strategy_class, options)
 
     @staticmethod
     def backbone() -> Backbone:
-        """What every role's network is made by."""
+        """Return the backbone that builds every role's network."""
         return TinyBackbone()
 
     @classmethod
@@ -54,35 +54,35 @@ class StrategyTests:
 
     @staticmethod
     def timetable(strategy: Strategy, total: int = 100) -> Timetable:
-        """Of a training of ``total`` steps."""
+        """Return the timetable of a training of ``total`` steps."""
         epochs = 10 if total % 10 == 0 else total
         return Timetable(strategy.stages(), epochs, total // epochs, 1, seed=1)
 
     @classmethod
     def at(cls, strategy: Strategy, index: int, total: int = 100) -> Step:
-        """A step of a training of ``total`` steps."""
+        """Return a step of a training of ``total`` steps."""
         return cls.timetable(strategy, total).step(index)
 
     @staticmethod
     def batch(strategy: Strategy, step: Step, seed: int = 0) -> Batch:
-        """A batch that meets the strategy's needs at a step: two groups of each stream, or more."""
+        """Return a batch that meets the strategy's needs at a step: at least two groups of each stream."""
         needs = strategy.needs
         sizes = [max(n.minimum, 2 * n.unit) if n.uses else 0 for n in (needs.labeled, needs.unlabeled)]
         return make_batch(sizes[0], sizes[1], seed, needs.targets, StrategyTests.has_pseudo_labels(strategy, step))
 
     @staticmethod
     def has_pseudo_labels(strategy: Strategy, step: Step) -> bool:
-        """Whether a step is of a stage with pseudo-labels."""
+        """Return whether a step belongs to a stage with pseudo-labels."""
         return next(stage.pseudo_labels for stage in strategy.stages() if stage.name == step.stage)
 
     @staticmethod
     def trained(strategy: Strategy) -> set[str]:
-        """The names of the roles that are trained."""
+        """Return the names of the trained roles."""
         return {role.name for role in strategy.roles(strategy.options) if role.trained}
 
     @classmethod
     def updated(cls, strategy: Strategy, batch: Batch, step: Step) -> set[str]:
-        """The names of the roles that the losses of a step update."""
+        """Return the names of the roles that the losses of a step update."""
         trained, updated = cls.trained(strategy), set[str]()
         for losses in strategy.losses(batch, step):
             updated |= trained if losses.updates is None else losses.updates
@@ -90,7 +90,7 @@ class StrategyTests:
 
     @classmethod
     def gradients(cls, strategy: Strategy, batch: Batch, step: Step, seed: int = 0) -> dict[str, Tensor | None]:
-        """Gradients by parameter, as the engine gathers them; ``seed`` is torch's outside of networks."""
+        """Return gradients by parameter, as gathered by the engine; ``seed`` is torch's seed outside of networks."""
         passes: Counter[str] = Counter()
 
         @contextmanager
@@ -109,7 +109,7 @@ class StrategyTests:
         return {name: None if p.grad is None else p.grad.clone() for name, p in strategy.named_parameters()}
 
     def require_repeatable(self, strategy: Strategy, batch: Batch, step: Step) -> None:
-        """What is compared between two calls of ``losses`` would otherwise differ for no other reason."""
+        """Require that two calls of ``losses`` agree, so that other comparisons of gradients are meaningful."""
         before = copied(batch)
         first = self.gradients(strategy, batch, step)
         changed = differing(batch, before)
@@ -122,14 +122,14 @@ class StrategyTests:
         )
 
     def train(self, strategy: Strategy, start: int, stop: int) -> None:
-        """A few steps of the engine by plain gradient descent."""
+        """Run a few steps of the engine by plain gradient descent."""
         steps = [self.at(strategy, index, 6) for index in range(start, stop)]
         batches = [(self.batch(strategy, step, step.index), step) for step in steps]
         run_steps(strategy, batches, Runtime("cpu", "32"), lr=0.1)
 
 
 def other_gradients(ones: Mapping[str, Tensor | None], others: Mapping[str, Tensor | None]) -> str:
-    """The parameters whose gradients are not equal bit for bit, or not both missing: the first, and how many more."""
+    """Return the parameters whose gradients differ in any bit, or are missing on one side: the first and a count."""
     found = [
         name
         for name, one in ones.items()

@@ -1,4 +1,4 @@
-"""Whether every network of a strategy learns, and from whom: a part of its contract."""
+"""Contract tests of strategies: all networks learn, and from the intended sources."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,17 +15,17 @@ from semiseg.testing.batches import make_batch
 from semiseg.testing.strategy_base import StrategyTests, other_gradients
 
 LONG = 1000
-"""Steps of the training whose teacher is waited for."""
+"""Number of steps in which an untrained network has to change."""
 
 
 class LearningTests(StrategyTests):
-    """Tests that trained networks get gradients, that others move, and that networks which teach are heard."""
+    """Tests that trained networks get gradients, untrained ones change, and pseudo-labels between networks are used."""
 
     frozen: ClassVar[frozenset[str]] = frozenset()
-    """To be set to roles that are not trained and stay as they begin by intention: a teacher trained before, say."""
+    """Untrained roles that deliberately never change, such as a pretrained teacher."""
 
     def test_every_trained_role_is_updated(self, strategy: Strategy) -> None:
-        """In one stage or another, by a gradient that is not 0: where a stage begins, or at the end of the training."""
+        """At the start of some stage or at the end of training, each gets a nonzero gradient."""
         looked = self.looked(strategy)
         updated, moved = set[str](), set[str]()
         taken = [(self.batch(strategy, step), step) for step in (self.at(strategy, index) for index in looked)]
@@ -35,7 +35,7 @@ class LearningTests(StrategyTests):
             moved |= {role for role in strategy.networks if any(map(_is_some, of_role(gradients, role).values()))}
         trained, steps = self.trained(strategy), f"the steps {looked} of 100"
         assert trained <= updated, f"no loss of {steps} updates {_listed(trained - updated)}"
-        for role in sorted(trained - moved):  # it may learn only from what others are sure of
+        for role in sorted(trained - moved):  # it may learn only from confident predictions of others
             with others_redrawn(strategy, role):
                 found = (of_role(self.gradients(strategy, batch, step), role) for batch, step in taken)
                 if any(_is_some(gradient) for gradients in found for gradient in gradients.values()):
@@ -46,9 +46,9 @@ class LearningTests(StrategyTests):
         )
 
     def test_it_trains_where_nothing_is_unlabeled(self, strategy: Strategy) -> None:
-        """All samples of a step are labeled where a recipe has no unlabeled case; so may a micro-batch be."""
+        """Without unlabeled cases in a recipe, all samples of a step are labeled; so may those of a micro-batch be."""
         needs = strategy.needs
-        always = needs.unlabeled.minimum > 0  # in a step, though not in every part of one
+        always = needs.unlabeled.minimum > 0  # per step, though not in every part of one
         if always and "micro_batch" not in strategy.exact:
             pytest.skip("it is given whole batches, of which some samples are unlabeled")
         labeled = 2 * max(needs.labeled.minimum, needs.labeled.unit)
@@ -93,15 +93,15 @@ class LearningTests(StrategyTests):
 
     @classmethod
     def long(cls, strategy: Strategy) -> Iterator[Step]:
-        """All steps of a training in which a teacher is moved, be it once in many steps or late."""
+        """Return all steps of a training long enough for a teacher that is updated rarely or late."""
         timetable = cls.timetable(strategy, LONG)
         return map(timetable.step, range(LONG))
 
     @classmethod
     def follow(cls, strategy: Strategy, step: Step) -> None:
-        """A step without forward and backward: trained networks are moved at random.
+        """Perform a step without forward and backward: trained networks are changed at random.
 
-        ``losses`` is called where ``after_step`` fails without: it may take what was gathered there.
+        If ``after_step`` fails, ``losses`` is called first, since ``after_step`` may use values gathered there.
         """
         generator = torch.Generator().manual_seed(step.index)
         with torch.no_grad():
@@ -117,7 +117,7 @@ class LearningTests(StrategyTests):
                 strategy.after_step(step)
 
     def test_networks_that_teach_one_another_are_heard(self, strategy: Strategy) -> None:
-        """Each one's gradients depend on the weights of the others (``CoTraining``), which label for it."""
+        """Each network's gradients depend on the weights of the others (``CoTraining``), which label for it."""
         if not isinstance(strategy, CoTraining):
             pytest.skip("its networks do not label for one another (it is not a CoTraining)")
         steps = [self.at(strategy, index) for index in reversed(self.looked(strategy))]
@@ -142,19 +142,19 @@ class LearningTests(StrategyTests):
 
     @classmethod
     def looked(cls, strategy: Strategy) -> list[int]:
-        """Steps of a training of 100: two where each stage begins, and the last two."""
+        """Return steps of a training of 100: two at the start of each stage, and the last two."""
         spans = cls.timetable(strategy).spans
         return sorted({98, 99, *(min(span.start + more, 99) for span in spans for more in (0, 1))})
 
 
 def of_role(gradients: dict[str, Tensor | None], role: str) -> dict[str, Tensor | None]:
-    """The gradients of one network."""
+    """Return the gradients of one network."""
     return {name: gradient for name, gradient in gradients.items() if name.startswith(f"networks.{role}.")}
 
 
 @contextmanager
 def others_redrawn(strategy: Strategy, role: str) -> Iterator[None]:
-    """Every network but one has other weights; the state is as before in the end."""
+    """Replace the weights of every network but one within the block; the state is restored afterwards."""
     state = {name: value.clone() for name, value in strategy.state_dict().items()}
     for other in strategy.networks.keys() - {role}:
         redraw(strategy.networks[other])
@@ -163,7 +163,7 @@ def others_redrawn(strategy: Strategy, role: str) -> Iterator[None]:
 
 
 def redraw(network: torch.nn.Module) -> None:
-    """Other weights, so large that the network is sure of what it predicts."""
+    """Draw new weights, so large that the network's predictions are confident."""
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():
         for parameter in network.parameters():

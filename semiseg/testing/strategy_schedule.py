@@ -1,4 +1,4 @@
-"""Whether what changes over training does so by the share that is done: a part of a strategy's contract."""
+"""Contract tests of strategies: schedules depend on the share of training that is done."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -15,41 +15,43 @@ from semiseg.testing.batches import in_double
 from semiseg.testing.strategy_base import StrategyTests, other_gradients
 
 LONGER = 1201
-"""How many times as long the other training is. What happens at every other step does so there too: this is 1 more
-than a multiple of 2, 3, 4, 5, 10 and 150."""
+"""Length of the longer training, in multiples of the short one.
+
+Being 1 more than a multiple of 2, 3, 4, 5, 10 and 150, it preserves events that occur at every n-th step.
+"""
 LOOKED = (1, 37, 98)
-"""Steps of 100: no shares that an option is likely to name, where rounding would decide."""
+"""Steps of 100: no shares that options are likely to contain, at which rounding would decide."""
 NEAR = 11
-"""Steps on either side: an epoch of the short training, and one more."""
+"""Number of steps on either side: an epoch of the short training, plus one."""
 
 
 class ScheduleTests(StrategyTests):
-    """Tests that a step of a long training is like the one at the same share of a short training."""
+    """Tests that a step of a long training resembles the one at the same share of a short training."""
 
     counts_epochs: ClassVar[bool] = False
-    """To be set where an option is tested that is told in epochs: a wait of 15, say, whatever their number."""
+    """Set to True when testing an option given in epochs, such as a wait of 15 epochs whatever their total."""
 
     @pytest.mark.parametrize("index", LOOKED)
     def test_schedules_do_not_count_steps(self, strategy: Strategy, index: int) -> None:
-        """Weights rise by the share of training that is done: with epochs of more steps they are the same there."""
+        """Weights rise with the share of training done: epochs with more steps do not change them."""
         self.require_alike(strategy, index, more_epochs=False)
 
     @pytest.mark.parametrize("index", LOOKED)
     def test_schedules_do_not_count_epochs(self, strategy: Strategy, index: int) -> None:
-        """Likewise with more epochs, unless an option is told in epochs and is declared to be."""
+        """The same holds with more epochs, unless an option is given in epochs and declared as such."""
         if self.counts_epochs:
             pytest.skip("it is declared to count epochs")
         self.require_alike(strategy, index, more_epochs=True)
 
     def require_alike(self, strategy: Strategy, index: int, more_epochs: bool) -> None:
-        """The gradients of a step are those of the step at the same share of a longer training.
+        """Require that the gradients of a step equal those at the same share of a longer training.
 
-        A share that is off by a step or an epoch, ``step.index / (step.total - 1)`` or that of epochs, is as good. It
-        is another one there, but no farther off than its next value in the short training: the gradients of the long
-        training are compared with those of all steps nearby, of the same batch and with the same draws, and may be as
-        far from the nearest as neighbors are from one another.
+        A share that is off by a step or an epoch, such as ``step.index / (step.total - 1)`` or that of epochs, is
+        acceptable. It differs in the long training, but by no more than one step or epoch of the short one. The
+        gradients of the long training are therefore compared with those of all nearby steps, for the same batch and the
+        same draws, and may be as far from the nearest as neighbors are from one another.
         """
-        self.train(strategy, 0, 2)  # a teacher that begins as a copy of its student has nothing to teach
+        self.train(strategy, 0, 2)  # a teacher that starts as a copy of its student gives no gradient
         step = self.at(strategy, index)
         self.require_repeatable(strategy, self.batch(strategy, step), step)
         strategy.double()
@@ -59,7 +61,7 @@ class ScheduleTests(StrategyTests):
         found = self.gradients(strategy, batch, later)
         one, other = _flat(strategy, expected), _flat(strategy, found)
         if (one - other).norm() <= 1e-9 * max(one.norm(), other.norm()):
-            return  # as most are; the others take long
+            return  # the usual case; the rest takes long
         near = self.nearby(strategy, step)
         around = [_flat(strategy, self.gradients(strategy, batch, _like(at, step))) for at in near]
         apart = min(float((value - other).norm()) for value in around)
@@ -73,7 +75,7 @@ class ScheduleTests(StrategyTests):
 
     @classmethod
     def nearby(cls, strategy: Strategy, step: Step) -> list[Step]:
-        """The steps of the short training around one, as far as they are of its stage."""
+        """Return the steps of the short training around a step, within its stage."""
         timetable = cls.timetable(strategy)
         span = timetable.span(step.index)
         first, stop = max(span.start, step.index - NEAR), min(span.stop, step.index + NEAR + 1)
@@ -82,18 +84,18 @@ class ScheduleTests(StrategyTests):
 
 @dataclass(frozen=True, slots=True)
 class _Later(Step):
-    """A step that draws what another one does."""
+    """A step with the random draws of another one."""
 
     like: Step | None = None
 
     def generator(self, slot: int, name: str, device: torch.device | str = "cpu") -> torch.Generator:
-        """The other step's generator."""
+        """Return the other step's generator."""
         assert self.like is not None
         return self.like.generator(slot, name, device)
 
 
 def stretched(step: Step, more_epochs: bool) -> Step:
-    """The step at the same share of a longer training: of more epochs, or of longer ones. Its draws are the same."""
+    """Return the step at the same share of a longer training, with more or longer epochs, and with the same draws."""
     return _Later(
         index=step.index * LONGER,
         total=step.total * LONGER,
@@ -111,7 +113,7 @@ def _like(step: Step, like: Step) -> Step:
 
 
 def _flat(strategy: Strategy, gradients: Mapping[str, Tensor | None]) -> Tensor:
-    """All gradients in one vector, float64; one that is missing is 0."""
+    """Return all gradients in one float64 vector; missing ones are 0."""
     parts = [
         torch.zeros(p.numel(), dtype=torch.float64) if (g := gradients[name]) is None else g.double().flatten()
         for name, p in strategy.named_parameters()

@@ -1,4 +1,4 @@
-"""What a strategy keeps from step to step, and whether a run that is resumed has it: a part of its contract."""
+"""Contract tests of strategies: all state that persists between steps is restored on resuming."""
 
 import io
 from collections.abc import Mapping
@@ -13,17 +13,17 @@ from semiseg.testing.strategy_base import StrategyTests
 
 
 class StateTests(StrategyTests):
-    """Tests of parameters, of the state that is saved, and that there is no other."""
+    """Tests that trained parameters belong to networks, and that all state is saved."""
 
     def test_what_is_trained_is_in_a_network(self, strategy: Strategy) -> None:
-        """Optimizers have the parameters of roles' networks; one of the strategy's own would stay as it is."""
-        self.train(strategy, 0, 1)  # it may be made late
+        """Optimizers only have the parameters of roles' networks; one of the strategy itself would not be trained."""
+        self.train(strategy, 0, 1)  # it may be created late
         require_trained_in_networks(strategy)
 
     def test_state_continues_after_a_round_trip(
         self, strategy_class: type[Strategy], options: Mapping[str, Any]
     ) -> None:
-        """State saved, loaded with ``weights_only``, and trained on gives the same weights bit for bit."""
+        """Saving, loading with ``weights_only`` and further training give the same weights bit for bit."""
         one = self.make(strategy_class, options)
         self.train(one, 0, 3)
         buffer = io.BytesIO()
@@ -37,7 +37,7 @@ class StateTests(StrategyTests):
             assert torch.equal(value, other.state_dict()[key]), key
 
     def test_what_changes_is_in_the_state(self, strategy: Strategy) -> None:
-        """Training changes nothing else: what is not saved may act long after a run was resumed."""
+        """Training changes nothing else: unsaved state may have effects long after a run is resumed."""
         before = attributes(strategy)
         self.train(strategy, 0, 3)
         after = attributes(strategy)

@@ -1,4 +1,4 @@
-"""A backbone that is small, smooth and offers every capability: what a strategy is tested with."""
+"""A small, smooth backbone with every capability, for tests of strategies."""
 
 from typing import ClassVar
 
@@ -27,24 +27,27 @@ class TinyNetwork(SplitNetwork, nn.Module):
         self.parts = {"encoder": ("first", "down"), "decoder": ("up",), "head": ("head",)}
 
     def encode(self, images: Tensor) -> tuple[Tensor, ...]:
-        """(B, C, X, Y, Z) to 4 channels there and 6 at half the resolution."""
+        """Return 4 channels at the resolution of (B, C, X, Y, Z) images and 6 at half of it."""
         if not len(images):
             raise ValueError("an empty batch was given to a network, which need not take it")
         fine = self.first(images).tanh()
         return fine, self.down(fine).tanh()
 
     def decode(self, features: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        """8 channels at the image's resolution and 6 at half of it."""
+        """Return 8 channels at the image's resolution and 6 at half of it."""
         fine, coarse = features
         return torch.cat([fine, self.up(coarse).tanh()], dim=1), coarse
 
     def classify(self, decoded: tuple[Tensor, ...]) -> Tensor:
-        """The logits."""
+        """Return the logits."""
         logits: Tensor = self.head(decoded[0])
         return logits
 
     def forward(self, images: Tensor) -> Tensor:
-        """(B, C, X, Y, Z) to (B, K, X, Y, Z); sides are even. Raises ValueError for an empty batch, as networks may."""
+        """Map (B, C, X, Y, Z) to (B, K, X, Y, Z); sides must be even.
+
+        Raises ValueError for an empty batch, as networks may.
+        """
         return self.classify(self.decode(self.encode(images)))
 
 
@@ -52,15 +55,15 @@ class TinyBackbone(Backbone):
     """The tiny network, with every capability."""
 
     class Options(ComponentOptions):
-        """How its decoder goes up."""
+        """Upsampling of the decoder."""
 
         upsampling: Upsampling = "transposed"
-        """From the coarse level to the fine one."""
+        """Upsampling from the coarse level to the fine one."""
 
     capabilities: ClassVar[frozenset[str]] = frozenset({"split", "scales", "upsampling"})
 
     def build(self, task: Task) -> nn.Module:
-        """A network for the task."""
+        """Build a network for the task."""
         network = TinyNetwork(task)
         replace_upsampling(network, self.options.upsampling)
         return network

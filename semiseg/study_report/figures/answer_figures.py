@@ -11,7 +11,7 @@ from semiseg.study_report.study_metric import Estimate, StudyMetric, estimate
 
 
 def savings_of(results: StudyResults, found: Sequence[Answers], metric: StudyMetric) -> tuple[Figure, ...]:
-    """One figure of what labels each method saves in each setting; empty where the answers hold no savings."""
+    """Return one figure of the labels saved by each method in each setting; empty if the answers hold no savings."""
     shown: list[Estimate] = []
     panels = []
     for answer in found:

@@ -1,4 +1,4 @@
-"""A metric by the number of labeled cases: the baseline and each method, a panel for each setting."""
+"""A metric against the number of labeled cases: the baseline and each method, one panel per setting."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -14,11 +14,11 @@ from semiseg.study_report.figures.notes import interval_note
 from semiseg.study_report.study_metric import Estimate, StudyMetric, baseline_curve, estimate, method_curve
 
 Curve = Sequence[tuple[int, Estimate]]
-_DODGE, _WIDEST = 1.04, 1.2  # methods stand side by side, or their bars would hide each other; all within the axis
+_DODGE, _WIDEST = 1.04, 1.2  # methods are shifted sideways so that their bars do not overlap, within the axis
 
 
 def curves_figure(results: StudyResults, metric: StudyMetric) -> Figure | None:
-    """The reference study's figures 2 and 3; None where no setting has a method beside the baseline."""
+    """Return the reference study's figures 2 and 3; None if no setting has a method to compare with the baseline."""
     panels, said, shown = [], [], list[Estimate]()
     for setting in results.settings:
         baseline = _curve(baseline_curve(results, setting), metric)
@@ -58,7 +58,7 @@ def _panel(ax: Axes, setting: str, results: StudyResults, curves: tuple[Curve, d
         label = f"{results.baseline}, all {labeled} labeled"
         ax.axhline(score.mean or 0.0, color=BASELINE_COLOR, linestyle=(0, (4, 3)), linewidth=1.1, label=label)
     dodge = min(_DODGE, _WIDEST ** (1 / len(results.methods)))
-    middle = (len(results.methods) - 1) / 2 if len(baseline) > 1 else -1  # all right of a lone baseline
+    middle = (len(results.methods) - 1) / 2 if len(baseline) > 1 else -1  # all to the right of a lone baseline
     for method, curve in methods.items():
         index = results.methods.index(method)
         _bars(ax, curve, dodge ** (index - middle), method_look(index) | {"label": method})
@@ -73,7 +73,7 @@ def _bars(ax: Axes, curve: Curve, shift: float, look: dict[str, Any]) -> None:
 
 
 def _columns(curve: Curve) -> tuple[list[int], list[float], list[float], list[float]]:
-    """Counts, means and ends of the intervals; where there is no interval, the mean."""
+    """Return counts, means and interval ends; the mean where there is no interval."""
     scores = [(labeled, score.mean or 0.0, score.interval) for labeled, score in curve]
     counts, means, intervals = zip(*scores, strict=True)
     ends = [interval or (mean, mean) for mean, interval in zip(means, intervals, strict=True)]

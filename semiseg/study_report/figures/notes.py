@@ -1,4 +1,4 @@
-"""What a figure's bands and bars are, in words."""
+"""Notes that explain a figure's bands and bars."""
 
 from collections.abc import Iterable, Sequence
 
@@ -6,7 +6,7 @@ from semiseg.study_report.study_metric import Estimate
 
 
 def interval_note(shown: str, estimates: Iterable[Estimate]) -> str:
-    """What the bands and bars of means are, in words: ``shown`` names them. Empty where no mean has an interval."""
+    """Describe the bands and bars of means, named by ``shown``; empty if no mean has an interval."""
     found = [each for each in estimates if each.interval is not None]
     if not found:
         return ""

@@ -1,4 +1,4 @@
-"""How many labels methods save: a panel for each setting and method, with the baseline's curve."""
+"""Labels saved by methods: one panel per setting and method, with the baseline's curve."""
 
 import math
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from semiseg.study_report.figures.savings_panel import CurvePoint, SavingsPanel,
 __all__ = ["CurvePoint", "SavingsPanel", "SavingsPoint", "savings_figure"]
 
 _AROUND = 55
-"""Points that a panel's labels, its title and the legend take away from it."""
+"""Space in points that a panel loses to its labels, title and legend."""
 
 
 def savings_figure(
@@ -23,11 +23,11 @@ def savings_figure(
     digits: int = 3,
     note: str = "",
 ) -> Figure | None:
-    """A panel for each setting and method, those of a setting with the same scale; None where none can be drawn.
+    """Draw one panel per setting and method, with a shared scale within each setting; None if none can be drawn.
 
-    Guides lead from each point to the baseline's curve, and down to the number of labels there; the bar is the
-    interval of that number, and arrows go beyond the curve. A panel without points or curve is left out, but its
-    method keeps its color. ``metric`` is the axis' label, ``digits`` are of scores, ``note`` opens the figure's note.
+    Guides lead from each point to the baseline's curve, and down to the number of labels there. The bar is the interval
+    of that number; arrows point beyond the curve. A panel without points or curve is left out, but its method keeps its
+    color. ``metric`` is the axis label, ``digits`` the decimals of scores, ``note`` the start of the figure's note.
     """
     methods = list(dict.fromkeys(panel.method for panel in panels))
     panels = [
@@ -65,14 +65,14 @@ def savings_figure(
 
 
 def _columns(panels: Sequence[SavingsPanel]) -> int:
-    """A setting's methods stand side by side; where there is one method, the settings do."""
+    """Return the panels per line: a setting's methods side by side or, with one method, the settings."""
     methods = len({panel.method for panel in panels})
     count = methods if methods > 1 else len(panels)
     return math.ceil(count / math.ceil(count / PANELS_A_LINE))
 
 
 def _places(panels: Sequence[SavingsPanel]) -> list[SavingsPanel | None]:
-    """The panels in their grid: a setting begins a line, and a method that it lacks leaves its place empty."""
+    """Return the panels in grid order: each setting starts a line, and a missing method leaves its place empty."""
     settings, methods = (dict.fromkeys(getattr(panel, field) for panel in panels) for field in ("setting", "method"))
     if len(methods) == 1:
         return list(panels)
@@ -82,7 +82,7 @@ def _places(panels: Sequence[SavingsPanel]) -> list[SavingsPanel | None]:
 
 
 def _words(panels: Sequence[SavingsPanel], baseline: str, digits: int, up: bool) -> str:
-    """What is drawn of a setting."""
+    """Describe what is drawn for one setting."""
     setting, _, _, curve = panels[0]
     drawn = ", ".join(f"{each.mean:.{digits}f} with {each.labeled}" for each in curve)
     said = [f"{baseline}: {drawn}"]

@@ -1,4 +1,4 @@
-"""A panel of the savings figure: a method's points, the baseline's curve, and how many labels each point is worth."""
+"""One panel of the savings figure: a method's points, the baseline's curve, and the labels each point is worth."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -9,12 +9,12 @@ from matplotlib.patheffects import withStroke
 
 from semiseg.render.figure_style import BAND, BASELINE_COLOR, count_axis
 
-# In points: the height of a line of numbers, the width of a digit, the least room between two numbers in a line.
+# In points: height of a line of numbers, width of a digit, minimum gap between two numbers in a line.
 _LINE, _DIGIT, _GAP = 11, 5.1, 10
 
 
 class CurvePoint(NamedTuple):
-    """The baseline's score with so many labeled cases, and its 95 % interval."""
+    """The baseline's score with ``labeled`` cases, and its 95 % interval."""
 
     labeled: int
     mean: float
@@ -23,10 +23,10 @@ class CurvePoint(NamedTuple):
 
 
 class SavingsPoint(NamedTuple):
-    """A method's score with so many labeled cases, and how many labels the baseline needs for it.
+    """A method's score with ``labeled`` cases, and the number of labels that the baseline needs for the same score.
 
-    ``worth`` is None where the curve does not reach the score; ``low`` and ``high``, the ends of its 95 % interval,
-    are None where they are beyond the curve.
+    ``worth`` is None if the curve does not reach the score; ``low`` and ``high``, the ends of its 95 % interval, are
+    None if they are beyond the curve.
     """
 
     labeled: int
@@ -39,7 +39,7 @@ class SavingsPoint(NamedTuple):
 
 
 class SavingsPanel(NamedTuple):
-    """A method in a setting, beside the baseline's curve there."""
+    """A method in a setting, with the baseline's curve there."""
 
     setting: str
     method: str
@@ -52,17 +52,17 @@ class SavingsPanel(NamedTuple):
         return ", ".join(filter(None, (self.setting, self.method)))
 
     def is_better(self, score: float, up: bool) -> bool:
-        """Whether a score that the curve does not reach is better than all of it."""
+        """Return whether a score that the curve does not reach is better than all of it."""
         means = [each.mean for each in self.curve]
         return score > max(means) if up else score < min(means)
 
     def beyond(self, better: bool) -> str:
-        """The number of labels that a score beyond the curve is worth."""
+        """Return the number of labels that a score beyond the curve is worth."""
         return f">{self.curve[-1].labeled}" if better else f"<{self.curve[0].labeled}"
 
 
 def _ends(panel: SavingsPanel, up: bool, width: float) -> tuple[float, float]:
-    """Of the axis of counts, with room for what is said at arrows."""
+    """Return the ends of the axis of counts, with room for the texts at arrows."""
     counts = [*(each.labeled for each in panel.curve), *(point.labeled for point in panel.points)]
     ends = min(counts) / 1.25, max(counts) * 1.25
     room = (ends[1] / ends[0]) ** (6 * _DIGIT / width)
@@ -71,7 +71,7 @@ def _ends(panel: SavingsPanel, up: bool, width: float) -> tuple[float, float]:
 
 
 def _levels(panel: SavingsPanel, up: bool, width: float) -> list[int]:
-    """For each point the line that its number stands in, from the foot: close numbers do not share one."""
+    """Return for each point the line of its number, counted from the foot: close numbers get different lines."""
     left, right = map(math.log, _ends(panel, up, width))
     taken: list[float] = []
     levels = {}
@@ -84,7 +84,7 @@ def _levels(panel: SavingsPanel, up: bool, width: float) -> list[int]:
 
 
 def scale_of(panels: Sequence[SavingsPanel], up: bool, width: float, height: float) -> tuple[float, float]:
-    """The ends of a setting's axis of scores, with room for the numbers at the foot, and for one above."""
+    """Return the ends of a setting's score axis, with room for the numbers at the foot and one above."""
     ends = [end for panel in panels for each in panel.curve for end in each[1:]]
     ends += [end for panel in panels for point in panel.points for end in point[1:4]]
     foot = _LINE * (1.6 + max(level for panel in panels for level in _levels(panel, up, width)))
@@ -101,7 +101,7 @@ def draw_panel(
     scale: tuple[float, float],
     width: float,
 ) -> None:
-    """Draw it on axes of this width in points; ``scale``: ends of the axis of scores, ``up``: higher is better."""
+    """Draw on axes ``width`` points wide; ``scale``: ends of the score axis, ``up``: higher is better."""
     counts, means, low, high = zip(*panel.curve, strict=True)
     ax.fill_between(counts, low, high, color=BASELINE_COLOR, alpha=BAND, linewidth=0)
     ax.plot(counts, means, color=BASELINE_COLOR, marker="o", label=baseline)
@@ -120,7 +120,7 @@ def draw_panel(
 
 
 def _interval(ax: Axes, point: SavingsPoint, color: str) -> None:
-    """The bar of the interval, with an arrow where it goes on beyond the curve."""
+    """Draw the interval as a bar, with an arrow where it continues beyond the curve."""
     if point.worth is None and point.low is None and point.high is None:
         return
     left, right = ax.get_xlim()
@@ -140,7 +140,7 @@ def _guide(ax: Axes, point: SavingsPoint, worth: float, level: int, color: str) 
 
 
 def _arrows(ax: Axes, panel: SavingsPanel, up: bool, color: str) -> None:
-    """From points that the curve does not reach to the edge; of arrows close to one another the outermost speaks."""
+    """Draw arrows from points that the curve does not reach to the edge; of close ones, label only the outermost."""
     bottom, top = ax.get_ylim()
     for better in (False, True):
         points = [p for p in panel.points if p.worth is None and panel.is_better(p.score, up) == better]
@@ -157,7 +157,7 @@ def _arrows(ax: Axes, panel: SavingsPanel, up: bool, color: str) -> None:
 
 
 def _say(ax: Axes, text: str, at: tuple[float, float], offset: tuple[float, float], color: str, **look: str) -> None:
-    """Text beside a place, with a white rim that keeps it readable over lines."""
+    """Write text next to a position, with a white rim that keeps it readable over lines."""
     said = ax.annotate(text, at, offset, textcoords="offset points", fontsize=8, color=color, zorder=5)
     said.set(**look)
     said.set_path_effects([withStroke(linewidth=3, foreground="white")])

@@ -13,24 +13,23 @@ from semiseg.study_report.study_metric import study_metric
 
 
 def study_figures(results: StudyResults) -> tuple[Figure, ...]:
-    """The figures whose data are in the study.
+    """Return the figures for which the study has data.
 
-    By key, METRIC being each metric's name:
+    By key, where METRIC is each metric's name:
 
-    - ``curves_METRIC``: by number of labeled cases, as the reference study's figures 2 and 3;
-    - ``training``: losses and validation Dice by epoch, as its figure 4;
-    - ``totals_METRIC``: by number of cases in all, as its figure 5.
+    - ``curves_METRIC``: by number of labeled cases, like the reference study's figures 2 and 3;
+    - ``training``: losses and validation Dice by epoch, like its figure 4;
+    - ``totals_METRIC``: by total number of cases, like its figure 5.
 
-    What labels a method saves is drawn by ``savings_figure``, from numbers. Raises DataError where runs did not score
-    the same cases.
+    ``savings_figure`` draws the labels saved by a method. Raises DataError if runs did not score the same cases.
     """
     return tuple(figure for figure in _figures(results) if figure is not None)
 
 
 def write_figures(folder: Path, figures: Iterable[Figure]) -> tuple[Path, ...]:
-    """Write KEY.svg and KEY.png of each figure, each atomically, and tell their paths.
+    """Write KEY.svg and KEY.png of each figure, each atomically, and return their paths.
 
-    Raises StorageError where the disk is full.
+    Raises StorageError if the disk is full.
     """
     paths = []
     for figure in figures:

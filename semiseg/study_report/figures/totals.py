@@ -1,4 +1,4 @@
-"""A metric by the number of cases in all, labeled or not: what more unlabeled cases do."""
+"""A metric against the total number of cases, labeled or not: the effect of more unlabeled cases."""
 
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -18,13 +18,13 @@ _NO_UNLABELED = "no\nunlabeled"
 _DODGE, _STAR = 0.07, -0.3
 _BARS: Mapping[str, Any] = {"capsize": 2, "elinewidth": 1}
 _Values = Mapping[int, Mapping[int, Estimate]]
-"""Scores by labeled cases and total; the total is 0 where there are no unlabeled cases."""
+"""Scores by labeled cases and total; the total is 0 without unlabeled cases."""
 
 
 def totals_figure(results: StudyResults, metric: StudyMetric) -> Figure | None:
-    """The reference study's figure 5, a panel for each setting and method whose totals vary; None where none do.
+    """Return the reference study's figure 5, one panel per setting and method whose totals vary; None if none do.
 
-    Stars are the baseline's.
+    Stars show the baseline.
     """
     panels, said, shown = [], [], list[Estimate]()
     for setting, method in varied_totals(results):
@@ -58,7 +58,7 @@ def _panel(ax: Axes, title: str, values: _Values, stars: Mapping[int, Estimate],
     totals = sorted({total for line in values.values() for total in line} | ({0} if stars else set()))
     for index, (labeled, line) in enumerate(values.items()):
         color = _color(index, len(values))
-        shift = (index - (len(values) - 1) / 2) * min(_DODGE, 0.4 / len(values))  # or bars would hide each other
+        shift = (index - (len(values) - 1) / 2) * min(_DODGE, 0.4 / len(values))  # keeps bars from overlapping
         at = [totals.index(total) + shift for total in sorted(line)]
         look = {"color": color, "marker": MARKERS[index % len(MARKERS)], "label": f"{labeled} labeled"}
         _bars(ax, at, [line[total] for total in sorted(line)], look)
@@ -74,7 +74,7 @@ def _panel(ax: Axes, title: str, values: _Values, stars: Mapping[int, Estimate],
 
 
 def _color(index: int, count: int) -> str:
-    """Counts are ordered, so that the darker is the more; no color here is a method's in other figures."""
+    """Return a color that darkens with the count, and differs from the colors of methods in other figures."""
     return to_hex(matplotlib.colormaps["RdPu"](0.5 + 0.5 * index / max(count - 1, 1)))
 
 

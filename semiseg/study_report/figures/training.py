@@ -1,4 +1,4 @@
-"""How training went: losses and validation Dice by epoch, of a method beside the baseline."""
+"""Training curves: losses and validation Dice by epoch, of a method and the baseline."""
 
 from semiseg.render.document import Figure
 from semiseg.render.figure_style import BASELINE_COLOR, method_look
@@ -10,10 +10,10 @@ from semiseg.study_report.study_metric import method_curve
 def training_figure(
     results: StudyResults, labeled: int | None = None, setting: str | None = None, method: str | None = None
 ) -> Figure | None:
-    """The reference study's figure 4: total losses and validation Dice, seeds thin and their mean thick.
+    """Return the reference study's figure 4: losses and validation Dice, with thin lines for seeds, thick for means.
 
-    By default of the first setting and method that have logs, with the second smallest number of labeled cases. None
-    where there are no logs of such a pair.
+    The defaults are the first setting and method that have logs, and the second smallest number of labeled cases. None
+    if no such pair has logs.
     """
     found = _choose(results, labeled, setting, method)
     if found is None:

@@ -13,13 +13,13 @@ from semiseg.study_report.arms import StudyResults
 from semiseg.study_report.study_metric import StudyMetric
 
 _Naming = Callable[[str, str], tuple[Cell, ...]]
-"""The cells that name an arm: setting and method, or the method alone where the study has one setting."""
+"""Function that returns the cells naming an arm: setting and method, or only the method if there is one setting."""
 
 
 def answer_tables(
     results: StudyResults, found: Sequence[Answers], following: Sequence[NextLabels], metric: StudyMetric
 ) -> tuple[Table, ...]:
-    """Label savings, the share of the gap that is closed, the value of the next labels, and power; empty ones not."""
+    """Return nonempty tables: label savings, share of the gap closed, value of the next labels, and power."""
     has_settings = any(results.settings)
     heads = ("setting", "method") if has_settings else ("method",)
     certainty = seeds_note(results)
@@ -37,7 +37,7 @@ def answer_tables(
 
 
 def seeds_note(results: StudyResults) -> str:
-    """How many seeds there are, and what that means for intervals."""
+    """Return a note on the number of seeds and its consequence for intervals."""
     counts = sorted({len(arm.runs) for arm in results.arms})
     said = str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
     if counts[0] < 2:
@@ -50,7 +50,7 @@ def seeds_note(results: StudyResults) -> str:
 
 
 def _finished(table: Table, heads: tuple[str, ...], certainty: str) -> Table:
-    """With the naming columns' heads, the note on seeds, and without a column of notes that says nothing."""
+    """Add the heads of the naming columns and the note on seeds, and remove an empty column of notes."""
     table = replace(table, columns=(*heads, *table.columns), notes=(*table.notes, certainty), text_columns=len(heads))
     if table.columns[-1] != "note":
         return table

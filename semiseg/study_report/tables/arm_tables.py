@@ -1,4 +1,4 @@
-"""Tables of a study's arms: every arm on its own, and what more unlabeled cases do."""
+"""Tables of a study's arms: every arm on its own, and the effect of more unlabeled cases."""
 
 from collections.abc import Iterator
 
@@ -11,7 +11,7 @@ from semiseg.study_report.tables import table_cells as study_cells
 
 
 def arms_table(results: StudyResults, metric: StudyMetric) -> Table:
-    """Every arm: its mean over classes and cases, the spread of its seeds, and the interval of the mean."""
+    """Return every arm with its mean over classes and cases, spread over seeds, and interval of the mean."""
     figures = ("seeds", "mean ± sd", "95 % interval", "n", "missed", "spurious", "left out")
     columns = _columns(results, "method", "labeled", "cases in all", *figures)
     notes = (
@@ -28,9 +28,9 @@ def arms_table(results: StudyResults, metric: StudyMetric) -> Table:
 
 
 def totals_table(results: StudyResults, metric: StudyMetric, make: MakePair = make_pair) -> Table | None:
-    """Methods by their number of unlabeled cases, none among them: the data of the reference study's figure 5.
+    """Return methods by number of unlabeled cases, including none: the data of the reference study's figure 5.
 
-    None where no method was trained on several totals with the same labeled cases.
+    None if no method was trained on several totals with the same labeled cases.
     """
     pairs = list(_totals_pairs(results, metric, make))
     if not pairs:

@@ -1,4 +1,4 @@
-"""The main table of a metric: the baseline's value and each method's, in the mean and by class."""
+"""The main table of a metric: values of the baseline and of each method, for the mean and by class."""
 
 from collections.abc import Iterator, Sequence
 
@@ -11,10 +11,10 @@ from semiseg.study_report.tables import table_cells as study_cells
 
 
 def compared_table(results: StudyResults, metric: StudyMetric, pairs: Sequence[Pair]) -> Table | None:
-    """One row for each number of labeled cases and method, settings as blocks, the fully labeled baseline on top.
+    """Return one row per number of labeled cases and method, settings as blocks, the fully labeled baseline on top.
 
-    The mean with all that is said of it stands first, then the classes, as in the reference study's table 2. None
-    where no arm is compared with the baseline.
+    The mean and its statistics come first, then the classes, as in the reference study's table 2. None if no arm is
+    compared with the baseline.
     """
     adjusted = adjusted_p(pairs)
     tests = [p for p in adjusted if p is not None]
@@ -54,7 +54,7 @@ def compared_table(results: StudyResults, metric: StudyMetric, pairs: Sequence[P
 
 
 def class_table(results: StudyResults, metric: StudyMetric, pairs: Sequence[Pair]) -> Table | None:
-    """One row for each class and region of each comparison, with the interval of its difference; None where none is."""
+    """Return one row per class and region of each comparison, with the interval of its difference; None if empty."""
     shown = [pair for pair in pairs if pair.entry(pair.mean) is not None]
     rows = [
         (
@@ -88,27 +88,27 @@ def class_table(results: StudyResults, metric: StudyMetric, pairs: Sequence[Pair
 
 
 def name_columns(results: StudyResults) -> tuple[str, ...]:
-    """Titles of the columns that name an arm: setting and method where there are several, and numbers of cases."""
+    """Return titles of the columns that name an arm: setting and method if there are several, and numbers of cases."""
     return (*_texts(results, None), "labeled", "cases in all")
 
 
 def names(results: StudyResults, arm: Arm) -> tuple[Cell, ...]:
-    """The cells of these columns."""
+    """Return the cells of these columns."""
     return (*(Cell(text) for text in _texts(results, arm)), *counts(arm))
 
 
 def counts(arm: Arm) -> tuple[Cell, Cell]:
-    """The cells of labeled cases and of all."""
+    """Return the cells of labeled and total cases."""
     return cells.count(arm.labeled), cells.count(arm.total)
 
 
 def text_columns(results: StudyResults) -> int:
-    """How many of these columns are text."""
+    """Return the number of these columns that are text."""
     return len(_texts(results, None))
 
 
 def _texts(results: StudyResults, arm: Arm | None) -> tuple[str, ...]:
-    """An arm's setting and method, or the columns' titles, each where the study has several."""
+    """Return an arm's setting and method, or the columns' titles, each only if the study has several."""
     settings = (arm.setting if arm else "setting",) if any(results.settings) else ()
     methods = (arm.method if arm else "method",) if len(results.methods) > 1 else ()
     return settings + methods
@@ -117,7 +117,7 @@ def _texts(results: StudyResults, arm: Arm | None) -> tuple[str, ...]:
 def mean_cells(
     pair: Pair, metric: StudyMetric, p: float | None, verdict: str, beside: str = "baseline"
 ) -> Iterator[Cell]:
-    """All that is said of a pair's mean, and missed structures of a distance; ``beside`` is what the first arm is."""
+    """Yield the statistics of a pair's mean, and missed structures of a distance; ``beside`` names the first arm."""
     values, entry = pair.values(pair.mean), pair.entry(pair.mean)
     yield from (cells.number(value, metric.digits) for value in values)
     yield study_cells.gain(metric, *values, pair.judged(pair.mean))

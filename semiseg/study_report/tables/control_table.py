@@ -1,4 +1,4 @@
-"""The table of what unlabeled cases add: each method beside its control, which has none."""
+"""The table of the effect of unlabeled cases: each method compared with its control, which has none."""
 
 from collections.abc import Iterator
 
@@ -16,10 +16,10 @@ _LACKING = "no control"
 
 
 def control_table(results: StudyResults, metric: StudyMetric, make: MakePair = make_pair) -> Table | None:
-    """One row for each method and labeled count, also where the control is missing there; None where no method has one.
+    """Return one row per method and labeled count, including those that lack a control; None if no method has one.
 
-    Figures are as in the table beside the baseline, with the control in the baseline's place; Holm's correction is over
-    this table's tests.
+    Numbers are as in the comparison with the baseline, with the control in place of the baseline. Holm's correction is
+    over the tests of this table.
     """
     pairs = [pair for one in controlled(results, metric, make) for pair in one.pairs]
     if not pairs:

@@ -1,4 +1,4 @@
-"""A published study's values beside this study's."""
+"""A published study's values compared with this study's."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -17,11 +17,11 @@ _EXCLUDE = "exclude"
 def published_table(
     results: StudyResults, metric: StudyMetric, pairs: Sequence[Pair], published: Published
 ) -> Table | None:
-    """Each published value, ours, and the difference, of the baseline and of the method; percentages in three ways.
+    """Return published values, ours and the differences, for baseline and method; percentages in three ways.
 
-    A percentage is shown as it is printed, as worked out from the printed values in the way that ours is, and ours;
-    a distance of ours also with missed structures left out. None where the publication is about other data
-    (``published_applies``), where nothing is published of the metric, or nothing of it is in this study.
+    A percentage is shown as printed, as computed from the printed values by our formula, and ours; our distances are
+    also shown with missed structures left out. None if the publication is about other data (``published_applies``), has
+    no values of the metric, or none of its models is in this study.
     """
     table = published.table(metric.name)
     if table is None or table.unit != metric.unit or published_applies(results, published):
@@ -61,7 +61,7 @@ def published_table(
 
 
 def published_applies(results: StudyResults, published: Published) -> str:
-    """Why a publication's values do not belong beside a study's: other data, or other classes; empty where they do."""
+    """Return why a publication's values are not comparable: other data or classes; empty if they are comparable."""
     runs = [run for arm in results.arms for run in arm.runs]
     data = {str((run.recipe.get("dataset") or {}).get("name", "")) or "unknown" for run in runs}
     plugin = published.dataset["plugin"]
@@ -80,7 +80,7 @@ def published_applies(results: StudyResults, published: Published) -> str:
 
 
 def setting_of(arm: Arm) -> str:
-    """The arm's setting; where the study varies nothing, its backbone, by which published values are known."""
+    """Return the arm's setting or, if the study varies nothing, its backbone, which identifies published values."""
     backbone = arm.runs[0].recipe.get("backbone") or {}
     return arm.setting or str(backbone.get("name", ""))
 
@@ -96,7 +96,7 @@ def _rows(pair: Pair, metric: StudyMetric, published: Published, table: Publishe
         printed = [published.value(metric.name, setting, which, labeled, name) for which in published.methods]
         if not any(printed):
             continue
-        if _excluded(metric) and found is None:  # not before there is a row to show: it takes a bootstrap
+        if _excluded(metric) and found is None:  # only once there is a row to show, as it takes a bootstrap
             found = make_pair(pair.baseline, pair.arm, replace(metric, policy=_EXCLUDE))
         ours = pair.values(row)
         without = _values(found, row.name)
@@ -121,7 +121,7 @@ def _rows(pair: Pair, metric: StudyMetric, published: Published, table: Publishe
 
 
 def _excluded(metric: StudyMetric) -> tuple[str, ...]:
-    """The title of the column of ours without missed structures; empty where ours are without them anyway."""
+    """Return the title of the column of our values without missed structures; empty if they are left out anyway."""
     return ("ours, missed left out",) if metric.is_distance and metric.policy != _EXCLUDE else ()
 
 

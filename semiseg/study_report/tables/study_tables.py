@@ -14,18 +14,18 @@ from semiseg.study_report.tables.published_tables import published_table
 
 
 def study_tables(results: StudyResults, make: MakePair = make_pair) -> tuple[Table, ...]:
-    """The tables of each metric of the results; those whose data are not in the study are not there.
+    """Return the tables of each metric of the results, as far as the study has their data.
 
-    By key, METRIC being the metric's name:
+    By key, where METRIC is the metric's name:
 
-    - ``compared_METRIC``: methods beside the baseline, as the reference study's tables 2 and 3;
-    - ``control_METRIC``: methods beside their controls, which have no unlabeled cases;
-    - ``published_METRIC``: values of the published study that the results name, beside these;
+    - ``compared_METRIC``: methods compared with the baseline, like the reference study's tables 2 and 3;
+    - ``control_METRIC``: methods compared with their controls, which have no unlabeled cases;
+    - ``published_METRIC``: values of the published study named by the results, compared with these;
     - ``totals_METRIC``: methods by their number of unlabeled cases;
     - ``classes_METRIC``: differences of each class and region;
     - ``arms_METRIC``: every arm on its own.
 
-    Raises DataError where runs did not score the same cases, or the published study is unknown.
+    Raises DataError if runs did not score the same cases, or the published study is unknown.
     """
     published = load_published(results.published) if results.published else None
     metrics = [study_metric(results, name) for name in results.metrics]
@@ -34,7 +34,7 @@ def study_tables(results: StudyResults, make: MakePair = make_pair) -> tuple[Tab
 
 
 def arms_tables(results: StudyResults) -> tuple[Table, ...]:
-    """The tables ``arms_METRIC`` alone. Raises DataError where the runs of an arm did not score alike."""
+    """Return only the tables ``arms_METRIC``. Raises DataError if the runs of an arm are not comparable."""
     return tuple(arms_table(results, study_metric(results, name)) for name in results.metrics)
 
 

@@ -1,6 +1,6 @@
-"""Cells of a study's tables, and the sentences below that say how the figures came to be.
+"""Cells of a study's tables, and the notes below them that explain how the numbers were computed.
 
-A cell that shows several numbers, or would if they were there, has them as ``parts``: the same columns of a CSV file.
+A cell that may show several numbers has them as ``parts``, which become separate columns of a CSV file.
 """
 
 from collections.abc import Sequence
@@ -16,23 +16,23 @@ from semiseg.study_report.study_pairs import Pair, shows_gain
 
 
 def gain(metric: StudyMetric, baseline: float | None, value: float | None, entry: Entry | None = None) -> Cell:
-    """The improvement in percent; bold where it is one by the interval of the difference, which is ``entry``'s."""
+    """Return the improvement in percent; bold if the interval of the difference in ``entry`` confirms it."""
     return cells.number(metric.gain(baseline, value), 1, signed=True, bold=shows_gain(entry, metric))
 
 
 def gain_title(metric: StudyMetric) -> str:
-    """The title of a column of improvements."""
+    """Return the title of a column of improvements."""
     return "gain %" if metric.higher_is_better else "reduction %"
 
 
 def pair(baseline: float | None, value: float | None, digits: int, name: str = "") -> Cell:
-    """Two values side by side, sorted by the second; one alone where neither method is compared with another."""
+    """Return two values side by side, sorted by the second; a dash for a missing one."""
     texts = [cells.number(baseline, digits).text, cells.number(value, digits).text]
     return Cell("/".join(texts), value=value if value is not None else baseline, parts=_sides(name, baseline, value))
 
 
 def difference(entry: Entry | None, digits: int) -> Cell:
-    """A difference from the baseline with its interval."""
+    """Return a difference from the baseline with its interval."""
     found = None if entry is None else entry.difference
     low, high = (entry and entry.interval) or (None, None)
     parts = (("difference", found), ("difference low", low), ("difference high", high))
@@ -45,7 +45,7 @@ def difference(entry: Entry | None, digits: int) -> Cell:
 
 
 def mean_and_sd(found: Estimate, digits: int) -> Cell:
-    """An arm's mean, and the standard deviation over its seeds where there are several."""
+    """Return an arm's mean, with the standard deviation over its seeds if there are several."""
     text = cells.number(found.mean, digits).text
     if found.seed_std is not None:
         text += f" ± {found.seed_std:.{digits}f}"
@@ -53,7 +53,7 @@ def mean_and_sd(found: Estimate, digits: int) -> Cell:
 
 
 def seeds(shown: Pair, beside: str = "baseline") -> Cell:
-    """How many seeds: one number where both arms have the same ones; ``beside`` is what the first arm is called."""
+    """Return the number of seeds, as one number if both arms have the same seeds; ``beside`` names the first arm."""
     baseline, method = (None if arm is None else len(arm.runs) for arm in (shown.baseline, shown.arm))
     differ = shown.seeds_differ
     parts = (*_sides("seeds", baseline, method, beside), ("seeds differ", float(differ)))
@@ -62,7 +62,7 @@ def seeds(shown: Pair, beside: str = "baseline") -> Cell:
 
 
 def missed(baseline: Counts | None, method: Counts | None, beside: str = "baseline") -> Cell:
-    """Missed structures of both arms; ``beside`` is what the first is called."""
+    """Return missed structures of both arms; ``beside`` names the first."""
     first, second = (None if found is None else found.missed for found in (baseline, method))
     text = "/".join(cells.NONE if value is None else str(value) for value in (first, second))
     value = first if second is None else second
@@ -76,7 +76,7 @@ def _sides(
 
 
 def policy_note(metric: StudyMetric) -> str:
-    """What values of empty masks count."""
+    """Return the note on values of empty masks."""
     left_out = "undefined values are left out, for all seeds, and for both arms where two are compared."
     if not metric.is_distance:
         return left_out.capitalize()
@@ -86,14 +86,14 @@ def policy_note(metric: StudyMetric) -> str:
 
 
 def missed_note(metric: StudyMetric) -> tuple[str, ...]:
-    """What is counted beside distances; empty for other metrics."""
+    """Return the note on the counts shown with distances; empty for other metrics."""
     if not metric.is_distance:
         return ()
     return ("Missed: structures that are in the reference alone, summed up over seeds and classes.",)
 
 
 def gain_note(metric: StudyMetric, baseline: str) -> str:
-    """How a change in percent is worked out."""
+    """Return the formula of a change in percent."""
     kind = "relative gain (b-a)/a" if metric.higher_is_better else "relative reduction (a-b)/a"
     return (
         f"{gain_title(metric)}: {kind}, with a the value of {baseline} and b the method's; "
@@ -102,7 +102,7 @@ def gain_note(metric: StudyMetric, baseline: str) -> str:
 
 
 def difference_note(metric: StudyMetric, baseline: str) -> str:
-    """What a difference and its interval are of, and which sign is better."""
+    """Return the definition of a difference and its interval, and the sign that is better."""
     return (
         f"Difference: the method's mean minus that of {baseline} with as many labeled cases, on the same test cases; "
         f"{'positive' if metric.higher_is_better else 'negative'} is better. "
@@ -111,7 +111,7 @@ def difference_note(metric: StudyMetric, baseline: str) -> str:
 
 
 def p_note(tests: int) -> str:
-    """What a table's p-values are of, and what they are not."""
+    """Return the meaning of a table's p-values and its limits."""
     return (
         "p: Wilcoxon's signed-rank test over the n cases, of the mean over classes, with Holm's correction over the "
         f"{tests} {'test' if tests == 1 else 'tests'} of this table. It is about the networks as they were trained "
@@ -120,7 +120,7 @@ def p_note(tests: int) -> str:
 
 
 def verdict_note(compared: Sequence[Pair]) -> str:
-    """What a verdict needs, and what one seed lets it be about."""
+    """Return the conditions of a verdict, and its limits with one seed."""
     both = [shown for shown in compared if shown.baseline is not None and shown.arm is not None]
     reasons = dict.fromkeys(shown.withheld for shown in both if shown.withheld)
     withheld = f" Not judged: {' or '.join(reasons)} (mean Dice up to {CHANCE:g})." if reasons else ""
@@ -132,13 +132,13 @@ def verdict_note(compared: Sequence[Pair]) -> str:
 
 
 def seeds_note(results: StudyResults) -> tuple[str, ...]:
-    """A warning where an arm has but one seed; empty else."""
+    """Return a warning if an arm has only one seed; empty otherwise."""
     if all(len(arm.runs) > 1 for arm in results.arms):
         return ()
     return ("Where there is one seed, the interval is over cases alone and says nothing about other seeds.",)
 
 
 def differing_seeds_note(compared: Sequence[Pair]) -> tuple[str, ...]:
-    """A warning where two arms do not have the same seeds; empty else."""
+    """Return a warning if two arms have different seeds; empty otherwise."""
     counts = dict.fromkeys("/".join(map(str, shown.seeds)) for shown in compared if shown.seeds_differ)
     return (f"Seeds {', '.join(counts)}: not the same labeled sets.",) if counts else ()

@@ -18,9 +18,9 @@ _ONE_NUMBER = re.compile(r"<?[-+]?\d+(\.\d+)?%?")
 
 
 def as_csv(table: Table) -> str:
-    """Columns and rows alone; a number in full precision where a cell shows one, and nothing where there is none.
+    """Return only columns and rows; numbers in full precision, and nothing for a missing number.
 
-    A column whose cells have ``parts`` is a column for each of them, under their names.
+    A column whose cells have ``parts`` becomes one column per part, under the parts' names.
     """
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
@@ -35,13 +35,13 @@ def as_csv(table: Table) -> str:
 
 
 FORMATS: Mapping[str, Callable[[Table], str]] = {"txt": as_text, "csv": as_csv, "md": as_markdown, "tex": as_latex}
-"""By the ending of a file's name."""
+"""Formatters by file suffix."""
 
 
 def write_tables(folder: Path, tables: Iterable[Table]) -> tuple[Path, ...]:
-    """Write KEY.txt, KEY.csv, KEY.md and KEY.tex of each table, each atomically, and tell their paths.
+    """Write KEY.txt, KEY.csv, KEY.md and KEY.tex of each table, each atomically, and return their paths.
 
-    Raises StorageError where the disk is full.
+    Raises StorageError if the disk is full.
     """
     paths = []
     for table in tables:

@@ -1,4 +1,4 @@
-"""Did the unlabeled cases help, or the method by itself? What methods gain on their controls, in sentences."""
+"""Sentences on the effect of unlabeled cases: gains of methods over their controls."""
 
 from collections.abc import Iterator, Sequence
 
@@ -15,9 +15,9 @@ _NAMED = 6
 
 
 def control_headlines(results: StudyResults, found: Sequence[Controlled], metric: StudyMetric) -> Iterator[str]:
-    """A sentence for each method that has a control: whether the two can be told apart at each labeled count.
+    """Yield a sentence for each method that has a control, with the verdict at each labeled count.
 
-    Then one on the methods that take unlabeled cases and have no control. Verdicts are with Holm's correction over all
+    Then one on the methods that use unlabeled cases and have no control. Verdicts are with Holm's correction over all
     comparisons with controls.
     """
     pairs = [pair for one in found for pair in one.pairs]

@@ -1,4 +1,4 @@
-"""The beginning of a study's report: few sentences that answer what the reader came for."""
+"""The opening sentences of a study's report, with the main results."""
 
 from collections.abc import Iterator, Sequence
 
@@ -28,7 +28,7 @@ def headlines(
     checkpoint: str,
     make: MakePair = make_pair,
 ) -> tuple[str, ...]:
-    """What was compared, whether methods and unlabeled cases helped, how many labels that is, and how sure it is."""
+    """Return what was compared, whether methods and unlabeled cases helped, the labels saved, and the certainty."""
     return tuple(_headlines(results, found, metric, checkpoint, make))
 
 
@@ -60,12 +60,12 @@ def _headlines(
 
 
 def seeds_of(results: StudyResults) -> set[int]:
-    """How many seeds the arms have."""
+    """Return the set of the arms' numbers of seeds."""
     return {len(arm.runs) for arm in results.arms}
 
 
 def _pairs(found: Sequence[Answers | Controlled]) -> list[Pair]:
-    """Those that two arms are compared in."""
+    """Return the pairs in which two arms are compared."""
     return [pair for one in found for pair in one.pairs if pair.baseline is not None]
 
 
@@ -101,7 +101,7 @@ def _alone(results: StudyResults, metric: StudyMetric, make: MakePair) -> Iterat
 
 
 def _behind(results: StudyResults) -> Iterator[str]:
-    """Networks that their pair's mean hides, each run once with its worst."""
+    """Yield a sentence on networks far behind the others of their run, naming each run once with its worst."""
     found = [
         f"{run.name}: {min(far, key=lambda one: one.dice - one.best)}"
         for arm in results.arms

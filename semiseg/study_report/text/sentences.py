@@ -1,4 +1,4 @@
-"""What a study found for each number of labeled cases, in sentences."""
+"""Sentences with a study's results for each number of labeled cases."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ from semiseg.study_report.study_pairs import Pair, adjusted_p, verdict_on
 
 
 def comparisons(found: Sequence[Answers | Controlled], metric: StudyMetric, beside: str) -> tuple[str, ...]:
-    """Each method beside the baseline or its control, called ``beside``, with Holm's p over all of them."""
+    """Compare each method with the baseline or its control, named by ``beside``, with Holm's p over all of them."""
     pairs = [(one, pair) for one in found for pair in one.pairs]
     adjusted = adjusted_p([pair for _, pair in pairs])
     return tuple(
@@ -20,7 +20,7 @@ def comparisons(found: Sequence[Answers | Controlled], metric: StudyMetric, besi
 
 
 def savings_sentences(found: Sequence[Answers], baseline: str) -> tuple[str, ...]:
-    """What labels each method is worth, and what share of the gap it closes."""
+    """Return the labels that each method is worth, and the share of the gap that it closes."""
     said: list[str] = []
     for answer in found:
         name = named(answer.method, answer.setting)
@@ -31,7 +31,7 @@ def savings_sentences(found: Sequence[Answers], baseline: str) -> tuple[str, ...
 
 
 def named(method: str, setting: str) -> str:
-    """A method by its name, with the setting where the study has several: ``cps (unetr)``."""
+    """Return a method's name, with the setting if the study has several: ``cps (unetr)``."""
     return method + _where(setting)
 
 

@@ -1,4 +1,4 @@
-"""What a study's report says of models that have not learned to segment, in sentences."""
+"""Sentences of a study's report on models that have not learned to segment."""
 
 from collections.abc import Iterator, Sequence
 
@@ -12,9 +12,9 @@ from semiseg.study_report.untrained import baseline_arms, best_arm, is_untrained
 
 
 def untrained_headlines(results: StudyResults, found: Sequence[Answers]) -> Iterator[str]:
-    """That no model has learned, or no baseline of a setting, or neither the baseline nor a method with so many labels.
+    """Yield sentences on untrained models: all of a study, all baselines of a setting, or both arms of a pair.
 
-    Nothing where every pair has a model that has learned.
+    Yields nothing if every pair has a model that has learned.
     """
     settings = without_baseline(results)
     if nothing_is_judged(results) and all(map(is_untrained, results.arms)):

@@ -7,14 +7,14 @@ from torch import Tensor
 
 
 def largest_components(labels: Tensor, classes: int) -> Tensor:
-    """Labels whose classes from 1 on are in one piece each: the voxels of smaller pieces become class 0.
+    """Return the labels with only the largest connected component of each foreground class; other voxels become 0.
 
-    Voxels that share a face, an edge or a corner are connected. Of pieces of one size the first is kept, in the order
-    of the array. It is worked out on the CPU.
+    Voxels that share a face, an edge or a corner are connected. Among components of equal size, the first in array
+    order is kept. Computed on the CPU.
 
     Args:
-        labels: (n, X, Y, Z) int64 on any device; not written to.
-        classes: number of classes, background (0) included.
+        labels: (n, X, Y, Z) int64 on any device; not modified.
+        classes: number of classes, including background (0).
 
     Returns:
         (n, X, Y, Z) int64, on the same device.

@@ -1,1 +1,1 @@
-"""Strategies with a teacher that is the moving average of the student."""
+"""Strategies whose teacher is the moving average of the student."""

@@ -1,4 +1,4 @@
-"""What the methods of this package share: a student, its averaged teacher, and how the teacher looks at images."""
+"""Shared base of this package's methods: a student, its averaged teacher, and the noise on the teacher's images."""
 
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal, Self
@@ -25,20 +25,20 @@ from semiseg.plugin import (
 
 
 class AveragedOptions(StrategyOptions):
-    """Options that all methods with an averaged teacher have."""
+    """Options shared by all methods with an averaged teacher."""
 
     weight: Annotated[float, Field(ge=0)] = 0.1
     """Weight of the consistency, after the ramp-up."""
     ramp: RampName = "sigmoid"
-    """How the weight rises."""
+    """Shape of the weight's rise."""
     ramp_share: Annotated[float, Field(ge=0, le=1)] = 1.0
-    """Share of training that the rise takes."""
+    """Share of training over which the weight rises."""
     decay: Annotated[float, Field(ge=0, le=1)] = 0.99
     """Decay of the teacher's average, after its warm-up: min(1 - 1 / (t + 1), decay) at step t."""
     buffers: BufferPolicy = "own"
-    """Running statistics of the teacher: own, copied from the student's, or averaged (ema)."""
+    """Running statistics of the teacher: its own, a copy of the student's, or averaged (ema)."""
     teacher_mode: TeacherMode = "train"
-    """The teacher in training: with dropout and statistics of the batch (train), or as it predicts (eval)."""
+    """The teacher during training: with dropout and batch statistics (train), or as in prediction (eval)."""
     predicts: Literal["teacher", "student"] = "teacher"
     """The network that predicts."""
     loss: Literal["dice", "dice_ce"] = "dice"
@@ -52,11 +52,11 @@ class AveragedOptions(StrategyOptions):
 
 
 class AveragedTeacher(Strategy):
-    """A student that is trained, and a teacher that is its exponential moving average."""
+    """A trained student and a teacher that is its exponential moving average."""
 
     @classmethod
     def roles(cls, options: Any) -> tuple[Role, ...]:
-        """The student, and the teacher, which begins as its copy."""
+        """Return the student, and the teacher, which starts as its copy."""
         by_teacher = options.predicts == "teacher"
         return (
             Role("student", predicts=not by_teacher),
@@ -64,21 +64,21 @@ class AveragedTeacher(Strategy):
         )
 
     def teach(self, images: Tensor) -> Tensor:
-        """The teacher's probabilities, (n, K, X, Y, Z), without gradient, in the mode that the options say; n > 0."""
+        """Return the teacher's probabilities, (n, K, X, Y, Z), without gradient, in the mode of the options; n > 0."""
         with torch.no_grad(), teaching(self.networks["teacher"], self.options.teacher_mode):
             return self.probabilities(self.run("teacher", images))
 
     def gather_statistics(self, batch: Batch) -> None:
-        """In a step without unlabeled samples, where nothing is to be taught: show the teacher the labeled images.
+        """Run the teacher on the labeled images if a step has no unlabeled samples.
 
-        Running statistics of its own would stay as they began, and what it predicts with them would be wrong.
+        Otherwise its own running statistics would keep their initial values, and predictions with them would be wrong.
         """
         own = self.options.buffers == "own" and has_statistics(self.networks["teacher"])
         if batch.unlabeled.count == 0 and own:
             self.teach(batch.labeled.image)
 
     def consistency_weight(self, step: Step) -> float:
-        """The weight of the consistency at a step."""
+        """Return the weight of the consistency at a step."""
         o = self.options
         return float(o.weight) * ramp(o.ramp, step.index / step.total, o.ramp_share)
 
@@ -89,14 +89,14 @@ class AveragedTeacher(Strategy):
 
 
 def with_noise(images: Tensor, slots: Sequence[int], step: Step, name: str, std: float, limit: float) -> Tensor:
-    """Images plus normal noise of a standard deviation, cut off at a limit; a sample's noise is of its slot alone.
+    """Return images plus normal noise clipped at a limit; a sample's noise depends only on its slot within the step.
 
     Args:
-        images: (n, C, X, Y, Z) float on any device; not written to.
-        slots: the samples' numbers in the step.
-        step: where in training.
-        name: of the draw.
-        std: 0 is no noise.
+        images: (n, C, X, Y, Z) float on any device; not modified.
+        slots: slots of the samples in the step.
+        step: position in training.
+        name: name of the random draw.
+        std: standard deviation; 0 means no noise.
         limit: largest absolute value of the noise.
     """
     if std == 0 or not len(images):

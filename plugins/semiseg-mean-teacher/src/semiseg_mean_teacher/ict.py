@@ -1,4 +1,4 @@
-"""ICT: between two samples the prediction is to lie between theirs."""
+"""ICT: the prediction for a mix of two samples should be the mix of their predictions."""
 
 from collections.abc import Iterator
 from typing import Annotated, ClassVar
@@ -12,14 +12,14 @@ from semiseg_mean_teacher.averaged import AveragedOptions, AveragedTeacher
 
 
 class ICT(AveragedTeacher):
-    """Interpolation consistency training (ICT): a mix of two samples against the mix of their predictions.
+    """Interpolation consistency training (ICT): the prediction for a mix of two samples against the mix of predictions.
 
-    Verma et al. 2019 (arXiv:1903.03825), equation 3: the mean squared difference between the student's prediction of
-    m u + (1 - m) v and m p'(u) + (1 - m) p'(v), with the averaged teacher's p' and m from Beta(alpha, alpha), drawn for
-    each pair. The defaults are those of SSL4MIS, train_interpolation_consistency_training_3D.py: alpha 0.2, weight 0.1,
-    a sigmoid ramp-up that ends with training, decay 0.99; there the supervised loss is half of Dice (with squares) plus
-    cross entropy (``loss=dice_ce, weight=0.2`` is twice its loss), and the student is tested (``predicts=student``).
-    The two samples of a pair stand next to one another in the batch.
+    Verma et al. 2019 (arXiv:1903.03825), equation 3: the mean squared difference between m p'(u) + (1 - m) p'(v) and
+    the student's prediction for m u + (1 - m) v, with p' the averaged teacher's prediction and m from Beta(alpha,
+    alpha), drawn for each pair. The defaults are those of SSL4MIS, train_interpolation_consistency_training_3D.py:
+    alpha 0.2, weight 0.1, a sigmoid ramp-up over the whole training, decay 0.99. The supervised loss there is half the
+    sum of Dice (with squares) and cross entropy (``loss=dice_ce, weight=0.2`` gives twice its loss), and the student is
+    tested (``predicts=student``). The two samples of a pair are neighbors in the batch.
     """
 
     class Options(AveragedOptions):
@@ -32,7 +32,7 @@ class ICT(AveragedTeacher):
     exact: ClassVar[frozenset[str]] = frozenset({"micro_batch"})
 
     def losses(self, batch: Batch, step: Step) -> Iterator[Losses]:
-        """The supervised loss, and the difference of mixed predictions."""
+        """Yield the supervised loss plus the weighted difference between mixed predictions."""
         o, unlabeled = self.options, batch.unlabeled
         weights = mixup_weights(unlabeled.slots[::2], step, "ict", o.alpha).to(unlabeled.image)
         mixed = mix(unlabeled.image, weights)
@@ -40,7 +40,7 @@ class ICT(AveragedTeacher):
         labeled, on_mixed = logits.split([len(batch.labeled), len(mixed)])
         supervised = supervised_loss(labeled, batch, o.loss)
         consistency = supervised.new_zeros(())
-        if len(mixed):  # a network need not take an empty batch
+        if len(mixed):  # a network need not accept an empty batch
             target = mix(self.teach(unlabeled.image), weights)
             difference = (self.probabilities(on_mixed) - target).square().flatten(1).mean(dim=1)
             consistency = 2 * stream_mean(difference, unlabeled)  # half as many mixes as samples
@@ -51,6 +51,6 @@ class ICT(AveragedTeacher):
 
 
 def mix(values: Tensor, weights: Tensor) -> Tensor:
-    """Pairs mixed: (2 n, ...) 2 i and 2 i + 1 being a pair, by the first's weight (n,): (n, ...)."""
+    """Mix neighboring pairs of values (2 n, ...) by the first one's weight (n,): (n, ...)."""
     shape = (-1, *[1] * (values.dim() - 1))
     return torch.lerp(values[1::2], values[::2], weights.view(shape).to(values.dtype))

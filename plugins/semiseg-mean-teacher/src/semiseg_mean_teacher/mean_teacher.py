@@ -1,4 +1,4 @@
-"""Mean teacher: a student is to predict as the average of its past does."""
+"""Mean teacher: a student trained toward the prediction of its moving average."""
 
 from collections.abc import Iterator
 from typing import Annotated, ClassVar, Literal
@@ -12,30 +12,31 @@ from semiseg_mean_teacher.averaged import AveragedOptions, AveragedTeacher, with
 class MeanTeacher(AveragedTeacher):
     """Mean teacher: the supervised loss plus the squared difference from an averaged teacher's prediction.
 
-    Tarvainen and Valpola 2017 (arXiv:1703.01780), section 2: the mean over voxels and classes of (p - p')^2, p' being
-    the teacher's, which sees the image with other noise. The defaults are those of SSL4MIS, train_mean_teacher_3D.py:
-    unlabeled samples, noise of 0.1 cut off at 0.2 for the teacher alone, decay 0.99 with a warm-up, weight 0.1, a
-    sigmoid ramp-up that ends with training, the teacher in training mode with running statistics of its own. There the
-    supervised loss is half of Dice (with squares) plus cross entropy: ``loss=dice_ce, weight=0.2`` is twice its loss;
-    and it tests the student, ``predicts=student``, where the paper tests the teacher. TorchSemiSeg's variant,
-    voc8.res50v3+.MeanTeacher, is ``consistency_on=labeled_and_unlabeled, weight=100, ramp=constant, noise=0,
-    predicts=student``, but that its supervised loss is the cross entropy alone, and its decay has no warm-up.
+    Tarvainen and Valpola 2017 (arXiv:1703.01780), section 2: the mean over voxels and classes of (p - p')^2, where p'
+    is the prediction of the teacher, whose input has different noise. The defaults are those of SSL4MIS,
+    train_mean_teacher_3D.py: consistency on unlabeled samples, noise of 0.1 clipped at 0.2 for the teacher only, decay
+    0.99 with a warm-up, weight 0.1, a sigmoid ramp-up over the whole training, the teacher in training mode with its
+    own running statistics. The supervised loss there is half the sum of Dice (with squares) and cross entropy:
+    ``loss=dice_ce, weight=0.2`` gives twice its loss. It tests the student, ``predicts=student``, whereas the paper
+    tests the teacher. TorchSemiSeg's variant, voc8.res50v3+.MeanTeacher, is ``consistency_on=labeled_and_unlabeled,
+    weight=100, ramp=constant, noise=0, predicts=student``, except that its supervised loss is cross entropy only and
+    its decay has no warm-up.
     """
 
     class Options(AveragedOptions):
         """Options of mean teacher."""
 
         noise: Annotated[float, Field(ge=0)] = 0.1
-        """Standard deviation of the noise on the teacher's images; 0 is none."""
+        """Standard deviation of the noise on the teacher's images; 0 means none."""
         noise_limit: Annotated[float, Field(gt=0)] = 0.2
         """Largest absolute value of that noise."""
         consistency_on: Literal["unlabeled", "labeled_and_unlabeled"] = "unlabeled"
-        """The samples on which student and teacher are compared."""
+        """Samples on which student and teacher are compared."""
 
     exact: ClassVar[frozenset[str]] = frozenset({"micro_batch"})
 
     def losses(self, batch: Batch, step: Step) -> Iterator[Losses]:
-        """The supervised loss plus the weighted difference from the teacher."""
+        """Yield the supervised loss plus the weighted difference from the teacher."""
         o = self.options
         everywhere = o.consistency_on == "labeled_and_unlabeled"
         streams = (batch.labeled, batch.unlabeled) if everywhere else (batch.unlabeled,)
@@ -45,7 +46,7 @@ class MeanTeacher(AveragedTeacher):
         student = self.probabilities(logits if everywhere else unlabeled)
         slots = [slot for stream in streams for slot in stream.slots]
         consistency = student.new_zeros(())
-        if slots:  # a network need not take an empty batch
+        if slots:  # a network need not accept an empty batch
             images = batch.images() if everywhere else batch.unlabeled.image
             teacher = self.teach(with_noise(images, slots, step, "mean_teacher", o.noise, o.noise_limit))
             consistency = stream_mean((student - teacher).square().flatten(1).mean(dim=1), *streams)

@@ -1,4 +1,4 @@
-"""UA-MT: a mean teacher that is listened to where it is sure."""
+"""UA-MT: a mean teacher that is used only at voxels where it is certain."""
 
 import math
 from collections.abc import Iterator
@@ -12,34 +12,34 @@ from semiseg_mean_teacher.averaged import AveragedOptions, AveragedTeacher, with
 
 
 class UAMT(AveragedTeacher):
-    """Uncertainty-aware mean teacher (UA-MT): mean teacher at the voxels where many noisy predictions are sure.
+    """Uncertainty-aware mean teacher (UA-MT): mean teacher only where several noisy predictions have low entropy.
 
     Yu et al. 2019, "Uncertainty-aware Self-ensembling Model for Semi-supervised 3D Left Atrium Segmentation"
-    (arXiv:1907.07034), equations 1 to 4, as its public code has it (train_LA_meanteacher_certainty_unlabel.py): the
-    teacher predicts the unlabeled samples once with noise, which is the target, and eight times more with other noise
-    and dropout; of voxels whose mean prediction has an entropy below (3/4 + 1/4 g) ln K the squared difference counts,
-    g being the sigmoid ramp-up over the whole training: sum(M d) / (K sum(M) + 1e-16). The paper has two classes, and
-    writes 2 and ln 2. Weight 0.1, a sigmoid ramp-up that ends with training, decay 0.99. In that code the supervised
-    loss is half of Dice (with squares, of the foreground) plus cross entropy: ``loss=dice_ce, weight=0.2`` is twice its
-    loss; and the student is tested, ``predicts=student``. The sum is normalized over all unlabeled samples of a step,
-    so that it cannot be computed in parts. A network without dropout (the built-in ``vnet`` has it, ``unet`` by option)
-    differs between passes by the noise alone.
+    (arXiv:1907.07034), equations 1 to 4, as in its public code (train_LA_meanteacher_certainty_unlabel.py). The teacher
+    predicts the unlabeled samples once with noise, which gives the target, and eight more times with different noise
+    and dropout. The squared difference counts at voxels where the entropy of the mean of these predictions is below
+    (3/4 + 1/4 g) ln K, with g the sigmoid ramp-up over the whole training: sum(M d) / (K sum(M) + 1e-16). The paper has
+    two classes, and writes 2 and ln 2. Weight 0.1, a sigmoid ramp-up over the whole training, decay 0.99. The
+    supervised loss in that code is half the sum of Dice (with squares, foreground only) and cross entropy:
+    ``loss=dice_ce, weight=0.2`` gives twice its loss. It tests the student, ``predicts=student``. The sum is normalized
+    over all unlabeled samples of a step and therefore cannot be computed in parts. Without dropout in the network (the
+    built-in ``vnet`` has it, ``unet`` has it as an option), the passes differ only by the noise.
     """
 
     class Options(AveragedOptions):
         """Options of UA-MT."""
 
         passes: Annotated[int, Field(ge=1)] = 8
-        """Noisy predictions that the uncertainty is estimated from."""
+        """Number of noisy predictions from which the uncertainty is estimated."""
         noise: Annotated[float, Field(ge=0)] = 0.1
-        """Standard deviation of the noise on the teacher's images; 0 is none."""
+        """Standard deviation of the noise on the teacher's images; 0 means none."""
         noise_limit: Annotated[float, Field(gt=0)] = 0.2
         """Largest absolute value of that noise."""
         threshold: Annotated[float, Field(ge=0, le=1)] = 0.75
-        """Share of the largest entropy below which a voxel is sure, at the start; it rises to 1 along a sigmoid."""
+        """Entropy below which a voxel is certain, as a share of the maximum, at the start; rises to 1 (sigmoid)."""
 
     def losses(self, batch: Batch, step: Step) -> Iterator[Losses]:
-        """The supervised loss plus the weighted difference from the teacher where that is sure."""
+        """Yield the supervised loss plus the weighted difference from the teacher where the teacher is certain."""
         o = self.options
         labeled, unlabeled = batch.divide(self.run("student", batch.images()))
         supervised = supervised_loss(labeled, batch, o.loss)
@@ -59,7 +59,7 @@ class UAMT(AveragedTeacher):
         return self.teach(with_noise(unlabeled.image, unlabeled.slots, step, name, o.noise, o.noise_limit))
 
     def _uncertainty(self, batch: Batch, step: Step) -> Tensor:
-        """The entropy of the mean of the noisy predictions, (n, X, Y, Z)."""
+        """Return the entropy of the mean of the noisy predictions, (n, X, Y, Z)."""
         mean = self._look(batch, step, "ua_mt/0")
         for index in range(1, self.options.passes):
             mean = mean + self._look(batch, step, f"ua_mt/{index}")
@@ -71,17 +71,17 @@ class UAMT(AveragedTeacher):
 
 
 def entropy(probabilities: Tensor) -> Tensor:
-    """-sum p ln(p + 1e-6) over the classes, as in the public code: (n, K, X, Y, Z) gives (n, X, Y, Z)."""
+    """Return -sum p ln(p + 1e-6) over the classes, as in the public code: (n, K, X, Y, Z) gives (n, X, Y, Z)."""
     return -(probabilities * (probabilities + 1e-6).log()).sum(dim=1)
 
 
 def masked_difference(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
-    """sum(M d) / (K sum(M) + 1e-16), d being (p - p')^2; 0 where no voxel is sure.
+    """Return sum(M d) / (K sum(M) + 1e-16), with d = (p - p')^2; 0 if no voxel is certain.
 
     Args:
         student: probabilities (n, K, X, Y, Z).
         teacher: likewise.
-        mask: (n, X, Y, Z) boolean, True where the teacher is sure.
+        mask: (n, X, Y, Z) boolean, True where the teacher is certain.
     """
     chosen = mask[:, None].to(student.dtype)
     squared: Tensor = ((student - teacher).square() * chosen).sum()

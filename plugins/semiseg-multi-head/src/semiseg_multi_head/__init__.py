@@ -1,1 +1,1 @@
-"""Strategies that add heads, scales or decoders to any backbone that can be called in parts."""
+"""Strategies that add heads, scales or decoders to any backbone that is callable in parts."""

@@ -1,4 +1,4 @@
-"""DTC: a segmentation and a distance map that have to say the same."""
+"""DTC: a segmentation and a distance map that have to agree."""
 
 from collections.abc import Iterator
 from typing import Annotated, Any, ClassVar, Literal
@@ -30,7 +30,7 @@ HEAD = "signed_distance"
 
 
 def with_distance_head(backbone: Backbone, task: Task) -> nn.Module:
-    """The task's network, with a head of one channel a class but background."""
+    """Return the task's network with an additional head that has one channel per foreground class."""
     return MoreHeads(backbone, task, {HEAD: task.classes[1:]})
 
 
@@ -40,9 +40,9 @@ class DTC(Strategy):
     Luo et al. 2021, "Semi-supervised Medical Image Segmentation through Dual-task Consistency" (arXiv:2009.04448),
     equations 2 to 7, with the constants of its public code (HiLab-git/DTC, train_la_dtc.py): the supervised loss, plus
     0.3 times the squared error of tanh(head) against the normalized signed distance, plus the squared difference
-    between sigmoid(-1500 tanh(head)) and the probability on labeled and unlabeled samples, with a weight of 1 that
-    rises along a sigmoid until the end of training. There the network has one foreground class and a sigmoid; here
-    each class but background has its own distance map, and the probability is the softmax's.
+    between sigmoid(-1500 tanh(head)) and the probability on labeled and unlabeled samples, with a weight that rises to
+    1 along a sigmoid over the whole training. The network there has one foreground class and a sigmoid; here each
+    foreground class has its own distance map, and probabilities come from the softmax.
 
     Variant: the same repository's train_la_dtc_v2.py is ``weight=0.1, ramp=constant``.
     """
@@ -55,11 +55,11 @@ class DTC(Strategy):
         weight: Annotated[float, Field(ge=0)] = 1.0
         """Weight of the consistency, after the ramp-up."""
         ramp: RampName = "sigmoid"
-        """How the weight rises."""
+        """Shape of the weight's rise."""
         ramp_share: Annotated[float, Field(ge=0, le=1)] = 1.0
-        """Share of training that the rise takes."""
+        """Share of training over which the weight rises."""
         steepness: Annotated[float, Field(gt=0)] = 1500.0
-        """How steeply a distance becomes a mask: sigmoid(-steepness * distance)."""
+        """Steepness of the mask computed from a distance: sigmoid(-steepness * distance)."""
         loss: Literal["dice", "dice_ce"] = "dice"
         """Supervised loss: dice (the public code), or the sum of Dice and cross entropy."""
 
@@ -69,11 +69,11 @@ class DTC(Strategy):
 
     @classmethod
     def roles(cls, options: Any) -> tuple[Role, ...]:
-        """One network with a second head; the first predicts."""
+        """Return one network with a second head; the first head predicts."""
         return (Role("model", network=with_distance_head),)
 
     def losses(self, batch: Batch, step: Step) -> Iterator[Losses]:
-        """The supervised losses of both heads, and their difference."""
+        """Yield the supervised losses of both heads plus the weighted difference between them."""
         o, streams = self.options, (batch.labeled, batch.unlabeled)
         outputs = self.outputs("model", batch.images())
         distance = outputs.heads[HEAD].tanh()

@@ -1,4 +1,4 @@
-"""MC-Net+: decoders that differ in how they go up have to agree."""
+"""MC-Net+: decoders with different upsampling have to agree."""
 
 from collections.abc import Iterator
 from itertools import permutations
@@ -26,43 +26,44 @@ from semiseg.plugin import (
 
 
 def two_decoders(backbone: Backbone, task: Task) -> nn.Module:
-    """One encoder, and decoders with transposed convolutions and with trilinear interpolation (MC-Net)."""
+    """Return one encoder with two decoders: transposed convolutions and trilinear upsampling (MC-Net)."""
     return MoreDecoders(backbone, task, ("transposed", "trilinear"))
 
 
 def three_decoders(backbone: Backbone, task: Task) -> nn.Module:
-    """A third decoder, with nearest-neighbor interpolation (MC-Net+)."""
+    """Return one encoder with a third decoder: nearest-neighbor upsampling (MC-Net+)."""
     return MoreDecoders(backbone, task, ("transposed", "trilinear", "nearest"))
 
 
 class MCNet(Strategy):
-    """Mutual consistency (MC-Net+): one encoder and decoders that differ, each near the others' sharpened predictions.
+    """Mutual consistency (MC-Net+): different decoders on one encoder, each near the others' sharpened predictions.
 
     Wu et al. 2022, "Mutual Consistency Learning for Semi-supervised Medical Image Segmentation" (arXiv:2109.09960),
     equations 1 to 5, three decoders; ``decoders=2`` is MC-Net (Wu et al. 2021, arXiv:2103.02911). As in the public code
     (ycwu1997/MC-Net, train_mcnet_3d.py): half the sum of the decoders' Dice losses, plus the sum over ordered pairs of
-    the mean squared difference between a prediction and another decoder's sharpened one, on labeled and unlabeled
-    samples, temperature 0.1, with gradient through both sides; a weight of 1 that rises along a sigmoid over the first
-    40 % of training (6000 of 15000 iterations). Sharpening is p^(1/T) over the sum of all classes' p^(1/T): of two
-    classes it is the published binary form. The first decoder predicts, as there. Two things differ: Dice there is the
-    foreground's alone, here the mean over all classes; and its trilinear interpolation aligns corners.
+    the mean squared difference between one decoder's prediction and the other's sharpened one, on labeled and unlabeled
+    samples, with temperature 0.1 and gradient through both sides. The weight rises to 1 along a sigmoid over the first
+    40 % of training (6000 of 15000 iterations). Sharpening is p^(1/T) divided by its sum over all classes; for two
+    classes this is the published binary form. The first decoder predicts, as in that code. Two differences: Dice in the
+    public code is that of the foreground, here the mean over all classes; and its trilinear interpolation aligns
+    corners.
     """
 
     class Options(StrategyOptions):
         """Options of MC-Net+."""
 
         decoders: Literal[2, 3] = 3
-        """Three decoders (MC-Net+), or two (MC-Net)."""
+        """Number of decoders: three (MC-Net+) or two (MC-Net)."""
         weight: Annotated[float, Field(ge=0)] = 1.0
         """Weight of the consistency, after the ramp-up."""
         ramp: RampName = "sigmoid"
-        """How the weight rises."""
+        """Shape of the weight's rise."""
         ramp_share: Annotated[float, Field(ge=0, le=1)] = 0.4
-        """Share of training that the rise takes."""
+        """Share of training over which the weight rises."""
         temperature: Annotated[float, Field(gt=0)] = 0.1
-        """Temperature of the sharpening; 1 leaves predictions as they are."""
+        """Temperature of the sharpening; 1 leaves predictions unchanged."""
         stop_gradient: bool = False
-        """Whether the sharpened side is taken as it is, without gradient; the public code lets it through."""
+        """Stop the gradient through the sharpened side; the public code does not."""
         loss: Literal["dice", "dice_ce"] = "dice"
         """Supervised loss of each decoder: dice (the papers), or the sum of Dice and cross entropy."""
 
@@ -71,11 +72,11 @@ class MCNet(Strategy):
 
     @classmethod
     def roles(cls, options: Any) -> tuple[Role, ...]:
-        """One network with several decoders."""
+        """Return one network with several decoders."""
         return (Role("model", network=three_decoders if options.decoders == 3 else two_decoders),)
 
     def losses(self, batch: Batch, step: Step) -> Iterator[Losses]:
-        """The supervised losses of all decoders, and their mutual consistency."""
+        """Yield the supervised losses of all decoders plus their weighted mutual consistency."""
         o = self.options
         outputs = self.outputs("model", batch.images())
         decoders = (outputs.logits, *outputs.decoders)
@@ -87,7 +88,7 @@ class MCNet(Strategy):
         yield Losses(supervised + weight * consistency, frozenset({"model"}), parts)
 
     def _consistency(self, decoders: tuple[Tensor, ...]) -> Tensor:
-        """For each sample the sum over ordered pairs, (n,)."""
+        """Return for each sample the sum over ordered pairs, (n,)."""
         plain = [self.probabilities(logits) for logits in decoders]
         sharp = [sharpened(logits, self.options.temperature) for logits in decoders]
         if self.options.stop_gradient:
@@ -97,8 +98,9 @@ class MCNet(Strategy):
 
 
 def sharpened(logits: Tensor, temperature: float) -> Tensor:
-    """p^(1/T) / sum of all classes' p^(1/T), p being the softmax of logits (n, K, X, Y, Z): the softmax of logits / T.
+    """Return p^(1/T) divided by its sum over classes, for p the softmax of logits (n, K, X, Y, Z).
 
-    So it is finite at every temperature: at 0.01 the powers of three even probabilities are 0, and their share 0 / 0.
+    Computed as the softmax of logits / T, which is finite at every temperature: at T = 0.01, the powers of three equal
+    probabilities underflow to 0, and the quotient is 0 / 0.
     """
     return torch.softmax(logits / temperature, dim=1)

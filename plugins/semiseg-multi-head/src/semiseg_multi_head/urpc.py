@@ -1,4 +1,4 @@
-"""URPC: the scales of one network have to agree, where they are sure."""
+"""URPC: the scales of one network have to agree where they are certain."""
 
 from collections.abc import Iterator
 from functools import lru_cache, partial
@@ -30,7 +30,7 @@ def _with_scales(backbone: Backbone, task: Task, dropout: float) -> nn.Module:
 
 @lru_cache
 def with_scales(dropout: float) -> "partial[nn.Module]":
-    """What makes a network with logits of each coarser level; the same object for the same dropout."""
+    """Return the builder of a network with logits at each coarser level; the same object for the same dropout."""
     return partial(_with_scales, dropout=dropout)
 
 
@@ -38,15 +38,15 @@ class URPC(Strategy):
     """Uncertainty rectified pyramid consistency (URPC): predictions of all scales against their mean.
 
     Luo et al. 2021, "Efficient Semi-Supervised Gross Target Volume of Nasopharyngeal Carcinoma Segmentation via
-    Uncertainty Rectified Pyramid Consistency" (arXiv:2012.07042), equations 1 to 5. Every level of the decoder that is
-    coarser than the image gives logits too, brought to its size (three as published, of V-Net, UNETR and a UNet of four
-    levels; four of the default UNet, which has five); all are supervised, and on unlabeled samples each
-    scale's squared distance from the mean prediction is weighted by exp(-KL(mean || scale)), voxel by voxel, and that
+    Uncertainty Rectified Pyramid Consistency" (arXiv:2012.07042), equations 1 to 5. Each decoder level that is coarser
+    than the image also yields logits, resampled to the image's size (three as published, for V-Net, UNETR and a UNet
+    with four levels; four for the default UNet, which has five). All scales are supervised. On unlabeled samples, each
+    scale's squared distance from the mean prediction is weighted voxelwise by exp(-KL(mean || scale)), and that
     divergence is added. The defaults are those of SSL4MIS, train_uncertainty_rectified_pyramid_consistency_3D.py:
-    weight 0.1, a sigmoid ramp-up that ends with training. There the supervised loss is half of Dice plus cross entropy:
-    ``loss=dice_ce, weight=0.2`` is twice its loss; and its network drops channels between the levels, which here is the
-    backbone's own dropout. As published, the weights are normalized over all unlabeled samples of a step, so that it
-    cannot be computed in parts. The scale of the image itself predicts.
+    weight 0.1, a sigmoid ramp-up over the whole training. The supervised loss there is half the sum of Dice and cross
+    entropy: ``loss=dice_ce, weight=0.2`` gives twice its loss; its network drops channels between the levels, which
+    here is the backbone's own dropout. As published, the weights are normalized over all unlabeled samples of a step,
+    so the loss cannot be computed in parts. The scale with the image's resolution predicts.
     """
 
     class Options(StrategyOptions):
@@ -55,9 +55,9 @@ class URPC(Strategy):
         weight: Annotated[float, Field(ge=0)] = 0.1
         """Weight of the consistency, after the ramp-up."""
         ramp: RampName = "sigmoid"
-        """How the weight rises."""
+        """Shape of the weight's rise."""
         ramp_share: Annotated[float, Field(ge=0, le=1)] = 1.0
-        """Share of training that the rise takes."""
+        """Share of training over which the weight rises."""
         dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
         """Dropout of whole channels before the logits of the coarser levels."""
         loss: Literal["dice", "dice_ce"] = "dice"
@@ -67,11 +67,11 @@ class URPC(Strategy):
 
     @classmethod
     def roles(cls, options: Any) -> tuple[Role, ...]:
-        """One network with logits of several scales."""
+        """Return one network with logits at several scales."""
         return (Role("model", network=with_scales(options.dropout)),)
 
     def losses(self, batch: Batch, step: Step) -> Iterator[Losses]:
-        """The mean of the scales' supervised losses, and the weighted consistency of the unlabeled samples."""
+        """Yield the mean of the scales' supervised losses plus the weighted consistency of the unlabeled samples."""
         o = self.options
         outputs = self.outputs("model", batch.images())
         scales = [batch.divide(logits) for logits in (outputs.logits, *outputs.scales)]
@@ -83,13 +83,13 @@ class URPC(Strategy):
 
 
 def pyramid_consistency(scales: list[Tensor]) -> Tensor:
-    """Equation 4 as the public code has it, a scalar; 0 where there is no sample.
+    """Return equation 4 as in the public code, a scalar; 0 if there is no sample.
 
     For each scale i, with m the mean of all scales' probabilities and D_i = KL(m || p_i) at a voxel:
     mean((m - p_i)^2 exp(-D_i)) / (mean(exp(-D_i)) + 1e-8) + mean(D_i); then the mean over scales.
 
     Args:
-        scales: logits (n, K, X, Y, Z), one for each scale.
+        scales: logits (n, K, X, Y, Z), one tensor per scale.
     """
     if not len(scales[0]):
         return scales[0].new_zeros(())

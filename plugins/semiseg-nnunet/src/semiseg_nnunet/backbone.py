@@ -1,4 +1,4 @@
-"""What both backbones share: from the options and the task to a network's arguments."""
+"""Shared base of both backbones: options and task give the network's arguments."""
 
 import math
 from abc import abstractmethod
@@ -14,21 +14,21 @@ MIN_STAGES = 3
 
 
 def held(values: tuple[T, ...], count: int) -> tuple[T, ...]:
-    """The first ``count`` values; the last one is repeated where there are fewer."""
+    """Return the first ``count`` values, repeating the last one if there are fewer."""
     return (*values, *values[-1:] * (count - len(values)))[:count]
 
 
 class NNUNetBackbone(Backbone):
-    """A U-Net as nnU-Net builds it: instance normalization, leaky ReLU, biases, He's initialization."""
+    """A U-Net as built by nnU-Net: instance normalization, leaky ReLU, biases, He initialization."""
 
     capabilities: ClassVar[frozenset[str]] = frozenset({"split", "scales", "upsampling"})
 
     @abstractmethod
     def network(self, **arguments: Any) -> nn.Module:
-        """A network with its parts, from the arguments that both networks have."""
+        """Return a network with its parts, from the arguments that both networks share."""
 
     def topology(self, task: Task) -> Topology:
-        """Strides and kernels: the options', or nnU-Net's plan for the task's patch size."""
+        """Return strides and kernels: those of the options, or nnU-Net's plan for the task's patch size."""
         o = self.options
         if o.strides is None:
             plan = planned(task.patch_size, o.spacing, o.n_stages)
@@ -37,9 +37,9 @@ class NNUNetBackbone(Backbone):
         return plan if o.kernel_sizes is None else Topology(plan.strides, held(o.kernel_sizes, len(plan.strides)))
 
     def build(self, task: Task) -> nn.Module:
-        """A network for the task's patch size.
+        """Build a network for the task's patch size.
 
-        Raises ValueError where that does not fit.
+        Raises ValueError if the patch size does not fit.
         """
         if problems := self.patch_problems(task):
             raise ValueError("; ".join(problems))
@@ -63,7 +63,7 @@ class NNUNetBackbone(Backbone):
         return network
 
     def patch_problems(self, task: Task) -> list[str]:
-        """The patch has to divide by the product of its axis's strides, with room for the stages."""
+        """Return problems of a patch that the strides do not divide or that is too small for the stages."""
         topology = self.topology(task)
         size = " x ".join(map(str, task.patch_size))
         stages, wanted = len(topology.strides), self.options.n_stages or MIN_STAGES

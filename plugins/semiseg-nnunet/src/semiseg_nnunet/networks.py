@@ -1,4 +1,4 @@
-"""The U-Nets of dynamic-network-architectures in parts; weights and outputs stay theirs."""
+"""The U-Nets of dynamic-network-architectures, callable in parts, with unchanged weights and outputs."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -18,7 +18,7 @@ from semiseg_nnunet.topology import cumulated
 
 
 class _Split(SplitNetwork, nn.Module):
-    """The parts of either network, initialized as nnU-Net does, each parameter under one name."""
+    """Parts of either network, initialized as in nnU-Net, with each parameter under a single name."""
 
     encoder: Any
     decoder: Any
@@ -37,11 +37,11 @@ class _Split(SplitNetwork, nn.Module):
         _drop_second_names(self)
 
     def encode(self, images: Tensor) -> tuple[Tensor, ...]:
-        """The features of each stage, finest first."""
+        """Return the features of each stage, finest first."""
         return tuple(self.encoder(images))
 
     def decode(self, features: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        """The features of each stage but the lowest, finest first."""
+        """Return the features of each stage but the lowest, finest first."""
         *skips, x = features
         decoded = []
         for up, stage, skip in zip(self.decoder.transpconvs, self.decoder.stages, reversed(skips), strict=True):
@@ -50,28 +50,28 @@ class _Split(SplitNetwork, nn.Module):
         return tuple(reversed(decoded))
 
     def classify(self, decoded: tuple[Tensor, ...]) -> Tensor:
-        """The logits, by the last segmentation layer."""
+        """Return the logits of the last segmentation layer."""
         logits: Tensor = self.decoder.seg_layers[-1](decoded[0])
         return logits
 
 
 class SplitPlainConvUNet(_Split, PlainConvUNet):  # type: ignore[misc]
-    """``PlainConvUNet`` with its parts."""
+    """``PlainConvUNet`` callable in parts."""
 
 
 class SplitResidualEncoderUNet(_Split, ResidualEncoderUNet):  # type: ignore[misc]
-    """``ResidualEncoderUNet`` with its parts."""
+    """``ResidualEncoderUNet`` callable in parts."""
 
 
 def _drop_unused_heads(decoder: Any) -> None:
-    # Made for deep supervision, they get no gradient without it. The last keeps its name: nnU-Net's weights fit.
+    # These heads serve deep supervision and get no gradient without it. The last keeps its name, for nnU-Net's weights.
     for index in range(len(decoder.seg_layers) - 1):
         decoder.seg_layers[index] = nn.Identity()
 
 
 def _drop_second_names(network: Any) -> None:
-    # The decoder holds the encoder, and a block its layers beside the Sequential that runs them: a state dict would
-    # have the encoder's weights four times, and the encoder would stay in memory when it is dropped.
+    # The decoder holds the encoder, and a block holds its layers in addition to the Sequential that runs them: a state
+    # dict would contain the encoder's weights four times, and a dropped encoder would stay in memory.
     encoder = network.decoder.encoder
     del network.decoder.encoder
     network.decoder.encoder = SimpleNamespace(strides=encoder.strides, output_channels=encoder.output_channels)

@@ -9,23 +9,23 @@ from semiseg_nnunet.options import NetworkOptions, Numbers
 
 
 class NNUNetPlain(NNUNetBackbone):
-    """nnU-Net's plain U-Net, planned from the patch size as nnU-Net does.
+    """nnU-Net's plain U-Net, planned from the patch size as in nnU-Net.
 
     Isensee et al. 2021 (doi:10.1038/s41592-020-01008-z), as in nnU-Net 2's default plans: ``PlainConvUNet`` of
-    dynamic-network-architectures, two convolutions a stage, without deep supervision. Instance normalization: a
-    sample's logits do not depend on the rest of the batch. Another patch size may make another network.
+    dynamic-network-architectures, two convolutions per stage, without deep supervision. With instance normalization, a
+    sample's logits do not depend on the rest of the batch. A different patch size may give a different network.
     """
 
     class Options(NetworkOptions):
-        """Sizes of the network; nnU-Net's defaults."""
+        """Sizes of the network; the defaults are nnU-Net's."""
 
         n_conv_per_stage: Numbers = (2,)
-        """Convolutions of each stage, top first; the last number holds for all further stages."""
+        """Convolutions per stage, top first; the last number applies to all further stages."""
         n_conv_per_stage_decoder: Numbers = (2,)
-        """Convolutions of each stage of the decoder, lowest first; the last number holds for all further stages."""
+        """Convolutions per decoder stage, lowest first; the last number applies to all further stages."""
 
     def network(self, **arguments: Any) -> nn.Module:
-        """A plain U-Net in parts."""
+        """Return a plain U-Net callable in parts."""
         from semiseg_nnunet.networks import SplitPlainConvUNet
 
         o, stages = self.options, arguments["n_stages"]

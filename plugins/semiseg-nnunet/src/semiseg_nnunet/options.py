@@ -1,4 +1,4 @@
-"""The options that both backbones have."""
+"""Options shared by both backbones."""
 
 from typing import Annotated
 
@@ -17,20 +17,20 @@ def _odd(kernel: Triple) -> Triple:
 
 
 class NetworkOptions(ComponentOptions):
-    """Sizes of the network; where none are given, nnU-Net's plan for the patch size."""
+    """Sizes of the network; strides and kernels not given follow nnU-Net's plan for the patch size."""
 
     features_per_stage: Numbers = (32, 64, 128, 256, 320)
-    """Channels of each stage, top first; the last number holds for all further stages."""
+    """Channels of each stage, top first; the last number applies to all further stages."""
     n_stages: Annotated[int, Field(ge=3)] | None = None
-    """Number of stages, to end earlier than the plan; the plan's if not given."""
+    """Maximum number of stages; the plan's number if not given."""
     spacing: tuple[PositiveFloat, PositiveFloat, PositiveFloat] = (1.0, 1.0, 1.0)
-    """Size of a voxel along each axis of the patch, in any unit, for the plan: it halves a coarse axis later."""
+    """Voxel size along each axis of the patch, in any unit, for the plan: coarse axes are halved later."""
     strides: Annotated[tuple[Triple, ...], Field(min_length=3)] | None = None
-    """Stride of each stage, top first, instead of the plan's; the first is 1, 1, 1."""
+    """Stride of each stage, top first, instead of the plan's; the first must be 1, 1, 1."""
     kernel_sizes: Annotated[tuple[Annotated[Triple, AfterValidator(_odd)], ...], Field(min_length=1)] | None = None
-    """Kernel of each stage, top first, the last for all further stages; if not given, the plan's, or 3 with strides."""
+    """Kernel of each stage, top first, the last for all further stages; default: the plan's, or 3 with strides."""
     upsampling: Upsampling = "transposed"
-    """From stage to stage: transposed convolutions (nnU-Net), or interpolation and a convolution."""
+    """Upsampling between stages: transposed convolutions (nnU-Net), or interpolation and a convolution."""
 
     @model_validator(mode="after")
     def _strides(self) -> "NetworkOptions":

@@ -1,4 +1,4 @@
-"""How deep a network is, and which axes each stage halves: nnU-Net's plan for a patch size. No torch here."""
+"""nnU-Net's plan for a patch size: number of stages and the axes that each one halves. Does not import torch."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -7,35 +7,36 @@ from itertools import accumulate
 from semiseg.plugin import Shape
 
 MIN_EDGE = 4
-"""No side of a feature map is halved to less."""
+"""Minimum side of a feature map after halving."""
 
 Spacing = tuple[float, float, float]
 
 
 @dataclass(frozen=True, slots=True)
 class Topology:
-    """For each stage, top first: its stride, and the size of its convolutions' kernels."""
+    """Stride and kernel size of each stage, top first."""
 
     strides: tuple[Shape, ...]
     kernel_sizes: tuple[Shape, ...]
 
     @property
     def factors(self) -> tuple[Shape, ...]:
-        """How many image voxels a voxel of each stage spans an axis."""
+        """Image voxels per voxel of each stage, along each axis."""
         return cumulated(self.strides)
 
 
 def cumulated(strides: Iterable[Shape]) -> tuple[Shape, ...]:
-    """The products of the strides down to each stage."""
+    """Return the cumulative products of the strides down to each stage."""
     return tuple(accumulate(strides, lambda a, b: (a[0] * b[0], a[1] * b[1], a[2] * b[2])))
 
 
 def planned(patch_size: Shape, spacing: Spacing = (1.0, 1.0, 1.0), n_stages: int | None = None) -> Topology:
-    """nnU-Net's topology for a patch size, of ``n_stages`` at most.
+    """Return nnU-Net's topology for a patch size, with at most ``n_stages`` stages.
 
-    The rule of ``get_pool_and_conv_props`` in nnU-Net 2: a stage halves the axes with room for it, but those whose
-    voxels are twice as large as the smallest or more. Kernels span 1 voxel along such an axis until the others have
-    caught up, and 3 along all at the bottom. nnU-Net puts the coarsest axis first; here it may be any.
+    The rule of ``get_pool_and_conv_props`` in nnU-Net 2: a stage halves each axis that is long enough, except those
+    whose voxels are at least twice as large as the smallest. Kernels have size 1 along such an axis until the others
+    have caught up, and size 3 along all axes at the lowest stage. nnU-Net puts the coarsest axis first; here it may be
+    any.
     """
     size, voxel, kernel = list(patch_size), list(spacing), [1, 1, 1]
     strides: list[Shape] = [(1, 1, 1)]
@@ -53,9 +54,9 @@ def planned(patch_size: Shape, spacing: Spacing = (1.0, 1.0, 1.0), n_stages: int
 
 
 def _halved(size: list[int], voxel: list[float]) -> list[int]:
-    """The axes to be halved next; none where the network ends."""
+    """Return the axes to halve next; empty at the last stage."""
     roomy = [axis for axis in range(3) if size[axis] >= 2 * MIN_EDGE]
     axes = [axis for axis in roomy if voxel[axis] < 2 * min(voxel[a] for a in roomy)]
     if len(axes) == 1 and size[axes[0]] < 3 * MIN_EDGE:
-        return []  # nnU-Net adds no stage for one axis that is short already
+        return []  # nnU-Net adds no stage for a single axis that is already short
     return axes
