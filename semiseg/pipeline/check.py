@@ -158,10 +158,11 @@ def _grid_notes(plan: Plan) -> list[str]:
     dataset, patch = plan.components.dataset, plan.task.patch_size
     used = set(plan.split.ids())
     grids = {case.id: dataset.read_geometry(case) for case in plan.cases if case.id in used}
+    trained = {case.id for case in (*plan.split.labeled, *plan.split.unlabeled)}  # as in the run's own note
     small = [
         case_id
         for case_id, grid in grids.items()
-        if any(n < p for n, p in zip(sorted(grid.shape), sorted(patch), strict=True))
+        if case_id in trained and any(n < p for n, p in zip(sorted(grid.shape), sorted(patch), strict=True))
     ]
     return [*padding_note(small), *mixed_spacing_note(grids.values())]
 

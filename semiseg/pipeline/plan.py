@@ -137,5 +137,6 @@ def padding_note(small: Sequence[str]) -> list[str]:
     """Return a note on cases, by id, that are smaller than the patch."""
     if not small:
         return []
-    are = "image is smaller than the patch and is" if len(small) == 1 else "images are smaller than the patch and are"
-    return [f"{len(small)} {are} padded with background: {some(small, 3)}"]
+    images, are = ("training image", "is") if len(small) == 1 else ("training images", "are")
+    names = some(small, 3)
+    return [f"{len(small)} {images} {are} smaller than the patch and {are} padded with background: {names}"]

@@ -167,7 +167,7 @@ def test_a_patch_larger_than_the_image_is_padded_and_said(recipe, tmp_path):
     listener = Listener()
     result = run(recipe, tmp_path / "run", reporter=listener)
     assert len(result.scores) == 2 * 2 * (3 + 3)  # checkpoints, metrics, classes and regions
-    assert any("4 images are smaller than the patch" in line for line in listener.said)
+    assert any("4 training images are smaller than the patch" in line for line in listener.said)
 
 
 def test_a_patch_that_the_network_cannot_take(recipe):

@@ -76,9 +76,9 @@ def test_unlabeled_cases_that_are_never_drawn_are_noted(recipe, changes, noted):
 
 def test_images_smaller_than_the_patch_are_counted_and_some_named():
     assert padding_note([]) == []
-    assert padding_note(["a"]) == ["1 image is smaller than the patch and is padded with background: a"]
+    assert padding_note(["a"]) == ["1 training image is smaller than the patch and is padded with background: a"]
     (many,) = padding_note(list("abcde"))
-    assert many == "5 images are smaller than the patch and are padded with background: a, b, c and 2 others"
+    assert many == "5 training images are smaller than the patch and are padded with background: a, b, c and 2 others"
 
 
 def grids(*spacings, turn=None):
