@@ -101,10 +101,8 @@ def predict(
     with locked(home):
         claimed = claim(home, maker, {_name(case): seen[case.id].digests for case in usable})
         missing = _missing(usable, claimed, reporter)
-        if kept := len(usable) - len(missing):
-            reporter.say(
-                f"Note: {kept} of {len(usable)} predictions are in {home} already, by these weights, and intact."
-            )
+        if there := len(usable) - len(missing):
+            reporter.say(f"Note: {there} of {len(usable)} predictions are in {home} already, from these weights.")
         predict_each(missing, lambda case, content: _write(case, content, claimed, reporter), problems)
     return [home / _name(case) for case in usable]
 
