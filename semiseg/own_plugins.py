@@ -3,7 +3,7 @@
 The packages are in ``plugins/`` and are installed separately. Third-party packages are found once they are installed.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 PACKAGES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "semiseg-copy-paste": {"strategy": ("bcp", "cps_cutmix"), "recipe": ("bcp", "cps_cutmix")},
@@ -32,3 +32,9 @@ def answer(kind: str, name: str) -> tuple[str, str] | None:
             fix = f'From a checkout: pip install plugins/{package}. All of our plugins: pip install "semiseg[methods]".'
             return f"It is in the package {package}: pip install {package}.", fix
     return None
+
+
+def not_installed(kind: str, names: Collection[str]) -> list[tuple[str, tuple[str, ...]]]:
+    """Return our packages with names of a kind that are not among the installed ``names``, each with these names."""
+    lacking = ((p, tuple(name for name in held.get(kind, ()) if name not in names)) for p, held in PACKAGES.items())
+    return [(package, missing) for package, missing in lacking if missing]

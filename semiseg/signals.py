@@ -45,8 +45,11 @@ def in_main_thread() -> bool:
     return threading.current_thread() is threading.main_thread()
 
 
+_HOW = "To go on, run the same command with --resume; from Python, semiseg.run(…, resume=True)."
+
+
 @contextmanager
-def told_how_to_go_on(folder: Path, how: str = "To go on, run the same command with --resume.") -> Iterator[None]:
+def told_how_to_go_on(folder: Path, how: str = _HOW) -> Iterator[None]:
     """Turn Ctrl-C, SIGTERM and SIGUSR1 outside of training steps into Interrupted, which explains how to resume.
 
     All writes are atomic, so the block may be interrupted anywhere.

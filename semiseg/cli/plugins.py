@@ -20,6 +20,7 @@ def plugins(context: typer.Context) -> None:
 
     Example: semiseg plugins · semiseg plugins show cps · semiseg plugins check cps
     """
+    from semiseg.own_plugins import not_installed
     from semiseg.recipe.describe import summary
     from semiseg.registry import GROUPS, installed
 
@@ -34,7 +35,11 @@ def plugins(context: typer.Context) -> None:
         for entry in of_kind:
             package = f"{entry.package} {entry.version}"
             typer.echo(f"  {entry.name:{names}}  {package:{packages}}  {summary(entry)}".rstrip())
-    typer.echo("\n`semiseg plugins show NAME` tells the options of one, `semiseg plugins check NAME` tests it.")
+        for package, missing in not_installed(kind, {entry.name for entry in of_kind}):
+            typer.echo(f"  not installed: {', '.join(missing)} ({package})")
+    typer.echo(
+        "\n`semiseg plugins show NAME` tells the options of one, `semiseg plugins check NAME` tests it (with pytest)."
+    )
 
 
 @app.command()

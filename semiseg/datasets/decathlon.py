@@ -28,6 +28,8 @@ from semiseg.io.names import nifti_stem
 from semiseg.types import Case, DatasetInfo
 from semiseg.wording import counted, some
 
+_NAMED = 10
+
 
 class Decathlon(NiftiDataset):
     """A folder with a ``dataset.json`` of the Medical Segmentation Decathlon.
@@ -109,7 +111,10 @@ class Decathlon(NiftiDataset):
             fix += " dataset.test_images: exclude leaves the test images out." if test.missing else ""
         if missing:
             files = "1 file that it lists does" if len(missing) == 1 else f"{len(missing)} files that it lists do"
-            what = f"{files} not exist:\n      " + "\n      ".join(map(str, missing))
+            what = f"{files} not exist:\n      " + "\n      ".join(map(str, missing[:_NAMED]))
+            if len(missing) > _NAMED:
+                what += f"\n      … and {len(missing) - _NAMED} others"
+                fix += " Of a part of the data the list has to name the part's files alone."
             if numbered := [path for path in missing if _numbered(path).is_file()]:
                 what += f"\n    There is {_numbered(numbered[0]).name}, as nnU-Net names its images"
                 fix = f"Let the folder dataset read them: semiseg init {self.options.root} writes its recipe."

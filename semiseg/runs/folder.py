@@ -196,8 +196,11 @@ class RunFolder:
         before = epochs_before(changed)
         if changed and before is None:
             *first, last = [change.problem() for change in changed]
-            fix = "A run cannot go on with another recipe, save with more training.epochs. Undo the changes, or choose"
-            raise RunError([*first, replace(last, fix=f"{fix} another --output.")])
+            fix = (
+                "A run cannot go on with another recipe, save with more training.epochs. Give the same --set again, or"
+                f" take the run's own recipe, {self.recipe}; or choose another --output."
+            )
+            raise RunError([*first, replace(last, fix=fix)])
         return before
 
     def note_resumption(self) -> str:

@@ -12,7 +12,7 @@ import pytest
 import semiseg
 from semiseg.cli.components import entries_named
 from semiseg.errors import ComponentError
-from semiseg.own_plugins import PACKAGES, answer
+from semiseg.own_plugins import PACKAGES, answer, not_installed
 from semiseg.registry import GROUPS, find
 
 ROOT = Path(__file__).parents[2]
@@ -126,3 +126,11 @@ class TestNamesThatAreNotInstalled:
         assert answer("strategy", "own_net") is None
         with pytest.raises(ComponentError, match=r"^Unknown strategy 'own_net'\.(?! It is in)"):
             find("strategy", "own_net")
+
+
+def test_what_is_not_installed_of_our_packages_is_known_by_name():
+    assert not_installed("strategy", {"bcp", "ict", "mean_teacher", "ua_mt", "dtc"}) == [
+        ("semiseg-copy-paste", ("cps_cutmix",)),
+        ("semiseg-multi-head", ("mc_net", "urpc")),
+    ]
+    assert not_installed("metric", set()) == []

@@ -85,6 +85,15 @@ def test_all_missing_files_are_listed(tmp_path):
         assert str(root / name) in text
 
 
+def test_of_many_missing_files_some_are_named(tmp_path):
+    names = [f"./imagesTr/lost_{number:02d}.nii.gz" for number in range(30)]
+    text = refusal(decathlon(made.write_decathlon(tmp_path, unlabeled=names)).cases)
+    assert "30 files that it lists do not exist" in text
+    assert "lost_09.nii.gz\n      … and 20 others" in text
+    assert "lost_10" not in text
+    assert "the list has to name the part's files alone" in text
+
+
 def test_a_case_that_is_listed_twice_is_refused(tmp_path):
     root = made.write_decathlon(tmp_path, unlabeled=["./imagesTr/part_1.nii.gz"])
     assert "case part_1: its id occurs more than once" in refusal(decathlon(root).cases)
