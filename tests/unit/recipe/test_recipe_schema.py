@@ -94,7 +94,7 @@ def test_options_of_other_packages_are_described(schema):
 def test_descriptions_of_blocks_stay_beside_their_references(schema):
     assert schema["properties"]["dataset"] == {
         "allOf": [{"$ref": "#/definitions/dataset"}],
-        "description": "Where the cases come from.",
+        "description": "The source of the cases.",
     }
 
 
