@@ -76,15 +76,12 @@ class Digests:
         state = status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino
         key = digest_text("\n".join(map(str, (path.resolve(), *state))))
         note = self.folder / key[:2] / key
-        with suppress(OSError, ValueError):  # missing, or not text
-            known = note.read_text(encoding="utf-8")
-            if _DIGEST.fullmatch(known):
-                return known
+        if known := _digest_in(note):
+            return known
         digest = digest_file(path)
         last = self._note_on(path)
-        with suppress(OSError, ValueError):
-            if last.read_text(encoding="utf-8") not in {"", digest}:
-                self._changed.add(str(path))
+        if _digest_in(last) not in {"", digest}:
+            self._changed.add(str(path))
         # A file that was just written may change again within one clock tick, undetected.
         if time.time_ns() - max(status.st_mtime_ns, status.st_ctime_ns) > _SETTLED_NS:
             self._write(note, digest)
@@ -99,10 +96,8 @@ class Digests:
     def remembered(self, key: str, work: Callable[[], str]) -> str:
         """Return the digest from the note of this key if there is one, else from ``work``."""
         note = self.folder / key[:2] / key
-        with suppress(OSError, ValueError):
-            known = note.read_text(encoding="utf-8")
-            if _DIGEST.fullmatch(known):
-                return known
+        if known := _digest_in(note):
+            return known
         digest = work()
         self._write(note, digest)
         return digest
@@ -117,3 +112,12 @@ class Digests:
             self._refused = error
             with suppress(OSError):
                 temporary.unlink()
+
+
+def _digest_in(note: Path) -> str:
+    """Return the digest in a note; empty if the note is missing or damaged."""
+    with suppress(OSError, ValueError):  # ValueError: not text
+        known = note.read_text(encoding="utf-8")
+        if _DIGEST.fullmatch(known):
+            return known
+    return ""
