@@ -90,7 +90,7 @@ def _run(
     plan: Plan, folder: RunFolder, runtime: Runtime, reporter: Reporter, tensorboard: bool, epochs_before: int | None
 ) -> RunResult:
     model = new_model(plan, runtime)
-    finished = folder.is_finished and not epochs_before and _is_whole(folder, model, reporter)
+    finished = folder.is_finished and not epochs_before and _is_whole(plan, folder, model, reporter)
     if epochs_before:
         require_one_stage(plan, model.strategy.stages(), epochs_before)
     if not finished:
@@ -123,16 +123,19 @@ def _summary(folder: RunFolder) -> dict[str, Any]:
     return read_json(folder.summary, RunSummary, again)
 
 
-def _is_whole(folder: RunFolder, model: Model, reporter: Reporter) -> bool:
+def _is_whole(plan: Plan, folder: RunFolder, model: Model, reporter: Reporter) -> bool:
     """Return whether a finished run still has its model.json and final score table; if not, they are rebuilt.
 
-    Raises RunError if model.json was edited.
+    Raises RunError if model.json was edited, or if a rebuild would be of other cases than the run's.
     """
     record = {key: value for key, value in model.record().items() if key != "spacing"}  # unknown before reading data
     table = _summary(folder).get("table")
-    if table is None or file_digest(folder.scores) == table:
-        return require_same_model(folder.model, record)
-    reporter.say(f"Note: {folder.scores} is not what the run ended with; it is made again from the predictions.")
+    same_table = table is None or file_digest(folder.scores) == table
+    if same_table and require_same_model(folder.model, record):
+        return True
+    folder.require_split(plan.split.as_dict())
+    if not same_table:
+        reporter.say(f"Note: {folder.scores} is not what the run ended with; it is made again from the predictions.")
     return False
 
 

@@ -415,3 +415,13 @@ def test_a_finished_run_whose_model_was_edited_does_not_go_on(run):
     edit(run / "model.json", class_values=record["class_values"][::-1])
     with pytest.raises(RunError, match="it does not fit this run: class_values was"):
         library.run(SMALL, run, resume=True)
+
+
+def test_scores_are_not_made_again_of_other_cases_than_the_run_s(run):
+    split = json.loads((run / "split.json").read_text())
+    split["test"][0], split["labeled"][0] = split["labeled"][0], split["test"][0]
+    edit(run / "split.json", **split)
+    (run / "scores.csv").write_bytes(b"")
+    with pytest.raises(RunError, match="was labeled, would be test"):
+        library.run(SMALL, run, resume=True)
+    assert (run / "scores.csv").read_bytes() == b""
