@@ -96,8 +96,8 @@ def test_a_trial_of_a_share_without_labeled_samples_has_the_step_s_counts(monkey
     class DividesByTheCount(CrossPseudoSupervision):
         def loss(self, role, output, pseudo_labels, batch, step):
             losses = super().loss(role, output, pseudo_labels, batch, step)
-            more = output[: len(batch.labeled)].sum() / batch.labeled.count
-            return replace(losses, terms={**losses.terms, "more": Term.of_whole_batch(more)})
+            more = Term(output[: len(batch.labeled)].flatten(1).sum(1), batch.labeled)
+            return replace(losses, terms={**losses.terms, "more": (1 / batch.labeled.count) * more})
 
     changes = ["training.batch_size={labeled: 1, unlabeled: 5}", "training.step.mode=joint"]
     plan = make_plan(load_recipe(RECIPE, changes).with_component("strategy", DividesByTheCount))
