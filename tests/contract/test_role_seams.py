@@ -91,7 +91,7 @@ def test_a_critic_is_checked_trained_and_kept_from_a_recipe(tmp_path):
     run(recipe, tmp_path / "run")
     state = load_state(tmp_path / "run" / "checkpoints" / "last.pt")["strategy"]
     assert {name.split(".")[1] for name in state} == {"student", "critic"}
-    modalities, classes = 1, 2
+    modalities, classes = 4, 4
     assert state["networks.critic.first.weight"].shape[1] == modalities + classes
 
 
