@@ -112,7 +112,7 @@ class CapabilityTests:
         """Return a network in parts, in evaluation mode."""
         _require(backbone, capability)
         network = self.build(backbone, task).eval()
-        assert isinstance(network, SplitNetwork), f"{type(network).__name__} is no SplitNetwork"
+        assert isinstance(network, SplitNetwork), f"{type(network).__name__} is not a SplitNetwork"
         return network
 
 

@@ -148,11 +148,11 @@ def test_without_a_fault_the_parts_keep_the_contract(name):
 @pytest.mark.parametrize(
     ("backbone", "caught_by", "reason"),
     [
-        (Claims(), "test_the_parts_one_after_another_are_the_network", "Conv3d is no SplitNetwork"),
-        (Claims(), "test_levels_are_what_is_decoded", "Conv3d is no SplitNetwork"),
-        (Claims(), "test_every_parameter_belongs_to_one_part", "Conv3d is no SplitNetwork"),
-        (Claims(), "test_a_part_works_without_the_others", "Conv3d is no SplitNetwork"),
-        (Claims(), "test_a_level_is_coarser_than_the_image", "Conv3d is no SplitNetwork"),
+        (Claims(), "test_the_parts_one_after_another_are_the_network", "Conv3d is not a SplitNetwork"),
+        (Claims(), "test_levels_are_what_is_decoded", "Conv3d is not a SplitNetwork"),
+        (Claims(), "test_every_parameter_belongs_to_one_part", "Conv3d is not a SplitNetwork"),
+        (Claims(), "test_a_part_works_without_the_others", "Conv3d is not a SplitNetwork"),
+        (Claims(), "test_a_level_is_coarser_than_the_image", "Conv3d is not a SplitNetwork"),
         (Claims(), "test_each_way_up_makes_another_network", "upsampling"),
         (Misspelt(), "test_capabilities_are_known", "unknown: splitt; known: scales, split, upsampling"),
         (ScalesOnly(), "test_capabilities_are_known", "split"),

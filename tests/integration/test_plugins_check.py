@@ -87,7 +87,7 @@ def broken(distribution, tmp_path):
             "    def build",
             '    capabilities = frozenset({"split"})\n\n    def build',
             "Levels are what is decoded",
-            "TwoLevels is no SplitNetwork",
+            "TwoLevels is not a SplitNetwork",
         ),
         ("metric", "return 1 - abs(", "return 1 - pair.spacing[0] * abs(", "Spacing is honored", "comparison failed"),
         (

@@ -109,7 +109,7 @@ def test_a_resumed_run_keeps_its_step_mode_and_says_so(make_trainer):
     resumed = make_trainer("killed", mode=StepMode("joint", 1), reporter=said)
     resumed.fit()
     assert resumed.choice.mode == mode
-    assert said.heard[0] == "Going on after step 7 of 12; step mode as before: alternating on the whole batch."
+    assert said.heard[0] == "Resuming after step 7 of 12; step mode as before: alternating on the whole batch."
     assert_same(weights(resumed), weights(whole))
     assert load_state(resumed.checkpoints.steps()[-1])["step_mode"] == {
         "name": "alternating",
