@@ -185,7 +185,10 @@ NEW_IMAGE_FIX = (
     "Free some memory, use a machine or GPU with more, or crop the image; then run the same command again; it keeps"
     " existing predictions."
 )
-VALIDATION_FIX = "Memory ran out during validation: use a smaller inference.batch_size or training.patch_size; then run in a new folder."
+VALIDATION_FIX = (
+    "Memory ran out during validation: use a smaller inference.batch_size or training.patch_size; then run in a new"
+    " folder."
+)
 # If cuDNN has no memory for any of its kernels, it reports that it finds none (torch's try_plans in Conv_v8.cpp).
 _MAYBE = "unable to find an engine to execute this computation"
 _SIGNS = ("out of memory", "ALLOC_FAILED", "DefaultCPUAllocator: can't allocate memory", _MAYBE)

@@ -87,8 +87,8 @@ def bf16_problems(device: torch.device) -> list[Problem]:
         return []
     versions = f"torch {torch.__version__}, cuDNN {torch.backends.cudnn.version()}"
     what = (
-        f"training.precision resolves to bf16, which gives wrong results on this machine's {device.type}: the {where} is off by"
-        f" {error:.0%} of its largest value ({versions})."
+        f"training.precision resolves to bf16, which gives wrong results on this machine's {device.type}: the {where}"
+        f" is off by {error:.0%} of its largest value ({versions})."
     )
     return [Problem("", what, "Set training.precision=32, or install another version of torch and cuDNN.")]
 
