@@ -6,9 +6,10 @@ from typing import Any
 from semiseg.errors import ComponentError
 from semiseg.recipe.blocks import ROLES
 from semiseg.recipe.schema import Recipe
-from semiseg.registry import GROUPS, Entry, Kind, installed, load
+from semiseg.registry import Entry, Kind, installed, load
 
 _REFERENCE = "#/definitions/"
+_KINDS: tuple[Kind, ...] = ("backbone", "dataset", "strategy", "augmentation", "metric")
 Say = Callable[[str], None]
 
 
@@ -22,7 +23,7 @@ def recipe_schema(say: Say = lambda text: None) -> dict[str, Any]:
     definitions.pop("Block", None)
     networks = definitions.pop("StrategyBlock")["properties"][ROLES]
     networks = {**networks, "additionalProperties": {"$ref": _REFERENCE + "backbone"}}
-    for kind in GROUPS:
+    for kind in _KINDS:
         own = {ROLES: networks} if kind == "strategy" else {}
         definitions[kind] = _block(kind, own, definitions, say)
     for kind in ("dataset", "augmentation", "backbone", "strategy"):
