@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from semiseg.interfaces.co_training import CoTraining
     from semiseg.interfaces.component import ComponentOptions
     from semiseg.interfaces.dataset import Dataset
+    from semiseg.interfaces.launcher import Job, Launcher, Running
     from semiseg.interfaces.metric import MaskPair, Metric
     from semiseg.interfaces.split import Level, Outputs, SplitNetwork, Upsampling
     from semiseg.interfaces.strategy import (
@@ -68,7 +69,9 @@ __all__ = [
     "Dataset",
     "DatasetInfo",
     "Geometry",
+    "Job",
     "LabeledStream",
+    "Launcher",
     "Level",
     "Losses",
     "MaskPair",
@@ -81,6 +84,7 @@ __all__ = [
     "ProtocolError",
     "RampName",
     "Role",
+    "Running",
     "Shape",
     "SplitNetwork",
     "Stage",
@@ -135,6 +139,7 @@ _HOMES = {
     "semiseg.interfaces.batch": "Batch LabeledStream Step Stream UnlabeledStream",
     "semiseg.interfaces.component": "ComponentOptions",
     "semiseg.interfaces.dataset": "Dataset",
+    "semiseg.interfaces.launcher": "Job Launcher Running",
     "semiseg.interfaces.metric": "MaskPair Metric",
     "semiseg.interfaces.co_training": "CoTraining",
     "semiseg.interfaces.split": "Level Outputs SplitNetwork Upsampling",

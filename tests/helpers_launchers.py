@@ -6,6 +6,7 @@ WRITES = "import os, pathlib; p = pathlib.Path({!r}); p.mkdir(); (p / 'summary.j
 SBATCH = """#!/bin/sh
 if [ -e {folder}/refuses ]; then cat {folder}/refuses >&2; exit 1; fi
 echo x >>{folder}/submitted
+rm -f {folder}/ended
 cp "$1" {folder}/script.sh
 export SLURM_JOB_ID=42 SLURM_JOB_NODELIST=here SLURM_JOB_NUM_NODES=1
 export SLURM_RESTART_COUNT=0 SLURM_NTASKS=1 SLURM_PROCID=0 SLURM_LOCALID=0 SLURM_NODEID=0

@@ -173,7 +173,7 @@ class SlurmJob(Running):
 
     def stop(self) -> None:
         """Cancel the job."""
-        self._job.cancel()
+        self._job.cancel(check=False)  # it may have ended
 
     def _doubted(self, state: str) -> float:
         return FORGIVEN if state in {UNKNOWN, GONE} else 0 if self._is_local else SETTLES

@@ -211,7 +211,7 @@ def test_an_unknown_name_is_answered_with_the_nearest_and_all_there_are(call):
     assert " cps (semiseg 0.1.0), " in told
     assert refusal(call, "plugins", "show", "cps", "--kind", "stratgy") == (
         "Unknown kind 'stratgy'. Did you mean 'strategy'?\n"
-        "    Kinds: backbone, dataset, strategy, augmentation, metric."
+        "    Kinds: backbone, dataset, strategy, augmentation, metric, launcher."
     )
 
 
