@@ -1,4 +1,4 @@
-"""Jobs for tests of launchers, and a SLURM cluster of one machine and one job: its commands as scripts."""
+"""Jobs for tests of launchers, and a SLURM cluster of one machine: its commands as scripts."""
 
 WRITES = "import os, pathlib; p = pathlib.Path({!r}); p.mkdir(); (p / 'summary.json').write_text('{{}}'); print('hi')"
 """Code of a job that leaves its scores in a folder."""
@@ -6,19 +6,20 @@ WRITES = "import os, pathlib; p = pathlib.Path({!r}); p.mkdir(); (p / 'summary.j
 SBATCH = """#!/bin/sh
 if [ -e {folder}/refuses ]; then cat {folder}/refuses >&2; exit 1; fi
 echo x >>{folder}/submitted
-rm -f {folder}/ended
+id=$((41 + $(wc -l <{folder}/submitted)))
 cp "$1" {folder}/script.sh
-export SLURM_JOB_ID=42 SLURM_JOB_NODELIST=here SLURM_JOB_NUM_NODES=1
+cp "$1" {folder}/script.$id.sh
+export SLURM_JOB_ID=$id SLURM_JOB_NODELIST=here SLURM_JOB_NUM_NODES=1
 export SLURM_RESTART_COUNT=0 SLURM_NTASKS=1 SLURM_PROCID=0 SLURM_LOCALID=0 SLURM_NODEID=0
 job() {
     [ ! -e {folder}/waits ] || return
-    while sh {folder}/script.sh; [ -e {folder}/requeue ]; do
+    while sh {folder}/script.$id.sh; [ -e {folder}/requeue ]; do
         rm {folder}/requeue; SLURM_RESTART_COUNT=$((SLURM_RESTART_COUNT + 1))
     done
-    touch {folder}/ended
+    touch {folder}/ended.$id
 }
 (job) >{folder}/said 2>&1 &
-echo Submitted batch job 42
+echo Submitted batch job $id
 """
 SRUN = """#!/bin/sh
 while [ "${1#-}" != "$1" ]; do case "$1" in --output|--error) shift;; esac; shift; done
@@ -29,7 +30,11 @@ SACCT = """#!/bin/sh
 [ ! -e {folder}/no_accounting ] || exit 1
 echo "JobID|State"
 if [ -e {folder}/state ]; then cat {folder}/state
-elif [ -e {folder}/ended ]; then echo "42|COMPLETED"; else echo "42|RUNNING"; fi
+else
+    for id in $(seq 42 $((41 + $(wc -l <{folder}/submitted)))); do
+        if [ -e {folder}/ended.$id ]; then echo "$id|COMPLETED"; else echo "$id|RUNNING"; fi
+    done
+fi
 """
 SQUEUE = """#!/bin/sh
 if [ -s {folder}/queue ]; then cat {folder}/queue
@@ -42,7 +47,7 @@ show) [ ! -e {folder}/restarts ] || echo "JobId=42 JobName=m Requeue=1 Restarts=
 esac
 """
 SCANCEL = """#!/bin/sh
-echo "42|CANCELLED by 1000" >{folder}/state
+echo "$1|CANCELLED by 1000" >{folder}/state
 step=$(cat {folder}/step)
 for command in $(cat /proc/$step/task/$step/children); do
     kill -TERM $command

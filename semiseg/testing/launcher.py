@@ -154,7 +154,8 @@ class LauncherContract:
 
     def _end(self, running: Running) -> int:
         """Return the exit code of a job that ends by itself."""
-        return self._until(running.poll, "the job does not end")
+        code: int = self._until(running.poll, "the job does not end")
+        return code
 
     def _until(self, happened: Callable[[], Any], otherwise: str) -> Any:
         latest = time.monotonic() + self.patience

@@ -29,7 +29,7 @@ class TestLocal(LauncherContract):
 
 @pytest.mark.slow
 class TestSlurm(LauncherContract):
-    """With SLURM's commands as scripts, for one job at a time."""
+    """With SLURM's commands as scripts."""
 
     @pytest.fixture(autouse=True)
     def _cluster(self, tmp_path, monkeypatch):
@@ -42,10 +42,6 @@ class TestSlurm(LauncherContract):
     @pytest.fixture
     def launcher_class(self):
         return SlurmLauncher
-
-    @pytest.mark.skip(reason="the scripts are a cluster of one job")
-    def test_several_jobs_run_at_a_time(self):
-        pass
 
 
 class Overwriting(LocalLauncher):

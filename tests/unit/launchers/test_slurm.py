@@ -161,7 +161,7 @@ class TestSubmitit:
 
 @pytest.fixture
 def cluster(tmp_path, monkeypatch):
-    """A cluster of one machine and one job: SLURM's commands as scripts, which files in the folder tell what to say."""
+    """A cluster of one machine: SLURM's commands as scripts, which files in the folder tell what to say."""
     folder = put_cluster(tmp_path / "cluster")
     monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
     for name, value in {"PERIOD": 0.05, "_SOON": 0}.items():
