@@ -1,5 +1,12 @@
 """Jobs for tests of launchers, and a SLURM cluster of one machine: its commands as scripts."""
 
+import sys
+import time
+
+from semiseg.launchers.slurm import SlurmLauncher
+from semiseg.launchers.slurm_command import RunCommand
+from semiseg.launchers.slurm_outcome import OutcomeFile
+
 WRITES = "import os, pathlib; p = pathlib.Path({!r}); p.mkdir(); (p / 'summary.json').write_text('{{}}'); print('hi')"
 """Code of a job that leaves its scores in a folder."""
 
@@ -68,3 +75,24 @@ def put_cluster(folder):
         (folder / name).write_text(text.replace("{folder}", str(folder)))
         (folder / name).chmod(0o755)
     return folder
+
+
+def says(cluster, state):
+    (cluster / "state").write_text(state and f"42|{state}\n")
+    time.sleep(0.1)
+
+
+def slurm_launcher(folder, options=None, **more):
+    return SlurmLauncher(SlurmLauncher.Options.model_validate(options or {}), folder=folder, **more)
+
+
+def run_command(folder, code, **more):
+    return RunCommand([sys.executable, "-c", code], str(folder / "log"), OutcomeFile(folder, "a1"), **more)
+
+
+def until(what, seconds=60):
+    end = time.monotonic() + seconds
+    while not (found := what()):
+        assert time.monotonic() < end, "it takes too long"
+        time.sleep(0.05)
+    return found

@@ -1,42 +1,23 @@
 import os
 import pickle
 import signal
-import sys
 import threading
 import time
 from pathlib import Path
 
 import pytest
 import torch
-from helpers_launchers import WRITES, put_cluster
+from helpers_launchers import WRITES, run_command, says, slurm_launcher, until
 
 from semiseg.errors import RecipeError, RunError
 from semiseg.interfaces.launcher import Job
 from semiseg.launchers import slurm, slurm_states
 from semiseg.launchers.slurm import SlurmLauncher
-from semiseg.launchers.slurm_command import RunCommand
-from semiseg.launchers.slurm_outcome import OutcomeFile
 from semiseg.launchers.slurm_states import SlurmStates
 from semiseg.pipeline.plan import make_plan
 from semiseg.recipe.load import load_recipe
 from semiseg.study import launch
 from semiseg.study.launch import run_jobs
-
-
-def slurm_launcher(folder, options=None, **more):
-    return SlurmLauncher(SlurmLauncher.Options.model_validate(options or {}), folder=folder, **more)
-
-
-def until(what, seconds=60):
-    end = time.monotonic() + seconds
-    while not (found := what()):
-        assert time.monotonic() < end, "it takes too long"
-        time.sleep(0.05)
-    return found
-
-
-def run_command(folder, code, **more):
-    return RunCommand([sys.executable, "-c", code], str(folder / "log"), OutcomeFile(folder, "a1"), **more)
 
 
 class TestRunCommand:
@@ -157,31 +138,6 @@ class TestSubmitit:
         monkeypatch.setenv("PATH", "/usr/bin:/bin")
         with pytest.raises(RecipeError, match=r"No SLURM cluster is here.*\n.*--launcher local"):
             slurm_launcher(tmp_path / "jobs")
-
-
-@pytest.fixture
-def cluster(tmp_path, monkeypatch):
-    """A cluster of one machine: SLURM's commands as scripts, which files in the folder tell what to say."""
-    folder = put_cluster(tmp_path / "cluster")
-    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
-    for name, value in {"PERIOD": 0.05, "_SOON": 0}.items():
-        monkeypatch.setattr(slurm_states, name, value)
-    return folder
-
-
-@pytest.fixture
-def waiting(cluster, job, tmp_path):
-    """A job that was submitted, of which nothing is known but what the test lets SLURM say."""
-    (cluster / "waits").touch()
-    (cluster / "state").write_text("42|PENDING\n")
-    launcher = slurm_launcher(tmp_path / "jobs")
-    made = job("")
-    return launcher, made, launcher.start(made)
-
-
-def says(cluster, state):
-    (cluster / "state").write_text(state and f"42|{state}\n")
-    time.sleep(0.1)
 
 
 @pytest.mark.slow
