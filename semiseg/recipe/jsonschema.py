@@ -37,6 +37,14 @@ def recipe_schema(say: Say = lambda text: None) -> dict[str, Any]:
     }
 
 
+def options_schemas(kind: Kind, definitions: dict[str, Any], say: Say = lambda text: None) -> dict[str, Any]:
+    """Return the schema of the options of each installed component of a kind; adds to the ``definitions`` it uses."""
+    found = {entry.name: then for entry, then in _options(kind, {}, definitions, say)}
+    for schema in found.values():
+        del schema["properties"]["name"]
+    return found
+
+
 def _point(schema: dict[str, Any], kind: Kind) -> None:
     """Make a schema refer to a kind of component, keeping its description."""
     description = schema.get("description")
@@ -72,7 +80,8 @@ def _options(
             continue
         definitions.update({prefix + key: value for key, value in options.pop("definitions", {}).items()})
         properties = {"name": True, **own, **options.get("properties", {})}
-        then = {"properties": properties, "required": options.get("required", []), "additionalProperties": False}
+        more = options.get("additionalProperties", False)
+        then = {"properties": properties, "required": options.get("required", []), "additionalProperties": more}
         yield entry, {"description": cls.__doc__, **then}
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from semiseg.recipe.blocks import kind_at
-from semiseg.recipe.jsonschema import draft7, recipe_schema
+from semiseg.recipe.jsonschema import draft7, options_schemas, recipe_schema
 from semiseg.recipe.schema import FolderName
 from semiseg.study.published import published_names
 
@@ -101,6 +101,8 @@ def study_schema() -> dict[str, Any]:
     study = draft7(StudyRecipe.model_json_schema())
     base = study["properties"]["base"]
     base["anyOf"] = [recipe, {"type": "string"}]
+    launchers = options_schemas("launcher", definitions)
+    study["properties"]["launchers"]["properties"] = {name: {"type": "object", **launchers[name]} for name in launchers}
     return {
         "$schema": schema,
         **study,

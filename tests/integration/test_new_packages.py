@@ -53,14 +53,15 @@ def test_a_new_package_is_listed_passes_its_checks_and_has_a_valid_recipe(packag
     settings = ["--set", "root=data"] if kind == "dataset" else []
     listed = semiseg("plugins")
     checked = semiseg("plugins", "check", f"my_{kind}", *settings)
-    recipe = semiseg("check", f"recipes/my_{kind}.yaml")
+    checking = ["study", "plan"] if kind == "launcher" else ["check"]
+    recipe = semiseg(*checking, f"recipes/my_{kind}.yaml")
 
     assert f"my_{kind}" in listed.stdout
     assert checked.exit_code == 0, checked.stdout
     assert checked.stdout.startswith(f"{kind} my_{kind} (semiseg-my-{kind} 0.1.0)\n")
     assert "FAIL" not in checked.stdout
     assert recipe.exit_code == 0, recipe.exception
-    assert "Nothing is wrong." in recipe.stdout
+    assert ("2 models: 2 supervised." if kind == "launcher" else "Nothing is wrong.") in recipe.stdout
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -96,6 +97,19 @@ def test_the_recipe_of_a_new_strategy_trains(package):
 
     assert done.exit_code == 0, done.exception
     assert '"entropy"' in (folder / "runs/my_strategy/log.jsonl").read_text()
+
+
+@pytest.mark.slow
+def test_the_recipe_of_a_new_launcher_trains_by_it(package):
+    folder = package("launcher")
+    small = ["dataset.cases=4", "dataset.size=[32,32,32]", "training.epochs=1", "training.examples_per_epoch=4"]
+    small += ["training.workers=0", "training.patch_size=[16,16,16]", "split={test: 1, validation: 1, labeled: 2}"]
+    changes = [part for change in small for part in ("--set", change)]
+    command = ["study", "run", "recipes/my_launcher.yaml", "--launcher", "my_launcher", "--jobs", "2", "--quiet"]
+    done = semiseg(*command, *changes)
+
+    assert done.exit_code == 0, done.exception
+    assert len(list(folder.glob("runs/my_launcher/models/*/scores.csv"))) == 2
 
 
 @pytest.mark.skipif(find_spec("ruff") is None, reason="ruff is not installed")

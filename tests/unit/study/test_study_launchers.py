@@ -4,12 +4,14 @@ import json
 
 import pytest
 from helpers_reporter import Heard
+from jsonschema import Draft7Validator
 from typer.testing import CliRunner
 
 from semiseg.cli.main import app
 from semiseg.errors import ComponentError, RecipeError
 from semiseg.study.load import load_study
 from semiseg.study.run import run_study
+from semiseg.study.schema import study_schema
 
 STUDY = """\
 name: st
@@ -121,6 +123,21 @@ def test_slurm_alone_is_short_for_its_block_among_the_launchers(recipe):
     assert short.options_of("slurm") == ("slurm", {"mem_gb": 64})
     assert long.options_of("slurm") == ("launchers.slurm", {"mem_gb": 64})
     assert long.options_of("local") == ("launchers.local", {})
+
+
+def test_the_schema_has_the_options_of_each_launcher(instant):
+    schema = Draft7Validator(study_schema())
+    study = {"name": "st", "matrix": [{"strategy": "cps"}], "base": "base.yaml"}
+
+    def wrong(**launchers):
+        return ["/".join(map(str, error.path)) for error in schema.iter_errors({**study, "launchers": launchers})]
+
+    assert wrong(instant={"score": 7}, slurm={"timeout_min": 60, "slurm_partition": "gpu"}, other={"x": 1}) == []
+    assert wrong(instant={"score": "x"}, slurm={"timeout_min": 0}) == [
+        "launchers/instant/score",
+        "launchers/slurm/timeout_min",
+    ]
+    assert wrong(local={"gpus": 2}) == ["launchers/local"]
 
 
 def test_both_blocks_are_refused(recipe):
