@@ -99,19 +99,6 @@ def test_the_recipe_of_a_new_strategy_trains(package):
     assert '"entropy"' in (folder / "runs/my_strategy/log.jsonl").read_text()
 
 
-@pytest.mark.slow
-def test_the_recipe_of_a_new_launcher_trains_by_it(package):
-    folder = package("launcher")
-    small = ["dataset.cases=4", "dataset.size=[32,32,32]", "training.epochs=1", "training.examples_per_epoch=4"]
-    small += ["training.workers=0", "training.patch_size=[16,16,16]", "split={test: 1, validation: 1, labeled: 2}"]
-    changes = [part for change in small for part in ("--set", change)]
-    command = ["study", "run", "recipes/my_launcher.yaml", "--launcher", "my_launcher", "--jobs", "2", "--quiet"]
-    done = semiseg(*command, *changes)
-
-    assert done.exit_code == 0, done.exception
-    assert len(list(folder.glob("runs/my_launcher/models/*/scores.csv"))) == 2
-
-
 @pytest.mark.skipif(find_spec("ruff") is None, reason="ruff is not installed")
 @pytest.mark.parametrize("name", ["x", LONG])
 def test_ruff_finds_nothing(tmp_path, name):
