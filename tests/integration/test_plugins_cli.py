@@ -64,7 +64,7 @@ def test_all_components_are_listed_with_package_version_and_first_line(call):
     assert "unet semiseg 0.1.0 MONAI's residual 3D UNet, with the sizes of its tutorials as defaults." in lines
     assert "supervised semiseg 0.1.0 One network, trained on labeled cases alone." in lines
     assert [line for line in lines if " " not in line] == [
-        "backbone", "dataset", "strategy", "augmentation", "metric", "",
+        "backbone", "dataset", "strategy", "augmentation", "metric", "launcher", "",
     ]  # fmt: skip
 
 
