@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from semiseg.interfaces.co_training import CoTraining
     from semiseg.interfaces.component import ComponentOptions
     from semiseg.interfaces.dataset import Dataset
+    from semiseg.interfaces.launcher import Job, Launcher, Running
     from semiseg.interfaces.losses import Losses, Term
     from semiseg.interfaces.metric import MaskPair, Metric
     from semiseg.interfaces.roles import Role, RoleOptimizer
@@ -68,7 +69,9 @@ __all__ = [
     "Dataset",
     "DatasetInfo",
     "Geometry",
+    "Job",
     "LabeledStream",
+    "Launcher",
     "Level",
     "Losses",
     "MaskPair",
@@ -82,6 +85,7 @@ __all__ = [
     "RampName",
     "Role",
     "RoleOptimizer",
+    "Running",
     "Shape",
     "SplitNetwork",
     "Stage",
@@ -139,6 +143,7 @@ _HOMES = {
     "semiseg.interfaces.component": "ComponentOptions",
     "semiseg.interfaces.dataset": "Dataset",
     "semiseg.interfaces.losses": "Losses Term",
+    "semiseg.interfaces.launcher": "Job Launcher Running",
     "semiseg.interfaces.metric": "MaskPair Metric",
     "semiseg.interfaces.co_training": "CoTraining",
     "semiseg.interfaces.roles": "Role RoleOptimizer",

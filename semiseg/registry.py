@@ -20,7 +20,7 @@ from semiseg.interfaces.component import ComponentOptions
 from semiseg.own_plugins import answer, names_of
 from semiseg.wording import Place, closest, explain
 
-Kind = Literal["backbone", "dataset", "strategy", "augmentation", "metric"]
+Kind = Literal["backbone", "dataset", "strategy", "augmentation", "metric", "launcher"]
 
 GROUPS: Mapping[Kind, str] = {
     "backbone": "semiseg.backbones",
@@ -28,6 +28,7 @@ GROUPS: Mapping[Kind, str] = {
     "strategy": "semiseg.strategies",
     "augmentation": "semiseg.augmentations",
     "metric": "semiseg.metrics",
+    "launcher": "semiseg.launchers",
 }
 _INTERFACES: Mapping[Kind, str] = {
     "backbone": "semiseg.interfaces.backbone:Backbone",
@@ -35,6 +36,7 @@ _INTERFACES: Mapping[Kind, str] = {
     "strategy": "semiseg.interfaces.strategy:Strategy",
     "augmentation": "semiseg.interfaces.augmentation:Augmentation",
     "metric": "semiseg.interfaces.metric:Metric",
+    "launcher": "semiseg.interfaces.launcher:Launcher",
 }
 
 
@@ -208,7 +210,9 @@ def make_options(cls: type, values: Mapping[str, Any]) -> ComponentOptions:
 
 
 def create(kind: Kind, component: Any, values: Mapping[str, Any] | None = None) -> Any:
-    """Create a component (not a strategy, which needs networks) from its name or class; an instance is returned as is.
+    """Create a component from its name or class; an instance is returned as is.
+
+    Not for strategies, which need networks, and launchers, which need the folder of their study.
 
     Raises ComponentError as ``load`` does, and with every invalid option.
     """

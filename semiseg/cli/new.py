@@ -7,7 +7,7 @@ import typer
 
 
 def new(
-    kind: Annotated[str, typer.Argument(help="strategy, backbone, dataset, metric or augmentation.")],
+    kind: Annotated[str, typer.Argument(help="strategy, backbone, dataset, metric, augmentation or launcher.")],
     name: Annotated[str, typer.Argument(help="What recipes will call it, such as mean_teacher.")],
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Folder to write, new or empty; by default ./semiseg-NAME.")
@@ -27,7 +27,7 @@ def new(
     for path in write_package(chosen, name, folder, author):
         typer.echo(f"  {path}")
     steps = f"cd {folder}\npip install -e '.[test]'\npytest\n{CONTENT[chosen].prepare}semiseg plugins check {name}"
-    steps += f"{CONTENT[chosen].check_options}\nsemiseg run recipes/{name}.yaml"
+    steps += f"{CONTENT[chosen].check_options}\n{CONTENT[chosen].run.format(name=name)}"
     typer.echo(f"\nWrote {folder}: {CONTENT[chosen].example}, to be replaced by your own.")
     typer.echo("README.md tells what each file is; the license is yours to choose. Then:")
     typer.echo("\n".join(f"  {step}" for step in steps.splitlines()))

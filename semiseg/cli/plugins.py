@@ -46,7 +46,7 @@ def plugins(context: typer.Context) -> None:
 def show(
     name: Annotated[str, typer.Argument(help="Name of a component.")],
     kind: Annotated[
-        str | None, typer.Option(help="backbone, dataset, strategy, augmentation or metric; by default all.")
+        str | None, typer.Option(help="backbone, dataset, strategy, augmentation, metric or launcher; by default all.")
     ] = None,
 ) -> None:
     """Show a component: its description, its package, and its options.

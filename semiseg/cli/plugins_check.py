@@ -26,7 +26,7 @@ def check(
     name: Annotated[str, typer.Argument(help="Name of an installed component.")],
     kind: Annotated[
         str | None,
-        typer.Option(help="backbone, dataset, strategy, augmentation or metric, where several have the name."),
+        typer.Option(help="backbone, dataset, strategy, augmentation, metric or launcher, if several have the name."),
     ] = None,
     settings: Annotated[
         list[str] | None,

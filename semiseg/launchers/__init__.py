@@ -1,1 +1,1 @@
-"""Running a study's jobs, as processes or through SLURM."""
+"""Built-in launchers of studies."""

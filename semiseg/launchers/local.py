@@ -5,30 +5,28 @@ import signal
 import subprocess
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 from semiseg.cores import available_cores
-from semiseg.launchers.jobs import Job
+from semiseg.interfaces.launcher import Job, Launcher, Running
 
 _THREADS = "OMP_NUM_THREADS"
 _GPUS = "CUDA_VISIBLE_DEVICES"
 
 
-class LocalLauncher:
-    """Launcher that starts each job as a separate process, with its share of the machine's threads and GPUs."""
+class LocalLauncher(Launcher):
+    """Processes of this machine, each with its share of the threads and GPUs.
 
-    survives = False
-    how_to_go_on = "To go on, run the same command again."
-    refusal = ""
+    As many at a time as ``--jobs`` says; by default one per GPU, or one without a GPU.
+    """
 
-    def __init__(self, jobs: int | None = None) -> None:
-        """Set the number of ``jobs`` at a time; by default one per GPU, or one without a GPU."""
+    def __init__(self, options: Any = None, *, folder: Path = Path("jobs"), jobs: int | None = None) -> None:
+        super().__init__(options, folder=folder, jobs=jobs)
         gpus = visible_gpus()
         self.slots = jobs or max(len(gpus), 1)
         self._gpus = [gpus[slot % len(gpus)] if gpus else None for slot in range(self.slots)]
         self._taken: dict[int, LocalJob] = {}
-
-    def find(self, job: Job) -> None:
-        """Return None: processes of an earlier command are found only by the locks of their folders."""
 
     def start(self, job: Job, taken: Sequence[str] = ()) -> "LocalJob":
         """Start the job in a free slot, the one whose GPU has the fewest processes."""
@@ -66,11 +64,8 @@ class LocalLauncher:
         return environment
 
 
-class LocalJob:
+class LocalJob(Running):
     """A running process."""
-
-    queued = False
-    reason = ""
 
     def __init__(self, process: "subprocess.Popen[bytes]") -> None:
         self._process = process

@@ -8,6 +8,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from semiseg.launchers.slurm_outcome import OutcomeFile
+
 _MARGIN = 15.0
 """Seconds reserved for submitit to requeue a job before the cluster kills it."""
 _AFTERMATH = 600.0
@@ -16,22 +18,39 @@ _REAPED = 5.0
 
 
 class RunCommand:
-    """A command whose output is appended to a log file; calling it returns the exit code.
+    """A command whose output is appended to a log file; calling it writes and returns the exit code.
 
     Shortly before the end of its job, or when the job is preempted, submitit's signal handler interrupts the call, gets
     the continuation from ``checkpoint``, and requeues the job.
     """
 
-    def __init__(self, command: list[str], log: str, warning: float = 90.0) -> None:
+    def __init__(self, command: list[str], log: str, outcome: OutcomeFile, warning: float = 90.0) -> None:
         """Set ``warning``: seconds from the signal to the job's end."""
-        self.command, self.log, self.warning = command, log, warning
+        self.command, self.log, self.outcome, self.warning = command, log, outcome, warning
         self._process: subprocess.Popen[bytes] | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return RunCommand, (self.command, self.log, self.warning)  # the process stays on its node
+        return RunCommand, (self.command, self.log, self.outcome, self.warning)  # the process stays on its node
 
     def __call__(self) -> int:
         """Run the command until it ends."""
+        try:
+            self.outcome.clear()
+            code = self._run()
+        except Exception as error:  # BaseException: interrupted, and perhaps requeued
+            self.outcome.write(None, _in_a_line(error))
+            raise
+        self.outcome.write(code)
+        return code
+
+    def checkpoint(self) -> Any:
+        """Make the command save its state and end, and return the continuation for submitit."""
+        from submitit.helpers import DelayedSubmission
+
+        self._end()
+        return DelayedSubmission(RunCommand(self.command, self.log, self.outcome, self.warning))
+
+    def _run(self) -> int:
         with Path(self.log).open("a", encoding="utf-8") as log:
             self._process = self._start(log)
             try:
@@ -44,13 +63,6 @@ class RunCommand:
                 with suppress(subprocess.TimeoutExpired):
                     self._process.wait(_REAPED)
                 raise
-
-    def checkpoint(self) -> Any:
-        """Make the command save its state and end, and return the continuation for submitit."""
-        from submitit.helpers import DelayedSubmission
-
-        self._end()
-        return DelayedSubmission(RunCommand(self.command, self.log, self.warning))
 
     def _start(self, log: Any) -> "subprocess.Popen[bytes]":
         # SLURM's warning reaches every process of the job and would kill the command, which should get one SIGTERM.
@@ -84,3 +96,7 @@ class RunCommand:
         latest = time.monotonic() + _AFTERMATH
         while "SLURM_JOB_ID" in os.environ and time.monotonic() < latest:
             time.sleep(1)
+
+
+def _in_a_line(error: Exception) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())

@@ -1,5 +1,6 @@
 """States of a study's jobs, as reported by SLURM."""
 
+import re
 import subprocess
 import time
 from collections.abc import Iterable
@@ -37,6 +38,13 @@ class SlurmStates:
             self._ask()
         return self._found.get(job_id, UNKNOWN)
 
+    @staticmethod
+    def restarts(job_id: str) -> int | None:
+        """Return how often a job that has not ended was requeued; None if unknown. Asks about this job alone."""
+        done = _run(["scontrol", "show", "job", "--oneliner", job_id])
+        found = re.search(r"\bRestarts=(\d+)", done.stdout) if done else None
+        return int(found[1]) if found else None
+
     def _ask(self) -> None:
         ids = ",".join(sorted(self._ids))
         answered, found = _slurm_says(["sacct", "--parsable2", "-X", "-o", "JobID,State", "-j", ids])
@@ -49,12 +57,19 @@ class SlurmStates:
 
 def _slurm_says(command: list[str]) -> tuple[bool, dict[str, str]]:
     """Return whether there was an answer, and the state of each job, from lines of job and state."""
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=_PATIENCE, check=False)
-    except (OSError, subprocess.TimeoutExpired):
+    done = _run(command)
+    if done is None:
         return False, {}
     fields = [line.split("|") for line in done.stdout.splitlines()]
     # "CANCELLED by 1000", or "CANCELLED+" in a narrow column
     found = {row[0]: row[1].split()[0].rstrip("+") for row in fields if len(row) > 1 and row[1].strip()}
     # squeue fails if the only requested job is unknown, which is an answer
     return done.returncode == 0 or "Invalid job id" in done.stderr, found
+
+
+def _run(command: list[str]) -> "subprocess.CompletedProcess[str] | None":
+    """Return the finished command; None if there is no such command, or it does not answer."""
+    try:
+        return subprocess.run(command, capture_output=True, text=True, timeout=_PATIENCE, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return None

@@ -6,9 +6,10 @@ from typing import Any
 from semiseg.errors import ComponentError
 from semiseg.recipe.blocks import ROLES
 from semiseg.recipe.schema import Recipe
-from semiseg.registry import GROUPS, Entry, Kind, installed, load
+from semiseg.registry import Entry, Kind, installed, load
 
 _REFERENCE = "#/definitions/"
+_KINDS: tuple[Kind, ...] = ("backbone", "dataset", "strategy", "augmentation", "metric")
 Say = Callable[[str], None]
 
 
@@ -22,7 +23,7 @@ def recipe_schema(say: Say = lambda text: None) -> dict[str, Any]:
     definitions.pop("Block", None)
     networks = definitions.pop("StrategyBlock")["properties"][ROLES]
     networks = {**networks, "additionalProperties": {"$ref": _REFERENCE + "backbone"}}
-    for kind in GROUPS:
+    for kind in _KINDS:
         own = {ROLES: networks} if kind == "strategy" else {}
         definitions[kind] = _block(kind, own, definitions, say)
     for kind in ("dataset", "augmentation", "backbone", "strategy"):
@@ -34,6 +35,14 @@ def recipe_schema(say: Say = lambda text: None) -> dict[str, Any]:
         "title": "semiseg recipe",
         "description": Recipe.__doc__,
     }
+
+
+def options_schemas(kind: Kind, definitions: dict[str, Any], say: Say = lambda text: None) -> dict[str, Any]:
+    """Return the schema of the options of each installed component of a kind; adds to the ``definitions`` it uses."""
+    found = {entry.name: then for entry, then in _options(kind, {}, definitions, say)}
+    for schema in found.values():
+        del schema["properties"]["name"]
+    return found
 
 
 def _point(schema: dict[str, Any], kind: Kind) -> None:
@@ -71,7 +80,8 @@ def _options(
             continue
         definitions.update({prefix + key: value for key, value in options.pop("definitions", {}).items()})
         properties = {"name": True, **own, **options.get("properties", {})}
-        then = {"properties": properties, "required": options.get("required", []), "additionalProperties": False}
+        more = options.get("additionalProperties", False)
+        then = {"properties": properties, "required": options.get("required", []), "additionalProperties": more}
         yield entry, {"description": cls.__doc__, **then}
 
 

@@ -16,7 +16,10 @@ _BLOCKS = {
 
 @dataclass(frozen=True)
 class Content:
-    """Texts for a kind: the example's description, the options of the recipe's block, and the source of the data."""
+    """Texts for a kind: the example's description, the options of the recipe's block, and the source of the data.
+
+    ``check`` and ``run`` are the commands that check the recipe and run it.
+    """
 
     example: str
     options: str = ""
@@ -24,6 +27,8 @@ class Content:
     prepare: str = ""
     check_options: str = ""
     files: Mapping[str, str] = field(default_factory=dict)
+    check: str = "semiseg check recipes/{name}.yaml"
+    run: str = "semiseg run recipes/{name}.yaml"
 
 
 CONTENT: Mapping[Kind, Content] = {
@@ -39,23 +44,30 @@ CONTENT: Mapping[Kind, Content] = {
     ),
     "metric": Content("volumetric similarity"),
     "augmentation": Content("an exchange of left and right, and a change of contrast"),
+    "launcher": Content(
+        "processes of low priority",
+        check="semiseg study plan recipes/{name}.yaml",
+        run="semiseg study run recipes/{name}.yaml --launcher {name}",
+    ),
 }
 
 
 def substitutions(kind: Kind, name: str) -> dict[str, str]:
     """Return the text for each placeholder of the templates that depends on the kind."""
     content = CONTENT[kind]
-    command = f"semiseg run recipes/{name}.yaml"
+    check, run = content.check.format(name=name), content.run.format(name=name)
     blocks = {**_BLOCKS, kind: f"name: {name}\n{content.options}".rstrip()}
     return {
         "a_kind": f"an {kind}" if kind[0] in "aeiou" else f"a {kind}",
         **{block: _indented(text) for block, text in blocks.items()},
         "metrics": f"dice, hd95, {name}" if kind == "metric" else "dice, hd95",
-        "command": " && ".join(filter(None, (content.prepare.strip(), command))),
+        "command": " && ".join(filter(None, (content.prepare.strip(), run))),
         "example": content.example,
         "data": content.data,
         "prepare": content.prepare,
         "check_options": content.check_options,
+        "check": check,
+        "run": run,
         "data_row": "".join(f"| `{path}` | {what} |\n" for path, what in content.files.items()),
     }
 

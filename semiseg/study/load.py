@@ -1,8 +1,8 @@
 """Loading a study: its base recipe and every model of its matrix, with all problems reported at once."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -38,12 +38,14 @@ class Study:
         base: the base recipe's data, with overrides applied.
         models: all models.
         notes: notes for the user.
+        where: returns the file and line of a key of the study recipe, for messages.
     """
 
     recipe: StudyRecipe
     base: Mapping[Any, Any]
     models: tuple[StudyModel, ...]
     notes: tuple[str, ...] = ()
+    where: Callable[[str], str] = field(default=lambda key: "", compare=False)
 
     @property
     def name(self) -> str:
@@ -88,7 +90,7 @@ def load_study(path: str | Path, overrides: Sequence[str] = (), *, expand: bool 
         raise RecipeError([*problems, *error.problems]) from error
     raise_all(problems, RecipeError)
     models = _models(recipe, spanned, recipes)
-    return Study(recipe, base, models, tuple(notes_on(models, recipe, overrides)))
+    return Study(recipe, base, models, tuple(notes_on(models, recipe, overrides)), places.where)
 
 
 def _head(data: Mapping[Any, Any], places: Places) -> tuple[StudyRecipe | None, list[Problem]]:

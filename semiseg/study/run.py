@@ -4,25 +4,26 @@ import fnmatch
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any
+
+from pydantic import ValidationError
 
 from semiseg.data.split import ROLES
 from semiseg.errors import Problem, RecipeError, RunError, SemisegError, TrainingError, raise_all
+from semiseg.interfaces.component import ComponentOptions
+from semiseg.interfaces.launcher import Job, Launcher
 from semiseg.io.atomic import make_folder
 from semiseg.io.lock import is_of_lock, locked
-from semiseg.launchers.jobs import Job, Launcher
-from semiseg.launchers.launch import Watcher, run_jobs
-from semiseg.launchers.local import LocalLauncher
-from semiseg.launchers.slurm import SlurmLauncher
-from semiseg.launchers.status import Status, log_end
 from semiseg.pipeline.plan import Plan, make_plan
 from semiseg.pipeline.train import fill_store
 from semiseg.progress import Reporter
+from semiseg.registry import installed, load, make_options
 from semiseg.signals import told_how_to_go_on
 from semiseg.study.folder import StudyFolder
+from semiseg.study.launch import Watcher, run_jobs
 from semiseg.study.load import Study, load_study
-
-LauncherName = Literal["local", "slurm"]
+from semiseg.study.status import Status, log_end
+from semiseg.wording import Place, explain
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,7 @@ def run_study(
     overrides: Sequence[str] = (),
     only: Sequence[str] = (),
     jobs: int | None = None,
-    launcher: LauncherName = "local",
+    launcher: str = "local",
     reporter: Reporter | None = None,
     watch: Watcher = lambda statuses: None,
 ) -> StudyRun:
@@ -55,32 +56,35 @@ def run_study(
         overrides: changes to the base recipe.
         only: names of models to run, or patterns such as ``"cps_*_s1"``; all if empty.
         jobs: number of models at a time; by default one per GPU, or one without a GPU; on SLURM all.
-        launcher: local processes, or SLURM jobs by submitit.
+        launcher: name of an installed launcher: ``local`` for processes, ``slurm`` for SLURM jobs by submitit.
         reporter: receives the progress of the preparations.
         watch: called with the state of all models about once a second.
 
     Raises:
-        SemisegError: as ``load_study`` and ``make_plan`` do. TrainingError if models failed, after all others have
-            ended, with the end of each one's log. Interrupted after Ctrl-C.
+        SemisegError: as ``load_study`` and ``make_plan`` do. ComponentError if there is no such launcher.
+            TrainingError if models failed, after all others have ended, with the end of each one's log. Interrupted
+            after Ctrl-C.
     """
     reporter = reporter or Reporter()
+    cls: Any = load("launcher", launcher)
     study = load_study(recipe, overrides)
+    options = _options(study, launcher, cls)
     folder = StudyFolder(Path("runs") / study.name if output is None else Path(output))
     make_folder(folder.path)
-    how = (SlurmLauncher if launcher == "slurm" else LocalLauncher).how_to_go_on
-    with told_how_to_go_on(folder.path, how), locked(folder.path):
+    with told_how_to_go_on(folder.path, cls.how_to_go_on), locked(folder.path):
         _refuse_other_folders(folder)
         places = folder.places(study.models)
-        for note in study.notes:
+        for note in (*study.notes, *_unused_options(study)):
             reporter.say(f"Note: {note}.")
-        plans = make_plans(study, reporter, on_this_machine=launcher == "local")
+        plans = make_plans(study, reporter, on_this_machine=cls.here)
         for note in dict.fromkeys(note for plan in plans.values() for note in plan.notes):
             reporter.say(f"Note: {note}.")
         chosen = _choose([model.name for model in study.models], only)
         work = [_job(name, plans[name], places, folder) for name in chosen]
-        starter = _launcher(launcher, study, folder, jobs)
-        if launcher == "local":
-            _fill_stores([plans[job.name] for job in work if not job.folder.summary.exists()], reporter)
+        starter: Launcher = cls(options, folder=folder.jobs / launcher, jobs=jobs)
+        if cls.here:
+            missing = [name for name in chosen if not folder.run(places[name]).summary.exists()]
+            _fill_stores([plans[name] for name in missing], reporter)
         folder.write(study, plans, places)  # only after all checks, to keep an existing study
         statuses = run_jobs(work, starter, watch)
     _raise_failures(statuses, {job.name: job for job in work})
@@ -139,13 +143,26 @@ def _choose(names: Sequence[str], patterns: Sequence[str]) -> list[str]:
 
 def _job(name: str, plan: Plan, places: Mapping[str, str], folder: StudyFolder) -> Job:
     run = places[name]
-    return Job(name, folder.recipe(run), folder.run(run), folder.log(run), plan.recipe.training.epochs)
+    return Job(name, folder.recipe(run), folder.run(run).path, folder.log(run), plan.recipe.training.epochs)
 
 
-def _launcher(name: LauncherName, study: Study, folder: StudyFolder, jobs: int | None) -> Launcher:
-    if name == "slurm":
-        return SlurmLauncher(folder.jobs, study.recipe.slurm, jobs)
-    return LocalLauncher(jobs)
+def _options(study: Study, launcher: str, cls: Any) -> ComponentOptions:
+    """Return the launcher's options in the study recipe. Raises RecipeError with all problems."""
+    key, values = study.recipe.options_of(launcher)
+    try:
+        return make_options(cls, values)
+    except ValidationError as error:
+        raise RecipeError(explain(error, cls.Options, values, Place(key, study.where))) from error
+
+
+def _unused_options(study: Study) -> list[str]:
+    """Return notes on options of launchers that are not installed; another machine may have them."""
+    names = [entry.name for entry in installed("launcher")]
+    return [
+        f"launchers.{name} is not used: the installed launchers are {', '.join(names)}"
+        for name in study.recipe.launchers
+        if name not in names
+    ]
 
 
 def _fill_stores(plans: Iterable[Plan], reporter: Reporter) -> None:

@@ -3,10 +3,10 @@
 from collections import Counter
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from semiseg.recipe.blocks import kind_at
-from semiseg.recipe.jsonschema import draft7, recipe_schema
+from semiseg.recipe.jsonschema import draft7, options_schemas, recipe_schema
 from semiseg.recipe.schema import FolderName
 from semiseg.study.published import published_names
 
@@ -53,8 +53,11 @@ class StudyRecipe(BaseModel):
     """Weights used in tables and figures; results of the other weights are shown next to them."""
     published: str = ""
     """Published study on the same data, whose values are shown for comparison: luque2023."""
+    launchers: dict[str, dict[str, Any]] = {}
+    """Options of launchers, by name; those of the one named by ``--launcher`` are used."""
     slurm: dict[str, Any] = {}
-    """Resources of each SLURM job, by submitit's names: timeout_min, slurm_partition, gpus_per_node, mem_gb."""
+    """The same as ``launchers.slurm``: resources of each SLURM job, by submitit's names: timeout_min, slurm_partition,
+    gpus_per_node, mem_gb."""
 
     @field_validator("published")
     @classmethod
@@ -62,6 +65,19 @@ class StudyRecipe(BaseModel):
         if name and name not in published_names():
             raise ValueError(f"{name!r} is not known: {', '.join(published_names())}")
         return name
+
+    @field_validator("slurm")
+    @classmethod
+    def _slurm_is_there_once(cls, options: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
+        if options and "slurm" in info.data.get("launchers", {}):
+            raise ValueError("the options are there twice, here and in launchers.slurm")
+        return options
+
+    def options_of(self, launcher: str) -> tuple[str, dict[str, Any]]:
+        """Return a launcher's options, empty if there are none, and the key that holds them."""
+        if launcher == "slurm" and self.slurm:
+            return "slurm", self.slurm
+        return f"launchers.{launcher}", self.launchers.get(launcher, {})
 
     @field_validator("seeds")
     @classmethod
@@ -85,6 +101,8 @@ def study_schema() -> dict[str, Any]:
     study = draft7(StudyRecipe.model_json_schema())
     base = study["properties"]["base"]
     base["anyOf"] = [recipe, {"type": "string"}]
+    launchers = options_schemas("launcher", definitions)
+    study["properties"]["launchers"]["properties"] = {name: {"type": "object", **launchers[name]} for name in launchers}
     return {
         "$schema": schema,
         **study,

@@ -11,12 +11,14 @@ import pytest
 from semiseg.interfaces.augmentation import Augmentation
 from semiseg.interfaces.backbone import Backbone
 from semiseg.interfaces.dataset import Dataset
+from semiseg.interfaces.launcher import Launcher
 from semiseg.interfaces.metric import Metric
 from semiseg.interfaces.strategy import Strategy
 from semiseg.registry import create
 from semiseg.testing.augmentation import AugmentationContract
 from semiseg.testing.backbone import BackboneContract
 from semiseg.testing.dataset import DatasetContract
+from semiseg.testing.launcher import LauncherContract
 from semiseg.testing.metric import MetricContract
 from semiseg.testing.run_suite import SMALL_UNET, Subject
 from semiseg.testing.strategy import StrategyContract
@@ -60,6 +62,21 @@ class TestDataset(DatasetContract):
         monkeypatch.setattr(self, "name", subject.entry.name, raising=False)
         dataset: Dataset = subject.make()
         return dataset
+
+
+class TestLauncher(LauncherContract):
+    """An installed launcher."""
+
+    @pytest.fixture
+    def launcher_class(self, subject: Subject) -> type[Launcher]:
+        """Return the launcher under test."""
+        cls: type[Launcher] = subject.cls
+        return cls
+
+    @pytest.fixture
+    def options(self, subject: Subject) -> Mapping[str, Any]:
+        """Return its options."""
+        return subject.values
 
 
 class TestMetric(_Declared, MetricContract):

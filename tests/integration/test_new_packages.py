@@ -53,14 +53,15 @@ def test_a_new_package_is_listed_passes_its_checks_and_has_a_valid_recipe(packag
     settings = ["--set", "root=data"] if kind == "dataset" else []
     listed = semiseg("plugins")
     checked = semiseg("plugins", "check", f"my_{kind}", *settings)
-    recipe = semiseg("check", f"recipes/my_{kind}.yaml")
+    checking = ["study", "plan"] if kind == "launcher" else ["check"]
+    recipe = semiseg(*checking, f"recipes/my_{kind}.yaml")
 
     assert f"my_{kind}" in listed.stdout
     assert checked.exit_code == 0, checked.stdout
     assert checked.stdout.startswith(f"{kind} my_{kind} (semiseg-my-{kind} 0.1.0)\n")
     assert "FAIL" not in checked.stdout
     assert recipe.exit_code == 0, recipe.exception
-    assert "Nothing is wrong." in recipe.stdout
+    assert ("2 models: 2 supervised." if kind == "launcher" else "Nothing is wrong.") in recipe.stdout
 
 
 @pytest.mark.parametrize("kind", KINDS)

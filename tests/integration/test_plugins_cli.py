@@ -64,7 +64,7 @@ def test_all_components_are_listed_with_package_version_and_first_line(call):
     assert "unet semiseg 0.1.0 MONAI's residual 3D UNet, with the sizes of its tutorials as defaults." in lines
     assert "supervised semiseg 0.1.0 One network, trained on labeled cases alone." in lines
     assert [line for line in lines if " " not in line] == [
-        "backbone", "dataset", "strategy", "augmentation", "metric", "",
+        "backbone", "dataset", "strategy", "augmentation", "metric", "launcher", "",
     ]  # fmt: skip
 
 
@@ -211,7 +211,7 @@ def test_an_unknown_name_is_answered_with_the_nearest_and_all_there_are(call):
     assert " cps (semiseg 0.1.0), " in told
     assert refusal(call, "plugins", "show", "cps", "--kind", "stratgy") == (
         "Unknown kind 'stratgy'. Did you mean 'strategy'?\n"
-        "    Kinds: backbone, dataset, strategy, augmentation, metric."
+        "    Kinds: backbone, dataset, strategy, augmentation, metric, launcher."
     )
 
 

@@ -10,8 +10,8 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from semiseg.launchers.status import Status
 from semiseg.progress import duration
+from semiseg.study.status import Status
 
 _NONE = "–"
 _COLORS = {"running": "cyan", "elsewhere": "cyan", "done": "green", "kept": "green", "failed": "red"}

@@ -11,8 +11,8 @@ from rich.text import Text
 
 from semiseg.cli.console import QUIET_SECONDS
 from semiseg.cli.study.live import ACTIVE, StatusView, TimeLeft, figures, state, summary
-from semiseg.launchers.launch import Watcher
-from semiseg.launchers.status import Status
+from semiseg.study.launch import Watcher
+from semiseg.study.status import Status
 
 
 @contextmanager

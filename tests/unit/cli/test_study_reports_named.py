@@ -4,9 +4,9 @@ import pytest
 from typer.testing import CliRunner
 
 from semiseg.cli.main import app
-from semiseg.launchers.status import Status
 from semiseg.study import run
 from semiseg.study.run import StudyRun
+from semiseg.study.status import Status
 from semiseg.study_report import report
 from semiseg.study_report.report import StudyReport
 

@@ -11,11 +11,11 @@ from semiseg.cli.study.live import StatusView, TimeLeft
 from semiseg.cli.study.plan import show_plan
 from semiseg.cli.study.show import Lines, failure, live_table, watching
 from semiseg.engine.probe import Measured
-from semiseg.launchers.status import Progress, Status
 from semiseg.recipe.schema import BatchSize
 from semiseg.study import models
 from semiseg.study.forecast import Forecast
 from semiseg.study.load import load_study
+from semiseg.study.status import Progress, Status
 
 FORECAST = Forecast(63_000, BatchSize(labeled=2, unlabeled=2), int(23.2 * 2**30), int(5.4 * 2**30))
 MEASURED = replace(FORECAST, measured=Measured(seconds=0.5, bytes=0))

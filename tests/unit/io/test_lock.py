@@ -200,5 +200,5 @@ class TestWindows:
 
 
 def test_everything_can_be_imported_where_there_is_no_fcntl():
-    code = "import sys; sys.modules['fcntl'] = None; import semiseg.pipeline.check, semiseg.launchers.launch"
+    code = "import sys; sys.modules['fcntl'] = None; import semiseg.pipeline.check, semiseg.study.launch"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

@@ -1,48 +1,23 @@
 import os
 import pickle
 import signal
-import sys
 import threading
 import time
 from pathlib import Path
 
 import pytest
 import torch
+from helpers_launchers import WRITES, run_command, says, slurm_launcher, until
 
 from semiseg.errors import RecipeError, RunError
-from semiseg.launchers import launch, slurm, slurm_states
-from semiseg.launchers.jobs import Job
-from semiseg.launchers.launch import run_jobs
+from semiseg.interfaces.launcher import Job
+from semiseg.launchers import slurm, slurm_states
 from semiseg.launchers.slurm import SlurmLauncher
-from semiseg.launchers.slurm_command import RunCommand
 from semiseg.launchers.slurm_states import SlurmStates
 from semiseg.pipeline.plan import make_plan
 from semiseg.recipe.load import load_recipe
-from semiseg.runs.folder import RunFolder
-
-WRITES = "import os, pathlib; p = pathlib.Path({!r}); p.mkdir(); (p / 'summary.json').write_text('{{}}'); print('hi')"
-
-
-@pytest.fixture
-def job(tmp_path, monkeypatch):
-    """A job whose command is a Python text, in place of ``semiseg run``."""
-
-    def make(code, name="m"):
-        made = Job(name, tmp_path / "r.yaml", RunFolder(tmp_path / name), tmp_path / "logs" / f"{name}.log", 1)
-        codes[name] = code
-        return made
-
-    codes: dict[str, str] = {}
-    monkeypatch.setattr(Job, "command", property(lambda self: [sys.executable, "-c", codes[self.name]]))
-    return make
-
-
-def until(what, seconds=60):
-    end = time.monotonic() + seconds
-    while not (found := what()):
-        assert time.monotonic() < end, "it takes too long"
-        time.sleep(0.05)
-    return found
+from semiseg.study import launch
+from semiseg.study.launch import run_jobs
 
 
 class TestRunCommand:
@@ -51,7 +26,7 @@ class TestRunCommand:
     def test_it_says_what_the_command_says_and_gives_its_exit_code(self, tmp_path):
         log = tmp_path / "log"
         log.write_text("before\n")
-        assert RunCommand([sys.executable, "-c", "print('hi'); exit(3)"], str(log))() == 3
+        assert run_command(tmp_path, "print('hi'); exit(3)")() == 3
         assert log.read_text() == "before\nhi\n"
 
     def test_interrupted_it_has_the_command_save_its_state(self, tmp_path):
@@ -60,7 +35,7 @@ class TestRunCommand:
         code = "import signal, sys, time\n"
         code += "def save(*_): time.sleep(0.5); print('saved', flush=True); sys.exit(143)\n"
         code += "signal.signal(signal.SIGTERM, save); print('ready', flush=True); time.sleep(60)"
-        command = RunCommand([sys.executable, "-c", code], str(log))
+        command = run_command(tmp_path, code)
 
         def interrupt():
             until(lambda: log.exists() and "ready" in log.read_text())
@@ -87,7 +62,7 @@ class TestRunCommand:
         monkeypatch.setattr("semiseg.launchers.slurm_command._MARGIN", 0.5)
         code = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('ready', flush=True)\n"
         log = tmp_path / "log"
-        command = RunCommand([sys.executable, "-c", code + "time.sleep(60)"], str(log), warning=1)
+        command = run_command(tmp_path, code + "time.sleep(60)", warning=1)
         caller = threading.Thread(target=lambda: until(lambda: log.exists() and log.read_text()) and command._end())
         caller.start()
         assert command() == -signal.SIGKILL
@@ -96,7 +71,7 @@ class TestRunCommand:
     def test_told_to_end_by_the_cluster_it_leaves_no_result_that_keeps_it_from_being_requeued(
         self, tmp_path, monkeypatch
     ):
-        killed = RunCommand([sys.executable, "-c", "import os; os.kill(os.getpid(), 15)"], str(tmp_path / "log"))
+        killed = run_command(tmp_path, "import os; os.kill(os.getpid(), 15)")
         monkeypatch.setattr("semiseg.launchers.slurm_command._AFTERMATH", 1)
         for job_id, least in (("42", 1), (None, 0)):
             monkeypatch.delenv("SLURM_JOB_ID", raising=False)
@@ -141,14 +116,14 @@ class TestSubmitit:
     def test_a_job_runs_and_its_exit_code_is_known(self, job, tmp_path):
         good = job(WRITES.format(str(tmp_path / "good")), "good")
         bad = job("import sys; sys.exit('no luck')", "bad")
-        launcher = SlurmLauncher(tmp_path / "jobs", {"timeout_min": 5}, cluster="local")
+        launcher = slurm_launcher(tmp_path / "jobs", {"timeout_min": 5}, cluster="local")
         statuses = run_jobs([good, bad], launcher, pause=0.05)
         assert [(s.state, s.code) for s in statuses] == [("done", None), ("failed", 1)]
         assert statuses[1].reason == "ended with exit code 1"
         assert bad.log.read_text().splitlines()[-1] == "no luck"
 
     def test_a_job_can_be_cancelled(self, job, tmp_path):
-        launcher = SlurmLauncher(tmp_path / "jobs", {}, cluster="local")
+        launcher = slurm_launcher(tmp_path / "jobs", cluster="local")
         running = launcher.start(job("import time; time.sleep(60)"))
         assert running.poll() is None
         running.stop()
@@ -157,76 +132,12 @@ class TestSubmitit:
 
     def test_unknown_options_are_refused(self, tmp_path):
         with pytest.raises(RecipeError, match="slurm: "):
-            SlurmLauncher(tmp_path / "jobs", {"partitoin": "gpu"}, cluster="local")
+            slurm_launcher(tmp_path / "jobs", {"partitoin": "gpu"}, cluster="local")
 
     def test_where_there_is_no_cluster_it_is_said(self, tmp_path, monkeypatch):
         monkeypatch.setenv("PATH", "/usr/bin:/bin")
         with pytest.raises(RecipeError, match=r"No SLURM cluster is here.*\n.*--launcher local"):
-            SlurmLauncher(tmp_path / "jobs", {})
-
-
-SBATCH = """#!/bin/sh
-if [ -e {folder}/refuses ]; then cat {folder}/refuses >&2; exit 1; fi
-echo x >>{folder}/submitted
-cp "$1" {folder}/script.sh
-export SLURM_JOB_ID=42 SLURM_JOB_NODELIST=here SLURM_JOB_NUM_NODES=1
-export SLURM_NTASKS=1 SLURM_PROCID=0 SLURM_LOCALID=0 SLURM_NODEID=0
-job() {
-    [ ! -e {folder}/waits ] || return
-    while sh {folder}/script.sh; [ -e {folder}/requeue ]; do rm {folder}/requeue; done
-    touch {folder}/ended
-}
-(job) >{folder}/said 2>&1 &
-echo Submitted batch job 42
-"""
-SRUN = """#!/bin/sh
-while [ "${1#-}" != "$1" ]; do case "$1" in --output|--error) shift;; esac; shift; done
-echo $$ >{folder}/step
-exec "$@"
-"""
-SACCT = """#!/bin/sh
-[ ! -e {folder}/no_accounting ] || exit 1
-echo "JobID|State"
-if [ -e {folder}/state ]; then cat {folder}/state
-elif [ -e {folder}/ended ]; then echo "42|COMPLETED"; else echo "42|RUNNING"; fi
-"""
-SQUEUE = """#!/bin/sh
-if [ -s {folder}/queue ]; then cat {folder}/queue
-else echo "slurm_load_jobs error: Invalid job id specified" >&2; exit 1; fi
-"""
-SCONTROL = """#!/bin/sh
-[ "$1" = requeue ] && touch {folder}/requeue
-"""
-
-
-@pytest.fixture
-def cluster(tmp_path, monkeypatch):
-    """A cluster of one machine and one job: SLURM's commands as scripts, which files in the folder tell what to say."""
-    folder = tmp_path / "cluster"
-    folder.mkdir()
-    scripts = {"sbatch": SBATCH, "srun": SRUN, "sacct": SACCT, "squeue": SQUEUE, "scontrol": SCONTROL}
-    for name, text in scripts.items():
-        (folder / name).write_text(text.replace("{folder}", str(folder)))
-        (folder / name).chmod(0o755)
-    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
-    for name, value in {"PERIOD": 0.05, "_SOON": 0}.items():
-        monkeypatch.setattr(slurm_states, name, value)
-    return folder
-
-
-@pytest.fixture
-def waiting(cluster, job, tmp_path):
-    """A job that was submitted, of which nothing is known but what the test lets SLURM say."""
-    (cluster / "waits").touch()
-    (cluster / "state").write_text("42|PENDING\n")
-    launcher = SlurmLauncher(tmp_path / "jobs", {})
-    made = job("")
-    return launcher, made, launcher.start(made)
-
-
-def says(cluster, state):
-    (cluster / "state").write_text(state and f"42|{state}\n")
-    time.sleep(0.1)
+            slurm_launcher(tmp_path / "jobs")
 
 
 @pytest.mark.slow
@@ -235,7 +146,7 @@ def test_on_a_cluster_a_job_is_submitted_with_its_options_and_found_again(cluste
     wait = f"import pathlib, time\nwhile not pathlib.Path({str(go)!r}).exists(): time.sleep(0.05)\n"
     made = job(wait + WRITES.format(str(tmp_path / "m")))
     options = {"slurm_partition": "gpu", "timeout_min": 60, "mem_gb": 64}
-    first = SlurmLauncher(tmp_path / "jobs", options)
+    first = slurm_launcher(tmp_path / "jobs", options)
     assert first.find(made) is None
     assert first.start(made).poll() is None
     script = (cluster / "script.sh").read_text()
@@ -243,13 +154,13 @@ def test_on_a_cluster_a_job_is_submitted_with_its_options_and_found_again(cluste
         assert word in script
 
     renamed = Job("another name", made.recipe, made.folder, made.log, made.epochs)
-    found = SlurmLauncher(tmp_path / "jobs", options).find(renamed)
+    found = slurm_launcher(tmp_path / "jobs", options).find(renamed)
     assert found.poll() is None
     assert not found.queued
     go.touch()
     until(lambda: found.poll() is not None)
     assert found.poll() == 0
-    assert made.folder.summary.exists()
+    assert (made.folder / "summary.json").exists()
     assert (cluster / "submitted").read_text() == "x\n"
 
 
@@ -272,7 +183,7 @@ with locked(run):
     (run / "summary.json").write_text("{{}}")
 """
     made = job(code)
-    launcher = SlurmLauncher(tmp_path / "jobs", {"timeout_min": 60})
+    launcher = slurm_launcher(tmp_path / "jobs", {"timeout_min": 60})
     running = launcher.start(made)
     until((run / "ready").exists)
     step = int((cluster / "step").read_text())
@@ -282,7 +193,7 @@ with locked(run):
     until(lambda: running.poll() is not None)
     assert state.read_text() == "saved"
     assert running.poll() == 0
-    assert made.folder.summary.exists()
+    assert (made.folder / "summary.json").exists()
     assert not (run / "lock.json").exists()
 
 
@@ -363,29 +274,29 @@ def test_slurm_is_asked_for_all_jobs_at_once_and_not_too_often(cluster, monkeypa
 
 def test_the_lock_of_a_job_killed_with_its_node_goes_and_the_model_goes_on(waiting, cluster, tmp_path):
     launcher, made, _ = waiting
-    made.folder.path.mkdir()
-    lock = made.folder.path / "lock.json"
+    made.folder.mkdir()
+    lock = made.folder / "lock.json"
     lock.write_text('{"host": "node17", "pid": 123, "started": "1", "job": "42"}')
     assert launcher.find(made) is not None
     assert lock.exists()
 
     says(cluster, "NODE_FAIL")
-    assert SlurmLauncher(tmp_path / "jobs", {}).find(made) is None
+    assert slurm_launcher(tmp_path / "jobs").find(made) is None
     assert not lock.exists()
 
 
 def test_the_lock_of_a_job_of_another_command_stays_and_is_shown(waiting, cluster, tmp_path):
     _, made, _ = waiting
     says(cluster, "FAILED")
-    made.folder.path.mkdir()
-    (made.folder.path / "lock.json").write_text('{"host": "node17", "pid": 123, "started": "1", "job": "7"}')
+    made.folder.mkdir()
+    (made.folder / "lock.json").write_text('{"host": "node17", "pid": 123, "started": "1", "job": "7"}')
     seen = []
 
     def watch(statuses):
         seen.append((statuses[0].state, statuses[0].where))
-        made.folder.summary.touch()
+        (made.folder / "summary.json").touch()
 
-    run_jobs([made], SlurmLauncher(tmp_path / "jobs", {}), watch, pause=0.02)
+    run_jobs([made], slurm_launcher(tmp_path / "jobs"), watch, pause=0.02)
     assert seen == [("elsewhere", "process 123 on node17 (SLURM job 7)"), ("done", "")]
 
 
@@ -393,7 +304,7 @@ def test_a_job_whose_submission_is_long_ago_and_forgotten_is_submitted_again(wai
     _, made, _ = waiting
     (tmp_path / "jobs" / "m.json").write_text('{"job_id": "42", "submitted": 1}')
     says(cluster, "")
-    assert SlurmLauncher(tmp_path / "jobs", {}).find(made) is None
+    assert slurm_launcher(tmp_path / "jobs").find(made) is None
 
 
 LIMIT = "sbatch: error: QOSMaxSubmitJobPerUserLimit"
@@ -402,7 +313,7 @@ LIMIT = "sbatch: error: QOSMaxSubmitJobPerUserLimit"
 def test_a_refused_submission_is_said_where_nothing_runs_and_leaves_nothing(cluster, job, tmp_path):
     (cluster / "refuses").write_text(LIMIT)
     with pytest.raises(RunError, match=f"{LIMIT}\n.*--jobs N"):
-        run_jobs([job("")], SlurmLauncher(tmp_path / "jobs", {}), pause=0.02)
+        run_jobs([job("")], slurm_launcher(tmp_path / "jobs"), pause=0.02)
     assert list((tmp_path / "jobs").iterdir()) == []
 
 

@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 
 from semiseg.errors import RunError
+from semiseg.interfaces.launcher import Job
 from semiseg.io.lock import locked
-from semiseg.launchers import launch
-from semiseg.launchers.jobs import Job
-from semiseg.launchers.launch import run_jobs
-from semiseg.launchers.status import Progress, log_end, read_progress
 from semiseg.runs.folder import RunFolder
+from semiseg.study import launch
+from semiseg.study.launch import run_jobs
+from semiseg.study.status import Progress, log_end, read_progress
 
 
 @dataclass
@@ -61,23 +61,20 @@ class Launcher:
 
 
 def finish(job):
-    job.folder.path.mkdir(parents=True, exist_ok=True)
-    job.folder.summary.write_text("{}")
+    job.folder.mkdir(parents=True, exist_ok=True)
+    RunFolder(job.folder).summary.write_text("{}")
 
 
 def log(job, *dice, seconds=2.0):
-    job.folder.path.mkdir(parents=True, exist_ok=True)
+    job.folder.mkdir(parents=True, exist_ok=True)
     records = [{"epoch": i + 1, "seconds": seconds, "validation": {"mean_dice": d}} for i, d in enumerate(dice)]
-    job.folder.log.write_text("".join(json.dumps(record) + "\n" for record in records))
+    RunFolder(job.folder).log.write_text("".join(json.dumps(record) + "\n" for record in records))
 
 
 @pytest.fixture
 def jobs(tmp_path):
     def make(n=5):
-        return [
-            Job(f"m{i}", tmp_path / f"m{i}.yaml", RunFolder(tmp_path / f"m{i}"), tmp_path / f"m{i}.log", 10)
-            for i in range(n)
-        ]
+        return [Job(f"m{i}", tmp_path / f"m{i}.yaml", tmp_path / f"m{i}", tmp_path / f"m{i}.log", 10) for i in range(n)]
 
     return make
 
@@ -118,11 +115,11 @@ def test_a_command_that_ends_well_without_scores_has_failed(jobs):
 
 def test_a_run_of_another_process_is_waited_for_and_taken_up(jobs):
     work = jobs(2)
-    work[0].folder.path.mkdir()
+    work[0].folder.mkdir()
     launcher, seen = Launcher(), []
 
-    with locked(work[0].folder.path):
-        holder = work[0].folder.path / "lock.json"
+    with locked(work[0].folder):
+        holder = work[0].folder / "lock.json"
         held = holder.read_text()
 
         def watch(statuses):
@@ -139,9 +136,9 @@ def test_a_run_of_another_process_is_waited_for_and_taken_up(jobs):
 
 
 def hold(made, **changes):
-    made.folder.path.mkdir()
+    made.folder.mkdir()
     record = {"host": socket.gethostname(), "pid": os.getpid(), "started": launch_time(), "gpus": "1"}
-    (made.folder.path / "lock.json").write_text(json.dumps(record | changes))
+    (made.folder / "lock.json").write_text(json.dumps(record | changes))
 
 
 def launch_time():
@@ -155,8 +152,8 @@ def test_an_orphan_of_this_host_takes_a_slot_and_its_gpu(jobs):
 
     def watch(statuses):
         beside.append([s.name for s in statuses if s.state == "running"])
-        if len(launcher.started) == 2 and (work[2].folder.path / "lock.json").exists():
-            (work[2].folder.path / "lock.json").unlink()
+        if len(launcher.started) == 2 and (work[2].folder / "lock.json").exists():
+            (work[2].folder / "lock.json").unlink()
 
     run_jobs(work, launcher, watch, pause=0)
     assert beside[0] == ["m0"]
@@ -171,7 +168,7 @@ def test_a_process_of_another_host_takes_no_slot_here(jobs):
 
     def watch(statuses):
         if all(s.is_over for s in statuses[:2]):
-            (work[2].folder.path / "lock.json").unlink(missing_ok=True)
+            (work[2].folder / "lock.json").unlink(missing_ok=True)
 
     run_jobs(work, launcher, watch, pause=0)
     assert launcher.taken == [[], [], []]
@@ -290,15 +287,14 @@ import signal
 import sys
 signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup it is ignored, and what is started here would inherit that
 from pathlib import Path
-from semiseg.runs.folder import RunFolder
-from semiseg.launchers.jobs import Job
-from semiseg.launchers.launch import run_jobs
+from semiseg.interfaces.launcher import Job
+from semiseg.study.launch import run_jobs
 from semiseg.launchers.local import LocalLauncher
 here = Path(sys.argv[1])
 code = f"import os, pathlib, time; pathlib.Path({str(here / 'child')!r}).write_text(str(os.getpid())); time.sleep(60)"
 Job.command = property(lambda self: [sys.executable, "-c", code])
 try:
-    run_jobs([Job("m", here / "r.yaml", RunFolder(here / "m"), here / "m.log", 1)], LocalLauncher(1), pause=0.1)
+    run_jobs([Job("m", here / "r.yaml", here / "m", here / "m.log", 1)], LocalLauncher(jobs=1), pause=0.1)
 except KeyboardInterrupt as error:
     sys.exit(100 + error.args[0])
 """
@@ -329,31 +325,31 @@ def test_an_interrupt_stops_local_jobs_and_leaves_those_of_a_cluster(jobs, survi
 
 def test_progress_is_read_off_the_log(jobs):
     (job,) = jobs(1)
-    assert read_progress(job.folder, 10) == Progress()
+    assert read_progress(RunFolder(job.folder), 10) == Progress()
     log(job, 0.1, 0.5, 0.4)
-    assert read_progress(job.folder, 10) == Progress(3, 0.4, 14.0)
+    assert read_progress(RunFolder(job.folder), 10) == Progress(3, 0.4, 14.0)
 
 
 def test_a_line_that_is_being_written_is_left_out(jobs):
     (job,) = jobs(1)
     log(job, 0.1, 0.5)
-    with job.folder.log.open("a") as file:
+    with RunFolder(job.folder).log.open("a") as file:
         file.write('{"epoch": 3, "seco')
-    assert read_progress(job.folder, 10).epoch == 2
+    assert read_progress(RunFolder(job.folder), 10).epoch == 2
 
 
 def test_epochs_without_validation_keep_the_last_one(jobs):
     (job,) = jobs(1)
     log(job, 0.7)
-    with job.folder.log.open("a") as file:
+    with RunFolder(job.folder).log.open("a") as file:
         file.write('{"epoch": 2, "seconds": 4.0}\n')
-    assert read_progress(job.folder, 10) == Progress(2, 0.7, 24.0)
+    assert read_progress(RunFolder(job.folder), 10) == Progress(2, 0.7, 24.0)
 
 
 def test_only_the_end_of_a_long_log_is_read(jobs):
     (job,) = jobs(1)
     log(job, *[0.5] * 5_000)
-    assert read_progress(job.folder, 6_000).epoch == 5_000
+    assert read_progress(RunFolder(job.folder), 6_000).epoch == 5_000
 
 
 def test_the_end_of_what_a_job_said(tmp_path):

@@ -1,41 +1,22 @@
-import sys
 import time
 
-import pytest
+from helpers_launchers import WRITES
 
+from semiseg.interfaces.launcher import Job
 from semiseg.launchers import local
-from semiseg.launchers.jobs import Job
-from semiseg.launchers.launch import run_jobs
 from semiseg.launchers.local import LocalLauncher, visible_gpus
-from semiseg.runs.folder import RunFolder
-
-
-@pytest.fixture
-def job(tmp_path, monkeypatch):
-    """A job whose command is a Python text, in place of ``semiseg run``."""
-
-    def make(code, name="m"):
-        made = Job(name, tmp_path / "r.yaml", RunFolder(tmp_path / name), tmp_path / "logs" / f"{name}.log", 1)
-        codes[name] = code
-        return made
-
-    codes: dict[str, str] = {}
-    monkeypatch.setattr(Job, "command", property(lambda self: [sys.executable, "-c", codes[self.name]]))
-    return make
-
-
-WRITES = "import os, pathlib; p = pathlib.Path({!r}); p.mkdir(); (p / 'summary.json').write_text('{{}}'); print('hi')"
+from semiseg.study.launch import run_jobs
 
 
 def test_a_job_is_the_plain_command(tmp_path):
-    made = Job("m", tmp_path / "a b.yaml", RunFolder(tmp_path / "m"), tmp_path / "m.log", 1)
+    made = Job("m", tmp_path / "a b.yaml", tmp_path / "m", tmp_path / "m.log", 1)
     assert str(made) == f"semiseg run '{tmp_path}/a b.yaml' --output {tmp_path}/m --resume --quiet"
 
 
 def test_local_jobs_are_processes_whose_words_are_kept(job, tmp_path):
     good = job(WRITES.format(str(tmp_path / "good")), "good")
     bad = job("import sys; sys.exit('no luck')", "bad")
-    statuses = run_jobs([good, bad], LocalLauncher(2), pause=0.02)
+    statuses = run_jobs([good, bad], LocalLauncher(jobs=2), pause=0.02)
     assert [(s.state, s.code) for s in statuses] == [("done", None), ("failed", 1)]
     assert good.log.read_text().splitlines()[-1] == "hi"
     assert bad.log.read_text().splitlines() == [f"$ {bad}", "no luck"]
@@ -49,7 +30,7 @@ def test_local_jobs_share_cores_and_gpus(job, tmp_path, monkeypatch):
     together += "while sum(p.name.isdecimal() for p in here.iterdir()) < 4: time.sleep(0.05)\n"
     code = "print(os.environ['CUDA_VISIBLE_DEVICES'], os.environ['OMP_NUM_THREADS'])"
     jobs = [job(together + code, f"m{i}") for i in range(4)]
-    run_jobs(jobs, LocalLauncher(4), pause=0.02)
+    run_jobs(jobs, LocalLauncher(jobs=4), pause=0.02)
     said = sorted(j.log.read_text().splitlines()[-1] for j in jobs)
     assert said == ["0 2", "0 2", "1 2", "1 2"]
     assert LocalLauncher().slots == 2
@@ -83,5 +64,5 @@ def test_a_job_gets_the_gpu_that_the_fewest_use(job, tmp_path, monkeypatch):
 
 
 def test_how_a_killed_job_ended_is_told(job):
-    (status,) = run_jobs([job("import os; os.kill(os.getpid(), 9)")], LocalLauncher(1), pause=0.02)
+    (status,) = run_jobs([job("import os; os.kill(os.getpid(), 9)")], LocalLauncher(jobs=1), pause=0.02)
     assert (status.state, status.code, status.reason) == ("failed", -9, "was killed by SIGKILL")

@@ -8,10 +8,11 @@ from types import FrameType
 from typing import Any, NoReturn
 
 from semiseg.errors import RunError
+from semiseg.interfaces.launcher import Job, Launcher, Running
 from semiseg.io.lock import holder, is_here, told
-from semiseg.launchers.jobs import Job, Launcher, Running
-from semiseg.launchers.status import Progress, Status, read_progress
+from semiseg.runs.folder import RunFolder
 from semiseg.signals import in_main_thread
+from semiseg.study.status import Progress, Status, read_progress
 
 Watcher = Callable[[Sequence[Status]], None]
 
@@ -79,16 +80,16 @@ class _Crew:
         status.where = ""
         if job.name in self.running:
             self._follow(job, status)
-        elif job.folder.summary.exists():
+        elif RunFolder(job.folder).summary.exists():
             status.state = "done" if status.state == "elsewhere" else "kept"
-            status.progress = Progress(job.epochs, read_progress(job.folder, job.epochs).dice)
+            status.progress = Progress(job.epochs, read_progress(RunFolder(job.folder), job.epochs).dice)
         elif found := self._launcher.find(job):
             self.running[job.name] = found
             self._follow(job, status)
-        elif held := holder(job.folder.path):
+        elif held := holder(job.folder):
             self._elsewhere[job.name] = held
             status.state, status.where = "elsewhere", told(held)
-            status.progress = read_progress(job.folder, job.epochs)
+            status.progress = read_progress(RunFolder(job.folder), job.epochs)
         else:
             status.state = "waiting"
 
@@ -112,18 +113,18 @@ class _Crew:
         code = running.poll()
         if code is None or (code == 0 and self._may_appear(job)):
             status.state = "queued" if running.queued else "running"
-            status.progress = read_progress(job.folder, job.epochs)
+            status.progress = read_progress(RunFolder(job.folder), job.epochs)
             return
         del self.running[job.name]
-        if code == 0 and job.folder.summary.exists():
+        if code == 0 and RunFolder(job.folder).summary.exists():
             status.state = "done"
-            status.progress = Progress(job.epochs, read_progress(job.folder, job.epochs).dice)
+            status.progress = Progress(job.epochs, read_progress(RunFolder(job.folder), job.epochs).dice)
         else:
             status.state, status.code, status.reason = "failed", code, running.reason or _ending(code)
 
     def _may_appear(self, job: Job) -> bool:
         """Return whether missing scores may still become visible."""
-        if not self._launcher.survives or job.folder.summary.exists():
+        if not self._launcher.survives or RunFolder(job.folder).summary.exists():
             return False
         return time.monotonic() - self._ended.setdefault(job.name, time.monotonic()) < APPEARS
 
