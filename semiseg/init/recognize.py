@@ -53,10 +53,10 @@ def recognize(folder: Path) -> dict[str, Any]:
         examples = some([str(path.relative_to(folder)) for path in held.files], 3)
         problems.append(Problem(str(folder), f"unknown layout; it contains {examples}", LAYOUTS))
     elif held.other:
-        what = f"it contains no NIfTI images, but {held.formats()}"
+        what = f"there are no NIfTI images in it, but {held.formats()}"
         problems.append(Problem(str(folder), what, f"{CONVERT}\n    {LAYOUTS}"))
     elif not problems:
-        problems.append(Problem(str(folder), "it contains no images", LAYOUTS))
+        problems.append(Problem(str(folder), "there are no images in it", LAYOUTS))
     raise DataError(problems)
 
 
@@ -158,7 +158,7 @@ def _nnunet_options(folder: Path, manifest: Mapping[str, Any]) -> dict[str, Any]
     if ending.lower() not in {".nii", ".nii.gz"}:
         problems.append(Problem(str(path), f"its images are {ending} files, which are not supported", CONVERT))
     elif not held.files:
-        there = f"it contains no NIfTI images{f', but {held.formats()}' if held.other else ''}"
+        there = f"there are no NIfTI images in it{f', but {held.formats()}' if held.other else ''}"
         problems.append(Problem(str(held.folder), there, CONVERT if held.other else LAYOUTS))
     names, modalities = classes(manifest), channels(manifest)
     labels = manifest.get("labels")
@@ -166,12 +166,12 @@ def _nnunet_options(folder: Path, manifest: Mapping[str, Any]) -> dict[str, Any]
         what = f'"ignore" ({labels["ignore"]}) marks voxels that nobody labeled, which cannot be excluded yet'
         problems.append(Problem(str(path), what, "Remove the cases with such voxels from the labeled ones."))
     elif names is None:
-        what = '"labels" has an unknown format, or its labels are overlapping regions'
+        what = '"labels" is not understood, or its labels are overlapping regions'
         fix = 'Write "labels": {"background": 0, "liver": 1}: a stored value for each class.'
         problems.append(Problem(str(path), what, fix))
     if modalities is None:
         fix = 'Write, for example, "channel_names": {"0": "CT"}.'
-        problems.append(Problem(str(path), '"channel_names" is missing or has an unknown format', fix))
+        problems.append(Problem(str(path), '"channel_names" is missing or not understood', fix))
     raise_all(problems, DataError)
     values = {name: value for value, name in sorted((names or {}).items()) if value}
     return {"classes": values, "modalities": list(modalities or ())}
@@ -193,6 +193,10 @@ def _classes(labels: Path) -> dict[str, int]:
     """Return generated names for the values in some label files of a folder. Raises DataError."""
     held = find(labels)
     if not held.files:
-        what = "it contains no labels" if not held.other else f"its labels are in unsupported formats: {held.formats()}"
+        what = (
+            "there are no labels in it"
+            if not held.other
+            else f"its labels are in unsupported formats: {held.formats()}"
+        )
         raise DataError(held.problems or Problem(str(labels), what, CONVERT if held.other else LAYOUTS))
     return class_names(held.files, labels)

@@ -137,7 +137,7 @@ class StrategyContract(LearningTests, ScheduleTests, StateTests):
     def test_two_processes_train_as_one(self, strategy_class: type[Strategy], options: Mapping[str, Any]) -> None:
         """Two processes that share each batch both arrive at the weights of one process with the whole batch."""
         if "micro_batch" not in strategy_class.exact:
-            pytest.skip("its losses are of a whole batch: a run in several processes is refused")
+            pytest.skip("its losses need the whole batch, so runs in several processes are refused")
         strategy = self.make(strategy_class, options).double()
         steps = [self.at(strategy, index) for index in (0, 98, 99)]
         needs = strategy.needs
@@ -174,7 +174,7 @@ class StrategyContract(LearningTests, ScheduleTests, StateTests):
             try:
                 pickle.loads(pickle.dumps(target))
             except Exception as error:  # pickle's errors have no common base class
-                raise AssertionError(f"target {target.name!r} cannot be sent: {error}") from error
+                raise AssertionError(f"target {target.name!r} cannot be pickled: {error}") from error
 
     def test_stages_share_the_training(self, strategy: Strategy) -> None:
         """Shares add up to 1, and names differ."""

@@ -299,7 +299,7 @@ def test_nnunet_is_read_where_it_lies(tmp_path, has_json):
 
 def test_folders_that_are_not_understood(tmp_path):
     assert refusal(tmp_path / "nowhere") == (f"{tmp_path}/nowhere: there is no such folder\n    Check the path.")
-    assert refusal(tmp_path).startswith(f"{tmp_path}: it contains no images\n    Supported layouts:\n")
+    assert refusal(tmp_path).startswith(f"{tmp_path}: there are no images in it\n    Supported layouts:\n")
     save(tmp_path / "some" / "where.nii.gz", scan(0)[0])
     assert refusal(tmp_path).startswith(
         f"{tmp_path}: unknown layout; it contains some/where.nii.gz\n    Supported layouts:\n"
@@ -318,7 +318,7 @@ def test_labels_that_say_nothing(tmp_path):
     image, label = scan(0)
     save(tmp_path / "labeled" / "images" / "a.nii.gz", image)
     (tmp_path / "labeled" / "labels").mkdir()
-    assert refusal(tmp_path).startswith(f"{tmp_path}/labeled/labels: it contains no labels\n")
+    assert refusal(tmp_path).startswith(f"{tmp_path}/labeled/labels: there are no labels in it\n")
     save(tmp_path / "labeled" / "labels" / "a.nii.gz", label * 0)
     assert refusal(tmp_path).startswith(f"{tmp_path}/labeled/labels: all labels are 0 everywhere\n")
 

@@ -80,14 +80,14 @@ def broken(distribution, tmp_path):
             '"object"),',
             '"object"),\n            regions={"all": ("nowhere",)},',
             "Regions are unions of foreground classes",
-            "region 'all': members are no foreground classes",
+            "region 'all' has members that are not foreground classes",
         ),
         (
             "backbone",
             "    def build",
             '    capabilities = frozenset({"split"})\n\n    def build',
             "Levels are what is decoded",
-            "TwoLevels is no SplitNetwork",
+            "TwoLevels is not a SplitNetwork",
         ),
         ("metric", "return 1 - abs(", "return 1 - pair.spacing[0] * abs(", "Spacing is honored", "comparison failed"),
         (
@@ -95,7 +95,7 @@ def broken(distribution, tmp_path):
             "label.flip(0)",
             "label",
             "Image and label stay aligned",
-            "image and label overlap by a Dice of",
+            "the Dice of image and label is only",
         ),
     ],
 )
