@@ -14,12 +14,12 @@ if TYPE_CHECKING:
     from semiseg.interfaces.co_training import CoTraining
     from semiseg.interfaces.component import ComponentOptions
     from semiseg.interfaces.dataset import Dataset
+    from semiseg.interfaces.losses import Losses, Term
     from semiseg.interfaces.metric import MaskPair, Metric
+    from semiseg.interfaces.roles import Role, RoleOptimizer
     from semiseg.interfaces.split import Level, Outputs, SplitNetwork, Upsampling
     from semiseg.interfaces.strategy import (
         BatchNeeds,
-        Losses,
-        Role,
         Stage,
         Strategy,
         StrategyOptions,
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from semiseg.losses.dice import dice_from_probabilities
     from semiseg.losses.named import named_loss, named_losses
     from semiseg.strategy_parts.boxes import random_box
-    from semiseg.strategy_parts.confidence import IGNORE, accepted_share, confident_labels, masked_loss
+    from semiseg.strategy_parts.confidence import accepted_share, confident_labels, masked_loss
     from semiseg.strategy_parts.ema import (
         BufferPolicy,
         TeacherMode,
@@ -45,12 +45,12 @@ if TYPE_CHECKING:
     from semiseg.strategy_parts.flips import draw_flips, flip
     from semiseg.strategy_parts.heads import MoreDecoders, MoreHeads, MoreScales
     from semiseg.strategy_parts.mixing import copy_paste_masks, cutmix_masks, mixup_weights, paste
-    from semiseg.strategy_parts.ramps import RampName, ramp
+    from semiseg.strategy_parts.ramps import RampName, ramp, weight_at
     from semiseg.strategy_parts.signed_distance import signed_distances
-    from semiseg.strategy_parts.streams import stream_mean, supervised_loss
+    from semiseg.strategy_parts.streams import mean_of_each_stream, supervised_loss
     from semiseg.strategy_parts.upsampling import replace_upsampling
     from semiseg.strategy_parts.views import strong_view
-    from semiseg.types import Case, DatasetInfo, Geometry, Shape, Task, Volume
+    from semiseg.types import IGNORE, Case, DatasetInfo, Geometry, Shape, Task, Volume
 
 __all__ = [
     "IGNORE",
@@ -81,6 +81,7 @@ __all__ = [
     "ProtocolError",
     "RampName",
     "Role",
+    "RoleOptimizer",
     "Shape",
     "SplitNetwork",
     "Stage",
@@ -92,6 +93,7 @@ __all__ = [
     "Target",
     "Task",
     "TeacherMode",
+    "Term",
     "UnlabeledStream",
     "Upsampling",
     "Volume",
@@ -106,6 +108,7 @@ __all__ = [
     "flip",
     "has_statistics",
     "masked_loss",
+    "mean_of_each_stream",
     "mixup_weights",
     "name_problems",
     "named_loss",
@@ -120,12 +123,12 @@ __all__ = [
     "read_label_file",
     "replace_upsampling",
     "signed_distances",
-    "stream_mean",
     "strong_view",
     "supervised_loss",
     "teaching",
     "update_teacher",
     "warmed_decay",
+    "weight_at",
 ]
 
 _HOMES = {
@@ -135,10 +138,12 @@ _HOMES = {
     "semiseg.interfaces.batch": "Batch LabeledStream Step Stream UnlabeledStream",
     "semiseg.interfaces.component": "ComponentOptions",
     "semiseg.interfaces.dataset": "Dataset",
+    "semiseg.interfaces.losses": "Losses Term",
     "semiseg.interfaces.metric": "MaskPair Metric",
     "semiseg.interfaces.co_training": "CoTraining",
+    "semiseg.interfaces.roles": "Role RoleOptimizer",
     "semiseg.interfaces.split": "Level Outputs SplitNetwork Upsampling",
-    "semiseg.interfaces.strategy": "BatchNeeds Losses Role Stage Strategy StrategyOptions StreamNeeds Target",
+    "semiseg.interfaces.strategy": "BatchNeeds Stage Strategy StrategyOptions StreamNeeds Target",
     "semiseg.io.finding": "find",
     "semiseg.io.names": "name_problems nifti_stem",
     "semiseg.io.volumes": "read_image_files read_image_geometry read_label_file",
@@ -146,17 +151,17 @@ _HOMES = {
     "semiseg.losses.dice": "dice_from_probabilities",
     "semiseg.losses.named": "named_loss named_losses",
     "semiseg.strategy_parts.boxes": "random_box",
-    "semiseg.strategy_parts.confidence": "IGNORE accepted_share confident_labels masked_loss",
+    "semiseg.strategy_parts.confidence": "accepted_share confident_labels masked_loss",
     "semiseg.strategy_parts.ema": "BufferPolicy TeacherMode has_statistics teaching update_teacher warmed_decay",
     "semiseg.strategy_parts.flips": "draw_flips flip",
     "semiseg.strategy_parts.heads": "MoreDecoders MoreHeads MoreScales",
     "semiseg.strategy_parts.mixing": "copy_paste_masks cutmix_masks mixup_weights paste",
-    "semiseg.strategy_parts.ramps": "RampName ramp",
+    "semiseg.strategy_parts.ramps": "RampName ramp weight_at",
     "semiseg.strategy_parts.signed_distance": "signed_distances",
-    "semiseg.strategy_parts.streams": "stream_mean supervised_loss",
+    "semiseg.strategy_parts.streams": "mean_of_each_stream supervised_loss",
     "semiseg.strategy_parts.upsampling": "replace_upsampling",
     "semiseg.strategy_parts.views": "strong_view",
-    "semiseg.types": "Case DatasetInfo Geometry Shape Task Volume",
+    "semiseg.types": "IGNORE Case DatasetInfo Geometry Shape Task Volume",
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names.split()}
 

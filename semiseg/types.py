@@ -16,6 +16,8 @@ MOST_CLASSES = 255
 Shape = tuple[int, ...]
 """Voxels along each spatial axis."""
 Unit = Literal["mm", "voxel"]
+IGNORE = -100
+"""The label of a voxel that losses ignore; torch's default for that."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,28 +4,38 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from semiseg.errors import ComponentError, RecipeError
 from semiseg.interfaces.backbone import Backbone
-from semiseg.interfaces.strategy import Role, Strategy
+from semiseg.interfaces.roles import Role
+from semiseg.interfaces.strategy import Strategy
 from semiseg.seeding import derive_seed
 from semiseg.types import Task
+from semiseg.wording import some
 
 
 def build_networks(
-    roles: Sequence[Role], backbones: Mapping[str, Backbone], task: Task, seed: int, stage: int = 0
+    roles: Sequence[Role],
+    backbones: Mapping[str, Backbone],
+    task: Task,
+    seed: int,
+    stage: int = 0,
+    initial_weights: bool = True,
 ) -> dict[str, nn.Module]:
     """Build one network per role. Its weights depend only on (seed, stage, role name), not on the other roles.
 
-    A role that names ``initialized_like`` starts as a copy of that role; an untrained role has no gradients.
-    The caller's random state is preserved.
+    A role with ``initial_weights`` then takes these, unless ``initial_weights`` is False (weights from a checkpoint
+    follow). A role that names ``initialized_like`` starts as a copy of that role; an untrained role has no gradients.
+    The caller's random state is preserved. Raises ComponentError for initial weights that do not fit.
     """
     networks: dict[str, nn.Module] = {}
     for role in roles:
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(derive_seed(seed, "init", stage, role.name))
-            networks[role.name] = role.build(backbones[role.name], task)
+            networks[role.name] = role.build(backbones.get(role.name), task)
+        if initial_weights and role.initial_weights is not None:
+            _load(role.initial_weights(), networks[role.name], role.name)
     for role in roles:
         if role.initialized_like is not None:
             networks[role.name].load_state_dict(networks[role.initialized_like].state_dict())
@@ -33,11 +43,32 @@ def build_networks(
     return networks
 
 
+def _load(weights: Mapping[str, Tensor], network: nn.Module, role: str) -> None:
+    own = {name: value.shape for name, value in network.state_dict().items()}
+    wrong = [
+        f"{name} {tuple(value.shape)}" + (f", which is {tuple(own[name])} here" if name in own else "")
+        for name, value in weights.items()
+        if own.get(name) != value.shape
+    ]
+    if wrong:
+        raise ComponentError(
+            f"The initial weights of role {role} do not fit its network: {some(wrong, 4)}.",
+            "They are named as in its state dict; leave out what the network does not have.",
+        )
+    network.load_state_dict(weights, strict=False)
+
+
 def build_strategy(
-    cls: type[Strategy], options: Any, roles: Sequence[Role], backbones: Mapping[str, Backbone], task: Task, seed: int
+    cls: type[Strategy],
+    options: Any,
+    roles: Sequence[Role],
+    backbones: Mapping[str, Backbone],
+    task: Task,
+    seed: int,
+    initial_weights: bool = True,
 ) -> Strategy:
     """Build the strategy with new networks. Raises ComponentError if it has parameters that nothing would train."""
-    strategy = cls(options, build_networks(roles, backbones, task, seed))
+    strategy = cls(options, build_networks(roles, backbones, task, seed, initial_weights=initial_weights))
     require_trained_in_networks(strategy)
     return strategy
 

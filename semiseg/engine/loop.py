@@ -12,7 +12,7 @@ from torch.optim import Optimizer
 
 from semiseg.engine.choice import Choice
 from semiseg.engine.memory import STEP_FIX, VALIDATION_FIX, StepMemory, told_when_out_of_memory
-from semiseg.engine.optim import learning_rate, make_optimizers
+from semiseg.engine.optim import learning_rate, make_optimizers, options_of
 from semiseg.engine.parts import Parts
 from semiseg.engine.schedule import Span
 from semiseg.engine.step import StepRunner, trained_roles
@@ -49,6 +49,8 @@ class Trainer:
         self.seconds = self.waited = 0.0
         self._saved_at = time.monotonic()
         self._saved = (-1, -1)
+        roles = parts.strategy.roles(parts.strategy.options)
+        self._rates = {role.name: options_of(role, options.optimizer).lr for role in roles}
         self._stop = StopRequests()
         self._log_size = 0
 
@@ -101,14 +103,10 @@ class Trainer:
 
     def _one_step(self, batch: Batch, span: Span) -> None:
         started = time.monotonic()
-        for optimizer in self.runner.optimizers.values():
+        at = self.done - span.schedule_start, span.schedule_stop - span.schedule_start
+        for role, optimizer in self.runner.optimizers.items():
             for group in optimizer.param_groups:
-                group["lr"] = learning_rate(
-                    self.options.schedule,
-                    self.options.optimizer.lr,
-                    self.done - span.schedule_start,
-                    span.schedule_stop - span.schedule_start,
-                )
+                group["lr"] = learning_rate(self.options.schedule, self._rates[role], *at)
         device = self.runtime.device
         with self.step_memory.of_a_step():
             batch = self.parts.batches.finish(batch.apply(lambda t: t.to(device, non_blocking=True)), self.done)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from semiseg.engine.step_modes import StepMode
 from semiseg.errors import TrainingError
 from semiseg.interfaces.backbone import Backbone
-from semiseg.interfaces.strategy import Role
+from semiseg.interfaces.roles import Role
 from semiseg.io.memory import machine_memory
 from semiseg.types import Task
 
@@ -81,8 +81,8 @@ def meta_networks(roles: Sequence[Role], backbones: Mapping[str, Backbone], task
     networks: dict[str, nn.Module] = {}
     with torch.device("meta"):
         for role in roles:
-            backbone = backbones[role.name]
-            key = id(backbone), role.network
+            backbone = backbones.get(role.name)
+            key = id(backbone), role.network, role.standalone
             if key not in built:
                 built[key] = role.build(backbone, task)
             networks[role.name] = built[key]
@@ -91,13 +91,15 @@ def meta_networks(roles: Sequence[Role], backbones: Mapping[str, Backbone], task
 
 def measure_networks(roles: Sequence[Role], networks: Mapping[str, nn.Module], task: Task) -> list[NetworkMemory]:
     """Measure ``meta_networks`` for ``estimate_memory``."""
-    saved = {id(net): saved_bytes(net, task) for net in {id(net): net for net in networks.values()}.values()}
-    return [
-        NetworkMemory(
-            saved[id(networks[role.name])], sum(p.numel() for p in networks[role.name].parameters()), role.trained
-        )
-        for role in roles
-    ]
+    saved: dict[Any, int] = {}
+    found = []
+    for role in roles:
+        network = networks[role.name]
+        key = id(network), role.input_shapes
+        if key not in saved:
+            saved[key] = saved_bytes(network, role.meta_inputs(task))
+        found.append(NetworkMemory(saved[key], sum(p.numel() for p in network.parameters()), role.trained))
+    return found
 
 
 def estimate_memory(networks: Sequence[NetworkMemory], task: Task, mode: StepMode, batch: int) -> MemoryEstimate:
@@ -120,8 +122,8 @@ def estimate_memory(networks: Sequence[NetworkMemory], task: Task, mode: StepMod
     )
 
 
-def saved_bytes(network: nn.Module, task: Task) -> int:
-    """Return the bytes that the forward pass of one sample saves for backward: each storage once, no parameters."""
+def saved_bytes(network: nn.Module, inputs: Sequence[Tensor]) -> int:
+    """Return the bytes that a forward pass saves for backward: each storage once, no parameters."""
     own = {p.untyped_storage()._cdata for p in network.parameters()}
     seen: dict[int, Tensor] = {}
 
@@ -131,9 +133,8 @@ def saved_bytes(network: nn.Module, task: Task) -> int:
             seen[storage._cdata] = tensor  # held, so that no two live storages share an address
         return tensor
 
-    images = torch.empty((1, task.in_channels, *task.patch_size), device="meta")
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        network.train()(images)
+        network.train()(*inputs)
     return sum(tensor.untyped_storage().nbytes() for tensor in seen.values())
 
 

@@ -2,11 +2,13 @@
 
 import math
 from collections.abc import Iterable
+from dataclasses import asdict
 
 import torch
 from torch import nn
 from torch.optim import Optimizer
 
+from semiseg.interfaces.roles import Role
 from semiseg.recipe import schema
 
 
@@ -20,9 +22,15 @@ def make_optimizer(options: schema.Optimizer, parameters: Iterable[nn.Parameter]
     return cls(trained, lr=options.lr, weight_decay=options.weight_decay, fused=fused)
 
 
-def make_optimizers(options: schema.Optimizer, networks: nn.ModuleDict, roles: Iterable[str]) -> dict[str, Optimizer]:
-    """Create the recipe's optimizer for each of these roles."""
-    return {role: make_optimizer(options, networks[role].parameters()) for role in roles}
+def options_of(role: Role, options: schema.Optimizer) -> schema.Optimizer:
+    """Return the recipe's options with the role's differences. Raises pydantic's ValidationError if one is invalid."""
+    own = {key: value for key, value in asdict(role.optimizer).items() if value is not None}
+    return schema.Optimizer.model_validate({**options.model_dump(), **own}) if own else options
+
+
+def make_optimizers(options: schema.Optimizer, networks: nn.ModuleDict, roles: Iterable[Role]) -> dict[str, Optimizer]:
+    """Create the optimizer of each of these roles: the recipe's, with the role's differences."""
+    return {role.name: make_optimizer(options_of(role, options), networks[role.name].parameters()) for role in roles}
 
 
 def learning_rate(options: schema.Schedule, base: float, step: int, total: int) -> float:

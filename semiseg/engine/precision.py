@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 from statistics import median
 
@@ -10,7 +10,6 @@ import torch
 from torch import Tensor, nn
 
 from semiseg.errors import Problem
-from semiseg.types import Task
 
 BF16_TOLERANCE = 0.02
 """Tolerated error of bf16, as a fraction of the largest value; bf16 rounds to 8 bits, which is 0.004."""
@@ -18,8 +17,8 @@ _SLOW = 1.5
 """Factor from which bf16 is called slow: CPUs with bf16 are faster than in float32, others several times slower."""
 
 
-def cpu_bf16_problems(network: nn.Module, task: Task) -> list[Problem]:
-    """Return what is wrong with training a network (on the meta device) in bf16 on the CPU.
+def cpu_bf16_problems(network: nn.Module, inputs: Sequence[Tensor]) -> list[Problem]:
+    """Return what is wrong with training a network with such inputs (both on the meta device) in bf16 on the CPU.
 
     In torch 2.13, the bf16 weight gradient of a convolution whose kernel is larger than the image along every axis
     reads uninitialized memory, so gradients are wrong and sometimes not finite. One axis at least as long as the kernel
@@ -35,7 +34,7 @@ def cpu_bf16_problems(network: nn.Module, task: Task) -> list[Problem]:
 
     hooks = [module.register_forward_pre_hook(look) for module in network.modules()]
     try:
-        network(torch.empty((1, task.in_channels, *task.patch_size), device="meta"))
+        network(*inputs)
     finally:
         for hook in hooks:
             hook.remove()

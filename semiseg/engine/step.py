@@ -13,10 +13,12 @@ from torch.optim import Optimizer
 from semiseg.engine.collectives import alone, exchange, share_buffers, sum_gradients
 from semiseg.engine.runtime import Runtime
 from semiseg.engine.step_modes import StepMode, alternating, joint, micro_batches, split
-from semiseg.errors import TrainingError
+from semiseg.errors import ComponentError, TrainingError
 from semiseg.interfaces.batch import Batch, Step
 from semiseg.interfaces.co_training import CoTraining
-from semiseg.interfaces.strategy import Losses, Strategy
+from semiseg.interfaces.losses import Losses
+from semiseg.interfaces.roles import Role
+from semiseg.interfaces.strategy import Strategy
 from semiseg.seeding import derive_seed
 
 
@@ -72,6 +74,7 @@ class StepRunner:
             for optimizer in self.optimizers.values():
                 optimizer.zero_grad(set_to_none=True)
             for losses in self._losses(batch, step):
+                self._require_divisible(losses)
                 waiting |= self._backward(losses)
                 if losses.step_now:
                     self._sum(self._roles(losses))
@@ -102,6 +105,23 @@ class StepRunner:
             strategy.networks[role].to("cpu")  # not read here until the next ``synchronize``
         (own,) = self.optimizers
         return split(strategy, parts, step, own, lambda label: exchange(label, self.runtime))
+
+    def _require_divisible(self, losses: Losses) -> None:
+        """Raise ComponentError for a loss that cannot be computed in parts, if the strategy does not declare that."""
+        if self.strategy.whole_batch:
+            return
+        name = type(self.strategy).__name__
+        if losses.of_whole_batch:
+            raise ComponentError(
+                f"Strategy {name} gives the loss {', '.join(losses.of_whole_batch)} as one number for the whole batch.",
+                "Give one value per sample, Term(values, batch.labeled); or declare whole_batch = True, which excludes"
+                " micro-batches and several processes.",
+            )
+        if losses.step_now and self.mode.name != "alternating":
+            raise ComponentError(
+                f"Strategy {name} steps an optimizer within a step (step_now).",
+                "Declare whole_batch = True, which excludes micro-batches and several processes.",
+            )
 
     def _rehearse(self, role: str, images: Tensor) -> Tensor:
         # The next forward pass repeats this one's random draws and counts: dropout masks and running statistics are as
@@ -136,7 +156,7 @@ class StepRunner:
         return states
 
     def _roles(self, losses: Losses) -> set[str]:
-        return set(self.optimizers if losses.updates is None else losses.updates)
+        return set(self.optimizers if losses.updated is None else losses.updated)
 
     def _backward(self, losses: Losses) -> set[str]:
         for name, value in {"loss": losses.total, **losses.parts}.items():
@@ -194,11 +214,10 @@ class StepRunner:
         )
 
 
-def trained_roles(strategy: Strategy, mode: StepMode, runtime: Runtime) -> list[str]:
+def trained_roles(strategy: Strategy, mode: StepMode, runtime: Runtime) -> list[Role]:
     """Return the roles that this process trains: all trained roles, or in ``split`` the one of its rank."""
-    if mode.name == "split":
-        return [list(strategy.networks)[runtime.rank]]
-    return [role.name for role in strategy.roles(strategy.options) if role.trained]
+    roles = strategy.roles(strategy.options)
+    return [roles[runtime.rank]] if mode.name == "split" else [role for role in roles if role.trained]
 
 
 _NOT_FINITE_FIX = (

@@ -10,7 +10,8 @@ from torch.nn.modules.dropout import _DropoutNd
 
 from semiseg.interfaces.batch import Batch, Step
 from semiseg.interfaces.co_training import CoTraining, of_peers
-from semiseg.interfaces.strategy import BatchNeeds, Losses, Strategy
+from semiseg.interfaces.losses import Losses
+from semiseg.interfaces.strategy import BatchNeeds, Strategy
 
 
 def micro_batches(batch: Batch, size: int | None, needs: BatchNeeds) -> list[Batch]:
@@ -125,7 +126,7 @@ def inexact(
 
     Args:
         mode: the mode with its micro-batch; None is the whole batch.
-        strategy: a class with its ``exact``.
+        strategy: its class.
         networks: by role; may be on the meta device.
         batch: samples per step.
         precision: "32", "bf16" or "fp16".
@@ -143,8 +144,8 @@ def inexact(
         found.append(("mode", "fp16 has one loss scale for all networks, which processes of their own do not share"))
     if mode.micro_batch is None or mode.micro_batch >= batch:
         return found
-    if "micro_batch" not in strategy.exact:
-        found.append(("micro_batch", f"the losses of {name} are not declared to add up over parts of a batch"))
+    if strategy.whole_batch:
+        found.append(("micro_batch", f"{name} has losses of the whole batch, which parts do not add up to"))
     for group in (strategy.needs.labeled, strategy.needs.unlabeled):
         if group.uses and group.unit > mode.micro_batch:
             found.append(("micro_batch", f"{name} needs groups of {group.unit} samples together"))

@@ -43,14 +43,18 @@ class UnlabeledStream(Stream):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LabeledStream(Stream):
-    """Samples with labels: ``label`` is (b, X, Y, Z) int64 class indices.
+    """Samples with labels.
 
-    ``targets`` holds the additional targets that the strategy requests (``BatchNeeds.targets``), each (b, C, X, Y, Z)
-    float32.
+    Attributes:
+        label: (b, X, Y, Z) int64 class indices, or IGNORE at voxels that count in no loss.
+        targets: the additional targets that the strategy requests (``BatchNeeds.targets``), each (b, C, X, Y, Z)
+            float32.
+        has_ignored: whether labels may contain IGNORE.
     """
 
     label: Tensor
     targets: Mapping[str, Tensor] = field(default_factory=dict)
+    has_ignored: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -84,7 +88,9 @@ class Batch:
         targets = {name: target[labeled] for name, target in l.targets.items()}
         pseudo = None if u.pseudo is None else u.pseudo[unlabeled]
         return Batch(
-            LabeledStream(l.image[labeled], l.count, l.slots[labeled], l.cases[labeled], l.label[labeled], targets),
+            LabeledStream(
+                l.image[labeled], l.count, l.slots[labeled], l.cases[labeled], l.label[labeled], targets, l.has_ignored
+            ),
             UnlabeledStream(u.image[unlabeled], u.count, u.slots[unlabeled], u.cases[unlabeled], pseudo),
         )
 

@@ -8,10 +8,12 @@ import torch
 from torch import Tensor
 
 from semiseg.interfaces.batch import Batch, Step
-from semiseg.interfaces.strategy import Losses, Strategy
+from semiseg.interfaces.losses import Losses
+from semiseg.interfaces.roles import Role
+from semiseg.interfaces.strategy import OptionsT, Strategy
 
 
-class CoTraining(Strategy):
+class CoTraining(Strategy[OptionsT]):
     """Two or more networks, all trained, each on pseudo-labels from the others.
 
     Four methods (``student_images``, ``teacher_images``, ``pseudo_label``, ``loss``) define the joint step here and the
@@ -21,7 +23,12 @@ class CoTraining(Strategy):
     whose ``after_step`` reads networks removes ``split`` from ``exact``.
     """
 
-    exact: ClassVar[frozenset[str]] = frozenset({"joint", "alternating", "split", "micro_batch"})
+    exact: ClassVar[frozenset[str]] = frozenset({"alternating", "split"})
+
+    @classmethod
+    def roles(cls, options: OptionsT) -> tuple[Role, ...]:
+        """Return two students with different initial weights; both predict."""
+        return (Role("student_a"), Role("student_b"))
 
     def student_images(self, batch: Batch, step: Step) -> Tensor:
         """Return the images that every network is trained on: (n, C, X, Y, Z); labeled first by default."""

@@ -3,17 +3,18 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from dataclasses import dataclass
+from typing import Any, ClassVar, Generic, Literal, get_args, get_origin
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import TypeVar
 
-from semiseg.interfaces.backbone import Backbone
 from semiseg.interfaces.batch import Batch, Step
 from semiseg.interfaces.component import ComponentOptions
+from semiseg.interfaces.losses import Losses
+from semiseg.interfaces.roles import Role
 from semiseg.interfaces.split import Outputs
-from semiseg.types import Task
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,34 +52,6 @@ class BatchNeeds:
 
 
 @dataclass(frozen=True, slots=True)
-class Role:
-    """One of a strategy's networks.
-
-    Attributes:
-        name: its name in recipes and checkpoints (student_a, teacher, critic).
-        trained: whether an optimizer updates it.
-        predicts: whether its probabilities contribute to the prediction.
-        initialized_like: another role whose initial weights it copies (a teacher's student).
-        backbone: name of its backbone, with default options, unless ``strategy.networks`` in the recipe overrides it;
-            None means the recipe's ``backbone``.
-        network: builds the network from its backbone and the task, if it is not simply ``backbone.build(task)``: one
-            with additional decoders or heads, for example (``MoreDecoders``, ``MoreHeads``). It must be a single
-            function object.
-    """
-
-    name: str
-    trained: bool = True
-    predicts: bool = True
-    initialized_like: str | None = None
-    backbone: str | None = None
-    network: Callable[[Backbone, Task], nn.Module] | None = None
-
-    def build(self, backbone: Backbone, task: Task) -> nn.Module:
-        """Return a new network for this role, with freshly drawn parameters."""
-        return backbone.build(task) if self.network is None else self.network(backbone, task)
-
-
-@dataclass(frozen=True, slots=True)
 class Stage:
     """A part of training.
 
@@ -103,29 +76,15 @@ class Stage:
     snapshots: int = 0
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Losses:
-    """One loss on which the engine runs backward.
-
-    Attributes:
-        total: scalar; a sum over samples divided by the stream's ``count``.
-        updates: roles whose parameters get gradients from it; None means every trained role.
-        parts: named scalars to log; they are summed over a step and carry no gradient.
-        step_now: step the optimizers of ``updates`` before the strategy continues.
-    """
-
-    total: Tensor
-    updates: frozenset[str] | None = None
-    parts: Mapping[str, Tensor] = field(default_factory=dict)
-    step_now: bool = False
-
-
 class StrategyOptions(ComponentOptions):
     """Base of a strategy's options."""
 
 
-class Strategy(nn.Module, ABC):
-    """A method of training on labeled and unlabeled samples.
+OptionsT = TypeVar("OptionsT", bound=ComponentOptions, default=Any)
+
+
+class Strategy(nn.Module, ABC, Generic[OptionsT]):
+    """A method of training on labeled and unlabeled samples; ``class MyMethod(Strategy[MyOptions])``.
 
     Everything that must survive a restart is a parameter, a buffer or a submodule; state changes happen in
     ``after_step``. The trained parameters are those of the roles' networks. Run a network with ``self.run(role,
@@ -134,25 +93,35 @@ class Strategy(nn.Module, ABC):
     """
 
     Options: ClassVar[type[ComponentOptions]] = StrategyOptions
+    """The class of ``options``: that in ``Strategy[...]``, unless the class body sets it."""
     needs: ClassVar[BatchNeeds] = BatchNeeds()
     requires: ClassVar[frozenset[str]] = frozenset()
     """Capabilities that every role's backbone must offer."""
+    whole_batch: ClassVar[bool] = False
+    """Whether a loss is more than a mean over samples: ``losses`` then always gets a step's whole batch, and the step
+    cannot be divided into micro-batches or among processes."""
     exact: ClassVar[frozenset[str]] = frozenset()
-    """Step modes and "micro_batch" that leave gradients unchanged; joint on the whole batch is implied.
+    """Step modes besides joint that leave gradients unchanged: "alternating", "split"; see ``CoTraining``."""
 
-    "micro_batch": ``losses`` may be called for parts of a step's batch in turn, and their gradients add up: no loss
-    uses ``step_now`` or couples samples. "alternating", "split": see ``CoTraining``.
-    """
+    def __init_subclass__(cls, **arguments: Any) -> None:
+        """Set ``Options`` to the class in ``Strategy[...]``."""
+        super().__init_subclass__(**arguments)
+        if "Options" in cls.__dict__:
+            return
+        for base in cls.__dict__.get("__orig_bases__", ()):
+            for argument in get_args(base):
+                if get_origin(base) is not None and isinstance(argument, type):
+                    cls.Options = argument
 
-    def __init__(self, options: Any, networks: Mapping[str, nn.Module]) -> None:
+    def __init__(self, options: OptionsT, networks: Mapping[str, nn.Module]) -> None:
         super().__init__()
-        self.options: Any = options
+        self.options: OptionsT = options
         self.networks = nn.ModuleDict(networks)
         self._around: Callable[[str], AbstractContextManager[Any]] = lambda role: nullcontext()
 
     @classmethod
     @abstractmethod
-    def roles(cls, options: Any) -> tuple[Role, ...]:
+    def roles(cls, options: OptionsT) -> tuple[Role, ...]:
         """Return the networks that these options require. The engine builds them and passes them to ``__init__``."""
 
     def stages(self) -> tuple[Stage, ...]:
@@ -175,7 +144,7 @@ class Strategy(nn.Module, ABC):
         return total / (1 + len(others))
 
     @classmethod
-    def can_predict(cls, options: Any) -> bool:
+    def can_predict(cls, options: OptionsT) -> bool:
         """Return whether a role predicts or the strategy overrides ``predict``, which then needs no predicting role."""
         return cls.predict is not Strategy.predict or any(role.predicts for role in cls.roles(options))
 
@@ -196,14 +165,17 @@ class Strategy(nn.Module, ABC):
         """The names of the roles that predict."""
         return tuple(role.name for role in self.roles(self.options) if role.predicts)
 
-    def run(self, role: str, images: Tensor) -> Tensor:
-        """Return one network's logits (B, K, X, Y, Z), at least float32, in the engine's precision and random state."""
-        return self.outputs(role, images).logits
+    def run(self, role: str, *inputs: Tensor) -> Tensor:
+        """Return one network's output, at least float32, in the engine's precision and random state.
 
-    def outputs(self, role: str, images: Tensor) -> Outputs:
+        For images (B, C, X, Y, Z), that are logits (B, K, X, Y, Z); a role may have other inputs and outputs.
+        """
+        return self.outputs(role, *inputs).logits
+
+    def outputs(self, role: str, *inputs: Tensor) -> Outputs:
         """Return all outputs of one network, at least float32; only logits for a network with one output."""
         with self._around(role):
-            given = self.networks[role](images)
+            given = self.networks[role](*inputs)
         if not isinstance(given, Outputs):
             return Outputs(_at_least_float32(given))
         return Outputs(

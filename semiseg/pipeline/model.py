@@ -64,7 +64,7 @@ class Model:
 
 def new_model(plan: Plan, runtime: Runtime) -> Model:
     """Create a model with new weights; all forward passes outside training steps use the runtime's precision."""
-    return _assemble(plan.recipe, plan.components, plan.info, plan.task, runtime)
+    return _assemble(plan.recipe, plan.components, plan.info, plan.task, runtime, is_new=True)
 
 
 def try_strategy(plan: Plan) -> None:
@@ -119,7 +119,7 @@ class KeptModel:
         task = Task(len(info.modalities), info.classes, (x, y, z))
         if (empty := _without_memory(self.recipe, components, task)) is not None:
             require_fit(weights, state["strategy"], empty.state_dict(), _DESCRIBES)
-        model = _assemble(self.recipe, components, info, task, runtime)
+        model = _assemble(self.recipe, components, info, task, runtime, is_new=False)
         _put_in(model, weights, state)
         return model
 
@@ -174,8 +174,10 @@ def _as_recorded(dataset: Dataset, info: DatasetInfo) -> Dataset:
     return known
 
 
-def _assemble(recipe: Recipe, components: Components, info: DatasetInfo, task: Task, runtime: Runtime) -> Model:
-    strategy = _strategy(recipe, components, task)
+def _assemble(
+    recipe: Recipe, components: Components, info: DatasetInfo, task: Task, runtime: Runtime, is_new: bool
+) -> Model:
+    strategy = _strategy(recipe, components, task, is_new)
     strategy.attach(lambda role: runtime.autocast())
     return Model(recipe, components, info, task, strategy, runtime.precision)
 
@@ -189,7 +191,6 @@ def _without_memory(recipe: Recipe, components: Components, task: Task) -> Strat
     return None
 
 
-def _strategy(recipe: Recipe, components: Components, task: Task) -> Strategy:
-    return build_strategy(
-        components.strategy, components.strategy_options, components.roles, components.backbones, task, recipe.seed
-    )
+def _strategy(recipe: Recipe, components: Components, task: Task, is_new: bool = True) -> Strategy:
+    strategy, options = components.strategy, components.strategy_options
+    return build_strategy(strategy, options, components.roles, components.backbones, task, recipe.seed, is_new)

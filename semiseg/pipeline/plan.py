@@ -17,6 +17,7 @@ from semiseg.pipeline.plan_checks import (
     bf16_on_cpu,
     copy_problems,
     machine_problems,
+    optimizer_problems,
     patch_problems,
     placed,
     region_problems,
@@ -66,6 +67,7 @@ def make_plan(recipe: Recipe, *, on_this_machine: bool = True) -> Plan:
     networks = networks_once(components, task)
     unfit = patch_problems(components, task, recipe)
     problems = unfit or (machine_problems(components, networks, task, recipe) if known else [])
+    problems += optimizer_problems(components, recipe)
     problems += region_problems(recipe, info) + augmentation_problems(components, recipe)
     try:
         cases = tuple(dataset.cases())

@@ -2,14 +2,18 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
+from pydantic import ValidationError
 from torch import nn
 
 from semiseg.engine.determinism import without_deterministic_gradient
+from semiseg.engine.optim import options_of
 from semiseg.engine.precision import cpu_bf16_problems
 from semiseg.engine.runtime import accelerator, precision_on
 from semiseg.engine.step_modes import StepMode, inexact
 from semiseg.errors import DataError, Problem
 from semiseg.interfaces.augmentation import BatchAugmentation
+from semiseg.interfaces.backbone import Backbone
+from semiseg.interfaces.roles import Role
 from semiseg.interfaces.strategy import BatchNeeds
 from semiseg.recipe.components import Components
 from semiseg.recipe.schema import BatchSize, Recipe
@@ -37,7 +41,7 @@ def copy_problems(components: Components, networks: Networks, recipe: Recipe) ->
     roles = {role.name: role for role in components.roles}
     copies = [(role, roles[role.initialized_like]) for role in components.roles if role.initialized_like is not None]
     backbones = components.backbones
-    if all(backbones[role.name] is backbones[first.name] for role, first in copies):
+    if all(_same_network(role, first, backbones) for role, first in copies):
         return []
     shapes = {name: {key: value.shape for key, value in net.state_dict().items()} for name, net in networks().items()}
     key = placed("strategy.networks", recipe)
@@ -52,18 +56,25 @@ def copy_problems(components: Components, networks: Networks, recipe: Recipe) ->
     ]
 
 
+def _same_network(role: Role, other: Role, backbones: Mapping[str, Backbone]) -> bool:
+    if role.standalone is not None or other.standalone is not None:
+        return role.standalone is other.standalone
+    return backbones[role.name] is backbones[other.name]
+
+
 def machine_problems(components: Components, networks: Networks, task: Task, recipe: Recipe) -> list[Problem]:
     """Return what the recipe's networks need and the training device cannot do."""
-    return precision_problems(networks, task, recipe) + determinism_problems(components, networks, recipe)
+    return precision_problems(components, networks, task, recipe) + determinism_problems(components, networks, recipe)
 
 
-def precision_problems(networks: Networks, task: Task, recipe: Recipe) -> list[Problem]:
+def precision_problems(components: Components, networks: Networks, task: Task, recipe: Recipe) -> list[Problem]:
     """Return problems if the precision is unreliable on the training device."""
     if not bf16_on_cpu(recipe):
         return []
     found: dict[str, Problem] = {}
-    for network in networks().values():
-        found |= {problem.what: problem for problem in cpu_bf16_problems(network, task)}
+    for role in components.roles:
+        problems = cpu_bf16_problems(networks()[role.name], role.meta_inputs(task))
+        found |= {problem.what: problem for problem in problems}
     return list(found.values())
 
 
@@ -78,6 +89,19 @@ def determinism_problems(components: Components, networks: Networks, recipe: Rec
     key = placed("training.deterministic", recipe)
     what = f"{key} is true, but on a GPU torch has no deterministic gradient of {some(layers, 4)} in the networks."
     return [Problem("", what, "Take another backbone, or set it to false.")]
+
+
+def optimizer_problems(components: Components, recipe: Recipe) -> list[Problem]:
+    """Return roles whose differences from the recipe's optimizer are invalid."""
+    problems = []
+    for role in components.roles:
+        try:
+            options_of(role, recipe.training.optimizer)
+        except ValidationError as error:
+            where = f"The optimizer of role {role.name} of strategy {components.strategy.__name__} is invalid"
+            what = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
+            problems.append(Problem("", f"{where}: {what}.", "Correct Role.optimizer in the strategy's code."))
+    return problems
 
 
 def region_problems(recipe: Recipe, info: DatasetInfo) -> list[Problem]:

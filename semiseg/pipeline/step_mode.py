@@ -41,7 +41,7 @@ def process_problems(plan: Plan, world: int) -> list[Problem]:
 
 def _sharing_problems(plan: Plan, world: int) -> list[Problem]:
     strategy, batch = plan.components.strategy, plan.batch_size
-    if "micro_batch" not in strategy.exact:
+    if strategy.whole_batch:
         what = f"the losses of {strategy.__name__} are of a whole batch, which {world} processes cannot share"
         return [Problem("", f"{what}.", "Start it as one process.")]
     groups = n_groups((batch.labeled, batch.unlabeled), strategy.needs)
@@ -137,7 +137,7 @@ def memory_problems(plan: Plan, memory: MemoryEstimate) -> list[Problem]:
 
 def _most_processes(plan: Plan) -> int:
     strategy, batch = plan.components.strategy, plan.batch_size
-    return n_groups((batch.labeled, batch.unlabeled), strategy.needs) if "micro_batch" in strategy.exact else 1
+    return 1 if strategy.whole_batch else n_groups((batch.labeled, batch.unlabeled), strategy.needs)
 
 
 def _needed(plan: Plan, memory: MemoryEstimate, kind: str) -> int:
@@ -185,7 +185,7 @@ class NoiseTrial:
         return Batch(labeled, unlabeled)
 
     def _optimizers(self) -> dict[str, Optimizer]:
-        roles = [role.name for role in self._plan.components.roles if role.trained]
+        roles = [role for role in self._plan.components.roles if role.trained]
         return make_optimizers(self._plan.recipe.training.optimizer, self._strategy.networks, roles)
 
 

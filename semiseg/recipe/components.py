@@ -22,15 +22,16 @@ Where = Callable[[str], str]
 
 if TYPE_CHECKING:
     from semiseg.interfaces.backbone import Backbone
-    from semiseg.interfaces.strategy import Role, Strategy
+    from semiseg.interfaces.roles import Role
+    from semiseg.interfaces.strategy import Strategy
 
 
 @dataclass(frozen=True)
 class Components:
     """The components of a recipe, ready for use.
 
-    A strategy is given as its class and options, since creating it takes networks; ``backbones`` are by role,
-    ``metrics`` by name.
+    A strategy is given as its class and options, since creating it takes networks. ``backbones`` are by role, without
+    standalone ones; ``metrics`` are by name.
     """
 
     dataset: Dataset
@@ -64,7 +65,7 @@ def resolve(recipe: Recipe) -> Components:
     found |= _find_each(list(_chosen_by_roles(strategy, wanted)), recipe.where)[0]
     roles = strategy.component.roles(strategy.options)
     default = found[("backbone",)].make()
-    own = {role.name: found.get(("strategy", ROLES, role.name)) for role in roles}
+    own = {role.name: found.get(("strategy", ROLES, role.name)) for role in roles if role.standalone is None}
     return Components(
         dataset=found[("dataset",)].make(),
         augmentation=found[("augmentation",)].make(),
@@ -158,7 +159,8 @@ def _role_problems(
     strategy: Found, found: Mapping[tuple[str, ...], Found], wanted: Sequence[Slot], where: Where
 ) -> Iterator[Problem]:
     """Yield problems: no predicting role, unknown roles, backbones without a required capability."""
-    roles = [role.name for role in strategy.component.roles(strategy.options)]
+    every = strategy.component.roles(strategy.options)
+    roles, standalone = [role.name for role in every], {role.name for role in every if role.standalone is not None}
     if not strategy.component.can_predict(strategy.options):
         place = Place(where=where).of(strategy.slot.path)
         yield Problem(
@@ -175,8 +177,17 @@ def _role_problems(
                 f"Unknown role {role!r} in strategy.networks{place}.{nearest(role, roles)}",
                 f"Roles of {strategy.slot.title}: {', '.join(roles)}.",
             )
+        elif role in standalone:
+            place = Place(where=where).of(slot.path)
+            yield Problem(
+                "",
+                f"Role {role!r} of strategy {strategy.slot.title!r} has its own network and takes no backbone{place}.",
+                "Remove it from strategy.networks.",
+            )
     by_backbone: dict[tuple[str, ...], list[str]] = {}
     for role in roles:
+        if role in standalone:
+            continue
         by_backbone.setdefault(own[role].path if role in own else ("backbone",), []).append(role)
     for path, names in by_backbone.items():
         if path in found:

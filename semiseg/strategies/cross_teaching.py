@@ -8,13 +8,28 @@ from torch import Tensor
 
 from semiseg.interfaces.batch import Batch, Step
 from semiseg.interfaces.co_training import CoTraining
-from semiseg.interfaces.strategy import Losses, Role, StrategyOptions
+from semiseg.interfaces.losses import Losses, Term
+from semiseg.interfaces.roles import Role
+from semiseg.interfaces.strategy import StrategyOptions
 from semiseg.losses.named import named_loss
-from semiseg.strategy_parts.ramps import RampName, ramp
-from semiseg.strategy_parts.streams import stream_mean, supervised_loss
+from semiseg.strategy_parts.ramps import RampName, weight_at
+from semiseg.strategy_parts.streams import supervised_loss
 
 
-class CrossTeaching(CoTraining):
+class CrossTeachingOptions(StrategyOptions):
+    """Options of cross teaching."""
+
+    weight: Annotated[float, Field(ge=0)] = 0.1
+    """Weight of the pseudo-label loss, after the ramp-up."""
+    ramp: RampName = "sigmoid"
+    """Shape of the weight's ramp-up."""
+    ramp_share: Annotated[float, Field(ge=0, le=1)] = 1.0
+    """Length of the ramp-up, as a fraction of training."""
+    loss: Literal["dice", "dice_ce"] = "dice"
+    """Supervised loss: dice, or the sum of Dice and cross entropy."""
+
+
+class CrossTeaching(CoTraining[CrossTeachingOptions]):
     """Cross teaching (CTCT): a convolutional network and a transformer, each trained on the other's argmax.
 
     Luo et al. 2022, "Semi-Supervised Medical Image Segmentation via Cross Teaching between CNN and Transformer"
@@ -26,20 +41,8 @@ class CrossTeaching(CoTraining):
     paper: U-Net and Swin-UNet, in 2D), or those named in ``strategy.networks``.
     """
 
-    class Options(StrategyOptions):
-        """Options of cross teaching."""
-
-        weight: Annotated[float, Field(ge=0)] = 0.1
-        """Weight of the pseudo-label loss, after the ramp-up."""
-        ramp: RampName = "sigmoid"
-        """Shape of the weight's ramp-up."""
-        ramp_share: Annotated[float, Field(ge=0, le=1)] = 1.0
-        """Length of the ramp-up, as a fraction of training."""
-        loss: Literal["dice", "dice_ce"] = "dice"
-        """Supervised loss: dice, or the sum of Dice and cross entropy."""
-
     @classmethod
-    def roles(cls, options: Any) -> tuple[Role, ...]:
+    def roles(cls, options: CrossTeachingOptions) -> tuple[Role, ...]:
         """Return two students, the second with a different backbone; both predict."""
         return (Role("student_a"), Role("student_b", backbone="unetr"))
 
@@ -49,11 +52,8 @@ class CrossTeaching(CoTraining):
 
     def loss(self, role: str, output: Tensor, pseudo_labels: Mapping[str, Any], batch: Batch, step: Step) -> Losses:
         """Return the loss of one network."""
-        o = self.options
         labeled, unlabeled = batch.divide(output)
-        supervised = supervised_loss(labeled, batch, o.loss)
         (labels,) = pseudo_labels.values()
-        pseudo = stream_mean(named_loss(unlabeled, labels, "dice"), batch.unlabeled)
-        weight = o.weight * ramp(o.ramp, step.index / step.total, o.ramp_share)
-        parts = {"supervised": supervised.detach(), "pseudo": pseudo.detach()}
-        return Losses(supervised + weight * pseudo, frozenset({role}), parts)
+        supervised = supervised_loss(labeled, batch, self.options.loss)
+        pseudo = Term(named_loss(unlabeled, labels, "dice"), batch.unlabeled)
+        return Losses({"supervised": supervised, "pseudo": weight_at(self.options, step) * pseudo}, role)

@@ -2,19 +2,36 @@
 
 import math
 from collections.abc import Iterator
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Literal
 
 import torch
 from pydantic import Field
 from torch import Tensor
 
 from semiseg.interfaces.batch import Batch, Step
-from semiseg.interfaces.strategy import Losses, Role, Strategy, StrategyOptions
-from semiseg.strategy_parts.ramps import RampName, ramp
-from semiseg.strategy_parts.streams import stream_mean, supervised_loss
+from semiseg.interfaces.losses import Losses, Term
+from semiseg.interfaces.roles import Role
+from semiseg.interfaces.strategy import Strategy, StrategyOptions
+from semiseg.strategy_parts.ramps import RampName, weight_at
+from semiseg.strategy_parts.streams import supervised_loss
 
 
-class EntropyMinimization(Strategy):
+class EntropyMinimizationOptions(StrategyOptions):
+    """Options of entropy minimization."""
+
+    weight: Annotated[float, Field(ge=0)] = 0.1
+    """Weight of the entropy, after the ramp-up."""
+    ramp: RampName = "sigmoid"
+    """Shape of the weight's ramp-up."""
+    ramp_share: Annotated[float, Field(ge=0, le=1)] = 1.0
+    """Length of the ramp-up, as a fraction of training."""
+    entropy_on: Literal["labeled_and_unlabeled", "unlabeled"] = "labeled_and_unlabeled"
+    """The samples whose entropy is minimized: all (SSL4MIS), or the unlabeled ones (the paper)."""
+    loss: Literal["dice", "dice_ce"] = "dice"
+    """Supervised loss: dice, or the sum of Dice and cross entropy."""
+
+
+class EntropyMinimization(Strategy[EntropyMinimizationOptions]):
     """Entropy minimization: the supervised loss plus the entropy of the predictions.
 
     Grandvalet and Bengio 2004 (NeurIPS 17, "Semi-supervised learning by entropy minimization"), per voxel and divided
@@ -25,24 +42,8 @@ class EntropyMinimization(Strategy):
     ``ramp=constant``.
     """
 
-    class Options(StrategyOptions):
-        """Options of entropy minimization."""
-
-        weight: Annotated[float, Field(ge=0)] = 0.1
-        """Weight of the entropy, after the ramp-up."""
-        ramp: RampName = "sigmoid"
-        """Shape of the weight's ramp-up."""
-        ramp_share: Annotated[float, Field(ge=0, le=1)] = 1.0
-        """Length of the ramp-up, as a fraction of training."""
-        entropy_on: Literal["labeled_and_unlabeled", "unlabeled"] = "labeled_and_unlabeled"
-        """The samples whose entropy is minimized: all (SSL4MIS), or the unlabeled ones (the paper)."""
-        loss: Literal["dice", "dice_ce"] = "dice"
-        """Supervised loss: dice, or the sum of Dice and cross entropy."""
-
-    exact: ClassVar[frozenset[str]] = frozenset({"micro_batch"})
-
     @classmethod
-    def roles(cls, options: Any) -> tuple[Role, ...]:
+    def roles(cls, options: EntropyMinimizationOptions) -> tuple[Role, ...]:
         """Return one network, called model."""
         return (Role("model"),)
 
@@ -53,12 +54,10 @@ class EntropyMinimization(Strategy):
         labeled, unlabeled = batch.divide(logits)
         supervised = supervised_loss(labeled, batch, o.loss)
         if o.entropy_on == "unlabeled":
-            uncertain = stream_mean(normalized_entropy(unlabeled), batch.unlabeled)
+            uncertain = Term(normalized_entropy(unlabeled), batch.unlabeled)
         else:
-            uncertain = stream_mean(normalized_entropy(logits), batch.labeled, batch.unlabeled)
-        weight = o.weight * ramp(o.ramp, step.index / step.total, o.ramp_share)
-        parts = {"supervised": supervised.detach(), "entropy": uncertain.detach()}
-        yield Losses(supervised + weight * uncertain, frozenset({"model"}), parts)
+            uncertain = Term(normalized_entropy(logits), batch.labeled, batch.unlabeled)
+        yield Losses({"supervised": supervised, "entropy": weight_at(o, step) * uncertain}, "model")
 
 
 def normalized_entropy(logits: Tensor) -> Tensor:

@@ -1,22 +1,49 @@
 """FixMatch: confident predictions on a weak view are the labels of a strong view."""
 
 from collections.abc import Iterator
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Literal
 
 import torch
 from pydantic import Field
 from torch import Tensor
 
 from semiseg.interfaces.batch import Batch, Step
-from semiseg.interfaces.strategy import Losses, Role, Strategy, StrategyOptions
+from semiseg.interfaces.losses import Losses, Term
+from semiseg.interfaces.roles import Role
+from semiseg.interfaces.strategy import Strategy, StrategyOptions
 from semiseg.strategy_parts.confidence import accepted_share, confident_labels, masked_loss
 from semiseg.strategy_parts.ema import has_statistics, update_teacher, warmed_decay
-from semiseg.strategy_parts.ramps import RampName, ramp
-from semiseg.strategy_parts.streams import stream_mean, supervised_loss
+from semiseg.strategy_parts.ramps import RampName, weight_at
+from semiseg.strategy_parts.streams import supervised_loss
 from semiseg.strategy_parts.views import strong_view
 
 
-class FixMatch(Strategy):
+class FixMatchOptions(StrategyOptions):
+    """Options of FixMatch."""
+
+    weight: Annotated[float, Field(ge=0)] = 1.0
+    """Weight of the pseudo-label loss, after the ramp-up."""
+    threshold: Annotated[float, Field(ge=0, le=1)] = 0.95
+    """Minimum probability of a pseudo-label; 0 accepts all."""
+    ramp: RampName = "constant"
+    """Shape of the weight's ramp-up; constant for none."""
+    ramp_share: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Length of the ramp-up, as a fraction of training."""
+    pseudo_loss: Literal["cross_entropy", "dice", "dice_ce"] = "cross_entropy"
+    """Loss against pseudo-labels, over the accepted voxels."""
+    labels_from: Literal["model", "teacher"] = "model"
+    """The network that labels the weak view: the model itself, or its moving average, which then also predicts."""
+    decay: Annotated[float, Field(ge=0, le=1)] = 0.99
+    """Decay of the moving average, after its warm-up."""
+    strength: Annotated[float, Field(ge=0)] = 1.0
+    """Strength of the strong view's intensity changes; 0 for none."""
+    cut_out: Annotated[float, Field(ge=0, le=1)] = 0.5
+    """Longest side of the strong view's cut-out box, as a fraction of the patch's; 0 for no box."""
+    loss: Literal["dice", "dice_ce"] = "dice"
+    """Supervised loss: dice, or the sum of Dice and cross entropy."""
+
+
+class FixMatch(Strategy[FixMatchOptions]):
     """FixMatch: unlabeled samples in a strong view, against the argmax of the weak view where that is confident.
 
     Sohn et al. 2020 (arXiv:2001.07685), equations 3 and 4, per voxel: cross entropy at voxels with a probability of at
@@ -30,34 +57,8 @@ class FixMatch(Strategy):
     background.
     """
 
-    class Options(StrategyOptions):
-        """Options of FixMatch."""
-
-        weight: Annotated[float, Field(ge=0)] = 1.0
-        """Weight of the pseudo-label loss, after the ramp-up."""
-        threshold: Annotated[float, Field(ge=0, le=1)] = 0.95
-        """Minimum probability of a pseudo-label; 0 accepts all."""
-        ramp: RampName = "constant"
-        """Shape of the weight's ramp-up; constant for none."""
-        ramp_share: Annotated[float, Field(ge=0, le=1)] = 0.0
-        """Length of the ramp-up, as a fraction of training."""
-        pseudo_loss: Literal["cross_entropy", "dice", "dice_ce"] = "cross_entropy"
-        """Loss against pseudo-labels, over the accepted voxels."""
-        labels_from: Literal["model", "teacher"] = "model"
-        """The network that labels the weak view: the model itself, or its moving average, which then also predicts."""
-        decay: Annotated[float, Field(ge=0, le=1)] = 0.99
-        """Decay of the moving average, after its warm-up."""
-        strength: Annotated[float, Field(ge=0)] = 1.0
-        """Strength of the strong view's intensity changes; 0 for none."""
-        cut_out: Annotated[float, Field(ge=0, le=1)] = 0.5
-        """Longest side of the strong view's cut-out box, as a fraction of the patch's; 0 for no box."""
-        loss: Literal["dice", "dice_ce"] = "dice"
-        """Supervised loss: dice, or the sum of Dice and cross entropy."""
-
-    exact: ClassVar[frozenset[str]] = frozenset({"micro_batch"})
-
     @classmethod
-    def roles(cls, options: Any) -> tuple[Role, ...]:
+    def roles(cls, options: FixMatchOptions) -> tuple[Role, ...]:
         """Return one network, called model, and with ``labels_from=teacher`` also its moving average."""
         if options.labels_from == "model":
             return (Role("model"),)
@@ -70,14 +71,10 @@ class FixMatch(Strategy):
         strong = strong_view(unlabeled.image, unlabeled.slots, step, "fixmatch", o.strength, o.cut_out)
         on_labeled, on_strong = batch.divide(self.run("model", torch.cat([batch.labeled.image, strong])))
         supervised = supervised_loss(on_labeled, batch, o.loss)
-        pseudo = stream_mean(masked_loss(on_strong, labels, o.pseudo_loss), unlabeled)
-        weight = o.weight * ramp(o.ramp, step.index / step.total, o.ramp_share)
-        parts = {
-            "supervised": supervised.detach(),
-            "pseudo": pseudo.detach(),
-            "accepted": stream_mean(accepted_share(labels), unlabeled),
-        }
-        yield Losses(supervised + weight * pseudo, frozenset({"model"}), parts)
+        pseudo = Term(masked_loss(on_strong, labels, o.pseudo_loss), unlabeled)
+        accepted = Term(accepted_share(labels), unlabeled)
+        terms = {"supervised": supervised, "pseudo": weight_at(o, step) * pseudo}
+        yield Losses(terms, "model", log={"accepted": accepted})
 
     def _labels(self, batch: Batch) -> Tensor:
         """Return labels of the weak views, (b, X, Y, Z) int64 or IGNORE."""

@@ -1,21 +1,44 @@
 """The Pi-model: consistent predictions for two views of a sample."""
 
 from collections.abc import Iterator
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Literal
 
 import torch
 from pydantic import Field
 from torch import Tensor
 
 from semiseg.interfaces.batch import Batch, Step
-from semiseg.interfaces.strategy import Losses, Role, Strategy, StrategyOptions
+from semiseg.interfaces.losses import Losses, Term
+from semiseg.interfaces.roles import Role
+from semiseg.interfaces.strategy import Strategy, StrategyOptions
 from semiseg.strategy_parts.flips import draw_flips, flip
-from semiseg.strategy_parts.ramps import RampName, ramp
-from semiseg.strategy_parts.streams import stream_mean, supervised_loss
+from semiseg.strategy_parts.ramps import RampName, weight_at
+from semiseg.strategy_parts.streams import supervised_loss
 from semiseg.strategy_parts.views import strong_view
 
 
-class PiModel(Strategy):
+class PiModelOptions(StrategyOptions):
+    """Options of the Pi-model."""
+
+    weight: Annotated[float, Field(ge=0)] = 10.0
+    """Weight of the squared difference, after the ramp-up."""
+    ramp: RampName = "linear"
+    """Shape of the weight's ramp-up."""
+    ramp_share: Annotated[float, Field(ge=0, le=1)] = 0.4
+    """Length of the ramp-up, as a fraction of training."""
+    consistency_on: Literal["labeled_and_unlabeled", "unlabeled"] = "unlabeled"
+    """The samples with a second view: the unlabeled ones (USB), or all (the paper)."""
+    gradient: Literal["second", "both"] = "second"
+    """The views that receive gradients from the difference: only the second (USB), or both (the paper)."""
+    strength: Annotated[float, Field(ge=0)] = 0.5
+    """Strength of the second view's intensity changes; 1 is FixMatch's strong view, 0 for none."""
+    flips: bool = True
+    """Random flips of the second view along each axis."""
+    loss: Literal["dice", "dice_ce"] = "dice"
+    """Supervised loss: dice, or the sum of Dice and cross entropy."""
+
+
+class PiModel(Strategy[PiModelOptions]):
     """Pi-model: the supervised loss plus the squared difference between the predictions of two views.
 
     Laine and Aila 2017 (arXiv:1610.02242), algorithm 1: the mean over voxels and classes of (p - p')^2, with dropout
@@ -27,30 +50,8 @@ class PiModel(Strategy):
     weight 100 times the labeled fraction of the cases.
     """
 
-    class Options(StrategyOptions):
-        """Options of the Pi-model."""
-
-        weight: Annotated[float, Field(ge=0)] = 10.0
-        """Weight of the squared difference, after the ramp-up."""
-        ramp: RampName = "linear"
-        """Shape of the weight's ramp-up."""
-        ramp_share: Annotated[float, Field(ge=0, le=1)] = 0.4
-        """Length of the ramp-up, as a fraction of training."""
-        consistency_on: Literal["labeled_and_unlabeled", "unlabeled"] = "unlabeled"
-        """The samples with a second view: the unlabeled ones (USB), or all (the paper)."""
-        gradient: Literal["second", "both"] = "second"
-        """The views that receive gradients from the difference: only the second (USB), or both (the paper)."""
-        strength: Annotated[float, Field(ge=0)] = 0.5
-        """Strength of the second view's intensity changes; 1 is FixMatch's strong view, 0 for none."""
-        flips: bool = True
-        """Random flips of the second view along each axis."""
-        loss: Literal["dice", "dice_ce"] = "dice"
-        """Supervised loss: dice, or the sum of Dice and cross entropy."""
-
-    exact: ClassVar[frozenset[str]] = frozenset({"micro_batch"})
-
     @classmethod
-    def roles(cls, options: Any) -> tuple[Role, ...]:
+    def roles(cls, options: PiModelOptions) -> tuple[Role, ...]:
         """Return one network, called model."""
         return (Role("model"),)
 
@@ -65,10 +66,8 @@ class PiModel(Strategy):
         images = torch.cat([stream.image for stream in streams])
         second = self._second(images, [slot for stream in streams for slot in stream.slots], step, first)
         target = first.detach() if o.gradient == "second" else first
-        difference = stream_mean((second - target).square().flatten(1).mean(dim=1), *streams)
-        weight = o.weight * ramp(o.ramp, step.index / step.total, o.ramp_share)
-        parts = {"supervised": supervised.detach(), "consistency": difference.detach()}
-        yield Losses(supervised + weight * difference, frozenset({"model"}), parts)
+        difference = Term((second - target).square().flatten(1).mean(dim=1), *streams)
+        yield Losses({"supervised": supervised, "consistency": weight_at(o, step) * difference}, "model")
 
     def _second(self, images: Tensor, slots: list[int], step: Step, first: Tensor) -> Tensor:
         """Return probabilities of the second view, (n, K, X, Y, Z), in the orientation of the first."""

@@ -1,18 +1,45 @@
 """Online pseudo-labels: the network trains on its own confident predictions."""
 
 from collections.abc import Iterator
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
 from semiseg.interfaces.batch import Batch, Step
-from semiseg.interfaces.strategy import Losses, Role, Strategy, StrategyOptions
+from semiseg.interfaces.losses import Losses, Term
+from semiseg.interfaces.roles import Role
+from semiseg.interfaces.strategy import Strategy, StrategyOptions
 from semiseg.strategy_parts.confidence import accepted_share, confident_labels, masked_loss
-from semiseg.strategy_parts.ramps import RampName, ramp
-from semiseg.strategy_parts.streams import stream_mean, supervised_loss
+from semiseg.strategy_parts.ramps import RampName, weight_at
+from semiseg.strategy_parts.streams import supervised_loss
 
 
-class PseudoLabel(Strategy):
+class PseudoLabelOptions(StrategyOptions):
+    """Options of online pseudo-labels."""
+
+    weight: Annotated[float, Field(ge=0)] = 1.0
+    """Weight of the pseudo-label loss, after the ramp-up."""
+    threshold: Annotated[float, Field(ge=0, le=1)] = 0.95
+    """Minimum probability of a pseudo-label; 0 accepts all."""
+    wait_share: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Fraction of training before the ramp-up begins."""
+    ramp: RampName = "linear"
+    """Shape of the weight's ramp-up."""
+    ramp_share: Annotated[float, Field(ge=0, le=1)] = 0.4
+    """Length of the ramp-up, as a fraction of training."""
+    pseudo_loss: Literal["cross_entropy", "dice"] = "cross_entropy"
+    """Loss against pseudo-labels: cross_entropy (the papers), or the Dice of the accepted voxels."""
+    loss: Literal["dice", "dice_ce"] = "dice"
+    """Supervised loss: dice, or the sum of Dice and cross entropy."""
+
+    @model_validator(mode="after")
+    def _rises_in_time(self) -> Self:
+        if self.wait_share + self.ramp_share > 1:
+            raise ValueError("wait_share and ramp_share together are more than 1: the weight is never reached")
+        return self
+
+
+class PseudoLabel(Strategy[PseudoLabelOptions]):
     """Pseudo-labels, online: the loss of unlabeled samples against the network's own argmax, where it is confident.
 
     Lee 2013 (ICML workshop, "Pseudo-Label: The simple and efficient semi-supervised learning method"), with the
@@ -24,34 +51,8 @@ class PseudoLabel(Strategy):
     go through the network together, as in Lee's method.
     """
 
-    class Options(StrategyOptions):
-        """Options of online pseudo-labels."""
-
-        weight: Annotated[float, Field(ge=0)] = 1.0
-        """Weight of the pseudo-label loss, after the ramp-up."""
-        threshold: Annotated[float, Field(ge=0, le=1)] = 0.95
-        """Minimum probability of a pseudo-label; 0 accepts all."""
-        wait_share: Annotated[float, Field(ge=0, lt=1)] = 0.0
-        """Fraction of training before the ramp-up begins."""
-        ramp: RampName = "linear"
-        """Shape of the weight's ramp-up."""
-        ramp_share: Annotated[float, Field(ge=0, le=1)] = 0.4
-        """Length of the ramp-up, as a fraction of training."""
-        pseudo_loss: Literal["cross_entropy", "dice"] = "cross_entropy"
-        """Loss against pseudo-labels: cross_entropy (the papers), or the Dice of the accepted voxels."""
-        loss: Literal["dice", "dice_ce"] = "dice"
-        """Supervised loss: dice, or the sum of Dice and cross entropy."""
-
-        @model_validator(mode="after")
-        def _rises_in_time(self) -> "PseudoLabel.Options":
-            if self.wait_share + self.ramp_share > 1:
-                raise ValueError("wait_share and ramp_share together are more than 1: the weight is never reached")
-            return self
-
-    exact: ClassVar[frozenset[str]] = frozenset({"micro_batch"})
-
     @classmethod
-    def roles(cls, options: Any) -> tuple[Role, ...]:
+    def roles(cls, options: PseudoLabelOptions) -> tuple[Role, ...]:
         """Return one network, called model."""
         return (Role("model"),)
 
@@ -61,11 +62,7 @@ class PseudoLabel(Strategy):
         labeled, unlabeled = batch.divide(self.run("model", batch.images()))
         supervised = supervised_loss(labeled, batch, o.loss)
         labels = confident_labels(unlabeled, o.threshold)
-        pseudo = stream_mean(masked_loss(unlabeled, labels, o.pseudo_loss), batch.unlabeled)
-        weight = o.weight * ramp(o.ramp, step.index / step.total, o.ramp_share, o.wait_share)
-        parts = {
-            "supervised": supervised.detach(),
-            "pseudo": pseudo.detach(),
-            "accepted": stream_mean(accepted_share(labels), batch.unlabeled),
-        }
-        yield Losses(supervised + weight * pseudo, frozenset({"model"}), parts)
+        pseudo = Term(masked_loss(unlabeled, labels, o.pseudo_loss), batch.unlabeled)
+        accepted = Term(accepted_share(labels), batch.unlabeled)
+        terms = {"supervised": supervised, "pseudo": weight_at(o, step, o.wait_share) * pseudo}
+        yield Losses(terms, "model", log={"accepted": accepted})

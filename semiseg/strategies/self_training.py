@@ -1,19 +1,42 @@
 """Self-training: a network labels the unlabeled cases, and a new network trains on all cases."""
 
 from collections.abc import Iterator
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Literal
 
 import torch
 from pydantic import Field
 
 from semiseg.interfaces.batch import Batch, Step
-from semiseg.interfaces.strategy import Losses, Role, Stage, Strategy, StrategyOptions
+from semiseg.interfaces.losses import Losses, Term
+from semiseg.interfaces.roles import Role
+from semiseg.interfaces.strategy import Stage, Strategy, StrategyOptions
 from semiseg.losses.named import named_loss
-from semiseg.strategy_parts.streams import stream_mean, supervised_loss
+from semiseg.strategy_parts.streams import supervised_loss
 from semiseg.strategy_parts.views import strong_view
 
 
-class SelfTraining(Strategy):
+class SelfTrainingOptions(StrategyOptions):
+    """Options of self-training; the defaults are plain ST."""
+
+    teacher_share: Annotated[float, Field(gt=0, lt=1)] = 0.5
+    """Fraction of training for the teacher; the other stages share the rest equally."""
+    reliable_share: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """Fraction of the unlabeled cases to train on first, the most stable ones; 1 is ST, 0.5 is ST++."""
+    snapshots: Annotated[int, Field(ge=1)] = 2
+    """Number of earlier teacher states used to rank cases by stability; the paper uses 2 besides the last."""
+    weight: Annotated[float, Field(ge=0)] = 1.0
+    """Weight of the pseudo-label loss (the papers: 1)."""
+    pseudo_loss: Literal["dice", "cross_entropy", "dice_ce"] = "cross_entropy"
+    """Loss against pseudo-labels."""
+    strength: Annotated[float, Field(ge=0)] = 1.0
+    """Strength of the strong view's intensity changes; 0 for none."""
+    cut_out: Annotated[float, Field(ge=0, le=1)] = 0.5
+    """Longest side of the strong view's cut-out box, as a fraction of the patch's; 0 for no box."""
+    loss: Literal["dice", "dice_ce"] = "dice"
+    """Supervised loss: dice, or the sum of Dice and cross entropy."""
+
+
+class SelfTraining(Strategy[SelfTrainingOptions]):
     """Self-training in stages: a teacher labels the unlabeled cases once, and a new network trains on all cases.
 
     ST of Yang et al. 2022, "ST++: Make Self-training Work Better for Semi-supervised Semantic Segmentation"
@@ -25,30 +48,8 @@ class SelfTraining(Strategy):
     again from scratch. There each training has the full budget; here the stages share it.
     """
 
-    class Options(StrategyOptions):
-        """Options of self-training; the defaults are plain ST."""
-
-        teacher_share: Annotated[float, Field(gt=0, lt=1)] = 0.5
-        """Fraction of training for the teacher; the other stages share the rest equally."""
-        reliable_share: Annotated[float, Field(gt=0, le=1)] = 1.0
-        """Fraction of the unlabeled cases to train on first, the most stable ones; 1 is ST, 0.5 is ST++."""
-        snapshots: Annotated[int, Field(ge=1)] = 2
-        """Number of earlier teacher states used to rank cases by stability; the paper uses 2 besides the last."""
-        weight: Annotated[float, Field(ge=0)] = 1.0
-        """Weight of the pseudo-label loss (the papers: 1)."""
-        pseudo_loss: Literal["dice", "cross_entropy", "dice_ce"] = "cross_entropy"
-        """Loss against pseudo-labels."""
-        strength: Annotated[float, Field(ge=0)] = 1.0
-        """Strength of the strong view's intensity changes; 0 for none."""
-        cut_out: Annotated[float, Field(ge=0, le=1)] = 0.5
-        """Longest side of the strong view's cut-out box, as a fraction of the patch's; 0 for no box."""
-        loss: Literal["dice", "dice_ce"] = "dice"
-        """Supervised loss: dice, or the sum of Dice and cross entropy."""
-
-    exact: ClassVar[frozenset[str]] = frozenset({"micro_batch"})
-
     @classmethod
-    def roles(cls, options: Any) -> tuple[Role, ...]:
+    def roles(cls, options: SelfTrainingOptions) -> tuple[Role, ...]:
         """Return one network, called model: first the teacher, then each student."""
         return (Role("model"),)
 
@@ -70,12 +71,11 @@ class SelfTraining(Strategy):
         o, unlabeled = self.options, batch.unlabeled
         if unlabeled.pseudo is None:
             images = batch.labeled.image if len(batch.labeled) else unlabeled.image  # never an empty batch
-            supervised = supervised_loss(self.run("model", images)[: len(batch.labeled)], batch, o.loss)
-            yield Losses(supervised, frozenset({"model"}), {"supervised": supervised.detach()})
+            logits = self.run("model", images)[: len(batch.labeled)]
+            yield Losses({"supervised": supervised_loss(logits, batch, o.loss)}, "model")
             return
         strong = strong_view(unlabeled.image, unlabeled.slots, step, "self_training", o.strength, o.cut_out)
         on_labeled, on_strong = batch.divide(self.run("model", torch.cat([batch.labeled.image, strong])))
         supervised = supervised_loss(on_labeled, batch, o.loss)
-        pseudo = stream_mean(named_loss(on_strong, unlabeled.pseudo, o.pseudo_loss), unlabeled)
-        parts = {"supervised": supervised.detach(), "pseudo": pseudo.detach()}
-        yield Losses(supervised + o.weight * pseudo, frozenset({"model"}), parts)
+        pseudo = Term(named_loss(on_strong, unlabeled.pseudo, o.pseudo_loss), unlabeled)
+        yield Losses({"supervised": supervised, "pseudo": o.weight * pseudo}, "model")

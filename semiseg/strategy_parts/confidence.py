@@ -5,9 +5,7 @@ from torch import Tensor
 
 from semiseg.losses.cross_entropy import cross_entropy
 from semiseg.losses.dice import dice_from_probabilities
-
-IGNORE = -100
-"""The label of a voxel that losses ignore; torch's default for that."""
+from semiseg.types import IGNORE
 
 
 @torch.no_grad()

@@ -1,7 +1,9 @@
 """Ramp-ups of an unsupervised loss's weight, as a function of the completed fraction of training."""
 
 import math
-from typing import Literal
+from typing import Literal, Protocol
+
+from semiseg.interfaces.batch import Step
 
 RampName = Literal["constant", "linear", "sigmoid", "step"]
 
@@ -35,3 +37,24 @@ def ramp(name: RampName, done: float, share: float, start: float = 0.0) -> float
         case "step":
             return float(t >= 1)
     raise ValueError(f"there is no ramp {name!r}: choose constant, linear, sigmoid or step")
+
+
+class RampedWeight(Protocol):
+    """Options with a weight that rises: ``weight``, ``ramp`` and ``ramp_share``."""
+
+    @property
+    def weight(self) -> float:
+        """The weight after the ramp-up."""
+
+    @property
+    def ramp(self) -> RampName:
+        """The shape of the ramp-up."""
+
+    @property
+    def ramp_share(self) -> float:
+        """The length of the ramp-up, as a fraction of training."""
+
+
+def weight_at(options: RampedWeight, step: Step, start: float = 0.0) -> float:
+    """Return the weight of the options at a step; ``start``: fraction of training before the ramp begins."""
+    return options.weight * ramp(options.ramp, step.index / step.total, options.ramp_share, start)

@@ -35,6 +35,10 @@ class StrategyContract(LearningTests, ScheduleTests, StateTests):
         found = list(strategy.losses(self.batch(strategy, step), step))
         assert found
         for losses in found:
+            assert strategy.whole_batch or not losses.of_whole_batch, (
+                f"{', '.join(losses.of_whole_batch)}: a loss of the whole batch, not one value per sample"
+                " (Term); declare whole_batch = True if that is meant"
+            )
             assert losses.total.shape == ()
             assert torch.isfinite(losses.total)
             assert all(not part.requires_grad and part.shape == () for part in losses.parts.values())
@@ -59,8 +63,8 @@ class StrategyContract(LearningTests, ScheduleTests, StateTests):
             strategy.zero_grad()
             losses.total.backward()
             foreign = {role.name for role in roles if not role.trained}
-            if isinstance(strategy, CoTraining) and losses.updates is not None:
-                foreign |= {role.name for role in roles} - losses.updates
+            if isinstance(strategy, CoTraining) and losses.updated is not None:
+                foreign |= {role.name for role in roles} - losses.updated
             for role in foreign:
                 assert all(p.grad is None for p in strategy.networks[role].parameters()), role
 
@@ -87,12 +91,12 @@ class StrategyContract(LearningTests, ScheduleTests, StateTests):
         trained = self.trained(strategy)
         step = self.at(strategy, 99)
         for losses in strategy.losses(self.batch(strategy, step), step):
-            assert losses.updates is None or (losses.updates and losses.updates <= trained)
+            assert losses.updated is None or (losses.updated and losses.updated <= trained)
 
     def test_counts_make_micro_batches_add_up(self, strategy: Strategy) -> None:
-        """Gradients of micro-batches add up to the whole batch's, if the strategy declares them exact."""
-        if "micro_batch" not in strategy.exact:
-            pytest.skip("the strategy does not declare micro_batch")
+        """Gradients of micro-batches add up to the whole batch's, unless the strategy declares ``whole_batch``."""
+        if strategy.whole_batch:
+            pytest.skip("the strategy declares whole_batch")
         strategy.double()
         step = self.at(strategy, 99)
         whole = in_double(self.batch(strategy, step))
@@ -110,9 +114,9 @@ class StrategyContract(LearningTests, ScheduleTests, StateTests):
         self, strategy_class: type[Strategy], options: Mapping[str, Any]
     ) -> None:
         """Every declared step mode for a single process leads to the weights of the joint step."""
-        assert strategy_class.exact <= {"joint", "alternating", "split", "micro_batch"}
+        assert strategy_class.exact <= {"alternating", "split"}
         assert issubclass(strategy_class, CoTraining) or not strategy_class.exact & {"alternating", "split"}
-        sizes = (None, 3, 2) if "micro_batch" in strategy_class.exact else (None,)
+        sizes = (None,) if strategy_class.whole_batch else (None, 3, 2)
         names: tuple[ModeName, ...] = ("joint", "alternating") if "alternating" in strategy_class.exact else ("joint",)
         weights = [self.stepped(strategy_class, options, StepMode(name, size)) for name in names for size in sizes]
         for other in weights[1:]:
@@ -136,7 +140,7 @@ class StrategyContract(LearningTests, ScheduleTests, StateTests):
 
     def test_two_processes_train_as_one(self, strategy_class: type[Strategy], options: Mapping[str, Any]) -> None:
         """Two processes that share each batch both arrive at the weights of one process with the whole batch."""
-        if "micro_batch" not in strategy_class.exact:
+        if strategy_class.whole_batch:
             pytest.skip("its losses need the whole batch, so runs in several processes are refused")
         strategy = self.make(strategy_class, options).double()
         steps = [self.at(strategy, index) for index in (0, 98, 99)]

@@ -85,7 +85,7 @@ class StrategyTests:
         """Return the names of the roles that the losses of a step update."""
         trained, updated = cls.trained(strategy), set[str]()
         for losses in strategy.losses(batch, step):
-            updated |= trained if losses.updates is None else losses.updates
+            updated |= trained if losses.updated is None else losses.updated
         return updated
 
     @classmethod
@@ -103,7 +103,7 @@ class StrategyTests:
         strategy.attach(around)
         torch.manual_seed(seed)
         for losses in strategy.losses(batch, step):
-            roles = losses.updates if losses.updates is not None else set(strategy.networks)
+            roles = losses.updated if losses.updated is not None else set(strategy.networks)
             inputs = [p for role in sorted(roles) for p in strategy.networks[role].parameters() if p.requires_grad]
             losses.total.backward(inputs=inputs)
         return {name: None if p.grad is None else p.grad.clone() for name, p in strategy.named_parameters()}

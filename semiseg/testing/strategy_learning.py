@@ -49,7 +49,7 @@ class LearningTests(StrategyTests):
         """Without unlabeled cases in a recipe, all samples of a step are labeled; so may those of a micro-batch be."""
         needs = strategy.needs
         always = needs.unlabeled.minimum > 0  # per step, though not in every part of one
-        if always and "micro_batch" not in strategy.exact:
+        if always and strategy.whole_batch:
             pytest.skip("it always gets whole batches with unlabeled samples")
         labeled = 2 * max(needs.labeled.minimum, needs.labeled.unit)
         looked = sorted({0, 99, *(min(span.start, 99) for span in self.timetable(strategy).spans)})

@@ -4,7 +4,9 @@ import pytest
 import torch
 
 from semiseg.errors import ComponentError
-from semiseg.interfaces.strategy import Losses, Role, Stage, Strategy
+from semiseg.interfaces.losses import Losses, Term
+from semiseg.interfaces.roles import Role
+from semiseg.interfaces.strategy import Stage, Strategy
 from semiseg.losses.named import named_loss
 from semiseg.strategy_parts.ema import update_teacher
 from semiseg.testing.strategy import StrategyContract
@@ -14,8 +16,6 @@ contract = StrategyContract()
 
 class Right(Strategy):
     """A student, and a teacher that is its moving average; both are given the same noise."""
-
-    exact = frozenset({"micro_batch"})
 
     @classmethod
     def roles(cls, options):
@@ -36,12 +36,10 @@ class Right(Strategy):
     def losses(self, batch, step):
         noisy = self.noisy(batch, step)
         labeled, unlabeled = batch.divide(self.run("student", torch.cat([batch.labeled.image, noisy])))
-        loss = labeled.new_zeros(())
-        if len(batch.labeled):
-            loss = loss + named_loss(labeled, batch.labeled.label, "dice").sum() / batch.labeled.count
+        loss = Term(named_loss(labeled, batch.labeled.label, "dice"), batch.labeled)
         if len(batch.unlabeled):
-            apart = (unlabeled.softmax(1) - self.taught(noisy, batch)).square().flatten(1).mean(1).sum()
-            loss = loss + self.weight(step) * apart / batch.unlabeled.count
+            apart = (unlabeled.softmax(1) - self.taught(noisy, batch)).square().flatten(1).mean(1)
+            loss += self.weight(step) * Term(apart, batch.unlabeled)
         yield Losses(loss)
 
     def after_step(self, step):
@@ -62,11 +60,8 @@ class OneAfterAnother(Right):
 
     def losses(self, batch, step):
         role = "first" if step.stage == "a" else self.second
-        labeled, unlabeled = batch.divide(self.run(role, batch.images()))
-        loss = 0 * unlabeled.sum()
-        if len(batch.labeled):
-            loss = loss + named_loss(labeled, batch.labeled.label, "dice").sum() / batch.labeled.count
-        yield Losses(loss, updates=frozenset({role}))
+        labeled, _ = batch.divide(self.run(role, batch.images()))
+        yield Losses(Term(named_loss(labeled, batch.labeled.label, "dice"), batch.labeled), updates=role)
 
     def after_step(self, step):
         pass

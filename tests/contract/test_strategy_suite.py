@@ -11,7 +11,8 @@ from torch import nn
 
 from semiseg.engine.build import build_strategy
 from semiseg.errors import ComponentError
-from semiseg.interfaces.strategy import BatchNeeds, Role, Target
+from semiseg.interfaces.roles import Role
+from semiseg.interfaces.strategy import BatchNeeds, Target
 from semiseg.testing.batches import TASK
 from semiseg.testing.strategy import StrategyContract
 from semiseg.testing.tiny import TinyBackbone

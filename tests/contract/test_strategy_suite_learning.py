@@ -5,7 +5,9 @@ import torch
 from suite_strategies import Right, contract, refusal
 
 from semiseg.interfaces.co_training import CoTraining
-from semiseg.interfaces.strategy import BatchNeeds, Losses, Role, Stage, StreamNeeds
+from semiseg.interfaces.losses import Losses, Term
+from semiseg.interfaces.roles import Role
+from semiseg.interfaces.strategy import BatchNeeds, Stage, StreamNeeds
 from semiseg.losses.named import named_loss
 from semiseg.testing.strategy import StrategyContract
 
@@ -52,14 +54,12 @@ class Pair(CoTraining):
         return torch.where(sure > 0.9, labels, -100)
 
     def loss(self, role, output, pseudo_labels, batch, step):
-        total = output.new_zeros(())
-        if len(batch.labeled):
-            labeled, _ = batch.divide(output)
-            total = total + named_loss(labeled, batch.labeled.label, "dice").sum() / batch.labeled.count
+        labeled, _ = batch.divide(output)
+        total = Term(named_loss(labeled, batch.labeled.label, "dice"), batch.labeled)
         for pseudo_label in self.chosen(role, output, pseudo_labels, batch):
             pseudo = torch.nn.functional.cross_entropy(output, pseudo_label, reduction="none").flatten(1).mean(1)
-            total = total + pseudo.sum() / (batch.labeled.count + batch.unlabeled.count)
-        return Losses(total, frozenset({role}))
+            total += Term(pseudo, batch.labeled, batch.unlabeled)
+        return Losses(total, role)
 
     def chosen(self, role, output, pseudo_labels, batch):
         return pseudo_labels.values()
@@ -75,7 +75,7 @@ class Waiting(Pair):
 class InTurns(Pair):
     """Right: its networks take turns at learning, and each learns from the other alone."""
 
-    exact = frozenset({"micro_batch"})
+    exact = frozenset()
 
     def losses(self, batch, step):
         turn = ("a", "b")[step.index % 2]
@@ -93,7 +93,7 @@ class Asymmetric(Pair):
         if role == "a":
             return super().loss(role, output, {}, batch, step)
         pseudo = torch.nn.functional.cross_entropy(output, pseudo_labels["a"], reduction="none").flatten(1).mean(1)
-        return Losses(pseudo.sum() / (batch.labeled.count + batch.unlabeled.count), frozenset({role}))
+        return Losses(Term(pseudo, batch.labeled, batch.unlabeled), role)
 
 
 class OwnLesson(Pair):
@@ -106,7 +106,7 @@ class OwnLesson(Pair):
 class SwappedLessons(Pair):
     """Wrong: likewise, where the pseudo-labels are handed out."""
 
-    exact = frozenset({"micro_batch"})
+    exact = frozenset()
 
     def losses(self, batch, step):
         images = batch.images()
@@ -196,10 +196,7 @@ class PseudoLast(Right):
             yield from super().losses(batch, step)
             return
         _, unlabeled = batch.divide(self.run("student", batch.images()))
-        loss = 0 * unlabeled.sum()
-        if len(batch.unlabeled):
-            loss = loss + named_loss(unlabeled, batch.unlabeled.pseudo, "dice").sum() / batch.unlabeled.count
-        yield Losses(loss)
+        yield Losses(Term(named_loss(unlabeled, batch.unlabeled.pseudo, "dice"), batch.unlabeled))
 
 
 class UnlabeledAlone(Right):
@@ -208,15 +205,14 @@ class UnlabeledAlone(Right):
     needs = BatchNeeds(StreamNeeds(minimum=1), StreamNeeds(minimum=1))
 
     def losses(self, batch, step):
-        output = self.run("student", batch.images())
-        _, unlabeled = batch.divide(output.softmax(1))
-        yield Losses(-unlabeled.square().sum() / batch.unlabeled.count if len(batch.unlabeled) else 0 * output.sum())
+        _, unlabeled = batch.divide(self.run("student", batch.images()).softmax(1))
+        yield Losses(Term(-unlabeled.square().flatten(1).sum(1), batch.unlabeled))
 
 
 class WholeBatches(UnlabeledAlone):
     """Right: likewise, and no part of a batch is without some."""
 
-    exact = frozenset()
+    whole_batch = True
 
     def losses(self, batch, step):
         assert len(batch.unlabeled)
@@ -228,7 +224,7 @@ class NotFiniteWithoutUnlabeled(UnlabeledAlone):
 
     def losses(self, batch, step):
         _, unlabeled = batch.divide(self.run("student", batch.images()))
-        yield Losses(-unlabeled.softmax(1).square().mean())
+        yield Losses(Term(-unlabeled.softmax(1).square().mean().expand(len(unlabeled)), batch.unlabeled))
 
 
 class NothingWithoutUnlabeled(Right):
@@ -244,7 +240,7 @@ class ZeroWithoutUnlabeled(Right):
 
     def losses(self, batch, step):
         for losses in super().losses(batch, step):
-            yield losses if len(batch.unlabeled) else Losses(0 * losses.total)
+            yield losses if len(batch.unlabeled) else Losses({name: 0 * term for name, term in losses.terms.items()})
 
 
 class Zero(Right):
@@ -252,7 +248,7 @@ class Zero(Right):
 
     def losses(self, batch, step):
         for losses in super().losses(batch, step):
-            yield Losses(0 * losses.total)
+            yield Losses({name: 0 * term for name, term in losses.terms.items()})
 
 
 class Nothing(Right):

@@ -17,7 +17,9 @@ import semiseg as library
 from semiseg.datasets.brats import REGIONS
 from semiseg.errors import DataError, ProtocolError, RunError
 from semiseg.interfaces.augmentation import Augmentation
-from semiseg.interfaces.strategy import Losses, Role, Strategy, StrategyOptions
+from semiseg.interfaces.losses import Losses, Term
+from semiseg.interfaces.roles import Role
+from semiseg.interfaces.strategy import Strategy, StrategyOptions
 from semiseg.losses.named import named_loss
 from semiseg.pipeline.plan import make_plan
 from semiseg.pipeline.train import fill_store
@@ -116,11 +118,9 @@ class Constant(Strategy):
 
     def losses(self, batch, step):
         labeled, unlabeled = batch.divide(self.run("only", batch.images()))
-        loss = named_loss(labeled, batch.labeled.label, "dice").sum() / batch.labeled.count
-        if len(batch.unlabeled):
-            confidence = unlabeled.softmax(1).amax(1).flatten(1).mean(1)
-            loss = loss - self.options.weight * confidence.sum() / batch.unlabeled.count
-        yield Losses(loss)
+        confidence = unlabeled.softmax(1).amax(1).flatten(1).mean(1)
+        supervised = Term(named_loss(labeled, batch.labeled.label, "dice"), batch.labeled)
+        yield Losses({"supervised": supervised, "sure": -self.options.weight * Term(confidence, batch.unlabeled)})
 
 
 class Center(Augmentation):

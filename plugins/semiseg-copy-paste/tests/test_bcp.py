@@ -292,4 +292,4 @@ def test_a_box_depends_on_step_and_samples_alone():
 def test_streams_have_no_other_sizes_than_twos():
     needs = BidirectionalCopyPaste.needs
     assert (needs.labeled.unit, needs.labeled.minimum, needs.unlabeled.unit, needs.unlabeled.minimum) == (2, 2, 2, 0)
-    assert "micro_batch" not in BidirectionalCopyPaste.exact
+    assert BidirectionalCopyPaste.whole_batch

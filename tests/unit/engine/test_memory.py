@@ -13,7 +13,7 @@ from semiseg.engine.memory import (
     saved_bytes,
 )
 from semiseg.engine.step_modes import StepMode
-from semiseg.interfaces.strategy import Role
+from semiseg.interfaces.roles import Role
 from semiseg.types import Task
 
 FULL = Task(4, ("background", "a", "b", "c"), (128, 128, 128))

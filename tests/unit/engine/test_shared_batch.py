@@ -7,6 +7,7 @@ from test_step_mode_recipe import RECIPE, Groups
 
 from semiseg.engine.runtime import Runtime
 from semiseg.interfaces.batch import Step
+from semiseg.interfaces.losses import Term
 from semiseg.pipeline import step_mode
 from semiseg.pipeline.model import new_model
 from semiseg.pipeline.plan import make_plan
@@ -95,7 +96,8 @@ def test_a_trial_of_a_share_without_labeled_samples_has_the_step_s_counts(monkey
     class DividesByTheCount(CrossPseudoSupervision):
         def loss(self, role, output, pseudo_labels, batch, step):
             losses = super().loss(role, output, pseudo_labels, batch, step)
-            return replace(losses, total=losses.total + output[: len(batch.labeled)].sum() / batch.labeled.count)
+            more = output[: len(batch.labeled)].sum() / batch.labeled.count
+            return replace(losses, terms={**losses.terms, "more": Term.of_whole_batch(more)})
 
     changes = ["training.batch_size={labeled: 1, unlabeled: 5}", "training.step.mode=joint"]
     plan = make_plan(load_recipe(RECIPE, changes).with_component("strategy", DividesByTheCount))

@@ -5,7 +5,9 @@ import torch
 from torch import nn
 
 from semiseg.interfaces.batch import Step
-from semiseg.interfaces.strategy import Losses, Role, Strategy, StrategyOptions
+from semiseg.interfaces.losses import Losses, Term
+from semiseg.interfaces.roles import Role
+from semiseg.interfaces.strategy import Strategy, StrategyOptions
 from semiseg.testing.steps import in_two_processes
 from semiseg.testing.strategy import make_batch
 
@@ -38,7 +40,8 @@ class Averaged(Strategy):
             with torch.no_grad():
                 self.run("teacher", batch.unlabeled.image)
         self.seen = [float(len(batch.labeled)), float(len(batch.unlabeled))]
-        yield Losses(self.run("student", batch.images()).square().mean(), frozenset({"student"}))
+        values = self.run("student", batch.images()).square().flatten(1).mean(1)
+        yield Losses(Term(values, batch.labeled, batch.unlabeled), "student")
 
     def after_step(self, step):
         self.kept.copy_(torch.tensor(self.seen))

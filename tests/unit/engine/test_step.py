@@ -13,7 +13,9 @@ from semiseg.engine.step import StepRunner
 from semiseg.engine.step_modes import StepMode
 from semiseg.errors import TrainingError
 from semiseg.interfaces.batch import Step
-from semiseg.interfaces.strategy import Losses, Role, Strategy, StrategyOptions
+from semiseg.interfaces.losses import Losses
+from semiseg.interfaces.roles import Role
+from semiseg.interfaces.strategy import Strategy, StrategyOptions
 
 STEP = Step(0, 10, 5, seed=3)
 
@@ -22,6 +24,7 @@ class Adversarial(Strategy):
     """A student that must not train the critic it is judged by, and a critic that is stepped before the student."""
 
     Options = StrategyOptions
+    whole_batch = True
 
     @classmethod
     def roles(cls, options):

@@ -15,11 +15,14 @@ from semiseg.engine.step import StepRunner
 from semiseg.engine.step_modes import StepMode
 from semiseg.interfaces.batch import Batch, LabeledStream, Step, UnlabeledStream
 from semiseg.interfaces.co_training import CoTraining
-from semiseg.interfaces.strategy import Losses, Role, StrategyOptions
+from semiseg.interfaces.losses import Losses
+from semiseg.interfaces.roles import Role
+from semiseg.interfaces.strategy import StrategyOptions
 from semiseg.losses.named import named_loss
 from semiseg.seeding import derive_seed
 from semiseg.strategies.cps import CrossPseudoSupervision
 from semiseg.strategies.supervised import Supervised
+from semiseg.strategy_parts.streams import mean_of_each_stream
 from semiseg.types import Task
 
 SIZE = (16, 16, 16)
@@ -64,8 +67,7 @@ class MixedTeaching(CoTraining):
         errors = named_loss(output, pseudo_label["label"], "cross_entropy") * pseudo_label["sure"][0].double().flatten(
             1
         ).mean(1)
-        labeled, unlabeled = batch.divide(errors)
-        return Losses(labeled.sum() / batch.labeled.count + unlabeled.sum() / batch.unlabeled.count)
+        return Losses(mean_of_each_stream(errors, batch))
 
 
 def make(backbone, strategy=CrossPseudoSupervision, patch=SIZE):

@@ -1,7 +1,8 @@
 import pytest
 
 from semiseg.errors import RecipeError
-from semiseg.interfaces.strategy import Role, Strategy, StrategyOptions
+from semiseg.interfaces.roles import Role
+from semiseg.interfaces.strategy import Strategy, StrategyOptions
 from semiseg.recipe.components import resolve
 from semiseg.recipe.load import load_recipe
 

@@ -13,7 +13,7 @@ from semiseg.engine.step import StepRunner
 from semiseg.engine.step_modes import StepMode
 from semiseg.errors import RecipeError
 from semiseg.interfaces.batch import Step
-from semiseg.interfaces.strategy import Role
+from semiseg.interfaces.roles import Role
 from semiseg.recipe.components import resolve
 from semiseg.recipe.load import load_recipe
 from semiseg.strategies.cross_teaching import CrossTeaching

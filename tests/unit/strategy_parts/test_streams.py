@@ -1,8 +1,9 @@
 import pytest
 import torch
 
+from semiseg.interfaces.losses import Term
 from semiseg.losses.named import named_loss
-from semiseg.strategy_parts.streams import stream_mean, supervised_loss
+from semiseg.strategy_parts.streams import mean_of_each_stream, supervised_loss
 from semiseg.testing.strategy import CLASSES, SIZE, make_batch
 
 
@@ -10,20 +11,21 @@ def test_parts_of_a_batch_add_up_to_the_mean():
     batch = make_batch(labeled=3, unlabeled=5)
     values = torch.arange(8.0)
     on_labeled, on_unlabeled = batch.divide(values)
-    assert stream_mean(values, batch.labeled, batch.unlabeled).item() == pytest.approx(3.5)
-    assert stream_mean(on_unlabeled, batch.unlabeled).item() == pytest.approx(5.0)
+    assert Term(values, batch.labeled, batch.unlabeled).mean().item() == pytest.approx(3.5)
+    assert Term(on_unlabeled, batch.unlabeled).mean().item() == pytest.approx(5.0)
+    assert mean_of_each_stream(values, batch).mean().item() == pytest.approx(1.0 + 5.0)
     parts = [batch.part(slice(0, 1), slice(0, 4)), batch.part(slice(1, 3), slice(4, 5))]
-    shares = [stream_mean(on_unlabeled[:4], parts[0].unlabeled), stream_mean(on_unlabeled[4:], parts[1].unlabeled)]
-    assert sum(shares).item() == pytest.approx(5.0)
-    assert stream_mean(on_labeled[:0], make_batch(labeled=0).labeled).item() == 0
+    shares = [Term(on_unlabeled[:4], parts[0].unlabeled), Term(on_unlabeled[4:], parts[1].unlabeled)]
+    assert sum(share.mean() for share in shares).item() == pytest.approx(5.0)
+    assert Term(on_labeled[:0], make_batch(labeled=0).labeled).mean().item() == 0
 
 
 def test_the_supervised_loss_is_the_mean_over_the_step():
     batch = make_batch(labeled=3, unlabeled=0)
     logits = torch.randn((3, CLASSES, *SIZE), generator=torch.Generator().manual_seed(0))
     for kind in ("dice", "dice_ce"):
-        whole = supervised_loss(logits, batch, kind)
+        whole = supervised_loss(logits, batch, kind).mean()
         assert whole.item() == pytest.approx(named_loss(logits, batch.labeled.label, kind).mean().item())
         parts = [batch.part(slice(0, 1), slice(0)), batch.part(slice(1, 3), slice(0))]
         both = supervised_loss(logits[:1], parts[0], kind) + supervised_loss(logits[1:], parts[1], kind)
-        assert both.item() == pytest.approx(whole.item())
+        assert both.mean().item() == pytest.approx(whole.item())

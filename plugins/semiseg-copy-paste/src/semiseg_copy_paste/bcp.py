@@ -1,7 +1,7 @@
 """BCP: bidirectional copy-paste between labeled and unlabeled volumes."""
 
 from collections.abc import Iterator
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -19,16 +19,35 @@ from semiseg.plugin import (
     StrategyOptions,
     Stream,
     StreamNeeds,
+    Term,
     copy_paste_masks,
     masked_loss,
     paste,
-    stream_mean,
     update_teacher,
 )
 from semiseg_copy_paste.components import largest_components
 
 
-class BidirectionalCopyPaste(Strategy):
+class BCPOptions(StrategyOptions):
+    """Options of BCP; the defaults are those for the left atrium."""
+
+    pretrain_share: Annotated[float, Field(gt=0, lt=1)] = 2 / 17
+    """Share of training for the first stage, on labeled samples only."""
+    weight: Annotated[float, Field(ge=0)] = 0.5
+    """Weight of pseudo-labeled regions; labeled ones have weight 1."""
+    side: Annotated[float, Field(gt=0, lt=1)] = 2 / 3
+    """Sides of the box, as a share of the patch's sides."""
+    decay: Annotated[float, Field(ge=0, le=1)] = 0.99
+    """Decay of the teacher's moving average."""
+    largest_component: bool = True
+    """Keep only the largest connected component of each class in pseudo-labels; the rest becomes background."""
+    predict_with: Literal["model", "teacher"] = "model"
+    """Network that predicts: the model (the public code) or its moving average."""
+    loss: Literal["dice", "dice_ce"] = "dice_ce"
+    """Loss of a region: dice, or half the sum of Dice and cross entropy (the paper)."""
+
+
+class BidirectionalCopyPaste(Strategy[BCPOptions]):
     """BCP: train on mixes of a labeled and an unlabeled volume, made by pasting a box of one into the other.
 
     Bai et al. 2023, "Bidirectional Copy-Paste for Semi-Supervised Medical Image Segmentation" (arXiv:2305.00673),
@@ -58,29 +77,12 @@ class BidirectionalCopyPaste(Strategy):
     squares over the whole batch, and averaged running statistics.
     """
 
-    class Options(StrategyOptions):
-        """Options of BCP; the defaults are those for the left atrium."""
-
-        pretrain_share: Annotated[float, Field(gt=0, lt=1)] = 2 / 17
-        """Share of training for the first stage, on labeled samples only."""
-        weight: Annotated[float, Field(ge=0)] = 0.5
-        """Weight of pseudo-labeled regions; labeled ones have weight 1."""
-        side: Annotated[float, Field(gt=0, lt=1)] = 2 / 3
-        """Sides of the box, as a share of the patch's sides."""
-        decay: Annotated[float, Field(ge=0, le=1)] = 0.99
-        """Decay of the teacher's moving average."""
-        largest_component: bool = True
-        """Keep only the largest connected component of each class in pseudo-labels; the rest becomes background."""
-        predict_with: Literal["model", "teacher"] = "model"
-        """Network that predicts: the model (the public code) or its moving average."""
-        loss: Literal["dice", "dice_ce"] = "dice_ce"
-        """Loss of a region: dice, or half the sum of Dice and cross entropy (the paper)."""
-
     needs: ClassVar[BatchNeeds] = BatchNeeds(StreamNeeds(minimum=2, unit=2), StreamNeeds(unit=2))
-    # Not exact with micro-batches: a part may have fewer pairs of one stream than of the other.
+    # A part of the batch may have fewer pairs of one stream than of the other.
+    whole_batch: ClassVar[bool] = True
 
     @classmethod
-    def roles(cls, options: Any) -> tuple[Role, ...]:
+    def roles(cls, options: BCPOptions) -> tuple[Role, ...]:
         """Return one network and its moving average; one of them predicts."""
         teacher = options.predict_with == "teacher"
         return (
@@ -105,9 +107,8 @@ class BidirectionalCopyPaste(Strategy):
         masks = self._masks(stream, step)
         logits = self.run("model", paste(stream.image[1::2], stream.image[::2], masks))
         labels = paste(stream.label[1::2], stream.label[::2], masks)
-        # Each mixed sample stands for two of the stream.
-        supervised = 2 * stream_mean(region_loss(logits, labels, self.options.loss), stream)
-        return Losses(supervised, frozenset({"model"}), {"supervised": supervised.detach()})
+        supervised = Term(region_loss(logits, labels, self.options.loss), stream, samples_each=2)
+        return Losses({"supervised": supervised}, "model")
 
     def _both_ways(self, batch: Batch, step: Step) -> Losses:
         o, fewer = self.options, min(batch.labeled, batch.unlabeled, key=len)
@@ -120,10 +121,9 @@ class BidirectionalCopyPaste(Strategy):
         labels = torch.where(is_labeled, firsts_then_seconds(batch.labeled.label[: len(fewer)]), IGNORE)
         pseudo_labels = torch.where(is_labeled, IGNORE, firsts_then_seconds(taught))
         # Each direction has one mixed sample for two of the stream, and its own mean.
-        supervised = 2 * stream_mean(region_loss(logits, labels, o.loss), fewer)
-        pseudo = 2 * stream_mean(region_loss(logits, pseudo_labels, o.loss), fewer)
-        parts = {"supervised": supervised.detach(), "pseudo": pseudo.detach()}
-        return Losses(supervised + o.weight * pseudo, frozenset({"model"}), parts)
+        supervised = Term(2 * region_loss(logits, labels, o.loss), fewer)
+        pseudo = Term(2 * region_loss(logits, pseudo_labels, o.loss), fewer)
+        return Losses({"supervised": supervised, "pseudo": o.weight * pseudo}, "model")
 
     def _masks(self, stream: Stream, step: Step) -> Tensor:
         """Return a box for every pair of samples of a stream, True inside."""

@@ -13,22 +13,49 @@ from semiseg.plugin import (
     CoTraining,
     Losses,
     RampName,
-    Role,
     Step,
     StrategyOptions,
     StreamNeeds,
+    Term,
     cutmix_masks,
     named_loss,
     paste,
-    ramp,
-    stream_mean,
     supervised_loss,
+    weight_at,
 )
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
-class CutMixCPS(CoTraining):
+class CPSCutMixOptions(StrategyOptions):
+    """Options of CPS with CutMix."""
+
+    weight: Annotated[float, Field(ge=0)] = 1.0
+    """Weight of the pseudo-label loss, after wait and ramp-up."""
+    wait_share: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Share of training before the networks start to train on each other's pseudo-labels."""
+    ramp: RampName = "constant"
+    """Shape of the weight's rise after the wait; constant means no ramp-up."""
+    ramp_share: Share = 0.0
+    """Share of training over which the weight rises."""
+    pseudo_loss: Literal["cross_entropy", "dice"] = "cross_entropy"
+    """Loss against mixed pseudo-labels: cross_entropy (the paper) or dice."""
+    boxes: PositiveInt = 3
+    """Number of boxes of a mask; each further overlap inverts the mask again."""
+    mixed_share: tuple[Share, Share] = (0.25, 0.5)
+    """Bounds of the boxes' total share of the volume, before overlaps."""
+    loss: Literal["dice", "dice_ce"] = "dice"
+    """Supervised loss: dice, or the sum of Dice and cross entropy."""
+
+    @field_validator("mixed_share")
+    @classmethod
+    def _in_order(cls, bounds: tuple[float, float]) -> tuple[float, float]:
+        if bounds[0] > bounds[1]:
+            raise ValueError("the first bound is above the second")
+        return bounds
+
+
+class CutMixCPS(CoTraining[CPSCutMixOptions]):
     """CPS with CutMix: two networks, each trained on mixed unlabeled samples against the other's argmax, mixed alike.
 
     Chen et al. 2021, "Semi-Supervised Semantic Segmentation with Cross Pseudo Supervision" (arXiv:2106.01226), in 3D;
@@ -42,43 +69,11 @@ class CutMixCPS(CoTraining):
     forward pass, instead of two there; this affects batch normalization only.
     """
 
-    class Options(StrategyOptions):
-        """Options of CPS with CutMix."""
-
-        weight: Annotated[float, Field(ge=0)] = 1.0
-        """Weight of the pseudo-label loss, after wait and ramp-up."""
-        wait_share: Annotated[float, Field(ge=0, lt=1)] = 0.0
-        """Share of training before the networks start to train on each other's pseudo-labels."""
-        ramp: RampName = "constant"
-        """Shape of the weight's rise after the wait; constant means no ramp-up."""
-        ramp_share: Share = 0.0
-        """Share of training over which the weight rises."""
-        pseudo_loss: Literal["cross_entropy", "dice"] = "cross_entropy"
-        """Loss against mixed pseudo-labels: cross_entropy (the paper) or dice."""
-        boxes: PositiveInt = 3
-        """Number of boxes of a mask; each further overlap inverts the mask again."""
-        mixed_share: tuple[Share, Share] = (0.25, 0.5)
-        """Bounds of the boxes' total share of the volume, before overlaps."""
-        loss: Literal["dice", "dice_ce"] = "dice"
-        """Supervised loss: dice, or the sum of Dice and cross entropy."""
-
-        @field_validator("mixed_share")
-        @classmethod
-        def _in_order(cls, bounds: tuple[float, float]) -> tuple[float, float]:
-            if bounds[0] > bounds[1]:
-                raise ValueError("the first bound is above the second")
-            return bounds
-
     needs: ClassVar[BatchNeeds] = BatchNeeds(unlabeled=StreamNeeds(unit=2))
-
-    @classmethod
-    def roles(cls, options: Any) -> tuple[Role, ...]:
-        """Return two differently initialized students; both predict."""
-        return (Role("student_a"), Role("student_b"))
 
     def uses_pseudo_labels(self, step: Step) -> bool:
         """Return whether the wait is over."""
-        return step.index / step.total >= float(self.options.wait_share)
+        return step.index / step.total >= self.options.wait_share
 
     def student_images(self, batch: Batch, step: Step) -> Tensor:
         """Return the labeled samples, then one mixed sample for every two unlabeled ones."""
@@ -96,14 +91,15 @@ class CutMixCPS(CoTraining):
         """Return the loss of one network."""
         o = self.options
         labeled, mixed = output.tensor_split([len(batch.labeled)])
-        supervised, pseudo = supervised_loss(labeled, batch, o.loss), output.new_zeros(())
+        pseudo = Term()
         for pseudo_label in pseudo_labels.values():
-            labels = self._mixed(pseudo_label, batch, step)
-            # Each mixed sample stands for two of the stream.
-            pseudo = pseudo + 2 * stream_mean(named_loss(mixed, labels, o.pseudo_loss), batch.unlabeled)
-        weight = o.weight * ramp(o.ramp, step.index / step.total, o.ramp_share, o.wait_share)
-        parts = {"supervised": supervised.detach(), "pseudo": pseudo.detach()}
-        return Losses(supervised + weight * pseudo, frozenset({role}), parts)
+            values = named_loss(mixed, self._mixed(pseudo_label, batch, step), o.pseudo_loss)
+            pseudo += Term(values, batch.unlabeled, samples_each=2)
+        terms = {
+            "supervised": supervised_loss(labeled, batch, o.loss),
+            "pseudo": weight_at(o, step, o.wait_share) * pseudo,
+        }
+        return Losses(terms, role)
 
     def _mixed(self, values: Tensor, batch: Batch, step: Step) -> Tensor:
         """Mix the unlabeled samples' images (b, C, X, Y, Z) or labels (b, X, Y, Z) in pairs: b / 2 results.

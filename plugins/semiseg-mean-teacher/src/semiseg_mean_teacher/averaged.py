@@ -1,7 +1,7 @@
 """Shared base of this package's methods: a student, its averaged teacher, and the noise on the teacher's images."""
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self, TypeVar
 
 import torch
 from pydantic import Field, model_validator
@@ -10,17 +10,19 @@ from torch import Tensor
 from semiseg.plugin import (
     Batch,
     BufferPolicy,
+    Losses,
     RampName,
     Role,
     Step,
     Strategy,
     StrategyOptions,
     TeacherMode,
+    Term,
     has_statistics,
-    ramp,
     teaching,
     update_teacher,
     warmed_decay,
+    weight_at,
 )
 
 
@@ -51,11 +53,14 @@ class AveragedOptions(StrategyOptions):
         return self
 
 
-class AveragedTeacher(Strategy):
+OptionsT = TypeVar("OptionsT", bound=AveragedOptions)
+
+
+class AveragedTeacher(Strategy[OptionsT]):
     """A trained student and a teacher that is its exponential moving average."""
 
     @classmethod
-    def roles(cls, options: Any) -> tuple[Role, ...]:
+    def roles(cls, options: OptionsT) -> tuple[Role, ...]:
         """Return the student, and the teacher, which starts as its copy."""
         by_teacher = options.predicts == "teacher"
         return (
@@ -77,10 +82,10 @@ class AveragedTeacher(Strategy):
         if batch.unlabeled.count == 0 and own:
             self.teach(batch.labeled.image)
 
-    def consistency_weight(self, step: Step) -> float:
-        """Return the weight of the consistency at a step."""
-        o = self.options
-        return float(o.weight) * ramp(o.ramp, step.index / step.total, o.ramp_share)
+    def weighted(self, supervised: Term, consistency: Term, step: Step, **log: Term) -> Losses:
+        """Return the student's loss: the supervised one plus the consistency with its weight at this step."""
+        terms = {"supervised": supervised, "consistency": weight_at(self.options, step) * consistency}
+        return Losses(terms, "student", log)
 
     def after_step(self, step: Step) -> None:
         """Move the teacher toward the student."""

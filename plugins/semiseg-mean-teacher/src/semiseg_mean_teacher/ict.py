@@ -7,11 +7,18 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from semiseg.plugin import Batch, BatchNeeds, Losses, Step, StreamNeeds, mixup_weights, stream_mean, supervised_loss
+from semiseg.plugin import Batch, BatchNeeds, Losses, Step, StreamNeeds, Term, mixup_weights, supervised_loss
 from semiseg_mean_teacher.averaged import AveragedOptions, AveragedTeacher
 
 
-class ICT(AveragedTeacher):
+class ICTOptions(AveragedOptions):
+    """Options of ICT."""
+
+    alpha: Annotated[float, Field(gt=0)] = 0.2
+    """Both parameters of the Beta distribution of the mixing weight."""
+
+
+class ICT(AveragedTeacher[ICTOptions]):
     """Interpolation consistency training (ICT): the prediction for a mix of two samples against the mix of predictions.
 
     Verma et al. 2019 (arXiv:1903.03825), equation 3: the mean squared difference between m p'(u) + (1 - m) p'(v) and
@@ -22,14 +29,7 @@ class ICT(AveragedTeacher):
     tested (``predicts=student``). The two samples of a pair are neighbors in the batch.
     """
 
-    class Options(AveragedOptions):
-        """Options of ICT."""
-
-        alpha: Annotated[float, Field(gt=0)] = 0.2
-        """Both parameters of the Beta distribution of the mixing weight."""
-
     needs: ClassVar[BatchNeeds] = BatchNeeds(unlabeled=StreamNeeds(unit=2))
-    exact: ClassVar[frozenset[str]] = frozenset({"micro_batch"})
 
     def losses(self, batch: Batch, step: Step) -> Iterator[Losses]:
         """Yield the supervised loss plus the weighted difference between mixed predictions."""
@@ -39,15 +39,14 @@ class ICT(AveragedTeacher):
         logits = self.run("student", torch.cat([batch.labeled.image, mixed]))
         labeled, on_mixed = logits.split([len(batch.labeled), len(mixed)])
         supervised = supervised_loss(labeled, batch, o.loss)
-        consistency = supervised.new_zeros(())
+        consistency = Term()
         if len(mixed):  # a network need not accept an empty batch
             target = mix(self.teach(unlabeled.image), weights)
             difference = (self.probabilities(on_mixed) - target).square().flatten(1).mean(dim=1)
-            consistency = 2 * stream_mean(difference, unlabeled)  # half as many mixes as samples
+            consistency = Term(difference, unlabeled, samples_each=2)
         else:
             self.gather_statistics(batch)
-        parts = {"supervised": supervised.detach(), "consistency": consistency.detach()}
-        yield Losses(supervised + self.consistency_weight(step) * consistency, frozenset({"student"}), parts)
+        yield self.weighted(supervised, consistency, step)
 
 
 def mix(values: Tensor, weights: Tensor) -> Tensor:

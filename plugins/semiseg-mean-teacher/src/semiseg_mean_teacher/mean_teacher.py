@@ -1,15 +1,26 @@
 """Mean teacher: a student trained toward the prediction of its moving average."""
 
 from collections.abc import Iterator
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from semiseg.plugin import Batch, Losses, Step, stream_mean, supervised_loss
+from semiseg.plugin import Batch, Losses, Step, Term, supervised_loss
 from semiseg_mean_teacher.averaged import AveragedOptions, AveragedTeacher, with_noise
 
 
-class MeanTeacher(AveragedTeacher):
+class MeanTeacherOptions(AveragedOptions):
+    """Options of mean teacher."""
+
+    noise: Annotated[float, Field(ge=0)] = 0.1
+    """Standard deviation of the noise on the teacher's images; 0 means none."""
+    noise_limit: Annotated[float, Field(gt=0)] = 0.2
+    """Largest absolute value of that noise."""
+    consistency_on: Literal["unlabeled", "labeled_and_unlabeled"] = "unlabeled"
+    """Samples on which student and teacher are compared."""
+
+
+class MeanTeacher(AveragedTeacher[MeanTeacherOptions]):
     """Mean teacher: the supervised loss plus the squared difference from an averaged teacher's prediction.
 
     Tarvainen and Valpola 2017 (arXiv:1703.01780), section 2: the mean over voxels and classes of (p - p')^2, where p'
@@ -23,18 +34,6 @@ class MeanTeacher(AveragedTeacher):
     its decay has no warm-up.
     """
 
-    class Options(AveragedOptions):
-        """Options of mean teacher."""
-
-        noise: Annotated[float, Field(ge=0)] = 0.1
-        """Standard deviation of the noise on the teacher's images; 0 means none."""
-        noise_limit: Annotated[float, Field(gt=0)] = 0.2
-        """Largest absolute value of that noise."""
-        consistency_on: Literal["unlabeled", "labeled_and_unlabeled"] = "unlabeled"
-        """Samples on which student and teacher are compared."""
-
-    exact: ClassVar[frozenset[str]] = frozenset({"micro_batch"})
-
     def losses(self, batch: Batch, step: Step) -> Iterator[Losses]:
         """Yield the supervised loss plus the weighted difference from the teacher."""
         o = self.options
@@ -45,12 +44,11 @@ class MeanTeacher(AveragedTeacher):
         supervised = supervised_loss(labeled, batch, o.loss)
         student = self.probabilities(logits if everywhere else unlabeled)
         slots = [slot for stream in streams for slot in stream.slots]
-        consistency = student.new_zeros(())
+        consistency = Term()
         if slots:  # a network need not accept an empty batch
             images = batch.images() if everywhere else batch.unlabeled.image
             teacher = self.teach(with_noise(images, slots, step, "mean_teacher", o.noise, o.noise_limit))
-            consistency = stream_mean((student - teacher).square().flatten(1).mean(dim=1), *streams)
+            consistency = Term((student - teacher).square().flatten(1).mean(dim=1), *streams)
         else:
             self.gather_statistics(batch)
-        parts = {"supervised": supervised.detach(), "consistency": consistency.detach()}
-        yield Losses(supervised + self.consistency_weight(step) * consistency, frozenset({"student"}), parts)
+        yield self.weighted(supervised, consistency, step)

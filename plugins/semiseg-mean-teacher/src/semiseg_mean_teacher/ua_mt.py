@@ -2,16 +2,29 @@
 
 import math
 from collections.abc import Iterator
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 from torch import Tensor
 
-from semiseg.plugin import Batch, Losses, Step, ramp, supervised_loss
+from semiseg.plugin import Batch, Losses, Step, Term, ramp, supervised_loss
 from semiseg_mean_teacher.averaged import AveragedOptions, AveragedTeacher, with_noise
 
 
-class UAMT(AveragedTeacher):
+class UAMTOptions(AveragedOptions):
+    """Options of UA-MT."""
+
+    passes: Annotated[int, Field(ge=1)] = 8
+    """Number of noisy predictions from which the uncertainty is estimated."""
+    noise: Annotated[float, Field(ge=0)] = 0.1
+    """Standard deviation of the noise on the teacher's images; 0 means none."""
+    noise_limit: Annotated[float, Field(gt=0)] = 0.2
+    """Largest absolute value of that noise."""
+    threshold: Annotated[float, Field(ge=0, le=1)] = 0.75
+    """Entropy below which a voxel is certain, as a share of the maximum, at the start; rises to 1 (sigmoid)."""
+
+
+class UAMT(AveragedTeacher[UAMTOptions]):
     """Uncertainty-aware mean teacher (UA-MT): mean teacher only where several noisy predictions have low entropy.
 
     Yu et al. 2019, "Uncertainty-aware Self-ensembling Model for Semi-supervised 3D Left Atrium Segmentation"
@@ -26,33 +39,22 @@ class UAMT(AveragedTeacher):
     built-in ``vnet`` has it, ``unet`` has it as an option), the passes differ only by the noise.
     """
 
-    class Options(AveragedOptions):
-        """Options of UA-MT."""
-
-        passes: Annotated[int, Field(ge=1)] = 8
-        """Number of noisy predictions from which the uncertainty is estimated."""
-        noise: Annotated[float, Field(ge=0)] = 0.1
-        """Standard deviation of the noise on the teacher's images; 0 means none."""
-        noise_limit: Annotated[float, Field(gt=0)] = 0.2
-        """Largest absolute value of that noise."""
-        threshold: Annotated[float, Field(ge=0, le=1)] = 0.75
-        """Entropy below which a voxel is certain, as a share of the maximum, at the start; rises to 1 (sigmoid)."""
+    whole_batch: ClassVar[bool] = True
 
     def losses(self, batch: Batch, step: Step) -> Iterator[Losses]:
         """Yield the supervised loss plus the weighted difference from the teacher where the teacher is certain."""
         o = self.options
         labeled, unlabeled = batch.divide(self.run("student", batch.images()))
         supervised = supervised_loss(labeled, batch, o.loss)
-        consistency, sure = supervised.new_zeros(()), supervised.new_zeros(())
+        consistency, sure = Term(), Term()
         if len(batch.unlabeled):
             student, teacher = self.probabilities(unlabeled), self._look(batch, step, "ua_mt")
             mask = self._uncertainty(batch, step) < self._limit(step, student.shape[1])
-            consistency = masked_difference(student, teacher, mask)
-            sure = mask.float().mean()
+            consistency = Term.of_whole_batch(masked_difference(student, teacher, mask))
+            sure = Term.of_whole_batch(mask.float().mean())
         else:
             self.gather_statistics(batch)
-        parts = {"supervised": supervised.detach(), "consistency": consistency.detach(), "sure": sure}
-        yield Losses(supervised + self.consistency_weight(step) * consistency, frozenset({"student"}), parts)
+        yield self.weighted(supervised, consistency, step, sure=sure)
 
     def _look(self, batch: Batch, step: Step, name: str) -> Tensor:
         o, unlabeled = self.options, batch.unlabeled

@@ -1,7 +1,7 @@
 """DTC: a segmentation and a distance map that have to agree."""
 
 from collections.abc import Iterator
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -20,10 +20,10 @@ from semiseg.plugin import (
     StrategyOptions,
     Target,
     Task,
-    ramp,
+    Term,
     signed_distances,
-    stream_mean,
     supervised_loss,
+    weight_at,
 )
 
 HEAD = "signed_distance"
@@ -34,7 +34,24 @@ def with_distance_head(backbone: Backbone, task: Task) -> nn.Module:
     return MoreHeads(backbone, task, {HEAD: task.classes[1:]})
 
 
-class DTC(Strategy):
+class DTCOptions(StrategyOptions):
+    """Options of DTC."""
+
+    beta: Annotated[float, Field(ge=0)] = 0.3
+    """Weight of the distance map's squared error on labeled samples."""
+    weight: Annotated[float, Field(ge=0)] = 1.0
+    """Weight of the consistency, after the ramp-up."""
+    ramp: RampName = "sigmoid"
+    """Shape of the weight's rise."""
+    ramp_share: Annotated[float, Field(ge=0, le=1)] = 1.0
+    """Share of training over which the weight rises."""
+    steepness: Annotated[float, Field(gt=0)] = 1500.0
+    """Steepness of the mask computed from a distance: sigmoid(-steepness * distance)."""
+    loss: Literal["dice", "dice_ce"] = "dice"
+    """Supervised loss: dice (the public code), or the sum of Dice and cross entropy."""
+
+
+class DTC(Strategy[DTCOptions]):
     """Dual-task consistency (DTC): a segmentation and a signed distance map of one network have to agree.
 
     Luo et al. 2021, "Semi-supervised Medical Image Segmentation through Dual-task Consistency" (arXiv:2009.04448),
@@ -47,28 +64,11 @@ class DTC(Strategy):
     Variant: the same repository's train_la_dtc_v2.py is ``weight=0.1, ramp=constant``.
     """
 
-    class Options(StrategyOptions):
-        """Options of DTC."""
-
-        beta: Annotated[float, Field(ge=0)] = 0.3
-        """Weight of the distance map's squared error on labeled samples."""
-        weight: Annotated[float, Field(ge=0)] = 1.0
-        """Weight of the consistency, after the ramp-up."""
-        ramp: RampName = "sigmoid"
-        """Shape of the weight's rise."""
-        ramp_share: Annotated[float, Field(ge=0, le=1)] = 1.0
-        """Share of training over which the weight rises."""
-        steepness: Annotated[float, Field(gt=0)] = 1500.0
-        """Steepness of the mask computed from a distance: sigmoid(-steepness * distance)."""
-        loss: Literal["dice", "dice_ce"] = "dice"
-        """Supervised loss: dice (the public code), or the sum of Dice and cross entropy."""
-
     needs: ClassVar[BatchNeeds] = BatchNeeds(targets=(Target(HEAD, signed_distances),))
     requires: ClassVar[frozenset[str]] = frozenset({"split"})
-    exact: ClassVar[frozenset[str]] = frozenset({"micro_batch"})
 
     @classmethod
-    def roles(cls, options: Any) -> tuple[Role, ...]:
+    def roles(cls, options: DTCOptions) -> tuple[Role, ...]:
         """Return one network with a second head; the first head predicts."""
         return (Role("model", network=with_distance_head),)
 
@@ -80,14 +80,13 @@ class DTC(Strategy):
         on_labeled, _ = batch.divide(outputs.logits)
         supervised = supervised_loss(on_labeled, batch, o.loss)
         error = batch.divide(distance)[0] - batch.labeled.targets[HEAD]
-        regression = stream_mean(error.square().flatten(1).mean(dim=1), batch.labeled)
+        regression = Term(error.square().flatten(1).mean(dim=1), batch.labeled)
         mask = torch.sigmoid(-o.steepness * distance)
         difference = mask - self.probabilities(outputs.logits)[:, 1:]
-        consistency = stream_mean(difference.square().flatten(1).mean(dim=1), *streams)
-        weight = o.weight * ramp(o.ramp, step.index / step.total, o.ramp_share)
-        parts = {
-            "supervised": supervised.detach(),
-            "distance": regression.detach(),
-            "consistency": consistency.detach(),
+        consistency = Term(difference.square().flatten(1).mean(dim=1), *streams)
+        terms = {
+            "supervised": supervised,
+            "distance": o.beta * regression,
+            "consistency": weight_at(o, step) * consistency,
         }
-        yield Losses(supervised + o.beta * regression + weight * consistency, frozenset({"model"}), parts)
+        yield Losses(terms, "model")

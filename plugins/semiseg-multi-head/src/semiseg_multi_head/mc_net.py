@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from itertools import permutations
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -19,9 +19,9 @@ from semiseg.plugin import (
     Strategy,
     StrategyOptions,
     Task,
-    ramp,
-    stream_mean,
+    Term,
     supervised_loss,
+    weight_at,
 )
 
 
@@ -35,7 +35,26 @@ def three_decoders(backbone: Backbone, task: Task) -> nn.Module:
     return MoreDecoders(backbone, task, ("transposed", "trilinear", "nearest"))
 
 
-class MCNet(Strategy):
+class MCNetOptions(StrategyOptions):
+    """Options of MC-Net+."""
+
+    decoders: Literal[2, 3] = 3
+    """Number of decoders: three (MC-Net+) or two (MC-Net)."""
+    weight: Annotated[float, Field(ge=0)] = 1.0
+    """Weight of the consistency, after the ramp-up."""
+    ramp: RampName = "sigmoid"
+    """Shape of the weight's rise."""
+    ramp_share: Annotated[float, Field(ge=0, le=1)] = 0.4
+    """Share of training over which the weight rises."""
+    temperature: Annotated[float, Field(gt=0)] = 0.1
+    """Temperature of the sharpening; 1 leaves predictions unchanged."""
+    stop_gradient: bool = False
+    """Stop the gradient through the sharpened side; the public code does not."""
+    loss: Literal["dice", "dice_ce"] = "dice"
+    """Supervised loss of each decoder: dice (the papers), or the sum of Dice and cross entropy."""
+
+
+class MCNet(Strategy[MCNetOptions]):
     """Mutual consistency (MC-Net+): different decoders on one encoder, each near the others' sharpened predictions.
 
     Wu et al. 2022, "Mutual Consistency Learning for Semi-supervised Medical Image Segmentation" (arXiv:2109.09960),
@@ -49,29 +68,10 @@ class MCNet(Strategy):
     corners.
     """
 
-    class Options(StrategyOptions):
-        """Options of MC-Net+."""
-
-        decoders: Literal[2, 3] = 3
-        """Number of decoders: three (MC-Net+) or two (MC-Net)."""
-        weight: Annotated[float, Field(ge=0)] = 1.0
-        """Weight of the consistency, after the ramp-up."""
-        ramp: RampName = "sigmoid"
-        """Shape of the weight's rise."""
-        ramp_share: Annotated[float, Field(ge=0, le=1)] = 0.4
-        """Share of training over which the weight rises."""
-        temperature: Annotated[float, Field(gt=0)] = 0.1
-        """Temperature of the sharpening; 1 leaves predictions unchanged."""
-        stop_gradient: bool = False
-        """Stop the gradient through the sharpened side; the public code does not."""
-        loss: Literal["dice", "dice_ce"] = "dice"
-        """Supervised loss of each decoder: dice (the papers), or the sum of Dice and cross entropy."""
-
     requires: ClassVar[frozenset[str]] = frozenset({"split", "upsampling"})
-    exact: ClassVar[frozenset[str]] = frozenset({"micro_batch"})
 
     @classmethod
-    def roles(cls, options: Any) -> tuple[Role, ...]:
+    def roles(cls, options: MCNetOptions) -> tuple[Role, ...]:
         """Return one network with several decoders."""
         return (Role("model", network=three_decoders if options.decoders == 3 else two_decoders),)
 
@@ -80,12 +80,10 @@ class MCNet(Strategy):
         o = self.options
         outputs = self.outputs("model", batch.images())
         decoders = (outputs.logits, *outputs.decoders)
-        each = [supervised_loss(batch.divide(logits)[0], batch, o.loss) for logits in decoders]
-        supervised = 0.5 * torch.stack(each).sum()
-        consistency = stream_mean(self._consistency(decoders), batch.labeled, batch.unlabeled)
-        weight = o.weight * ramp(o.ramp, step.index / step.total, o.ramp_share)
-        parts = {"supervised": supervised.detach(), "consistency": consistency.detach()}
-        yield Losses(supervised + weight * consistency, frozenset({"model"}), parts)
+        each = (0.5 * supervised_loss(batch.divide(logits)[0], batch, o.loss) for logits in decoders)
+        supervised = sum(each, Term())
+        consistency = Term(self._consistency(decoders), batch.labeled, batch.unlabeled)
+        yield Losses({"supervised": supervised, "consistency": weight_at(o, step) * consistency}, "model")
 
     def _consistency(self, decoders: tuple[Tensor, ...]) -> Tensor:
         """Return for each sample the sum over ordered pairs, (n,)."""

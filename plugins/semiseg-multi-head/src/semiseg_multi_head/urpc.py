@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from functools import lru_cache, partial
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -19,8 +19,9 @@ from semiseg.plugin import (
     Strategy,
     StrategyOptions,
     Task,
-    ramp,
+    Term,
     supervised_loss,
+    weight_at,
 )
 
 
@@ -34,7 +35,22 @@ def with_scales(dropout: float) -> "partial[nn.Module]":
     return partial(_with_scales, dropout=dropout)
 
 
-class URPC(Strategy):
+class URPCOptions(StrategyOptions):
+    """Options of URPC."""
+
+    weight: Annotated[float, Field(ge=0)] = 0.1
+    """Weight of the consistency, after the ramp-up."""
+    ramp: RampName = "sigmoid"
+    """Shape of the weight's rise."""
+    ramp_share: Annotated[float, Field(ge=0, le=1)] = 1.0
+    """Share of training over which the weight rises."""
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Dropout of whole channels before the logits of the coarser levels."""
+    loss: Literal["dice", "dice_ce"] = "dice"
+    """Supervised loss of each scale: dice, or the sum of Dice and cross entropy."""
+
+
+class URPC(Strategy[URPCOptions]):
     """Uncertainty rectified pyramid consistency (URPC): predictions of all scales against their mean.
 
     Luo et al. 2021, "Efficient Semi-Supervised Gross Target Volume of Nasopharyngeal Carcinoma Segmentation via
@@ -49,24 +65,11 @@ class URPC(Strategy):
     so the loss cannot be computed in parts. The scale with the image's resolution predicts.
     """
 
-    class Options(StrategyOptions):
-        """Options of URPC."""
-
-        weight: Annotated[float, Field(ge=0)] = 0.1
-        """Weight of the consistency, after the ramp-up."""
-        ramp: RampName = "sigmoid"
-        """Shape of the weight's rise."""
-        ramp_share: Annotated[float, Field(ge=0, le=1)] = 1.0
-        """Share of training over which the weight rises."""
-        dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
-        """Dropout of whole channels before the logits of the coarser levels."""
-        loss: Literal["dice", "dice_ce"] = "dice"
-        """Supervised loss of each scale: dice, or the sum of Dice and cross entropy."""
-
     requires: ClassVar[frozenset[str]] = frozenset({"scales"})
+    whole_batch: ClassVar[bool] = True
 
     @classmethod
-    def roles(cls, options: Any) -> tuple[Role, ...]:
+    def roles(cls, options: URPCOptions) -> tuple[Role, ...]:
         """Return one network with logits at several scales."""
         return (Role("model", network=with_scales(options.dropout)),)
 
@@ -75,11 +78,9 @@ class URPC(Strategy):
         o = self.options
         outputs = self.outputs("model", batch.images())
         scales = [batch.divide(logits) for logits in (outputs.logits, *outputs.scales)]
-        supervised = torch.stack([supervised_loss(labeled, batch, o.loss) for labeled, _ in scales]).mean()
-        consistency = pyramid_consistency([unlabeled for _, unlabeled in scales])
-        weight = o.weight * ramp(o.ramp, step.index / step.total, o.ramp_share)
-        parts = {"supervised": supervised.detach(), "consistency": consistency.detach()}
-        yield Losses(supervised + weight * consistency, frozenset({"model"}), parts)
+        supervised = sum((supervised_loss(labeled, batch, o.loss) / len(scales) for labeled, _ in scales), Term())
+        consistency = Term.of_whole_batch(pyramid_consistency([unlabeled for _, unlabeled in scales]))
+        yield Losses({"supervised": supervised, "consistency": weight_at(o, step) * consistency}, "model")
 
 
 def pyramid_consistency(scales: list[Tensor]) -> Tensor:
