@@ -28,6 +28,6 @@ def new(
         typer.echo(f"  {path}")
     steps = f"cd {folder}\npip install -e '.[test]'\npytest\n{CONTENT[chosen].prepare}semiseg plugins check {name}"
     steps += f"{CONTENT[chosen].check_options}\nsemiseg run recipes/{name}.yaml"
-    typer.echo(f"\nWrote {folder}. Replace the example with your own code: {CONTENT[chosen].example}.")
+    typer.echo(f"\nWrote {folder} with an example to replace: {CONTENT[chosen].example}.")
     typer.echo("README.md describes each file. Add a license of your choice. Next steps:")
     typer.echo("\n".join(f"  {step}" for step in steps.splitlines()))

@@ -37,7 +37,7 @@ class StrategyContract(LearningTests, ScheduleTests, StateTests):
         for losses in found:
             assert strategy.whole_batch or not losses.of_whole_batch, (
                 f"{', '.join(losses.of_whole_batch)}: a loss of the whole batch, not one value per sample"
-                " (Term); declare whole_batch = True if that is meant"
+                " (Term); set whole_batch = True if that is intended"
             )
             assert losses.total.shape == ()
             assert torch.isfinite(losses.total)

@@ -144,7 +144,7 @@ def test_a_strategy_is_run_with_networks_that_are_named():
 
 
 def test_what_a_strategy_requires_and_unet_does_not_offer_is_told(broken):
-    broken("strategy", "    exact:", '    requires = frozenset({"telepathy"})\n    exact:')
+    broken("strategy", "    @classmethod", '    requires = frozenset({"telepathy"})\n\n    @classmethod')
 
     assert "broken (semiseg-broken 1.0) requires telepathy of its backbones" in str(check("broken").exception)
 
@@ -188,10 +188,10 @@ def test_capabilities_of_its_author_s_own_are_declared(broken):
     undeclared = check("broken")
 
     assert list(failing(undeclared)) == ["Capabilities are known"]
-    assert "unknown: clairvoyance, telepathy" in failing(undeclared)["Capabilities are known"]
+    assert "unknown capabilities: clairvoyance, telepathy" in failing(undeclared)["Capabilities are known"]
     assert "--declare own_capabilities=NAME" in str(undeclared.exception)
     one, two = ["--declare", "own_capabilities=telepathy"], ["--declare", "own_capabilities=clairvoyance"]
-    assert "unknown: clairvoyance;" in failing(check("broken", *one))["Capabilities are known"]
+    assert "unknown capabilities: clairvoyance;" in failing(check("broken", *one))["Capabilities are known"]
     assert check("broken", *one, *two).exit_code == 0
     assert str(check("broken", "--declare", "own_capabilities").exception) == (
         "--declare own_capabilities requires a name.\n    Write --declare own_capabilities=NAME."
