@@ -82,7 +82,7 @@ def require_trained_in_networks(strategy: Strategy) -> None:
     own = [name for name, p in strategy.named_parameters() if p.requires_grad and id(p) not in in_networks]
     if own:
         raise ComponentError(
-            f"Strategy {type(strategy).__name__} has parameters that nothing trains, in no role's network:"
+            f"Strategy {type(strategy).__name__} has parameters outside its roles' networks, which no optimizer trains:"
             f" {', '.join(own)}.",
             "Make them part of a role's network, by Role.network; what is not to be trained is a buffer, or has"
             " requires_grad=False.",

@@ -70,9 +70,9 @@ def choose(
             estimate decides what fits, and the first mode is chosen without timing if it fits.
     """
     if len(modes) == 1:
-        return Choice(modes[0], "the recipe and what is exact leave no other")
+        return Choice(modes[0], "the only exact mode that the recipe allows")
     if room is None:
-        return Choice(modes[0], "how much memory there is cannot be told")
+        return Choice(modes[0], "available memory is unknown")
     sizes = {mode: estimate(mode) for mode in modes}
     for name in dict.fromkeys(mode.name for mode in modes):
         fitting = [m for m in modes if m.name == name and sizes[m] <= (2 if sees_memory else 1) * room]
@@ -82,7 +82,7 @@ def choose(
         elif found := _measure(fitting, probe, room):
             return _fastest(found, room)
     least = min(modes, key=sizes.__getitem__)
-    return Choice(least, f"the least step memory, though about {_gib(sizes[least])} of {_gib(room)}")
+    return Choice(least, f"the lowest step memory, although it takes about {_gib(sizes[least])} of {_gib(room)}")
 
 
 def _measure(

@@ -222,7 +222,7 @@ class Trainer:
         raise Interrupted(
             f"Stopped by {signal.Signals(signum).name} after step {self.done} of {self.timetable.total}; the state is"
             f" saved in {self.parts.folder}.",
-            "To go on, run the same command with --resume.",
+            "To resume, run the same command with --resume.",
             signum,
         )
 
@@ -268,7 +268,7 @@ class Trainer:
             raise RunError(
                 f"The checkpoint is of format {state.get('format')} and {state.get('world')} processes, not of {FORMAT}"
                 f" and {self.runtime.world}.",
-                "Resume with as many processes as before: another number sums in another order.",
+                "Resume with the same number of processes: any other number sums in a different order.",
             )
         with fitting(self.checkpoints.steps()[-1]):
             self._take_up(state)
@@ -278,7 +278,7 @@ class Trainer:
             self.told.recall(self.log.read())
         self._saved = self.done, self.closed_epochs
         self.parts.reporter.say(
-            f"Going on after step {self.done} of {self.timetable.total}; step mode as before: {self.choice.mode}."
+            f"Resuming after step {self.done} of {self.timetable.total}; step mode as before: {self.choice.mode}."
         )
 
     def _take_up(self, state: dict[str, Any]) -> None:

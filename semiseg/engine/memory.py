@@ -179,14 +179,15 @@ STEP_FIX = (
     " training.patch_size, or training.precision=bf16; then run in a new folder."
 )
 PREDICTION_FIX = (
-    "Training is done and kept. Go on by the same command with --resume where the GPU is free, or has more memory."
+    "Training is finished and saved. To resume, run the same command with --resume on a GPU with more free memory."
 )
 NEW_IMAGE_FIX = (
-    "Free some memory, use a machine or GPU with more, or crop the image; then run the same command again, which keeps"
-    " the predictions that are there."
+    "Free some memory, use a machine or GPU with more, or crop the image; then run the same command again; it keeps"
+    " existing predictions."
 )
 VALIDATION_FIX = (
-    "It ran out in validation: use a smaller inference.batch_size or training.patch_size; then run in a new folder."
+    "Memory ran out during validation: use a smaller inference.batch_size or training.patch_size; then run in a new"
+    " folder."
 )
 # If cuDNN has no memory for any of its kernels, it reports that it finds none (torch's try_plans in Conv_v8.cpp).
 _MAYBE = "unable to find an engine to execute this computation"
@@ -217,4 +218,4 @@ def _of_gpu(device: torch.device) -> str:
     if device.type != "cuda":
         return ""
     peak, whole = torch.cuda.max_memory_allocated(device), torch.cuda.get_device_properties(device).total_memory
-    return f" on the GPU: at most {peak / 2**30:.1f} of {whole / 2**30:.1f} GiB were in use by this run"
+    return f" on the GPU: this run used at most {peak / 2**30:.1f} of {whole / 2**30:.1f} GiB"

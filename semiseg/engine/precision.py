@@ -38,7 +38,7 @@ def cpu_bf16_problems(network: nn.Module, inputs: Sequence[Tensor]) -> list[Prob
     finally:
         for hook in hooks:
             hook.remove()
-    what = "training.precision is bf16: on the CPU its gradients are wrong where a kernel is larger than its image."
+    what = "training.precision is bf16: on the CPU, gradients are wrong if a kernel is larger than its input."
     fix = "A level of the network is that small: use a larger training.patch_size, or set training.precision=32."
     return [Problem("", what, fix)] if found else []
 
@@ -87,8 +87,8 @@ def bf16_problems(device: torch.device) -> list[Problem]:
         return []
     versions = f"torch {torch.__version__}, cuDNN {torch.backends.cudnn.version()}"
     what = (
-        f"training.precision comes to bf16, which is wrong on this machine's {device.type}: the {where} is off by"
-        f" {error:.0%} of its largest value ({versions})."
+        f"training.precision resolves to bf16, which gives wrong results on this machine's {device.type}: the {where}"
+        f" is off by {error:.0%} of its largest value ({versions})."
     )
     return [Problem("", what, "Set training.precision=32, or install another version of torch and cuDNN.")]
 

@@ -221,5 +221,5 @@ def trained_roles(strategy: Strategy, mode: StepMode, runtime: Runtime) -> list[
 
 
 _NOT_FINITE_FIX = (
-    "The last good checkpoint is kept. Look at these cases, lower training.optimizer.lr, or set training.precision=32."
+    "The last good checkpoint is kept. Inspect these cases, lower training.optimizer.lr, or set training.precision=32."
 )

@@ -141,7 +141,7 @@ def inexact(
     elif mode.name != "joint" and mode.name not in strategy.exact:
         found.append(("mode", f"{name} does not declare {mode.name} as exact"))
     if mode.name == "split" and precision == "fp16":
-        found.append(("mode", "fp16 has one loss scale for all networks, which processes of their own do not share"))
+        found.append(("mode", "fp16 uses one loss scale for all networks, which separate processes cannot share"))
     if mode.micro_batch is None or mode.micro_batch >= batch:
         return found
     if strategy.whole_batch:
@@ -159,7 +159,7 @@ def unlike_one_process(networks: Mapping[str, nn.Module]) -> str:
     """
     normalized, dropping = _coupling(networks)
     found = ["batch normalization sees each process's own samples"] if normalized else []
-    found += ["dropout draws other masks"] if dropping else []
+    found += ["dropout draws different masks"] if dropping else []
     return f"{' and '.join(found)}: not the same step as in one process" if found else ""
 
 
@@ -174,7 +174,7 @@ def _coupled(networks: Mapping[str, nn.Module]) -> Iterable[str]:
     if normalized:
         yield f"batch normalization takes its statistics over the whole batch (network of {', '.join(normalized)})"
     if dropping:
-        yield f"dropout draws other masks for parts of a batch (network of {', '.join(dropping)})"
+        yield f"dropout draws different masks for parts of a batch (network of {', '.join(dropping)})"
 
 
 def _drops(module: nn.Module) -> bool:

@@ -24,7 +24,7 @@ def patience() -> timedelta:
     except ValueError:
         minutes = math.nan
     if not 0 < minutes <= 365 * _DAY:
-        raise RecipeError(f"The environment variable {VARIABLE} is {text!r}, no number of minutes above 0.")
+        raise RecipeError(f"The environment variable {VARIABLE} is {text!r}, not a number of minutes above 0.")
     return timedelta(minutes=minutes)
 
 
@@ -51,9 +51,9 @@ class Together:
             others = [rank for rank in range(self._world) if rank != self._rank]
             late = [f"rank {rank}" for rank in others if self._store.add(self._key(rank), 0) < count]
         who = f"of {self._world} processes {some(late, 8) if late else 'another one'}"
-        what = f"Rank {self._rank} waited in vain: {who} did not answer, frozen or ended."
+        what = f"Rank {self._rank} timed out: {who} did not respond (frozen or ended)."
         return what, (
-            "Look at what that process said, then run the same command again with --resume. Processes wait for one"
+            "Check the output of that process, then run the same command again with --resume. Processes wait for one"
             f" another for {patience().total_seconds() / 60:g} minutes; {VARIABLE} sets it."
         )
 

@@ -73,7 +73,7 @@ def keep(network: nn.Module, *parts: Part) -> nn.Module:
     Raises TypeError for a network that is not split.
     """
     if not isinstance(network, SplitNetwork):
-        raise TypeError(f"{type(network).__name__} is no SplitNetwork: its backbone does not offer 'split'")
+        raise TypeError(f"{type(network).__name__} is not a SplitNetwork: its backbone does not offer 'split'")
     for part, names in network.parts.items():
         if part not in parts:
             for name in names:

@@ -94,7 +94,7 @@ def judge(
     try:
         kernels = load()
         if not kernels.fits(torch.empty((2, classes, side, side, side), dtype=dtype, device="meta"), []):
-            return Verdict(PLAIN, "plain torch, since the kernels do not take such logits")
+            return Verdict(PLAIN, "plain torch, since the kernels do not support such logits")
         noise = _Noise(device, classes, dtype, side)
         error = noise.error(kernels)
         if not error <= 1:

@@ -42,7 +42,7 @@ def update_teacher(teacher: nn.Module, student: nn.Module, decay: float, buffers
     average = get_ema_multi_avg_fn(decay)
     ours, theirs = _weights(teacher, buffers), _weights(student, buffers)
     if [(k, t.shape) for k, t in ours.items()] != [(k, t.shape) for k, t in theirs.items()]:
-        raise ValueError("teacher and student are of different architectures")
+        raise ValueError("teacher and student have different architectures")
     if ours:
         average(list(ours.values()), list(theirs.values()), None)
     if buffers != "own":

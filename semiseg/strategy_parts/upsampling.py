@@ -16,7 +16,7 @@ def replace_upsampling(network: nn.Module, mode: Upsampling) -> None:
         TypeError: the network is not a ``SplitNetwork``.
     """
     if not isinstance(network, SplitNetwork):
-        raise TypeError(f"{type(network).__name__} is no SplitNetwork")
+        raise TypeError(f"{type(network).__name__} is not a SplitNetwork")
     if mode == "transposed":
         return
     for part in (*network.parts["decoder"], *network.parts["head"]):

@@ -197,7 +197,7 @@ class NobodyPredicts(Right):
 
 
 def test_a_parameter_that_nothing_trains_is_refused():
-    names = "in no role's network: log_variance, project.weight, project.bias"
+    names = "outside its roles' networks, which no optimizer trains: log_variance, project.weight, project.bias"
     roles = OwnParameter.roles(None)
 
     assert names in refusal(contract.test_what_is_trained_is_in_a_network, OwnParameter)

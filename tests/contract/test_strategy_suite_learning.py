@@ -219,12 +219,14 @@ class WholeBatches(UnlabeledAlone):
         return super().losses(batch, step)
 
 
-class NotFiniteWithoutUnlabeled(UnlabeledAlone):
+class NotFiniteWithoutUnlabeled(Right):
     """Wrong: the mean of nothing is not a number."""
+
+    whole_batch = True
 
     def losses(self, batch, step):
         _, unlabeled = batch.divide(self.run("student", batch.images()))
-        yield Losses(Term(-unlabeled.softmax(1).square().mean().expand(len(unlabeled)), batch.unlabeled))
+        yield Losses(-unlabeled.softmax(1).square().mean())
 
 
 class NothingWithoutUnlabeled(Right):

@@ -40,7 +40,7 @@ def train(name, mode, runtime):
     """The state after some steps, and the bytes that were broadcast during them."""
     strategy, batch = start(name), make_batch()
     optimizers = {
-        role: torch.optim.Adam(strategy.networks[role].parameters(), lr=1e-2, weight_decay=0.1)
+        role.name: torch.optim.Adam(strategy.networks[role.name].parameters(), lr=1e-2, weight_decay=0.1)
         for role in trained_roles(strategy, mode, runtime)
     }
     runner = StepRunner(strategy, optimizers, runtime, mode)

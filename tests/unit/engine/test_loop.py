@@ -9,6 +9,7 @@ from tiny_trainer import Kill, KillingBatches
 
 from semiseg.engine.step_modes import StepMode
 from semiseg.errors import Interrupted, RunError, TrainingError
+from semiseg.interfaces.losses import Term
 from semiseg.interfaces.strategy import Stage
 from semiseg.progress import Reporter
 from semiseg.runs.checkpoint import checksum_file, file_digest, load_state, save_state
@@ -108,7 +109,7 @@ def test_a_resumed_run_keeps_its_step_mode_and_says_so(make_trainer):
     resumed = make_trainer("killed", mode=StepMode("joint", 1), reporter=said)
     resumed.fit()
     assert resumed.choice.mode == mode
-    assert said.heard[0] == "Going on after step 7 of 12; step mode as before: alternating on the whole batch."
+    assert said.heard[0] == "Resuming after step 7 of 12; step mode as before: alternating on the whole batch."
     assert_same(weights(resumed), weights(whole))
     assert load_state(resumed.checkpoints.steps()[-1])["step_mode"] == {
         "name": "alternating",
@@ -267,7 +268,11 @@ def test_a_gradient_that_is_not_finite_keeps_the_checkpoint(make_trainer):
         for given in plain(batch, step):
             weight = strategy.networks["student_b"].layers[0].weight
             kink = (weight - weight.detach()).square().sum().sqrt()  # 0, and its gradient is 0 / 0
-            yield replace(given, total=given.total + kink) if step.index == 5 else given
+            yield (
+                replace(given, terms={**given.terms, "kink": Term(kink.expand(len(batch.labeled)), batch.labeled)})
+                if step.index == 5
+                else given
+            )
 
     strategy.losses = losses
     trainer = make_trainer(strategy=strategy)

@@ -22,7 +22,7 @@ FULL = Task(4, ("background", "a", "b", "c"), (128, 128, 128))
 def test_saved_bytes_by_hand():
     # A convolution saves its input; the ReLU its output. 8 voxels a side, 2 channels in, 3 out, float32.
     net = torch.nn.Sequential(torch.nn.Conv3d(2, 3, 3, padding=1), torch.nn.ReLU()).to("meta")
-    assert saved_bytes(net, Task(2, ("a", "b", "c"), (8, 8, 8))) == (2 + 3) * 8**3 * 4
+    assert saved_bytes(net, [torch.empty(1, 2, 8, 8, 8, device="meta")]) == (2 + 3) * 8**3 * 4
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from semiseg.backbones.unet import UNet
 from semiseg.backbones.vnet import VNet
 from semiseg.engine import precision
 from semiseg.engine.precision import bf16_problems, cpu_bf16_factor, cpu_bf16_problems, slow_bf16_notes
+from semiseg.interfaces.roles import Role
 from semiseg.types import Task
 
 
@@ -12,7 +13,7 @@ def problems(backbone, side):
     task = Task(1, ("background", "a"), (side, side, side))
     with torch.device("meta"):
         network = backbone.build(task)
-    return cpu_bf16_problems(network, task)
+    return cpu_bf16_problems(network, Role("model").meta_inputs(task))
 
 
 @pytest.mark.parametrize(("backbone", "wrong", "right"), [(UNet(), 32, 48), (VNet(), 64, 80)])

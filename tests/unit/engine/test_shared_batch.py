@@ -96,8 +96,8 @@ def test_a_trial_of_a_share_without_labeled_samples_has_the_step_s_counts(monkey
     class DividesByTheCount(CrossPseudoSupervision):
         def loss(self, role, output, pseudo_labels, batch, step):
             losses = super().loss(role, output, pseudo_labels, batch, step)
-            more = output[: len(batch.labeled)].sum() / batch.labeled.count
-            return replace(losses, terms={**losses.terms, "more": Term.of_whole_batch(more)})
+            more = Term(output[: len(batch.labeled)].flatten(1).sum(1), batch.labeled)
+            return replace(losses, terms={**losses.terms, "more": (1 / batch.labeled.count) * more})
 
     changes = ["training.batch_size={labeled: 1, unlabeled: 5}", "training.step.mode=joint"]
     plan = make_plan(load_recipe(RECIPE, changes).with_component("strategy", DividesByTheCount))
@@ -111,8 +111,11 @@ def test_a_trial_of_a_share_without_labeled_samples_has_the_step_s_counts(monkey
     ("changes", "text"),
     [
         (["backbone.norm=batch"], "; batch normalization sees each process's own samples: not the same step as in one"),
-        (["backbone.dropout=0.1"], "; dropout draws other masks: not the same step as in one process"),
-        (["backbone.norm=batch", "backbone.dropout=0.1"], "own samples and dropout draws other masks: not the same"),
+        (["backbone.dropout=0.1"], "; dropout draws different masks: not the same step as in one process"),
+        (
+            ["backbone.norm=batch", "backbone.dropout=0.1"],
+            "own samples and dropout draws different masks: not the same",
+        ),
     ],
 )
 def test_what_sharing_changes_is_told_at_the_start(changes, text):

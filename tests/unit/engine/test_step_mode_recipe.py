@@ -131,7 +131,8 @@ def test_norm_and_dropout_leave_the_whole_batch_open():
 
 
 class WholeBatches(CrossPseudoSupervision):
-    exact = frozenset({"joint"})
+    exact = frozenset()
+    whole_batch = True
 
 
 class Groups(CrossPseudoSupervision):
@@ -144,7 +145,7 @@ def test_what_a_strategy_does_not_declare_is_refused():
     assert mode.what.startswith("training.step.mode ")
     assert "does not declare alternating" in mode.what
     assert part.what.startswith("training.step.micro_batch ")
-    assert "not declared to add up" in part.what
+    assert "losses of the whole batch" in part.what
     (group,) = refused(recipe.with_component("strategy", Groups))
     assert "groups of 2 samples" in group.what
 

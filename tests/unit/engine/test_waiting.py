@@ -44,7 +44,7 @@ def test_those_that_lag_behind_are_named(came, named):
     for rank in came:
         with ranks[rank]():
             pass
-    with pytest.raises(TrainingError, match=f"Rank 0 waited in vain: {named}"), ranks[0]():
+    with pytest.raises(TrainingError, match=f"Rank 0 timed out: {named}"), ranks[0]():
         raise RuntimeError("[gloo] Timed out waiting 1000ms for recv operation to complete")
 
 
@@ -82,5 +82,5 @@ def test_a_frozen_process_is_named_by_its_rank(tmp_path):
         os.kill(frozen.pid, signal.SIGKILL)
         frozen.communicate()
     assert main.returncode != 0
-    assert "Rank 0 waited in vain: of 2 processes rank 1 did not answer, frozen or ended." in said
+    assert "Rank 0 timed out: of 2 processes rank 1 did not respond (frozen or ended)." in said
     assert "SEMISEG_WAIT_MINUTES sets it" in said

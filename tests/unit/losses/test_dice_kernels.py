@@ -127,7 +127,7 @@ def test_wrong_kernels_are_not_however_fast(slow_torch, wrong):
 def test_kernels_that_do_not_take_the_logits_are_not_tried():
     verdict = decide(Altered(fits=False))
     assert verdict.passes is PLAIN
-    assert "do not take such logits" in verdict.reason
+    assert "do not support such logits" in verdict.reason
 
 
 def test_without_triton_plain_torch_is_taken_and_the_reason_told():

@@ -65,7 +65,7 @@ class Looks(Supervised):
 @pytest.mark.parametrize(
     ("strategy", "error", "words"),
     [
-        (Weighed, ComponentError, r"Strategy Weighed has parameters that nothing trains, .*: log_variance\."),
+        (Weighed, ComponentError, r"Strategy Weighed has parameters outside its roles' networks, .*: log_variance\."),
         (Failing, KeyError, "network"),
     ],
 )

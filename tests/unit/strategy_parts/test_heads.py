@@ -121,9 +121,9 @@ def test_a_network_without_a_coarse_level_is_refused(monkeypatch):
 
 
 def test_networks_that_are_not_split_are_refused_by_name():
-    with pytest.raises(TypeError, match="Conv3d is no SplitNetwork"):
+    with pytest.raises(TypeError, match="Conv3d is not a SplitNetwork"):
         keep(torch.nn.Conv3d(1, 1, 1), "head")
-    with pytest.raises(TypeError, match="Conv3d is no SplitNetwork"):
+    with pytest.raises(TypeError, match="Conv3d is not a SplitNetwork"):
         replace_upsampling(torch.nn.Conv3d(1, 1, 1), "nearest")
 
 
