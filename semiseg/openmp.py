@@ -20,7 +20,7 @@ def spinning_note(threads: int) -> list[str]:
     if threads < 2 or _is_set():
         return []
     return [
-        "waiting OpenMP threads spin, which beside another busy process holds up every step of training: set"
+        "idle OpenMP threads spin, which slows down every training step while another process is busy: set"
         " OMP_WAIT_POLICY=passive in the environment, or in os.environ before torch is imported"
     ]
 

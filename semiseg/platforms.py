@@ -10,6 +10,6 @@ def require_platform() -> None:
     system: str = sys.platform
     if system == "win32":
         raise RunError(
-            "semiseg runs on Linux and macOS, not on Windows itself.",
-            "On Windows, install and run it inside WSL (Windows Subsystem for Linux): wsl --install",
+            "semiseg runs on Linux and macOS, not directly on Windows.",
+            "Install WSL (Windows Subsystem for Linux) with wsl --install, and semiseg inside it.",
         )

@@ -45,7 +45,7 @@ def in_main_thread() -> bool:
     return threading.current_thread() is threading.main_thread()
 
 
-_HOW = "To go on, run the same command with --resume; from Python, semiseg.run(…, resume=True)."
+_HOW = "To resume, run the same command with --resume, or call semiseg.run(…, resume=True) from Python."
 
 
 @contextmanager
@@ -61,7 +61,7 @@ def told_how_to_go_on(folder: Path, how: str = _HOW) -> Iterator[None]:
     except KeyboardInterrupt as error:
         signum = error.args[0] if error.args else signal.SIGINT
         raise Interrupted(
-            f"Stopped by {signal.Signals(signum).name}; what was finished is kept in {folder}.",
+            f"Stopped by {signal.Signals(signum).name}; finished work is kept in {folder}.",
             how,
             signum,
         ) from None

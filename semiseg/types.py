@@ -67,11 +67,11 @@ class Geometry:
         leaves room for both.
         """
         if self.shape != other.shape:
-            return f"shape {self.shape} against {other.shape}"
+            return f"shape {self.shape} vs. {other.shape}"
         moved = self._moved(other)
         if moved <= tolerance:
             return ""
-        return f"their affines put a corner of the volume {moved:,.2f} voxels apart"
+        return f"affines that differ by {moved:,.2f} voxels at a corner of the volume"
 
     def _moved(self, other: "Geometry") -> float:
         """Return the largest distance between corresponding corners of the two grids, in voxels of this grid."""
@@ -89,8 +89,8 @@ class Volume:
 
 
 _FEWER = (
-    "Each label value is a class, not an intensity or a single object. Name fewer classes, and count other values as"
-    " one\n    of them or as background by dataset.label_map: {VALUE: INDEX}."
+    "Label values must be classes, not intensities or single objects. Name fewer classes, and map other values to one\n"
+    "    of them or to background with dataset.label_map: {VALUE: INDEX}."
 )
 
 
@@ -113,7 +113,7 @@ class DatasetInfo:
     def __post_init__(self) -> None:
         """Raise DataError if there are more classes than class indices."""
         if len(self.classes) > 1 + MOST_CLASSES:
-            what = f"{len(self.classes) - 1} classes beside the background; at most {MOST_CLASSES} can be told apart"
+            what = f"{len(self.classes) - 1} classes besides the background; at most {MOST_CLASSES} are supported"
             raise DataError(Problem(f"dataset {self.name}", what, _FEWER))
 
 

@@ -91,7 +91,7 @@ def show(value: Any) -> str:
     try:
         text = repr(value) if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)
     except ValueError:  # Python does not print integers of more than 4,300 digits
-        text = "a number of thousands of digits"
+        text = "a number with thousands of digits"
     return text if len(text) <= 60 else text[:57] + "..."
 
 
@@ -201,7 +201,7 @@ def _missing(complaint: _Complaint, model: type[BaseModel], place: Place) -> Pro
     last = detail["loc"][-1]
     if isinstance(last, int):
         has = last + 1 - len(complaint.details)
-        what = f"{place.dotted(path)}{place.of(path)} has {_entries(has)}; it takes {last + 1}."
+        what = f"{place.dotted(path)}{place.of(path)} has {_entries(has)}; expected {last + 1}."
         return Problem("", what)
     inner = _model_at(model, path[:-1])
     description = inner.model_fields[str(last)].description if inner and last in inner.model_fields else ""
@@ -215,14 +215,14 @@ def _sentence(details: Sequence[ErrorDetails]) -> tuple[str, str]:
     value = details[0]["input"]
     expected = _listed(dict.fromkeys(_expected(detail) for detail in details))
     if value is None:
-        return f" is empty; it has to be {expected}.", ""
+        return f" is empty; it must be {expected}.", ""
     hint = fix = ""
     choices = [c.strip("'") for d in details if d["type"] == "literal_error" for c in _choices(d)]
     if isinstance(value, str):
         hint = nearest(value, choices)
     elif show(value) in choices or [d["type"] for d in details] == ["string_type"]:
         fix = f'Put it in quotes: "{show(value)}".' if isinstance(value, int | float) else ""
-    return f" has to be {expected}, not {show(value)}.{hint}", fix
+    return f" must be {expected}, not {show(value)}.{hint}", fix
 
 
 def _own_words(detail: ErrorDetails) -> str:
@@ -232,9 +232,9 @@ def _own_words(detail: ErrorDetails) -> str:
         case "value_error" | "assertion_error":
             return f": {context['error']}".rstrip(".") + "."
         case "too_short":
-            return f" has {_entries(context['actual_length'])}; it takes at least {context['min_length']}."
+            return f" has {_entries(context['actual_length'])}; expected at least {context['min_length']}."
         case "too_long":
-            return f" has {_entries(context['actual_length'])}; it takes at most {context['max_length']}."
+            return f" has {_entries(context['actual_length'])}; expected at most {context['max_length']}."
     return ""
 
 

@@ -1,4 +1,4 @@
-"""Writes recipe.md beside this file from the schema: python docs/reference/make_recipe.py."""
+"""Write recipe.md from the schema: python docs/reference/make_recipe.py."""
 
 from pathlib import Path
 from types import NoneType, UnionType
@@ -11,19 +11,19 @@ from semiseg.recipe.schema import Block, Recipe
 
 HEAD = """# The recipe
 
-One YAML file (version 1.2: `1e-4` is a number, `NO` is text). Unknown and duplicate keys are errors, with their line.
-Anchors, aliases and tags are refused: a recipe is data. So are whole numbers of more than 40
-digits; a side of the patch is 8 to 4,096 voxels, and a count at most 1,000,000,000.
+One YAML file (version 1.2: `1e-4` is a number, `NO` is text). Unknown and duplicate keys are errors, reported with
+their line. Anchors, aliases and tags are refused, since a recipe is data, and so are whole numbers of more than 40
+digits. A side of the patch is 8 to 4,096 voxels, and a count at most 1,000,000,000.
 
-- Where a command or a function takes a recipe's file, it takes the name of a shipped one, too: `semiseg recipes`.
+- Commands and functions that take a recipe file also take the name of a shipped recipe: `semiseg recipes` lists them.
 - `--set a.b=c` changes a key from the command line; `c` is read as YAML. `--set strategy.name=N` replaces the whole
-  block, and says which options were dropped.
+  block and reports the dropped options.
 - `${VARIABLE}` and `${VARIABLE:-default}` are replaced in paths; a relative path is relative to the current folder.
-- A component block has a `name` and the component's options beside it: `semiseg plugins show NAME`.
+- A component block has a `name` and the component's options: `semiseg plugins show NAME` lists them.
 - `semiseg schema -o semiseg.json` writes a JSON Schema with the options of all installed plugins, for completion in
   editors: begin the recipe with `# yaml-language-server: $schema=semiseg.json`.
 
-This page is made from the schema by `python docs/reference/make_recipe.py`.
+This page is generated from the schema by `python docs/reference/make_recipe.py`.
 
 | key | default | what |
 |---|---|---|
@@ -31,7 +31,7 @@ This page is made from the schema by `python docs/reference/make_recipe.py`.
 
 
 def rows(model: type[BaseModel], prefix: str = "") -> list[str]:
-    """A table row for each key, blocks before their keys."""
+    """Return a table row for each key, blocks before their keys."""
     lines = []
     for name, field in model.model_fields.items():
         key = prefix + name
@@ -46,7 +46,7 @@ def rows(model: type[BaseModel], prefix: str = "") -> list[str]:
 
 
 def block(annotation: Any) -> type[BaseModel] | None:
-    """The nested model of a field, where it is one."""
+    """Return the nested model of a field; None if it has none."""
     if get_origin(annotation) in (Union, UnionType, Annotated):
         found = [block(a) for a in get_args(annotation) if a is not NoneType]
         return found[0] if len(found) == 1 else None
@@ -54,7 +54,7 @@ def block(annotation: Any) -> type[BaseModel] | None:
 
 
 def shown(value: Any) -> str:
-    """A default as it is written in YAML."""
+    """Return a default as written in YAML."""
     if value is None:
         return "null"
     if isinstance(value, bool):
@@ -65,7 +65,7 @@ def shown(value: Any) -> str:
 
 
 def page() -> str:
-    """The whole page."""
+    """Return the whole page."""
     return HEAD + "\n".join(rows(Recipe)) + "\n"
 
 

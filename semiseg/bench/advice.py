@@ -35,30 +35,31 @@ def advice(
         *_validation(result, recipe),
     ]
     share = result.total("step") / result.total()
-    return tuple(found) or (f"Nothing stands out: {share:.0%} of the time goes into steps.",)
+    return tuple(found) or (f"No bottleneck found: steps take {share:.0%} of the time.",)
 
 
 def _data(result: BenchResult, recipe: Recipe, augmentations: Collection[str], has_targets: bool) -> Iterator[str]:
     if result.wait_share < WAITING:
         return
     read, augment = result.seconds("read"), result.seconds("augment")
-    why = f"the step waits for data in {result.wait_share:.0%} of training"
+    why = f"steps wait for data {result.wait_share:.0%} of the training time"
     yield from _workers(result, result.batch * (read + augment), why)
     if recipe.augmentation.name == "paper" and "fused" in augmentations and augment > read:
         yield (
-            f"augmentation.name=fused: {why}, and augmentation is {augment / (read + augment):.0%} of a sample"
-            f" ({duration(augment)} of {duration(read + augment)}); fused does the same in one pass."
+            f"augmentation.name=fused: {why}, and augmentation takes {augment / (read + augment):.0%} of a sample's"
+            f" time ({duration(augment)} of {duration(read + augment)}); fused does the same in one pass."
         )
     may_move = recipe.training.augmentation_on == "workers" and not has_targets
     if recipe.augmentation.name == "fused" and may_move and result.machine.has_gpu and augment > read:
         yield (
-            f"training.augmentation_on=device: {why}, and augmentation is {augment / (read + augment):.0%} of a sample"
-            f" ({duration(augment)} of {duration(read + augment)}); the GPU does a batch at a time."
+            f"training.augmentation_on=device: {why}, and augmentation takes"
+            f" {augment / (read + augment):.0%} of a sample's time ({duration(augment)} of {duration(read + augment)});"
+            " the GPU augments whole batches."
         )
     if read >= augment:
         yield (
-            f"preprocessing.store=FOLDER on a local disk: {why}, and reading is {read / (read + augment):.0%} of a"
-            f" sample ({duration(read)} of {duration(read + augment)})."
+            f"preprocessing.store=FOLDER on a local disk: {why}, and reading takes {read / (read + augment):.0%} of a"
+            f" sample's time ({duration(read)} of {duration(read + augment)})."
         )
 
 
@@ -67,13 +68,13 @@ def _workers(result: BenchResult, batch: float, why: str) -> Iterator[str]:
     needed = min(math.ceil(batch / step), machine.cores - 1)
     if needed <= machine.workers:
         return
-    text = f"training.workers={needed}: {why}. Making its {result.batch} samples takes {duration(batch)}"
+    text = f"training.workers={needed}: {why}. Preparing a batch of {result.batch} samples takes {duration(batch)}"
     if machine.workers:
-        text += f" in one process, so {duration(batch / machine.workers)} in {machine.workers} at once"
-        text += f" and {duration(batch / needed)} in {needed}; the step takes {duration(step)}."
+        text += f" in one process, {duration(batch / machine.workers)} in {machine.workers}"
+        text += f" and {duration(batch / needed)} in {needed}; a step takes {duration(step)}."
     else:
-        text += f", now before each step of {duration(step)}; other processes would do it meanwhile"
-        text += "." if machine.has_gpu else ", on cores that the step has now."
+        text += f" before each step of {duration(step)}; workers would do it during the step"
+        text += "." if machine.has_gpu else ", but share its cores."
     yield text
 
 
@@ -82,19 +83,19 @@ def _steps(result: BenchResult, recipe: Recipe, fits: Callable[[Shape], bool]) -
     share = f"steps take {duration(steps)}, {steps / result.total():.0%} of the time"
     if machine.has_gpu and machine.precision == "32" and machine.bf16:
         yield (
-            f"training.precision=bf16: {share}, in float32 and {_gib(machine.peak)} of {_gib(machine.room)};"
-            " bf16 keeps activations in half the bytes."
+            f"training.precision=bf16: {share}, in float32 with {_gib(machine.peak)} of {_gib(machine.room)};"
+            " bf16 halves the memory of activations."
         )
     if not machine.has_gpu and steps > LONG:
-        yield f"A GPU: {share}, {duration(result.seconds('step'))} each on {machine.cores} CPU cores."
+        yield f"Use a GPU: {share}, {duration(result.seconds('step'))} each on {machine.cores} CPU cores."
     full = machine.has_gpu and machine.peak > FULL * machine.room
     smaller = _smaller(recipe.training.patch_size)
     if (steps > LONG or full) and smaller != recipe.training.patch_size and fits(smaller):
         part = math.prod(smaller) / math.prod(recipe.training.patch_size)
-        memory = f" and {_gib(machine.peak)} of {_gib(machine.room)}" if machine.has_gpu else ""
+        memory = f", with {_gib(machine.peak)} of {_gib(machine.room)}" if machine.has_gpu else ""
         yield (
             f"training.patch_size={list(smaller)}: {share}{memory}; with {part:.0%} of the voxels they would take"
-            f" about {duration(part * steps)}. Networks then see less around a voxel."
+            f" about {duration(part * steps)}, but networks would see less context."
         )
 
 
@@ -114,7 +115,7 @@ def _validation(result: BenchResult, recipe: Recipe) -> Iterator[str]:
     if rarer > every:
         yield (
             f"training.validation.every={rarer}: validation takes {duration(spent)}, {spent / total:.0%} of the time,"
-            f" and would take about {duration(spent * every / rarer)}."
+            f" and would then take about {duration(spent * every / rarer)}."
         )
 
 

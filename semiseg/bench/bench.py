@@ -49,11 +49,11 @@ def bench(
         SemisegError: as ``run`` does. ValueError if ``steps`` is less than 1.
     """
     if steps < 1:
-        raise ValueError("at least one step has to be timed")
+        raise ValueError("steps must be at least 1")
     if not isinstance(recipe, Recipe):
         recipe = load_recipe(recipe, overrides)
     elif overrides:
-        raise TypeError("overrides are for recipes that are loaded here: give a path or a mapping")
+        raise TypeError("overrides cannot be applied to a Recipe: give a path, a name or a mapping")
     options = recipe.training
     runtime, reporter = Runtime(options.device, options.precision, options.deterministic), reporter or Reporter()
     plan = make_plan(recipe)

@@ -7,13 +7,13 @@ from typing import Any, Literal
 Name = Literal["prepare", "read", "augment", "wait", "step", "validate", "predict"]
 
 TITLES: Mapping[Name, str] = {
-    "prepare": "reading and preparing a case, once",
-    "read": "reading a patch",
-    "augment": "augmenting it",
-    "wait": "waiting for a batch",
+    "prepare": "read and preprocess a case (once)",
+    "read": "read a patch",
+    "augment": "augment a patch",
+    "wait": "wait for a batch",
     "step": "step: forward, backward, update",
-    "validate": "validating a case",
-    "predict": "predicting a test case",
+    "validate": "validate a case",
+    "predict": "predict a test case",
 }
 BEHIND: frozenset[Name] = frozenset({"prepare", "read", "augment"})
 """Stages excluded from the projected hours: already done, or contained in ``wait``."""

@@ -9,11 +9,11 @@ from semiseg.cli.run import Overrides
 
 
 def bench(
-    recipe: Annotated[Path, typer.Argument(help="Recipe: a file, or a shipped one's name.")],
+    recipe: Annotated[Path, typer.Argument(help="Recipe file, or the name of a shipped recipe.")],
     overrides: Overrides = None,
-    steps: Annotated[int, typer.Option("--steps", min=1, help="How many steps to time.")] = 10,
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="Write the figures as JSON, too.")] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but the result and errors.")] = False,
+    steps: Annotated[int, typer.Option("--steps", min=1, help="Number of steps to time.")] = 10,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Also write the results as JSON.")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show only the result and errors.")] = False,
 ) -> None:
     """Time each stage of a run on your data and machine; estimate the hours of the full recipe and what to change.
 
@@ -29,7 +29,7 @@ def bench(
     _show(result)
     if output is not None:
         write_json(output, result.as_dict())
-        typer.echo(f"The figures are in {output}")
+        typer.echo(f"Wrote {output}")
 
 
 def _show(result: object) -> None:
@@ -43,7 +43,7 @@ def _show(result: object) -> None:
     console = Console()
     table = Table(box=SIMPLE, padding=(0, 1, 0, 0), pad_edge=False)
     table.add_column("stage")
-    for title in ("one", "times", "all", "share"):
+    for title in ("each", "count", "total", "share"):
         table.add_column(title, justify="right", no_wrap=True)
     for stage in result.stages:
         if stage.name in BEHIND:
@@ -68,12 +68,12 @@ def _lines(result: object) -> list[str]:
     said = ", ".join(f"{duration(seconds)} {name}" for name, seconds in parts if seconds)
     peak = f"{machine.peak / 2**30:.1f} GiB"
     # CPU tensors are not tracked, so on a CPU this is the peak memory of the process.
-    memory = f"step memory {peak} of {machine.room / 2**30:.1f}" if machine.has_gpu else f"memory of the process {peak}"
+    memory = f"step memory {peak} of {machine.room / 2**30:.1f}" if machine.has_gpu else f"process memory {peak}"
     return [
         f"{machine.device}, cores: {machine.cores}, workers: {machine.workers}, precision: {machine.precision},"
         f" step mode: {machine.step_mode}, {memory}",
         f"The full recipe would take about {duration(result.total())}: {said}.",
-        f"Steps wait for data in {result.wait_share:.0%} of training.",
-        "What to change:",
+        f"Steps wait for data {result.wait_share:.0%} of the training time.",
+        "Suggestions:",
         *(f"- {text}" for text in result.suggestions),
     ]

@@ -10,10 +10,8 @@ if TYPE_CHECKING:
     from semiseg.pipeline.cache import Kept
 
 app = typer.Typer(invoke_without_command=True)
-Store = Annotated[
-    Path | None, typer.Option("--store", help="A case store that recipes name by preprocessing.store, by itself.")
-]
-_TITLES = {"case": "preprocessed", "data": "made data", "notes": "notes on files", "leftover": "left by a kill"}
+Store = Annotated[Path | None, typer.Option("--store", help="Use a recipe's preprocessing.store instead of the cache.")]
+_TITLES = {"case": "preprocessed", "data": "generated data", "notes": "notes on files", "leftover": "unfinished"}
 
 
 @app.callback()
@@ -36,10 +34,10 @@ def cache(context: typer.Context, store: Store = None) -> None:
 def prune(
     context: typer.Context,
     older_than: Annotated[
-        float | None, typer.Option("--older-than", metavar="DAYS", min=0, help="What was not used for so many days.")
+        float | None, typer.Option("--older-than", metavar="DAYS", min=0, help="Remove entries unused for DAYS days.")
     ] = None,
-    everything: Annotated[bool, typer.Option("--all", help="All of it.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="Remove all entries.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
     store: Store = None,
 ) -> None:
     """Remove entries that were not used for some days, or all of them, except those in use by a running process.
@@ -54,7 +52,7 @@ def prune(
     from semiseg.pipeline.cache import look, old, remove
 
     if (older_than is None) != everything:
-        raise ArgumentError("Say what is to go.", "Give --older-than DAYS, or --all, and not both.")
+        raise ArgumentError("Specify which entries to remove.", "Give either --older-than DAYS or --all.")
     store = store or context.obj
     typer.echo(_where(store))
     found = look(store)
@@ -62,17 +60,19 @@ def prune(
     free, held = [part for part in chosen if not part.holder], [part for part in chosen if part.holder]
     for holder in dict.fromkeys(part.holder for part in held):
         parts = [part for part in held if part.holder == holder]
-        typer.echo(f"Stays: {_size(parts)} that are in use by {holder}.")
+        typer.echo(f"Kept: {_size(parts)}, in use by {holder}.")
     if not free:
-        typer.echo("There is nothing to remove.")
+        typer.echo("Nothing to remove.")
         return
-    typer.echo(f"To be removed: {_size(free)}.")
+    typer.echo(f"To remove: {_size(free)}.")
     for line in _lines(free, total=False):
         typer.echo(line)
     if not yes:
         if not sys.stdin.isatty():
-            raise ArgumentError("Nothing was removed, since there is nobody to ask.", "Give --yes.")
-        if not typer.confirm("Remove it?"):
+            raise ArgumentError(
+                "Nothing was removed: confirmation requires a terminal.", "To remove without asking, add --yes."
+            )
+        if not typer.confirm("Remove these entries?"):
             typer.echo("Nothing was removed.")
             return
     removed = remove(free)
@@ -80,7 +80,7 @@ def prune(
 
 
 def _left(free: "Sequence[Kept]", removed: "Sequence[Kept]") -> str:
-    return f"{len(free) - len(removed)} that were used just now or cannot be removed."
+    return f"{len(free) - len(removed)} that came into use or could not be removed."
 
 
 def _where(store: Path | None) -> str:
@@ -90,7 +90,7 @@ def _where(store: Path | None) -> str:
 
     if store is not None:
         return f"Case store: {store.absolute()}"
-    return f"Cache: {cache_folder()} ({'by SEMISEG_CACHE' if os.environ.get('SEMISEG_CACHE') else 'the default'})"
+    return f"Cache: {cache_folder()} ({'set by SEMISEG_CACHE' if os.environ.get('SEMISEG_CACHE') else 'default'})"
 
 
 def _lines(kept: "Sequence[Kept]", total: bool = True) -> Iterator[str]:
@@ -104,7 +104,7 @@ def _lines(kept: "Sequence[Kept]", total: bool = True) -> Iterator[str]:
     for (kind, dataset), parts in by_dataset(kept).items():
         last = datetime.fromtimestamp(max(part.used for part in parts)).strftime("%Y-%m-%d %H:%M")
         recipes = some(sorted({name for part in parts for name in part.recipes}), 3)
-        name = dataset or ("not known" if kind == "case" else "")
+        name = dataset or ("unknown" if kind == "case" else "")
         in_use = "in use" if any(part.holder for part in parts) else last
         rows.append((_TITLES[kind], name, str(len(parts)), _bytes(parts), in_use, recipes))
     if len(rows) > 1:
@@ -112,7 +112,7 @@ def _lines(kept: "Sequence[Kept]", total: bool = True) -> Iterator[str]:
         for row in rows:
             yield ("  " + "  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True))).rstrip()
     if total:
-        yield f"In all: {_size(kept)}." if kept else "There is nothing in it."
+        yield f"Total: {_size(kept)}." if kept else "Empty."
 
 
 def _size(parts: "Sequence[Kept]") -> str:

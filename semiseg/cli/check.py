@@ -9,9 +9,9 @@ from semiseg.cli.run import Overrides
 
 
 def check(
-    recipe: Annotated[Path, typer.Argument(help="Recipe: a file, or a shipped one's name.")],
+    recipe: Annotated[Path, typer.Argument(help="Recipe file, or the name of a shipped recipe.")],
     overrides: Overrides = None,
-    quick: Annotated[bool, typer.Option("--quick", help="Read headers only, not every file to its end.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="Read only the files' headers.")] = False,
 ) -> None:
     """Check a recipe before training: its keys, split, patch, memory, and every file.
 

@@ -11,32 +11,35 @@ def compare(
         list[str],
         typer.Argument(
             metavar="[NAME=]PATH…",
-            help="Run folders, output folders of `semiseg evaluate`, or scores.csv files. Runs whose recipes differ in "
-            "the seed alone are one method; NAME=PATH says which method it is.",
+            help="Run folders, output folders of `semiseg evaluate`, or scores.csv files. Runs whose recipes differ "
+            "only in the seed are one method; NAME=PATH sets the method's name.",
         ),
     ],
     baseline: Annotated[
-        str | None, typer.Option(help="The method that the others are compared with; by default the first.")
+        str | None, typer.Option(help="Method to compare the others with; by default the first.")
     ] = None,
     checkpoint: Annotated[
-        str | None, typer.Option(help="last or best; by default last, or the only one there is.")
+        str | None, typer.Option(help="last or best; by default last, or the only one available.")
     ] = None,
     metric: Annotated[
-        list[str] | None, typer.Option(help="A metric to compare; may be repeated. By default all that all have.")
+        list[str] | None, typer.Option(help="Metric to compare; by default all that every method has. Repeatable.")
     ] = None,
     policy: Annotated[
-        str, typer.Option(help="What the distance to a missed or spurious structure counts: image_diagonal or exclude.")
+        str,
+        typer.Option(
+            help="Value of a distance in means if a structure is missed or spurious: image_diagonal or exclude."
+        ),
     ] = "image_diagonal",
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Folder for compare.json and compare.csv.")
     ] = None,
     quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", help="Show the tables only, not the runs, notes and methods.")
+        bool, typer.Option("--quiet", "-q", help="Show only the tables, without runs, notes and methods.")
     ] = False,
 ) -> None:
     """Compare methods on the same test cases: paired differences with intervals, tests and ranks.
 
-    Tables with different test cases, classes, references, or metric definitions are refused, with the differences.
+    Inputs with different test cases, classes, references or metric definitions are refused; the differences are listed.
 
     Example: semiseg compare runs/supervised_s1 runs/supervised_s2 runs/cps_s1 runs/cps_s2 -o comparison/
     """
@@ -48,7 +51,7 @@ def compare(
     from semiseg.scoring.policy import find_policy
 
     if checkpoint not in (None, "last", "best"):
-        raise typer.BadParameter(f"{checkpoint!r} is no checkpoint: last or best", param_hint="--checkpoint")
+        raise typer.BadParameter(f"{checkpoint!r} is not a checkpoint; choose last or best", param_hint="--checkpoint")
     find_policy(policy)
     if output is not None:
         require_file(output / "compare.json")

@@ -11,13 +11,13 @@ if TYPE_CHECKING:
 
 def evaluate(
     predictions: Annotated[Path, typer.Argument(help="Folder of predicted label files (NIfTI), or one file.")],
-    references: Annotated[Path, typer.Argument(help="Folder of reference label files, matched by case id; or one.")],
+    references: Annotated[Path, typer.Argument(help="Folder of reference label files, matched by case id, or a file.")],
     labels: Annotated[
         str | None,
         typer.Option(
             metavar="VALUE=NAME,…",
-            help="What the stored values are; values of one name are one class (3=enhancing,4=enhancing), "
-            "255=background is none, and other=background makes all values background that are not named. "
+            help="Names of the stored values. Values with the same name are one class (3=enhancing,4=enhancing); "
+            "255=background makes 255 background, and other=background all values not listed. "
             "By default every value in the references is a class, named by its number.",
         ),
     ] = None,
@@ -25,20 +25,20 @@ def evaluate(
         str | None,
         typer.Option(
             metavar="NAME=CLASS+CLASS,…",
-            help="Unions of classes to score beside them (tumor core=necrosis+enhancing,whole tumor=…).",
+            help="Unions of classes to score in addition (tumor core=necrosis+enhancing,whole tumor=…).",
         ),
     ] = None,
     metric: Annotated[
         list[str] | None,
         typer.Option(
             metavar="NAME[:OPTION=VALUE,…]",
-            help="A metric (repeat for more; `semiseg plugins` lists them): dice and hd95 by default. "
+            help="Metric to compute; by default dice and hd95. `semiseg plugins` lists all. Repeatable. "
             "Example: --metric nsd:tolerance=2.",
         ),
     ] = None,
     preset: Annotated[
         str | None,
-        typer.Option(help="Score exactly as another tool does, empty masks included: monai, medpy or brats2023."),
+        typer.Option(help="Score exactly like another tool, including empty masks: monai, medpy or brats2023."),
     ] = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Folder for scores.csv and summary.json.")
@@ -46,12 +46,14 @@ def evaluate(
     policy: Annotated[
         str | None,
         typer.Option(
-            help="What the distance to a missed or spurious structure counts in means: image_diagonal (default) or "
+            help="Value of a distance in means if a structure is missed or spurious: image_diagonal (default) or "
             "exclude."
         ),
     ] = None,
-    workers: Annotated[int | None, typer.Option(min=1, help="Cases at a time; by default all cores.")] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but the result and errors.")] = False,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Cases to score in parallel; by default one per core.")
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show only the result and errors.")] = False,
 ) -> None:
     """Score predictions against references, by class, region and case.
 

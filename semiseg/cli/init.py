@@ -21,9 +21,9 @@ def init(
     from semiseg.io.atomic import write_text
 
     if output.exists():
-        raise RecipeError(f"{output} is there already.", "Choose another file with --output.")
+        raise RecipeError(f"{output} already exists.", "Choose another file with --output.")
     proposal = propose_recipe(folder, gpu=torch.cuda.is_available())
     write_text(output, proposal.text)
     for line in proposal.findings:
         typer.echo(line)
-    typer.echo(f"\nWrote {output}. Read it, then:\n  semiseg check {output}\n  semiseg run {output}")
+    typer.echo(f"\nWrote {output}. Review it, then run:\n  semiseg check {output}\n  semiseg run {output}")

@@ -8,9 +8,9 @@ import typer
 
 def new(
     kind: Annotated[str, typer.Argument(help="strategy, backbone, dataset, metric, augmentation or launcher.")],
-    name: Annotated[str, typer.Argument(help="What recipes will call it, such as mean_teacher.")],
+    name: Annotated[str, typer.Argument(help="Its name in recipes, such as mean_teacher.")],
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Folder to write, new or empty; by default ./semiseg-NAME.")
+        Path | None, typer.Option("--output", "-o", help="New or empty folder; by default ./semiseg-NAME.")
     ] = None,
     author: Annotated[str, typer.Option(help="Your name, for pyproject.toml.")] = "",
 ) -> None:
@@ -28,6 +28,6 @@ def new(
         typer.echo(f"  {path}")
     steps = f"cd {folder}\npip install -e '.[test]'\npytest\n{CONTENT[chosen].prepare}semiseg plugins check {name}"
     steps += f"{CONTENT[chosen].check_options}\n{CONTENT[chosen].run.format(name=name)}"
-    typer.echo(f"\nWrote {folder}: {CONTENT[chosen].example}, to be replaced by your own.")
-    typer.echo("README.md tells what each file is; the license is yours to choose. Then:")
+    typer.echo(f"\nWrote {folder} with an example to replace: {CONTENT[chosen].example}.")
+    typer.echo("README.md describes each file. Add a license of your choice. Next steps:")
     typer.echo("\n".join(f"  {step}" for step in steps.splitlines()))

@@ -38,7 +38,7 @@ def plugins(context: typer.Context) -> None:
         for package, missing in not_installed(kind, {entry.name for entry in of_kind}):
             typer.echo(f"  not installed: {', '.join(missing)} ({package})")
     typer.echo(
-        "\n`semiseg plugins show NAME` tells the options of one, `semiseg plugins check NAME` tests it (with pytest)."
+        "\n`semiseg plugins show NAME` lists a component's options, `semiseg plugins check NAME` tests it with pytest."
     )
 
 
@@ -65,7 +65,7 @@ def _show(entry: "Entry") -> None:
     text = docstring(entry)  # before any output: for a broken component only its error is shown
     typer.echo(f"{entry.kind} {entry.name}\n{entry.package} {entry.version}, {entry.target}\n\n{text}\n")
     rows = list(options(entry))
-    typer.echo("Options:" if rows else "It has no options.")
+    typer.echo("Options:" if rows else "No options.")
     for option in rows:
         default = "required" if option.default == "required" else f"default {option.default}"
         typer.echo(f"  {option.name}: {option.type} ({default})")

@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from semiseg.testing.run_suite import Outcome, Subject
 
 _INTENTIONS = {
-    "deterministic": ("The seed of torch decides", "If it draws nothing by intention"),
-    "uses_spacing": ("Spacing is honored", "If it depends on the voxel size by intention"),
-    "own_capabilities": ("Capabilities are known", "If a strategy of yours requires it by this name"),
-    "frozen": ("An untrained role changes", "If it is to stay as it begins"),
-    "counts_epochs": ("Schedules do not count epochs", "If an option is told in epochs by intention"),
+    "deterministic": ("The seed of torch decides", "If it is meant to be deterministic"),
+    "uses_spacing": ("Spacing is honored", "If it is meant to depend on the voxel size"),
+    "own_capabilities": ("Capabilities are known", "If a strategy of yours requires this name"),
+    "frozen": ("An untrained role changes", "If it is meant to keep its initial weights"),
+    "counts_epochs": ("Schedules do not count epochs", "If an option is meant to be in epochs"),
 }
 """For each declaration: the check that it affects, and when to declare it."""
 
@@ -26,7 +26,9 @@ def check(
     name: Annotated[str, typer.Argument(help="Name of an installed component.")],
     kind: Annotated[
         str | None,
-        typer.Option(help="backbone, dataset, strategy, augmentation, metric or launcher, if several have the name."),
+        typer.Option(
+            help="backbone, dataset, strategy, augmentation, metric or launcher, if several kinds have the name."
+        ),
     ] = None,
     settings: Annotated[
         list[str] | None,
@@ -36,10 +38,10 @@ def check(
         list[str] | None,
         typer.Option(
             metavar="FLAG|KEY=NAME",
-            help="What cannot be seen from outside: deterministic (an augmentation draws nothing), uses_spacing (a "
-            "metric without unit depends on the voxel size), own_capabilities=NAME (a backbone offers what a strategy "
-            "of yours requires), frozen=ROLE (an untrained network stays as it begins), counts_epochs (an option of a "
-            "strategy is told in epochs). Repeatable.",
+            help="Declare intentions that checks cannot detect: deterministic (an augmentation without randomness), "
+            "uses_spacing (a metric without unit that depends on the voxel size), own_capabilities=NAME (a backbone's "
+            "capability that a strategy of yours requires), frozen=ROLE (an untrained network that keeps its initial "
+            "weights), counts_epochs (a strategy with an option in epochs). Repeatable.",
         ),
     ] = None,
 ) -> None:
@@ -61,14 +63,16 @@ def check(
     typer.echo(f"{entry.kind} {entry}")
     if entry.kind == "strategy":
         _refuse_missing_capabilities(cls, entry)
-        typer.echo("with a small unet a role: " + ", ".join(f"{key}={value}" for key, value in SMALL_UNET.items()))
+        typer.echo(
+            "with a small unet for each role: " + ", ".join(f"{key}={value}" for key, value in SMALL_UNET.items())
+        )
     outcomes = run_contract(subject, _show)
     if failed := [outcome.check for outcome in outcomes if outcome.status == "FAIL"]:
-        where = f"The suite is semiseg.testing.{entry.kind}; `semiseg plugins show {name}` tells the options."
+        where = f"The suite is semiseg.testing.{entry.kind}; `semiseg plugins show {name}` lists the options."
         raise ComponentError(
-            f"{len(failed)} of {len(outcomes)} checks fail for {entry.kind} {entry}.", where + _flags(subject, failed)
+            f"{len(failed)} of {len(outcomes)} checks failed for {entry.kind} {entry}.", where + _flags(subject, failed)
         )
-    typer.echo(f"All is well: {len(outcomes)} checks.")
+    typer.echo(f"No failures in {len(outcomes)} checks.")
 
 
 def _only_one(entries: "Sequence[Entry]", name: str) -> "Entry":
@@ -76,7 +80,7 @@ def _only_one(entries: "Sequence[Entry]", name: str) -> "Entry":
 
     if len(entries) > 1:
         fix = "Choose one: " + ", ".join(f"--kind {entry.kind}" for entry in entries)
-        raise ComponentError(f"{name!r} is the name of {len(entries)} components.", f"{fix}.")
+        raise ComponentError(f"{len(entries)} components are named {name!r}.", f"{fix}.")
     return entries[0]
 
 
@@ -86,7 +90,7 @@ def _require_pytest() -> None:
     from semiseg.errors import ComponentError
 
     if find_spec("pytest") is None:
-        raise ComponentError("The checks need pytest, which is not installed.", "pip install 'semiseg[test]'")
+        raise ComponentError("The checks require pytest, which is not installed.", "pip install 'semiseg[test]'")
 
 
 def _options(cls: Any, entry: "Entry", settings: Sequence[str]) -> Mapping[str, Any]:
@@ -114,7 +118,7 @@ def _how_to_give(entry: "Entry", missing: Sequence[str]) -> "Problem":
 
     example = " ".join(f"--set {name}=…" for name in missing)
     return Problem(
-        "", f"To be checked, {entry.kind} {entry.name!r} has to be told {' and '.join(missing)}.",
+        "", f"To check {entry.kind} {entry.name!r}, set {' and '.join(missing)}.",
         f"semiseg plugins check {entry.name} {example}",
     )  # fmt: skip
 
@@ -129,7 +133,7 @@ def _parse(settings: Sequence[str]) -> dict[str, Any]:
         key, equals, text = setting.partition("=")
         try:
             if not (key.strip() and equals):
-                raise ComponentError(f"--set {setting} is not OPTION=VALUE.", "For instance: --set root=data")
+                raise ComponentError(f"--set {setting} is not OPTION=VALUE.", "Example: --set root=data")
             values[key.strip()] = parse_yaml(text, f"--set {setting}", lines=False)[0]
         except SemisegError as error:
             problems += error.problems
@@ -151,7 +155,7 @@ def _declared(entry: "Entry", declarations: Sequence[str]) -> dict[str, bool | f
             fix = f"Flags of kind {entry.kind}: {', '.join(written.values()) or 'none'}."
             raise ComponentError(f"Unknown flag {key!r} in --declare.", fix)
         if bool(known[key]) != bool(equals and name):
-            what = "names nothing" if known[key] else "takes no name"
+            what = "requires a name" if known[key] else "takes no name"
             raise ComponentError(f"--declare {declaration} {what}.", f"Write --declare {written[key]}.")
         if known[key]:
             names[key] = names.get(key, frozenset()) | {name}
@@ -165,7 +169,7 @@ def _flags(subject: "Subject", failed: Sequence[str]) -> str:
     from semiseg.testing.run_suite import DECLARATIONS
 
     hints = [
-        f"\n    {by_intention}: --declare {flag}{'=' if names else ''}{names}."
+        f"\n    {by_intention}, add --declare {flag}{'=' if names else ''}{names}."
         for flag, names in DECLARATIONS.get(subject.entry.kind, {}).items()
         for about, by_intention in [_INTENTIONS[flag]]
         if flag not in subject.declared and any(check.startswith(about) for check in failed)
@@ -182,7 +186,7 @@ def _refuse_missing_capabilities(cls: Any, entry: "Entry") -> None:
         raise ComponentError(
             f"{entry.kind} {entry} requires {', '.join(lacking)} of its backbones, which the unet of the checks does"
             " not offer.",
-            "Subclass semiseg.testing.strategy.StrategyContract in your package, with networks that do.",
+            "In your package's tests, subclass semiseg.testing.strategy.StrategyContract with a backbone that does.",
         )
 
 

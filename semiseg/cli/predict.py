@@ -10,19 +10,19 @@ def predict(
     run: Annotated[Path, typer.Argument(help="Run folder with trained weights.")],
     images: Annotated[
         list[Path],
-        typer.Option("--images", "-i", help="A folder of cases; or the files of one case, -i once for each modality."),
+        typer.Option("--images", "-i", help="Folder of cases, or the files of one case: one -i per modality."),
     ],
     output: Annotated[
         Path,
-        typer.Option("--output", "-o", help="Folder for this model's predictions; or a new NAME.nii.gz for one case."),
+        typer.Option("--output", "-o", help="Folder for this model's predictions, or a new NAME.nii.gz for one case."),
     ],
     checkpoint: Annotated[str, typer.Option("--checkpoint", help="best or last.")] = "best",
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show only the written files and errors.")] = False,
 ) -> None:
     """Predict new images on their own grids, with the dataset's label values; the training data are not needed.
 
-    Repeating the command resumes where it stopped. An output folder with files of another run or checkpoint is refused.
-    Unusable images do not stop the others; they are reported at the end.
+    To resume, run the same command again. An output folder with files of another run or checkpoint is refused.
+    Unusable images are skipped and reported at the end.
 
     Example: semiseg predict runs/brats_cps -i new_scans/ -o predictions/
     """

@@ -30,13 +30,15 @@ def recipes(context: typer.Context) -> None:
     else:
         for line in _lines(found):
             typer.echo(line)
-    typer.echo("\n`semiseg run NAME` runs one, `semiseg study run NAME` a study; see also `semiseg check NAME`.")
-    typer.echo("`semiseg recipes show NAME > my.yaml` makes a copy to change.")
+    typer.echo(
+        "\n`semiseg run NAME` runs a recipe, `semiseg study run NAME` a study; `semiseg check NAME` checks first."
+    )
+    typer.echo("`semiseg recipes show NAME > my.yaml` makes a copy to edit.")
 
 
 @app.command()
 def show(name: Annotated[str, typer.Argument(help="Name of a shipped recipe.")]) -> None:
-    """Print a shipped recipe unchanged, and nothing else.
+    """Print a shipped recipe unchanged.
 
     Example: semiseg recipes show quickstart > my.yaml
     """

@@ -13,16 +13,16 @@ Overrides = Annotated[
 
 
 def run(
-    recipe: Annotated[Path, typer.Argument(help="Recipe: a file, or a shipped one's name.")],
+    recipe: Annotated[Path, typer.Argument(help="Recipe file, or the name of a shipped recipe.")],
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Run folder; by default runs/<recipe name>.")
     ] = None,
     overrides: Overrides = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on where a run in this folder stopped, or start one there.")
+        bool, typer.Option("--resume", help="Resume the run in this folder, or start one if there is none.")
     ] = False,
     tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Write curves for TensorBoard.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but the result and errors.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show only the result and errors.")] = False,
 ) -> None:
     """Train, predict the test cases and score them.
 
@@ -37,7 +37,7 @@ def run(
     folder = output or Path("runs") / loaded.name
     reporter = make_reporter(quiet)
     if resume and not RunFolder(folder).recipe.exists() and os.environ.get("RANK", "0") == "0":  # of torchrun
-        reporter.say(f"Note: {folder} holds no run; starting one.")
+        reporter.say(f"Note: no run to resume in {folder}; starting a new one.")
     result = run_recipe(loaded, folder, resume=resume, reporter=reporter, tensorboard=tensorboard)
     if os.environ.get("RANK", "0") == "0":
         _show(result, folder)
@@ -60,5 +60,5 @@ def _show(result: object, folder: Path) -> None:
         said.append("No test cases with labels: nothing was scored.")
     if RunFolder(folder).report.exists():
         said.append(f"Report: {folder / 'report.html'}")
-    for line in filter(None, (*said, f"Everything is in {folder}")):
+    for line in filter(None, (*said, f"Run folder: {folder}")):
         console.print(line, markup=False, highlight=False, soft_wrap=True)

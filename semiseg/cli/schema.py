@@ -8,9 +8,9 @@ import typer
 
 def schema(
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="File to write; by default it is printed.")
+        Path | None, typer.Option("--output", "-o", help="File to write; by default the schema is printed.")
     ] = None,
-    study: Annotated[bool, typer.Option("--study", help="The schema of study recipes.")] = False,
+    study: Annotated[bool, typer.Option("--study", help="Print the schema of study recipes.")] = False,
 ) -> None:
     """Print the JSON Schema of recipes, with the options of all installed components.
 
@@ -34,5 +34,5 @@ def schema(
         typer.echo(text, nl=False)
     else:
         write_text(output, text)
-        typer.echo(f"Wrote {output}. Name it in the first line of a recipe:")
+        typer.echo(f"Wrote {output}. To use it in an editor, begin a recipe with this line:")
         typer.echo(f"# yaml-language-server: $schema={output.absolute()}")

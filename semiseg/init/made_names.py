@@ -49,5 +49,5 @@ def class_names(labels: Sequence[Path], where: Path) -> dict[str, int]:
     raise_all(problems, DataError)
     values.discard(0)
     if not values:
-        raise DataError(Problem(str(where), "its labels are 0 everywhere", "A class has a value of 1 or more."))
+        raise DataError(Problem(str(where), "all labels are 0 everywhere", "Classes must have values of 1 or more."))
     return {f"class_{value}": value for value in sorted(values)}

@@ -96,8 +96,8 @@ def _read(block: dict[str, Any]) -> tuple[dict[str, Any], Dataset, Sequence[Case
             raise
         found = _read({key: value for key, value in block.items() if key != "test_images"})
         faults = some([f"{problem.where}: {_in_a_line(problem.what)}" for problem in error.problems], _NAMED)
-        fix = "once that is mended, dataset.test_images: unlabeled takes them as unlabeled cases"
-        return *found[:-1], (f"test images are left out, for with them this is wrong: {faults}; {fix}",)
+        fix = "once fixed, set dataset.test_images: unlabeled to use them as unlabeled cases"
+        return *found[:-1], (f"test images are left out because of these problems: {faults}; {fix}",)
 
 
 def unlabeled_note(info: DatasetInfo) -> list[str]:
@@ -109,9 +109,9 @@ def unlabeled_note(info: DatasetInfo) -> list[str]:
     highest = found[-1][0] if len(found) > 1 else 0
     far = highest in _MARK_VALUES or (highest > 0 and highest > _FAR * found[-2][0])
     return [
-        f"value {value} is taken for a class of its own, {name}; there is no value that training and scores leave out,"
-        " so if it marks voxels that nobody labeled, take its cases as unlabeled, or count it as background (out of the"
-        f" classes, and dataset.label_map: {{{value}: 0}})"
+        f"value {value} is read as a class, {name}; training and scores exclude no value, so if it marks voxels that"
+        " nobody labeled, use its cases as unlabeled, or count it as background (remove it from the classes, and set"
+        f" dataset.label_map: {{{value}: 0}})"
         for value, name in found
         if name.lower() in _MARK_NAMES or (far and value == highest)
     ]
@@ -136,45 +136,47 @@ def _run_name(folder: Path) -> str:
 
 def _head(folder: Path, gpu: bool) -> str:
     return (
-        f"Written by `semiseg init` for {folder.absolute()}; a start, to be changed.\n\n"
-        "Check     semiseg check THIS_FILE (reads every file once; tells what is wrong)\n"
+        f"Written by `semiseg init` for {folder.absolute()}, as a starting point.\n\n"
+        "Check     semiseg check THIS_FILE (reads every file once and reports all problems)\n"
         "Run       semiseg run THIS_FILE\n"
         f"Machine   {'with a GPU' if gpu else 'without a GPU: a small network and a short training'}\n"
-        "Options   semiseg plugins show NAME; `semiseg schema -o FILE` writes a schema that editors complete from"
+        "Options   semiseg plugins show NAME; `semiseg schema -o FILE` writes a schema for completion in editors"
     )
 
 
 def _dataset_comment(block: Mapping[str, Any], notes: Sequence[str]) -> str:
     said = [_about_dataset(block), *(f"{note[:1].upper()}{note[1:]}." for note in notes)]
     if "test_images" in block:
-        said.append("Leave the test images out if you will evaluate predictions on these same images.")
+        said.append("Remove test_images if you will evaluate predictions on these images.")
     return "\n".join(said)
 
 
 def _about_dataset(block: Mapping[str, Any]) -> str:
     if block["name"] == "folder":
-        return "Give the classes, and modalities if there are several, their names. The numbers are the labels' values."
+        return "Rename the classes, and the modalities if there are several. The numbers are the label values."
     if block["name"] == "la2018":
         return "The files store no spacing: distances are in voxels unless spacing_mm is given."
-    return "Where the cases are."
+    return "Location of the cases."
 
 
 def _split(folder: Path, cases: Sequence[Case]) -> tuple[dict[str, Any], str]:
     """Return a split with a fifth of the labeled cases for test and a tenth for validation, and its comment."""
     labeled = sum(case.label is not None for case in cases)
     if labeled < 3:
-        what = f"{labeled} of {len(cases)} cases have a label; one each is needed to train, to validate and to test"
+        what = f"{labeled} of {len(cases)} cases have a label; training, validation and test need one each"
         raise DataError(Problem(str(folder), what, "Label more cases, or write a recipe by hand without test cases."))
     test, validation = _evaluation_counts(cases, max(1, round(labeled * 0.2)), max(1, round(labeled * 0.1)))
     rest = labeled - test - validation
-    comment = f"Test cases are opened once, at the end; of {labeled} labeled cases about a fifth.\n"
+    comment = f"Test cases: about a fifth of the {labeled} labeled cases, opened once, at the end.\n"
     if labeled < len(cases):
-        comment += f"All {rest} labels that are left train, with the {len(cases) - labeled} cases that have none."
+        comment += (
+            f"The other {rest} labels are used for training, with the {len(cases) - labeled} cases that have none."
+        )
         return {"test": test, "validation": validation, "labeled": "all"}, comment
     few = max(1, round(rest * 0.25))
     comment += (
-        f"Every case has a label: the labels of {few} of the {rest} that are left are used, and the others serve as\n"
-        "unlabeled, which shows what a semi-supervised method brings. To train on all labels instead:\n"
+        f"Every case has a label. Of the other {rest}, the labels of {few} are used, and the rest serve as unlabeled,\n"
+        "which shows the gain of a semi-supervised method. To train on all labels instead:\n"
         "--set split.labeled=all --set strategy.name=supervised"
     )
     return {"test": test, "validation": validation, "labeled": few}, comment
@@ -199,13 +201,13 @@ def _evaluation_counts(cases: Sequence[Case], test: int, validation: int) -> tup
 def _preprocessing(block: Mapping[str, Any], found: Survey) -> Section:
     if block["name"] == "la2018":
         keys: dict[str, Any] = {"normalize": "none", "foreground": "all", "crop": False}
-        return "The files are normalized and cropped already (around the true label: optimistic).", {
+        return "The files are already normalized, and cropped around the true label (optimistic).", {
             "preprocessing": keys
         }
     if found.zero_is_background:
-        comment = "Many voxels are exactly 0: they are taken for background, which is cut off and left out of the mean."
+        comment = "Many voxels are exactly 0: they count as background, which is cropped and excluded from the mean."
         return comment, {"preprocessing": {"normalize": "zscore", "foreground": "nonzero"}}
-    return "Hardly any voxel is exactly 0: the whole image counts.", {
+    return "Few voxels are exactly 0: the whole image counts as foreground.", {
         "preprocessing": {"normalize": "zscore", "foreground": "all"}
     }
 
@@ -217,7 +219,7 @@ def _augmentation(block: Mapping[str, Any], info: DatasetInfo) -> Section:
     elif {"left", "right"} <= words:
         axes, comment = [], "No flips: left and right are different classes."
     else:
-        axes, comment = ["left-right"], "Remove left-right where left and right are different classes."
+        axes, comment = ["left-right"], "Remove left-right if left and right are different classes."
     return comment, {"augmentation": {"name": "paper", "flip_axes": axes}}
 
 
@@ -227,8 +229,8 @@ def _method(gpu: bool) -> list[Section]:
     return [
         ("`semiseg plugins` lists other networks and methods.", {"backbone": {"name": "unet", **small}}),
         (
-            f"Two networks that label for one another, after {wait:.0%} of training on labels alone: too early, and\n"
-            "both agree on nonsense. The baseline is --set strategy.name=supervised",
+            f"Two networks that label for each other, after {wait:.0%} of training on labels alone: if they start too\n"
+            "early, both agree on nonsense. Baseline: --set strategy.name=supervised",
             {"strategy": {"name": "cps", "phi": 0.5, "wait_share": wait}},
         ),
     ]
@@ -246,5 +248,5 @@ def _training(patch: Shape, gpu: bool) -> Section:
         "optimizer": {"name": "adam", "lr": 5e-4 if gpu else 3e-3, "weight_decay": 2e-5},
     }
     steps = epochs * -(-examples // (2 * per_stream))
-    comment = f"{steps} steps. More epochs train better; a larger patch sees more and takes more memory."
+    comment = f"{steps} steps. More epochs improve the result; a larger patch gives more context and needs more memory."
     return comment, {"training": keys}

@@ -17,8 +17,8 @@ _BRATS = re.compile(r".+(_(t1|t1ce|t2|flair)|-(t1n|t1c|t2w|t2f))", re.IGNORECASE
 _CHANNEL = re.compile(r".+_(\d{4})", re.DOTALL)
 _NUMBERED = re.compile(r"(.+)_0\d{3}", re.DOTALL)
 _H5 = "mri_norm2.h5"
-LAYOUTS = """Understood are
-      labeled/images, labeled/labels and, if there are any, unlabeled/images: NIfTI files of your own
+LAYOUTS = """Supported layouts:
+      labeled/images, labeled/labels and optionally unlabeled/images: NIfTI files of your own
       dataset.json with imagesTr and labelsTr: the Medical Segmentation Decathlon, nnU-Net
       CASE_{t1,t1ce,t2,flair,seg}.nii.gz or CASE-{t1n,t1c,t2w,t2f,seg}.nii.gz: BraTS
       ID/mri_norm2.h5: left atria (LA 2018)"""
@@ -31,7 +31,7 @@ def recognize(folder: Path) -> dict[str, Any]:
     reads.
     """
     if not folder.is_dir():
-        raise DataError(Problem(str(folder), "there is no such folder", "Give the folder of your data."))
+        raise DataError(Problem(str(folder), "there is no such folder", "Check the path."))
     root = str(folder.absolute())
     if labeled := _labeled(folder):
         return {"name": "folder", "root": root, **_folder_options(labeled / "images", labeled / "labels")}
@@ -51,7 +51,7 @@ def recognize(folder: Path) -> dict[str, Any]:
     problems = [*held.problems]
     if held.files:
         examples = some([str(path.relative_to(folder)) for path in held.files], 3)
-        problems.append(Problem(str(folder), f"its layout is not understood; it holds {examples}", LAYOUTS))
+        problems.append(Problem(str(folder), f"unknown layout; it contains {examples}", LAYOUTS))
     elif held.other:
         what = f"there are no NIfTI images in it, but {held.formats()}"
         problems.append(Problem(str(folder), what, f"{CONVERT}\n    {LAYOUTS}"))
@@ -88,11 +88,11 @@ def _layouts_below(folder: Path) -> Iterator[tuple[str, str]]:
 def _several(folder: Path, found: Mapping[str, Mapping[str, None]]) -> DataError:
     lines = [f"\n      {name}: {some(list(places), 4)}" for name, places in found.items()]
     below = [place for places in found.values() for place in places if place != "."]
-    fix = "Put each dataset into a folder of its own."
+    fix = "Put each dataset into its own folder."
     if below:
-        fix = f"Give the folder of one, for instance: semiseg init {shlex.quote(str(folder / below[0]))}"
+        fix = f"Give the folder of one, for example: semiseg init {shlex.quote(str(folder / below[0]))}"
     count = "a dataset" if [*map(len, found.values())] == [1] else "several datasets"
-    return DataError(Problem(str(folder), f"it is no dataset, but holds {count}:{''.join(lines)}", fix))
+    return DataError(Problem(str(folder), f"it is not a dataset, but contains {count}:{''.join(lines)}", fix))
 
 
 def _labeled(folder: Path) -> Path | None:
@@ -131,8 +131,8 @@ def _names_lacking(folder: Path, manifest: Mapping[str, Any]) -> dict[str, Any]:
     there = [path for path in labels if is_file(path)]
     if "labels" not in manifest:
         if not there:
-            what = f"none of the {len(labels)} labels that it lists is there, such as {labels[0]}"
-            raise DataError(Problem(str(folder / "dataset.json"), what, "Its paths are relative to its own folder."))
+            what = f"none of the {len(labels)} labels that it lists exists, for example {labels[0]}"
+            raise DataError(Problem(str(folder / "dataset.json"), what, "Its paths must be relative to its folder."))
         options["classes"] = class_names(there, folder / "dataset.json")
     return options
 
@@ -156,21 +156,21 @@ def _nnunet_options(folder: Path, manifest: Mapping[str, Any]) -> dict[str, Any]
     ending = f".{str(manifest.get('file_ending', '.nii.gz')).lstrip('.')}"
     held = find(folder / "imagesTr")
     if ending.lower() not in {".nii", ".nii.gz"}:
-        problems.append(Problem(str(path), f"its images are {ending} files, which are not read", CONVERT))
+        problems.append(Problem(str(path), f"its images are {ending} files, which are not supported", CONVERT))
     elif not held.files:
         there = f"there are no NIfTI images in it{f', but {held.formats()}' if held.other else ''}"
         problems.append(Problem(str(held.folder), there, CONVERT if held.other else LAYOUTS))
     names, modalities = classes(manifest), channels(manifest)
     labels = manifest.get("labels")
     if isinstance(labels, Mapping) and "ignore" in labels:
-        what = f'"ignore" ({labels["ignore"]}) marks voxels that nobody labeled, which cannot be left out yet'
-        problems.append(Problem(str(path), what, "Take the cases that have such voxels out of the labeled ones."))
+        what = f'"ignore" ({labels["ignore"]}) marks voxels that nobody labeled, which cannot be excluded yet'
+        problems.append(Problem(str(path), what, "Remove the cases with such voxels from the labeled ones."))
     elif names is None:
-        what = '"labels" is not understood, or its labels are regions that overlap'
+        what = '"labels" is not understood, or its labels are overlapping regions'
         fix = 'Write "labels": {"background": 0, "liver": 1}: a stored value for each class.'
         problems.append(Problem(str(path), what, fix))
     if modalities is None:
-        fix = 'Write for instance "channel_names": {"0": "CT"}.'
+        fix = 'Write, for example, "channel_names": {"0": "CT"}.'
         problems.append(Problem(str(path), '"channel_names" is missing or not understood', fix))
     raise_all(problems, DataError)
     values = {name: value for value, name in sorted((names or {}).items()) if value}
@@ -193,6 +193,10 @@ def _classes(labels: Path) -> dict[str, int]:
     """Return generated names for the values in some label files of a folder. Raises DataError."""
     held = find(labels)
     if not held.files:
-        what = "there are no labels in it" if not held.other else f"its labels are not read: {held.formats()}"
+        what = (
+            "there are no labels in it"
+            if not held.other
+            else f"its labels are in unsupported formats: {held.formats()}"
+        )
         raise DataError(held.problems or Problem(str(labels), what, CONVERT if held.other else LAYOUTS))
     return class_names(held.files, labels)

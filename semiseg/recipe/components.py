@@ -116,12 +116,15 @@ def component_class(slot: Slot, where: Where) -> type | None:
     place = f" ({line})" if line else ""
     if slot.kind == "strategy" or not isinstance(slot.name, interface(slot.kind)):
         raise ComponentError(
-            f"{slot.key}{place} has to be the name of a {slot.kind}, not {slot.name!r}.",
-            "`semiseg plugins` lists the names. From Python, its class does too, and but for a strategy the object.",
+            f"{slot.key}{place} must be the name of a {slot.kind}, not {slot.name!r}.",
+            "`semiseg plugins` lists the names. From Python, a class also works and, except for a strategy, an object.",
         )
     if slot.values:
         options = ", ".join(slot.values)
-        raise ComponentError(f"{slot.key}{place} is a ready component, which takes no options: {options}.")
+        raise ComponentError(
+            f"{slot.key}{place} is an object, which takes no options: {options}.",
+            "Set them when you create the object, or give its class instead.",
+        )
     return None
 
 
@@ -149,7 +152,7 @@ def _same_metrics(found: Mapping[tuple[str, ...], Found], where: Where) -> Itera
         if other is not slot:
             lines = " and ".join(filter(None, dict.fromkeys(where(s.key) for s in (other, slot))))
             place = f" ({lines})" if lines else ""
-            yield Problem("", f"Metric {title!r} is asked for twice{place}.", "Keep one of the two.")
+            yield Problem("", f"Metric {title!r} is listed twice{place}.", "Remove one of the two.")
 
 
 def _role_problems(
@@ -162,7 +165,7 @@ def _role_problems(
         place = Place(where=where).of(strategy.slot.path)
         yield Problem(
             "",
-            f"In strategy {strategy.slot.title!r}{place} no role predicts: it could be trained, but not be used.",
+            f"Strategy {strategy.slot.title!r}{place} has no predicting role: it could be trained but not used.",
             "In its code, set predicts=True on a role, or override predict.",
         )
     own = {slot.path[-1]: slot for slot in wanted if slot.path[:2] == ("strategy", ROLES)}

@@ -56,7 +56,7 @@ def _refuse_lost(path: Path) -> None:
     lost = f"{path} cannot be read: No such file or directory."
     for recipe in shipped():
         if recipe.name == path.stem:
-            fix = f"{recipe.package} carries a recipe of this name, which runs from any folder: {recipe.command}"
+            fix = f"{recipe.package} ships a recipe of this name. Run it from any folder: {recipe.command}"
             raise RecipeError(lost, fix)
     if ours := answer("recipe", path.stem):
-        raise RecipeError(f"{lost} A recipe of this name is in a package of ours. {ours[0]}", ours[1])
+        raise RecipeError(f"{lost} A plugin ships a recipe of this name. {ours[0]}", ours[1])

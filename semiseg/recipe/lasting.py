@@ -24,8 +24,8 @@ def lasting_text(value: Any, what: str) -> str:
         return _array(value, what)
     text = repr(value)
     if _ADDRESS.search(text):
-        fix = "What is read would never be found again. Make it a pydantic model or a dataclass, or give it a __repr__."
-        raise ComponentError(f"{what} holds {text}, which is so called in this process only.", fix)
+        fix = "Results cached with it cannot be found again. Use a pydantic model or a dataclass, or define __repr__."
+        raise ComponentError(f"{what} contains {text}, whose repr is different in every process.", fix)
     held = _held(vars(value), what, (id(value),)) if getattr(value, "__dict__", None) else ""
     return f"{text} {_digest(held.encode())}" if "sha256:" in held else text
 
@@ -37,8 +37,8 @@ def _array(value: Any, what: str) -> str:
     try:
         array = np.asarray(_in_memory(value))
     except Exception as error:  # whatever a library's own array raises
-        fix = "Give it as a numpy array, or by a file that an option names by its path."
-        raise ComponentError(f"{what} holds an array that cannot be read: {error}.", fix) from error
+        fix = "Give a numpy array, or make the option a path to a file."
+        raise ComponentError(f"{what} contains an array that cannot be read: {error}.", fix) from error
     if array.dtype.hasobject:
         content = _held(array.tolist(), what, ()).encode()
     else:

@@ -38,7 +38,7 @@ def _apply(data: dict[Any, Any], places: Places, override: str) -> list[str]:
     source = f"--set {override}"
     key, equals, text = override.partition("=")
     if not equals:
-        raise RecipeError(f"{source} is not KEY=VALUE.", "For instance: --set training.epochs=10")
+        raise RecipeError(f"{source} is not KEY=VALUE.", "Example: --set training.epochs=10")
     return put_value(data, places, key.strip(), _parse(text, source), source)
 
 
@@ -49,7 +49,7 @@ def put_value(data: dict[Any, Any], places: Places, key: str, value: Any, source
     """
     path = tuple(key.split("."))
     if not all(path):
-        raise RecipeError(f"{source} is not KEY=VALUE.", "For instance: --set training.epochs=10")
+        raise RecipeError(f"{source} is not KEY=VALUE.", "Example: --set training.epochs=10")
     if kind_at(path) and not isinstance(value, dict):
         path = (*path, "name")
     block = _descend(data, path[:-1], source, places)
@@ -102,8 +102,8 @@ def _existing(block: Any, path: tuple[str, ...], source: str) -> Any:
     number = int(key) if key.isdecimal() and len(key) < 10 else None
     if isinstance(block, list):
         if number is None or number >= len(block):
-            last = f"0 to {len(block) - 1}" if block else "nothing: it is empty"
-            raise RecipeError(f"{source} cannot be set: {'.'.join(path[:-1])} is a list with positions {last}.")
+            what = f"a list with positions 0 to {len(block) - 1}" if block else "an empty list"
+            raise RecipeError(f"{source} cannot be set: {'.'.join(path[:-1])} is {what}.")
         return number
     return number if number in block and key not in block else key
 

@@ -29,9 +29,9 @@ Precision = Annotated[
 
 def _usable_as_folder(name: str) -> str:
     if not name.strip() or name in {".", ".."} or any(c in name for c in "/\\\0"):
-        raise ValueError(f"{name!r} cannot be a folder's name")
+        raise ValueError(f"{name!r} is not a valid folder name")
     if any(0xD800 <= ord(c) < 0xE000 for c in name):
-        raise ValueError(f"{name!r} holds half of a character that takes two, which no file can hold")
+        raise ValueError(f"{name!r} contains an unpaired surrogate, which cannot be written to a file")
     return name
 
 

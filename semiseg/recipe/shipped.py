@@ -62,12 +62,12 @@ def find_shipped(name: str, unknown: str = "") -> Shipped:
     if matches:
         claims = " and ".join(recipe.package for recipe in matches)
         paths = " or ".join(str(recipe.path) for recipe in matches)
-        raise RecipeError(f"Recipe {name!r} is in {claims}.", f"Give the path of one of them: {paths}.")
+        raise RecipeError(f"Several packages ship a recipe {name!r}: {claims}.", f"Give the path of one: {paths}.")
     unknown = unknown or f"Unknown recipe {name!r}."
     if ours := answer("recipe", name):
         raise RecipeError(f"{unknown} {ours[0]}", ours[1])
     names = list(dict.fromkeys(recipe.name for recipe in recipes))
-    listed = f"Shipped recipes: {', '.join(names) or 'none'}. `semiseg recipes` tells what each is for."
+    listed = f"Shipped recipes: {', '.join(names) or 'none'}. `semiseg recipes` describes each."
     raise RecipeError(f"{unknown}{nearest(name, names)}", listed)
 
 

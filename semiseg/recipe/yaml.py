@@ -57,7 +57,7 @@ def read_yaml(path: Path, title: str = "") -> tuple[dict[Any, Any], Places]:
         raise RecipeError(f"{title} is empty.", "`semiseg init FOLDER` writes a recipe for a folder of images.")
     if not isinstance(data, dict):
         kind = "a list" if isinstance(data, list) else "a single value"
-        raise RecipeError(f"{title} has to hold keys with values, such as `name: my_run`; it holds {kind}.")
+        raise RecipeError(f"{title} must contain keys with values, such as `name: my_run`; it contains {kind}.")
     return data, places
 
 
@@ -100,7 +100,7 @@ class _Reader:
             if count == 0:
                 data = self._value(event, ())
             else:
-                self._refuse(event, "holds a second document", "Keep one recipe in one file.")
+                self._refuse(event, "starts a second document", "Put each recipe into its own file.")
                 break
         return data
 
@@ -128,7 +128,7 @@ class _Reader:
         if event.anchor:
             self._refuse(event, f"uses an anchor (&{event.anchor})", "Write the value out where it is needed.")
         if event.tag:
-            self._refuse(event, f"uses a tag ({event.tag})", "Recipes hold plain values: leave it out.")
+            self._refuse(event, f"uses a tag ({event.tag})", "Remove it: recipes contain plain values only.")
         if isinstance(event, MappingStartEvent):
             return self._mapping(path)
         if isinstance(event, SequenceStartEvent):
@@ -138,12 +138,14 @@ class _Reader:
     def _scalar(self, event: Any) -> Any:
         text = str(event.value)
         if not text.isprintable() and not _can_be_written(text):
-            what = f"holds {ascii(text)[:60]}, which is no text: half of a character, or a byte of another encoding"
-            self._refuse(event, what, "Write the character itself, or \\U and its eight hexadecimal digits.")
+            what = (
+                f"contains {ascii(text)[:60]}, which is not text: an unpaired surrogate, or a byte of another encoding"
+            )
+            self._refuse(event, what, "Write the character itself, or \\U with its eight hexadecimal digits.")
             return None
         if _plain(event) and _INTEGER.fullmatch(text) and not _fits(text):
-            what = f"holds a whole number of {len(text):,} digits, {text[:20]}…"
-            self._refuse(event, what, f"No key takes more than {_LONGEST}; text needs quotes.")
+            what = f"contains a whole number with {len(text):,} digits, {text[:20]}…"
+            self._refuse(event, what, f"At most {_LONGEST} digits are allowed; put text in quotes.")
             return None
         return _scalar(event)
 
@@ -164,7 +166,7 @@ class _Reader:
             below = (*path, str(key))
             if key in first and key is not None:
                 what = f"Duplicate key {key!r} ({first[key]} and {place})."
-                self.problems.append(Problem("", what, "Keep one of the two."))
+                self.problems.append(Problem("", what, "Remove one of the two."))
             first[key] = place
             self.places.put(below, place)
             items[key] = self._value(next(self._events), below)
@@ -174,7 +176,7 @@ class _Reader:
         key = self._value(event, (*path, "?"))
         if not isinstance(event, ScalarEvent):
             if not isinstance(event, AliasEvent):
-                self._refuse(event, "uses a list or a block as a key", "Keys are words or numbers.")
+                self._refuse(event, "uses a list or a block as a key", "Keys must be words or numbers.")
             return None
         if key == "<<" and _plain(event):
             self._refuse(event, "uses a merge key (<<)", "Write the values out.")

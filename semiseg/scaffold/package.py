@@ -81,15 +81,15 @@ def class_name(kind: Kind, name: str) -> str:
 def _name_problems(kind: Kind, name: str) -> Iterator[Problem]:
     if not _NAME.fullmatch(name):
         near = re.sub(r"[^a-z0-9]+", "_", re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()).strip("_")
-        hint = f" For instance {near!r}." if _NAME.fullmatch(near) else ""
-        fix = f"Small letters, digits and single underscores, a letter first.{hint}"
-        yield Problem("", f"{name!r} cannot be the name of a component.", fix)
+        hint = f" For example: {near!r}." if _NAME.fullmatch(near) else ""
+        fix = f"Use lowercase letters, digits and single underscores, starting with a letter.{hint}"
+        yield Problem("", f"{name!r} is not a valid component name.", fix)
     if name in _YAML_WORDS:
-        yield Problem("", f"{name!r} cannot be the name of a component: in a recipe it is no text.", "Choose another.")
+        yield Problem("", f"{name!r} is not a valid component name: in YAML it is not text.", "Choose another.")
     for entry in installed(kind):
         if entry.name == name:
-            what = f"A {kind} {name!r} is installed already, from {entry.package} {entry.version}."
-            yield Problem("", what, "Choose another name: two with the same one cannot be told apart.")
+            what = f"A {kind} {name!r} is already installed, from {entry.package} {entry.version}."
+            yield Problem("", what, "Choose another name: names must be unique.")
 
 
 def _folder_problems(folder: Path) -> Iterator[Problem]:
@@ -98,4 +98,6 @@ def _folder_problems(folder: Path) -> Iterator[Problem]:
     except OSError as error:
         raise StorageError(f"{folder} cannot be used: {error.strerror or error}.", _ELSEWHERE) from error
     if taken:
-        yield Problem("", f"{folder} is there already.", "Choose another folder with --output; nothing is overwritten.")
+        yield Problem(
+            "", f"{folder} already exists.", "Choose a new or empty folder with --output; nothing is overwritten."
+        )

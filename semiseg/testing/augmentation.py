@@ -121,8 +121,8 @@ class AugmentationContract:
         np.random.set_state(states[1])
         assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
         differ = any(not torch.equal(first[0], other) for other in first[1:])
-        assert differ or self.deterministic, "all seeds give the same sample"
-        assert not (differ and self.deterministic), "seeds give other samples, and it is declared to draw nothing"
+        assert differ or self.deterministic, "the sample is the same for all seeds"
+        assert not (differ and self.deterministic), "it is declared deterministic, but samples differ between seeds"
 
     def test_labels_have_no_new_values(self, augmentation: Augmentation, patch_size: Shape) -> None:
         """Interpolation creates no class between 1 and 3."""
@@ -140,12 +140,12 @@ class AugmentationContract:
             image, label = self.apply(augmentation, patch_size, seed)
             assert label is not None
             inside = label == 3
-            assert inside.any(), "the object is gone"
+            assert inside.any(), "the label no longer contains the object"
             low, high = image[0][label == 0].median(), image[0][inside].median()
             nearer = (image[0] - high).abs() < (image[0] - low).abs()
             both = int((nearer & inside).sum())
             dice = 2 * both / int(nearer[label != 1].sum() + inside.sum())
-            assert dice > 0.8, f"seed {seed}: image and label overlap by a Dice of {dice:.2f} only"
+            assert dice > 0.8, f"seed {seed}: the Dice of image and label is only {dice:.2f}"
 
     def test_image_and_label_are_not_shifted(self, augmentation: Augmentation, patch_size: Shape) -> None:
         """An object's center is the same in image and label: on average over samples, and in half of them."""
@@ -159,8 +159,10 @@ class AugmentationContract:
             shifts.append(_middle(nearer) - _middle(label == 1))
         # A shift before a random flip has no preferred sign, so the mean would not reveal it.
         mean, usual = torch.stack(shifts).nanmean(0), torch.stack(shifts).abs().nanmedian(0).values
-        assert (mean.abs() < 0.25).all(), f"the image lies {_voxels(mean)} voxels from the label on average"
-        assert (usual < 0.5).all(), f"in half of the samples the image lies {_voxels(usual)} voxels from the label"
+        assert (mean.abs() < 0.25).all(), f"the image is shifted from the label by {_voxels(mean)} voxels on average"
+        assert (usual < 0.5).all(), (
+            f"in half of the samples the image is shifted from the label by {_voxels(usual)} voxels"
+        )
 
     def test_unlabeled_samples_change_alike(self, augmentation: Augmentation, patch_size: Shape) -> None:
         """The presence of a label does not change the image, and without one no label is returned."""

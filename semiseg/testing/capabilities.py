@@ -35,7 +35,7 @@ class CapabilityTests:
     def test_capabilities_are_known(self, backbone: Backbone) -> None:
         """A misspelled one would serve no strategy; ``scales`` requires ``split``."""
         unknown = backbone.capabilities - KNOWN - self.own_capabilities
-        assert not unknown, f"unknown: {', '.join(sorted(unknown))}; known: {', '.join(sorted(KNOWN))}"
+        assert not unknown, f"unknown capabilities: {', '.join(sorted(unknown))}; known: {', '.join(sorted(KNOWN))}"
         assert "split" in backbone.capabilities or "scales" not in backbone.capabilities
 
     def test_the_parts_one_after_another_are_the_network(self, backbone: Backbone, task: Task) -> None:
@@ -106,7 +106,7 @@ class CapabilityTests:
         assert backbone.options.model_dump() == before
         for i, mode in enumerate(WAYS_UP):
             same = [WAYS_UP[j] for j in range(i) if torch.equal(logits[i], logits[j])]
-            assert not same, f"{mode} and {same[0]} make the same network"
+            assert not same, f"{mode} and {same[0]} give the same network"
 
     def _split(self, backbone: Backbone, task: Task, capability: str = "split") -> Any:
         """Return a network in parts, in evaluation mode."""

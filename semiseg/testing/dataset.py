@@ -111,8 +111,10 @@ class DatasetContract:
         """Each region consists of existing foreground classes, and its name is not that of a class."""
         info = dataset.info()
         for region, members in info.regions.items():
-            assert members, f"region {region!r} is made of no class"
-            assert not set(members) - set(info.classes[1:]), f"region {region!r}: members are no foreground classes"
+            assert members, f"region {region!r} contains no class"
+            assert not set(members) - set(info.classes[1:]), (
+                f"region {region!r} has members that are not foreground classes"
+            )
             assert region not in info.classes, f"region {region!r} has the name of a class"
 
     def test_images_have_a_channel_for_each_modality(self, dataset: Dataset) -> None:
@@ -146,7 +148,7 @@ class DatasetContract:
         arrays = {case.patient: dataset.read_label(case).array for case in self._labeled(dataset)}
         filled = [array for array in arrays.values() if array.any()]
         same = [np.array_equal(filled[0], other) for other in filled[1:]]
-        assert not same or not all(same), "the labels of all patients are the same voxel by voxel"
+        assert not same or not all(same), "the labels of all patients are identical"
 
     def test_a_case_is_read_from_its_own_files(self, dataset: Dataset) -> None:
         """Images come from image files only, with or without the label; labels come from no other case's files.
@@ -207,7 +209,7 @@ class DatasetContract:
     def test_the_entry_point_loads(self, dataset: Dataset) -> None:
         """The name in a recipe refers to this class."""
         if not self.name:
-            pytest.skip("it has no entry point")
+            pytest.skip("no entry point")
         assert load("dataset", self.name) is type(dataset)
 
     def _labeled(self, dataset: Dataset) -> list[Case]:

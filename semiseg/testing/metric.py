@@ -59,7 +59,7 @@ _IMAGE = (6, 7, 8)
 _VOXEL, _CUBE = ((1, 1, 1), (2, 2, 2)), ((1, 1, 1), (4, 5, 4))
 _EXTREMES = {
     "one voxel, found": (_VOXEL, _VOXEL),
-    "one voxel, beside it": (_VOXEL, ((2, 1, 1), (3, 2, 2))),
+    "one voxel, next to it": (_VOXEL, ((2, 1, 1), (3, 2, 2))),
     "one voxel, far away": (_VOXEL, ((5, 6, 7), _IMAGE)),
     "one voxel of many": (_CUBE, _VOXEL),
     "many for one voxel": (_VOXEL, _CUBE),

@@ -80,7 +80,7 @@ def run_contract(subject: Subject, heard: Callable[[Outcome], None]) -> list[Out
     if code == pytest.ExitCode.INTERRUPTED and not said.getvalue().count("ERROR"):
         raise KeyboardInterrupt
     if code not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
-        raise ComponentError(f"The {subject.entry.kind} checks cannot be run:\n{said.getvalue().strip()}")
+        raise ComponentError(f"The {subject.entry.kind} checks could not run:\n{said.getvalue().strip()}")
     return listener.outcomes
 
 

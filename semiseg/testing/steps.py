@@ -63,7 +63,7 @@ def in_two_processes(start: Callable[[], Strategy], batches: Batches) -> list[di
         for process in processes:
             process.kill()
         if codes != [0, 0]:
-            raise RuntimeError(f"the two processes ended with {codes} (None: not within {_SECONDS} s)")
+            raise RuntimeError(f"exit codes of the two processes: {codes} (None: still running after {_SECONDS} s)")
         return [torch.load(file, weights_only=True) for file in files]
 
 

@@ -37,7 +37,7 @@ class StrategyContract(LearningTests, ScheduleTests, StateTests):
         for losses in found:
             assert strategy.whole_batch or not losses.of_whole_batch, (
                 f"{', '.join(losses.of_whole_batch)}: a loss of the whole batch, not one value per sample"
-                " (Term); declare whole_batch = True if that is meant"
+                " (Term); set whole_batch = True if that is intended"
             )
             assert losses.total.shape == ()
             assert torch.isfinite(losses.total)
@@ -141,7 +141,7 @@ class StrategyContract(LearningTests, ScheduleTests, StateTests):
     def test_two_processes_train_as_one(self, strategy_class: type[Strategy], options: Mapping[str, Any]) -> None:
         """Two processes that share each batch both arrive at the weights of one process with the whole batch."""
         if strategy_class.whole_batch:
-            pytest.skip("its losses are of a whole batch: a run in several processes is refused")
+            pytest.skip("its losses need the whole batch, so runs in several processes are refused")
         strategy = self.make(strategy_class, options).double()
         steps = [self.at(strategy, index) for index in (0, 98, 99)]
         needs = strategy.needs
@@ -178,7 +178,7 @@ class StrategyContract(LearningTests, ScheduleTests, StateTests):
             try:
                 pickle.loads(pickle.dumps(target))
             except Exception as error:  # pickle's errors have no common base class
-                raise AssertionError(f"target {target.name!r} cannot be sent: {error}") from error
+                raise AssertionError(f"target {target.name!r} cannot be pickled: {error}") from error
 
     def test_stages_share_the_training(self, strategy: Strategy) -> None:
         """Shares add up to 1, and names differ."""

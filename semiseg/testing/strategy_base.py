@@ -113,12 +113,12 @@ class StrategyTests:
         before = copied(batch)
         first = self.gradients(strategy, batch, step)
         changed = differing(batch, before)
-        assert not changed, f"losses changes its inputs: {', '.join(changed)}"
+        assert not changed, f"losses modifies its inputs: {', '.join(changed)}"
         second = self.gradients(strategy, before, step, seed=1)
         differ = other_gradients(first, second)
         assert not differ, (
-            "losses draws from something other than step.generator, or changes state, which is for after_step:\n"
-            f"the same step on the same batch gives other gradients the second time, of {differ}"
+            f"the same step on the same batch gives different gradients the second time, of {differ}:\n"
+            "in losses, draw from step.generator only, and leave changes of state to after_step"
         )
 
     def train(self, strategy: Strategy, start: int, stop: int) -> None:

@@ -41,8 +41,8 @@ class LearningTests(StrategyTests):
                 if any(_is_some(gradient) for gradients in found for gradient in gradients.values()):
                     moved.add(role)
         assert trained <= moved, (
-            f"in all losses of {steps} the gradient is 0 for {_listed(trained - moved)},\n"
-            "whether other networks are as they begin or sure of what they predict"
+            f"the gradient is 0 in all losses of {steps} for {_listed(trained - moved)},\n"
+            "whether the other networks have initial weights or make confident predictions"
         )
 
     def test_it_trains_where_nothing_is_unlabeled(self, strategy: Strategy) -> None:
@@ -50,7 +50,7 @@ class LearningTests(StrategyTests):
         needs = strategy.needs
         always = needs.unlabeled.minimum > 0  # per step, though not in every part of one
         if always and strategy.whole_batch:
-            pytest.skip("it is given whole batches, of which some samples are unlabeled")
+            pytest.skip("it always gets whole batches with unlabeled samples")
         labeled = 2 * max(needs.labeled.minimum, needs.labeled.unit)
         looked = sorted({0, 99, *(min(span.start, 99) for span in self.timetable(strategy).spans)})
         learns = False
@@ -58,22 +58,24 @@ class LearningTests(StrategyTests):
             batch = make_batch(labeled, 0, 0, needs.targets, self.has_pseudo_labels(strategy, step))
             found = list(strategy.losses(batch, step))
             assert found or always, (
-                f"there is no loss where nothing is unlabeled, at step {step.index} of 100: yield the supervised one,"
-                " and 0 for the other"
+                f"no loss without unlabeled samples, at step {step.index} of 100: yield the supervised loss, and 0"
+                " for the unsupervised one"
             )
             assert all(torch.isfinite(losses.total) for losses in found), (
-                f"a loss is not finite where nothing is unlabeled, at step {step.index} of 100"
+                f"a loss is not finite without unlabeled samples, at step {step.index} of 100"
             )
             learns = learns or any(map(_is_some, self.gradients(strategy, batch, step).values()))
         assert learns or always, (
-            f"all gradients of the steps {looked} of 100 are 0 where nothing is unlabeled:"
-            " labels are to be learned from"
+            f"all gradients of the steps {looked} of 100 are 0 without unlabeled samples:"
+            " the strategy must learn from labels alone"
         )
 
     def test_an_untrained_role_changes_unless_declared_frozen(self, strategy: Strategy) -> None:
         """A teacher follows its student: in a short training, or in the ``after_step`` of the steps of a long one."""
         untrained = frozenset(strategy.networks.keys() - self.trained(strategy))
-        assert self.frozen <= untrained, f"declared frozen, but no untrained role: {_listed(self.frozen - untrained)}"
+        assert self.frozen <= untrained, (
+            f"declared frozen, but not an untrained role: {_listed(self.frozen - untrained)}"
+        )
         before = {role: [p.clone() for p in strategy.networks[role].parameters()] for role in untrained}
         self.train(strategy, 0, 6)
         still = frozenset(role for role in untrained if before[role] and _same(before[role], strategy.networks[role]))
@@ -87,8 +89,8 @@ class LearningTests(StrategyTests):
                 break
         assert still <= self.frozen, (
             f"neither trained nor changed by {LONG} steps: {_listed(still - self.frozen)}\n"
-            "A moving average is made in after_step (semiseg.plugin.update_teacher). A role that is to stay as it\n"
-            f"begins is declared, in a subclass of the suite: frozen = {still!r}"
+            "Update a moving average in after_step (semiseg.plugin.update_teacher). If a role is meant to keep its\n"
+            f"initial weights, declare it in a subclass of the suite: frozen = {still!r}"
         )
 
     @classmethod
@@ -119,7 +121,7 @@ class LearningTests(StrategyTests):
     def test_networks_that_teach_one_another_are_heard(self, strategy: Strategy) -> None:
         """Each network's gradients depend on the weights of the others (``CoTraining``), which label for it."""
         if not isinstance(strategy, CoTraining):
-            pytest.skip("its networks do not label for one another (it is not a CoTraining)")
+            pytest.skip("its networks do not label for each other (it is not a CoTraining)")
         steps = [self.at(strategy, index) for index in reversed(self.looked(strategy))]
         taught = [step for step in steps if strategy.uses_pseudo_labels(step)]
         if not taught:
@@ -135,9 +137,9 @@ class LearningTests(StrategyTests):
                     unheard.remove(role)
         for role in strategy.networks:
             assert role not in unheard, (
-                f"{role} learns nothing from {_listed(strategy.networks.keys() - {role})}: with other weights there its"
-                f" gradients are the same\nat the steps {sorted(step.index for step in taught)} of 100. Its loss has to"
-                " use `pseudo_labels`, which are those of the others."
+                f"{role} learns nothing from {_listed(strategy.networks.keys() - {role})}: its gradients do not"
+                f" depend on their weights\nat the steps {sorted(step.index for step in taught)} of 100. Its loss must"
+                " use `pseudo_labels`, which come from the other networks."
             )
 
     @classmethod

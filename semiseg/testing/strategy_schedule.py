@@ -40,7 +40,7 @@ class ScheduleTests(StrategyTests):
     def test_schedules_do_not_count_epochs(self, strategy: Strategy, index: int) -> None:
         """The same holds with more epochs, unless an option is given in epochs and declared as such."""
         if self.counts_epochs:
-            pytest.skip("it is declared to count epochs")
+            pytest.skip("it is declared with counts_epochs")
         self.require_alike(strategy, index, more_epochs=True)
 
     def require_alike(self, strategy: Strategy, index: int, more_epochs: bool) -> None:
@@ -67,10 +67,10 @@ class ScheduleTests(StrategyTests):
         apart = min(float((value - other).norm()) for value in around)
         between = max((float((b - a).norm()) for a, b in pairwise(around)), default=0.0)
         assert apart <= between + 1e-9 * max(float(value.norm()) for value in (other, *around)), (
-            f"other gradients of {other_gradients(expected, found)} at step {later.index} of {later.total}"
-            f" (epoch {later.epoch}) than at step {index} of {step.total} (epoch {step.epoch}),\nand than at any of the"
-            f" steps {near[0].index} to {near[-1].index}, of the same batch at the same share of training:\nread"
-            " step.index / step.total, or step.progress of a stage, and draw from step.generator"
+            f"the gradients of {other_gradients(expected, found)} at step {later.index} of {later.total}"
+            f" (epoch {later.epoch}) differ from those at step {index} of {step.total} (epoch {step.epoch}),\nand from"
+            f" those at steps {near[0].index} to {near[-1].index}, for the same batch at the same share of training:\n"
+            "use step.index / step.total, or step.progress for a stage, and draw from step.generator"
         )
 
     @classmethod

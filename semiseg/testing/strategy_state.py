@@ -44,7 +44,7 @@ class StateTests(StrategyTests):
         both = before.keys() & after.keys()
         lost = {name for name in before.keys() | after.keys() if name not in both or before[name] != after[name]}
         assert not lost, (
-            f"changed by training, and not saved: {', '.join(sorted(lost))}\n"
-            "A run that is resumed does not have it. Make it a buffer, or read the step's number from step.index;\n"
-            "what is only kept because it takes long to make may be a functools.cached_property."
+            f"changed by training but not saved: {', '.join(sorted(lost))}\n"
+            "A resumed run loses it. Make it a buffer, or compute it from step.index; a value that is only cached\n"
+            "because it is expensive can be a functools.cached_property."
         )

@@ -29,7 +29,7 @@ class TinyNetwork(SplitNetwork, nn.Module):
     def encode(self, images: Tensor) -> tuple[Tensor, ...]:
         """Return 4 channels at the resolution of (B, C, X, Y, Z) images and 6 at half of it."""
         if not len(images):
-            raise ValueError("an empty batch was given to a network, which need not take it")
+            raise ValueError("a network got an empty batch, which networks need not accept")
         fine = self.first(images).tanh()
         return fine, self.down(fine).tanh()
 

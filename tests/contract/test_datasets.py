@@ -217,8 +217,8 @@ def folder(cls, root):
     [
         (Leaks, "test_a_case_is_read_from_its_own_files", r"the image of a_1 .*labels/a_1\.nii\.gz"),
         (FirstLabel, "test_a_case_is_read_from_its_own_files", r"the label of a_2 .*labels/a_1\.nii\.gz"),
-        (FirstLabel, "test_each_case_has_its_own_label", "the labels of all patients are the same"),
-        (OneLabel, "test_each_case_has_its_own_label", "the labels of all patients are the same"),
+        (FirstLabel, "test_each_case_has_its_own_label", "the labels of all patients are identical"),
+        (OneLabel, "test_each_case_has_its_own_label", "the labels of all patients are identical"),
     ],
 )
 def test_the_contract_catches_what_is_read_from_elsewhere(cls, caught_by, reason, tmp_path):

@@ -220,11 +220,11 @@ def test_a_frozen_parameter_is_not():
 def test_what_is_remembered_and_not_saved_is_named(strategy_class, name):
     reason = refusal(contract.test_what_changes_is_in_the_state, strategy_class)
 
-    assert reason.startswith(f"changed by training, and not saved: {name}\n")
+    assert reason.startswith(f"changed by training but not saved: {name}\n")
 
 
 def test_targets_that_cannot_be_sent_are_named():
-    assert "target 'foreground' cannot be sent" in refusal(
+    assert "target 'foreground' cannot be pickled" in refusal(
         contract.test_targets_can_be_sent_to_worker_processes, LambdaTarget
     )
 
@@ -238,12 +238,12 @@ def test_a_role_that_is_never_updated_is_named():
 @pytest.mark.parametrize(
     ("strategy_class", "reason"),
     [
-        (NumpyNoise, "draws from something other than step.generator"),
-        (TorchNoise, "draws from something other than step.generator"),
-        (RandomWeight, "draws from something other than step.generator"),
-        (StateInLosses, "changes state, which is for after_step"),
-        (InPlace, "losses changes its inputs: unlabeled.image"),
-        (ClampedLabel, "losses changes its inputs: labeled.label"),
+        (NumpyNoise, "draw from step.generator only"),
+        (TorchNoise, "draw from step.generator only"),
+        (RandomWeight, "draw from step.generator only"),
+        (StateInLosses, "leave changes of state to after_step"),
+        (InPlace, "losses modifies its inputs: unlabeled.image"),
+        (ClampedLabel, "losses modifies its inputs: labeled.label"),
     ],
 )
 def test_what_cannot_be_repeated_is_not_taken_for_a_leak(strategy_class, reason):

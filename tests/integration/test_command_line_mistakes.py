@@ -132,20 +132,20 @@ class TestResume:
         monkeypatch.setattr("semiseg.pipeline.run.make_plan", stop)
 
     def test_where_no_run_is_says_so(self, said, recipe, tmp_path):
-        note = f"Note: {tmp_path / 'out'} holds no run; starting one."
+        note = f"Note: no run to resume in {tmp_path / 'out'}; starting a new one."
         assert note in said("run", recipe, "-o", tmp_path / "out", "--resume")[1].splitlines()
-        assert "holds no run" not in said("run", recipe, "-o", tmp_path / "out", "--resume", "-q")[1]
-        assert "holds no run" not in said("run", recipe, "-o", tmp_path / "out")[1]
+        assert "no run to resume" not in said("run", recipe, "-o", tmp_path / "out", "--resume", "-q")[1]
+        assert "no run to resume" not in said("run", recipe, "-o", tmp_path / "out")[1]
 
     def test_where_a_run_is_says_nothing(self, said, recipe, tmp_path):
         (tmp_path / "out").mkdir()
         (tmp_path / "out" / "recipe.yaml").write_text(dump_recipe(load_recipe(recipe)))
         code, text = said("run", recipe, "-o", tmp_path / "out", "--resume")
-        assert (code, "far enough" in text, "holds no run" in text) == (4, True, False)
+        assert (code, "far enough" in text, "no run to resume" in text) == (4, True, False)
 
     def test_is_said_by_one_process_of_several(self, said, recipe, tmp_path, monkeypatch):
         monkeypatch.setenv("RANK", "1")
-        assert "holds no run" not in said("run", recipe, "-o", tmp_path / "out", "--resume")[1]
+        assert "no run to resume" not in said("run", recipe, "-o", tmp_path / "out", "--resume")[1]
 
 
 class TestArguments:

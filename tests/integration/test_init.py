@@ -153,7 +153,7 @@ def test_where_every_case_has_a_label_some_serve_as_unlabeled_and_it_is_said(tmp
     recipe = proposed(folder, tmp_path)
 
     assert (recipe.split.test, recipe.split.validation, recipe.split.labeled) == (4, 2, 4)
-    assert "the labels of 4 of the 14 that are left are used" in text
+    assert "Of the other 14, the labels of 4 are used" in text
     assert "--set split.labeled=all --set strategy.name=supervised" in text
 
 
@@ -234,7 +234,7 @@ def test_test_images_that_cannot_be_taken_are_left_out_and_it_is_said_why(tmp_pa
         (line,) = [line for line in text.splitlines() if "est images are left out" in line]
         assert line.startswith(mark)
         assert f"{root}/dataset.json: 1 file that it lists does not exist: {root}/imagesTs/h_21.nii.gz; once" in line
-        assert line.endswith("dataset.test_images: unlabeled takes them as unlabeled cases.")
+        assert line.endswith("set dataset.test_images: unlabeled to use them as unlabeled cases.")
 
 
 def test_an_image_that_cannot_be_read_costs_nobody_the_recipe(tmp_path):
@@ -243,7 +243,7 @@ def test_an_image_that_cannot_be_read_costs_nobody_the_recipe(tmp_path):
         path.write_bytes(b"no image")
     proposal = propose_recipe(root, gpu=False)
     assert "test_images" not in parse_yaml(proposal.text, "proposed")[0]["dataset"]
-    assert any(line.startswith("Note: test images are left out, for") for line in proposal.findings)
+    assert any(line.startswith("Note: test images are left out because of") for line in proposal.findings)
 
 
 def test_labels_of_test_images_that_dataset_json_names_are_seen(tmp_path):
@@ -298,13 +298,11 @@ def test_nnunet_is_read_where_it_lies(tmp_path, has_json):
 
 
 def test_folders_that_are_not_understood(tmp_path):
-    assert refusal(tmp_path / "nowhere") == (
-        f"{tmp_path}/nowhere: there is no such folder\n    Give the folder of your data."
-    )
-    assert refusal(tmp_path).startswith(f"{tmp_path}: there are no images in it\n    Understood are\n")
+    assert refusal(tmp_path / "nowhere") == (f"{tmp_path}/nowhere: there is no such folder\n    Check the path.")
+    assert refusal(tmp_path).startswith(f"{tmp_path}: there are no images in it\n    Supported layouts:\n")
     save(tmp_path / "some" / "where.nii.gz", scan(0)[0])
     assert refusal(tmp_path).startswith(
-        f"{tmp_path}: its layout is not understood; it holds some/where.nii.gz\n    Understood are\n"
+        f"{tmp_path}: unknown layout; it contains some/where.nii.gz\n    Supported layouts:\n"
     )
     (tmp_path / "dataset.json").write_text("{")
     assert refusal(tmp_path).startswith(f"{tmp_path}/dataset.json: it cannot be read as JSON: ")
@@ -312,7 +310,7 @@ def test_folders_that_are_not_understood(tmp_path):
 
 def test_too_few_labels(tmp_path):
     assert refusal(fill_folder(tmp_path / "d", labeled=2, unlabeled=1)).startswith(
-        f"{tmp_path}/d: 2 of 3 cases have a label; one each is needed to train, to validate and to test\n"
+        f"{tmp_path}/d: 2 of 3 cases have a label; training, validation and test need one each\n"
     )
 
 
@@ -322,7 +320,7 @@ def test_labels_that_say_nothing(tmp_path):
     (tmp_path / "labeled" / "labels").mkdir()
     assert refusal(tmp_path).startswith(f"{tmp_path}/labeled/labels: there are no labels in it\n")
     save(tmp_path / "labeled" / "labels" / "a.nii.gz", label * 0)
-    assert refusal(tmp_path).startswith(f"{tmp_path}/labeled/labels: its labels are 0 everywhere\n")
+    assert refusal(tmp_path).startswith(f"{tmp_path}/labeled/labels: all labels are 0 everywhere\n")
 
 
 def relabeled(folder, **changes):
@@ -379,14 +377,12 @@ def test_a_value_that_may_mark_voxels_that_nobody_labeled_is_said_to_be_a_class(
 
     folder = fill_folder(tmp_path / "d", labeled=4, unlabeled=1)
     proposal = propose_recipe(relabeled(folder, scan_00=change, scan_01=change, scan_02=change), gpu=False)
-    said = [
-        line for line in proposal.findings if line.startswith(f"Note: value {mark} is taken for a class of its own")
-    ]
+    said = [line for line in proposal.findings if line.startswith(f"Note: value {mark} is read as a class")]
     assert len(said) == noted
     if noted:
         assert f"class_{mark};" in said[0]
         assert f"dataset.label_map: {{{mark}: 0}}" in said[0]
-        assert f"# Value {mark} is taken for a class" in proposal.text
+        assert f"# Value {mark} is read as a class" in proposal.text
 
 
 def test_classes_that_say_so_and_classes_that_do_not():
@@ -440,14 +436,14 @@ def test_the_command_tells_what_it_found_and_what_to_do_next(tmp_path, call):
         "Split: 7 labeled, 3 unlabeled, 1 validation, 2 test",
     ]
     assert f"semiseg check {output}" in result.stdout
-    assert output.read_text().startswith(f"# Written by `semiseg init` for {tmp_path}/d; a start, to be changed.\n#\n")
+    assert output.read_text().startswith(f"# Written by `semiseg init` for {tmp_path}/d, as a starting point.\n#\n")
 
 
 def test_a_recipe_that_is_there_is_not_overwritten(tmp_path, call):
     output = tmp_path / "mine.yaml"
     output.write_text("name: mine")
 
-    with pytest.raises(RecipeError, match=r"mine\.yaml is there already\.\n    Choose another file with --output\."):
+    with pytest.raises(RecipeError, match=r"mine\.yaml already exists\.\n    Choose another file with --output\."):
         call(fill_folder(tmp_path / "d", labeled=3, unlabeled=0), "-o", output)
     assert output.read_text() == "name: mine"
 

@@ -149,14 +149,14 @@ def test_a_name_that_cannot_be_one_is_refused_with_the_nearest_that_can(tmp_path
     with pytest.raises(ComponentError) as raised:
         write_package("metric", name, tmp_path / "new")
 
-    assert f"{name!r} cannot be the name of a component." in str(raised.value)
-    assert ("For instance" in str(raised.value)) == bool(nearest)
-    assert f"For instance {nearest!r}." in str(raised.value) or not nearest
+    assert f"{name!r} is not a valid component name." in str(raised.value)
+    assert ("For example" in str(raised.value)) == bool(nearest)
+    assert f"For example: {nearest!r}." in str(raised.value) or not nearest
     assert not (tmp_path / "new").exists()
 
 
 def test_a_word_that_yaml_takes_for_something_else_is_refused(tmp_path):
-    with pytest.raises(ComponentError, match="in a recipe it is no text"):
+    with pytest.raises(ComponentError, match="in YAML it is not text"):
         write_package("metric", "null", tmp_path / "new")
 
 
@@ -165,8 +165,8 @@ def test_a_name_that_is_taken_and_a_folder_that_is_full_are_both_told(tmp_path):
     done = semiseg("new", "metric", "dice", "--output", tmp_path)
 
     assert isinstance(done.exception, ComponentError)
-    assert str(done.exception).startswith("2 problems:\n1. A metric 'dice' is installed already, from semiseg ")
-    assert f"2. {tmp_path} is there already." in str(done.exception)
+    assert str(done.exception).startswith("2 problems:\n1. A metric 'dice' is already installed, from semiseg ")
+    assert f"2. {tmp_path} already exists." in str(done.exception)
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
 
 

@@ -189,7 +189,7 @@ def test_required_options_and_lists_are_told_in_words(call):
 
 
 def test_a_component_without_options_says_so(call):
-    assert call("plugins", "show", "dice").endswith("It has no options.\n")
+    assert call("plugins", "show", "dice").endswith("No options.\n")
 
 
 def test_a_name_in_several_kinds_shows_all_and_kind_chooses(distribution, call):

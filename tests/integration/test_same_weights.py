@@ -188,7 +188,7 @@ def test_a_run_whose_best_is_last_says_so_also_when_it_goes_on(short, validation
     assert said.count("all classes") == 2  # Dice and HD95
     reason = SENTENCE if validation else "There are no validation cases to choose by: last and best are the same"
     assert reason in said
-    assert said.endswith("Report: runs/small/report.html\nEverything is in runs/small\n")
+    assert said.endswith("Report: runs/small/report.html\nRun folder: runs/small\n")
 
     (tmp_path / "runs/small/report.html").unlink()
     again = CliRunner().invoke(app, ["run", "recipe.yaml", "-o", "runs/small", "--resume", "-q"]).stdout

@@ -143,7 +143,7 @@ def test_killed_half_way_some_models_are_whole_and_some_have_no_scores(killed):
 def test_killed_half_way_it_goes_on_and_ends_as_if_nothing_had_been(killed_and_resumed, tmp_path):
     folder, kept, half, said = killed_and_resumed
     assert len(finished(folder)) == N_MODELS
-    assert f"All {N_MODELS} models have their scores" in said.stdout
+    assert f"All {N_MODELS} models have scores" in said.stdout
     assert kept.items() <= finished(folder).items(), "finished models were trained again"
     name = min(half)
     alone = tmp_path / "alone"
@@ -308,7 +308,7 @@ def test_some_models_can_be_run_alone(recipe, tmp_path):
     folder = tmp_path / "study"
     done = semiseg("study", "run", recipe, "-o", folder, "--only", "supervised_2_*", "--only", "cps_2_s1")
     assert set(finished(folder)) == {"supervised_2_s1", "supervised_2_s2", "cps_2_s1"}
-    assert "3 models have their scores" in done.stdout
+    assert "3 models have scores" in done.stdout
     refused = semiseg("study", "run", recipe, "-o", folder, "--only", "csp_*", check=False)
     assert refused.returncode == 2
     assert "no model is called 'csp_*'" in refused.stderr

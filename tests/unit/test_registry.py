@@ -202,7 +202,7 @@ def test_every_wrong_option_is_told_in_words(volume):
         create("metric", "volume", {"scale": 0, "skale": 1})
 
     assert [str(problem) for problem in raised.value.problems] == [
-        "volume.scale has to be more than 0, not 0.",
+        "volume.scale must be more than 0, not 0.",
         "Unknown key 'volume.skale'. Did you mean 'scale'?\n    Options of volume: scale.",
     ]
 

@@ -8,19 +8,21 @@ import typer
 from semiseg.cli.run import Overrides
 
 app = typer.Typer(
-    help="Many models from one recipe: plan them, run them, and report what they say.\n\n"
+    help="Plan, run and report a study: many models from one recipe.\n\n"
     "Example: semiseg study run hippocampus_study --jobs 2",
     no_args_is_help=True,
 )
-Recipe = Annotated[Path, typer.Argument(help="Study recipe, a base and a matrix: a file, or a shipped one's name.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but the result and errors.")]
+Recipe = Annotated[Path, typer.Argument(help="Study recipe (a base and a matrix): file, or name of a shipped one.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show only the result and errors.")]
 
 
 @app.command()
 def plan(
     recipe: Recipe,
     overrides: Overrides = None,
-    measure: Annotated[bool, typer.Option("--measure", help="Time a step of each kind of model here.")] = False,
+    measure: Annotated[
+        bool, typer.Option("--measure", help="Time a step of each kind of model on this machine.")
+    ] = False,
     quiet: Quiet = False,
 ) -> None:
     """List the models of a study with their cases, steps and memory; with --measure, the hours on this machine.
@@ -39,7 +41,7 @@ def plan(
     study, reporter = load_study(recipe, overrides or [], expand=False), make_reporter(quiet)
     for note in study.notes:
         reporter.say(f"Note: {note}.")
-    with reporter.work("working out steps", len(study.models), unit="model") as meter:
+    with reporter.work("planning models", len(study.models), unit="model") as meter:
         found = forecasts(study.models, measure=measure, progress=meter.advance)
     show_plan(study, found, Console())
 
@@ -52,18 +54,18 @@ def run(
     ] = None,
     overrides: Overrides = None,
     jobs: Annotated[
-        int | None, typer.Option("--jobs", "-j", min=1, help="Models at a time; by default one a GPU, or one.")
+        int | None, typer.Option("--jobs", "-j", min=1, help="Models to train at once; by default one per GPU, or 1.")
     ] = None,
     launcher: Annotated[
         str,
         typer.Option(
             metavar="NAME",
-            help="local: processes of this machine; slurm: one job a model (extra slurm); or a plugin's.",
+            help="local: processes on this machine; slurm: one job per model (extra slurm); or a plugin's.",
         ),
     ] = "local",
     only: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME", help="Run these models alone: a name, or 'cps_*_s1'. Repeatable."),
+        typer.Option(metavar="NAME", help="Run only these models: a name or a pattern such as 'cps_*_s1'. Repeatable."),
     ] = None,
     quiet: Quiet = False,
 ) -> None:
@@ -87,7 +89,7 @@ def run(
             watch=watch,
         )
     count = f"{len(result.models)} models" if only else f"All {len(result.models)} models"
-    typer.echo(f"{count} have their scores. Next: semiseg study report {result.folder}")
+    typer.echo(f"{count} have scores. Next: semiseg study report {result.folder}")
     if any(result.folder.glob("models/*/report.html")):
         typer.echo(f"Report of each model: {result.folder / 'models' / 'NAME' / 'report.html'}")
 
@@ -96,10 +98,10 @@ def run(
 def report(
     study: Annotated[Path, typer.Argument(help="Study folder.")],
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Where to write; by default STUDY/report.")
+        Path | None, typer.Option("--output", "-o", help="Report folder; by default STUDY/report.")
     ] = None,
     checkpoint: Annotated[
-        str | None, typer.Option(help="Weights that are reported: last or best; by default the study recipe's.")
+        str | None, typer.Option(help="Checkpoint to report: last or best; by default the study recipe's.")
     ] = None,
     quiet: Quiet = False,
 ) -> None:
@@ -113,7 +115,7 @@ def report(
     from semiseg.study_report.report import report_study
 
     if checkpoint not in (None, "last", "best"):
-        raise typer.BadParameter(f"{checkpoint!r} is no checkpoint: last or best", param_hint="--checkpoint")
+        raise typer.BadParameter(f"{checkpoint!r} is not a checkpoint; choose last or best", param_hint="--checkpoint")
     result = report_study(study, output, checkpoint=checkpoint, reporter=make_reporter(quiet))
     console = Console()
     for line in result.summary:

@@ -108,18 +108,18 @@ def _notes(study: Study, forecasts: Sequence[Forecast], kinds: Counter[str], has
     cases = f"{_number(split.test)} test, {_number(split.validation)} validation"
     lines = [
         f"{len(study.models)} models: {said}. Seeds: {', '.join(map(str, study.recipe.seeds))}.",
-        f"Cases common to all: {cases}. Labeled cases are nested, and a total holds its labeled.",
+        f"Cases shared by all models: {cases}. Labeled subsets are nested; a total includes its labeled cases.",
     ]
     if all(found.memory is None for found in forecasts):
-        lines.append("Memory: unknown, since the number of modalities and classes is not known without the data.")
+        lines.append("Memory: unknown; it depends on the numbers of modalities and classes in the data.")
     else:
-        least = "least: in the one that takes least of it" if has_least else "a wider terminal also shows the least"
-        lines.append(f"Memory: of a step in float32, by formula, in the fastest step mode; {least}.")
+        least = "least: in the most economical mode" if has_least else "a wider terminal also shows the least"
+        lines.append(f"Memory: estimate for a float32 step in the fastest step mode; {least}.")
     hours = [found.hours for found in forecasts if found.hours is not None]
     if len(hours) < len(forecasts):
-        lines.append("Hours: unmeasured; --measure times a step of each kind of model here.")
+        lines.append("Hours: not measured; add --measure to time a step of each kind of model on this machine.")
     else:
-        lines.append(f"Hours: of the steps alone, from a timed step on this machine; {sum(hours):,.1f} in all.")
+        lines.append(f"Hours: steps only, from a timed step on this machine; {sum(hours):,.1f} in total.")
     return lines
 
 

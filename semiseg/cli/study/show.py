@@ -85,7 +85,7 @@ def failure(status: Status) -> str:
     code, why, log = status.code, status.reason, getattr(status, "log", None)
     if not why and code is not None:
         why = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
-    return f"{status.name} failed" + (f": it {why}" if why else "") + (f"; its log is {log}" if log else "")
+    return f"{status.name} failed" + (f": it {why}" if why else "") + (f"; log: {log}" if log else "")
 
 
 def _line(status: Status) -> str:

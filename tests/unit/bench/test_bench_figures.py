@@ -59,14 +59,14 @@ def test_figures_are_json():
 
 def test_nothing_stands_out():
     (text,) = said(result())
-    assert text == "Nothing stands out: 94% of the time goes into steps."
+    assert text == "No bottleneck found: steps take 94% of the time."
 
 
 def test_as_many_workers_as_keep_up_with_the_step():
     # 4 samples of 0.5 s take 2 s; a step takes 0.5 s: four processes keep up.
     (text,) = said(result(read=0.1, augment=0.4, wait=0.5), names=())
-    assert text.startswith("training.workers=4: the step waits for data in 50% of training.")
-    assert "2 s in one process, so 1 s in 2 at once and 500 ms in 4; the step takes 500 ms." in text
+    assert text.startswith("training.workers=4: steps wait for data 50% of the training time.")
+    assert "2 s in one process, 1 s in 2 and 500 ms in 4; a step takes 500 ms." in text
 
 
 def test_no_more_workers_than_cores():
@@ -78,12 +78,12 @@ def test_no_more_workers_than_cores():
 def test_on_the_cpu_workers_take_cores_from_the_step():
     (text,) = said(result(gpu=False, workers=0, wait=0.16), names=())
     assert text.startswith("training.workers=1:")
-    assert "160 ms, now before each step of 500 ms; other processes would do it meanwhile, on cores" in text
+    assert "160 ms before each step of 500 ms; workers would do it during the step, but share its cores." in text
 
 
 def test_fused_augmentation_only_where_it_is_installed_and_would_help():
     slow = result(augment=0.4, wait=0.5)
-    assert any(text.startswith("augmentation.name=fused:") and "98% of a sample" in text for text in said(slow))
+    assert any(text.startswith("augmentation.name=fused:") and "98% of a sample's time" in text for text in said(slow))
     assert not any("fused" in text for text in said(slow, names={"none", "paper"}))
     assert not any("fused" in text for text in said(slow, recipe(augmentation="none")))
     assert not any("fused" in text for text in said(result(augment=0.4)))  # nobody waits for it
@@ -106,17 +106,17 @@ def test_slow_reading_is_the_disk_s():
 
 def test_half_precision_where_the_gpu_has_it():
     (text,) = said(result(precision="32"))
-    assert text.startswith("training.precision=bf16: steps take 8.33 min, 94% of the time, in float32 and 8.0 GiB")
+    assert text.startswith("training.precision=bf16: steps take 8.33 min, 94% of the time, in float32 with 8.0 GiB")
     assert not any("bf16" in text for text in said(result(gpu=False, precision="32")))
 
 
 def test_long_steps_ask_for_smaller_patches_that_fit():
     long = result(step=100.0)
     (text,) = said(long)
-    assert text.startswith("training.patch_size=[96, 96, 96]: steps take 27.8 h, 100% of the time and 8.0 GiB")
+    assert text.startswith("training.patch_size=[96, 96, 96]: steps take 27.8 h, 100% of the time, with 8.0 GiB")
     assert "with 42% of the voxels they would take about 11.7 h" in text
-    assert said(long, fits=lambda patch: False)[0].startswith("Nothing stands out")
-    assert said(result(step=100.0, gpu=False))[0].startswith("A GPU: steps take 27.8 h")
+    assert said(long, fits=lambda patch: False)[0].startswith("No bottleneck found")
+    assert said(result(step=100.0, gpu=False))[0].startswith("Use a GPU: steps take 27.8 h")
 
 
 def test_full_memory_asks_for_smaller_patches_too():
@@ -126,14 +126,14 @@ def test_full_memory_asks_for_smaller_patches_too():
 
 def test_patches_are_not_made_smaller_than_they_can_be():
     small = recipe(training={"patch_size": [16, 16, 16]})
-    assert said(result(step=100.0), small)[0].startswith("Nothing stands out")
+    assert said(result(step=100.0), small)[0].startswith("No bottleneck found")
 
 
 def test_rare_validation():
     # 500 s of steps and 10 s of prediction; a tenth of that is 51 s, of 400 s now.
     (text,) = said(result(validate=20.0))
     assert text.startswith("training.validation.every=8: validation takes 6.67 min, 44% of the time")
-    assert text.endswith("and would take about 50 s.")
+    assert text.endswith("and would then take about 50 s.")
     assert not any("validation" in t for t in said(result(validate=20.0), recipe(training={"epochs": 1})))
 
 

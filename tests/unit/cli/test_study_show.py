@@ -98,9 +98,9 @@ class TestThePlan:
         assert row.split() == ["unetr_supervised_1050_s0", "1050", "–", "63,000", "2+2", "23.2", "5.4", "–"]
 
     def test_unmeasured_is_said_once(self, study):
-        assert plan(study, console(80)).count("unmeasured") == 1
-        assert "unmeasured" not in plan(study, console(80), MEASURED)
-        assert "262.5 in all" in plan(study, console(80), MEASURED)
+        assert plan(study, console(80)).count("not measured") == 1
+        assert "not measured" not in plan(study, console(80), MEASURED)
+        assert "262.5 in total" in plan(study, console(80), MEASURED)
 
     def test_kinds_have_a_table_each_in_the_study_s_order(self, study):
         text = plan(study, console(120))
@@ -216,7 +216,7 @@ class TestFailures:
                 {"code": 1, "reason": "was ended by the cluster (TIMEOUT)"},
                 "m failed: it was ended by the cluster (TIMEOUT)",
             ),
-            ({"code": 2, "log": "runs/m.log"}, "m failed: it ended with exit code 2; its log is runs/m.log"),
+            ({"code": 2, "log": "runs/m.log"}, "m failed: it ended with exit code 2; log: runs/m.log"),
             ({}, "m failed"),
         ],
     )

@@ -145,7 +145,7 @@ def test_what_is_another_in_every_process_is_told_by_name_or_refused(tmp_path):
     assert f"{__name__}.window" in described(tmp_path, window=window)
     assert f"{__name__}.Spread" in described(tmp_path, kind=Spread)
     assert described(tmp_path, kind=re.compile("a")) != described(tmp_path, kind=re.compile("b"))
-    with pytest.raises(ComponentError, match="Option part of the dataset holds <object object at 0x"):
+    with pytest.raises(ComponentError, match="Option part of the dataset contains <object object at 0x"):
         described(tmp_path, part=[object()])
 
 
@@ -192,7 +192,7 @@ def test_an_array_that_cannot_be_read_is_refused(tmp_path):
         def __array__(self, *args, **kwargs):
             raise OSError("it is on another machine")
 
-    with pytest.raises(ComponentError, match="Option table of the dataset holds an array that cannot be read"):
+    with pytest.raises(ComponentError, match="Option table of the dataset contains an array that cannot be read"):
         described(tmp_path, table=Far())
 
 

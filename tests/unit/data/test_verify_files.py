@@ -31,7 +31,7 @@ def test_quick_finds_a_label_that_is_text(dataset):
 @pytest.mark.parametrize(
     ("shape", "affine", "said"),
     [
-        ((9, 8, 6), made.LPS, "shape (9, 8, 7) against (9, 8, 6)"),
+        ((9, 8, 6), made.LPS, "shape (9, 8, 7) vs. (9, 8, 6)"),
         (made.SHAPE, np.eye(4), "affine"),
         ((*made.SHAPE, 2), made.LPS, "its shape is (9, 8, 7, 2)"),
     ],

@@ -177,7 +177,7 @@ def test_a_label_on_another_grid_is_refused(tmp_path):
     case = dataset.cases()[0]
     made.save(case.label, made.label(shape=(9, 8, 6)))
     text = refusal(dataset.read_label, case)
-    assert "shape (9, 8, 7) against (9, 8, 6)" in text
+    assert "shape (9, 8, 7) vs. (9, 8, 6)" in text
     made.save(case.label, made.label(), np.eye(4))
     text = refusal(dataset.read_label, case)
     assert "affine" in text

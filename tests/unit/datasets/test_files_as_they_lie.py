@@ -208,9 +208,9 @@ def test_nnunet_s_test_images_that_have_labels_are_left_to_be_tested_by(tmp_path
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
-        ({"file_ending": ".nrrd"}, "dataset.json: its images are .nrrd files, which are not read\n"),
+        ({"file_ending": ".nrrd"}, "dataset.json: its images are .nrrd files, which are not supported\n"),
         ({"labels": {"background": 0, "a": 1, "ignore": 3}}, 'dataset.json: "ignore" (3) marks voxels that nobody'),
-        ({"labels": {"background": 0, "whole": [1, 2]}}, "its labels are regions that overlap\n"),
+        ({"labels": {"background": 0, "whole": [1, 2]}}, "its labels are overlapping regions\n"),
         ({"channel_names": ["CT"]}, '"channel_names" is missing or not understood\n'),
     ],
 )

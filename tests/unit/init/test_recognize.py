@@ -20,12 +20,12 @@ def test_several_datasets_are_refused_and_listed(tmp_path):
     made.write_la2018(tmp_path / "la")
     made.write_folder(tmp_path / "mine")
     assert refusal(tmp_path) == (
-        f"{tmp_path}: it is no dataset, but holds several datasets:\n"
+        f"{tmp_path}: it is not a dataset, but contains several datasets:\n"
         "      brats: brats 2018, brats2023\n"
         "      la2018: la\n"
         "      folder: mine\n"
         "      decathlon: msd/Task01\n"
-        f"    Give the folder of one, for instance: semiseg init '{tmp_path}/brats 2018'"
+        f"    Give the folder of one, for example: semiseg init '{tmp_path}/brats 2018'"
     )
 
 
@@ -38,7 +38,7 @@ def test_two_of_one_kind_with_a_tree_of_their_own(tmp_path):
 def test_the_only_dataset_one_folder_below_is_pointed_at(tmp_path):
     made.write_decathlon(tmp_path / "Task01")
     text = refusal(tmp_path)
-    assert "holds a dataset:\n      decathlon: Task01\n" in text
+    assert "contains a dataset:\n      decathlon: Task01\n" in text
     assert f"semiseg init {tmp_path}/Task01" in text
 
 
@@ -54,7 +54,7 @@ def test_files_of_two_datasets_beside_each_other(tmp_path):
     made.write_la_case(tmp_path / "x")
     for path in (*case.iterdir(), *(tmp_path / "x").iterdir()):
         path.rename(tmp_path / path.name)
-    assert "Put each dataset into a folder of its own." in refusal(tmp_path)
+    assert "Put each dataset into its own folder." in refusal(tmp_path)
 
 
 def test_cases_of_one_kind_in_several_folders_are_one_dataset(tmp_path):
@@ -67,12 +67,12 @@ def test_cases_of_one_kind_in_several_folders_are_one_dataset(tmp_path):
 def test_what_lies_in_a_dataset_with_a_tree_of_its_own_is_not_looked_at(tmp_path):
     root = made.write_decathlon(tmp_path / "Task01")
     made.write_la2018(root / "imagesTr" / "more")
-    assert "holds a dataset:" in refusal(tmp_path)
+    assert "contains a dataset:" in refusal(tmp_path)
     assert recognize(root)["name"] == "decathlon"
 
 
 def test_of_files_that_nothing_reads_some_are_named(tmp_path):
     for name in "abcde":
         made.save(tmp_path / f"{name}.nii.gz", made.image(0))
-    assert "its layout is not understood; it holds " in refusal(tmp_path)
+    assert "unknown layout; it contains " in refusal(tmp_path)
     assert ".nii.gz and 2 others\n" in refusal(tmp_path)

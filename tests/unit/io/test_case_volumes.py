@@ -75,9 +75,9 @@ def test_modalities_on_different_grids_are_refused(tmp_path, pair, read):
     text = message(read, [pair[0], other], TWO)
     assert str(pair[0]) in text
     assert str(other) in text
-    assert "their affines put a corner of the volume 5.00 voxels apart" in text
+    assert "affines that differ by 5.00 voxels at a corner of the volume" in text
     smaller = made.save(tmp_path / "smaller.nii.gz", made.image(shape=(9, 8, 6)))
-    assert "shape (9, 8, 7) against (9, 8, 6)" in message(read, [pair[0], smaller], TWO)
+    assert "shape (9, 8, 7) vs. (9, 8, 6)" in message(read, [pair[0], smaller], TWO)
 
 
 def test_a_grid_that_differs_by_rounding_is_the_same(tmp_path, pair):
@@ -112,7 +112,7 @@ def test_grids_are_compared_by_how_far_a_corner_moves(one, other, voxels):
         same = first.difference(second) == ""
         assert same == (voxels < 0.1)
         if not same:
-            assert f" {voxels:.2f} voxels apart" in first.difference(second)
+            assert f" {voxels:.2f} voxels at a corner" in first.difference(second)
     assert one.difference(one, tolerance=0) == ""
     assert one.difference(other, tolerance=0)
 

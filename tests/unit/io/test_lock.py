@@ -185,8 +185,8 @@ class TestWindows:
         said = capsys.readouterr()
         assert (ended.value.code, said.out) == (4, "")
         assert said.err == (
-            "Error: semiseg runs on Linux and macOS, not on Windows itself.\n"
-            "    On Windows, install and run it inside WSL (Windows Subsystem for Linux): wsl --install\n"
+            "Error: semiseg runs on Linux and macOS, not directly on Windows.\n"
+            "    Install WSL (Windows Subsystem for Linux) with wsl --install, and semiseg inside it.\n"
         )
 
     def test_no_folder_is_locked_and_no_process_is_asked_for(self, tmp_path, monkeypatch):

@@ -112,7 +112,7 @@ def test_what_a_running_process_uses_stays_and_the_process_is_named(cache, said)
     fill()
     code, text = said("prune", "--all", "--yes")
     assert code == 0
-    assert f"that are in use by process {os.getpid()} on " in text
+    assert f", in use by process {os.getpid()} on " in text
     assert "if it is gone, delete" in text
     assert len(by_kind(look())["case"]) == 5
     assert len(by_kind(look())["data"]) == 1
@@ -147,7 +147,7 @@ def test_pruning_by_age_says_what_goes_and_takes_it_after_yes(filled, said):
     age(aged, 31)
     code, text = said("prune", "--older-than", 30, answer="n\n")
     assert code == 0
-    assert "To be removed: 2 entries, " in text
+    assert "To remove: 2 entries, " in text
     assert "Nothing was removed." in text
     assert len(by_kind(look())["case"]) == 5
 
@@ -155,13 +155,13 @@ def test_pruning_by_age_says_what_goes_and_takes_it_after_yes(filled, said):
     assert (code, "Removed: 2 entries, " in text) == (0, True)
     assert not any(part.path.exists() for part in aged)
     assert len(by_kind(look())["case"]) == 3
-    assert said("prune", "--older-than", 30)[1].endswith("There is nothing to remove.\n")
+    assert said("prune", "--older-than", 30)[1].endswith("Nothing to remove.\n")
 
 
 def test_all_goes_and_is_made_again(filled, said):
     code, text = said("prune", "--all", "--yes")
     assert (code, "Removed: 8 entries, " in text) == (0, True)  # 5 entries, the heads, and two folders of notes
-    assert "There is nothing in it." in said()[1]
+    assert "Empty." in said()[1]
     assert fill().n_made == 4
 
 
@@ -176,11 +176,14 @@ def test_leftovers_of_a_kill_are_told_after_a_day(filled):
 def test_the_list_is_one_line_a_dataset(filled, said):
     code, text = said()
     lines = [" ".join(line.split()) for line in text.splitlines()]
-    assert (code, lines[0]) == (0, f"Cache: {filled} (by SEMISEG_CACHE)")
+    assert (code, lines[0]) == (0, f"Cache: {filled} (set by SEMISEG_CACHE)")
     assert lines[1] == "kind dataset entries size last used recipes"
-    assert [line.split()[:3] for line in lines[2:4]] == [["preprocessed", "phantom", "5"], ["made", "data", "phantom"]]
+    assert [line.split()[:3] for line in lines[2:4]] == [
+        ["preprocessed", "phantom", "5"],
+        ["generated", "data", "phantom"],
+    ]
     assert lines[2].endswith(" tiny")
-    assert lines[-1].startswith("In all: 8 entries, ")
+    assert lines[-1].startswith("Total: 8 entries, ")
 
 
 def test_a_store_of_its_own_is_looked_at_by_itself(filled, said, tmp_path):
@@ -196,9 +199,9 @@ def test_a_store_of_its_own_is_looked_at_by_itself(filled, said, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["prune"], "Give --older-than DAYS, or --all, and not both."),
-        (["prune", "--all", "--older-than", "3"], "Give --older-than DAYS, or --all, and not both."),
-        (["prune", "--all"], "Nothing was removed, since there is nobody to ask.\n    Give --yes."),
+        (["prune"], "Give either --older-than DAYS or --all."),
+        (["prune", "--all", "--older-than", "3"], "Give either --older-than DAYS or --all."),
+        (["prune", "--all"], "confirmation requires a terminal.\n    To remove without asking, add --yes."),
     ],
 )
 def test_nothing_is_removed_unasked(filled, said, arguments, told):

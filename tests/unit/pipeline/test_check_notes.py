@@ -148,7 +148,7 @@ def test_more_classes_than_can_be_told_apart_are_one_message_of_init_check_and_r
             call()
         found.append(str(caught.value))
     assert len(set(found)) == 1
-    assert found[0].startswith("dataset folder: 256 classes beside the background; at most 255 can be told apart\n")
+    assert found[0].startswith("dataset folder: 256 classes besides the background; at most 255 are supported\n")
 
 
 def test_255_classes_can_be_told_apart(recipe, tmp_path):

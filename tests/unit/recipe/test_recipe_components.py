@@ -116,7 +116,7 @@ def test_a_strategy_that_could_not_predict_is_refused(minimal):
     recipe = load_recipe(minimal)
 
     assert messages(recipe.with_component("strategy", Silent)) == [
-        "In strategy 'Silent' no role predicts: it could be trained, but not be used.\n"
+        "Strategy 'Silent' has no predicting role: it could be trained but not used.\n"
         "    In its code, set predicts=True on a role, or override predict."
     ]
     assert resolve(recipe.with_component("strategy", Speaking)).strategy is Speaking
@@ -125,4 +125,4 @@ def test_a_strategy_that_could_not_predict_is_refused(minimal):
 def test_a_strategy_can_not_be_given_ready_made(minimal):
     recipe = load_recipe(minimal).with_component("strategy", Scaled(Scaled.Options(), {}))
 
-    assert messages(recipe)[0].startswith("strategy has to be the name of a strategy, not Scaled(")
+    assert messages(recipe)[0].startswith("strategy must be the name of a strategy, not Scaled(")

@@ -145,7 +145,7 @@ def test_an_array_is_written_by_its_digest_and_another_one_is_a_change(recipe):
 
 
 def test_an_option_that_no_text_stands_for_is_told_by_its_component(recipe):
-    with pytest.raises(ComponentError, match="An option of the dataset Tables holds <object object at 0x"):
+    with pytest.raises(ComponentError, match="An option of the dataset Tables contains <object object at 0x"):
         dump_recipe(of_tables(recipe, table=np.zeros(2), more=object()))
 
 

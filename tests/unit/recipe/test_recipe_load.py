@@ -100,28 +100,28 @@ def test_an_unknown_key_is_answered_with_its_line_the_nearest_key_and_the_known_
 @pytest.mark.parametrize(
     ("new", "message"),
     [
-        ("epochs: ten", "training.epochs (x.yaml:15) has to be a whole number, not 'ten'."),
-        ("epochs: 1.5", "training.epochs (x.yaml:15) has to be a whole number, not 1.5."),
-        ("epochs: 0", "training.epochs (x.yaml:15) has to be more than 0, not 0."),
-        ("epochs:", "training.epochs (x.yaml:15) is empty; it has to be a whole number."),
-        ("epochs: {a: 1}", 'training.epochs (x.yaml:15) has to be a whole number, not {"a": 1}.'),
-        ("optimizer: {lr: .nan}", "training.optimizer.lr (x.yaml:15) has to be a finite number, not NaN."),
-        ("optimizer: {momentum: 1}", "training.optimizer.momentum (x.yaml:15) has to be less than 1, not 1."),
-        ("optimizer: sgd", "training.optimizer (x.yaml:15) has to be a block of keys, not 'sgd'."),
-        ("patch_size: [64, 64]", "training.patch_size (x.yaml:15) has 2 entries; it takes 3."),
-        ("patch_size: [64]", "training.patch_size (x.yaml:15) has 1 entry; it takes 3."),
-        ("patch_size: [8, 8, 8, 8]", "training.patch_size (x.yaml:15) has 4 entries; it takes at most 3."),
-        ("patch_size: [64, 64, 4]", "training.patch_size.2 (x.yaml:15) has to be at least 8, not 4."),
-        ("patch_size: 64", "training.patch_size (x.yaml:15) has to be a list, not 64."),
-        ("deterministic: maybe", "training.deterministic (x.yaml:15) has to be true or false, not 'maybe'."),
+        ("epochs: ten", "training.epochs (x.yaml:15) must be a whole number, not 'ten'."),
+        ("epochs: 1.5", "training.epochs (x.yaml:15) must be a whole number, not 1.5."),
+        ("epochs: 0", "training.epochs (x.yaml:15) must be more than 0, not 0."),
+        ("epochs:", "training.epochs (x.yaml:15) is empty; it must be a whole number."),
+        ("epochs: {a: 1}", 'training.epochs (x.yaml:15) must be a whole number, not {"a": 1}.'),
+        ("optimizer: {lr: .nan}", "training.optimizer.lr (x.yaml:15) must be a finite number, not NaN."),
+        ("optimizer: {momentum: 1}", "training.optimizer.momentum (x.yaml:15) must be less than 1, not 1."),
+        ("optimizer: sgd", "training.optimizer (x.yaml:15) must be a block of keys, not 'sgd'."),
+        ("patch_size: [64, 64]", "training.patch_size (x.yaml:15) has 2 entries; expected 3."),
+        ("patch_size: [64]", "training.patch_size (x.yaml:15) has 1 entry; expected 3."),
+        ("patch_size: [8, 8, 8, 8]", "training.patch_size (x.yaml:15) has 4 entries; expected at most 3."),
+        ("patch_size: [64, 64, 4]", "training.patch_size.2 (x.yaml:15) must be at least 8, not 4."),
+        ("patch_size: 64", "training.patch_size (x.yaml:15) must be a list, not 64."),
+        ("deterministic: maybe", "training.deterministic (x.yaml:15) must be true or false, not 'maybe'."),
         (
             "schedule: {name: cosin}",
-            "training.schedule.name (x.yaml:15) has to be 'cosine', 'poly' or 'constant', not 'cosin'."
+            "training.schedule.name (x.yaml:15) must be 'cosine', 'poly' or 'constant', not 'cosin'."
             " Did you mean 'cosine'?",
         ),
-        ("patch_size: [64, 64, 1000000]", "training.patch_size.2 (x.yaml:15) has to be at most 4,096, not 1000000."),
-        ("epochs: 1000000000000", "training.epochs (x.yaml:15) has to be at most 1,000,000,000, not 1000000000000."),
-        ("workers: -1", "training.workers (x.yaml:15) has to be at least 0 or 'auto', not -1."),
+        ("patch_size: [64, 64, 1000000]", "training.patch_size.2 (x.yaml:15) must be at most 4,096, not 1000000."),
+        ("epochs: 1000000000000", "training.epochs (x.yaml:15) must be at most 1,000,000,000, not 1000000000000."),
+        ("workers: -1", "training.workers (x.yaml:15) must be at least 0 or 'auto', not -1."),
         (
             "batch_size: {labeled: 0, unlabeled: 0}",
             "training.batch_size (x.yaml:15): a step needs at least one sample.",
@@ -165,25 +165,25 @@ def test_whole_numbers_have_bounds_also_from_python(minimal, key, value):
         block = block[name]
     block[int(last) if last.isdecimal() else last] = eval(value)  # pytest cannot write such numbers
     (said,) = problems(data)
-    assert said.startswith(f"{key} has to be ")
+    assert said.startswith(f"{key} must be ")
     assert len(said) < 200
 
 
 def test_a_name_that_no_file_can_hold_is_refused_also_from_python(minimal):
     (said,) = problems(resolved(load_recipe(minimal)) | {"name": "a\ud800"})
-    assert "half of a character" in said
+    assert "an unpaired surrogate" in said
     said.encode()
 
 
 @pytest.mark.parametrize(
     ("new", "messages"),
     [
-        ("labeled: some", ["split.labeled (x.yaml:7) has to be a whole number, a list or 'all', not 'some'."]),
+        ("labeled: some", ["split.labeled (x.yaml:7) must be a whole number, a list or 'all', not 'some'."]),
         (
             "labeled: [001, a]",
-            ['split.labeled.0 (x.yaml:7) has to be text, not 1.\n    Put it in quotes: "1".'],
+            ['split.labeled.0 (x.yaml:7) must be text, not 1.\n    Put it in quotes: "1".'],
         ),
-        ("labeled: al", ["split.labeled (x.yaml:7) has to be a whole number, a list or 'all', not 'al'."
+        ("labeled: al", ["split.labeled (x.yaml:7) must be a whole number, a list or 'all', not 'al'."
                          " Did you mean 'all'?"]),
         (
             "total: all",
@@ -212,7 +212,7 @@ def test_a_name_has_to_do_for_a_folder(edited, name):
     (problem,) = problems(edited("name: tiny", f"name: {name}"))
 
     assert problem.startswith("name (x.yaml:1): ")
-    assert problem.endswith("cannot be a folder's name.")
+    assert problem.endswith("is not a valid folder name.")
 
 
 @pytest.mark.parametrize(
@@ -227,16 +227,16 @@ def test_a_name_has_to_do_for_a_folder(edited, name):
         (
             "backbone: unet",
             "backbone: 3",
-            "backbone (x.yaml:9) has to be the name of a backbone, not 3.\n    `semiseg plugins` lists the names.",
+            "backbone (x.yaml:9) must be the name of a backbone, not 3.\n    `semiseg plugins` lists the names.",
         ),
-        ("backbone: unet", "backbone:", "backbone (x.yaml:9) has to be the name of a backbone, not None."),
+        ("backbone: unet", "backbone:", "backbone (x.yaml:9) must be the name of a backbone, not None."),
         (
             "  phi: 0.25",
             "  networks: {student_a: {name: unet, channels: [8]}}",
-            "strategy.networks.student_a.channels (x.yaml:12) has 1 entry; it takes at least 2.",
+            "strategy.networks.student_a.channels (x.yaml:12) has 1 entry; expected at least 2.",
         ),
         ("  phi: 0.25", "  wait_epochs: 3", "strategy (x.yaml:10): give wait_epochs or wait_share, not both."),
-        ("  phi: 0.25", "  phi: -1", "strategy.phi (x.yaml:12) has to be at least 0, not -1."),
+        ("  phi: 0.25", "  phi: -1", "strategy.phi (x.yaml:12) must be at least 0, not -1."),
         (
             "  phi: 0.25",
             "  networks: {student_c: unet}",
@@ -246,12 +246,12 @@ def test_a_name_has_to_do_for_a_folder(edited, name):
         (
             "  epochs: 3",
             "  epochs: 3\nevaluation:\n  metrics:\n    - dice\n    - {name: dice}",
-            "Metric 'dice' is asked for twice (x.yaml:18 and x.yaml:19).\n    Keep one of the two.",
+            "Metric 'dice' is listed twice (x.yaml:18 and x.yaml:19).\n    Remove one of the two.",
         ),
         (
             "  epochs: 3",
             "  epochs: 3\nevaluation: {metrics: []}",
-            "evaluation.metrics (x.yaml:16) has 0 entries; it takes at least 1.",
+            "evaluation.metrics (x.yaml:16) has 0 entries; expected at least 1.",
         ),
     ],
 )
@@ -270,8 +270,8 @@ def test_all_problems_come_in_one_error(write):
 
     assert [problem.splitlines()[0] for problem in told] == [
         "dataset.root (x.yaml:2) uses the environment variable SEMISEG_TEST_UNSET, which is not set.",
-        "split.labeled (x.yaml:3) has to be at least 0, a list or 'all', not -1.",
-        "training.epochs (--set training.epochs=ten) has to be a whole number, not 'ten'.",
+        "split.labeled (x.yaml:3) must be at least 0, a list or 'all', not -1.",
+        "training.epochs (--set training.epochs=ten) must be a whole number, not 'ten'.",
         "Unknown key 'epohcs' (x.yaml:6). Did you mean 'epochs'?",
         "Unknown backbone 'unett' (x.yaml:4). Did you mean 'unet'?",
         "Unknown key 'ph' (x.yaml:5). Did you mean 'phi'?",
@@ -308,9 +308,10 @@ def test_a_mapping_takes_classes_and_objects_in_place_of_names():
     assert load_recipe(source).augmentation.name is made
     assert load_recipe({**source, "augmentation": Identity}).augmentation.name is Identity
     assert problems({**source, "augmentation": {"name": made, "axes": 1}}) == [
-        "augmentation is a ready component, which takes no options: axes."
+        "augmentation is an object, which takes no options: axes.\n"
+        "    Set them when you create the object, or give its class instead."
     ]
-    assert problems({**source, "backbone": made})[0].startswith("backbone has to be the name of a backbone, not <")
+    assert problems({**source, "backbone": made})[0].startswith("backbone must be the name of a backbone, not <")
     assert problems({**source, "augmentation": Path})[0].startswith("augmentation 'Path' is not a Augmentation")
 
 

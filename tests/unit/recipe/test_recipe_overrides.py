@@ -157,7 +157,7 @@ def test_every_change_that_cannot_be_made_is_told():
             "training.epochs=[1",
         )  # fmt: skip
 
-    example = "\n    For instance: --set training.epochs=10"
+    example = "\n    Example: --set training.epochs=10"
     assert [str(problem) for problem in raised.value.problems] == [
         "--set training.epochs is not KEY=VALUE." + example,
         "--set =3 is not KEY=VALUE." + example,
@@ -171,5 +171,5 @@ def test_every_change_that_cannot_be_made_is_told():
 
 
 def test_a_position_in_an_empty_list_is_refused():
-    with pytest.raises(RecipeError, match=r"a is a list with positions nothing: it is empty\."):
+    with pytest.raises(RecipeError, match=r"a is an empty list\."):
         apply_overrides({"a": []}, Places(), ["a.0=1"])

@@ -85,7 +85,7 @@ def test_every_key_and_item_knows_its_line():
 
 def test_a_duplicate_key_is_named_with_both_lines():
     assert refusal("training:\n  epochs: 1\n  epochs: 2\n") == [
-        "Duplicate key 'epochs' (x.yaml:2 and x.yaml:3).\n    Keep one of the two."
+        "Duplicate key 'epochs' (x.yaml:2 and x.yaml:3).\n    Remove one of the two."
     ]
 
 
@@ -100,10 +100,10 @@ def test_everything_that_is_refused_is_told_at_once_with_its_line():
         "x.yaml:1 uses an anchor (&x).\n    Write the value out where it is needed.",
         "x.yaml:2 uses an alias (*x).\n    Write the value out.",
         "x.yaml:3 uses a tag (tag:yaml.org,2002:python/object/apply:os.system).\n"
-        "    Recipes hold plain values: leave it out.",
-        "x.yaml:4 uses a tag (!lab).\n    Recipes hold plain values: leave it out.",
+        "    Remove it: recipes contain plain values only.",
+        "x.yaml:4 uses a tag (!lab).\n    Remove it: recipes contain plain values only.",
         "x.yaml:5 uses a merge key (<<).\n    Write the values out.",
-        "x.yaml:6 uses a list or a block as a key.\n    Keys are words or numbers.",
+        "x.yaml:6 uses a list or a block as a key.\n    Keys must be words or numbers.",
     ]
 
 
@@ -114,7 +114,9 @@ def test_a_billion_laughs_are_refused_before_they_grow():
 
 
 def test_a_second_document_is_refused():
-    assert refusal("a: 1\n---\nb: 2\n") == ["x.yaml:3 holds a second document.\n    Keep one recipe in one file."]
+    assert refusal("a: 1\n---\nb: 2\n") == [
+        "x.yaml:3 starts a second document.\n    Put each recipe into its own file."
+    ]
 
 
 @pytest.mark.parametrize(
@@ -138,8 +140,8 @@ def test_what_is_not_yaml_is_told_with_its_line(text, message):
     [
         (b"", "{path} is empty.\n    `semiseg init FOLDER` writes a recipe for a folder of images."),
         (b"# nothing\n", "{path} is empty.\n    `semiseg init FOLDER` writes a recipe for a folder of images."),
-        (b"- a\n", "{path} has to hold keys with values, such as `name: my_run`; it holds a list."),
-        (b"a\n", "{path} has to hold keys with values, such as `name: my_run`; it holds a single value."),
+        (b"- a\n", "{path} must contain keys with values, such as `name: my_run`; it contains a list."),
+        (b"a\n", "{path} must contain keys with values, such as `name: my_run`; it contains a single value."),
         (b"name: \xff\n", "{path} cannot be read: it is not UTF-8 text (byte 6)."),
     ],
 )
@@ -171,13 +173,13 @@ def test_a_byte_order_mark_is_no_part_of_the_first_key(tmp_path):
 @pytest.mark.parametrize("text", ["a: 1\nb: {}", "a: 1\nb: [2, {}]"])
 def test_a_whole_number_of_many_digits_is_refused_with_its_line(number, text):
     (said,) = refusal(text.format(number))
-    assert said.startswith(f"x.yaml:2 holds a whole number of {len(number):,} digits, {number[:20]}…")
+    assert said.startswith(f"x.yaml:2 contains a whole number with {len(number):,} digits, {number[:20]}…")
     assert len(said) < 200
 
 
 def test_a_key_of_many_digits_is_refused_with_its_line():
     (said,) = refusal("a: 1\n" + "9" * 41 + ": b")
-    assert said.startswith("x.yaml:2 holds a whole number of 41 digits, ")
+    assert said.startswith("x.yaml:2 contains a whole number with 41 digits, ")
 
 
 def test_a_whole_number_is_as_long_as_it_is_written_without_the_zeros_before_it():
@@ -188,8 +190,8 @@ def test_a_whole_number_is_as_long_as_it_is_written_without_the_zeros_before_it(
 @pytest.mark.parametrize("text", ['name: "a\\ud800"', '"\\udfff": 1', 'a: ["\\ud83d\\ude00"]'])
 def test_text_that_no_file_can_hold_is_refused_with_its_line(text):
     (said,) = refusal(text)
-    assert said.startswith("x.yaml:1 holds '")
-    assert "which is no text: half of a character" in said
+    assert said.startswith("x.yaml:1 contains '")
+    assert "which is not text: an unpaired surrogate" in said
     said.encode()
 
 

@@ -103,7 +103,7 @@ class TestRefusals:
     def test_of_a_path_of_the_checkout_tell_the_command_that_works(self, path, command):
         said = refusal(path)
         assert said.startswith(f"{path} cannot be read: No such file or directory.\n")
-        assert said.endswith(f"runs from any folder: {command}")
+        assert said.endswith(f"Run it from any folder: {command}")
 
     def test_of_another_path_say_that_it_is_not_there(self):
         assert refusal("mine.yaml") == "mine.yaml cannot be read: No such file or directory."
@@ -144,7 +144,7 @@ class TestPlugins:
     def test_of_one_recipe_s_name_are_both_named(self, distribution):
         sites = [plugin(distribution), plugin(distribution, "semiseg-even", "semiseg_even")]
         said = refusal("oddity")
-        assert said.startswith("Recipe 'oddity' is in semiseg-even 1.0 and semiseg-odd 1.0.\n")
+        assert said.startswith("Several packages ship a recipe 'oddity': semiseg-even 1.0 and semiseg-odd 1.0.\n")
         assert all(str(site) in said for site in sites)
         assert [recipe.name for recipe in shipped()].count("oddity") == 2
 

@@ -192,7 +192,7 @@ def test_another_affine_is_an_error_that_names_both(folders):
     assert str(predictions / "BraTS_2.nii.gz") in text
     assert str(references / "BraTS_2" / "BraTS_2_seg.nii.gz") in text
     # The farthest corner lies 2 x 11.5 and 2 x 9.5 voxels from where it was.
-    assert "affines put a corner of the volume 29.83 voxels apart" in text
+    assert "affines that differ by 29.83 voxels at a corner of the volume" in text
 
 
 def test_a_label_of_four_dimensions(folders):
@@ -226,7 +226,7 @@ def test_problems_of_all_cases_come_at_once(folders, tmp_path):
         evaluate(predictions, references, labels=NAMES | {4: "enhancing"}, output=tmp_path / "out")
     told = [str(problem) for problem in caught.value.problems]
     assert len(told) == 5
-    for text in ("label 7 has no class", "no whole number", "(12, 10, 8) against (11, 10, 8)"):
+    for text in ("label 7 has no class", "no whole number", "(12, 10, 8) vs. (11, 10, 8)"):
         assert sum(text in line for line in told) == 1
     assert sum("BraTS_3" in line for line in told) == 2
     assert not (tmp_path / "out").exists()

@@ -35,7 +35,7 @@ def test_head_and_matrix_in_one_round(said):
     )
     assert len(found) == 4
     assert found[0] == "seeds (st.yaml:2): a seed is there twice."
-    assert found[1].startswith("checkpoint (st.yaml:3) has to be ")
+    assert found[1].startswith("checkpoint (st.yaml:3) must be ")
     assert any("'labelled' (st.yaml:7)" in one for one in found)
     assert any("'phy' (st.yaml:6)" in one for one in found)
 
