@@ -196,7 +196,7 @@ def test_weights_that_do_not_fit_are_told_before_networks_are_made(run, images, 
     monkeypatch.setattr("semiseg.pipeline.model._assemble", None)  # makes networks with values
     problem = refused(run, images, tmp_path)
     assert problem.where == str(run / "checkpoints/best.pt")
-    assert problem.what.startswith("it does not fit what model.json and recipe.yaml describe: the shape of ")
+    assert problem.what.startswith("it does not fit the model in model.json and recipe.yaml: the shape of ")
 
 
 @pytest.mark.parametrize(
@@ -298,8 +298,8 @@ def test_damaged_predictions_are_made_again_and_said(run):
     for damage in (good[:100], b"", good[:60] + b"xx" + good[62:], gzip.compress(gzip.decompress(good)[:-9])):
         path.write_bytes(damage)
         _, said = resumed(run)
-        assert [text for text in said if "are damaged, and made again" in text] == [
-            f"Note: predictions in {run}/predictions/last are damaged, and made again: {path.name[:-7]}."
+        assert [text for text in said if "damaged predictions" in text] == [
+            f"Note: damaged predictions in {run}/predictions/last are redone: {path.name[:-7]}."
         ]
         assert path.read_bytes() == good
         assert (run / "scores.csv").read_bytes() == scores
@@ -322,7 +322,7 @@ def test_a_run_goes_on_with_the_model_that_it_has(run):
     for text in ("", "{", "[]", "{}"):
         path.write_text(text)
         _, said = resumed(run)
-        assert f"Note: {path} was lost or damaged; it is written anew." in said
+        assert f"Note: {path} was missing or damaged and has been rewritten." in said
         assert json.loads(path.read_text()) == whole
         unfinished(run)
     edit(path, class_values=[0, 2, 1, 4])
@@ -406,7 +406,7 @@ def test_a_damaged_table_of_scores_is_made_again(run, content):
     table = run / "scores.csv"
     whole = table.read_bytes()
     table.write_bytes(whole[: len(whole) // 2] if content is None else content)
-    assert f"Note: {table} is not what the run ended with; it is made again from the predictions." in go_on(run)
+    assert f"Note: {table} has changed since the run ended; it is recreated from the predictions." in go_on(run)
     assert table.read_bytes() == whole
 
 

@@ -294,7 +294,7 @@ def test_nnunet_is_read_where_it_lies(tmp_path, has_json):
     assert f"Modalities: {'T1' if has_json else 'image'}; classes: background, {names}" in proposal.findings
     recipe = proposed(raw, tmp_path)
     assert recipe.split.labeled == "all"
-    assert semiseg.check(recipe, quick=True)[-1] == "Nothing is wrong."
+    assert semiseg.check(recipe, quick=True)[-1] == "No problems found."
 
 
 def test_folders_that_are_not_understood(tmp_path):
@@ -460,7 +460,7 @@ def test_the_recipe_runs(tmp_path, monkeypatch):
     small = ["training.epochs=1", "training.examples_per_epoch=4", "training.device=cpu", "training.workers=0",
              "inference.overlap=0"]  # fmt: skip
 
-    assert semiseg.check(recipe, overrides=small)[-1] == "Nothing is wrong."
+    assert semiseg.check(recipe, overrides=small)[-1] == "No problems found."
     result = semiseg.run(recipe, tmp_path / "run", overrides=small)
 
     assert {score.class_name for score in result.scores} == {"class_1", "class_3"}
