@@ -171,12 +171,12 @@ def test_a_scan_under_two_ids_is_refused_across_roles_and_noted_in_training(reci
         check(recipe)
     (problem,) = refused.value.problems
     assert problem.where == "cases a (labeled), d (test)"
-    assert problem.what == "their images are equal, voxel by voxel, in test and training"
+    assert problem.what == "identical images, voxel by voxel, in test and training"
 
     shutil.copy(images / "b.nii.gz", tmp_path / "unlabeled" / "images" / "e.nii.gz")
     lines = check(recipe, overrides=["split={test: [c], validation: 0, labeled: all}"])
-    assert "Note: the same image is there as 2 cases: a (labeled), d (labeled)." in lines
-    assert "Note: the same image is there as 2 cases: b (labeled), e (unlabeled)." in lines
+    assert "Note: 2 cases have the same image: a (labeled), d (labeled)." in lines
+    assert "Note: 2 cases have the same image: b (labeled), e (unlabeled)." in lines
 
 
 @pytest.fixture
