@@ -144,7 +144,7 @@ def test_other_images_of_the_same_ids_are_refused_by_name(run, images, two_cases
     before = contents(tmp_path / "out")
     with pytest.raises(RunError) as caught:
         library.predict(run, images, tmp_path / "out")
-    assert f"{tmp_path / 'out' / 'Phantom_000.nii.gz'}: it was made of other images" in str(caught.value)
+    assert f"{tmp_path / 'out' / 'Phantom_000.nii.gz'}: it was made from other images" in str(caught.value)
     assert "Phantom_001" not in str(caught.value)
     assert contents(tmp_path / "out") == before
 
@@ -157,10 +157,14 @@ def test_files_of_unknown_origin_are_refused_all_at_once(run, images, two_cases,
     done = semiseg("predict", run, "-i", images, "-o", tmp_path / "out", check=False)
     assert done.returncode == 4
     assert "Traceback" not in done.stderr
-    for text in ("2 problems", "there already (Phantom_001.nii.gz)", "Phantom_000.nii.gz: it was made of other images"):
+    for text in (
+        "2 problems",
+        "already exist (Phantom_001.nii.gz)",
+        "Phantom_000.nii.gz: it was made from other images",
+    ):
         assert text in done.stderr
     (tmp_path / "out" / "predictions.json").unlink()
-    with pytest.raises(RunError, match="2 of the files to be written are there already"):
+    with pytest.raises(RunError, match="2 of the files to be written already exist"):
         library.predict(run, images, tmp_path / "out")
     assert (tmp_path / "out" / "Phantom_001.nii.gz").read_bytes() == b"a colleague's work"
 
@@ -171,7 +175,7 @@ def test_files_of_unknown_origin_are_refused_all_at_once(run, images, two_cases,
 def test_another_predictions_json_is_left_alone(run, images, tmp_path, text):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "predictions.json").write_text(text)
-    with pytest.raises(RunError, match=r"predictions\.json: it is no record"):
+    with pytest.raises(RunError, match=r"predictions\.json: it is damaged, or not a record"):
         library.predict(run, images, tmp_path / "out")
     assert contents(tmp_path / "out") == {"predictions.json": text.encode()}
 

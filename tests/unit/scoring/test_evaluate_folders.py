@@ -157,7 +157,7 @@ def test_without_labels_a_negative_value_is_told_with_its_file(folders):
     with pytest.raises(DataError) as caught:
         evaluate(*folders)
     (problem,) = caught.value.problems
-    assert (problem.where, problem.what) == (str(path), "it holds values below 0: -1")
+    assert (problem.where, problem.what) == (str(path), "it has values below 0: -1")
 
 
 def test_a_file_that_is_not_there_is_what_is_told(folders, tmp_path):
