@@ -353,7 +353,7 @@ def test_an_environment_that_is_damaged_costs_nobody_the_run(run, text):
 SUMMARIES = {
     "{}": "name is missing, cases is missing, weights is missing, and 1 more",
     '{"name": "a", "cases": 3, "weights": {}, "scores": {}}': "cases: input should be",
-    "[1]": "no JSON object",
+    "[1]": "not a JSON object",
 }
 
 

@@ -285,7 +285,7 @@ def test_all_problems_of_all_cases_at_once(dataset, tmp_path):
     assert len(error.value.problems) == 4
     assert f"{cases['a'].images[1]}: the file is damaged" in text
     assert f"{cases['c'].label}: the image and the label are on different grids: shape" in text
-    assert f"{cases['e'].label}: class 7 is there" in text
+    assert f"{cases['e'].label}: the label has index 7" in text
     assert "case h: the image is empty" in text
 
 

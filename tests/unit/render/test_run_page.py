@@ -66,4 +66,6 @@ def test_without_validation_cases_the_reason_is_another():
     cases = {**SUMMARY["cases"], "validation": 0}
     made = run_page({**SUMMARY, "cases": cases, "best_is_last": True}, (), (), (), ("background",), {}, {})
     (said,) = next(section for section in made.sections if section.title == "Scores").text
-    assert said.startswith("There are no validation cases to choose by: last and best are the same weights")
+    assert said.startswith(
+        "There are no validation cases to choose the best weights: last and best are the same weights"
+    )

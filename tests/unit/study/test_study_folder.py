@@ -78,8 +78,8 @@ def test_a_run_s_changes_are_told_with_how_to_mend_them_and_nothing_else_is_coun
     with pytest.raises(RunError) as caught:
         folder.run(model.name).prepare(model.recipe.model_copy(update={"seed": 5}), resume=True)
     fix = (
-        "A run cannot continue with a different recipe, except with more training.epochs. Give the same --set again, use"
-        f" the run's own recipe, {folder.run(model.name).recipe}, or choose another --output."
+        "A run cannot continue with a different recipe, except with more training.epochs. Give the same --set again,"
+        f" use the run's own recipe, {folder.run(model.name).recipe}, or choose another --output."
     )
     assert str(caught.value) == f"seed: was 1, is 5\n    {fix}"
 
