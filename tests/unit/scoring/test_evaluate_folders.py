@@ -95,7 +95,7 @@ def test_references_of_background_only(folders):
     predictions, references = folders
     for case in ("BraTS_1", "BraTS_2"):
         write(references / case / f"{case}_seg.nii.gz", np.zeros(SHAPE, dtype=np.uint8))
-    with pytest.raises(DataError, match="background only"):
+    with pytest.raises(DataError, match="only background"):
         evaluate(predictions, references)
     found = evaluate(predictions, references, labels=NAMES)
     assert {score.status for score in found.scores} == {"spurious"}
@@ -177,7 +177,9 @@ def test_files_without_a_counterpart_are_listed(folders, tmp_path):
 
 def test_no_case_in_both_folders(folders, tmp_path):
     write(tmp_path / "other" / "case_1.nii.gz", truth())
-    with pytest.raises(DataError, match=r"No case is in both folders: .*other holds case_1; .* holds BraTS_1, BraTS_2"):
+    with pytest.raises(
+        DataError, match=r"No case is in both folders: .*other contains case_1; .* contains BraTS_1, BraTS_2"
+    ):
         evaluate(tmp_path / "other", folders[1])
 
 
@@ -226,7 +228,7 @@ def test_problems_of_all_cases_come_at_once(folders, tmp_path):
         evaluate(predictions, references, labels=NAMES | {4: "enhancing"}, output=tmp_path / "out")
     told = [str(problem) for problem in caught.value.problems]
     assert len(told) == 5
-    for text in ("label 7 has no class", "no whole number", "(12, 10, 8) against (11, 10, 8)"):
+    for text in ("label 7 has no class", "not whole numbers", "(12, 10, 8) against (11, 10, 8)"):
         assert sum(text in line for line in told) == 1
     assert sum("BraTS_3" in line for line in told) == 2
     assert not (tmp_path / "out").exists()
@@ -257,7 +259,7 @@ def test_grids_are_compared_where_no_class_is_found(folders):
     with pytest.raises(DataError) as caught:
         evaluate(predictions, references)
     assert "different grids" in caught.value.problems[0].what
-    assert "background only" in caught.value.problems[1].what
+    assert "only background" in caught.value.problems[1].what
 
 
 def test_metrics_by_name_class_and_object(folders):

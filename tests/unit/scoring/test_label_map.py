@@ -55,7 +55,7 @@ def test_an_ignore_value_is_refused_in_words(text):
 
 
 def test_others_are_background_or_nothing():
-    with pytest.raises(ArgumentError, match=r"other=organ: 'other' is no stored value\n.*other=background"):
+    with pytest.raises(ArgumentError, match=r"other=organ: 'other' is not a stored value\n.*other=background"):
         LabelMap.of(parse_labels("1=liver,other=organ"))
     with pytest.raises(ArgumentError, match="no classes are named"):
         LabelMap.of(parse_labels("255=background,other=background"))
