@@ -124,9 +124,7 @@ def check_label(dataset: Dataset, case: Case, label: Volume, geometry: Geometry 
         problems.append(Problem(where, f"the image and the label are on different grids: {difference}", _SAME_GRID))
     classes = dataset.info().classes
     if int(label.array.max(initial=0)) >= len(classes):
-        problems.append(
-            Problem(where, f"the label has index {int(label.array.max())}, beyond the classes {', '.join(classes)}")
-        )
+        problems.append(Problem(where, f"the label has class {int(label.array.max())}, beyond {', '.join(classes)}"))
     raise_all(problems, DataError)
 
 

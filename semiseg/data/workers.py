@@ -131,7 +131,7 @@ def _ended(process: BaseProcess, began: bool) -> TrainingError:
         )
     return TrainingError(
         "A worker process was killed, usually because memory ran out.",
-        "Set training.workers to 0 or a lower number, and run again with --resume. In your own script, call semiseg"
+        "Set training.workers=0, or use fewer workers, and run again with --resume. In your own script, call semiseg"
         ' under `if __name__ == "__main__":`.',
     )
 

@@ -114,7 +114,7 @@ def notes(run, tmp_path, sizes):
         made.save(tmp_path / "new" / f"{case}.nii.gz", made.image(), np.diag([size, size, size, 1.0]))
     heard = Heard()
     library.predict(run, tmp_path / "new", tmp_path / "out", reporter=heard)
-    return [text for text in heard.said if text.startswith("Note") and "spaced" in text]
+    return [text for text in heard.said if text.startswith("Note") and "spacing" in text]
 
 
 def test_images_spaced_otherwise_than_the_training_cases_are_noted(run, tmp_path):

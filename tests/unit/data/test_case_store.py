@@ -213,7 +213,7 @@ def test_an_array_that_is_damaged_while_training_is_told_and_made_anew_by_the_ne
         data = bytearray(good)
         damage(data)
         stored.image_file.write_bytes(data)
-        with pytest.raises(DataError, match=r"case c cannot be read from the case store(.|\n)*Run again"):
+        with pytest.raises(DataError, match=r"case c cannot be read from the case store(.|\n)*again to rebuild"):
             stored.image()
         assert filled(dataset, tmp_path).labeled("c").image_file.read_bytes() == good
 
@@ -268,7 +268,7 @@ def test_of_a_case_that_names_no_file_the_voxels_count(tmp_path):
 def test_an_entry_that_is_gone_while_training_is_told(dataset, tmp_path):
     stored = filled(dataset, tmp_path).labeled("c")
     stored.image_file.unlink()
-    with pytest.raises(DataError, match=r"case c cannot be read from the case store(.|\n)*Run again"):
+    with pytest.raises(DataError, match=r"case c cannot be read from the case store(.|\n)*again to rebuild"):
         stored.image()
 
 
@@ -285,7 +285,7 @@ def test_all_problems_of_all_cases_at_once(dataset, tmp_path):
     assert len(error.value.problems) == 4
     assert f"{cases['a'].images[1]}: the file is damaged" in text
     assert f"{cases['c'].label}: the image and the label are on different grids: shape" in text
-    assert f"{cases['e'].label}: the label has index 7" in text
+    assert f"{cases['e'].label}: the label has class 7" in text
     assert "case h: the image is empty" in text
 
 

@@ -143,7 +143,7 @@ def test_where_modalities_are_wrong_no_label_is_said_to_have_no_image(tmp_path):
         path.rename(path.with_name(path.name.replace(".nii", "_0000.nii")))
     text = refusal(folder(tmp_path, modalities=("t1", "t2")).cases)
     assert text.count("modality _0001 (t2) is missing") == 3
-    assert "or set dataset.modalities to those that all cases have" in text
+    assert "Or set dataset.modalities to those that all cases have" in text
     assert "it has no image" not in text
 
 
