@@ -83,7 +83,7 @@ def test_an_edited_model_json_is_refused(run, images, tmp_path, changes):
     edit(run / "model.json", **changes)
     problem = refused(run, images, tmp_path)
     assert problem.where == str(run / "model.json")
-    assert problem.what.startswith(f"it does not belong to {run}/checkpoints/best.pt was trained with")
+    assert problem.what.startswith(f"it does not belong to {run}/checkpoints/best.pt: ")
 
 
 @pytest.mark.parametrize(
