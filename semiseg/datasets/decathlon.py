@@ -116,7 +116,7 @@ class Decathlon(NiftiDataset):
                 what += f"\n      … and {len(missing) - _NAMED} others"
                 fix += " For a part of the data, the list must name only that part's files."
             if numbered := [path for path in missing if _numbered(path).is_file()]:
-                what += f"\n    But {_numbered(numbered[0]).name} exists, which is an image name of nnU-Net"
+                what += f"\n    But {_numbered(numbered[0]).name} exists, named as in nnU-Net"
                 fix = f"Use the folder dataset instead: semiseg init {self.options.root} writes its recipe."
             problems.append(Problem(str(self.options.root / "dataset.json"), what, fix))
         return checked_cases(named_by_files(listed), problems)

@@ -234,7 +234,7 @@ def test_test_images_that_cannot_be_taken_are_left_out_and_it_is_said_why(tmp_pa
         (line,) = [line for line in text.splitlines() if "est images are left out" in line]
         assert line.startswith(mark)
         assert f"{root}/dataset.json: 1 listed file does not exist: {root}/imagesTs/h_21.nii.gz; once" in line
-        assert line.endswith("set dataset.test_images=unlabeled to use them as unlabeled cases.")
+        assert line.endswith("dataset.test_images: unlabeled takes them as unlabeled cases.")
 
 
 def test_an_image_that_cannot_be_read_costs_nobody_the_recipe(tmp_path):

@@ -197,7 +197,7 @@ def test_nnunet_v1_lists_images_without_their_numbers(tmp_path, channels):
     assert dataset.info().modalities == tuple(names.values())
     assert [case.id for case in dataset.cases() if case.label] == ["x_0", "x_1", "x_2"]
     told = refusal(Decathlon(Decathlon.Options(root=root)).cases)
-    assert "But x_0_0000.nii.gz exists, which is an image name of nnU-Net\n" in told
+    assert "But x_0_0000.nii.gz exists, named as in nnU-Net\n" in told
     assert f"semiseg init {root}" in told
 
 
