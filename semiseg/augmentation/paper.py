@@ -76,7 +76,7 @@ class PaperAugmentation(Augmentation):
         @classmethod
         def _ordered(cls, values: tuple[float, float]) -> tuple[float, float]:
             if values[0] > values[1]:
-                raise ValueError(f"the first number of a range is its smallest: write [{values[1]}, {values[0]}]")
+                raise ValueError(f"the smaller number of a range comes first: write [{values[1]}, {values[0]}]")
             return values
 
     def source_size(self, patch_size: Shape) -> Shape:

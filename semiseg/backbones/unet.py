@@ -39,7 +39,7 @@ class UNet(Backbone):
         @model_validator(mode="after")
         def _sizes(self) -> "UNet.Options":
             if len(self.strides) != len(self.channels) - 1:
-                raise ValueError(f"{len(self.channels)} channels take {len(self.channels) - 1} strides")
+                raise ValueError(f"{len(self.channels)} channels need {len(self.channels) - 1} strides")
             return self
 
     capabilities: ClassVar[frozenset[str]] = frozenset({"split", "scales", "upsampling"})

@@ -50,5 +50,5 @@ class VNet(Backbone):
         """Report patch sides not divisible by 16 and modality counts that do not divide 16, V-Net's first channels."""
         problems = [f"{n} is not a multiple of {FACTOR}" for n in task.patch_size if n % FACTOR]
         if FACTOR % task.in_channels:
-            problems.append(f"{task.in_channels} modalities do not divide its first level's {FACTOR} channels")
+            problems.append(f"{task.in_channels} modalities do not divide the {FACTOR} channels of the first level")
         return problems

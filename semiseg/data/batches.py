@@ -53,7 +53,7 @@ class TrainingBatches:
             ("unlabeled", batch_size.unlabeled, unlabeled),
         ):
             if size and not cases:
-                raise ValueError(f"{size} {name} samples a step are asked for, and there are no {name} cases")
+                raise ValueError(f"{size} {name} samples per step requested, but there are no {name} cases")
         self._sampler = Sampler(tuple(labeled), tuple(unlabeled), augmentation, patch_size, seed, deferred)
         self._counts = batch_size.labeled, batch_size.unlabeled
         self._channels = (*labeled, *unlabeled)[0].channels

@@ -55,19 +55,17 @@ class Digests:
         """Return notes on files whose content changed, and on why notes could not be written and how to fix that."""
         found = []
         if self._changed:
-            has, are, them = (
-                ("has", "is", "it, it is") if len(self._changed) == 1 else ("have", "are", "them, they are")
-            )
-            files = f"{counted(len(self._changed), 'file')} {has} other content than when last read"
+            are, them = ("is", "it, it is") if len(self._changed) == 1 else ("are", "them, they are")
+            files = f"{counted(len(self._changed), 'file')} changed since last read"
             names = some(sorted(self._changed), 5)
-            found.append(f"{files}, and {are} read anew: {names}; if nobody changed {them} damaged")
+            found.append(f"{files} and {are} read again: {names}; if nobody changed {them} damaged")
         if self._refused is None:
             return found
         why = self._refused.strerror or self._refused
         return [
             *found,
-            f"the case store's folder {self.folder} cannot be written ({why}), so that files are read to their ends in"
-            " each run; mend that, or name another store by preprocessing.store or SEMISEG_CACHE",
+            f"the case store's folder {self.folder} cannot be written ({why}), so every run reads all files completely;"
+            " fix this, or set another store with preprocessing.store or SEMISEG_CACHE",
         ]
 
     def of(self, path: Path) -> str:

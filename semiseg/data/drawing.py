@@ -18,7 +18,7 @@ class Drawing:
         self.cases = {case.id: case for case in cases}
         self.options, self.draw = options, draw
         self.problems = [
-            Problem(f"case {name}", f"the dataset gives it {n} times", "Ids have to be unique.")
+            Problem(f"case {name}", f"the dataset returns it {n} times", "Case ids must be unique.")
             for name, n in Counter(case.id for case in cases).items()
             if n > 1
         ]
@@ -61,26 +61,26 @@ class Drawing:
         labeled, total = lists.pop("labeled", []), lists.pop("total", [])
         if labeled and total:
             for case in _without(labeled, total):
-                self._problem("labeled", f"case {case.id!r} is not in split.total", "The total has all labeled cases.")
+                self._problem(
+                    "labeled", f"case {case.id!r} is not in split.total", "It must include all labeled cases."
+                )
         lists["training"] = [*labeled, *_without(total, labeled)]
         for (one, first), (other, second) in combinations(lists.items(), 2):
             for case in _within(first, second):
-                self._problem("", f"case {case.id!r} is listed for {one} and for {other}")
+                self._problem("", f"case {case.id!r} is listed in both {one} and {other}")
             by_patient = {case.patient: case.id for case in _without(second, first)}
             for case in _without(first, second):
                 if case.patient in by_patient:
                     twin = by_patient[case.patient]
-                    self._problem(
-                        "", f"patient {case.patient!r} is on two sides: {case.id!r} in {one}, {twin!r} in {other}"
-                    )
+                    self._problem("", f"patient {case.patient!r} is in both {one} ({case.id!r}) and {other} ({twin!r})")
 
     def _numbers_are_possible(self) -> bool:
         before = len(self.problems)
         asked = {role: self._number(role) for role in ("test", "validation", "labeled", "total")}
         if asked["labeled"] == 0:
-            self._problem("labeled", "there is no labeled case", "Training needs at least one.")
+            self._problem("labeled", "there are no labeled cases", "Training needs at least one.")
         if self.options.total != "all" and asked["total"] < asked["labeled"]:
-            what = f"{asked['labeled']} labeled cases are more than the total, {asked['total']}"
+            what = f"{asked['labeled']} labeled cases exceed the total of {asked['total']}"
             self._problem("labeled", what, "split.total counts labeled and unlabeled cases.")
         n_with_label = sum(case.label is not None for case in self.cases.values())
         self._check_sum({role: asked[role] for role in ("test", "validation", "labeled")}, n_with_label, " with labels")
@@ -97,7 +97,7 @@ class Drawing:
     def _check_sum(self, asked: Mapping[str, int], available: int, kind: str) -> None:
         if sum(asked.values()) > available:
             numbers = " + ".join(f"{n} {role}" for role, n in asked.items())
-            self._problem("", f"{numbers} = {sum(asked.values())} cases{kind} are asked for; there are {available}")
+            self._problem("", f"{numbers} = {sum(asked.values())} cases{kind} requested, but only {available} exist")
 
     def _draw_patients(self, role: str) -> None:
         count = getattr(self.options, role)
@@ -112,8 +112,8 @@ class Drawing:
         chosen = choose_groups(sizes, count)
         if chosen is None:
             near = " or ".join(map(str, possible_sums(sizes, count)))
-            what = f"{count} cases cannot be taken without parting the cases of a patient; {near} can"
-            self._problem(role, what, "Patients stay on one side of test, validation and training.")
+            what = f"{count} cases cannot be selected without splitting a patient's cases; {near} can"
+            self._problem(role, what, "All cases of a patient must be in the same part: test, validation or training.")
         self.evaluation[role] = [case for index in chosen or () for case in groups[order[index]]]
 
     def _check_training_lists(self) -> None:
@@ -123,7 +123,7 @@ class Drawing:
         for key in ("labeled", "total"):
             for case in self.lists.get(key, ()):
                 if case.patient in drawn:
-                    what = f"case {case.id!r} is of patient {case.patient!r}, drawn for {drawn[case.patient]}"
+                    what = f"case {case.id!r} is of patient {case.patient!r}, who was drawn for {drawn[case.patient]}"
                     self._problem(key, what, "List the test and validation cases too, or choose another split.seed.")
 
     def _evaluation_patients(self) -> set[str]:
@@ -141,7 +141,7 @@ class Drawing:
             self._check_left("labeled", options.labeled, len(labeled), "with labels ")
             labeled = labeled[: options.labeled]
         elif options.labeled == "all" and not labeled:
-            self._problem("labeled", "there is no labeled case among the training cases")
+            self._problem("labeled", "there are no labeled cases among the training cases")
         unlabeled = _without(pool, labeled)
         if isinstance(options.total, int) and options.labeled != "all":
             self._check_left("total", options.total, len(labeled) + len(unlabeled), "")
@@ -155,7 +155,7 @@ class Drawing:
 
     def _check_left(self, key: str, asked: int, left: int, kind: str) -> None:
         if asked > left:
-            self._problem(key, f"{asked} cases are asked for; {left} {kind}are left beside test and validation")
+            self._problem(key, f"{asked} cases requested, but only {left} {kind}are left after test and validation")
 
 
 def _within(cases: Iterable[Case], others: Iterable[Case]) -> list[Case]:

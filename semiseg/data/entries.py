@@ -34,7 +34,7 @@ def writing_to(root: Path) -> Iterator[None]:
         where, why = f"{path}: " if path else "", error.strerror or error
         raise StorageError(
             f"The case store {root} cannot be written: {where}{why}.",
-            "Mend that, or name another folder: by preprocessing.store in the recipe, or by the environment variable"
+            "Fix this, or set another folder with preprocessing.store in the recipe or the environment variable"
             " SEMISEG_CACHE.",
         ) from error
 

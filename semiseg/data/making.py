@@ -56,8 +56,8 @@ class CaseMaker:
             return []
         cases = "1 case" if len(self._damaged) == 1 else f"{len(self._damaged)} cases"
         return [
-            f"what the case store had of {cases} was damaged, or was kept by an earlier version without a digest of its"
-            f" voxels, and is made anew: {some(sorted(self._damaged), 5)}"
+            f"rebuilding the case store's entries of {cases}, which were damaged or written by an earlier version"
+            f" without a digest of the voxels: {some(sorted(self._damaged), 5)}"
         ]
 
     def image(self, case: Case) -> StoredImage:

@@ -84,6 +84,6 @@ def _stack(arrays: Sequence[NDArray[Any]], shape: tuple[int, ...], dtype: type[n
     stacked: NDArray[Any] = np.empty((len(arrays), *shape), dtype)
     for place, array in zip(stacked, arrays, strict=True):
         if array.shape != shape:
-            raise ValueError(f"the augmentation gave {array.shape} for {shape}")
+            raise ValueError(f"the augmentation returned shape {array.shape} instead of {shape}")
         place[...] = array
     return stacked

@@ -60,10 +60,10 @@ def same_scans(split: Split, digests: Mapping[str, str]) -> tuple[list[Problem],
         sides = {_side(split, case_id) for case_id in ids}
         named = [f"{case_id} ({split.role_of(case_id)})" for case_id in ids]
         if len(sides) > 1:
-            what = f"their images are equal, voxel by voxel, in {' and '.join(sorted(sides))}"
+            what = f"identical images, voxel by voxel, in {' and '.join(sorted(sides))}"
             problems.append(Problem(f"cases {some(named)}", what, _FIX))
         elif len(ids) > 1:
-            notes.append(f"the same image is there as {len(ids)} cases: {some(named)}")
+            notes.append(f"{len(ids)} cases have the same image: {some(named)}")
     return problems, notes
 
 
@@ -72,7 +72,7 @@ def _side(split: Split, case_id: str) -> str:
     return "training" if role in {"labeled", "unlabeled"} else str(role)
 
 
-_FIX = "It is one scan: scores on it would be of what was trained on. Keep one of these cases, move the others away."
+_FIX = "These are one scan, so scores would include training data. Keep one of these cases and move the others away."
 
 
 _SAMPLES = 64

@@ -101,9 +101,11 @@ class CaseStore:
         role = self._split.role_of(case_id)
         if role not in roles:
             what = f"its role is {role}" if role else "it is not in the split"
-            raise ProtocolError(f"case {case_id} was asked for in training, and {what}: training never sees {refused}.")
+            raise ProtocolError(
+                f"case {case_id} was requested in training, but {what}: training has no access to {refused}."
+            )
         if case_id not in self._served:
-            raise RuntimeError(f"case {case_id} is not there yet: fill the store first")
+            raise RuntimeError(f"case {case_id} is not in the store yet: call fill first")
 
     def _fill_case(self, case: Case) -> None:
         role = self._split.role_of(case.id)
@@ -132,12 +134,12 @@ class CaseStore:
         notes = []
         empty = sorted(case.case_id for case in stored if case.n_foreground == 0)
         if empty:
-            notes.append(f"{len(empty)} label maps are empty (background alone): {_some(empty)}")
+            notes.append(f"{len(empty)} label maps are empty (background only): {_some(empty)}")
         outside = sorted(f"{case.case_id} ({case.n_outside})" for case in stored if case.n_outside)
         if outside:
             notes.append(
-                f"{len(outside)} labels have voxels where the image is 0, outside its foreground box; they are not"
-                f" trained on: {_some(outside)}"
+                f"{len(outside)} labels have voxels outside the image's foreground box, where the image is 0; training"
+                f" does not use these voxels: {_some(outside)}"
             )
         return (*notes, *self._maker.notes())
 

@@ -85,6 +85,7 @@ def _open(path: Path, case_id: str) -> NDArray[Any]:
         array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
     except Exception as error:  # whatever the reader fails on, the file is not a valid entry
         raise DataError(
-            f"case {case_id} cannot be read from the case store: {error}", "Run again: the entry is then made anew."
+            f"case {case_id} cannot be read from the case store: {error}",
+            "Run the same command again to rebuild the entry.",
         ) from error
     return array

@@ -57,7 +57,7 @@ def problems_of(case: Case, work: Callable[[], object]) -> list[Problem]:
         return named(case, error)
     except OSError as error:
         if error.errno in _WRITING:
-            fix = "Free some room, or name another by preprocessing.store or SEMISEG_CACHE."
+            fix = "Free some space, or set another store with preprocessing.store or SEMISEG_CACHE."
             raise StorageError(f"The case store cannot be written: {error}.", fix) from error
         return [Problem(f"case {case.id}", f"cannot be read: {error}")]
     return []
@@ -110,7 +110,7 @@ def check_image(dataset: Dataset, image: Volume) -> None:
     """Check that an image has one channel per modality, and content."""
     modalities = dataset.info().modalities
     if len(image.array) != len(modalities):
-        raise DataError(f"its image has {len(image.array)} channels for modalities {', '.join(modalities)}")
+        raise DataError(f"its image has {len(image.array)} channels, not one for each of {', '.join(modalities)}")
     if not image.array.any():
         raise DataError("the image is empty: every voxel is 0", "Export the image again.")
 
@@ -124,11 +124,11 @@ def check_label(dataset: Dataset, case: Case, label: Volume, geometry: Geometry 
         problems.append(Problem(where, f"the image and the label are on different grids: {difference}", _SAME_GRID))
     classes = dataset.info().classes
     if int(label.array.max(initial=0)) >= len(classes):
-        problems.append(Problem(where, f"class {int(label.array.max())} is there, beyond {', '.join(classes)}"))
+        problems.append(Problem(where, f"the label has class {int(label.array.max())}, beyond {', '.join(classes)}"))
     raise_all(problems, DataError)
 
 
-_SAME_GRID = "Resample the label to its image (nearest neighbor), or mend the header that is wrong."
+_SAME_GRID = "Resample the label to its image (nearest neighbor), or correct the wrong header."
 
 
 def _quick_check(dataset: Dataset, case: Case) -> None:

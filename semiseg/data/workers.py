@@ -115,9 +115,9 @@ def _result(work: Callable[[int], object], item: int) -> object:
 
 def _not_sent(error: Exception) -> ComponentError:
     return ComponentError(
-        f"What makes the samples cannot be sent to worker processes: {error}.",
-        "Set training.workers=0. Or mend the component, most often the augmentation: its class belongs in a module, and"
-        " none of its attributes may be a lambda, a function within a function, an open file or a lock.",
+        f"The sampler cannot be sent to worker processes: {error}.",
+        "Set training.workers=0. Or fix the component, usually the augmentation: define its class in a module, and keep"
+        " lambdas, nested functions, open files and locks out of its attributes.",
     )
 
 
@@ -125,13 +125,13 @@ def _ended(process: BaseProcess, began: bool) -> TrainingError:
     process.join(_SECONDS_TO_END)
     if not began and (process.exitcode or 0) > 0:  # by itself; lack of memory would end it by a signal
         return TrainingError(
-            "A process that makes samples ended as it started. Most often the script that calls semiseg has no main"
-            " guard: each new process then runs the whole script once more.",
-            'In a script of your own, call semiseg under `if __name__ == "__main__":`, or set training.workers=0.',
+            "A worker process exited at startup. Usually the script that calls semiseg has no main guard, so that each"
+            " new process runs the whole script again.",
+            'In your own script, call semiseg under `if __name__ == "__main__":`, or set training.workers=0.',
         )
     return TrainingError(
-        "A process that makes samples was killed; most often memory ran out.",
-        "Set training.workers=0, or fewer workers, and run again with --resume. In a script of your own, call semiseg"
+        "A worker process was killed, usually because memory ran out.",
+        "Set training.workers=0, or use fewer workers, and run again with --resume. In your own script, call semiseg"
         ' under `if __name__ == "__main__":`.',
     )
 

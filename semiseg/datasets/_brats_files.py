@@ -87,15 +87,15 @@ def find_scans(folder: Path, *, to_predict: bool = False) -> list[Scan]:
 def _of_other_formats(paths: Iterable[Path]) -> Iterator[Problem]:
     for path in paths:
         if parsed := _parse(as_nifti(path)):
-            what = f"by its name it is the {parsed[1]} of case {parsed[0]}, but {other_format(path)} is not read"
-            fix = "Finish the download, or give the file its name back" if other_format(path) == RENAMED else CONVERT
+            what = f"by its name, it is the {parsed[1]} of case {parsed[0]}, but {other_format(path)} is not supported"
+            fix = "Finish the download, or restore the file's name" if other_format(path) == RENAMED else CONVERT
             yield Problem(str(path), what, f"{fix.rstrip('.')}. Or move it away.")
 
 
 def _names(held: Found) -> str:
     if not held.files:
-        return f"there are {held.formats()}" if held.other else "there is no image in it"
-    return f"there are {some([path.name for path in held.files], 3)}"
+        return f"it contains {held.formats()}" if held.other else "it contains no images"
+    return f"it contains {some([path.name for path in held.files], 3)}"
 
 
 def _with_stray_labels(scans: list[Scan], strays: Iterable[Path]) -> list[Scan]:

@@ -40,16 +40,16 @@ class ImagesTs:
         """Return remarks before training, depending on whether the images are ``taken`` as unlabeled cases."""
         found = _images(self.found)
         if self.found and taken:
-            yield f"{found} taken as unlabeled cases; dataset.test_images: exclude leaves {self._them} out"
+            yield f"{found} used as unlabeled cases; set dataset.test_images=exclude to leave {self._them} out"
         elif self.found:
             as_cases = "an unlabeled case" if len(self.found) == 1 else "unlabeled cases"
-            yield f"{found} left out; dataset.test_images: unlabeled takes {self._them} as {as_cases}"
+            yield f"{found} left out; set dataset.test_images=unlabeled to use {self._them} as {as_cases}"
         elif taken:
-            yield f"dataset.test_images is unlabeled, but dataset.json lists no test image, and {FOLDER} has none"
+            yield f"dataset.test_images is unlabeled, but dataset.json lists no test images, and {FOLDER} has none"
         if not self.is_list:
-            yield '"test" in dataset.json is no list of images, and is not read'
+            yield '"test" in dataset.json is not a list of images and is ignored'
         elif self.unlisted:
-            yield f"{_images(self.unlisted)} in {FOLDER}, but not in the list of dataset.json: {_some(self.unlisted)}"
+            yield f"{_images(self.unlisted)} in {FOLDER}, but not listed in dataset.json: {_some(self.unlisted)}"
         if self.missing:
             yield f"{_listed(self.missing)} not exist: {_some(self.missing)}"
 
@@ -95,7 +95,7 @@ def _images(paths: Collection[Path]) -> str:
 
 def _listed(paths: Collection[Path]) -> str:
     images = "1 test image" if len(paths) == 1 else f"{len(paths)} test images"
-    return f"{images} that dataset.json lists {'does' if len(paths) == 1 else 'do'}"
+    return f"{images} listed in dataset.json {'does' if len(paths) == 1 else 'do'}"
 
 
 def _some(paths: Collection[Path]) -> str:

@@ -26,7 +26,7 @@ Names = TypeVar("Names", bound=tuple[str, ...])
 def no_modality_twice(modalities: Names) -> Names:
     """Return the names unchanged. Raises ValueError, as a pydantic validator, if one occurs twice."""
     if len(set(modalities)) < len(modalities):
-        raise ValueError(f"a modality is named twice: {', '.join(modalities)}")
+        raise ValueError(f"a modality is listed twice: {', '.join(modalities)}")
     return modalities
 
 
@@ -34,12 +34,12 @@ def distinct_values(classes: dict[str, int]) -> dict[str, int]:
     """Return foreground classes by stored value. Raises ValueError if two share a value, or one is below 1."""
     foreground = {name: value for name, value in classes.items() if (name, value) != ("background", 0)}
     if "background" in foreground:
-        raise ValueError("background is 0, which need not be said; give another class another name")
+        raise ValueError("do not list background, which is always 0; if this is another class, rename it")
     values = list(foreground.values())
     if not values or min(values) < 1 or len(set(values)) < len(values):
-        raise ValueError("each class needs a stored value of its own, 1 or more (0 is background)")
+        raise ValueError("each class needs its own stored value, at least 1 (0 is background)")
     if max(values) > LARGEST:
-        raise ValueError(f"a class's stored value is at most {LARGEST}, which label files can hold")
+        raise ValueError(f"a class's stored value must be at most {LARGEST}, the largest in label files")
     return dict(sorted(foreground.items(), key=lambda item: item[1]))
 
 
@@ -71,7 +71,7 @@ class NiftiDataset(Dataset):
     def read_label(self, case: Case) -> Volume:
         """Return the label (X, Y, Z) as class indices; it must be on the image's grid."""
         if case.label is None:
-            raise ProtocolError(f"Case {case.id} carries no label here.", "Its label must not be read.")
+            raise ProtocolError(f"Case {case.id} has no label here.", "Its label must not be read.")
         label = read_label_file(case.label, self.info().label_map)
         difference = self.read_geometry(case).difference(label.geometry)
         if difference:
@@ -83,23 +83,23 @@ class NiftiDataset(Dataset):
 def _grid_fix(difference: str) -> str:
     if difference.startswith("shape"):
         return "Draw the label on this image, or resample it to the image's grid (nearest neighbor)."
-    return "If the label was drawn on this very image, copy the image's header to it; else resample it."
+    return "If the label was drawn on this image, copy the image's header to it. Otherwise resample it."
 
 
 def merged_label_map(usual: Mapping[int, int], extra: Mapping[int, int], classes: Sequence[str]) -> dict[int, int]:
     """Return the usual class indices of stored values, updated by the option ``label_map``. Raises DataError."""
     wrong = {value: index for value, index in extra.items() if not 0 <= index < len(classes)}
     if wrong:
-        what = f"{wrong} names class indices that do not exist"
+        what = f"{wrong} has class indices that do not exist"
         known = ", ".join(f"{index} {name}" for index, name in enumerate(classes))
-        raise DataError(Problem("dataset.label_map", what, f"Classes are: {known}."))
+        raise DataError(Problem("dataset.label_map", what, f"Classes: {known}."))
     return {**usual, **extra}
 
 
 def existing_root(root: Path) -> Path:
     """Return the folder itself. Raises DataError if it does not exist."""
     if not root.is_dir():
-        raise DataError(Problem(str(root), "there is no such folder", "Set dataset.root to the folder of the data."))
+        raise DataError(Problem(str(root), "folder not found", "Set dataset.root to the folder of the data."))
     return root
 
 
@@ -148,7 +148,7 @@ def only_folder(paths: Sequence[Path]) -> Path | None:
     """Return the folder if exactly one folder is given. Raises DataError for no paths or paths that do not exist."""
     if not paths:
         raise DataError("No images were given.", "Give a folder, or the image files of one case.")
-    missing = [Problem(str(path), "there is no such file", "Check the path.") for path in paths if not path.exists()]
+    missing = [Problem(str(path), "file not found", "Check the path.") for path in paths if not path.exists()]
     raise_all(missing, DataError)
     return paths[0] if len(paths) == 1 and paths[0].is_dir() else None
 
@@ -158,7 +158,7 @@ def nifti_files_in(folder: Path) -> Sequence[Path]:
     found = find(folder)
     raise_all(found.lost, DataError)
     if not found.files:
-        what = f"there is no .nii.gz or .nii file in it{f', but {found.formats()}' if found.other else ''}"
+        what = f"it contains no .nii.gz or .nii files{f', but {found.formats()}' if found.other else ''}"
         raise DataError(Problem(str(folder), what, CONVERT if found.other else "Give the folder of the images."))
     return found.files
 
@@ -177,15 +177,17 @@ def one_case(paths: Sequence[Path], modalities: Sequence[str], parse: ParseName)
     named = [parse(path) for path in paths]
     for path, wanted, said in zip(paths, modalities, named, strict=True):
         if said and said[1] != wanted:
-            problems.append(Problem(str(path), f"this is {said[1]} by its name, where {wanted} is expected", order))
+            problems.append(Problem(str(path), f"by its name, this is {said[1]}, but {wanted} is expected", order))
     ids = sorted({said[0] for said in named if said})
     if len(ids) > 1:
-        problems.append(Problem("", f"the files are of different cases: {', '.join(ids)}", order))
+        problems.append(Problem("", f"the files belong to different cases: {', '.join(ids)}", order))
     if len(set(paths)) < len(paths):
         problems.append(Problem("", "a file is given more than once", order))
     raise_all(problems, DataError)
     stems = list(map(nifti_stem, paths))
     case_id = ids[0] if ids else shared_name(stems)
     if not stems[0] or not case_id:
-        raise DataError(Problem(str(paths[0]), "it is no NIfTI file by its name", "Images are .nii.gz or .nii."))
+        raise DataError(
+            Problem(str(paths[0]), "by its name, it is not a NIfTI file", "Images must be .nii.gz or .nii.")
+        )
     return checked_cases([Case(case_id, tuple(paths))])[0]

@@ -111,9 +111,9 @@ class Brats(NiftiDataset):
         twice = {name: scan.files[name] for name in names if len(scan.files.get(name, ())) > 1}
         if twice:
             files = "; ".join(f"for {name}: {', '.join(map(str, paths))}" for name, paths in twice.items())
-            yield Problem(where, f"more than one file {files}", "Keep the one that is right, and move the others away.")
+            yield Problem(where, f"more than one file {files}", "Keep the right one and move the others away.")
         missing = [name for name in self.modalities if name not in scan.files]
         if missing:
             some = sorted(map(str, scan.folders))[0]
-            fix = f"Expected {EXPECTED}; or set dataset.modalities to those that all cases have."
+            fix = f"Expected {EXPECTED}. Or set dataset.modalities to those that all cases have."
             yield Problem(where, f"{', '.join(missing)} missing in {some}", fix)

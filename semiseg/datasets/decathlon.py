@@ -102,22 +102,22 @@ class Decathlon(NiftiDataset):
         paths = [path for images, label in listed for path in (*images, label) if path is not None]
         missing = [path for path in paths if not path.is_file()]
         problems: list[Problem] = []
-        fix = "Unpack the data again, or mend the list."
+        fix = "Unpack the data again, or fix the list."
         if self._takes_test_images:
             test = self._images_ts()
             listed += [((path,), None) for path in test.found]
             missing += test.missing
             problems += test.problems
-            fix += " dataset.test_images: exclude leaves the test images out." if test.missing else ""
+            fix += " Or set dataset.test_images=exclude to leave the test images out." if test.missing else ""
         if missing:
-            files = "1 file that it lists does" if len(missing) == 1 else f"{len(missing)} files that it lists do"
+            files = "1 listed file does" if len(missing) == 1 else f"{len(missing)} listed files do"
             what = f"{files} not exist:\n      " + "\n      ".join(map(str, missing[:_NAMED]))
             if len(missing) > _NAMED:
                 what += f"\n      … and {len(missing) - _NAMED} others"
-                fix += " Of a part of the data the list has to name the part's files alone."
+                fix += " For a part of the data, the list must name only that part's files."
             if numbered := [path for path in missing if _numbered(path).is_file()]:
-                what += f"\n    There is {_numbered(numbered[0]).name}, as nnU-Net names its images"
-                fix = f"Let the folder dataset read them: semiseg init {self.options.root} writes its recipe."
+                what += f"\n    But {_numbered(numbered[0]).name} exists, named as in nnU-Net"
+                fix = f"Use the folder dataset instead: semiseg init {self.options.root} writes its recipe."
             problems.append(Problem(str(self.options.root / "dataset.json"), what, fix))
         return checked_cases(named_by_files(listed), problems)
 
@@ -129,14 +129,14 @@ class Decathlon(NiftiDataset):
             notes.append(f'dataset.json lists {counted(len(more), "case")} under "validation", which are not read')
         hidden = [path.name for images, _ in self._listed(hidden=True) for path in images]
         if hidden:
-            notes.append(f"dataset.json lists {counted(len(hidden), 'hidden file')}, passed over: {some(hidden, 4)}")
+            notes.append(f"dataset.json lists {counted(len(hidden), 'hidden file')}, skipped: {some(hidden, 4)}")
         images = {path for images, _ in self._listed() for path in images}
         listed = images | {label for _, label in self._listed() if label is not None}
         for folder in sorted({path.parent for path in images} - {self.options.root / "imagesTs"}):
             unlisted = [path.name for path in find(folder).files if path not in listed]
             if unlisted:
                 are = f"{counted(len(unlisted), 'image')} {'is' if len(unlisted) == 1 else 'are'}"
-                notes.append(f"{folder}: {are} not listed in dataset.json, and not read: {some(unlisted, 4)}")
+                notes.append(f"{folder}: {are} not listed in dataset.json and not read: {some(unlisted, 4)}")
         return tuple(notes)
 
     @property
@@ -174,26 +174,26 @@ def _numbered(image: Path) -> Path:
 def _manifest_problems(manifest: Any, takes_test_images: bool) -> list[tuple[str, str]]:
     """Return the problems in the used parts of a dataset.json, and how to fix them."""
     if not isinstance(manifest, dict):
-        return [("it is no JSON object", 'It has to begin with {"name": …}.')]
+        return [("it is not a JSON object", 'It must begin with {"name": …}.')]
     problems = []
     if channels(manifest) is None:
-        fix = 'Write for instance "modality": {"0": "MRI"}, or name them in the recipe: dataset.modalities: [MRI].'
-        problems.append(('"modality" is missing or not understood', fix))
+        fix = 'Write, for example, "modality": {"0": "MRI"}, or set dataset.modalities=[MRI] in the recipe.'
+        problems.append(('"modality" is missing or invalid', fix))
     if classes(manifest) is None:
-        fix = 'Write for instance "labels": {"0": "background", "1": "liver"}; each class has one value and one name.'
-        fix += " Or name them in the recipe: dataset.classes: {liver: 1}."
-        problems.append(('"labels" is missing or not understood', fix))
+        fix = 'Write, for example, "labels": {"0": "background", "1": "liver"}; each class has one value and one name.'
+        fix += " Or set dataset.classes={liver: 1} in the recipe."
+        problems.append(('"labels" is missing or invalid', fix))
     if manifest.get("training") == []:
         problems.append(('"training" is an empty list', "List the cases that have a label."))
     elif not has_cases(manifest.get("training"), label=True):
         fix = (
-            'Write "training": [{"image": "./imagesTr/a.nii.gz", "label": "./labelsTr/a.nii.gz"}, …]; with a file for'
-            ' each modality, "image" is a list of them.'
+            'Write "training": [{"image": "./imagesTr/a.nii.gz", "label": "./labelsTr/a.nii.gz"}, …]; with one file'
+            ' per modality, "image" is a list of them.'
         )
-        problems.append(('"training" is missing, or an item lacks "image" or "label", or they are no paths', fix))
+        problems.append(('"training" is missing, or an item lacks "image" or "label", or they are not paths', fix))
     if not has_cases(manifest.get("unlabeled", [])):
-        problems.append(('"unlabeled" is no list of images', 'Write "unlabeled": ["./imagesUn/b.nii.gz", …].'))
+        problems.append(('"unlabeled" is not a list of images', 'Write "unlabeled": ["./imagesUn/b.nii.gz", …].'))
     if takes_test_images and not are_images(manifest.get("test", [])):
         fix = 'Write "test": ["./imagesTs/c.nii.gz", …], or set dataset.test_images to exclude.'
-        problems.append(('"test" is no list of images', fix))
+        problems.append(('"test" is not a list of images', fix))
     return problems

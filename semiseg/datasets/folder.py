@@ -28,9 +28,9 @@ from semiseg.io.volumes import UnknownValues
 from semiseg.types import Case, DatasetInfo, Volume
 
 TREE = """Expected:
-      ROOT/labeled/images/CASE.nii.gz        (CASE_0000.nii.gz, CASE_0001.nii.gz, … where there are several modalities)
+      ROOT/labeled/images/CASE.nii.gz        (CASE_0000.nii.gz, CASE_0001.nii.gz, … for several modalities)
       ROOT/labeled/labels/CASE.nii.gz
-      ROOT/unlabeled/images/CASE.nii.gz      (likewise; may be left out)"""
+      ROOT/unlabeled/images/CASE.nii.gz      (likewise; optional)"""
 _CHANNEL = re.compile(r"(?P<case>.+)_(?P<channel>\d{4})", re.DOTALL)
 
 
@@ -84,7 +84,7 @@ class Folder(NiftiDataset):
             except re.error as error:
                 raise ValueError(f"not a regular expression: {error}") from error
             if pattern and groups != 1:
-                raise ValueError(f"it has {groups} groups; give one, around the part that names the patient")
+                raise ValueError(f"it has {groups} groups; use one, around the part of the id that is the patient's")
             return pattern
 
     def info(self) -> DatasetInfo:
@@ -126,7 +126,7 @@ class Folder(NiftiDataset):
         held = self._held()
         notes = [note for part in held for note in part.notes()]
         if held.unlabeled.files and self.options.unlabeled != "unlabeled/images":
-            notes.append(f"the images of {self.options.unlabeled} are taken as unlabeled cases")
+            notes.append(f"the images of {self.options.unlabeled} are used as unlabeled cases")
         return tuple(notes)
 
     def _held(self) -> _Held:
@@ -182,10 +182,10 @@ class Folder(NiftiDataset):
             parsed = self._parse(path, numbered)
             if parsed is None and numbered:
                 fix = (
-                    f"Name it CASE_0000.nii.gz to CASE_{len(self.modalities) - 1:04d}.nii.gz, a file a modality, or set"
-                    " dataset.modalities to one name."
+                    f"Name it CASE_0000.nii.gz to CASE_{len(self.modalities) - 1:04d}.nii.gz, one file per modality, or"
+                    " set dataset.modalities to one name."
                 )
-                problems.append(Problem(str(path), "its name ends in no modality number", fix))
+                problems.append(Problem(str(path), "its name does not end in a modality number", fix))
                 continue
             case_id, modality = parsed or (nifti_stem(path), self.modalities[0])
             found[case_id][modality].append(path)
@@ -199,11 +199,11 @@ class Folder(NiftiDataset):
         problems = []
         missing = [f"_{index:04d} ({name})" for index, name in enumerate(self.modalities) if name not in files]
         if missing:
-            fix = f"Expected are {order}; or set dataset.modalities to those that all cases have."
+            fix = f"Expected: {order}. Or set dataset.modalities to those that all cases have."
             problems.append(Problem(where, f"modality {', '.join(missing)} is missing", fix))
         for name, paths in files.items():
             if name not in self.modalities:
-                fix = f"Expected are {order}; set dataset.modalities."
+                fix = f"Expected: {order}. Set dataset.modalities."
                 problems.append(Problem(where, f"there is no modality for {paths[0].name}", fix))
             elif len(paths) > 1:
                 both = ", ".join(path.name for path in paths)
@@ -226,7 +226,7 @@ def _or_a_class(problem: UnknownValues) -> Problem:
     value = next((value for value in problem.values if value > 0), None)
     if value is None:
         return problem
-    own = f"To make {value} a class of its own, add it to the recipe's:\n    dataset:\n      classes: {{NAME: {value}}}"
+    own = f"To make {value} a separate class, add to the recipe:\n    dataset:\n      classes: {{NAME: {value}}}"
     return replace(problem, fix=f"{own}\n    {problem.fix}")
 
 
@@ -239,7 +239,7 @@ def _no_images(held: Found) -> Problem:
 def _labels_of_other_formats(held: Found) -> list[Problem]:
     if not held.other:
         return []
-    return [Problem(str(held.folder), f"there are labels that are not read: {held.formats()}", CONVERT)]
+    return [Problem(str(held.folder), f"there are labels in unsupported formats: {held.formats()}", CONVERT)]
 
 
 def _unpaired(
@@ -252,7 +252,7 @@ def _unpaired(
 
     ``places`` are the folders of labels and of unlabeled images.
     """
-    fix = f"A label has its image's case id; move images without label to {places[1]}."
+    fix = f"A label must have its image's case id. Move images without a label to {places[1]}."
     problems = [
         Problem(f"case {case_id}", f"it has no label {places[0] / case_id}.nii.gz", fix)
         for case_id in images
@@ -263,5 +263,5 @@ def _unpaired(
             problems += [Problem(str(path), "it has no image", fix) for path in paths]
         elif len(paths) > 1:
             names = ", ".join(path.name for path in paths)
-            problems.append(Problem(f"case {case_id}", f"more than one label: {names}", "Keep the one that is right."))
+            problems.append(Problem(f"case {case_id}", f"more than one label: {names}", "Keep the right one."))
     return problems

@@ -58,7 +58,7 @@ class LA2018(Dataset):
         raise_all(held.problems, DataError)
         if not held.files:
             fix = f"Expected ROOT/2018LA_Seg_Training Set/ID/{_FILE} (https://github.com/yulequan/UA-MT)."
-            raise DataError(Problem(str(root), f"there is no {_FILE} in it", fix))
+            raise DataError(Problem(str(root), f"it contains no {_FILE}", fix))
         return checked_cases(Case(_case_id(path), (path,), path) for path in held.files)
 
     def notes(self) -> tuple[str, ...]:
@@ -77,7 +77,7 @@ class LA2018(Dataset):
             raise_all(held.lost, DataError)
             files = held.files
         if folder is not None and not files:
-            raise DataError(Problem(str(folder), "there is no .h5 file in it", "Give the folder of the images."))
+            raise DataError(Problem(str(folder), "it contains no .h5 files", "Give the folder of the images."))
         if folder is None and len(files) > 1:
             raise DataError(f"{len(files)} files for one modality (mri).", "Give one file, or a folder of cases.")
         return checked_cases(Case(_case_id(path), (path,)) for path in files)
@@ -92,11 +92,11 @@ class LA2018(Dataset):
     def read_label(self, case: Case) -> Volume:
         """Return the label (X, Y, Z) as class indices, uint8."""
         if case.label is None:
-            raise ProtocolError(f"Case {case.id} carries no label here.", "Its label must not be read.")
+            raise ProtocolError(f"Case {case.id} has no label here.", "Its label must not be read.")
         with _open(case.label) as file:
             array, image_shape = _voxels(case.label, file, "label"), _dataset(case.label, file, "image").shape
         if array.shape != image_shape:
-            what = f"image and label are on different grids: shape {image_shape} against {array.shape}"
+            what = f"image and label are on different grids: shapes {image_shape} and {array.shape}"
             raise DataError(Problem(str(case.label), what, "Download the file again."))
         return Volume(to_classes(case.label, array, self.info().label_map), self._geometry(array.shape))
 
@@ -123,9 +123,9 @@ def _open(path: Path) -> Iterator[Any]:
         with h5py.File(path, "r") as file:
             yield file
     except FileNotFoundError as error:
-        raise DataError(Problem(str(path), "there is no such file", "Check the path.")) from error
+        raise DataError(Problem(str(path), "file not found", "Check the path.")) from error
     except (OSError, RuntimeError, KeyError, TypeError, ValueError) as error:  # raised by h5py for a malformed file
-        what = f"the file is damaged, truncated or no HDF5: {error}"
+        what = f"the file is damaged, truncated or not HDF5: {error}"
         raise DataError(Problem(str(path), what, "Download or copy it again.")) from error
 
 
@@ -138,7 +138,7 @@ def _dataset(path: Path, file: Any, name: str) -> Any:
         raise _elsewhere(path, name, link.filename)
     found = file.get(name)
     if not isinstance(found, h5py.Dataset):
-        raise DataError(Problem(str(path), f"it holds no {name!r}", "Expected are 'image' and 'label' in each file."))
+        raise DataError(Problem(str(path), f"it has no {name!r}", "Each file must have 'image' and 'label'."))
     if found.file.filename != file.filename:  # by a link to a link
         raise _elsewhere(path, name, found.file.filename)
     pieces = found.external or (found.virtual_sources() if found.is_virtual else ())
@@ -150,13 +150,13 @@ def _dataset(path: Path, file: Any, name: str) -> Any:
         raise DataError(Problem(str(path), what, "Convert the file to the papers' layout."))
     size, held = _bytes(found), path.stat().st_size
     if size > MOST_EXPANSION * held:
-        what = f"the file is damaged or truncated: {name!r} takes {size:,} bytes, which {held:,} cannot hold"
+        what = f"the file is damaged or truncated: {name!r} takes {size:,} bytes, more than {held:,} can hold"
         raise DataError(Problem(str(path), what, "Download or copy it again."))
     return found
 
 
 def _elsewhere(path: Path, name: str, other: str) -> DataError:
-    what = f"{name!r} is in another file ({other}), which is not followed"
+    what = f"{name!r} is in another file ({other}), which semiseg does not open"
     return DataError(Problem(str(path), what, "Write the arrays into the file itself."))
 
 

@@ -101,7 +101,7 @@ class Phantom(Dataset):
                 list(pool.map(lambda index: self._write_case(beside, index), range(self.options.cases)))
             self._publish(beside)
         except OSError as error:
-            fix = "Set dataset.root, or the environment variable SEMISEG_CACHE, to a folder that can be written to."
+            fix = "Set dataset.root, or the environment variable SEMISEG_CACHE, to a writable folder."
             raise StorageError(f"{folder} could not be written: {error.strerror}.", fix) from error
         finally:
             shutil.rmtree(beside, ignore_errors=True)

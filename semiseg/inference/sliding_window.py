@@ -62,8 +62,8 @@ class Predictor:
         if not math.isfinite(float(weighted.sum())):  # one non-finite value makes the sum non-finite
             raise TrainingError(
                 "The networks' probabilities are not finite.",
-                "Their weights are bad, or too large for bf16 or fp16: train with a lower training.optimizer.lr or with"
-                " training.precision=32.",
+                "The weights are invalid, or too large for bf16 or fp16. Train with a lower training.optimizer.lr or"
+                " with training.precision=32.",
             )
         return weighted[0]
 

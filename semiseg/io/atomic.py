@@ -21,7 +21,7 @@ def make_folder(path: Path) -> None:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise StorageError(f"{path} cannot be made: {error.strerror or error}.", _ELSEWHERE) from error
+        raise StorageError(f"{path} cannot be created: {error.strerror or error}.", _ELSEWHERE) from error
 
 
 def require_file(path: Path) -> None:
@@ -62,7 +62,7 @@ def atomic_file(path: Path) -> Iterator[Path]:
             written = max(written, temporary.stat().st_size)
             temporary.unlink()
         if _is_full(error):
-            raise _storage_error(path, f"no room after {written:,} bytes") from error
+            raise _storage_error(path, f"no space left after {written:,} bytes") from error
         if isinstance(error, OSError) and error.filename in (temporary, str(temporary)):
             raise _refusal(path, error.strerror or str(error)) from error
         raise
@@ -75,7 +75,7 @@ def told_where_refused(path: Path, needed: int) -> Iterator[None]:
         yield
     except OSError as error:
         if _is_full(error):
-            raise _storage_error(path, f"no room for {needed:,} bytes") from error
+            raise _storage_error(path, f"no space for {needed:,} bytes") from error
         raise _refusal(path, error.strerror or str(error)) from error
 
 
@@ -127,8 +127,8 @@ def _storage_error(path: Path, why: str) -> StorageError:
     free = shutil.disk_usage(path.parent).free
     return StorageError(
         f"{path} could not be written: {why} ({free:,} bytes are free on this disk).",
-        "Free some room, or a larger quota, and run the same command again (`semiseg run` with --resume); earlier files"
-        " are intact.",
+        "Free some space or get a larger quota, and run the same command again (`semiseg run` with --resume). Earlier"
+        " files are intact.",
     )
 
 

@@ -14,9 +14,9 @@ def read_dataset_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError as error:
-        raise DataError(Problem(str(path), "there is no such file", "Set dataset.root to its folder.")) from error
+        raise DataError(Problem(str(path), "file not found", "Set dataset.root to its folder.")) from error
     except (OSError, ValueError) as error:
-        raise DataError(Problem(str(path), f"it cannot be read as JSON: {error}", "Mend the file.")) from error
+        raise DataError(Problem(str(path), f"it cannot be read as JSON: {error}", "Fix the file.")) from error
 
 
 def channels(manifest: Mapping[str, Any]) -> tuple[str, ...] | None:

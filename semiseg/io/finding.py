@@ -12,11 +12,11 @@ from semiseg.io.names import RENAMED, as_nifti, nifti_stem, other_format
 from semiseg.wording import counted, some
 
 _NAMED = 4
-_FETCH = "Fetch what they point to (git-annex, DataLad: `datalad get .`), or remove the links."
+_FETCH = "Fetch the targets (git-annex, DataLad: `datalad get .`), or remove the links."
 _NO_IMAGES = {".csv", ".html", ".json", ".log", ".md", ".pdf", ".py", ".rst", ".tsv", ".txt", ".xls", ".xlsx", ".yaml"}
 CONVERT = (
-    "semiseg reads NIfTI (.nii.gz, .nii). DICOM is converted by dcm2niix, FreeSurfer's files by mri_convert, and most"
-    " others by SimpleITK: sitk.WriteImage(sitk.ReadImage(FILE), 'CASE.nii.gz')."
+    "semiseg reads NIfTI (.nii.gz, .nii). Convert DICOM with dcm2niix, FreeSurfer's files with mri_convert, and most"
+    " others with SimpleITK: sitk.WriteImage(sitk.ReadImage(FILE), 'CASE.nii.gz')."
 )
 
 
@@ -47,13 +47,13 @@ class Found:
     def notes(self) -> Iterator[str]:
         """Yield remarks on what was found and left out, each a sentence without its period."""
         if self.other:
-            yield f"{self._are(self.other, 'image file')} of a format that is not read: {self._some(self.other)}"
+            yield f"{self._are(self.other, 'image file')} of an unsupported format: {self._some(self.other)}"
         if self.deeper:
-            yield f"{self._are(self.deeper, 'file')} in folders below, and not read: {self._some(self.deeper)}"
+            yield f"{self._are(self.deeper, 'file')} in subfolders and not read: {self._some(self.deeper)}"
         if self.hidden:
-            yield f"{self._are(self.hidden, 'hidden file')} passed over: {self._some(self.hidden)}"
+            yield f"{self._are(self.hidden, 'hidden file')} skipped: {self._some(self.hidden)}"
         if self.again:
-            yield f"{self._are(self.again, 'link')} to a folder that is read already: {self._some(self.again)}"
+            yield f"{self._are(self.again, 'link')} to a folder that is already read: {self._some(self.again)}"
 
     def _are(self, paths: tuple[Path, ...], what: str) -> str:
         return f"{self.folder}: {counted(len(paths), what)} {'is' if len(paths) == 1 else 'are'}"
@@ -201,7 +201,7 @@ def _broken_on_the_way(path: Path) -> Iterator[Problem]:
     """Yield the broken link that the path or one of its parents is, if any."""
     for each in (path, *path.parents):
         if _is_link(each) and not _mode(each):
-            yield Problem(str(each), "it is a link that leads to nothing", _FETCH)
+            yield Problem(str(each), "broken link", _FETCH)
             return
 
 
@@ -209,20 +209,20 @@ def _folders_named_as_images(named: list[Path], files: list[Path]) -> Iterator[P
     """Yield problems for folders with an image's name that contain none, as failed downloads leave them."""
     for folder in named:
         if not any(path.is_relative_to(folder) for path in files):
-            yield Problem(str(folder), "it has an image's name, but is a folder without one", "Move it away.")
+            yield Problem(str(folder), "it is named like an image, but is a folder without images", "Move it away.")
 
 
 def _cannot_open(path: Path, error: OSError) -> Problem:
-    return Problem(str(path), f"it cannot be opened: {error.strerror or error}", "Give yourself the right to read it.")
+    return Problem(str(path), f"it cannot be opened: {error.strerror or error}", "Check its permissions.")
 
 
 def _unusable(files: list[Path]) -> Iterator[Problem]:
     """Yield problems for what is not a file or not readable."""
     for path in filter(_mode, files):
         if not is_file(path):
-            yield Problem(str(path), "it has an image's name, but is no file", "Move it away.")
+            yield Problem(str(path), "it is named like an image, but is not a file", "Move it away.")
         elif not os.access(path, os.R_OK):
-            yield Problem(str(path), "it may not be read", "Give yourself the right to read it.")
+            yield Problem(str(path), "no permission to read it", "Give yourself read permission.")
 
 
 def _dangling(folder: Path, links: list[Path], images: set[Path]) -> Iterator[Problem]:
@@ -232,5 +232,4 @@ def _dangling(folder: Path, links: list[Path], images: set[Path]) -> Iterator[Pr
     ]
     if count:
         names = some([str(path.relative_to(folder)) for path in count], 10)
-        are = "1 link leads" if len(count) == 1 else f"{len(count)} links lead"
-        yield Problem(str(folder), f"{are} to nothing: {names}", _FETCH)
+        yield Problem(str(folder), f"{counted(len(count), 'broken link')}: {names}", _FETCH)

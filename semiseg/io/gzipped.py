@@ -41,7 +41,7 @@ def _refusal(path: Path, error: Exception) -> DataError:
     elif isinstance(error, _BROKEN):
         what, fix = f"the file is damaged: {_plain(error)}", "Download or copy it again."
     elif isinstance(error, FileNotFoundError):
-        what, fix = "there is no such file", "Check the path."
+        what, fix = "file not found", "Check the path."
     else:
         what, fix = (
             f"the file cannot be read: {getattr(error, 'strerror', None) or error}",

@@ -30,7 +30,7 @@ def parse_header(path: Path, data: bytes) -> Any:
     for header_class in (nibabel.Nifti1Header, nibabel.Nifti2Header):
         if len(data) >= header_class.sizeof_hdr and header_class.may_contain_header(data):
             return _checked(path, header_class, data)
-    raise DataError(Problem(str(path), f"the file is no NIfTI image{_looks_like(data)}", _how_to_mend(data)))
+    raise DataError(Problem(str(path), f"the file is not a NIfTI image{_looks_like(data)}", _how_to_mend(data)))
 
 
 def _checked(path: Path, header_class: Any, data: bytes) -> Any:
@@ -47,7 +47,7 @@ def _checked(path: Path, header_class: Any, data: bytes) -> Any:
             Problem(str(path), f"its NIfTI header is damaged: {error}", "Download or copy the file again.")
         ) from error
     if not header["magic"].item().startswith(b"n+"):
-        raise DataError(Problem(str(path), "it is half of a .hdr/.img pair", "Convert the pair to one .nii.gz."))
+        raise DataError(Problem(str(path), "it is one file of a .hdr/.img pair", "Convert the pair to one .nii.gz."))
     return header
 
 
@@ -72,7 +72,7 @@ def _looks_like(data: bytes) -> str:
 
 def _how_to_mend(data: bytes) -> str:
     if _looks_like(data) == ": it is a web page":
-        return "The download failed, perhaps for want of a login; download the file again."
+        return "The download failed, perhaps because of a missing login. Download the file again."
     return "Convert it to .nii.gz, or download it again."
 
 
@@ -84,7 +84,7 @@ def header_geometry(path: Path, header: Any) -> tuple[Geometry, tuple[int, ...]]
     shape = tuple(int(n) for n in header.get_data_shape())
     if len(shape) < 3 or min(shape) < 1:
         raise DataError(
-            Problem(str(path), f"it is no volume: its shape is {shape}", "Give images in three dimensions.")
+            Problem(str(path), f"it is not a volume: its shape is {shape}", "Give three-dimensional images.")
         )
     affine = np.asarray(header.get_best_affine(), dtype=np.float64)
     problem = _unit_problem(header) or _affine_problem(affine)
@@ -97,26 +97,29 @@ def _unit_problem(header: Any) -> tuple[str, str] | None:
     unit = _NOT_MM.get(int(header["xyzt_units"]) & 7)
     if unit is None:
         return None
-    return f"its lengths are in {unit}", "Write it in mm: scale the affine, and set the header's xyzt_units to mm (2)."
+    return (
+        f"its lengths are in {unit}",
+        "Convert it to mm: scale the affine, and set the header's xyzt_units to mm (2).",
+    )
 
 
 def _affine_problem(affine: NDArray[np.float64]) -> tuple[str, str] | None:
     axes = affine[:3, :3]
     lengths = np.sqrt((axes**2).sum(axis=0))
     if not np.isfinite(affine).all() or not lengths.all():
-        return "its affine is singular: voxels have no size", "Mend the header (sform, qform, pixdim), or convert anew."
+        return "its affine is singular: voxels have no size", "Fix the header (sform, qform, pixdim), or convert again."
     cosines = (axes / lengths).T @ (axes / lengths)
     worst = float(np.abs(cosines - np.eye(3)).max())
     if worst > 1 - _SHEAR:
-        return "its affine is singular: axes coincide", "Mend the header (sform, qform, pixdim), or convert anew."
+        return "its affine is singular: axes coincide", "Fix the header (sform, qform, pixdim), or convert again."
     if worst > _SHEAR:
         return (
             f"its affine is sheared: the cosine between two axes is {worst:.3g}",
-            "Resample it to a grid with right angles (3D Slicer: Resample Image), or mend the header.",
+            "Resample it to a grid with right angles (3D Slicer: Resample Image), or fix the header.",
         )
     if lengths.min() < PLAUSIBLE_MM[0] or lengths.max() > PLAUSIBLE_MM[1]:
         return (
-            f"its voxels are {' x '.join(f'{n:.3g}' for n in lengths)} mm, which no scan's are",
-            "Mend the header (sform, qform, pixdim, xyzt_units), or convert anew.",
+            f"its voxels are {' x '.join(f'{n:.3g}' for n in lengths)} mm, which no scan has",
+            "Fix the header (sform, qform, pixdim, xyzt_units), or convert again.",
         )
     return None

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ValidationError
 
 from semiseg.errors import Problem, RunError
 
-_BACK = "Bring it back from a copy; it was written whole."
+_BACK = "Restore it from a copy; semiseg wrote it completely."
 
 
 def read_json(path: Path, form: type[BaseModel] | None = None, fix: str = _BACK) -> dict[str, Any]:
@@ -22,7 +22,7 @@ def read_json(path: Path, form: type[BaseModel] | None = None, fix: str = _BACK)
     except (OSError, ValueError, RecursionError) as error:
         raise RunError(Problem(str(path), f"cannot be read: {error}", fix)) from error
     if not isinstance(value, dict):
-        raise RunError(Problem(str(path), "is not what semiseg wrote: no JSON object", fix))
+        raise RunError(Problem(str(path), "is not what semiseg wrote: not a JSON object", fix))
     if form is not None:
         try:
             form.model_validate(value)

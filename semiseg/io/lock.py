@@ -118,12 +118,12 @@ def _acquire(path: Path, mine: Mapping[str, Any]) -> None:
             if _alive(held):
                 raise RunError(
                     f"{path.parent} is in use by {told(held)}.",
-                    f"Wait for it, choose another --output, or, if that process is gone, delete {path}.",
+                    f"Wait for it, or choose another --output. If that process is gone, delete {path}.",
                 )
             _take_away(path, held)
     finally:
         whole.unlink(missing_ok=True)
-    raise RunError(f"{path} changes hands too fast to be locked.", "Run one process per folder.")
+    raise RunError(f"{path} changes owner too fast to be locked.", "Run one process per folder.")
 
 
 def _create(path: Path, whole: Path) -> bool:

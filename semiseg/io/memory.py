@@ -48,4 +48,4 @@ def _own_groups() -> list[str]:
 
 def _too_large(where: str, size: int) -> DataError:
     what = f"it declares {size:,} bytes of voxels, which do not fit into memory"
-    return DataError(Problem(where, what, "If it is no such large image, download or copy the file again."))
+    return DataError(Problem(where, what, "If the image is not that large, download or copy the file again."))

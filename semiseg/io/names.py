@@ -25,7 +25,7 @@ _OTHER_FORMATS = {
 }
 _FORMAT_OF = {ending: name for name, endings in _OTHER_FORMATS.items() for ending in endings}
 _OTHER = re.compile(rf"(?P<stem>.+?)(?P<ending>{'|'.join(map(re.escape, _FORMAT_OF))})", re.IGNORECASE | re.DOTALL)
-RENAMED = "NIfTI with more behind its ending"
+RENAMED = "NIfTI with an extra suffix"
 """The result of ``other_format`` for an unfinished download or a renamed copy."""
 _LONGEST = 200
 """Maximum bytes of a case id: file systems allow 255 for a name, and outputs and their temporary files add to it."""
@@ -38,14 +38,14 @@ def safe_name(case_id: str) -> str:
     at most 200 bytes.
     """
     if (size := len(os.fsencode(case_id))) > _LONGEST:
-        what = f"its id has {size} bytes, which leaves no room for the names of its outputs"
+        what = f"its id has {size} bytes, too long for the names of its outputs"
         raise DataError(Problem(f"case {case_id!r}", what, f"Rename its files: at most {_LONGEST} bytes."))
     if not case_id or not case_id.isprintable() or case_id[0] in ".- " or {"/", "\\"} & {*case_id}:
         raise DataError(
             Problem(
                 f"case {case_id!r}",
                 "its id cannot be a file name",
-                "Rename its files: one line of visible text without / and \\, and neither '.', '-' nor a space first.",
+                "Rename its files: one line of visible text without / and \\, not starting with '.', '-' or a space.",
             )
         )
     return case_id

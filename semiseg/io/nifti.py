@@ -57,7 +57,7 @@ def _read(path: Path) -> tuple[NDArray[Any], Geometry, float]:
         geometry, shape = header_geometry(path, header)
         dtype = header.get_data_dtype()
         if dtype.kind not in "iuf":
-            raise DataError(Problem(str(path), f"its voxels are {dtype}, not numbers", "Store one number a voxel."))
+            raise DataError(Problem(str(path), f"its voxels are {dtype}, not numbers", "Store one number per voxel."))
         offset, count = int(header["vox_offset"]), math.prod(shape)
         data = _content(path, stream, offset, count * dtype.itemsize)
         with memory_for(str(path), count * dtype.itemsize):
@@ -70,20 +70,22 @@ def _content(path: Path, stream: IO[bytes] | gzip.GzipFile, offset: int, size: i
     """Return all bytes of a file, which must end after ``size`` bytes of voxels."""
     asked = offset + size
     if asked > MOST_EXPANSION * path.stat().st_size:
-        raise _truncated(path, asked, "which a file of its size cannot hold")
+        raise _truncated(path, asked, "more than a file of its size can hold")
     stream.seek(0)
     with memory_for(str(path), size):
         data = stream.read(asked + 1)
     if len(data) < asked:
-        raise _truncated(path, asked, f"there are {len(data):,}")
+        raise _truncated(path, asked, f"but there are only {len(data):,}")
     if len(data) > asked:
-        what = f"the file is damaged: its header declares {asked:,} bytes, and more follow"
-        raise DataError(Problem(str(path), what, "Download or copy it again, or write it anew by what made it."))
+        what = f"the file is damaged: it has more than the {asked:,} bytes that its header declares"
+        raise DataError(
+            Problem(str(path), what, "Download or copy it again, or recreate it with the tool that wrote it.")
+        )
     return data
 
 
 def _truncated(path: Path, asked: int, there: str) -> DataError:
-    what = f"the file is truncated: its header asks for {asked:,} bytes, {there}"
+    what = f"the file is truncated: its header declares {asked:,} bytes, {there}"
     return DataError(Problem(str(path), what, "Download or copy it again."))
 
 
@@ -119,7 +121,7 @@ def not_finite(where: str, bad: int, total: int) -> Problem:
     return Problem(
         where,
         f"{bad:,} of {total:,} voxels are not finite (NaN or infinity)",
-        "Export the image again, or replace them by a value that you choose; semiseg does not guess one.",
+        "Export the image again, or replace them with a value of your choice; semiseg does not guess one.",
     )
 
 
@@ -138,7 +140,7 @@ def label_bytes(values: NDArray[Any], geometry: Geometry) -> bytes:
     Equal arguments give equal bytes.
     """
     if values.shape != geometry.shape or values.dtype.kind not in "iu":
-        raise ValueError(f"{values.dtype} {values.shape} is no label map on a grid of {geometry.shape}")
+        raise ValueError(f"{values.dtype} {values.shape} is not a label map on a grid of {geometry.shape}")
     return nifti_bytes(values.astype(_smallest_type(values)), geometry)
 
 

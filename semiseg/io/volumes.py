@@ -74,7 +74,11 @@ def _common_grid(
     names = ", ".join(modalities)
     if len(paths) not in {1, len(modalities)}:
         raise DataError(
-            Problem(str(paths[0]), f"{len(paths)} files for {len(modalities)} modalities ({names})", "One file each.")
+            Problem(
+                str(paths[0]),
+                f"{len(paths)} files for {len(modalities)} modalities ({names})",
+                "Give one per modality.",
+            )
         )
     channels = len(modalities) if len(paths) == 1 else 1
     problems = [p for p in starmap(_axes_problem(channels, names), zip(paths, shapes, strict=True)) if p]
@@ -94,8 +98,8 @@ def _axes_problem(channels: int, names: str) -> Callable[[Path, tuple[int, ...]]
         wanted = "X, Y, Z" if channels == 1 else f"X, Y, Z, {channels}"
         what = f"its shape is {shape}, not ({wanted})"
         if channels > 1:
-            return Problem(str(path), what, f"The last axis has to hold {names}, or give one file for each of them.")
-        return Problem(str(path), what, "Extract one 3-D volume from it, for instance with `fslroi` or nibabel.")
+            return Problem(str(path), what, f"The last axis must hold {names}. Or give one file for each of them.")
+        return Problem(str(path), what, "Extract one 3-D volume from it, for example with `fslroi` or nibabel.")
 
     return problem
 
@@ -117,18 +121,18 @@ def label_values(path: Path) -> set[int]:
     problems = _fractions(path, values, counts)
     negative = values < 0
     if negative.any():
-        what = f"it holds values below 0: {_counted(zip(values[negative], counts[negative], strict=True), 3)}"
+        what = f"it has values below 0: {_counted(zip(values[negative], counts[negative], strict=True), 3)}"
         problems.append(Problem(str(path), what, NEGATIVE))
     if len(values) and values[-1] > LARGEST:
-        what = f"it holds {int(values[-1])}, and the largest value of a class is {LARGEST}"
-        problems.append(Problem(str(path), what, "Give each class a smaller value."))
+        what = f"it has the value {int(values[-1])}, but the largest value of a class is {LARGEST}"
+        problems.append(Problem(str(path), what, "Use smaller values for the classes."))
     raise_all(problems, DataError)
     return {int(value) for value in values}
 
 
 NEGATIVE = (
-    "A class has a value of 1 or more. Is it an image, in Hounsfield units perhaps? Then give its label instead. Where"
-    " a value marks\n    voxels that nobody labeled: there is no such value in semiseg; write 0, or leave the case out."
+    "Values of classes are 1 or more. If the file is an image (in Hounsfield units?), give its label instead. If a"
+    " value marks\n    unlabeled voxels: semiseg has no such value; write 0, or leave the case out."
 )
 
 
@@ -136,7 +140,7 @@ def _read_label(path: Path) -> tuple[NDArray[Any], Geometry]:
     array, geometry = read_nifti_label(path)
     if array.shape != geometry.shape:
         what = f"its shape is {array.shape}, not (X, Y, Z)"
-        raise DataError(Problem(str(path), what, "Give each voxel one value, not a map for each class."))
+        raise DataError(Problem(str(path), what, "Store one value per voxel, not one map per class."))
     return array, geometry
 
 
@@ -172,11 +176,11 @@ def _counted(found: Iterable[tuple[Any, Any]], most: int) -> str:
 
 
 def _unknown_values(unknown: Sequence[tuple[int, int]], label_map: Mapping[int, int]) -> tuple[str, str]:
-    what = f"it holds values that belong to no class: {_counted(unknown, 20)}"
+    what = f"it has values that belong to no class: {_counted(unknown, 20)}"
     known = ", ".join(map(str, sorted(label_map)))
     return what, (
-        f"Known are {known}. If {unknown[0][0]} is another number for a class that is there, say so in the recipe:\n"
+        f"Known values: {known}. If {unknown[0][0]} is another number for an existing class, add to the recipe:\n"
         f"    dataset:\n      label_map: {{{unknown[0][0]}: INDEX}}\n"
-        "    where INDEX is that class's place, 0 for background. A structure of its own is no other class: where the\n"
-        "    dataset has none for it, use the dataset folder, whose classes you name, or leave its cases out."
+        "    where INDEX is that class's index, 0 for background. Do not map another structure to an existing class:\n"
+        "    use the dataset folder, which lets you name classes, or leave its cases out."
     )

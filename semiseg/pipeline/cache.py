@@ -227,7 +227,7 @@ def _by(held: Sequence[Noted]) -> str:
     if not held:
         return ""
     first = held[0]
-    return f"{told(first.holder)}, recipe {first.recipe} (if it is gone, delete {first.path})"
+    return f"{told(first.holder)}, recipe {first.recipe} (if that process is gone, delete {first.path})"
 
 
 def _used(path: Path) -> float:

@@ -64,7 +64,7 @@ def check(
     too_much = memory_problems(plan, memory)
     raise_all([*problems, *same, *too_much], DataError if problems or same else RecipeError)
     notes = [*_notes(plan), *([] if quick else [*classes.notes(), *twice, *images.notes()])]
-    return [*_describe(plan, choice, memory), *(f"Note: {note}." for note in notes), "Nothing is wrong."]
+    return [*_describe(plan, choice, memory), *(f"Note: {note}." for note in notes), "No problems found."]
 
 
 class _Classes:
@@ -110,7 +110,7 @@ class _Images:
         if not named:
             return []
         cases = "1 case seems" if len(named) == 1 else f"{len(named)} cases seem"
-        return [f"by their intensities {cases} to have modalities in another order than the rest: {some(named, 5)}"]
+        return [f"judging by intensities, {cases} to have the modalities in a different order: {some(named, 5)}"]
 
 
 def _describe(plan: Plan, choice: Choice, memory: MemoryEstimate) -> list[str]:
@@ -126,7 +126,7 @@ def _describe(plan: Plan, choice: Choice, memory: MemoryEstimate) -> list[str]:
         f"Training: {steps} steps of {plan.batch_size.labeled} labeled and {plan.batch_size.unlabeled} unlabeled"
         f" patches of {patch}",
         f"Step mode: {choice}",
-        f"Step memory in float32, about: {_gib(memory.total)} ({_gib(memory.batch)} batch,"
+        f"Estimated step memory in float32: {_gib(memory.total)} ({_gib(memory.batch)} batch,"
         f" {_gib(memory.activations)} activations, {_gib(memory.parameters)} weights, gradients and optimizer)",
     ]
 
@@ -143,13 +143,13 @@ def _order_of_files(plan: Plan) -> list[str]:
 def _notes(plan: Plan) -> list[str]:
     notes = list(plan.notes)
     if not plan.split.validation:
-        notes.append("there are no validation cases: the best checkpoint will be the last")
+        notes.append("no validation cases: the best checkpoint will be the last one")
     if not plan.split.test:
-        notes.append("there are no test cases: nothing will be scored")
+        notes.append("no test cases: nothing will be scored")
     if plan.recipe.training.step.mode == "split":
         notes.append(f"training.step.mode is split: start the run with {launch(plan)}")
     elif accelerator(plan.recipe.training.device) == "cuda" and not plan.recipe.training.deterministic:
-        notes.append("on a GPU the run chooses its step mode anew, by trial")
+        notes.append("on a GPU, the run chooses its step mode again, by timing trial steps")
     return [*notes, *_grid_notes(plan)]
 
 

@@ -38,7 +38,7 @@ def cost_note(images: Mapping[str, Geometry], predictor: Predictor, task: Task, 
     largest = max(shapes, key=lambda name: math.prod(shapes[name]))
     memory, room = prediction_memory(shapes[largest], task.in_channels, task.out_channels), memory_room("cpu")
     too_large = room is not None and memory > room
-    parts = [f"about {duration(seconds)} in all"] if seconds >= LONG else []
+    parts = [f"about {duration(seconds)} in total"] if seconds >= LONG else []
     if memory >= MUCH_MEMORY or too_large:
         size = " x ".join(map(str, shapes[largest]))
         parts.append(f"about {_gib(memory)} of memory for {largest} ({size} voxels, {task.out_channels} classes)")
@@ -48,7 +48,7 @@ def cost_note(images: Mapping[str, Geometry], predictor: Predictor, task: Task, 
     if room is None or not too_large:
         return told
     return (
-        f"{told}, which is more than the {_gib(room)} that this process may use: the system may end it without a word."
+        f"{told}, more than the {_gib(room)} available to this process: the system may kill it without a message."
         " Crop or downsample the image, or use a machine with more memory"
     )
 

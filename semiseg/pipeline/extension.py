@@ -23,8 +23,8 @@ def require_one_stage(plan: Plan, stages: Sequence[Stage], epochs_before: int) -
     if len(stages) > 1:
         names = ", ".join(stage.name for stage in stages)
         what = (
-            f"was {epochs_before}, is {plan.recipe.training.epochs}, and strategy {plan.recipe.strategy.name} trains in"
-            f" stages ({names}), whose ends would move into what is done"
+            f"was {epochs_before}, is {plan.recipe.training.epochs}, but strategy {plan.recipe.strategy.name} trains in"
+            f" stages ({names}), whose ends would move into steps already done"
         )
         raise RunError(Problem("training.epochs", what, "Undo the change, or choose another --output."))
 
@@ -42,7 +42,7 @@ def extend(plan: Plan, folder: RunFolder, epochs_before: int, reporter: Reporter
     kept = ""
     if aside.exists() or any(path.exists() for path in _results(folder)):
         _keep_results(folder, aside)
-        kept = f" What was predicted and scored after {epochs_before} epochs is kept in {aside.name}/."
+        kept = f" Predictions and scores after {epochs_before} epochs are kept in {aside.name}/."
     _write_down(folder, {"epochs": [epochs_before, plan.recipe.training.epochs], "step": done, "meaning": meaning})
     folder.write_model(plan.recipe, read_json(folder.model))
     write_text(folder.recipe, dump_recipe(plan.recipe))
@@ -54,16 +54,16 @@ def _meaning(plan: Plan, epochs_before: int, done: int) -> str:
     training = plan.recipe.training
     schedule, base, total = training.schedule, training.optimizer.lr, n_steps(training, plan.batch_size)
     before = total // training.epochs * epochs_before
-    text = f"The run goes on to {training.epochs} epochs, where it was to have {epochs_before}."
+    text = f"The run continues to {training.epochs} epochs instead of {epochs_before}."
     if not done:
         return text
     was = learning_rate(schedule, base, done - 1, before)
     now = learning_rate(schedule, base, done, total)
     text += (
-        f" After step {done} the learning rate ({schedule.name}), which was {was:.3g}, goes on at {now:.3g}, where the"
-        f" schedule over {training.epochs} epochs then is."
+        f" After step {done} the learning rate ({schedule.name}) continues at {now:.3g}, its value in the schedule over"
+        f" {training.epochs} epochs; it was {was:.3g}."
     )
-    return f"{text} What the strategy ties to a share of the training goes by the longer one too."
+    return f"{text} Everything that the strategy ties to a fraction of the training follows the new length too."
 
 
 def _keep_results(folder: RunFolder, aside: Path) -> None:
@@ -106,6 +106,7 @@ def _write_down(folder: RunFolder, record: dict[str, object]) -> None:
     except RunError:
         first = {}  # only informative; the run continues without it
     known = first.get("extended", [])
-    if not (known and all(known[-1].get(key) == value for key, value in record.items())):
+    # The description is not compared: another version may have worded it differently.
+    if not (known and all(known[-1].get(key) == record[key] for key in ("epochs", "step"))):
         time = datetime.now(UTC).isoformat(timespec="seconds")
         write_json(folder.environment, {**first, "extended": [*known, {"time": time, **record}]})

@@ -131,7 +131,7 @@ def kept_model(run: Path) -> KeptModel:
     """
     folder = RunFolder(run)
     if not folder.recipe.exists() or not folder.model.exists():
-        raise RunError(f"{run} is not a run folder: it has no recipe.yaml and model.json.")
+        raise RunError(f"{run} is not a run folder: recipe.yaml or model.json is missing.")
     record = read_record(folder.model)
     try:
         recipe = load_recipe(folder.recipe, expand=False)
@@ -146,16 +146,16 @@ def load_weights(model: Model, path: Path) -> None:
     _put_in(model, path, _saved(path))
 
 
-_DESCRIBES = "what model.json and recipe.yaml describe"
+_DESCRIBES = "the model in model.json and recipe.yaml"
 
 
 def _saved(path: Path) -> dict[str, Any]:
     if not path.exists():
         ended = (path.parents[1] / "summary.json").exists()
         fix = (
-            "The run has ended, and is not trained again: bring the file back from a copy of the run folder."
+            "The run has ended and is not trained again: restore the file from a copy of the run folder."
             if ended
-            else "The run has not come that far: go on with it by `semiseg run … --resume`."
+            else "The run has not got this far: continue it with `semiseg run … --resume`."
         )
         raise RunError(Problem("", f"There is no checkpoint {path}.", fix))
     return load_weights_of(path)

@@ -36,7 +36,7 @@ def look_at(cases: Sequence[Case], dataset: Dataset, reporter: Reporter) -> tupl
         digests = tuple(_digest(path) for path in case.images)
         found[case.id] = Look(dataset.read_geometry(case), digests)
 
-    with reporter.work("looking at images", len(cases), unit="case") as meter:
+    with reporter.work("checking images", len(cases), unit="case") as meter:
         for case in cases:
             problems += problems_of(case, partial(look, case))
             meter.advance()
@@ -48,8 +48,8 @@ def _digest(path: Path) -> str:
         return file_digest(path)
     except OSError as error:
         if path.is_symlink() and not path.exists():
-            fix = "Fetch what it points to (git-annex, DataLad: `datalad get .`), or remove it."
-            raise DataError(Problem(str(path), "it is a link to nothing", fix)) from error
+            fix = "Fetch its target (git-annex, DataLad: `datalad get .`), or remove the link."
+            raise DataError(Problem(str(path), "broken link", fix)) from error
         what = f"the file cannot be read: {error.strerror or error}"
         raise DataError(Problem(str(path), what, "Check its permissions and the disk.")) from error
 

@@ -95,8 +95,9 @@ def target_note(components: Components, recipe: Recipe) -> list[str]:
     names = [target.name for target in components.strategy.needs.targets]
     if not names or recipe.training.augmentation_on == "workers":
         return []
-    where = "training.augmentation_on is device: of labels that change there"
-    return [f"{where} {some(names, 3)} is made between steps, on one core; workers make it meanwhile"]
+    targets = f"targets of the augmented labels ({some(names, 3)})"
+    where = "between steps, on one core; workers compute them in parallel"
+    return [f"training.augmentation_on is device: {targets} are computed {where}"]
 
 
 def networks_once(components: Components, task: Task) -> Networks:
@@ -111,7 +112,7 @@ def fit_batch(batch: BatchSize, needs: BatchNeeds, any_unlabeled: bool) -> tuple
     """
     if not batch.unlabeled or (needs.unlabeled.uses and any_unlabeled):
         return batch, ()
-    reason = "there are no unlabeled cases" if needs.unlabeled.uses else "the strategy takes no unlabeled samples"
+    reason = "there are no unlabeled cases" if needs.unlabeled.uses else "the strategy uses no unlabeled samples"
     return BatchSize(labeled=batch.total, unlabeled=0), (f"{reason}: all {batch.total} samples of a step are labeled",)
 
 
@@ -120,7 +121,7 @@ def unused_note(n_unlabeled: int, batch: BatchSize, needs: BatchNeeds) -> list[s
     if batch.unlabeled or not needs.unlabeled.uses or not n_unlabeled:
         return []
     unused = "1 unlabeled case is" if n_unlabeled == 1 else f"{n_unlabeled} unlabeled cases are"
-    return [f"no unlabeled sample is drawn, for training.batch_size.unlabeled is 0: {unused} not used"]
+    return [f"training.batch_size.unlabeled is 0: {unused} not used"]
 
 
 def n_steps(training: Training, batch: BatchSize) -> int:

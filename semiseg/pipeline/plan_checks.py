@@ -33,7 +33,7 @@ def patch_problems(components: Components, task: Task, recipe: Recipe) -> list[P
         for backbone in components.backbones.values()
         for text in backbone.patch_problems(task)
     }
-    return [Problem("", text, "Choose sides that do, for instance multiples of 16.") for text in sorted(found)]
+    return [Problem("", text, "Choose sides that fit, such as multiples of 16.") for text in sorted(found)]
 
 
 def copy_problems(components: Components, networks: Networks, recipe: Recipe) -> list[Problem]:
@@ -48,8 +48,8 @@ def copy_problems(components: Components, networks: Networks, recipe: Recipe) ->
     return [
         Problem(
             "",
-            f"{key} gives {role.name} another network than {first.name}, whose copy it begins as.",
-            "Give both the same backbone with the same options, or name neither there.",
+            f"{key} gives {role.name} a different network from {first.name}, although it starts as a copy of it.",
+            "Give both the same backbone with the same options, or list neither.",
         )
         for role, first in copies
         if shapes[role.name] != shapes[first.name]
@@ -87,8 +87,8 @@ def determinism_problems(components: Components, networks: Networks, recipe: Rec
     if not layers:
         return []
     key = placed("training.deterministic", recipe)
-    what = f"{key} is true, but on a GPU torch has no deterministic gradient of {some(layers, 4)} in the networks."
-    return [Problem("", what, "Take another backbone, or set it to false.")]
+    what = f"{key} is true, but torch has no deterministic GPU gradient for {some(layers, 4)} in the networks."
+    return [Problem("", what, "Choose another backbone, or set it to false.")]
 
 
 def optimizer_problems(components: Components, recipe: Recipe) -> list[Problem]:
@@ -126,8 +126,8 @@ def augmentation_problems(components: Components, recipe: Recipe) -> list[Proble
     if recipe.training.augmentation_on == "workers" or isinstance(components.augmentation, BatchAugmentation):
         return []
     key, name = placed("training.augmentation_on", recipe), recipe.augmentation.name
-    what = f"{key} is device, but augmentation {name} changes single samples only (it is no BatchAugmentation)."
-    return [Problem("", what, "Set it to workers, or take an augmentation that can, such as fused.")]
+    what = f"{key} is device, but augmentation {name} works on single samples only (it is not a BatchAugmentation)."
+    return [Problem("", what, "Set it to workers, or choose an augmentation that works on batches, such as fused.")]
 
 
 def batch_problems(batch: BatchSize, needs: BatchNeeds, recipe: Recipe) -> list[Problem]:
@@ -169,7 +169,7 @@ def step_problems(
     found = inexact(mode, components.strategy, meta, batch.total, precision)
     keys = {key: placed(f"training.step.{key}", recipe) for key, _ in found}
     return [
-        Problem("", f"{keys[key]} is {getattr(options, key)}, not exact here: {why}.", fixes[key]) for key, why in found
+        Problem("", f"{keys[key]} is {getattr(options, key)}, inexact here: {why}.", fixes[key]) for key, why in found
     ]
 
 

@@ -24,7 +24,7 @@ from semiseg.runs.provenance import NOTE, Claimed, Maker, claim
 from semiseg.types import Case
 from semiseg.wording import some
 
-_IN_FLOAT32 = "These predictions are in float32, and may differ from the run's own by rounding."
+_IN_FLOAT32 = "These predictions use float32 and may differ from the run's own by rounding."
 
 
 def predict(
@@ -66,7 +66,7 @@ def predict(
     reporter = reporter or Reporter()
     home = Path(output)
     if home.exists() and not home.is_dir():
-        raise RunError(f"{home} is a file that is there already.", "Nothing was changed: choose another --output.")
+        raise RunError(f"{home} already exists and is a file.", "Nothing was changed. Choose another --output.")
     paths = [Path(images)] if isinstance(images, str | Path) else [Path(p) for p in images]
     kept = kept_model(Path(run))
     runtime = _runtime(kept, device, reporter)
@@ -79,10 +79,10 @@ def predict(
         reporter.say(f"Note: {note}.")
     if len(paths) > 1:
         taken = ", ".join(f"{name} {path.name}" for name, path in zip(model.info.modalities, paths, strict=False))
-        reporter.say(f"Modalities, in the order that was given: {taken}.")
+        reporter.say(f"Modalities in the order given: {taken}.")
     one_file = bool(nifti_stem(home)) and not home.is_dir()
     if one_file and len(cases) > 1:
-        raise RunError(f"{home} is one file for {len(cases)} images.", "Give a folder as --output.")
+        raise RunError(f"{home} is a single file, but there are {len(cases)} images.", "Give a folder as --output.")
     seen, problems = look_at(cases, dataset, reporter)
     if not seen:
         raise DataError(problems)
@@ -102,7 +102,7 @@ def predict(
         claimed = claim(home, maker, {_name(case): seen[case.id].digests for case in usable})
         missing = _missing(usable, claimed, reporter)
         if there := len(usable) - len(missing):
-            reporter.say(f"Note: {there} of {len(usable)} predictions are in {home} already, from these weights.")
+            reporter.say(f"Note: {there} of {len(usable)} predictions from these weights are already in {home}.")
         predict_each(missing, lambda case, content: _write(case, content, claimed, reporter), problems)
     return [home / _name(case) for case in usable]
 
@@ -125,13 +125,13 @@ def _missing(cases: Sequence[Case], claimed: Claimed, reporter: Reporter) -> lis
     missing = [case for case in cases if not claimed.is_intact(_name(case))]
     there = [_name(case) for case in missing if (claimed.home / _name(case)).exists()]
     if there:
-        reporter.say(f"Note: made again, for {NOTE} does not know them as they are: {some(there)}.")
+        reporter.say(f"Note: predicted again, because {NOTE} has no matching digest: {some(there)}.")
     return missing
 
 
 def _write(case: Case, content: bytes, claimed: Claimed, reporter: Reporter) -> None:
     if aside := claimed.write(_name(case), content):
-        reporter.say(f"Note: what stood in {_name(case)} is kept as {aside.name}.")
+        reporter.say(f"Note: the previous {_name(case)} is kept as {aside.name}.")
 
 
 def _write_new(path: Path, content: bytes) -> None:
@@ -170,5 +170,5 @@ def precision_for(asked: str, had: str, kind: str) -> tuple[str, str]:
     bf16 = torch.cuda.is_bf16_supported(including_emulation=False) if gpu else asked == "bf16"
     if wanted == "32" or (wanted == "fp16" and gpu) or (wanted == "bf16" and bf16):
         return wanted, ""
-    lacks = "this GPU does not have" if gpu else "is for GPUs"
-    return "32", f"The run is in {wanted}, which {lacks}. {_IN_FLOAT32}"
+    lacks = "this GPU does not support" if gpu else "is meant for GPUs"
+    return "32", f"The run used {wanted}, which {lacks}. {_IN_FLOAT32}"

@@ -109,9 +109,7 @@ def _remove_damaged(plan: Plan, folder: RunFolder, checkpoint: str, reporter: Re
             path.unlink()
             damaged.append(case.id)
     if damaged:
-        reporter.say(
-            f"Note: predictions in {folder.predictions / checkpoint} are damaged, and made again: {some(damaged)}."
-        )
+        reporter.say(f"Note: damaged predictions in {folder.predictions / checkpoint} are redone: {some(damaged)}.")
 
 
 def _copy_predictions(folder: RunFolder, cases: Sequence[Case]) -> None:

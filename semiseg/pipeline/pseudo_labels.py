@@ -91,7 +91,7 @@ class PseudoLabels:
         """Predict all cases with the current weights and return the files by case; each process makes its share."""
         predictor = self.model.predictor(self.runtime.device)
         files = {case.case_id: target / f"{case.case_id}.npy" for case in self.unlabeled}
-        with self.reporter.work(f"labeling for {what}", len(files), unit="case") as meter:
+        with self.reporter.work(f"pseudo-labeling for {what}", len(files), unit="case") as meter:
             for index, case in enumerate(self.unlabeled):
                 path = files[case.case_id]
                 if index % self.runtime.world == self.runtime.rank and not path.exists():
@@ -149,7 +149,7 @@ class PseudoLabels:
         return file_digest(self._home(stage) / f"{case}.npy")
 
 
-_ANEW = "The stage cannot go on without them: restore the files, or run again in a new folder."
+_ANEW = "The stage cannot continue without them. Restore the files, or start again in a new folder."
 
 
 def mean_iou(one: NDArray[np.uint8], other: NDArray[np.uint8], n_classes: int) -> float:

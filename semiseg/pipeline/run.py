@@ -65,7 +65,7 @@ def run(
     if not isinstance(recipe, Recipe):
         recipe = load_recipe(recipe, overrides)
     elif overrides:
-        raise TypeError("overrides are for recipes that are loaded here: give a path or a mapping")
+        raise TypeError("overrides cannot be applied to a Recipe: give a path, a name or a mapping")
     options = recipe.training
     runtime = Runtime(options.device, options.precision, options.deterministic)
     reporter = reporter if reporter is not None and runtime.is_main else Reporter()
@@ -119,7 +119,7 @@ def _run(
 
 
 def _summary(folder: RunFolder) -> dict[str, Any]:
-    again = f"Delete it and run the same command with --resume: it is made again from {folder.predictions.name}/."
+    again = f"Delete it and run the same command with --resume to recreate it from {folder.predictions.name}/."
     return read_json(folder.summary, RunSummary, again)
 
 
@@ -135,7 +135,7 @@ def _is_whole(plan: Plan, folder: RunFolder, model: Model, reporter: Reporter) -
         return True
     folder.require_split(plan.split.as_dict())
     if not same_table:
-        reporter.say(f"Note: {folder.scores} is not what the run ended with; it is made again from the predictions.")
+        reporter.say(f"Note: {folder.scores} has changed since the run ended; it is recreated from the predictions.")
     return False
 
 
@@ -145,6 +145,6 @@ def _begin(plan: Plan, folder: RunFolder, model: Model, reporter: Reporter) -> N
         return
     if not require_same_model(folder.model, model.record()):
         folder.write_model(plan.recipe, model.record())
-        reporter.say(f"Note: {folder.model} was lost or damaged; it is written anew.")
+        reporter.say(f"Note: {folder.model} was missing or damaged and has been rewritten.")
     if changed := folder.note_resumption():
-        reporter.say(f"Note: since the run began this has changed: {changed}. Results may differ in their last digits.")
+        reporter.say(f"Note: changed since the run began: {changed}. Results may differ in the last digits.")

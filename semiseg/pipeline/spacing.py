@@ -27,8 +27,8 @@ def mixed_spacing_note(geometries: Iterable[Geometry]) -> list[str]:
         for axis, along in zip(_AXES, sizes.T, strict=True)
     )
     return [
-        f"spacing differs between cases, and semiseg does not resample: min, median and max in {unit} are"
-        f" {'; '.join(found)}; networks see voxels, so resample images and labels to one spacing beforehand"
+        f"spacing differs between cases (min, median and max in {unit}: {'; '.join(found)}); semiseg does not resample,"
+        " so resample images and labels to a common spacing first"
     ]
 
 
@@ -56,11 +56,11 @@ def spacing_note(trained: Mapping[str, Any] | None, images: Mapping[str, Geometr
     others = [f"{name} ({_text(s)})" for name, s in spaced.items() if (s < low).any() or (s > high).any()]
     if not others:
         return ""
-    counted = f"{len(others)} image{' is' if len(others) == 1 else 's are'}"
+    counted = f"{len(others)} image{' has' if len(others) == 1 else 's have'}"
     return (
-        f"{counted} spaced clearly otherwise than the training cases, whose voxels are {_range(trained)} mm (right,"
-        f" anterior, superior): {some(others, 5)}. Nothing is resampled, and the model knows no such images: resample"
-        f" them to about {_text(np.array(trained['median']))} mm, or do not rely on their predictions."
+        f"{counted} a clearly different spacing from the training cases, whose voxels are {_range(trained)} mm (right,"
+        f" anterior, superior): {some(others, 5)}. Images are not resampled, and the model was not trained on such"
+        f" images: resample them to about {_text(np.array(trained['median']))} mm, or do not rely on their predictions."
     )
 
 

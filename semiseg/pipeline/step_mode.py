@@ -35,24 +35,24 @@ def process_problems(plan: Plan, world: int) -> list[Problem]:
         return _sharing_problems(plan, world) if world > 1 else []
     if world == len(roles):
         return []
-    what = f"training.step.mode is split, which takes {len(roles)} processes, one for each network ({', '.join(roles)})"
+    what = f"training.step.mode is split, which needs {len(roles)} processes, one per network ({', '.join(roles)})"
     return [Problem("", f"{what}; there {'is' if world == 1 else 'are'} {world}.", f"Start it with {launch(plan)}.")]
 
 
 def _sharing_problems(plan: Plan, world: int) -> list[Problem]:
     strategy, batch = plan.components.strategy, plan.batch_size
     if strategy.whole_batch:
-        what = f"the losses of {strategy.__name__} are of a whole batch, which {world} processes cannot share"
-        return [Problem("", f"{what}.", "Start it as one process.")]
+        what = f"the losses of {strategy.__name__} need the whole batch, which {world} processes cannot share"
+        return [Problem("", f"{what}.", "Start a single process.")]
     groups = n_groups((batch.labeled, batch.unlabeled), strategy.needs)
     if world <= groups:
         return []
     # More than a waste: a network may not accept the empty batch of a process without samples.
     samples = f"{batch.labeled} labeled and {batch.unlabeled} unlabeled samples"
-    together = "" if groups == batch.total else f", some of which stay together ({groups} groups)"
-    what = f"a step has {samples}{together}: of {world} processes {world - groups} would have none"
+    together = "" if groups == batch.total else f", some of which must stay together ({groups} groups)"
+    what = f"a step has {samples}{together}: {world - groups} of {world} processes would have none"
     most = "one process" if groups == 1 else f"at most {groups} processes"
-    fix = f"Start {most}, or raise training.batch_size."
+    fix = f"Start {most}, or increase training.batch_size."
     return [Problem(plan.recipe.where("training.batch_size"), f"{what}.", fix)]
 
 
@@ -129,8 +129,8 @@ def memory_problems(plan: Plan, memory: MemoryEstimate) -> list[Problem]:
     key = plan.recipe.where("training.patch_size")
     patch, needed = " x ".join(map(str, plan.task.patch_size)), _gib(_needed(plan, memory, kind))
     what = (
-        f"a training step takes about {needed} of memory, {_gib(memory.activations)} in float32 for what the networks"
-        f" keep of patches of {patch} voxels, and {'the GPU' if kind == 'cuda' else 'this machine'} has {_gib(there)}"
+        f"a training step needs about {needed} of memory, {_gib(memory.activations)} in float32 for the activations of"
+        f" patches of {patch} voxels, but {'the GPU' if kind == 'cuda' else 'this machine'} has {_gib(there)}"
     )
     return [Problem(key, what, _memory_fix(plan, kind))]
 
@@ -155,7 +155,7 @@ def _memory_fix(plan: Plan, kind: str) -> str:
         ways.append("a smaller training.batch_size")
     if kind == "cuda" and precision_on(training.precision, kind) == "32":
         ways.append("training.precision=bf16")
-    return f"Use {', or '.join(ways)}. Where another machine is to train, check there."
+    return f"Use {', or '.join(ways)}. If you will train on another machine, run the check there."
 
 
 def _gib(count: int) -> str:

@@ -9,7 +9,7 @@ from semiseg.scoring.harness import Score
 STATUSES: Mapping[str, str] = {
     "ok": "found",
     "missed": "missed",
-    "spurious": "spurious: not in the truth",
+    "spurious": "spurious: not in the reference",
     "both_empty": "in neither",
 }
 """Statuses of ``scores.csv`` in words."""

@@ -66,8 +66,8 @@ def protocol_of(summary: Mapping[str, Any]) -> dict[str, str]:
         "cases hash": str(summary["cases_hash"]),
         "recipe hash": str(summary["recipe_hash"]),
         "seed": str(summary["seed"]),
-        "test cases": "opened after the last and the best weights were written; every opening by a run or a study's "
-        "report is in test_openings.jsonl",
+        "test cases": "opened after the last and the best weights were written; test_openings.jsonl lists every "
+        "opening by a run or a study's report",
         "weights": ", ".join(f"{name} {digest[:12]}" for name, digest in summary["weights"].items()),
         "missing structures": str(summary["scores"]["policy"]),
     }
@@ -100,7 +100,7 @@ def _sentences(summary: Mapping[str, Any], titles: Mapping[str, str]) -> list[st
             text = f"{metric}, {title} weights: {whole['mean']:.{digits}f}{unit}"
             if low is not None:
                 text += f" (95 % interval {low:.{digits}f} to {high:.{digits}f})"
-            said.append(f"{text}, the mean over classes of {summary['cases']['test']} test cases.")
+            said.append(f"{text}, averaged over the classes of {summary['cases']['test']} test cases.")
     return said
 
 
@@ -117,7 +117,7 @@ def _networks(networks: Mapping[str, Mapping[str, float | None]], classes: Seque
     """Return a table if several networks predict together."""
     names = classes[1:]
     rows = tuple((Cell(role), *(cells.number(dice.get(n), 3) for n in names)) for role, dice in networks.items())
-    notes = ("Dice of each network by itself on the validation cases, at the last validation that has it.",)
+    notes = ("Validation Dice of each network by itself, at the last validation with these values.",)
     return (Table("networks", "each network", ("network", *names), rows, notes, 1),) if rows else ()
 
 

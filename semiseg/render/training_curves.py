@@ -58,7 +58,7 @@ def training_curves(title: str, arms: Mapping[str, TrainingLogs], looks: _Looks)
 def _note(arms: Mapping[str, TrainingLogs]) -> str:
     counts = sorted({len(arm.logs) for arm in arms.values()})
     seeds = " or ".join(map(str, counts))
-    several = f"Thin lines: each of {seeds} seeds. Thick lines: their mean, in the epochs that all have."
+    several = f"Thin lines: each of {seeds} seeds. Thick lines: their mean, in the epochs common to all."
     sums = "The loss is the sum of all its terms" + (", which differ between methods." if len(arms) > 1 else ".")
     return f"{several if counts[-1] > 1 else 'One seed.'} {sums}"
 

@@ -19,7 +19,7 @@ def view_case(
     """
     image = dataset.read_image(case)
     indices = {value: index for index, value in enumerate(info.class_values)}
-    labels = {"truth": dataset.read_label(case).array} if case.label is not None else {}
+    labels = {"reference": dataset.read_label(case).array} if case.label is not None else {}
     labels |= {title: read_label_file(path, indices).array for title, path in predictions.items()}
     channel, geometry = to_ras(image.array[-1], image.geometry)
     turned = {title: to_ras(array, image.geometry)[0] for title, array in labels.items()}

@@ -13,7 +13,7 @@ from semiseg.io.json import read_json
 from semiseg.recipe.schema import Recipe
 from semiseg.runs.checkpoint import file_digest
 
-_BACK = "Bring it back from a copy of the run folder."
+_BACK = "Restore it from a copy of the run folder."
 _NAMED = Annotated[tuple[str, ...], Field(min_length=1)]
 _STORED = Annotated[int, Field(ge=-(2**31), lt=2**31)]
 
@@ -34,7 +34,7 @@ class _Record(BaseModel):
         if len(self.class_values) != n:
             raise ValueError(f"{len(self.class_values)} class_values for {n} classes")
         if not set(self.label_map.values()) <= set(range(n)):
-            raise ValueError(f"label_map names classes beyond the {n} that there are")
+            raise ValueError(f"label_map has indices beyond the {n} classes")
         return self
 
 
@@ -52,7 +52,7 @@ def record_digest(record: Mapping[str, Any]) -> str:
 def require_patch(path: Path, record: Mapping[str, Any], recipe: Recipe) -> None:
     """Raise RunError unless a model.json has the recipe's patch size."""
     if tuple(record["patch_size"]) != recipe.training.patch_size:
-        what = f"it does not fit recipe.yaml: its patch_size is {record['patch_size']}"
+        what = f"it does not match recipe.yaml: its patch_size is {record['patch_size']}"
         raise RunError(Problem(str(path), f"{what}, not {list(recipe.training.patch_size)}", _BACK))
 
 
@@ -63,17 +63,17 @@ def require_belonging(model: Path, record: Mapping[str, Any], weights: Path, sta
     """
     ended = _ended_with(model.with_name("summary.json"), weights.stem)
     if ended is not None and ended != file_digest(weights):
-        what = "it is not the file that the run ended with, by summary.json: it was changed, or is of another run"
+        what = "it does not match its digest in summary.json: it was changed or is from another run"
         raise RunError(Problem(str(weights), what, _BACK))
     carried = state.get("model")
     if carried is not None and carried != record_digest(record):
-        what = f"it is not what {weights} was trained with: one of the two was edited, or is of another run"
+        what = f"it does not belong to {weights}: one of the two was edited or is from another run"
         raise RunError(Problem(str(model), what, _BACK))
     if carried is not None and "recipe" in record:
         return []
     return [
-        f"{weights.name} or {model.name} is of an earlier version, without a digest of what it belongs to: whether"
-        f" {model.name} and recipe.yaml are as they were in training cannot be checked"
+        f"{weights.name} or {model.name} is from an earlier version, without the digests to check whether {model.name}"
+        " and recipe.yaml are unchanged since training"
     ]
 
 
@@ -97,7 +97,7 @@ def require_same_model(path: Path, model: Mapping[str, Any]) -> bool:
     other = [key for key, value in model.items() if key in record and key != "precision" and record[key] != value]
     if other:
         says = "; ".join(f"{key} was {record[key]!r}, is {model[key]!r}" for key in other[:3])
-        what = f"it does not fit this run: {says}"
-        fix = "It was edited, or the dataset is another one. Undo the change, or choose another --output."
+        what = f"it does not match this run: {says}"
+        fix = "It was edited, or the dataset has changed. Undo the change, or choose another --output."
         raise RunError(Problem(str(path), what, fix))
     return True

@@ -15,7 +15,7 @@ from semiseg.errors import RunError, TrainingError
 from semiseg.io.atomic import atomic_file, sweep_temporaries, write_text
 
 KEPT = 2
-_BACK = "Bring it back from a copy of the run folder; a run that has not ended is gone on with by --resume."
+_BACK = "Restore it from a copy of the run folder, or, if the run is unfinished, continue it with --resume."
 _NAME = re.compile(r"step-(\d+)\.pt")
 
 
@@ -59,7 +59,7 @@ def load_state(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]
     except Exception as error:  # whatever error the reader raises, the file is not ours
         raise RunError(f"The checkpoint {path} cannot be read: {error}", _BACK) from error
     if not isinstance(state, dict):
-        raise RunError(f"The checkpoint {path} holds a {type(state).__name__}, not a state that semiseg saved.", _BACK)
+        raise RunError(f"The checkpoint {path} contains a {type(state).__name__}, not a state saved by semiseg.", _BACK)
     return state
 
 
@@ -68,7 +68,7 @@ def load_weights_of(path: Path, device: torch.device | str = "cpu") -> dict[str,
     state = load_state(path, device)
     weights = state.get("strategy")
     if not isinstance(weights, dict) or not all(isinstance(value, torch.Tensor) for value in weights.values()):
-        raise RunError(f"The checkpoint {path} holds no weights of a strategy: it is none that semiseg saved.", _BACK)
+        raise RunError(f"The checkpoint {path} contains no strategy weights: semiseg did not save it.", _BACK)
     return state
 
 
@@ -129,7 +129,7 @@ def require_finite(networks: nn.ModuleDict, step: int) -> None:
     if bad:
         more = f" and {len(bad) - 1} more" if len(bad) > 1 else ""
         raise TrainingError(
-            f"After step {step} weights are not finite: {bad[0]}{more}.",
+            f"Weights are not finite after step {step}: {bad[0]}{more}.",
             "They are not saved; the last good checkpoint is kept. Lower training.optimizer.lr, or set"
             " training.precision=32.",
         )
@@ -149,10 +149,10 @@ def mend_weights(folder: Path, ended_with: Mapping[str, str]) -> list[str]:
         if copies:
             source = copies[0]
             _put(path, partial(shutil.copyfile, source))
-            notes.append(f"{path} was lost or damaged; {source.name}, which is the same, takes its place")
+            notes.append(f"{path} was missing or damaged and has been restored from {source.name}, which is identical")
         else:
-            back = "bring it back from a copy of the run folder, for a run that has ended is not trained again"
-            notes.append(f"{path} is lost or damaged: {back}")
+            back = "restore it from a copy of the run folder, because a finished run is not trained again"
+            notes.append(f"{path} is missing or damaged: {back}")
     return notes
 
 
@@ -191,7 +191,7 @@ class Checkpoints:
         if is_whole(best):
             _put(kept, lambda temporary: shutil.copyfile(best, temporary))
         else:  # a copy would be useless, and an older one may be intact
-            self._say(f"Note: {best} does not match its checksum: the disk has damaged it.")
+            self._say(f"Note: {best} does not match its checksum: it is damaged on disk.")
 
     def newest(self) -> dict[str, Any] | None:
         """Return the newest intact state, or None; damaged files are reported and renamed.
@@ -205,7 +205,7 @@ class Checkpoints:
             except RunError as error:
                 for file in filter(Path.exists, (path, checksum_file(path))):
                     file.replace(file.with_name(file.name + ".damaged"))
-                self._say(f"{error.problems[0].what} It is now {path.name}.damaged. Going back to the one before.")
+                self._say(f"{error.problems[0].what} It is now {path.name}.damaged. Going back to the previous one.")
         return None
 
     def restore_best(self, step: int) -> None:
@@ -215,10 +215,12 @@ class Checkpoints:
             return
         if not is_whole(kept):
             what = f"The checkpoint {kept} is damaged: it does not match its checksum."
-            self._say(f"{what} best.pt may be of steps that are done again.")
+            self._say(f"{what} best.pt may come from steps that are repeated now.")
             return
         if best.exists() and not is_whole(best):
-            self._say(f"The checkpoint {best} is damaged: it does not match its checksum. {kept.name} takes its place.")
+            self._say(
+                f"The checkpoint {best} is damaged: it does not match its checksum. It is restored from {kept.name}."
+            )
         _put(best, lambda temporary: shutil.copyfile(kept, temporary))
 
     def save_weights(self, name: str, strategy_state: Mapping[str, Any], step: int) -> str:

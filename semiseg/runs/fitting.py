@@ -10,7 +10,7 @@ from torch import Tensor
 from semiseg.errors import Problem, RunError
 from semiseg.wording import some
 
-_FIX = "One of them was edited or is of another run: bring it back from a copy."
+_FIX = "One of them was edited or is from another run. Restore it from a copy."
 
 
 @contextmanager
@@ -22,7 +22,7 @@ def fitting(path: Path) -> Iterator[None]:
         if isinstance(error, torch.OutOfMemoryError):
             raise
         why = f"it lacks {error}" if isinstance(error, KeyError) else " ".join(str(error).split())[:200]
-        what = f"it does not fit what recipe.yaml describes: {why}"
+        what = f"it does not match recipe.yaml: {why}"
         raise RunError(Problem(str(path), what.rstrip(":."), _FIX)) from error
 
 
@@ -34,11 +34,11 @@ def require_fit(path: Path, weights: Mapping[str, Tensor], wanted: Mapping[str, 
     lacking, unknown = sorted(wanted.keys() - weights.keys()), sorted(weights.keys() - wanted.keys())
     other = sorted(name for name in wanted.keys() & weights.keys() if weights[name].shape != wanted[name].shape)
     found = [f"it lacks {some(lacking, 3)}"] if lacking else []
-    found += [f"nothing there is called {some(unknown, 3)}"] if unknown else []
+    found += [f"it has unknown entries {some(unknown, 3)}"] if unknown else []
     if other:
         first = other[0]
         shapes = f"{tuple(weights[first].shape)}, not {tuple(wanted[first].shape)}"
         more = f" (and of {len(other) - 1} more)" if len(other) > 1 else ""
         found.append(f"the shape of {first} is {shapes}{more}")
     if found:
-        raise RunError(Problem(str(path), f"it does not fit {describes}: {'; '.join(found)}", _FIX))
+        raise RunError(Problem(str(path), f"it does not match {describes}: {'; '.join(found)}", _FIX))

@@ -78,11 +78,11 @@ class RunFolder:
         if self.recipe.exists():
             if not resume:
                 raise RunError(
-                    f"{self.path} already holds a run.", "Continue it with --resume, or choose another --output."
+                    f"{self.path} already contains a run.", "Continue it with --resume, or choose another --output."
                 )
             return self._refuse_changes(recipe)
         if self.path.exists() and any(not self._is_of_a_start(path) for path in self.path.iterdir()):
-            raise RunError(f"{self.path} is not empty and holds no run.", "Choose another --output.")
+            raise RunError(f"{self.path} is not empty and does not contain a run.", "Choose another --output.")
         return None
 
     def _is_of_a_start(self, path: Path) -> bool:
@@ -103,7 +103,7 @@ class RunFolder:
         before, now = _roles(read_json(self.split, _Split)), _roles(split)
         moved: dict[tuple[str, str], list[str]] = {}
         for case_id in {**before, **now}:
-            old, new = before.get(case_id, "not there"), now.get(case_id, "not there")
+            old, new = before.get(case_id, "absent"), now.get(case_id, "absent")
             if old != new:
                 moved.setdefault((old, new), []).append(case_id)
         if moved:
@@ -112,8 +112,8 @@ class RunFolder:
                 + [
                     Problem(
                         str(self.split),
-                        "The dataset has other cases than when this run began, and its roles would be drawn anew.",
-                        "Bring the old cases back (and no others), or choose another --output.",
+                        "The dataset's cases have changed since this run began, so their roles would be redrawn.",
+                        "Restore the old cases (and no others), or choose another --output.",
                     )
                 ]
             )
@@ -188,7 +188,7 @@ class RunFolder:
             self.kept_recipe()
         except RunError:
             write_text(self.recipe, dump_recipe(recipe))
-            return f"{self.recipe} was damaged or edited; it is written anew, as the run began"
+            return f"{self.recipe} was damaged or edited and has been restored to the recipe that the run began with"
         return ""
 
     def _refuse_changes(self, recipe: Recipe) -> int | None:
@@ -197,8 +197,8 @@ class RunFolder:
         if changed and before is None:
             *first, last = [change.problem() for change in changed]
             fix = (
-                "A run cannot go on with another recipe, save with more training.epochs. Give the same --set again, or"
-                f" take the run's own recipe, {self.recipe}; or choose another --output."
+                "A run cannot continue with a different recipe, except with more training.epochs. Give the same --set"
+                f" again, use the run's own recipe, {self.recipe}, or choose another --output."
             )
             raise RunError([*first, replace(last, fix=fix)])
         return before
@@ -230,8 +230,8 @@ class RunFolder:
 
 
 _BACK = (
-    "Bring it back from a copy; or run `semiseg run RECIPE -o FOLDER --resume` with the recipe that the run began with,"
-    " and it is written anew."
+    "Restore it from a copy. Or run `semiseg run RECIPE -o FOLDER --resume` with the recipe that the run began with,"
+    " which rewrites it."
 )
 
 

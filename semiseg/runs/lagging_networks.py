@@ -20,7 +20,9 @@ class Behind(NamedTuple):
     best: float
 
     def __str__(self) -> str:
-        return f"{self.role} has {self.dice:.2f} in {self.class_name} where the best network has {self.best:.2f}"
+        return (
+            f"{self.role} has {self.dice:.2f} in {self.class_name}, compared with {self.best:.2f} of the best network"
+        )
 
 
 def each_network(records: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, float | None]]:

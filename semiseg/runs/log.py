@@ -42,7 +42,7 @@ class JsonLog:
         damaged = [number for number, record in lines if record is None and number not in self._told]
         if damaged:
             where = some([f"line {number}" for number in damaged], 5)
-            self._say(f"Note: {self.path} is damaged; passed over: {where}.")
+            self._say(f"Note: {self.path} is damaged; skipped: {where}.")
         self._told |= set(damaged)
         return [record for _, record in lines if record is not None]
 
@@ -77,7 +77,7 @@ def waiting_for_data(records: Sequence[Mapping[str, Any]]) -> str:
     """
     waited = sum(record.get("seconds_waited_for_data", 0.0) for record in records)
     share = waited / max(waited + sum(record.get("seconds", 0.0) for record in records), 1e-9)
-    hint = "" if share < 0.1 else "; `semiseg bench` says what to change"
+    hint = "" if share < 0.1 else "; `semiseg bench` shows how to reduce it"
     return f"Steps waited for data {share:.0%} of the time{hint}."
 
 

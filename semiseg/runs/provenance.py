@@ -14,7 +14,7 @@ from semiseg.runs.checkpoint import file_digest
 from semiseg.wording import some
 
 NOTE = "predictions.json"
-_ELSEWHERE = "Nothing was changed: choose another --output."
+_ELSEWHERE = "Nothing was changed. Choose another --output."
 
 
 def keep_only_of(home: Path, digest: str, *patterns: str) -> None:
@@ -98,7 +98,7 @@ def claim(home: Path, maker: Maker, files: Mapping[str, Sequence[str]]) -> Claim
         problems.append(_weights_problem(home, known, maker, len(there)))
     else:
         changed = [name for name, sources in files.items() if name in there and there[name] != list(sources)]
-        what = "it was made of other images than those given now"
+        what = "it was made from other images than those given now"
         problems += [Problem(str(home / name), what, _ELSEWHERE) for name in changed]
     raise_all(problems, RunError)
     sweep_temporaries(home)
@@ -118,18 +118,18 @@ def _read(note: Path) -> dict[str, Any]:
             return dict(known)
     except (OSError, ValueError, KeyError, TypeError):
         pass
-    raise RunError(Problem(str(note), "it is no record of semiseg's predictions, or a damaged one", _ELSEWHERE))
+    raise RunError(Problem(str(note), "it is damaged, or not a record of semiseg's predictions", _ELSEWHERE))
 
 
 def _weights_problem(home: Path, known: Mapping[str, Any], maker: Maker, count: int) -> Problem:
     what = (
-        f"it holds {count} predictions by other weights ({known['checkpoint']} of {known['run']},"
+        f"it contains {count} predictions by other weights ({known['checkpoint']} of {known['run']},"
         f" SHA-256 {known['weights'][:8]}) than those of {maker.checkpoint} of {maker.run} ({maker.weights[:8]})"
     )
     return Problem(str(home), what, _ELSEWHERE)
 
 
 def _unknown_problem(home: Path, note: Path, names: Sequence[str]) -> Problem:
-    there = f"{len(names)} of the files to be written are there already ({some(names, 3)})"
-    what = f"{there}, and no {note.name} says by which model"
+    there = f"{len(names)} of the files to be written already exist ({some(names, 3)})"
+    what = f"{there}, and {note.name} does not record their model"
     return Problem(str(home), what, _ELSEWHERE)

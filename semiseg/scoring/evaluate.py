@@ -130,7 +130,7 @@ def _matched(
     cases = [_Files(case, path, references[case]) for case, path in predictions.items() if case in references]
     if not cases:
         held = [
-            f"{folder} holds {', '.join(list(side)[:3])}{'…' if len(side) > 3 else ''}"
+            f"{folder} contains {', '.join(list(side)[:3])}{'…' if len(side) > 3 else ''}"
             for folder, side in zip(folders, (predictions, references), strict=True)
         ]
         raise DataError(
@@ -159,14 +159,14 @@ def _found_labels(cases: Sequence[_Files], workers: int | None, reporter: Report
 def _numbered(found: Sequence[set[int]]) -> dict[int, str]:
     values = sorted(set().union(*found) - {0})
     if not values:
-        raise DataError("The references hold background only: there is no class to score.", "Name the labels.")
+        raise DataError("The references contain only background: there is no class to score.", "Name the labels.")
     return {value: str(value) for value in values}
 
 
 def _values(path: Path) -> set[int]:
     values = _about(path, lambda array: stored_values(as_integers(array)), _read(path)[0])
     if negative := sorted(value for value in values if value < 0):
-        raise DataError(Problem(str(path), f"it holds values below 0: {some(list(map(str, negative)), 3)}", NEGATIVE))
+        raise DataError(Problem(str(path), f"it has values below 0: {some(list(map(str, negative)), 3)}", NEGATIVE))
     return values
 
 
@@ -206,7 +206,9 @@ def _read(path: Path) -> tuple[NDArray[Any], Geometry]:
     array, geometry = read_nifti_label(path)
     if array.shape != geometry.shape:
         raise DataError(
-            Problem(str(path), f"a label has three dimensions, not the shape {array.shape}", "Give one label a voxel.")
+            Problem(
+                str(path), f"a label must have three dimensions, not shape {array.shape}", "Store one value per voxel."
+            )
         )
     return array, geometry
 

@@ -116,7 +116,7 @@ def _value(name: str, metric: Metric, pair: MaskPair, where: str) -> float:
     except Exception as error:
         voxels = f"{pair.n_reference} voxels in the reference, {pair.n_prediction} in the prediction"
         what = f"metric {name} failed ({voxels}): {type(error).__name__}: {error}"
-        raise ComponentError(Problem(where, what, "Mend the metric, or score without it.")) from error
+        raise ComponentError(Problem(where, what, "Fix the metric, or score without it.")) from error
 
 
 def find_regions(regions: Mapping[str, Sequence[str]], classes: Sequence[str]) -> list[Target]:
@@ -125,12 +125,12 @@ def find_regions(regions: Mapping[str, Sequence[str]], classes: Sequence[str]) -
     for name, members in regions.items():
         unknown = [member for member in members if member not in classes[1:]]
         if not members:
-            problems.append(Problem(f"region {name}", "is made of no class"))
+            problems.append(Problem(f"region {name}", "has no classes"))
         if unknown:
             known = ", ".join(classes[1:])
             problems.append(Problem(f"region {name}", f"there is no class {', '.join(unknown)}", f"Known: {known}."))
         if name in classes:
-            problems.append(Problem(f"region {name}", "has the name of a class", "Give it another one."))
+            problems.append(Problem(f"region {name}", "has the name of a class", "Give it another name."))
         found.append(Target(name, "region", tuple(classes.index(member) for member in members if member in classes)))
     raise_all(problems, ArgumentError)
     return found
@@ -145,5 +145,7 @@ def _require_labels(arrays: Mapping[str, NDArray[Any]], geometry: Geometry, n_cl
             problems.append(Problem(f"case {case}, {role}", f"class indices have to be integers, not {array.dtype}"))
         elif array.size and not 0 <= int(array.min()) <= int(array.max()) < n_classes:
             found = f"class indices from {array.min()} to {array.max()}"
-            problems.append(Problem(f"case {case}, {role}", f"{found}, but there are {n_classes} classes, 0 the first"))
+            problems.append(
+                Problem(f"case {case}, {role}", f"{found}, but there are {n_classes} classes, starting at 0")
+            )
     raise_all(problems, DataError)

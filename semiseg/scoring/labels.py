@@ -57,7 +57,7 @@ class LabelMap:
             known = ", ".join(f"{value}={self.classes[index]}" for value, index in self.indices.items())
             raise DataError(
                 f"label {_listed(unknown)} has no class; known: {known}",
-                "Name every value by --labels; two values with one name are one class (3=enhancing,4=enhancing), and"
+                "Name every value with --labels. Values with the same name are one class (3=enhancing,4=enhancing);"
                 f" {OTHER}={BACKGROUND} makes all others background.",
             )
         values = sorted(found)
@@ -75,7 +75,7 @@ def _is_background(name: str) -> bool:
     return name.casefold() == BACKGROUND
 
 
-_NO_CLASS = Problem("labels", "no class is named", "Example: 1=necrosis,2=edema,3=enhancing.")
+_NO_CLASS = Problem("labels", "no classes are named", "Example: 1=necrosis,2=edema,3=enhancing.")
 
 
 def _wrong_names(named: Mapping[int, str], others: Mapping[str, str]) -> list[Problem]:
@@ -85,19 +85,22 @@ def _wrong_names(named: Mapping[int, str], others: Mapping[str, str]) -> list[Pr
         problems.append(Problem("labels", "0 is the background, which is not scored", "Leave it out."))
     for value, name in [*named.items(), *others.items()]:
         if name.casefold() == _IGNORE:
-            what = f"{value}={name}: no voxel can be left out of the scores, and a class of this name would be scored"
-            fix = f"Write {value}={BACKGROUND} to count it as background, or take those voxels out of both files."
+            what = f"{value}={name}: voxels cannot be left out of the scores, and a class of this name would be scored"
+            fix = f"Write {value}={BACKGROUND} to count it as background, or remove those voxels from both files."
             problems.append(Problem("labels", what, fix))
         elif isinstance(value, str) and not (value == OTHER and _is_background(name)):
-            what, fix = f"{value}={name}: {value!r} is no stored value", f"Values are numbers, or {OTHER}={BACKGROUND}."
+            what, fix = (
+                f"{value}={name}: {value!r} is not a stored value",
+                f"Values must be numbers, or {OTHER}={BACKGROUND}.",
+            )
             problems.append(Problem("labels", what, fix))
     return problems
 
 
 def _wrong_values(named: Mapping[int, str], names: Sequence[str]) -> list[Problem]:
-    problems = [Problem("labels", f"{value} is negative, which no label can be") for value in named if value < 0]
+    problems = [Problem("labels", f"{value} is negative; labels are 0 or more") for value in named if value < 0]
     if len(names) > 255:
-        problems.append(Problem("labels", f"{len(names)} classes; at most 255 can be told apart"))
+        problems.append(Problem("labels", f"{len(names)} classes; at most 255 are supported"))
     return problems
 
 
@@ -134,8 +137,8 @@ def as_integers(array: NDArray[Any]) -> NDArray[Any]:
     wrong = int(np.count_nonzero(whole != array))
     if wrong:
         raise DataError(
-            f"{wrong:,} voxels hold no whole number, so they are no labels",
-            "Give the segmentation, not probabilities; resample labels by the nearest neighbor, or round them.",
+            f"{wrong:,} voxels are not whole numbers, so these are not labels",
+            "Give the segmentation, not probabilities. Resample labels with nearest neighbor, or round them.",
         )
     return whole
 

@@ -20,9 +20,9 @@ def find_both(predictions: Path, references: Path) -> tuple[dict[str, Path], dic
         return {case: predictions}, {case: references}
     if files:
         missing = [path for path in (predictions, references) if not path.exists()]
-        raise_all([Problem(str(path), "there is no such file", "Check the path.") for path in missing], DataError)
+        raise_all([Problem(str(path), "file not found", "Check the path.") for path in missing], DataError)
         fix = "Give two files, or two folders."
-        raise DataError(Problem(str(files[0]), "is a file, and the other one is not", fix))
+        raise DataError(Problem(str(files[0]), "is a file, but the other is not", fix))
     return find_labels(predictions), find_labels(references)
 
 
@@ -35,7 +35,7 @@ def find_labels(folder: Path) -> dict[str, Path]:
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise DataError(Problem(str(folder), "there is no such folder"))
+        raise DataError(Problem(str(folder), "folder not found"))
     held = find(folder)
     found = _flat(held.files) or _in_case_folders(folder)
     problems = [*held.problems]
@@ -95,8 +95,8 @@ def _nothing(folder: Path, held: Found) -> tuple[str, str]:
     """Return what a folder without label files holds instead, and how to fix it."""
     several = [inner.name for inner in _folders(folder) if len(find(inner).files) > 1]
     if several:
-        fix = f"It holds folders with several files each ({', '.join(several[:5])}); give one of those."
-        return "holds no label files", fix
+        fix = f"It contains folders with several files each ({', '.join(several[:5])}); give one of those."
+        return "contains no label files", fix
     if held.other:
-        return f"holds no label files in NIfTI, but {held.formats()}", CONVERT
-    return "holds no label files", "Expected CASE.nii.gz or CASE_seg.nii.gz in it, or in one folder per case."
+        return f"contains no NIfTI label files, but {held.formats()}", CONVERT
+    return "contains no label files", "Expected CASE.nii.gz or CASE_seg.nii.gz in it, or in one folder per case."

@@ -22,19 +22,19 @@ def choose_metrics(metrics: Metrics | None, preset: Preset | None) -> dict[str, 
         metrics = DEFAULT_METRICS if preset is None else list(preset.metrics)[:2]
     if isinstance(metrics, Mapping):
         if preset is not None:
-            raise TypeError("a preset has its own definitions: give names of metrics with it, not a table")
+            raise TypeError("a preset has its own definitions: give the names of its metrics, not a mapping")
         return {name: create("metric", metric) for name, metric in metrics.items()}
     problems, chosen = [], dict[str, Metric]()
     for text in metrics:
         name, options = parse_metric(text)
         if preset is not None and name not in preset.metrics:
-            problems.append(Problem("metrics", f"the preset has no {name}", f"It has {', '.join(preset.metrics)}."))
+            problems.append(Problem("metrics", f"the preset has no {name}", f"Known: {', '.join(preset.metrics)}."))
             continue
         metric = create("metric", name, options) if preset is None else preset.metrics[name].create(name, options)
         # A preset's own definition is not part of the title: its hd95 is called hd95.
         title = name if preset is not None and not options else metric.title(name)
         if title in chosen:
-            problems.append(Problem("metrics", f"{title} is asked for twice"))
+            problems.append(Problem("metrics", f"{title} is requested twice"))
         chosen[title] = metric
     raise_all(problems, ArgumentError)
     return chosen

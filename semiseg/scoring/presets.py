@@ -47,7 +47,7 @@ _GLIOMA = {"dilation": 3, "minimum_volume": 50.0}
 
 PRESETS: Mapping[str, Preset] = {
     "monai": Preset(
-        "MONAI 1.6, monai.metrics, include_background=True on one channel a class; means leave nan out",
+        "MONAI 1.6, monai.metrics, include_background=True, with one channel per class; means leave nan out",
         policy="exclude",
         metrics={
             "dice": Convention(0.0, nan, nan),
@@ -61,7 +61,7 @@ PRESETS: Mapping[str, Preset] = {
         },
     ),
     "medpy": Preset(
-        "MedPy 0.5, medpy.metric.binary; nan stands also for its RuntimeError where a mask is empty",
+        "MedPy 0.5, medpy.metric.binary; nan also stands for its RuntimeError if a mask is empty",
         policy="exclude",
         metrics={
             "dice": Convention(0.0, 0.0, nan),

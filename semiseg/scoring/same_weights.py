@@ -19,5 +19,9 @@ def sentence(summary: Mapping[str, Any]) -> str:
     if not summary.get("best_is_last", False):
         return ""
     validated = summary["cases"]["validation"]
-    why = "The best validation was the last one" if validated else "There are no validation cases to choose by"
+    why = (
+        "The best validation was the last one"
+        if validated
+        else "There are no validation cases to choose the best weights"
+    )
     return f"{why}: last and best are the same weights, predicted and scored once."

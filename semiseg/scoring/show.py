@@ -91,9 +91,9 @@ def _range(pair: list[float | None] | None, block: Mapping[str, Any]) -> str:
 def _caption(summary: Mapping[str, Any]) -> str:
     counted = "n: values in the mean."
     if summary.get("preset"):
-        return f"{counted} Definitions and values of empty masks are {summary['preset']}'s; undefined values: left out."
+        empty = f"Definitions and values for empty masks follow {summary['preset']}"
+        return f"{counted} {empty}; undefined values are left out."
     if summary["policy"] == "image_diagonal":
-        return (
-            f"{counted} A distance to a missed or spurious structure counts the image diagonal; both empty: left out."
-        )
+        counts = "Distances to missed or spurious structures count as the image diagonal"
+        return f"{counted} {counts}; classes empty in both are left out."
     return f"{counted} Distances to missed or spurious structures and classes empty in both are left out."

@@ -87,7 +87,7 @@ SMALL = [
 
 def test_a_critic_is_checked_trained_and_kept_from_a_recipe(tmp_path):
     recipe = load_recipe("quickstart", SMALL).with_component("strategy", Adversarial)
-    assert check(recipe, quick=True)[-1] == "Nothing is wrong."
+    assert check(recipe, quick=True)[-1] == "No problems found."
     run(recipe, tmp_path / "run")
     state = load_state(tmp_path / "run" / "checkpoints" / "last.pt")["strategy"]
     assert {name.split(".")[1] for name in state} == {"student", "critic"}

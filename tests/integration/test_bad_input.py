@@ -63,7 +63,7 @@ def problem(recipe, error=DataError, **options):
 
 def test_good_input_is_called_good(recipe):
     lines = check(recipe)
-    assert lines[-1] == "Nothing is wrong."
+    assert lines[-1] == "No problems found."
     assert any("2 labeled, 2 unlabeled, 1 validation, 1 test, of 6" in line for line in lines)
 
 
@@ -263,7 +263,7 @@ def test_an_augmentation_that_cannot_change_whole_batches_and_regions_of_no_clas
     recipe["training"]["augmentation_on"] = "device"
     recipe["evaluation"] = {"regions": {"core": ["necrosis", "cyst"]}}
     message = problem(recipe, RecipeError)
-    assert "augmentation paper changes single samples only" in message
+    assert "augmentation paper works on single samples only" in message
     assert "evaluation.regions, region core: there is no class cyst" in message
     recipe["augmentation"] = {"name": "fused"}
     recipe["evaluation"]["regions"] = {"core": ["necrosis", "enhancing"]}

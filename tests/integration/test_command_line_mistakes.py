@@ -68,7 +68,7 @@ def place(request, tmp_path):
 def is_refused(ended, place):
     code, text = ended
     assert code == 4, text
-    assert f"{place} cannot be made" in text
+    assert f"{place} cannot be created" in text
     assert "Choose another --output" in text
     assert "Traceback" not in text
 

@@ -83,7 +83,7 @@ def test_an_edited_model_json_is_refused(run, images, tmp_path, changes):
     edit(run / "model.json", **changes)
     problem = refused(run, images, tmp_path)
     assert problem.where == str(run / "model.json")
-    assert problem.what.startswith(f"it is not what {run}/checkpoints/best.pt was trained with")
+    assert problem.what.startswith(f"it does not belong to {run}/checkpoints/best.pt: ")
 
 
 @pytest.mark.parametrize(
@@ -134,7 +134,7 @@ def test_last_in_the_place_of_best_is_refused_in_a_finished_run(run, images, tmp
     save_state(path, load_state(run / "checkpoints/last.pt") | {"step": 1})
     problem = refused(run, images, tmp_path)
     assert problem.where == str(path)
-    assert problem.what.startswith("it is not the file that the run ended with")
+    assert problem.what.startswith("it does not match its digest in summary.json")
     assert library.predict(run, images, tmp_path / "out", checkpoint="last")
 
 
@@ -159,7 +159,7 @@ def test_a_run_of_an_earlier_version_predicts_with_a_note(run, images, tmp_path)
     (after,) = library.predict(older(run), images, tmp_path / "after", reporter=heard)
     assert after.read_bytes() == before.read_bytes()
     (note,) = heard.said
-    assert note.startswith("Note: best.pt or model.json is of an earlier version")
+    assert note.startswith("Note: best.pt or model.json is from an earlier version")
 
 
 RECORDS = {
@@ -169,7 +169,7 @@ RECORDS = {
     "patch_size is [8192, 8192, 8192], not [16, 16, 16]": {"patch_size": [8192] * 3},
     "patch_size.1: input should be a valid integer": {"patch_size": [16, "x", 16]},
     "4 class_values for 3 classes": {"classes": ["background", "a", "b"]},
-    "label_map names classes beyond the 4 that there are": {"label_map": {"0": 9}},
+    "label_map has indices beyond the 4 classes": {"label_map": {"0": 9}},
     "class_values.3: input should be less than 2147483648": {"class_values": [0, 1, 2, 10**10]},
 }
 
@@ -196,16 +196,16 @@ def test_weights_that_do_not_fit_are_told_before_networks_are_made(run, images, 
     monkeypatch.setattr("semiseg.pipeline.model._assemble", None)  # makes networks with values
     problem = refused(run, images, tmp_path)
     assert problem.where == str(run / "checkpoints/best.pt")
-    assert problem.what.startswith("it does not fit what model.json and recipe.yaml describe: the shape of ")
+    assert problem.what.startswith("it does not match the model in model.json and recipe.yaml: the shape of ")
 
 
 @pytest.mark.parametrize(
     ("state", "said"),
     [
-        ([1], "holds a list"),
-        ({"step": 3}, "holds no weights of a strategy"),
+        ([1], "contains a list"),
+        ({"step": 3}, "contains no strategy weights"),
         ({"strategy": {}}, "it lacks networks.student_a"),
-        ({"strategy": {"x": torch.zeros(1)}}, "nothing there is called x"),
+        ({"strategy": {"x": torch.zeros(1)}}, "it has unknown entries x"),
     ],
 )
 def test_a_checkpoint_of_something_else_is_told_in_a_sentence(run, images, tmp_path, state, said):
@@ -239,7 +239,7 @@ def test_a_recipe_that_was_cut_off_is_written_anew_where_the_run_began_with_the_
     assert "the file is damaged" in problem.what
     assert "with the recipe that the run began with" in problem.fix
     _, said = resumed(run)
-    assert said[0] == f"Note: {path} was damaged or edited; it is written anew, as the run began."
+    assert said[0] == f"Note: {path} was damaged or edited and has been restored to the recipe that the run began with."
     assert path.read_text() == whole
 
 
@@ -286,7 +286,7 @@ def test_a_damaged_best_is_replaced_by_the_copy_beside_it(run):
         file.seek(len(good) // 2)
         file.write(b"damage")
     _, said = resumed(run)
-    assert any("best.pt is damaged" in text and "takes its place" in text for text in said)
+    assert any("best.pt is damaged" in text and "is restored from" in text for text in said)
     assert path.read_bytes() == good
     assert (run / "scores.csv").read_bytes() == scores
 
@@ -298,8 +298,8 @@ def test_damaged_predictions_are_made_again_and_said(run):
     for damage in (good[:100], b"", good[:60] + b"xx" + good[62:], gzip.compress(gzip.decompress(good)[:-9])):
         path.write_bytes(damage)
         _, said = resumed(run)
-        assert [text for text in said if "are damaged, and made again" in text] == [
-            f"Note: predictions in {run}/predictions/last are damaged, and made again: {path.name[:-7]}."
+        assert [text for text in said if "damaged predictions" in text] == [
+            f"Note: damaged predictions in {run}/predictions/last are redone: {path.name[:-7]}."
         ]
         assert path.read_bytes() == good
         assert (run / "scores.csv").read_bytes() == scores
@@ -312,7 +312,7 @@ def test_a_damaged_log_costs_no_results(run):
     log.write_bytes(b"\xff{" + data[2:])
     result, said = resumed(run)
     assert result.scores
-    assert f"Note: {log} is damaged; passed over: line 1." in said
+    assert f"Note: {log} is damaged; skipped: line 1." in said
     assert (run / "report.html").exists()
 
 
@@ -322,7 +322,7 @@ def test_a_run_goes_on_with_the_model_that_it_has(run):
     for text in ("", "{", "[]", "{}"):
         path.write_text(text)
         _, said = resumed(run)
-        assert f"Note: {path} was lost or damaged; it is written anew." in said
+        assert f"Note: {path} was missing or damaged and has been rewritten." in said
         assert json.loads(path.read_text()) == whole
         unfinished(run)
     edit(path, class_values=[0, 2, 1, 4])
@@ -330,7 +330,7 @@ def test_a_run_goes_on_with_the_model_that_it_has(run):
         resumed(run)
     (problem,) = caught.value.problems
     assert problem.where == str(path)
-    assert problem.what == "it does not fit this run: class_values was [0, 2, 1, 4], is [0, 1, 2, 4]"
+    assert problem.what == "it does not match this run: class_values was [0, 2, 1, 4], is [0, 1, 2, 4]"
 
 
 @pytest.mark.parametrize("text", ["{}", '{"labeled": 3}', "[]", '{"labeled": [1]}'])
@@ -353,7 +353,7 @@ def test_an_environment_that_is_damaged_costs_nobody_the_run(run, text):
 SUMMARIES = {
     "{}": "name is missing, cases is missing, weights is missing, and 1 more",
     '{"name": "a", "cases": 3, "weights": {}, "scores": {}}': "cases: input should be",
-    "[1]": "no JSON object",
+    "[1]": "not a JSON object",
 }
 
 
@@ -389,16 +389,16 @@ def test_damaged_weights_of_a_finished_run_are_taken_from_a_copy(run, images, tm
     assert [path.name for path in sorted(best.parent.glob("best-at-*.pt"))]
     best.write_bytes(best.read_bytes()[:-9])
     (note,) = [line for line in go_on(run) if "best.pt" in line]
-    assert note.startswith(f"Note: {best} was lost or damaged; best-at-")
+    assert note.startswith(f"Note: {best} was missing or damaged and has been restored from best-at-")
     (after,) = library.predict(run, images, tmp_path / "after")
     assert after.read_bytes() == before.read_bytes()
 
 
 def test_lost_weights_of_a_finished_run_are_told_and_not_trained_again(run, images, tmp_path):
     shutil.rmtree(run / "checkpoints")
-    told = [line for line in go_on(run) if "is lost or damaged: bring it back" in line]
+    told = [line for line in go_on(run) if "is missing or damaged: restore it" in line]
     assert len(told) == 2
-    assert "has ended, and is not trained again" in refused(run, images, tmp_path).fix
+    assert "has ended and is not trained again" in refused(run, images, tmp_path).fix
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff\xfe", None])
@@ -406,14 +406,14 @@ def test_a_damaged_table_of_scores_is_made_again(run, content):
     table = run / "scores.csv"
     whole = table.read_bytes()
     table.write_bytes(whole[: len(whole) // 2] if content is None else content)
-    assert f"Note: {table} is not what the run ended with; it is made again from the predictions." in go_on(run)
+    assert f"Note: {table} has changed since the run ended; it is recreated from the predictions." in go_on(run)
     assert table.read_bytes() == whole
 
 
 def test_a_finished_run_whose_model_was_edited_does_not_go_on(run):
     record = json.loads((run / "model.json").read_text())
     edit(run / "model.json", class_values=record["class_values"][::-1])
-    with pytest.raises(RunError, match="it does not fit this run: class_values was"):
+    with pytest.raises(RunError, match="it does not match this run: class_values was"):
         library.run(SMALL, run, resume=True)
 
 

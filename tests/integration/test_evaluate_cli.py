@@ -96,7 +96,7 @@ def test_names_that_look_like_markup_are_shown_as_they_are(app, tmp_path):
 def test_errors_are_semiseg_errors(app, folders):
     with pytest.raises(DataError, match="'edema' is not VALUE=NAME"):
         run(app, folders / "predicted", folders / "truth", "--labels", "1=necrosis,edema")
-    with pytest.raises(DataError, match="no such folder"):
+    with pytest.raises(DataError, match="folder not found"):
         run(app, folders / "nowhere", folders / "truth")
 
 
@@ -165,7 +165,7 @@ def test_the_installed_command_shows_errors_without_a_traceback(folders):
     command = [sys.executable, "-m", "semiseg.cli.main", "evaluate", str(folders / "nowhere"), str(folders / "truth")]
     result = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert result.returncode == DataError.exit_code
-    assert result.stderr == f"Error: {folders / 'nowhere'}: there is no such folder\n"
+    assert result.stderr == f"Error: {folders / 'nowhere'}: folder not found\n"
 
 
 def test_regions_metrics_with_options_and_a_preset(app, folders):

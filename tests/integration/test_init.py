@@ -202,7 +202,7 @@ def with_test_images(root, count=3, folder="imagesTs"):
 def test_the_images_of_imagests_are_unlabeled_cases_and_never_evaluated(tmp_path):
     proposal = propose_recipe(with_test_images(tmp_path / "d", count=9), gpu=False)
     (tmp_path / "recipe.yaml").write_text(proposal.text)
-    said = "9 test images are taken as unlabeled cases; dataset.test_images: exclude leaves them out."
+    said = "9 test images are used as unlabeled cases; set dataset.test_images=exclude to leave them out."
     assert "Cases: 15, 6 with a label, of 15 patients" in proposal.findings
     assert f"Note: {said}" in proposal.findings
     assert f"# {said}\n" in proposal.text
@@ -219,7 +219,7 @@ def test_the_images_of_imagests_are_unlabeled_cases_and_never_evaluated(tmp_path
 def test_check_says_that_test_images_are_left_out_and_how_to_take_them(tmp_path):
     (tmp_path / "recipe.yaml").write_text(propose_recipe(with_test_images(tmp_path / "d"), gpu=False).text)
     said = semiseg.check(tmp_path / "recipe.yaml", overrides=["dataset.test_images=exclude"])
-    note = "3 test images are left out; dataset.test_images: unlabeled takes them as unlabeled cases"
+    note = "3 test images are left out; set dataset.test_images=unlabeled to use them as unlabeled cases"
     assert f"Note: {note}." in said
     assert any(", of 6" in line for line in said)
 
@@ -233,7 +233,7 @@ def test_test_images_that_cannot_be_taken_are_left_out_and_it_is_said_why(tmp_pa
     for text, mark in (("\n".join(proposal.findings), "Note: "), (proposal.text, "# ")):
         (line,) = [line for line in text.splitlines() if "est images are left out" in line]
         assert line.startswith(mark)
-        assert f"{root}/dataset.json: 1 file that it lists does not exist: {root}/imagesTs/h_21.nii.gz; once" in line
+        assert f"{root}/dataset.json: 1 listed file does not exist: {root}/imagesTs/h_21.nii.gz; once" in line
         assert line.endswith("set dataset.test_images: unlabeled to use them as unlabeled cases.")
 
 
@@ -289,12 +289,12 @@ def test_nnunet_is_read_where_it_lies(tmp_path, has_json):
         (raw / "dataset.json").write_text(json.dumps({**manifest, "file_ending": ".nii.gz"}))
     proposal = propose_recipe(raw, gpu=False)
     assert "Cases: 16, 8 with a label, of 16 patients" in proposal.findings
-    assert "Note: the images of imagesTs are taken as unlabeled cases." in proposal.findings
+    assert "Note: the images of imagesTs are used as unlabeled cases." in proposal.findings
     names = "edge, core" if has_json else "class_1, class_3"
     assert f"Modalities: {'T1' if has_json else 'image'}; classes: background, {names}" in proposal.findings
     recipe = proposed(raw, tmp_path)
     assert recipe.split.labeled == "all"
-    assert semiseg.check(recipe, quick=True)[-1] == "Nothing is wrong."
+    assert semiseg.check(recipe, quick=True)[-1] == "No problems found."
 
 
 def test_folders_that_are_not_understood(tmp_path):
@@ -346,13 +346,13 @@ def test_what_can_be_no_label_is_told_of_all_files_at_once(tmp_path):
         (problem.where.removeprefix(f"{folder}/labeled/labels/"), problem.what) for problem in caught.value.problems
     ]
     assert told[:3] == [
-        ("scan_00.nii.gz", "it holds values below 0: -1 (64 voxels)"),
+        ("scan_00.nii.gz", "it has values below 0: -1 (64 voxels)"),
         ("scan_01.nii.gz", "512 voxels are not whole numbers (0.5, 1.5)"),
         ("scan_02.nii.gz", "its shape is (40, 52, 36, 3), not (X, Y, Z)"),
     ]
     where, what = told[3]
     assert where == "scan_03.nii.gz"
-    assert what.startswith("it holds values below 0: -1024 (38 voxels), -1023 (38 voxels), ")
+    assert what.startswith("it has values below 0: -1024 (38 voxels), -1023 (38 voxels), ")
     assert what.endswith(" and 1021 others")
     assert "Hounsfield" in caught.value.problems[3].fix
     assert len(told) == 4
@@ -456,7 +456,7 @@ def test_the_recipe_runs(tmp_path, monkeypatch):
     small = ["training.epochs=1", "training.examples_per_epoch=4", "training.device=cpu", "training.workers=0",
              "inference.overlap=0"]  # fmt: skip
 
-    assert semiseg.check(recipe, overrides=small)[-1] == "Nothing is wrong."
+    assert semiseg.check(recipe, overrides=small)[-1] == "No problems found."
     result = semiseg.run(recipe, tmp_path / "run", overrides=small)
 
     assert {score.class_name for score in result.scores} == {"class_1", "class_3"}

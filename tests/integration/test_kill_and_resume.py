@@ -140,7 +140,7 @@ def test_a_changed_recipe_is_shown_and_refused(recipe, whole):
 def test_a_finished_run_is_not_overwritten_and_not_repeated(recipe, whole):
     done = semiseg("run", recipe, "-o", whole, check=False)
     assert done.returncode == 4
-    assert "already holds a run" in done.stderr
+    assert "already contains a run" in done.stderr
     before = (whole / "test_openings.jsonl").read_text()
     semiseg("run", recipe, "-o", whole, "--resume", "--set", "training.workers=1")
     assert (whole / "test_openings.jsonl").read_text() == before

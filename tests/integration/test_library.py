@@ -142,7 +142,7 @@ def test_components_may_be_classes_and_objects(tmp_path):
 def test_the_supervised_baseline_sees_as_many_samples(tmp_path):
     plan = make_plan(library.load_recipe(SMALL, ["strategy.name=supervised"]))
     assert (plan.batch_size.labeled, plan.batch_size.unlabeled) == (2, 0)
-    assert any("takes no unlabeled samples" in note for note in plan.notes)
+    assert any("uses no unlabeled samples" in note for note in plan.notes)
     alone = make_plan(library.load_recipe(SMALL, ["split.total=2"]))
     assert (alone.batch_size.labeled, alone.batch_size.unlabeled) == (2, 0)
     assert any("no unlabeled cases" in note for note in alone.notes)

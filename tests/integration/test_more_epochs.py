@@ -64,11 +64,11 @@ def test_a_rate_that_had_come_down_goes_up_to_where_the_longer_schedule_is_and_t
     # The rates of the last steps of epochs: the fourth of 4, and the eighth of 8.
     assert [record["lr"] for record in log(tmp_path)] == pytest.approx([0.001 / 4, 0.001 / 8])
     meaning = (
-        "The run goes on to 2 epochs, where it was to have 1. After step 4 the learning rate (poly), which was 0.00025,"
-        " goes on at 0.0005, where the schedule over 2 epochs then is. What the strategy ties to a share of the"
-        " training goes by the longer one too."
+        "The run continues to 2 epochs instead of 1. After step 4 the learning rate (poly) continues at 0.0005, its"
+        " value in the schedule over 2 epochs; it was 0.00025. Everything that the strategy ties to a fraction of the"
+        " training follows the new length too."
     )
-    kept = "What was predicted and scored after 1 epochs is kept in until-epoch-1/."
+    kept = "Predictions and scores after 1 epochs are kept in until-epoch-1/."
     assert f"Note: {meaning} {kept}" in listener.heard
     (extended,) = json.loads((tmp_path / "environment.json").read_text())["extended"]
     assert (extended["epochs"], extended["step"], extended["meaning"]) == ([1, 2], STEPS, meaning)
@@ -151,7 +151,7 @@ def test_more_epochs_written_into_the_run_s_own_recipe_are_an_edit_of_it(tmp_pat
     [
         ("supervised", ["training.epochs=1"], "training.epochs: was 2, is 1"),
         ("supervised", ["training.epochs=3", "seed=4"], "seed: was 3, is 4"),
-        ("self_training", ["training.epochs=3"], "whose ends would move into what is done"),
+        ("self_training", ["training.epochs=3"], "whose ends would move into steps already done"),
     ],
 )
 def test_other_changes_and_strategies_of_stages_are_refused(tmp_path, strategy, overrides, told):

@@ -61,7 +61,7 @@ def test_a_new_package_is_listed_passes_its_checks_and_has_a_valid_recipe(packag
     assert checked.stdout.startswith(f"{kind} my_{kind} (semiseg-my-{kind} 0.1.0)\n")
     assert "FAIL" not in checked.stdout
     assert recipe.exit_code == 0, recipe.exception
-    assert ("2 models: 2 supervised." if kind == "launcher" else "Nothing is wrong.") in recipe.stdout
+    assert ("2 models: 2 supervised." if kind == "launcher" else "No problems found.") in recipe.stdout
 
 
 @pytest.mark.parametrize("kind", KINDS)

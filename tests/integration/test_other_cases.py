@@ -72,9 +72,9 @@ def test_a_case_that_is_gone_moves_no_other_into_its_role(recipe, root, tmp_path
     split = begin(recipe, folder)
     gone = split[role][0]["id"]
     remove(root, gone)
-    with pytest.raises(RunError, match="has other cases than when this run began") as caught:
+    with pytest.raises(RunError, match="cases have changed since this run began") as caught:
         semiseg.run(recipe, folder, resume=True)
-    assert any(gone in p.where and p.what == f"was {role}, would be not there" for p in caught.value.problems)
+    assert any(gone in p.where and p.what == f"was {role}, would be absent" for p in caught.value.problems)
     write(root, gone)
     assert semiseg.run(recipe, folder, resume=True).summary["evaluation_hash"] == split["evaluation_hash"]
 

@@ -65,8 +65,8 @@ def test_what_is_not_as_it_was_written_is_made_again_and_said(run, images, tmp_p
     assert second.stat().st_mtime_ns == then
     assert (tmp_path / "out" / "Phantom_000.nii.gz.changed").read_bytes() == damage(whole)  # may be a correction
     assert [text for text in heard.said if "Phantom" in text] == [
-        "Note: made again, for predictions.json does not know them as they are: Phantom_000.nii.gz.",
-        "Note: what stood in Phantom_000.nii.gz is kept as Phantom_000.nii.gz.changed.",
+        "Note: predicted again, because predictions.json has no matching digest: Phantom_000.nii.gz.",
+        "Note: the previous Phantom_000.nii.gz is kept as Phantom_000.nii.gz.changed.",
     ]
     first.write_bytes(b"again")
     library.predict(run, images, tmp_path / "out")
@@ -100,13 +100,15 @@ def test_one_case_into_one_new_file(run, two_cases, tmp_path, name):
     np.testing.assert_array_equal(found.get_fdata(), expected.get_fdata())
     np.testing.assert_array_equal(found.affine, expected.affine)
     target.write_bytes(b"a colleague's work")
-    with pytest.raises(RunError, match=r"seg\.nii.* is a file that is there already"):
+    with pytest.raises(RunError, match=r"seg\.nii.* already exists and is a file"):
         library.predict(run, list(two_cases[0]), target)
     assert target.read_bytes() == b"a colleague's work"
 
 
 def test_one_file_for_several_cases_is_refused(run, images, tmp_path):
-    with pytest.raises(RunError, match=r"seg\.nii\.gz is one file for 2 images\.\n.*a folder as --output"):
+    with pytest.raises(
+        RunError, match=r"seg\.nii\.gz is a single file, but there are 2 images\.\n.*a folder as --output"
+    ):
         library.predict(run, images, tmp_path / "seg.nii.gz")
     assert not (tmp_path / "seg.nii.gz").exists()
 
@@ -142,7 +144,7 @@ def test_other_images_of_the_same_ids_are_refused_by_name(run, images, two_cases
     before = contents(tmp_path / "out")
     with pytest.raises(RunError) as caught:
         library.predict(run, images, tmp_path / "out")
-    assert f"{tmp_path / 'out' / 'Phantom_000.nii.gz'}: it was made of other images" in str(caught.value)
+    assert f"{tmp_path / 'out' / 'Phantom_000.nii.gz'}: it was made from other images" in str(caught.value)
     assert "Phantom_001" not in str(caught.value)
     assert contents(tmp_path / "out") == before
 
@@ -155,10 +157,14 @@ def test_files_of_unknown_origin_are_refused_all_at_once(run, images, two_cases,
     done = semiseg("predict", run, "-i", images, "-o", tmp_path / "out", check=False)
     assert done.returncode == 4
     assert "Traceback" not in done.stderr
-    for text in ("2 problems", "there already (Phantom_001.nii.gz)", "Phantom_000.nii.gz: it was made of other images"):
+    for text in (
+        "2 problems",
+        "already exist (Phantom_001.nii.gz)",
+        "Phantom_000.nii.gz: it was made from other images",
+    ):
         assert text in done.stderr
     (tmp_path / "out" / "predictions.json").unlink()
-    with pytest.raises(RunError, match="2 of the files to be written are there already"):
+    with pytest.raises(RunError, match="2 of the files to be written already exist"):
         library.predict(run, images, tmp_path / "out")
     assert (tmp_path / "out" / "Phantom_001.nii.gz").read_bytes() == b"a colleague's work"
 
@@ -169,7 +175,7 @@ def test_files_of_unknown_origin_are_refused_all_at_once(run, images, two_cases,
 def test_another_predictions_json_is_left_alone(run, images, tmp_path, text):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "predictions.json").write_text(text)
-    with pytest.raises(RunError, match=r"predictions\.json: it is no record"):
+    with pytest.raises(RunError, match=r"predictions\.json: it is damaged, or not a record"):
         library.predict(run, images, tmp_path / "out")
     assert contents(tmp_path / "out") == {"predictions.json": text.encode()}
 

@@ -60,7 +60,7 @@ def test_every_kind_of_bad_image_stops_no_other_and_is_told(tmp_path, name, writ
     told = [str(problem) for problem in caught.value.problems]
     bad = [path.name.split(".")[0] for path in sorted(new.iterdir()) if "good" not in path.name]
     assert len(told) == len(bad) == 8
-    assert any("i_link.nii.gz: it is a link to nothing" in text for text in told)
+    assert any("i_link.nii.gz: broken link" in text for text in told)
     assert all(any(case in text for text in told) for case in bad)
     assert caught.value.exit_code == 3
     assert {path.name for path in (tmp_path / "out").glob("*.nii.gz")} == {"a_good.nii.gz", "z_good.nii.gz"}
@@ -114,18 +114,18 @@ def notes(run, tmp_path, sizes):
         made.save(tmp_path / "new" / f"{case}.nii.gz", made.image(), np.diag([size, size, size, 1.0]))
     heard = Heard()
     library.predict(run, tmp_path / "new", tmp_path / "out", reporter=heard)
-    return [text for text in heard.said if text.startswith("Note") and "spaced" in text]
+    return [text for text in heard.said if text.startswith("Note") and "spacing" in text]
 
 
 def test_images_spaced_otherwise_than_the_training_cases_are_noted(run, tmp_path):
     tied(run, spacing={"unit": "mm", "min": [0.9, 0.9, 1], "median": [1, 1, 1], "max": [1, 1, 1]})
     (note,) = notes(run, tmp_path, {"coarse": 3.0, "fine": 0.4, "like": 1.2})
     assert (
-        "2 images are spaced clearly otherwise than the training cases, whose voxels are 0.9 to 1 x 0.9 to 1 x 1 mm"
+        "2 images have a clearly different spacing from the training cases, whose voxels are 0.9 to 1 x 0.9 to 1 x 1 mm"
         in note
     )
-    assert "coarse (3 x 3 x 3), fine (0.4 x 0.4 x 0.4). Nothing is resampled" in note
-    assert "like" not in note.split("Nothing")[0].split(":")[-1]
+    assert "coarse (3 x 3 x 3), fine (0.4 x 0.4 x 0.4). Images are not resampled" in note
+    assert "like" not in note.split("Images")[0].split(":")[-1]
 
 
 def test_a_run_that_did_not_keep_its_spacing_predicts_as_before(run, tmp_path):

@@ -66,7 +66,7 @@ def test_what_the_device_lacks_is_said_and_done_in_float32(run, images, tmp_path
     in_float = labels(with_precision(run, tmp_path / "32", "32", "32"), images, tmp_path, "b", device="cpu")
     assert all(np.array_equal(a, b) for a, b in zip(found, in_float, strict=True))
     (said,) = heard.said
-    assert said.startswith(f"Note: The run is in {had}, which is for GPUs. These predictions are in float32")
+    assert said.startswith(f"Note: The run used {had}, which is meant for GPUs. These predictions use float32")
 
 
 def test_a_wrong_bf16_is_said_and_not_used(run, images, tmp_path, monkeypatch):
@@ -75,7 +75,7 @@ def test_a_wrong_bf16_is_said_and_not_used(run, images, tmp_path, monkeypatch):
     found = labels(with_precision(run, tmp_path / "r", "bf16", "bf16"), images, tmp_path, "a", reporter=heard)
     in_float = labels(with_precision(run, tmp_path / "32", "32", "32"), images, tmp_path, "b")
     assert all(np.array_equal(a, b) for a, b in zip(found, in_float, strict=True))
-    assert heard.said[0].startswith("Note: bf16 is wrong on this machine. These predictions are in float32")
+    assert heard.said[0].startswith("Note: bf16 is wrong on this machine. These predictions use float32")
 
 
 @pytest.mark.parametrize(

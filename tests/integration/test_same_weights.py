@@ -186,7 +186,11 @@ def test_a_run_whose_best_is_last_says_so_also_when_it_goes_on(short, validation
     said = CliRunner().invoke(app, ["run", "recipe.yaml", "-o", "runs/small", "--resume", "-q"]).stdout
     assert "last = best:" in said
     assert said.count("all classes") == 2  # Dice and HD95
-    reason = SENTENCE if validation else "There are no validation cases to choose by: last and best are the same"
+    reason = (
+        SENTENCE
+        if validation
+        else "There are no validation cases to choose the best weights: last and best are the same"
+    )
     assert reason in said
     assert said.endswith("Report: runs/small/report.html\nRun folder: runs/small\n")
 

@@ -16,7 +16,7 @@ def refusal(folder, name="mine"):
 def test_a_file_in_the_way_is_told(tmp_path):
     (tmp_path / "afile").touch()
     text = refusal(tmp_path / "afile" / "new")
-    assert text == f"{tmp_path}/afile/new cannot be made: Not a directory.\n    Choose another --output."
+    assert text == f"{tmp_path}/afile/new cannot be created: Not a directory.\n    Choose another --output."
 
 
 def test_a_folder_that_may_not_be_made_is_told(tmp_path, monkeypatch):
@@ -24,7 +24,7 @@ def test_a_folder_that_may_not_be_made_is_told(tmp_path, monkeypatch):
         raise PermissionError(13, "Permission denied", str(path))
 
     monkeypatch.setattr("pathlib.Path.mkdir", refuse)
-    assert refusal(tmp_path / "new").startswith(f"{tmp_path}/new cannot be made: Permission denied.")
+    assert refusal(tmp_path / "new").startswith(f"{tmp_path}/new cannot be created: Permission denied.")
 
 
 def test_a_folder_that_may_not_be_looked_into_is_told_and_nothing_is_written(tmp_path, monkeypatch):

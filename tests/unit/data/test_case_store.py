@@ -201,8 +201,8 @@ def test_an_array_of_the_same_size_that_is_not_what_was_written_is_made_anew_and
     np.testing.assert_array_equal(store.labeled("c").label(), label)
     assert path.read_bytes() == good
     (note,) = store.notes
-    assert note.startswith("what the case store had of 1 case was damaged")
-    assert note.endswith("is made anew: c")
+    assert note.startswith("rebuilding the case store's entries of 1 case, which were damaged")
+    assert note.endswith("digest of the voxels: c")
     assert filled(dataset, tmp_path).notes == ()
 
 
@@ -213,7 +213,7 @@ def test_an_array_that_is_damaged_while_training_is_told_and_made_anew_by_the_ne
         data = bytearray(good)
         damage(data)
         stored.image_file.write_bytes(data)
-        with pytest.raises(DataError, match=r"case c cannot be read from the case store(.|\n)*Run again"):
+        with pytest.raises(DataError, match=r"case c cannot be read from the case store(.|\n)*again to rebuild"):
             stored.image()
         assert filled(dataset, tmp_path).labeled("c").image_file.read_bytes() == good
 
@@ -225,7 +225,7 @@ def test_an_entry_of_a_version_without_digests_of_arrays_is_made_anew(dataset, t
     del record["array_sha256"]
     path.write_text(json.dumps(record))
     (note,) = filled(dataset, tmp_path).notes
-    assert "or was kept by an earlier version without a digest of its voxels" in note
+    assert "or written by an earlier version without a digest of the voxels" in note
     assert "array_sha256" in json.loads(path.read_text())
 
 
@@ -268,7 +268,7 @@ def test_of_a_case_that_names_no_file_the_voxels_count(tmp_path):
 def test_an_entry_that_is_gone_while_training_is_told(dataset, tmp_path):
     stored = filled(dataset, tmp_path).labeled("c")
     stored.image_file.unlink()
-    with pytest.raises(DataError, match=r"case c cannot be read from the case store(.|\n)*Run again"):
+    with pytest.raises(DataError, match=r"case c cannot be read from the case store(.|\n)*again to rebuild"):
         stored.image()
 
 
@@ -285,7 +285,7 @@ def test_all_problems_of_all_cases_at_once(dataset, tmp_path):
     assert len(error.value.problems) == 4
     assert f"{cases['a'].images[1]}: the file is damaged" in text
     assert f"{cases['c'].label}: the image and the label are on different grids: shape" in text
-    assert f"{cases['e'].label}: class 7 is there" in text
+    assert f"{cases['e'].label}: the label has class 7" in text
     assert "case h: the image is empty" in text
 
 
@@ -302,8 +302,8 @@ def test_notes(dataset, tmp_path):
     label[0, 0, :3] = 1
     np.save(cases["d"].label, label)
     notes = filled(dataset, tmp_path).notes
-    assert notes[0] == "1 label maps are empty (background alone): c"
-    assert "outside its foreground box" in notes[1]
+    assert notes[0] == "1 label maps are empty (background only): c"
+    assert "outside the image's foreground box" in notes[1]
     assert notes[1].endswith("d (3)")
 
 
@@ -401,7 +401,7 @@ def test_files_that_changed_since_they_were_last_read_are_named(dataset, tmp_pat
     content[len(content) // 2] ^= 1
     changed.write_bytes(content)
     (note,) = [note for note in filled(dataset, tmp_path).notes if "last read" in note]
-    told = "1 file has other content than when last read, and is read anew: "
+    told = "1 file changed since last read and is read again: "
     assert note == f"{told}{changed}; if nobody changed it, it is damaged"
     assert not [note for note in filled(dataset, tmp_path).notes if "last read" in note]
 

@@ -49,10 +49,10 @@ def test_roles_decide_between_problem_and_note():
     split = Split(labeled=(a, b), unlabeled=(c,), validation=(d, e), test=(f, g))
     digests = {"a": "1", "c": "1", "b": "2", "f": "2", "d": "3", "g": "3", "e": ""}
     problems, notes = same_scans(split, digests)
-    assert notes == ["the same image is there as 2 cases: a (labeled), c (unlabeled)"]
+    assert notes == ["2 cases have the same image: a (labeled), c (unlabeled)"]
     assert [(problem.where, problem.what) for problem in problems] == [
-        ("cases b (labeled), f (test)", "their images are equal, voxel by voxel, in test and training"),
-        ("cases d (validation), g (test)", "their images are equal, voxel by voxel, in test and validation"),
+        ("cases b (labeled), f (test)", "identical images, voxel by voxel, in test and training"),
+        ("cases d (validation), g (test)", "identical images, voxel by voxel, in test and validation"),
     ]
 
 
@@ -102,4 +102,4 @@ class TestInTheStore:
 
     def test_twice_in_training_is_noted(self, dataset, tmp_path):
         self.copy(dataset, "c", "h")
-        assert self.fill(dataset, tmp_path)[0] == "the same image is there as 2 cases: c (labeled), h (unlabeled)"
+        assert self.fill(dataset, tmp_path)[0] == "2 cases have the same image: c (labeled), h (unlabeled)"

@@ -173,12 +173,12 @@ def test_an_unlabeled_scan_of_a_test_patient_is_left_out():
     ("options", "words"),
     [
         ({"labeled": ["c01"]}, ["split.labeled: there is no case 'c01'\n    Did you mean 'c011'?"]),
-        ({"labeled": 0}, ["no labeled case"]),
-        ({"labeled": []}, ["no labeled case"]),
-        ({"labeled": 5, "total": 3}, ["5 labeled cases are more than the total, 3"]),
-        ({"test": 6, "labeled": 9}, ["6 test + 0 validation + 9 labeled = 15", "there are 10"]),
-        ({"test": 6, "labeled": 1, "total": 9}, ["6 test + 0 validation + 9 total = 15", "there are 12"]),
-        ({"test": ["c005"], "labeled": ["c005"]}, ["'c005' is listed for test and for training"]),
+        ({"labeled": 0}, ["no labeled cases"]),
+        ({"labeled": []}, ["no labeled cases"]),
+        ({"labeled": 5, "total": 3}, ["5 labeled cases exceed the total of 3"]),
+        ({"test": 6, "labeled": 9}, ["6 test + 0 validation + 9 labeled = 15", "only 10 exist"]),
+        ({"test": 6, "labeled": 1, "total": 9}, ["6 test + 0 validation + 9 total = 15", "only 12 exist"]),
+        ({"test": ["c005"], "labeled": ["c005"]}, ["'c005' is listed in both test and training"]),
         ({"test": ["c000"], "labeled": 1}, ["'c000' has no label"]),
         ({"labeled": ["c005", "c005"]}, ["'c005' is listed 2 times"]),
         ({"labeled": ["c005"], "total": ["c006"]}, ["'c005' is not in split.total"]),
@@ -196,26 +196,26 @@ def test_all_problems_at_once():
     text = str(error.value)
     assert len(error.value.problems) == 3
     assert "no case 'x'" in text
-    assert "'c001' is listed for test and for validation" in text
+    assert "'c001' is listed in both test and validation" in text
     assert "9 labeled" in text
 
 
 def test_counts_that_would_part_a_patient():
     cases = [case(f"p{p}t{t}", f"p{p}") for p in range(5) for t in range(2)]
-    with pytest.raises(DataError, match="3 cases cannot be taken without parting the cases of a patient; 2 or 4 can"):
+    with pytest.raises(DataError, match="3 cases cannot be selected without splitting a patient's cases; 2 or 4 can"):
         split(cases, test=3, labeled=1)
 
 
 def test_a_patient_on_two_sides():
     cases = [case("a1", "a"), case("a2", "a"), case("b"), case("c")]
-    with pytest.raises(DataError, match="patient 'a' is on two sides: 'a1' in test, 'a2' in training"):
+    with pytest.raises(DataError, match=r"patient 'a' is in both test \('a1'\) and training \('a2'\)"):
         split(cases, test=["a1"], labeled=["a2"])
-    with pytest.raises(DataError, match="of patient 'b', drawn for test"):
+    with pytest.raises(DataError, match="of patient 'b', who was drawn for test"):
         split([case("a1", "b"), case("a2", "b"), case("c")], test=2, labeled=["a2"])
 
 
 def test_ids_twice_in_a_dataset():
-    with pytest.raises(DataError, match="case c000: the dataset gives it 2 times"):
+    with pytest.raises(DataError, match="case c000: the dataset returns it 2 times"):
         split([*plain(3), case("c000")], labeled=1)
 
 

@@ -132,7 +132,7 @@ def test_a_stream_may_have_no_samples(cases):
 
 
 def test_what_cannot_be_drawn_is_refused(cases):
-    with pytest.raises(ValueError, match="1 unlabeled samples a step are asked for, and there are no unlabeled cases"):
+    with pytest.raises(ValueError, match="1 unlabeled samples per step requested, but there are no unlabeled cases"):
         batches((cases[0], []), 2, 1)
 
 

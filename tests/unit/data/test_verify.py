@@ -45,4 +45,4 @@ def test_an_image_of_another_number_of_channels(dataset):
     dataset._cases = [type(case)(case.id, case.images[:1])]
     (problem,) = verify_cases(dataset, dataset.cases())
     assert problem.where == "case d"
-    assert "1 channels for modalities one, two" in problem.what
+    assert "1 channels, not one for each of one, two" in problem.what

@@ -25,7 +25,7 @@ def test_quick_finds_a_label_that_is_text(dataset):
     label(dataset).write_text("the label")
     (problem,) = verify_cases(dataset, dataset.cases(), quick=True)
     assert problem.where == str(label(dataset))
-    assert "no NIfTI image" in problem.what
+    assert "not a NIfTI image" in problem.what
 
 
 @pytest.mark.parametrize(

@@ -88,9 +88,9 @@ def test_a_script_without_a_main_guard_is_told_of_the_guard_first(tmp_path):
     command = [sys.executable, "script.py"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True, timeout=60)
     what, fix = done.stdout.splitlines()
-    assert what.startswith("A process that makes samples ended as it started. Most often the script that calls semiseg")
+    assert what.startswith("A worker process exited at startup. Usually the script that calls semiseg")
     assert "has no main guard" in what
-    assert fix.strip().startswith('In a script of your own, call semiseg under `if __name__ == "__main__":`')
+    assert fix.strip().startswith('In your own script, call semiseg under `if __name__ == "__main__":`')
     assert "memory" not in done.stdout
 
 
@@ -101,5 +101,5 @@ def kill_at_three(item):
 
 
 def test_a_process_that_is_killed_most_often_ran_out_of_memory():
-    with pytest.raises(TrainingError, match=r"was killed; most often memory ran out\."):
+    with pytest.raises(TrainingError, match=r"was killed, usually because memory ran out\."):
         results(kill_at_three)

@@ -153,10 +153,10 @@ def test_a_folder_without_brats_names_shows_what_is_there_and_what_is_expected(t
     for name in ("one.nii.gz", "two.nii.gz", "three.nii.gz", "z.nii.gz"):
         made.save(tmp_path / name, made.image())
     text = refusal(brats(tmp_path).cases)
-    assert "there are one.nii.gz, three.nii.gz, two.nii.gz and 1 other\n" in text
+    assert "it contains one.nii.gz, three.nii.gz, two.nii.gz and 1 other\n" in text
     assert "CASE_{t1,t1ce,t2,flair,seg}.nii.gz" in text
     assert "empty" in refusal(brats(empty(tmp_path)).cases)
-    assert "no such folder" in refusal(brats(tmp_path / "nowhere").cases)
+    assert "folder not found" in refusal(brats(tmp_path / "nowhere").cases)
 
 
 def empty(tmp_path):
@@ -233,12 +233,12 @@ class TestNewCases:
     def test_a_wrong_order_is_refused(self, dataset, tmp_path):
         files = self.files(made.write_brats_case(tmp_path / "new", "N1"), ("t1ce", "t1", "t2", "flair"))
         text = refusal(dataset.new_cases, files)
-        assert "this is t1ce by its name, where t1 is expected" in text
+        assert "by its name, this is t1ce, but t1 is expected" in text
         assert "in this order: t1, t1ce, t2, flair" in text
 
     def test_a_label_among_the_images_is_refused(self, dataset, tmp_path):
         files = self.files(made.write_brats_case(tmp_path / "new", "N1"), ("t1", "t1ce", "t2", "seg"))
-        assert "this is seg by its name" in refusal(dataset.new_cases, files)
+        assert "by its name, this is seg" in refusal(dataset.new_cases, files)
 
     def test_too_few_too_many_and_none(self, dataset, tmp_path):
         files = self.files(made.write_brats_case(tmp_path / "new", "N1"))

@@ -80,7 +80,7 @@ def test_all_missing_files_are_listed(tmp_path):
     for name in ("imagesTr/part_0.nii.gz", "labelsTr/part_1.nii.gz", "imagesUn/part_2.nii.gz"):
         (root / name).unlink()
     text = refusal(decathlon(root).cases)
-    assert "3 files" in text
+    assert "3 listed files" in text
     for name in ("imagesTr/part_0.nii.gz", "labelsTr/part_1.nii.gz", "imagesUn/part_2.nii.gz"):
         assert str(root / name) in text
 
@@ -88,10 +88,10 @@ def test_all_missing_files_are_listed(tmp_path):
 def test_of_many_missing_files_some_are_named(tmp_path):
     names = [f"./imagesTr/lost_{number:02d}.nii.gz" for number in range(30)]
     text = refusal(decathlon(made.write_decathlon(tmp_path, unlabeled=names)).cases)
-    assert "30 files that it lists do not exist" in text
+    assert "30 listed files do not exist" in text
     assert "lost_09.nii.gz\n      … and 20 others" in text
     assert "lost_10" not in text
-    assert "the list has to name the part's files alone" in text
+    assert "the list must name only that part's files" in text
 
 
 def test_a_case_that_is_listed_twice_is_refused(tmp_path):
@@ -140,8 +140,8 @@ def test_a_file_that_is_no_json(tmp_path, content, word):
 
 
 def test_no_folder_and_no_file(tmp_path):
-    assert "no such folder" in refusal(decathlon(tmp_path / "nowhere").cases)
-    assert "dataset.json: there is no such file" in refusal(decathlon(tmp_path).cases)
+    assert "folder not found" in refusal(decathlon(tmp_path / "nowhere").cases)
+    assert "dataset.json: file not found" in refusal(decathlon(tmp_path).cases)
 
 
 def test_a_byte_order_mark_is_no_fault(tmp_path):
@@ -188,8 +188,8 @@ class TestTestImages:
         dataset = decathlon(root)
         assert [case.id for case in dataset.cases()] == ["part_0", "part_1", "part_2"]
         assert dataset.notes() == (
-            "2 test images are left out; dataset.test_images: unlabeled takes them as unlabeled cases",
-            "1 test image is in imagesTs, but not in the list of dataset.json: part_8.nii.gz",
+            "2 test images are left out; set dataset.test_images=unlabeled to use them as unlabeled cases",
+            "1 test image is in imagesTs, but not listed in dataset.json: part_8.nii.gz",
         )
 
     def test_they_are_unlabeled_cases_listed_or_not_each_once(self, tmp_path):
@@ -199,7 +199,7 @@ class TestTestImages:
         labels = {case.id: case.label is not None for case in dataset.cases()}
         assert labels == {"part_0": True, "part_1": True, "part_2": False, "part_8": False, "part_9": False}
         assert dataset.notes()[0] == (
-            "2 test images are taken as unlabeled cases; dataset.test_images: exclude leaves them out"
+            "2 test images are used as unlabeled cases; set dataset.test_images=exclude to leave them out"
         )
 
     def test_hidden_files_that_are_listed_are_no_images(self, tmp_path):
@@ -223,11 +223,11 @@ class TestTestImages:
         root = with_test_images(tmp_path, "part_7")
         (root / "imagesTr" / "part_0.nii.gz").unlink()
         text = refusal(decathlon(root, test_images="unlabeled").cases)
-        assert "2 files that it lists do not exist" in text
+        assert "2 listed files do not exist" in text
         assert f"{root}/imagesTr/part_0.nii.gz\n      {root}/imagesTs/part_9.nii.gz\n" in text
-        assert text.endswith("dataset.test_images: exclude leaves the test images out.")
+        assert text.endswith("set dataset.test_images=exclude to leave the test images out.")
         assert "exclude" not in refusal(decathlon(root).cases)
-        assert decathlon(root).notes()[-1] == ("1 test image that dataset.json lists does not exist: part_9.nii.gz")
+        assert decathlon(root).notes()[-1] == ("1 test image listed in dataset.json does not exist: part_9.nii.gz")
 
     def test_one_with_the_id_of_a_training_case_is_refused(self, tmp_path):
         root = with_test_images(tmp_path, "part_1", "part_9")
@@ -237,13 +237,13 @@ class TestTestImages:
     def test_what_test_holds_matters_only_where_it_is_read(self, tmp_path):
         root = made.write_decathlon(tmp_path, test=130)
         assert len(decathlon(root).cases()) == 3
-        assert '"test" is no list of images' in refusal(decathlon(root, test_images="unlabeled").cases)
+        assert '"test" is not a list of images' in refusal(decathlon(root, test_images="unlabeled").cases)
 
     def test_where_there_are_none_the_option_says_so(self, tmp_path):
         dataset = decathlon(made.write_decathlon(tmp_path, test=None), test_images="unlabeled")
         assert len(dataset.cases()) == 3
         assert dataset.notes() == (
-            "dataset.test_images is unlabeled, but dataset.json lists no test image, and imagesTs has none",
+            "dataset.test_images is unlabeled, but dataset.json lists no test images, and imagesTs has none",
         )
         assert decathlon(tmp_path).notes() == ()
 

@@ -52,17 +52,17 @@ def test_a_label_that_is_not_fetched_leaves_no_case_unlabeled(tmp_path):
     labels = sorted((tmp_path / "brats").rglob("*_seg.nii.gz"))[:2]
     break_links(*labels)
     told = refusal(read(tmp_path / "brats").cases)
-    assert "2 links lead to nothing: " in told
+    assert "2 broken links: " in told
     assert all(str(path.relative_to(tmp_path / "brats")) in told for path in labels)
     made.write_folder(tmp_path / "mine")
     break_links(tmp_path / "mine/unlabeled/images/b_1.nii.gz", tmp_path / "mine/labeled/labels/a_1.nii.gz")
     told = refusal(Folder(Folder.Options(root=tmp_path / "mine", classes={"a": 1})).cases)
-    assert "/labeled/labels: 1 link leads to nothing: a_1.nii.gz" in told
-    assert "/unlabeled/images: 1 link leads to nothing: b_1.nii.gz" in told
+    assert "/labeled/labels: 1 broken link: a_1.nii.gz" in told
+    assert "/unlabeled/images: 1 broken link: b_1.nii.gz" in told
     assert "has no label" not in told
     made.write_la2018(tmp_path / "la")
     break_links(next((tmp_path / "la").rglob("*.h5")))
-    assert "1 link leads to nothing" in refusal(read(tmp_path / "la").cases)
+    assert "1 broken link" in refusal(read(tmp_path / "la").cases)
 
 
 @pytest.mark.parametrize("write", [made.write_brats, made.write_la2018, made.write_folder])
@@ -94,12 +94,14 @@ def test_a_label_of_another_format_leaves_no_case_unlabeled(tmp_path):
     folder = made.write_brats_case(tmp_path / "brats", "A")
     (folder / "A_seg.nii.gz").rename(folder / "A_seg.nrrd")
     told = refusal(read(tmp_path / "brats").cases)
-    assert told.startswith(f"{folder / 'A_seg.nrrd'}: by its name it is the seg of case A, but NRRD is not read\n")
+    assert told.startswith(
+        f"{folder / 'A_seg.nrrd'}: by its name, it is the seg of case A, but NRRD is not supported\n"
+    )
     assert "SimpleITK" in told
     labels = made.write_folder(tmp_path / "mine") / "labeled" / "labels"
     (labels / "a_1.nii.gz").rename(labels / "a_1.mha")
     told = refusal(Folder(Folder.Options(root=tmp_path / "mine", classes={"a": 1})).cases)
-    assert f"{labels}: there are labels that are not read: MetaImage (a_1.mha)" in told
+    assert f"{labels}: there are labels in unsupported formats: MetaImage (a_1.mha)" in told
 
 
 @pytest.mark.parametrize(
@@ -125,9 +127,9 @@ def test_what_is_seen_and_not_read_is_noted(tmp_path):
     dataset = read(root)
     assert [case.id for case in dataset.cases()] == ["a_1", "a_2", "b_1"]
     assert dataset.notes() == (
-        f"{root}/labeled/images: 1 file is in folders below, and not read: old/a_0.nii.gz",
-        f"{root}/unlabeled/images: 1 image file is of a format that is not read: c.nrrd",
-        f"{root}/unlabeled/images: 1 hidden file is passed over: ._b_1.nii.gz",
+        f"{root}/labeled/images: 1 file is in subfolders and not read: old/a_0.nii.gz",
+        f"{root}/unlabeled/images: 1 image file is of an unsupported format: c.nrrd",
+        f"{root}/unlabeled/images: 1 hidden file is skipped: ._b_1.nii.gz",
     )
 
 
@@ -181,7 +183,7 @@ def test_nnunet_v2_keeps_its_names_and_its_test_images_are_unlabeled(tmp_path):
         ("x_2", False),
     ]
     np.testing.assert_array_equal(dataset.read_label(cases[2]).array, made.label())
-    assert dataset.notes() == ("the images of imagesTs are taken as unlabeled cases",)
+    assert dataset.notes() == ("the images of imagesTs are used as unlabeled cases",)
 
 
 @pytest.mark.parametrize("channels", [1, 2])
@@ -195,7 +197,7 @@ def test_nnunet_v1_lists_images_without_their_numbers(tmp_path, channels):
     assert dataset.info().modalities == tuple(names.values())
     assert [case.id for case in dataset.cases() if case.label] == ["x_0", "x_1", "x_2"]
     told = refusal(Decathlon(Decathlon.Options(root=root)).cases)
-    assert "There is x_0_0000.nii.gz, as nnU-Net names its images\n" in told
+    assert "But x_0_0000.nii.gz exists, named as in nnU-Net\n" in told
     assert f"semiseg init {root}" in told
 
 
@@ -305,8 +307,8 @@ def test_modalities_of_one_file_along_a_last_axis_are_counted(tmp_path):
 def test_what_dataset_json_names_in_a_wrong_way_is_told_and_not_replaced(tmp_path):
     root = bare_list(tmp_path, ["i/{0}.nii.gz"], modality=["MR"], labels={"a": [1]})
     text = refusal(read(root).info)
-    assert '"modality" is missing or not understood' in text
-    assert '"labels" is missing or not understood' in text
+    assert '"modality" is missing or invalid' in text
+    assert '"labels" is missing or invalid' in text
 
 
 def test_hidden_and_unlisted_files_of_a_decathlon_are_noted(tmp_path):
@@ -318,8 +320,8 @@ def test_hidden_and_unlisted_files_of_a_decathlon_are_noted(tmp_path):
     dataset = read(root)
     assert [case.id for case in dataset.cases()] == ["part_0", "part_1", "part_2"]
     assert dataset.notes() == (
-        "dataset.json lists 1 hidden file, passed over: ._part_0.nii.gz",
-        f"{root}/imagesTr: 1 image is not listed in dataset.json, and not read: part_7.nii.gz",
+        "dataset.json lists 1 hidden file, skipped: ._part_0.nii.gz",
+        f"{root}/imagesTr: 1 image is not listed in dataset.json and not read: part_7.nii.gz",
     )
 
 

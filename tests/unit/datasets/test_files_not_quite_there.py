@@ -45,7 +45,7 @@ def test_a_folder_that_is_a_link_to_nothing_loses_no_case(tmp_path, place):
     if place == "unlabelled":
         shutil.rmtree(root / "unlabeled")
     link = broken(root / place)
-    assert refusal(read, root).startswith(f"{link}: it is a link that leads to nothing\n")
+    assert refusal(read, root).startswith(f"{link}: broken link\n")
 
 
 @pytest.mark.parametrize("place", ["labelsTs", "imagesTs"])
@@ -58,7 +58,7 @@ def test_test_images_whose_labels_are_not_fetched_are_not_taken_for_unlabeled(tm
         for path in [*(root / "imagesTr").iterdir(), *(root / "imagesTs").iterdir()]:
             path.rename(path.with_name(path.name.replace(".nii.gz", "_0000.nii.gz")))
     link = broken(root / place)
-    assert refusal(recognize, root).startswith(f"{link}: it is a link that leads to nothing\n")
+    assert refusal(recognize, root).startswith(f"{link}: broken link\n")
 
 
 def test_a_line_break_in_a_name_is_refused_and_not_passed_over(tmp_path):
@@ -89,8 +89,8 @@ def test_half_a_download_makes_no_case_unlabeled(tmp_path, name):
     label = tmp_path / "c/c_seg.nii.gz"
     label.rename(label.with_name(name))
     told = refusal(read, tmp_path)
-    assert "by its name it is the seg of case c, but NIfTI with more behind its ending is not read" in told
-    assert "Finish the download, or give the file its name back. Or move it away." in told
+    assert "by its name, it is the seg of case c, but NIfTI with an extra suffix is not supported" in told
+    assert "Finish the download, or restore the file's name. Or move it away." in told
 
 
 def test_a_checksum_beside_its_file_is_nothing_to_say(tmp_path):
@@ -109,7 +109,7 @@ def test_a_folder_of_an_image_s_name_is_that_image_or_told(tmp_path):
     (case,) = read(tmp_path)
     assert case.label == inner
     inner.unlink()
-    assert f"{inner.parent}: it has an image's name, but is a folder without one" in refusal(read, tmp_path)
+    assert f"{inner.parent}: it is named like an image, but is a folder without images" in refusal(read, tmp_path)
 
 
 def test_a_folder_that_may_not_be_entered_is_told(tmp_path, monkeypatch):
@@ -131,8 +131,8 @@ def test_a_value_that_no_label_file_can_hold_is_refused_by_init_and_by_the_recip
     root = made.write_folder(tmp_path)
     large = made.label((0, 1, 3e10), dtype=np.float64)
     made.save(root / "labeled/labels/a_1.nii.gz", large)
-    assert "it holds 30000000000, and the largest value of a class is 2147483647" in refusal(recognize, root)
-    with pytest.raises(ValueError, match="a class's stored value is at most 2147483647"):
+    assert "it has the value 30000000000, but the largest value of a class is 2147483647" in refusal(recognize, root)
+    with pytest.raises(ValueError, match="a class's stored value must be at most 2147483647"):
         Folder.Options(root=root, classes={"a": 2**31})
     assert Folder.Options(root=root, classes={"a": 2**31 - 1})
 
@@ -167,7 +167,7 @@ def test_a_listed_label_that_is_not_there_is_what_is_told_though_no_class_is_nam
     root = write_list(tmp_path, "a.nii.gz", "b.nii.gz", labels=False)
     (root / "labels/1.nii.gz").unlink()
     told = refusal(read, root)
-    assert f"1 file that it lists does not exist:\n      {root}/labels/1.nii.gz" in told
+    assert f"1 listed file does not exist:\n      {root}/labels/1.nii.gz" in told
     assert '"labels"' not in told
     (root / "labels/0.nii.gz").unlink()
     assert f"none of the 2 labels that it lists is there, such as {root}/labels/0.nii.gz" in refusal(read, root)

@@ -131,19 +131,19 @@ def test_incomplete_and_unknown_modalities_are_named(tmp_path):
     text = refusal(folder(root, modalities=("t1", "t2")).cases)
     assert "case a_1: modality _0001 (t2) is missing" in text
     assert "case a_2: there is no modality for a_2_0002.nii.gz" in text
-    assert "plain.nii.gz: its name ends in no modality number" in text
+    assert "plain.nii.gz: its name does not end in a modality number" in text
 
 
 def test_where_modalities_are_wrong_no_label_is_said_to_have_no_image(tmp_path):
     text = refusal(folder(made.write_folder(tmp_path), modalities=("t1", "t2")).cases)
-    assert text.count("its name ends in no modality number") == 3
-    assert "or set dataset.modalities to one name" in text
+    assert text.count("its name does not end in a modality number") == 3
+    assert "set dataset.modalities to one name" in text
     assert "it has no image" not in text
     for path in (*tmp_path.rglob("images/*"),):
         path.rename(path.with_name(path.name.replace(".nii", "_0000.nii")))
     text = refusal(folder(tmp_path, modalities=("t1", "t2")).cases)
     assert text.count("modality _0001 (t2) is missing") == 3
-    assert "or set dataset.modalities to those that all cases have" in text
+    assert "Or set dataset.modalities to those that all cases have" in text
     assert "it has no image" not in text
 
 
@@ -206,8 +206,8 @@ class TestNewCases:
         dataset = folder(tmp_path, modalities=("t1", "t2"))
         files = [made.save(tmp_path / f"x_{i:04d}.nii.gz", made.image(i)) for i in range(3)]
         assert dataset.new_cases(files[:2])[0].id == "x"
-        assert "this is t2 by its name, where t1 is expected" in refusal(dataset.new_cases, files[1::-1])
-        assert "this is 0002 by its name, where t2 is expected" in refusal(dataset.new_cases, files[::2])
+        assert "by its name, this is t2, but t1 is expected" in refusal(dataset.new_cases, files[1::-1])
+        assert "by its name, this is 0002, but t2 is expected" in refusal(dataset.new_cases, files[::2])
 
     def test_one_modality(self, tmp_path):
         dataset = folder(tmp_path)
@@ -220,4 +220,4 @@ class TestNewCases:
         (tmp_path / "new").mkdir()
         (tmp_path / "notes.txt").touch()
         assert "no .nii.gz" in refusal(folder(tmp_path).new_cases, [tmp_path / "new"])
-        assert "no NIfTI file" in refusal(folder(tmp_path).new_cases, [tmp_path / "notes.txt"])
+        assert "not a NIfTI file" in refusal(folder(tmp_path).new_cases, [tmp_path / "notes.txt"])

@@ -49,7 +49,7 @@ def test_a_truncated_file_is_refused(tmp_path, share):
     for read in (dataset.read_image, dataset.read_label, dataset.read_geometry):
         text = refusal(read, dataset.cases()[0])
         assert str(path) in text
-        assert "damaged, truncated or no HDF5" in text
+        assert "damaged, truncated or not HDF5" in text
 
 
 @pytest.mark.parametrize("place", [0.2, 0.5, 0.8])
@@ -67,7 +67,7 @@ def test_a_flipped_bit_in_the_voxels_is_refused(tmp_path, place):
 @pytest.mark.parametrize(
     ("arrays", "word"),
     [
-        ({"image": None}, "holds no 'image'"),
+        ({"image": None}, "has no 'image'"),
         ({"image": np.zeros((2, 3), np.float32)}, "not a volume"),
         ({"image": np.full(made.SHAPE, np.nan, np.float32)}, "504 of 504 voxels are not finite"),
     ],
@@ -81,8 +81,8 @@ def test_what_is_wrong_with_an_image(tmp_path, arrays, word):
 @pytest.mark.parametrize(
     ("array", "word"),
     [
-        (None, "holds no 'label'"),
-        (made.label(shape=(9, 8, 6)), "(9, 8, 7) against (9, 8, 6)"),
+        (None, "has no 'label'"),
+        (made.label(shape=(9, 8, 6)), "(9, 8, 7) and (9, 8, 6)"),
         (made.label((0, 1, 2)), "2 (168 voxels)"),
         (made.label((0, 0.5), dtype=np.float32), "not whole numbers"),
         (made.label((0, np.inf), dtype=np.float32), "252 of 504 voxels are not finite"),
@@ -169,7 +169,7 @@ def test_a_label_of_floats_that_were_rounded(tmp_path):
 
 def test_an_empty_folder_says_what_is_expected(tmp_path):
     assert "2018LA_Seg_Training Set/ID/mri_norm2.h5" in refusal(la2018(tmp_path).cases)
-    assert "no such folder" in refusal(la2018(tmp_path / "nowhere").cases)
+    assert "folder not found" in refusal(la2018(tmp_path / "nowhere").cases)
 
 
 def test_the_same_id_in_two_folders_is_refused(tmp_path):

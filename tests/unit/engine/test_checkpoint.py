@@ -129,7 +129,7 @@ def test_a_damaged_best_is_replaced_by_the_copy_of_its_step_which_is_other_bytes
     assert best.read_bytes() == good
     assert load_state(best)["step"] == 1
     assert said == [
-        f"The checkpoint {best} is damaged: it does not match its checksum. best-at-00000001.pt takes its place."
+        f"The checkpoint {best} is damaged: it does not match its checksum. It is restored from best-at-00000001.pt."
     ]
     best.unlink()
     checkpoints.restore_best(1)
@@ -144,7 +144,7 @@ def test_a_damaged_best_is_not_copied_over_an_older_copy_that_is_whole(tmp_path)
     best = checkpoints.weights_file("best")
     best.write_bytes(b"half")
     checkpoints.save(2, {"step": 2})
-    assert said == [f"Note: {best} does not match its checksum: the disk has damaged it."]
+    assert said == [f"Note: {best} does not match its checksum: it is damaged on disk."]
     assert load_state(tmp_path / "best-at-00000001.pt")["step"] == 1
     assert not (tmp_path / "best-at-00000002.pt").exists()
 
@@ -152,11 +152,11 @@ def test_a_damaged_best_is_not_copied_over_an_older_copy_that_is_whole(tmp_path)
 @pytest.mark.parametrize(
     ("state", "said"),
     [
-        ([1, 2], "holds a list, not a state that semiseg saved"),
-        (torch.zeros(3), "holds a Tensor, not a state that semiseg saved"),
-        ({"step": 1}, "holds no weights of a strategy"),
-        ({"strategy": [1]}, "holds no weights of a strategy"),
-        ({"strategy": {"a": 1}}, "holds no weights of a strategy"),
+        ([1, 2], "contains a list, not a state saved by semiseg"),
+        (torch.zeros(3), "contains a Tensor, not a state saved by semiseg"),
+        ({"step": 1}, "contains no strategy weights"),
+        ({"strategy": [1]}, "contains no strategy weights"),
+        ({"strategy": {"a": 1}}, "contains no strategy weights"),
     ],
 )
 def test_a_file_that_is_whole_and_holds_something_else_is_told(tmp_path, state, said):
@@ -241,7 +241,9 @@ def test_a_weight_that_is_not_finite_is_named(value):
     with torch.no_grad():
         bad["a"].bias[1] = value
         bad["b"].weight[0] = value
-    with pytest.raises(TrainingError, match=r"After step 7 .*: a\.bias and 1 more.\n.*last good checkpoint is kept"):
+    with pytest.raises(
+        TrainingError, match=r"not finite after step 7: a\.bias and 1 more.\n.*last good checkpoint is kept"
+    ):
         require_finite(bad, 7)
 
 
@@ -286,7 +288,7 @@ def test_an_error_of_the_disk_is_a_storage_error(tmp_path, monkeypatch):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(atomic.os, "fsync", full)
-    with pytest.raises(StorageError, match="no room"):
+    with pytest.raises(StorageError, match="no space"):
         atomic.write_text(tmp_path / "a.txt", "text")
     assert list(tmp_path.iterdir()) == []
 

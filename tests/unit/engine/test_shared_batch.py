@@ -20,14 +20,14 @@ from semiseg.strategies.supervised import Supervised
 @pytest.mark.parametrize(
     ("changes", "strategy", "most", "samples"),
     [
-        ([], CrossPseudoSupervision, 4, "2 labeled and 2 unlabeled samples: of 5 processes 1 "),
+        ([], CrossPseudoSupervision, 4, "2 labeled and 2 unlabeled samples: 1 of 5 processes "),
         (
             ["training.batch_size.labeled=1"],
             Groups,
             2,
-            "1 labeled and 2 unlabeled samples, some of which stay together",
+            "1 labeled and 2 unlabeled samples, some of which must stay together",
         ),
-        ([], Supervised, 4, "4 labeled and 0 unlabeled samples: of 5 "),
+        ([], Supervised, 4, "4 labeled and 0 unlabeled samples: 1 of 5 "),
     ],
 )
 def test_a_process_without_samples_is_refused(changes, strategy, most, samples):
@@ -36,14 +36,14 @@ def test_a_process_without_samples_is_refused(changes, strategy, most, samples):
     (problem,) = process_problems(plan, 5)
     assert samples in problem.what
     assert problem.what.endswith("would have none.")
-    assert problem.fix == f"Start at most {most} processes, or raise training.batch_size."
+    assert problem.fix == f"Start at most {most} processes, or increase training.batch_size."
 
 
 def test_one_sample_is_of_one_process():
     changes = ["training.batch_size={labeled: 1, unlabeled: 0}"]
     (problem,) = process_problems(make_plan(load_recipe(RECIPE, changes)), 2)
     assert problem.where == f"--set {changes[0]}"
-    assert problem.fix == "Start one process, or raise training.batch_size."
+    assert problem.fix == "Start one process, or increase training.batch_size."
 
 
 class OneOf(Runtime):

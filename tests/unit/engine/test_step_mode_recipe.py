@@ -72,18 +72,18 @@ def test_a_step_that_no_mode_brings_into_the_memory_that_there_is_is_a_problem(m
     plan = make_plan(load_recipe(RECIPE, overrides))
     _, memory = step_mode.forecast(plan)
     monkeypatch.setattr(step_mode, "device_memory", lambda kind: memory.total)
-    assert check(RECIPE, overrides=overrides, quick=True)[-1] == "Nothing is wrong."
+    assert check(RECIPE, overrides=overrides, quick=True)[-1] == "No problems found."
 
     monkeypatch.setattr(step_mode, "device_memory", lambda kind: memory.total - 1)
     (problem,) = refused(RECIPE, *overrides)
-    assert problem.what.startswith(f"a training step takes about {memory.total / 2**30:.3g} GiB of memory")
+    assert problem.what.startswith(f"a training step needs about {memory.total / 2**30:.3g} GiB of memory")
     assert "patches of 16 x 16 x 16 voxels" in problem.what
     assert problem.fix == (
         "Use a smaller training.patch_size or backbone, or training.step.mode=auto with training.step.micro_batch=auto,"
-        " or a smaller training.batch_size. Where another machine is to train, check there."
+        " or a smaller training.batch_size. If you will train on another machine, run the check there."
     )
     monkeypatch.setattr(step_mode, "memory_room", lambda *_: memory.total - 1)
-    assert check(RECIPE, quick=True)[-1] == "Nothing is wrong."  # auto takes what fits
+    assert check(RECIPE, quick=True)[-1] == "No problems found."  # auto takes what fits
 
 
 def test_in_bf16_the_networks_keep_half(monkeypatch):
@@ -126,7 +126,7 @@ def test_norm_and_dropout_leave_the_whole_batch_open():
         "alternating on the whole batch",
     ]
     assert (
-        check(RECIPE, overrides=[*overrides, "training.step.mode=alternating"], quick=True)[-1] == "Nothing is wrong."
+        check(RECIPE, overrides=[*overrides, "training.step.mode=alternating"], quick=True)[-1] == "No problems found."
     )
 
 

@@ -1,4 +1,4 @@
-"""Files and folders that cannot be made: one message for the person who named the place."""
+"""Files and folders that cannot be created: one message for the person who named the place."""
 
 import errno
 import re
@@ -25,11 +25,11 @@ def test_a_folder_that_can_be_made_is_and_one_that_is_there_is_left(tmp_path):
 
 @pytest.mark.parametrize("below", ["", "x", "x/y"])
 def test_a_file_is_no_folder(file, below):
-    with pytest.raises(StorageError, match=rf"{file / below} cannot be made: .+\.\n    Choose another --output\."):
+    with pytest.raises(StorageError, match=rf"{file / below} cannot be created: .+\.\n    Choose another --output\."):
         make_folder(file / below)
-    with pytest.raises(StorageError, match="cannot be made"):
+    with pytest.raises(StorageError, match="cannot be created"):
         write_text(file / below / "text.txt", "")
-    with pytest.raises(StorageError, match="cannot be made"):
+    with pytest.raises(StorageError, match="cannot be created"):
         require_file(file / below / "text.txt")
     assert file.read_text() == "kept"
 
@@ -107,7 +107,9 @@ def test_a_full_disk_is_told_with_the_bytes_that_it_takes_and_has_and_leaves_who
     needed = ["50,001", r"50,0\d\d", r"50,\d+", r"\d+"]
     assert len(told) == 4
     for line, name, size in zip(told, names, needed, strict=True):
-        what = rf"{home}/{name} could not be written: no room for {size} bytes \([\d,]+ bytes are free on this disk\)\."
+        what = (
+            rf"{home}/{name} could not be written: no space for {size} bytes \([\d,]+ bytes are free on this disk\)\."
+        )
         assert re.fullmatch(what, line), line
     assert {path.name: path.read_text() for path in home.iterdir()} == {
         "log.jsonl": "before\n",

@@ -144,7 +144,7 @@ def test_unknown_and_fractional_values_are_said_at_once(tmp_path):
     assert "2 voxels are not whole numbers (0.25, 0.5)" in text
     assert "7 (1 voxels), 205 (3 voxels)" in text
     assert "label_map: {7: INDEX}" in text
-    assert "Known are 0, 1." in text
+    assert "Known values: 0, 1." in text
 
 
 def test_no_structure_is_advised_to_be_counted_as_another(tmp_path):
@@ -152,7 +152,7 @@ def test_no_structure_is_advised_to_be_counted_as_another(tmp_path):
     path = made.save(tmp_path / "seg.nii.gz", made.label((0, 1, 2, 3, 4)))
     text = message(read_label_file, path, {0: 0, 1: 1, 2: 2, 3: 3})
     assert not re.search(r"label_map: \{4: \d", text)
-    assert "A structure of its own is no other class" in text
+    assert "Do not map another structure to an existing class" in text
     assert "leave its cases out" in text
 
 

@@ -27,9 +27,9 @@ def test_files_by_name_in_either_case_and_what_else_there_is(tmp_path):
     assert names(found.deeper, tmp_path) == ["sub/f.nii"]
     assert not found.problems
     assert [*found.notes()] == [
-        f"{tmp_path}: 1 image file is of a format that is not read: d.nrrd",
-        f"{tmp_path}: 1 file is in folders below, and not read: sub/f.nii",
-        f"{tmp_path}: 1 hidden file is passed over: ._a.nii.gz",
+        f"{tmp_path}: 1 image file is of an unsupported format: d.nrrd",
+        f"{tmp_path}: 1 file is in subfolders and not read: sub/f.nii",
+        f"{tmp_path}: 1 hidden file is skipped: ._a.nii.gz",
     ]
     assert names(find(tmp_path, recursive=True).files, tmp_path) == ["A.NII.GZ", "b.nii", "c.Nii.gz", "sub/f.nii"]
 
@@ -56,7 +56,7 @@ def test_links_to_nothing_are_one_problem_and_never_missing_files(tmp_path):
     found = find(tmp_path)
     assert names(found.files, tmp_path) == ["a.nii.gz", "b.nii.gz", "c.nii.gz"]
     (problem,) = found.problems
-    assert str(problem).startswith(f"{tmp_path}: 4 links lead to nothing: b.nii.gz, c.nii.gz, case_7, loop\n")
+    assert str(problem).startswith(f"{tmp_path}: 4 broken links: b.nii.gz, c.nii.gz, case_7, loop\n")
     assert "datalad get" in problem.fix
 
 
@@ -75,8 +75,8 @@ def test_folders_and_files_that_cannot_be_opened_are_told(tmp_path, monkeypatch)
     found = find(tmp_path, recursive=True)
     assert [str(problem).split("\n")[0] for problem in found.problems] == [
         f"{tmp_path / 'shut'}: it cannot be opened: Permission denied",
-        f"{tmp_path / 'b.nii.gz'}: it may not be read",
-        f"{tmp_path / 'pipe.nii'}: it has an image's name, but is no file",
+        f"{tmp_path / 'b.nii.gz'}: no permission to read it",
+        f"{tmp_path / 'pipe.nii'}: it is named like an image, but is not a file",
     ]
 
 

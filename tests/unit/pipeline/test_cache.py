@@ -113,7 +113,7 @@ def test_what_a_running_process_uses_stays_and_the_process_is_named(cache, said)
     code, text = said("prune", "--all", "--yes")
     assert code == 0
     assert f", in use by process {os.getpid()} on " in text
-    assert "if it is gone, delete" in text
+    assert "if that process is gone, delete" in text
     assert len(by_kind(look())["case"]) == 5
     assert len(by_kind(look())["data"]) == 1
 

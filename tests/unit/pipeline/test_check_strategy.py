@@ -88,7 +88,7 @@ def test_stages_that_make_no_training_are_told():
 def test_a_strategy_that_looks_at_its_networks_sees_those_of_the_run():
     asked = load_recipe(recipe("supervised")).with_component("strategy", Looks)
 
-    assert check(asked, quick=True)[-1] == "Nothing is wrong."
+    assert check(asked, quick=True)[-1] == "No problems found."
     of_run = new_model(make_plan(asked), Runtime("cpu", "32")).strategy.scale
     assert Looks.seen == [of_run, of_run]
 
@@ -125,15 +125,16 @@ def test_a_teacher_that_cannot_begin_as_its_student_is_told_with_its_line(tmp_pa
     with pytest.raises(RecipeError) as caught:
         check(path)
     assert str(caught.value) == (
-        f"strategy.networks ({path}:{line}) gives teacher another network than model, whose copy it begins as.\n"
-        "    Give both the same backbone with the same options, or name neither there."
+        f"strategy.networks ({path}:{line}) gives teacher a different network from model, although it starts as a copy"
+        " of it.\n"
+        "    Give both the same backbone with the same options, or list neither."
     )
 
 
 def test_a_teacher_of_its_student_s_kind_may_be_named():
     asked = recipe("fixmatch", labels_from="teacher", networks={"teacher": UNET})
 
-    assert check(asked, quick=True)[-1] == "Nothing is wrong."
+    assert check(asked, quick=True)[-1] == "No problems found."
 
 
 @pytest.mark.parametrize("backbone", ["unet", "unetr", "vnet"])

@@ -36,7 +36,7 @@ def test_a_small_image_is_not_worth_a_word_and_nothing_is_timed():
 def test_time_and_memory_of_a_large_image():
     # 400 voxels in steps of 32: 12 windows an axis, 1,728 in batches of 4; 400^3 voxels of 42 bytes.
     told, timed = note({"big": (400, 400, 400), "small": (64, 64, 64)}, overlap=0.5, batch_size=4)
-    time = "about 3 min 36 s in all"
+    time = "about 3 min 36 s in total"
     memory = "about 2.5 GiB of memory for big (400 x 400 x 400 voxels, 5 classes)"
     assert told == f"prediction takes {time} and {memory}"
     assert timed == [1]
@@ -44,8 +44,8 @@ def test_time_and_memory_of_a_large_image():
 
 def test_many_images_take_their_time_together_and_each_checkpoint_again():
     shapes = {str(number): (64, 64, 64) for number in range(200)}
-    assert note(shapes, batch_size=1, seconds=1)[0] == "prediction takes about 3 min 20 s in all"
-    assert note(shapes, batch_size=1, seconds=1, rounds=2)[0] == "prediction takes about 6 min 40 s in all"
+    assert note(shapes, batch_size=1, seconds=1)[0] == "prediction takes about 3 min 20 s in total"
+    assert note(shapes, batch_size=1, seconds=1, rounds=2)[0] == "prediction takes about 6 min 40 s in total"
 
 
 def test_more_memory_than_there_is_is_told_with_what_may_happen():
@@ -55,4 +55,4 @@ def test_more_memory_than_there_is_is_told_with_what_may_happen():
     assert "more than" not in told
     told, _ = note({"huge": (600, 600, 700)}, classes=14)
     assert "about 18.3 GiB of memory for huge" in told
-    assert "more than the 16.0 GiB that this process may use: the system may end it without a word" in told
+    assert "more than the 16.0 GiB available to this process: the system may kill it without a message" in told

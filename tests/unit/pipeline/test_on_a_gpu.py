@@ -42,7 +42,7 @@ def on_a_gpu(monkeypatch):
 
 def test_a_layer_without_deterministic_gradient_is_refused_before_anything_is_trained(on_a_gpu):
     recipe = {**RECIPE, "backbone": Pooling()}
-    with pytest.raises(RecipeError, match="no deterministic gradient of AvgPool3d") as caught:
+    with pytest.raises(RecipeError, match="no deterministic GPU gradient for AvgPool3d") as caught:
         make_plan(load_recipe(recipe))
     assert "set it to false" in str(caught.value)
     make_plan(load_recipe({**recipe, "training": {**RECIPE["training"], "deterministic": False}}))
@@ -94,7 +94,7 @@ def test_what_the_process_itself_switched_on_is_left_on(monkeypatch):
 def test_targets_that_a_gpu_would_wait_for_are_noted(where, noted):
     training = {**RECIPE["training"], "augmentation_on": where}
     notes = make_plan(load_recipe({**RECIPE, "strategy": WithTargets, "training": training})).notes
-    assert any("distance is made between steps" in note for note in notes) == noted
+    assert any("(distance) are computed between steps" in note for note in notes) == noted
 
 
 def test_processes_of_one_machine_share_its_cores_among_their_workers(monkeypatch):

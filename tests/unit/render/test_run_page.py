@@ -34,7 +34,7 @@ def test_networks_that_predict_together_are_shown_one_by_one():
         ["student_b", "0.750", "0.500"],
     ]
     assert made.summary == (
-        "By itself, on the validation cases, student_a has 0.25 in core where the best network has 0.75.",
+        "By itself, on the validation cases, student_a has 0.25 in core, compared with 0.75 of the best network.",
     )
 
 
@@ -66,4 +66,6 @@ def test_without_validation_cases_the_reason_is_another():
     cases = {**SUMMARY["cases"], "validation": 0}
     made = run_page({**SUMMARY, "cases": cases, "best_is_last": True}, (), (), (), ("background",), {}, {})
     (said,) = next(section for section in made.sections if section.title == "Scores").text
-    assert said.startswith("There are no validation cases to choose by: last and best are the same weights")
+    assert said.startswith(
+        "There are no validation cases to choose the best weights: last and best are the same weights"
+    )

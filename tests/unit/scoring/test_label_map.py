@@ -50,14 +50,14 @@ def test_all_others_can_be_background(dtype):
 
 @pytest.mark.parametrize("text", ["1=liver,255=ignore", "1=liver,255=Ignore", "1=liver,other=ignore"])
 def test_an_ignore_value_is_refused_in_words(text):
-    with pytest.raises(ArgumentError, match=r"=[iI]gnore: no voxel can be left out of the scores.*\n.*=background"):
+    with pytest.raises(ArgumentError, match=r"=[iI]gnore: voxels cannot be left out of the scores.*\n.*=background"):
         LabelMap.of(parse_labels(text))
 
 
 def test_others_are_background_or_nothing():
-    with pytest.raises(ArgumentError, match=r"other=organ: 'other' is no stored value\n.*other=background"):
+    with pytest.raises(ArgumentError, match=r"other=organ: 'other' is not a stored value\n.*other=background"):
         LabelMap.of(parse_labels("1=liver,other=organ"))
-    with pytest.raises(ArgumentError, match="no class is named"):
+    with pytest.raises(ArgumentError, match="no classes are named"):
         LabelMap.of(parse_labels("255=background,other=background"))
 
 
@@ -69,14 +69,14 @@ def test_values_without_a_class_are_told():
 
 
 def test_fractions_and_what_is_not_finite_are_no_labels():
-    with pytest.raises(DataError, match="3 voxels hold no whole number"):
+    with pytest.raises(DataError, match="3 voxels are not whole numbers"):
         as_integers(np.array([0.0, 0.5, np.nan, np.inf, 2.0]))
 
 
 def test_roundings_of_a_float_are_no_fractions():
     near = np.array([0.99999994, 3.0000005, -1e-9], np.float32)
     assert as_integers(near).tolist() == as_integers(near.astype(np.float64)).tolist() == [1, 3, 0]
-    with pytest.raises(DataError, match="2 voxels hold no whole number"):
+    with pytest.raises(DataError, match="2 voxels are not whole numbers"):
         as_integers(np.array([0.98, 0.5, 1]))
 
 
@@ -104,7 +104,7 @@ def test_labels_that_cannot_be():
     with pytest.raises(DataError) as caught:
         LabelMap.of({0: "brain", -1: "x"})
     assert len(caught.value.problems) == 2
-    with pytest.raises(DataError, match="no class is named"):
+    with pytest.raises(DataError, match="no classes are named"):
         LabelMap.of({})
     with pytest.raises(DataError, match="at most 255"):
         LabelMap.of({value: str(value) for value in range(1, 300)})

@@ -80,9 +80,9 @@ def test_two_files_of_one_case(folder):
 
 
 def test_nothing_to_find(folder, tmp_path):
-    with pytest.raises(DataError, match="there is no such folder"):
+    with pytest.raises(DataError, match="folder not found"):
         find_labels(tmp_path / "none")
-    with pytest.raises(DataError, match=r"holds no label files\n    Expected CASE\.nii\.gz"):
+    with pytest.raises(DataError, match=r"contains no label files\n    Expected CASE\.nii\.gz"):
         find_labels(tmp_path)
     with pytest.raises(DataError, match=r"folders with several files each \(best, last\)"):
         find_labels(folder("last/a.nii.gz", "last/b.nii.gz", "best/a.nii.gz", "best/b.nii.gz"))

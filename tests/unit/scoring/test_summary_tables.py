@@ -35,7 +35,7 @@ def test_numbers_and_counts_stand_in_one_line():
     assert line(text, "all classes") == ["all", "classes", "2", "51.00", "2.00–100.0"]
     assert "regions" not in text
     assert "best: hd95, mm" in text
-    assert "counts the" in text
+    assert "count as the" in text
 
 
 def test_regions_stand_below_the_classes_and_have_their_own_mean():

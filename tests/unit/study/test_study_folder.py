@@ -78,8 +78,8 @@ def test_a_run_s_changes_are_told_with_how_to_mend_them_and_nothing_else_is_coun
     with pytest.raises(RunError) as caught:
         folder.run(model.name).prepare(model.recipe.model_copy(update={"seed": 5}), resume=True)
     fix = (
-        "A run cannot go on with another recipe, save with more training.epochs. Give the same --set again, or take the"
-        f" run's own recipe, {folder.run(model.name).recipe}; or choose another --output."
+        "A run cannot continue with a different recipe, except with more training.epochs. Give the same --set again,"
+        f" use the run's own recipe, {folder.run(model.name).recipe}, or choose another --output."
     )
     assert str(caught.value) == f"seed: was 1, is 5\n    {fix}"
 
@@ -119,7 +119,7 @@ def test_what_has_not_become_a_run_may_be_begun_anew(write):
         (run.path / name).write_text("{}")  # killed before recipe.yaml was written
     run.prepare(study.models[0].recipe, resume=True)
     (run.path / "notes.txt").write_text("mine")
-    with pytest.raises(RunError, match="is not empty and holds no run"):
+    with pytest.raises(RunError, match="is not empty and does not contain a run"):
         run.prepare(study.models[0].recipe, resume=True)
 
 

@@ -71,7 +71,7 @@ class TestPlace:
 
     def test_a_file_is_no_place(self, recipe):
         for place in (recipe, recipe / "x"):
-            with pytest.raises(StorageError, match=r"cannot be made: .*\n    Choose another --output"):
+            with pytest.raises(StorageError, match=r"cannot be created: .*\n    Choose another --output"):
                 run_study(recipe, place)
 
 

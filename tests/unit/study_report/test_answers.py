@@ -144,7 +144,7 @@ class TestHeadlines:
         name = last.runs[1].name
         assert (
             "Networks by themselves, on validation cases, far behind the others: "
-            f"{name}: a has 0.40 in edema where the best network has 0.70."
+            f"{name}: a has 0.40 in edema, compared with 0.70 of the best network."
         ) in said
 
     def test_many_counts_and_settings_stay_few_sentences(self):

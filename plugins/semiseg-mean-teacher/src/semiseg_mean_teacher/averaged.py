@@ -49,7 +49,7 @@ class AveragedOptions(StrategyOptions):
     @model_validator(mode="after")
     def _statistics(self) -> Self:
         if self.teacher_mode == "eval" and self.buffers == "own":
-            raise ValueError("a teacher in eval mode gathers no statistics of its own: set buffers to copy or ema")
+            raise ValueError("a teacher in eval mode does not collect its own statistics: set buffers to copy or ema")
         return self
 
 

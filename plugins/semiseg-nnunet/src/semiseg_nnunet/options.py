@@ -12,7 +12,7 @@ Triple = tuple[PositiveInt, PositiveInt, PositiveInt]
 
 def _odd(kernel: Triple) -> Triple:
     if any(n % 2 == 0 for n in kernel):
-        raise ValueError(f"a kernel of {'x'.join(map(str, kernel))} has no middle voxel: use odd sizes")
+        raise ValueError(f"a kernel of {'x'.join(map(str, kernel))} has no center voxel: use odd sizes")
     return kernel
 
 
@@ -37,7 +37,7 @@ class NetworkOptions(ComponentOptions):
         if self.strides is None:
             return self
         if self.strides[0] != (1, 1, 1):
-            raise ValueError("the first stage has stride 1, 1, 1: logits are as large as the image")
+            raise ValueError("the first stage must have stride 1, 1, 1, because logits are as large as the image")
         if self.n_stages not in {None, len(self.strides)}:
             raise ValueError(f"{len(self.strides)} strides make {len(self.strides)} stages, not {self.n_stages}")
         return self
