@@ -10,7 +10,7 @@ from semiseg.errors import DataError, Problem, SemisegError, raise_all
 from semiseg.scoring.harness import Score
 from semiseg.scoring.table import read_scores
 from semiseg.study.folder import StudyFolder
-from semiseg.study_report.arms import Arm, StudyResults
+from semiseg.study_report.results import StudyArm, StudyResults
 
 ArmKey = tuple[str, str, int, int]
 
@@ -85,9 +85,9 @@ def _other(scored: ScoredRun, record: Mapping[str, Any]) -> list[Problem]:
     ]
 
 
-def _arm(key: ArmKey, runs: Sequence[tuple[ScoredRun, Sequence[Mapping[str, Any]]]]) -> Arm:
+def _arm(key: ArmKey, runs: Sequence[tuple[ScoredRun, Sequence[Mapping[str, Any]]]]) -> StudyArm:
     ordered = sorted(runs, key=lambda pair: (pair[0].seed or 0, str(pair[0].path)))
-    return Arm(*key, tuple(run for run, _ in ordered), tuple(log for _, log in ordered))
+    return StudyArm(*key, tuple(run for run, _ in ordered), tuple(log for _, log in ordered))
 
 
 def _order(manifest: Mapping[str, Any]) -> Any:

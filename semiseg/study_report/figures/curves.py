@@ -9,8 +9,8 @@ from matplotlib.axes import Axes
 
 from semiseg.render.document import Figure
 from semiseg.render.figure_style import BAND, BASELINE_COLOR, count_axis, draw, method_look
-from semiseg.study_report.arms import Arm, StudyResults
 from semiseg.study_report.figures.notes import interval_note
+from semiseg.study_report.results import StudyArm, StudyResults
 from semiseg.study_report.study_metric import Estimate, StudyMetric, baseline_curve, estimate, method_curve
 
 Curve = Sequence[tuple[int, Estimate]]
@@ -40,7 +40,7 @@ def curves_figure(results: StudyResults, metric: StudyMetric) -> Figure | None:
     return draw(f"curves_{metric.key}", title, alt, panels, note=note, y_label=metric.directed_axis)
 
 
-def _curve(arms: Sequence[Arm], metric: StudyMetric) -> Curve:
+def _curve(arms: Sequence[StudyArm], metric: StudyMetric) -> Curve:
     found = [(arm.labeled, estimate(arm, metric)) for arm in arms]
     return [(labeled, score) for labeled, score in found if score.mean is not None]
 

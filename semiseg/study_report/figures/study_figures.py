@@ -5,10 +5,10 @@ from pathlib import Path
 
 from semiseg.io.atomic import atomic_file
 from semiseg.render.document import Figure
-from semiseg.study_report.arms import StudyResults
 from semiseg.study_report.figures.curves import curves_figure
 from semiseg.study_report.figures.totals import totals_figure
 from semiseg.study_report.figures.training import training_figure
+from semiseg.study_report.results import StudyResults
 from semiseg.study_report.study_metric import study_metric
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from semiseg.render import cells
 from semiseg.render.document import Cell, Table
-from semiseg.study_report.arms import Arm, StudyResults
+from semiseg.study_report.results import StudyArm, StudyResults
 from semiseg.study_report.study_metric import StudyMetric, arm_counts, estimate, varied_totals
 from semiseg.study_report.study_pairs import MakePair, Pair, make_pair
 from semiseg.study_report.tables import table_cells as study_cells
@@ -54,11 +54,11 @@ def _columns(results: StudyResults, *others: str) -> tuple[str, ...]:
     return ("setting", *others) if any(results.settings) else others
 
 
-def _setting(results: StudyResults, arm: Arm) -> list[Cell]:
+def _setting(results: StudyResults, arm: StudyArm) -> list[Cell]:
     return [Cell(arm.setting)] if any(results.settings) else []
 
 
-def _arm_row(arm: Arm, metric: StudyMetric) -> Iterator[Cell]:
+def _arm_row(arm: StudyArm, metric: StudyMetric) -> Iterator[Cell]:
     found, counts = estimate(arm, metric), arm_counts(arm, metric)
     yield Cell(arm.method)
     yield from (cells.count(number) for number in (arm.labeled, arm.total, found.seeds))

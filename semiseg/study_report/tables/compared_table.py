@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from semiseg.render import cells
 from semiseg.render.document import Cell, Table
-from semiseg.study_report.arms import Arm, StudyResults
+from semiseg.study_report.results import StudyArm, StudyResults
 from semiseg.study_report.study_metric import StudyMetric, arm_counts
 from semiseg.study_report.study_pairs import Pair, adjusted_p, verdict_on
 from semiseg.study_report.tables import table_cells as study_cells
@@ -92,12 +92,12 @@ def name_columns(results: StudyResults) -> tuple[str, ...]:
     return (*_texts(results, None), "labeled", "cases in all")
 
 
-def names(results: StudyResults, arm: Arm) -> tuple[Cell, ...]:
+def names(results: StudyResults, arm: StudyArm) -> tuple[Cell, ...]:
     """Return the cells of these columns."""
     return (*(Cell(text) for text in _texts(results, arm)), *counts(arm))
 
 
-def counts(arm: Arm) -> tuple[Cell, Cell]:
+def counts(arm: StudyArm) -> tuple[Cell, Cell]:
     """Return the cells of labeled and total cases."""
     return cells.count(arm.labeled), cells.count(arm.total)
 
@@ -107,7 +107,7 @@ def text_columns(results: StudyResults) -> int:
     return len(_texts(results, None))
 
 
-def _texts(results: StudyResults, arm: Arm | None) -> tuple[str, ...]:
+def _texts(results: StudyResults, arm: StudyArm | None) -> tuple[str, ...]:
     """Return an arm's setting and method, or the columns' titles, each only if the study has several."""
     settings = (arm.setting if arm else "setting",) if any(results.settings) else ()
     methods = (arm.method if arm else "method",) if len(results.methods) > 1 else ()

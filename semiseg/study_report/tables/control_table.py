@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from semiseg.render import cells
 from semiseg.render.document import Cell, Table
-from semiseg.study_report.arms import Arm, StudyResults
+from semiseg.study_report.results import StudyArm, StudyResults
 from semiseg.study_report.study_controls import controlled
 from semiseg.study_report.study_metric import StudyMetric
 from semiseg.study_report.study_pairs import MakePair, Pair, adjusted_p, make_pair, verdict_on
@@ -51,7 +51,7 @@ def control_table(results: StudyResults, metric: StudyMetric, make: MakePair = m
     return Table(f"control_{metric.key}", title, columns, rows, notes, columns.index("labeled"))
 
 
-def _named(results: StudyResults, arm: Arm) -> tuple[Cell, ...]:
+def _named(results: StudyResults, arm: StudyArm) -> tuple[Cell, ...]:
     setting = (Cell(arm.setting),) if any(results.settings) else ()
     return (*setting, Cell(arm.method), cells.count(arm.labeled), cells.count(arm.total - arm.labeled))
 

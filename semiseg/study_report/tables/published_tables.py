@@ -6,7 +6,7 @@ from dataclasses import replace
 from semiseg.render import cells
 from semiseg.render.document import Cell, Table
 from semiseg.study.published import MEAN, Published, PublishedTable
-from semiseg.study_report.arms import Arm, StudyResults
+from semiseg.study_report.results import StudyArm, StudyResults
 from semiseg.study_report.study_metric import StudyMetric
 from semiseg.study_report.study_pairs import Pair, make_pair
 from semiseg.study_report.tables import table_cells as study_cells
@@ -79,7 +79,7 @@ def published_applies(results: StudyResults, published: Published) -> str:
     return ""
 
 
-def setting_of(arm: Arm) -> str:
+def setting_of(arm: StudyArm) -> str:
     """Return the arm's setting or, if the study varies nothing, its backbone, which identifies published values."""
     backbone = arm.runs[0].recipe.get("backbone") or {}
     return arm.setting or str(backbone.get("name", ""))

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from semiseg.render.document import Table
 from semiseg.study.published import Published, load_published
-from semiseg.study_report.arms import StudyResults
+from semiseg.study_report.results import StudyResults
 from semiseg.study_report.study_metric import StudyMetric, study_metric
 from semiseg.study_report.study_pairs import MakePair, make_pair, pairs
 from semiseg.study_report.tables.arm_tables import arms_table, totals_table

@@ -10,7 +10,7 @@ from semiseg.comparison.result import Entry
 from semiseg.render import cells
 from semiseg.render.document import Cell
 from semiseg.statistics.bootstrap import RESAMPLES
-from semiseg.study_report.arms import StudyResults
+from semiseg.study_report.results import StudyResults
 from semiseg.study_report.study_metric import Counts, Estimate, StudyMetric
 from semiseg.study_report.study_pairs import Pair, shows_gain
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from semiseg.render import cells
 from semiseg.statistics.label_savings import labels
-from semiseg.study_report.arms import StudyResults
+from semiseg.study_report.results import StudyResults
 from semiseg.study_report.study_controls import Controlled, without_control
 from semiseg.study_report.study_metric import StudyMetric
 from semiseg.study_report.study_pairs import Pair, verdicts_on

@@ -6,8 +6,8 @@ from semiseg.render import cells
 from semiseg.runs.lagging_networks import behind
 from semiseg.statistics.gap_closed import GapClosed
 from semiseg.statistics.label_savings import LabelSavings
-from semiseg.study_report.answers import Answers, answers
-from semiseg.study_report.arms import StudyResults
+from semiseg.study_report.findings import Finding, findings
+from semiseg.study_report.results import StudyResults
 from semiseg.study_report.study_controls import Controlled, beside_baseline, controlled
 from semiseg.study_report.study_metric import StudyMetric, study_metric
 from semiseg.study_report.study_pairs import NOT_JUDGED, NOT_TOLD_APART, MakePair, Pair, make_pair, verdicts_on
@@ -23,7 +23,7 @@ _ORDER = ("better", "worse", "mixed", NOT_TOLD_APART, NOT_JUDGED)
 
 def headlines(
     results: StudyResults,
-    found: Sequence[Answers],
+    found: Sequence[Finding],
     metric: StudyMetric,
     checkpoint: str,
     make: MakePair = make_pair,
@@ -33,10 +33,10 @@ def headlines(
 
 
 def _headlines(
-    results: StudyResults, found: Sequence[Answers], metric: StudyMetric, checkpoint: str, make: MakePair
+    results: StudyResults, found: Sequence[Finding], metric: StudyMetric, checkpoint: str, make: MakePair
 ) -> Iterator[str]:
     models, seeds = sum(len(arm.runs) for arm in results.arms), seeds_of(results)
-    cases = max((pair.mean.n for answer in found for pair in answer.pairs), default=None)
+    cases = max((pair.mean.n for finding in found for pair in finding.pairs), default=None)
     tested = f", {cases} test cases" if cases else ""
     yield f"{_plural(models, 'model')} with scores, {_seeds(seeds)}{tested}, {checkpoint} weights."
     if results.missing:
@@ -45,15 +45,15 @@ def _headlines(
     if nothing_is_judged(results):
         return
     verdicts = iter(verdicts_on(_pairs(found), metric))
-    for answer in found:
-        if answer.pairs:
-            yield _helped(answer, metric, results.baseline, [next(verdicts) for _ in answer.pairs])
+    for finding in found:
+        if finding.pairs:
+            yield _helped(finding, metric, results.baseline, [next(verdicts) for _ in finding.pairs])
     controls = controlled(results, metric, make)
     yield from control_headlines(results, controls, metric)
     if found:
         yield _certainty(seeds, len(_pairs(found)), len(_pairs(controls)))
-    for answer in found:
-        yield from _labels(answer, results.baseline)
+    for finding in found:
+        yield from _labels(finding, results.baseline)
     yield from _behind(results)
     yield from _alone(results, metric, make)
     yield from _others(results, metric, make)
@@ -64,31 +64,31 @@ def seeds_of(results: StudyResults) -> set[int]:
     return {len(arm.runs) for arm in results.arms}
 
 
-def _pairs(found: Sequence[Answers | Controlled]) -> list[Pair]:
+def _pairs(found: Sequence[Finding | Controlled]) -> list[Pair]:
     """Return the pairs in which two arms are compared."""
     return [pair for one in found for pair in one.pairs if pair.baseline is not None]
 
 
-def _helped(answer: Answers, metric: StudyMetric, baseline: str, verdicts: Sequence[str]) -> str:
-    judged = list(zip(answer.pairs, verdicts, strict=True))
+def _helped(finding: Finding, metric: StudyMetric, baseline: str, verdicts: Sequence[str]) -> str:
+    judged = list(zip(finding.pairs, verdicts, strict=True))
     groups = {word: [pair for pair, verdict in judged if verdict == word] for word in _ORDER}
     parts = [f"{word} with {_counts(pairs)}" for word, pairs in groups.items() if pairs]
-    shown = [pair for pair in answer.pairs if not pair.withheld]
+    shown = [pair for pair in finding.pairs if not pair.withheld]
     figures = f" ({_range(shown, metric)}; per count with intervals below)" if shown else ""
-    beside = f"{_name(answer)} beside {baseline}, by {metric.title}"
+    beside = f"{_name(finding)} beside {baseline}, by {metric.title}"
     return f"Did the method help? {beside}: {'; '.join(parts)} labels{figures}."
 
 
-def _labels(answer: Answers, baseline: str) -> Iterator[str]:
-    if answer.savings:
-        worth = "; ".join(_worth(one) for one in answer.savings) + answer.savings[0].levelled(baseline)
-        yield f"How many labels is that? {_name(answer)} scores like {baseline} with: {worth}."
-    for reason in answer.unsaid:
-        yield f"Not worked out for {_name(answer)}: {reason}"
-    if answer.gaps:
-        full = answer.gaps[0].full_labeled
-        shares = "; ".join(_share(gap) for gap in answer.gaps)
-        yield f"Of the gap to all {full} labels {_name(answer)} closes: {shares}."
+def _labels(finding: Finding, baseline: str) -> Iterator[str]:
+    if finding.savings:
+        worth = "; ".join(_worth(one) for one in finding.savings) + finding.savings[0].levelled(baseline)
+        yield f"How many labels is that? {_name(finding)} scores like {baseline} with: {worth}."
+    for reason in finding.not_computed:
+        yield f"Not worked out for {_name(finding)}: {reason}"
+    if finding.gaps:
+        full = finding.gaps[0].full_labeled
+        shares = "; ".join(_share(gap) for gap in finding.gaps)
+        yield f"Of the gap to all {full} labels {_name(finding)} closes: {shares}."
 
 
 def _alone(results: StudyResults, metric: StudyMetric, make: MakePair) -> Iterator[str]:
@@ -118,8 +118,8 @@ def _others(results: StudyResults, metric: StudyMetric, make: MakePair) -> Itera
         if name == metric.name:
             continue
         other = study_metric(results, name)
-        beside: dict[str, Sequence[Answers | Controlled]] = {
-            f"beside {results.baseline}": answers(results, other, make, savings=False),
+        beside: dict[str, Sequence[Finding | Controlled]] = {
+            f"beside {results.baseline}": findings(results, other, make, savings=False),
             "beside controls": controlled(results, other, make),
         }
         said = [f"{where} {words}" for where, found in beside.items() if (words := _words(found, other))]
@@ -127,7 +127,7 @@ def _others(results: StudyResults, metric: StudyMetric, make: MakePair) -> Itera
             yield f"{other.title}: {'; '.join(said)}."
 
 
-def _words(found: Sequence[Answers | Controlled], metric: StudyMetric) -> str:
+def _words(found: Sequence[Finding | Controlled], metric: StudyMetric) -> str:
     words = verdicts_on(_pairs(found), metric)
     said = ", ".join(f"{word} at {words.count(word)}" for word in _ORDER if word in words)
     return f"{said} of {_plural(len(words), 'comparison')}" if words else ""
@@ -178,8 +178,8 @@ def _share(gap: GapClosed) -> str:
     return f"with {gap.labeled} labels {100 * gap.share:.0f} % ({interval})"
 
 
-def _name(answer: Answers) -> str:
-    return named(answer.method, answer.setting)
+def _name(finding: Finding) -> str:
+    return named(finding.method, finding.setting)
 
 
 def _seeds(counts: set[int]) -> str:

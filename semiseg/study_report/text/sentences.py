@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 
 from semiseg.render import cells
-from semiseg.study_report.answers import Answers
+from semiseg.study_report.findings import Finding
 from semiseg.study_report.study_controls import Controlled
 from semiseg.study_report.study_metric import StudyMetric
 from semiseg.study_report.study_pairs import Pair, adjusted_p, verdict_on
 
 
-def comparisons(found: Sequence[Answers | Controlled], metric: StudyMetric, beside: str) -> tuple[str, ...]:
+def comparisons(found: Sequence[Finding | Controlled], metric: StudyMetric, beside: str) -> tuple[str, ...]:
     """Compare each method with the baseline or its control, named by ``beside``, with Holm's p over all of them."""
     pairs = [(one, pair) for one in found for pair in one.pairs]
     adjusted = adjusted_p([pair for _, pair in pairs])
@@ -19,14 +19,14 @@ def comparisons(found: Sequence[Answers | Controlled], metric: StudyMetric, besi
     )
 
 
-def savings_sentences(found: Sequence[Answers], baseline: str) -> tuple[str, ...]:
+def savings_sentences(found: Sequence[Finding], baseline: str) -> tuple[str, ...]:
     """Return the labels that each method is worth, and the share of the gap that it closes."""
     said: list[str] = []
-    for answer in found:
-        name = named(answer.method, answer.setting)
-        said += [one.sentence(name, baseline) for one in answer.savings]
-        said += [gap.sentence(name, baseline) for gap in answer.gaps]
-        said += [f"Not worked out for {name}: {reason}" for reason in answer.unsaid]
+    for finding in found:
+        name = named(finding.method, finding.setting)
+        said += [one.sentence(name, baseline) for one in finding.savings]
+        said += [gap.sentence(name, baseline) for gap in finding.gaps]
+        said += [f"Not worked out for {name}: {reason}" for reason in finding.not_computed]
     return tuple(said)
 
 

@@ -3,10 +3,10 @@
 import pytest
 from helpers_study import arm, flat, study
 
-from semiseg.study_report.answers import answers
-from semiseg.study_report.record import record
+from semiseg.study_report.findings import findings
 from semiseg.study_report.study_controls import controlled
 from semiseg.study_report.study_metric import study_metric
+from semiseg.study_report.summary_json import numbers
 from semiseg.study_report.text.headlines import headlines
 from semiseg.study_report.text.sentences import comparisons
 
@@ -27,7 +27,7 @@ def cps(labeled, value, total=32, n=3, **more):
 
 def said(found):
     metric = study_metric(found, found.metrics[0])
-    return headlines(found, answers(found, metric), metric, "last")
+    return headlines(found, findings(found, metric), metric, "last")
 
 
 def line(found, start):
@@ -125,7 +125,7 @@ def test_each_comparison_with_a_control_is_a_sentence():
 def test_the_record_has_differences_verdicts_and_what_is_missing():
     found = results(cps(4, 0.6), cps(4, 0.7, total=4), cps(8, 0.75))
     metric = study_metric(found, "dice")
-    (one,) = record((), controlled(found, metric), (), metric)["controls"]
+    (one,) = numbers((), controlled(found, metric), (), metric)["controls"]
     (difference,) = one["differences"]
     assert (one["method"], one["no_control"], difference["labeled"]) == ("cps", [8], 4)
     assert (difference["difference"], difference["verdict"]) == (pytest.approx(-0.1), "worse")

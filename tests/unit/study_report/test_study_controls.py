@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from helpers_study import arm, flat, study
 
-from semiseg.study_report.arms import Arm
+from semiseg.study_report.results import StudyArm
 from semiseg.study_report.study_controls import beside_baseline, controlled, without_control
 from semiseg.study_report.study_metric import study_metric
 from semiseg.study_report.tables.study_tables import study_tables
@@ -98,7 +98,7 @@ def test_cases_and_seeds_are_paired():
     table = control_table(*SUPERVISED, control, method)
     assert texts(table, "difference (95 % interval)", "seeds") == [("+0.100 (+0.100 to +0.100)", "3")]
     others = tuple(replace(run, recipe={**run.recipe, "seed": run.seed + 1}) for run in method.runs)
-    table = control_table(*SUPERVISED, control, Arm("", "cps", 4, 50, others))
+    table = control_table(*SUPERVISED, control, StudyArm("", "cps", 4, 50, others))
     assert texts(table, "verdict", "seeds") == [("not told apart", "3/3 (differ)")]
     assert "Seeds 3/3: not the same labeled sets." in table.notes
 

@@ -6,7 +6,7 @@ import pytest
 from helpers_study import arm, flat, run, study
 
 from semiseg.errors import DataError
-from semiseg.study_report.arms import Arm
+from semiseg.study_report.results import StudyArm
 from semiseg.study_report.tables.study_tables import study_tables
 
 DASH = "–"
@@ -173,6 +173,6 @@ def test_unknown_published_study():
 
 
 def test_runs_on_other_cases_are_refused():
-    fewer = Arm("", "cps", 12, 50, (run(flat(0.6, cases=7)),))
+    fewer = StudyArm("", "cps", 12, 50, (run(flat(0.6, cases=7)),))
     with pytest.raises(DataError, match="7"):
         tables(arm("supervised", 12, flat(0.5)), fewer)

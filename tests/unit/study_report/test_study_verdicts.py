@@ -6,7 +6,7 @@ import pytest
 from helpers_scores import score
 from helpers_study import arm, flat, joined, study
 
-from semiseg.study_report.arms import Arm
+from semiseg.study_report.results import StudyArm
 from semiseg.study_report.study_metric import study_metric
 from semiseg.study_report.study_pairs import adjusted_p, pairs, verdict_on
 from semiseg.study_report.tables.study_tables import study_tables
@@ -78,7 +78,7 @@ def test_one_seed_is_about_two_networks():
 def test_other_seeds_are_other_labeled_sets():
     three = arm("supervised", 12, flat(0.5), flat(0.5), flat(0.5))
     two = arm("cps", 12, flat(0.6), flat(0.6), total=50)
-    others = Arm("", "cps", 25, 50, tuple(joined([r.scores.values()], r.seed + 1) for r in two.runs))
+    others = StudyArm("", "cps", 25, 50, tuple(joined([r.scores.values()], r.seed + 1) for r in two.runs))
     table = tables(three, two, arm("supervised", 25, flat(0.5), flat(0.5)), others)["compared_dice"]
     assert [cell(table, "seeds", row).text for row in (0, 1)] == ["3/2 (differ)", "2/2 (differ)"]
     assert "Seeds 3/2, 2/2: not the same labeled sets." in table.notes
@@ -91,7 +91,7 @@ def counted(method, statuses, total=None):
         joined([[score(str(i), values[s], status=s, definition="hd95 1", **DISTANCE) for i, s in enumerate(row)]], seed)
         for seed, row in enumerate(statuses, start=1)
     ]
-    return Arm("", method, 12, total or 12, tuple(runs))
+    return StudyArm("", method, 12, total or 12, tuple(runs))
 
 
 @pytest.mark.parametrize(

@@ -5,10 +5,10 @@ import json
 import pytest
 from helpers_study import arm, flat, study
 
-from semiseg.study_report.answers import answers, next_labels
-from semiseg.study_report.record import record
+from semiseg.study_report.findings import findings, next_labels
 from semiseg.study_report.study_controls import controlled
 from semiseg.study_report.study_metric import study_metric
+from semiseg.study_report.summary_json import numbers
 from semiseg.study_report.tables.study_tables import study_tables
 from semiseg.study_report.text.headlines import headlines
 from semiseg.study_report.text.sentences import comparisons, savings_sentences
@@ -30,15 +30,15 @@ class Reported:
     def __init__(self, *arms):
         results = study(*arms, training_cases=32)
         metric, make = study_metric(results, "dice"), pair_maker(results)
-        self.answers, controls = answers(results, metric, make), controlled(results, metric, make)
-        self.said = headlines(results, self.answers, metric, "last", make)
+        self.findings, controls = findings(results, metric, make), controlled(results, metric, make)
+        self.said = headlines(results, self.findings, metric, "last", make)
         self.details = [
-            *comparisons(self.answers, metric, "supervised"),
+            *comparisons(self.findings, metric, "supervised"),
             *comparisons(controls, metric, "its control"),
-            *savings_sentences(self.answers, "supervised"),
+            *savings_sentences(self.findings, "supervised"),
         ]
         self.following = next_labels(results, metric)
-        self.record = record(self.answers, controls, self.following, metric)
+        self.record = numbers(self.findings, controls, self.following, metric)
         self.tables = {table.key: table for table in study_tables(results, make)}
 
     def column(self, table, name):
@@ -62,18 +62,18 @@ def test_where_no_model_has_learned_that_is_all_that_is_said():
         "Not worked out for cps: no supervised model has learned to segment",
     ]
     assert found.following == ()
-    (answer,) = found.record["answers"]
-    assert (answer["label_savings"], answer["gap_closed"], answer["power"]) == ([], [], [])
+    (finding,) = found.record["answers"]
+    assert (finding["label_savings"], finding["gap_closed"], finding["power"]) == ([], [], [])
     for text in (json.dumps(found.record), str(found.said)):
         assert "better" not in text
-    assert {one["verdict"] for one in answer["differences"]} == {"not judged"}
+    assert {one["verdict"] for one in finding["differences"]} == {"not judged"}
 
 
 def test_the_same_differences_above_chance_are_judged():
     """What is withheld above is not withheld for other reasons."""
     found = Reported(*supervised(_4=0.15, _8=0.19), *cps(_4=0.18, _8=0.195))
     assert found.said[1].startswith("Did the method help? cps beside supervised, by Dice: better with 4, 8 labels")
-    assert [one.labeled for one in found.answers[0].savings] == [4, 8]
+    assert [one.labeled for one in found.findings[0].savings] == [4, 8]
     assert found.following
     assert "not judged" not in str(found.record)
 
@@ -93,10 +93,10 @@ def test_a_count_at_which_neither_has_learned_is_not_judged_and_the_others_are()
         "Did the method help? cps beside supervised, by Dice: better with 8; not judged with 2 labels "
         "(Dice +0.050; per count with intervals below).",
     )
-    (answer,) = found.answers
-    assert [one.labeled for one in answer.savings] == [8]
-    assert [one.labeled for one in answer.gaps] == [8]
-    assert [labeled for labeled, *_ in answer.power] == [8]
+    (finding,) = found.findings
+    assert [one.labeled for one in finding.savings] == [8]
+    assert [one.labeled for one in finding.gaps] == [8]
+    assert [labeled for labeled, *_ in finding.power] == [8]
     assert [cell.text for cell in found.column("compared_dice", "verdict")] == ["–", "not judged", "better", "–"]
     assert [cell.bold for cell in found.column("compared_dice", "gain %")][1:3] == [False, True]
     assert any(
@@ -118,7 +118,7 @@ def test_a_method_that_learned_beside_a_baseline_that_did_not_is_no_success():
 def test_a_method_that_did_not_learn_beside_a_baseline_that_did_is_worse():
     found = Reported(*supervised(_4=0.5, _8=0.6), *cps(_4=0.05))
     assert "by Dice: worse with 4 labels" in found.said[1]
-    assert found.answers[0].savings == ()
+    assert found.findings[0].savings == ()
 
 
 def test_one_seed_that_has_learned_is_enough_to_be_judged():

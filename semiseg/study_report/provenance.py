@@ -9,7 +9,7 @@ from typing import Any
 
 from semiseg.render.run_page import environment_of
 from semiseg.study.folder import StudyFolder
-from semiseg.study_report.arms import StudyResults
+from semiseg.study_report.results import StudyResults
 
 
 def protocol(folder: StudyFolder, results: StudyResults, checkpoint: str) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""The answers of a study as tables."""
+"""The findings of a study as tables."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -8,16 +8,16 @@ from semiseg.render.document import Cell, Table
 from semiseg.statistics.bootstrap import RESAMPLES
 from semiseg.statistics.label_savings import LabelSavings
 from semiseg.statistics.power import ALPHA, MOST, POWER, PowerPlan
-from semiseg.study_report.answers import NEXT, Answers, NextLabels
-from semiseg.study_report.arms import StudyResults
+from semiseg.study_report.findings import NEXT, Finding, NextLabels
+from semiseg.study_report.results import StudyResults
 from semiseg.study_report.study_metric import StudyMetric
 
 _Naming = Callable[[str, str], tuple[Cell, ...]]
 """Function that returns the cells naming an arm: setting and method, or only the method if there is one setting."""
 
 
-def answer_tables(
-    results: StudyResults, found: Sequence[Answers], following: Sequence[NextLabels], metric: StudyMetric
+def finding_tables(
+    results: StudyResults, found: Sequence[Finding], following: Sequence[NextLabels], metric: StudyMetric
 ) -> tuple[Table, ...]:
     """Return nonempty tables: label savings, share of the gap closed, value of the next labels, and power."""
     has_settings = any(results.settings)
@@ -59,10 +59,10 @@ def _finished(table: Table, heads: tuple[str, ...], certainty: str) -> Table:
     return replace(table, columns=table.columns[:-1], rows=tuple(row[:-1] for row in table.rows))
 
 
-def _savings(found: Sequence[Answers], metric: StudyMetric, baseline: str, named: _Naming) -> Table:
+def _savings(found: Sequence[Finding], metric: StudyMetric, baseline: str, named: _Naming) -> Table:
     rows = tuple(
         (
-            *named(answer.setting, answer.method),
+            *named(finding.setting, finding.method),
             cells.count(one.labeled),
             _worth(one),
             Cell(one.interval_text(), parts=(("low", one.low), ("high", one.high))),
@@ -71,8 +71,8 @@ def _savings(found: Sequence[Answers], metric: StudyMetric, baseline: str, named
             Cell(f"{one.share_above:.0%}", value=one.share_above),
             Cell("; ".join(_notes(one))),
         )
-        for answer in found
-        for one in answer.savings
+        for finding in found
+        for one in finding.savings
     )
     columns = (
         *("labeled", f"worth {baseline} labels", "95 % interval", "read between"),
@@ -102,10 +102,10 @@ def _worth(one: LabelSavings) -> Cell:
     return Cell(f"more than {most}", value=most + 0.5) if one.above else Cell(f"fewer than {fewest}", value=0)
 
 
-def _gaps(found: Sequence[Answers], metric: StudyMetric, baseline: str, named: _Naming) -> Table:
+def _gaps(found: Sequence[Finding], metric: StudyMetric, baseline: str, named: _Naming) -> Table:
     rows = tuple(
         (
-            *named(answer.setting, answer.method),
+            *named(finding.setting, finding.method),
             cells.count(gap.labeled),
             cells.number(gap.gap, metric.digits),
             cells.interval(gap.gap_interval, metric.digits),
@@ -113,8 +113,8 @@ def _gaps(found: Sequence[Answers], metric: StudyMetric, baseline: str, named: _
             Cell("–" if gap.interval is None else "{:.0%} to {:.0%}".format(*gap.interval)),
             Cell(gap.reason or ("may be nothing" if _holds_zero(gap.interval) else "")),
         )
-        for answer in found
-        for gap in answer.gaps
+        for finding in found
+        for gap in finding.gaps
     )
     columns = ("labeled", "gap", "its 95 % interval", "share closed", "95 % interval", "note")
     note = f"Gap: between {baseline} with so many labeled cases and with all of them, in {metric.title}."
@@ -145,11 +145,11 @@ def _following(following: Sequence[NextLabels], metric: StudyMetric, named: _Nam
     return Table("next_labels", f"The next {NEXT} labels", columns, rows, (note,))
 
 
-def _power(found: Sequence[Answers], metric: StudyMetric, baseline: str, named: _Naming) -> Table:
-    plans = [(answer, labeled, plan) for answer in found for labeled, *both in answer.power for plan in both]
+def _power(found: Sequence[Finding], metric: StudyMetric, baseline: str, named: _Naming) -> Table:
+    plans = [(finding, labeled, plan) for finding in found for labeled, *both in finding.power for plan in both]
     rows = tuple(
         (
-            *named(answer.setting, answer.method),
+            *named(finding.setting, finding.method),
             cells.count(labeled),
             Cell(plan.unit),
             cells.count(plan.n),
@@ -159,7 +159,7 @@ def _power(found: Sequence[Answers], metric: StudyMetric, baseline: str, named: 
             Cell("–" if plan.seed_noise is None else f"{plan.seed_noise:.0%}", value=plan.seed_noise),
             Cell(plan.reason),
         )
-        for answer, labeled, plan in plans
+        for finding, labeled, plan in plans
         if plan.unit == "test cases" or plan.n > 1
     )
     columns = ("labeled", "unit", "n", "difference", f"needed for {POWER:.0%}", "detectable", "seed noise", "note")
