@@ -11,6 +11,7 @@ from semiseg.statistics.power import ALPHA, MOST, POWER, PowerPlan
 from semiseg.study_report.findings import NEXT, Finding, NextLabels
 from semiseg.study_report.results import StudyResults
 from semiseg.study_report.study_metric import StudyMetric
+from semiseg.study_report.text.savings_sentences import interval_text, worth_text
 
 _Naming = Callable[[str, str], tuple[Cell, ...]]
 """Function that returns the cells naming an arm: setting and method, or only the method if there is one setting."""
@@ -65,7 +66,7 @@ def _savings(found: Sequence[Finding], metric: StudyMetric, baseline: str, named
             *named(finding.setting, finding.method),
             cells.count(one.labeled),
             _worth(one),
-            Cell(one.interval_text(), parts=(("low", one.low), ("high", one.high))),
+            Cell(interval_text(one), parts=(("low", one.low), ("high", one.high))),
             Cell("–" if one.between is None else "{} and {}".format(*one.between)),
             Cell(f"{one.share_below:.0%}", value=one.share_below),
             Cell(f"{one.share_above:.0%}", value=one.share_above),
@@ -96,10 +97,8 @@ def _notes(one: LabelSavings) -> Iterator[str]:
 
 
 def _worth(one: LabelSavings) -> Cell:
-    if one.worth is not None:
-        return Cell(f"{one.worth:.1f}" if one.worth < 9.95 else f"{one.worth:.0f}", value=one.worth)
-    fewest, most = one.curve_ends
-    return Cell(f"more than {most}", value=most + 0.5) if one.above else Cell(f"fewer than {fewest}", value=0)
+    beyond = one.curve_ends[1] + 0.5 if one.above else 0  # sorted after or before the numbers on the curve
+    return Cell(worth_text(one), value=beyond if one.worth is None else one.worth)
 
 
 def _gaps(found: Sequence[Finding], metric: StudyMetric, baseline: str, named: _Naming) -> Table:

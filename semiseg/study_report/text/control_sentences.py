@@ -3,13 +3,12 @@
 from collections.abc import Iterator, Sequence
 
 from semiseg.render import cells
-from semiseg.statistics.label_savings import labels
 from semiseg.study_report.results import StudyResults
 from semiseg.study_report.study_controls import Controlled, without_control
 from semiseg.study_report.study_metric import StudyMetric
 from semiseg.study_report.study_pairs import Pair, verdicts_on
 from semiseg.study_report.text.sentences import named
-from semiseg.wording import some
+from semiseg.wording import counted, some
 
 _NAMED = 6
 
@@ -36,7 +35,7 @@ def control_headlines(results: StudyResults, found: Sequence[Controlled], metric
 
 
 def _part(pair: Pair, verdict: str, metric: StudyMetric) -> str:
-    count = labels(pair.shown.labeled)
+    count = counted(pair.shown.labeled, "label")
     if pair.baseline is None:
         return f"with {count} there is no control"
     if pair.withheld:

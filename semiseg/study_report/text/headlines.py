@@ -4,18 +4,17 @@ from collections.abc import Iterator, Sequence
 
 from semiseg.render import cells
 from semiseg.runs.lagging_networks import behind
-from semiseg.statistics.gap_closed import GapClosed
-from semiseg.statistics.label_savings import LabelSavings
 from semiseg.study_report.findings import Finding, findings
 from semiseg.study_report.results import StudyResults
 from semiseg.study_report.study_controls import Controlled, beside_baseline, controlled
 from semiseg.study_report.study_metric import StudyMetric, study_metric
 from semiseg.study_report.study_pairs import NOT_JUDGED, NOT_TOLD_APART, MakePair, Pair, make_pair, verdicts_on
 from semiseg.study_report.text.control_sentences import control_headlines
+from semiseg.study_report.text.savings_sentences import gap_clause, levelled, savings_clause
 from semiseg.study_report.text.sentences import named
 from semiseg.study_report.text.untrained_sentences import untrained_headlines
 from semiseg.study_report.untrained import nothing_is_judged
-from semiseg.wording import some
+from semiseg.wording import counted, some
 
 _NAMED = 6
 _ORDER = ("better", "worse", "mixed", NOT_TOLD_APART, NOT_JUDGED)
@@ -38,9 +37,9 @@ def _headlines(
     models, seeds = sum(len(arm.runs) for arm in results.arms), seeds_of(results)
     cases = max((pair.mean.n for finding in found for pair in finding.pairs), default=None)
     tested = f", {cases} test cases" if cases else ""
-    yield f"{_plural(models, 'model')} with scores, {_seeds(seeds)}{tested}, {checkpoint} weights."
+    yield f"{counted(models, 'model')} with scores, {_seeds(seeds)}{tested}, {checkpoint} weights."
     if results.missing:
-        yield f"{_plural(len(results.missing), 'model')} without scores yet: {some(results.missing, _NAMED)}."
+        yield f"{counted(len(results.missing), 'model')} without scores yet: {some(results.missing, _NAMED)}."
     yield from untrained_headlines(results, found)
     if nothing_is_judged(results):
         return
@@ -81,13 +80,13 @@ def _helped(finding: Finding, metric: StudyMetric, baseline: str, verdicts: Sequ
 
 def _labels(finding: Finding, baseline: str) -> Iterator[str]:
     if finding.savings:
-        worth = "; ".join(_worth(one) for one in finding.savings) + finding.savings[0].levelled(baseline)
+        worth = "; ".join(map(savings_clause, finding.savings)) + levelled(finding.savings[0], baseline)
         yield f"How many labels is that? {_name(finding)} scores like {baseline} with: {worth}."
     for reason in finding.not_computed:
         yield f"Not worked out for {_name(finding)}: {reason}"
     if finding.gaps:
         full = finding.gaps[0].full_labeled
-        shares = "; ".join(_share(gap) for gap in finding.gaps)
+        shares = "; ".join(map(gap_clause, finding.gaps))
         yield f"Of the gap to all {full} labels {_name(finding)} closes: {shares}."
 
 
@@ -130,11 +129,11 @@ def _others(results: StudyResults, metric: StudyMetric, make: MakePair) -> Itera
 def _words(found: Sequence[Finding | Controlled], metric: StudyMetric) -> str:
     words = verdicts_on(_pairs(found), metric)
     said = ", ".join(f"{word} at {words.count(word)}" for word in _ORDER if word in words)
-    return f"{said} of {_plural(len(words), 'comparison')}" if words else ""
+    return f"{said} of {counted(len(words), 'comparison')}" if words else ""
 
 
 def _certainty(seeds: set[int], comparisons: int, controls: int) -> str:
-    family = f"p with Holm's correction over {_plural(comparisons, 'comparison')}" if comparisons > 1 else "p"
+    family = f"p with Holm's correction over {counted(comparisons, 'comparison')}" if comparisons > 1 else "p"
     if controls > 1:
         family += f" (beside controls with correction over these {controls})"
     rule = f"Better and worse need both {family} below 0.05, and a 95 % interval without 0."
@@ -158,35 +157,11 @@ def _range(pairs: Sequence[Pair], metric: StudyMetric) -> str:
     return f"{metric.title} {' to '.join(dict.fromkeys(texts))}" if texts else "no value"
 
 
-def _worth(one: LabelSavings) -> str:
-    doubt = ", which may be no saving" if one.may_be_nothing else ""
-    interval = f"({one.interval_text()}){doubt}"
-    if one.worth is None:
-        beyond = f"more than {one.curve_ends[1]}" if one.above else f"fewer than {one.curve_ends[0]}"
-        return f"{one.labeled} → {beyond} {interval}"
-    return (
-        f"{one.labeled} → {one.worth:.0f} {interval}"
-        if one.worth >= 9.95
-        else f"{one.labeled} → {one.worth:.1f} {interval}"
-    )
-
-
-def _share(gap: GapClosed) -> str:
-    if gap.share is None:
-        return f"with {gap.labeled} not to be said"
-    interval = "no interval" if gap.interval is None else "{:.0f} to {:.0f} %".format(*(100 * e for e in gap.interval))
-    return f"with {gap.labeled} labels {100 * gap.share:.0f} % ({interval})"
-
-
 def _name(finding: Finding) -> str:
     return named(finding.method, finding.setting)
 
 
 def _seeds(counts: set[int]) -> str:
     if len(counts) == 1:
-        return _plural(next(iter(counts)), "seed")
+        return counted(next(iter(counts)), "seed")
     return f"{min(counts)} to {max(counts)} seeds"
-
-
-def _plural(count: int, word: str) -> str:
-    return f"{count} {word}{'' if count == 1 else 's'}"

@@ -7,6 +7,7 @@ from semiseg.study_report.findings import Finding
 from semiseg.study_report.study_controls import Controlled
 from semiseg.study_report.study_metric import StudyMetric
 from semiseg.study_report.study_pairs import Pair, adjusted_p, verdict_on
+from semiseg.study_report.text.savings_sentences import gap_sentence, savings_sentence
 
 
 def comparisons(found: Sequence[Finding | Controlled], metric: StudyMetric, beside: str) -> tuple[str, ...]:
@@ -24,8 +25,8 @@ def savings_sentences(found: Sequence[Finding], baseline: str) -> tuple[str, ...
     said: list[str] = []
     for finding in found:
         name = named(finding.method, finding.setting)
-        said += [one.sentence(name, baseline) for one in finding.savings]
-        said += [gap.sentence(name, baseline) for gap in finding.gaps]
+        said += [savings_sentence(one, name, baseline) for one in finding.savings]
+        said += [gap_sentence(gap, name, baseline) for gap in finding.gaps]
         said += [f"Not worked out for {name}: {reason}" for reason in finding.not_computed]
     return tuple(said)
 

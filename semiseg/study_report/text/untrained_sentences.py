@@ -3,12 +3,12 @@
 from collections.abc import Iterator, Sequence
 
 from semiseg.comparison.chance import dice_text, nothing_learned
-from semiseg.statistics.label_savings import labels
 from semiseg.study_report.findings import Finding
 from semiseg.study_report.results import StudyArm, StudyResults
 from semiseg.study_report.study_pairs import Pair
 from semiseg.study_report.text.sentences import named
 from semiseg.study_report.untrained import baseline_arms, best_arm, is_untrained, nothing_is_judged, without_baseline
+from semiseg.wording import counted
 
 
 def untrained_headlines(results: StudyResults, found: Sequence[Finding]) -> Iterator[str]:
@@ -37,10 +37,10 @@ def untrained_headlines(results: StudyResults, found: Sequence[Finding]) -> Iter
 def _neither(pair: Pair, finding: Finding, baseline: str) -> str:
     _, dice = best_arm([arm for arm in (pair.baseline, pair.arm) if arm is not None])
     return (
-        f"With {labels(pair.shown.labeled)} neither {named(finding.method, finding.setting)} nor {baseline} has "
-        f"learned to segment: the best model has {dice_text(dice)}. Nothing is concluded there. Train longer."
+        f"With {counted(pair.shown.labeled, 'label')} neither {named(finding.method, finding.setting)} nor {baseline} "
+        f"has learned to segment: the best model has {dice_text(dice)}. Nothing is concluded there. Train longer."
     )
 
 
 def _with(arm: StudyArm) -> str:
-    return f"{named(arm.method, arm.setting)} with {labels(arm.labeled)}"
+    return f"{named(arm.method, arm.setting)} with {counted(arm.labeled, 'label')}"
