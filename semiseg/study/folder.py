@@ -18,6 +18,7 @@ from semiseg.recipe.yaml import read_yaml
 from semiseg.runs.folder import RunFolder
 from semiseg.study.load import Study
 from semiseg.study.models import StudyModel
+from semiseg.study.published import FOLDER
 
 
 class _Model(BaseModel):
@@ -51,6 +52,7 @@ class StudyFolder:
     def __init__(self, path: Path) -> None:
         self.path = path.absolute()
         self.manifest = self.path / "study.json"
+        self.published = self.path / FOLDER
         self.study_recipe = self.path / "study.yaml"
         self.recipes = self.path / "recipes"
         self.models = self.path / "models"
@@ -116,11 +118,15 @@ class StudyFolder:
         ]
 
     def write(self, study: Study, plans: Mapping[str, Plan], places: Mapping[str, str]) -> None:
-        """Write the models' recipes, and study.json with both hashes of each model's split."""
+        """Write the models' recipes, a copy of the published values, and study.json with both hashes of each model's
+        split.
+        """
         for model in study.models:
             place = places[model.name]
             if not self.run(place).recipe.exists() or not self.recipe(place).exists():
                 write_text(self.recipe(place), dump_recipe(model.recipe))
+        if study.published:
+            write_text(self.published / study.published.name, study.published.read_text(encoding="utf-8"))
         write_text(self.study_recipe, to_yaml(study.as_data()))
         write_json(self.manifest, _manifest(study, plans, places))
 

@@ -114,7 +114,7 @@ def _refuse_other_folders(folder: StudyFolder) -> None:
     """Raise RunError if a folder holds something other than a study, except for leftovers of a start killed early."""
     if folder.manifest.exists():
         return
-    early = {folder.recipes.name, folder.study_recipe.name}  # study.json is written last
+    early = {folder.recipes.name, folder.published.name, folder.study_recipe.name}  # study.json is written last
     others = [path for path in folder.path.iterdir() if path.name not in early and not is_of_lock(path)]
     if any(not path.name.startswith(".tmp-") for path in others):
         raise RunError(f"{folder.path} is not empty and holds no study.", "Choose another --output.")

@@ -8,7 +8,6 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validat
 from semiseg.recipe.blocks import kind_at
 from semiseg.recipe.jsonschema import draft7, recipe_schema
 from semiseg.recipe.schema import FolderName
-from semiseg.study.published import published_names
 
 METHOD = "method"
 """The only key of a block that is not a recipe key: the name of the block's method."""
@@ -51,17 +50,11 @@ class StudyRecipe(BaseModel):
     """Strategy that the others are compared with."""
     checkpoint: Literal["last", "best"] = "last"
     """Weights used in tables and figures; results of the other weights are shown next to them."""
-    published: str = ""
-    """Published study on the same data, whose values are shown for comparison: luque2023."""
+    published: FolderName | Literal[""] = ""
+    """Published study on the same data, whose values are shown for comparison: NAME of the file published/NAME.yaml,
+    next to this one or in an installed package."""
     slurm: dict[str, Any] = {}
     """Resources of each SLURM job, by submitit's names: timeout_min, slurm_partition, gpus_per_node, mem_gb."""
-
-    @field_validator("published")
-    @classmethod
-    def _is_carried(cls, name: str) -> str:
-        if name and name not in published_names():
-            raise ValueError(f"{name!r} is not known: {', '.join(published_names())}")
-        return name
 
     @field_validator("seeds")
     @classmethod

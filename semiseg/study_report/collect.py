@@ -10,6 +10,7 @@ from semiseg.errors import DataError, Problem, SemisegError, raise_all
 from semiseg.scoring.harness import Score
 from semiseg.scoring.table import read_scores
 from semiseg.study.folder import StudyFolder
+from semiseg.study.published import find_published, load_published
 from semiseg.study_report.results import StudyArm, StudyResults
 
 ArmKey = tuple[str, str, int, int]
@@ -60,6 +61,8 @@ def collect(folder: StudyFolder, checkpoint: str, tables: Mapping[str, Sequence[
     if not found:
         fix = "`semiseg study run` trains and scores them."
         raise DataError(f"No model of {folder.path} has scores: {', '.join(missing)}.", fix)
+    name = manifest["published"]
+    published = load_published(find_published(name, folder.path, str(folder.manifest))) if name else None
     return StudyResults(
         manifest["name"],
         manifest["baseline"],
@@ -67,7 +70,7 @@ def collect(folder: StudyFolder, checkpoint: str, tables: Mapping[str, Sequence[
         manifest["training_cases"],
         _policy(next(iter(found.values()))[0][0]),
         tuple(missing),
-        manifest["published"],
+        published,
     )
 
 

@@ -12,7 +12,6 @@ from semiseg.render.page import write_page
 from semiseg.scoring.harness import Score
 from semiseg.scoring.table import write_scores
 from semiseg.study.folder import StudyFolder
-from semiseg.study.published import load_published
 from semiseg.study_report.collect import collect, read_tables
 from semiseg.study_report.figures.finding_figures import savings_of
 from semiseg.study_report.figures.study_figures import study_figures, write_figures
@@ -156,6 +155,6 @@ def _sections(
 
 
 def _notes(results: StudyResults, notes: Sequence[str]) -> dict[str, str]:
-    reason = published_applies(results, load_published(results.published)) if results.published else ""
+    reason = published_applies(results, results.published) if results.published else ""
     said = [*notes, *([reason] if reason else [])]
     return {"notes": " ".join(said)} if said else {}

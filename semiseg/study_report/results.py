@@ -6,6 +6,7 @@ from typing import Any
 
 from semiseg.comparison.methods import Method
 from semiseg.comparison.read import ScoredRun
+from semiseg.study.published import Published
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,7 +47,7 @@ class StudyResults:
         training_cases: number of training cases, labeled or not.
         policy: distance counted for missed structures (``semiseg.scoring.policy``).
         missing: names of models without results yet.
-        published: name of the published study on the same data; empty if there is none.
+        published: values of a published study on the same data; None if the study names none.
     """
 
     name: str
@@ -55,7 +56,7 @@ class StudyResults:
     training_cases: int
     policy: str = "image_diagonal"
     missing: tuple[str, ...] = ()
-    published: str = ""
+    published: Published | None = None
 
     @property
     def settings(self) -> tuple[str, ...]:

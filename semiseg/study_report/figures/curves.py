@@ -18,7 +18,7 @@ _DODGE, _WIDEST = 1.04, 1.2  # methods are shifted sideways so that their bars d
 
 
 def curves_figure(results: StudyResults, metric: StudyMetric) -> Figure | None:
-    """Return the reference study's figures 2 and 3; None if no setting has a method to compare with the baseline."""
+    """Return one panel per setting, with a curve per method; None if no setting has the baseline and a method."""
     panels, said, shown = [], [], list[Estimate]()
     for setting in results.settings:
         baseline = _curve(baseline_curve(results, setting), metric)

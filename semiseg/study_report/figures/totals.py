@@ -22,7 +22,7 @@ _Values = Mapping[int, Mapping[int, Estimate]]
 
 
 def totals_figure(results: StudyResults, metric: StudyMetric) -> Figure | None:
-    """Return the reference study's figure 5, one panel per setting and method whose totals vary; None if none do.
+    """Return one panel per setting and method whose totals vary; None if none do.
 
     Stars show the baseline.
     """

@@ -10,7 +10,7 @@ from semiseg.study_report.study_metric import method_curve
 def training_figure(
     results: StudyResults, labeled: int | None = None, setting: str | None = None, method: str | None = None
 ) -> Figure | None:
-    """Return the reference study's figure 4: losses and validation Dice, with thin lines for seeds, thick for means.
+    """Return losses and validation Dice by epoch, with thin lines for seeds and thick ones for means.
 
     The defaults are the first setting and method that have logs, and the second smallest number of labeled cases. None
     if no such pair has logs.

@@ -28,10 +28,7 @@ def arms_table(results: StudyResults, metric: StudyMetric) -> Table:
 
 
 def totals_table(results: StudyResults, metric: StudyMetric, make: MakePair = make_pair) -> Table | None:
-    """Return methods by number of unlabeled cases, including none: the data of the reference study's figure 5.
-
-    None if no method was trained on several totals with the same labeled cases.
-    """
+    """Return methods by number of unlabeled cases, including none; None if none has several totals at one count."""
     pairs = list(_totals_pairs(results, metric, make))
     if not pairs:
         return None

@@ -13,8 +13,7 @@ from semiseg.study_report.tables import table_cells as study_cells
 def compared_table(results: StudyResults, metric: StudyMetric, pairs: Sequence[Pair]) -> Table | None:
     """Return one row per number of labeled cases and method, settings as blocks, the fully labeled baseline on top.
 
-    The mean and its statistics come first, then the classes, as in the reference study's table 2. None if no arm is
-    compared with the baseline.
+    The mean and its statistics come first, then the classes. None if no arm is compared with the baseline.
     """
     adjusted = adjusted_p(pairs)
     tests = [p for p in adjusted if p is not None]

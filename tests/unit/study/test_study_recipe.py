@@ -267,7 +267,10 @@ class TestErrors:
                 "by a key of its own",
             ),
             ("seeds: [1, 2]\nmatrix:\n  - {split.draw: 5}", "every seed has the same labeled cases"),
-            ("published: luque\nmatrix:\n  - {split.labeled: 2}", "'luque' is not known: luque2023"),
+            (
+                "published: luque\nmatrix:\n  - {split.labeled: 2}",
+                r"published \(.*my_study\.yaml:2\): 'luque' is not known",
+            ),
             ("matrix:\n  - {split.test: 0}", "nothing would be scored"),
             ("matrix:\n  - {evaluation.missed: [exclude, image_diagonal]}", "Leave evaluation out of the matrix"),
             ("matrix:\n  - {strategy: supervised}\n  - {strategy: cps, split.labeled: 4, split.total: 3}", "4 labeled"),

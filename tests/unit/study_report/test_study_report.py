@@ -6,7 +6,7 @@ import pytest
 from helpers_scores import score
 from helpers_study import flat
 
-from semiseg.errors import DataError
+from semiseg.errors import DataError, RecipeError
 from semiseg.scoring.table import read_scores, write_scores
 from semiseg.study.folder import StudyFolder
 from semiseg.study_report import collect
@@ -149,3 +149,29 @@ def test_a_run_whose_summary_does_not_fit_is_missing_and_says_why(folder, text, 
     assert missing.startswith("cps_4of4_s1 (")
     assert said in missing
     assert report_study(folder.path).page.exists()
+
+
+def test_published_values_are_those_that_the_folder_keeps(folder):
+    (folder.path / "published").mkdir()
+    (folder.path / "published/odd2020.yaml").write_text(
+        "source: {title: Odd, authors: [A. Author, B. Writer], year: 2020, cited: Author 2020}\n"
+        "dataset: {name: Odd, plugin: odd}\n"
+        "classes: {necrosis: Necrosis, edema: Edema, enhancing: Core}\n"
+        "methods: [supervised, cps]\n"
+        "tables:\n"
+        '  dice: {source: table 1, unit: "1", digits: 2, total: 32, values: {unet: {4: {edema: [0.41, 0.59]}}}}\n'
+    )
+    manifest = json.loads(folder.manifest.read_text())
+    folder.manifest.write_text(json.dumps(manifest | {"published": "odd2020"}))
+    for name in MODELS:
+        (folder.run(name).recipe).write_text(
+            f"name: {name}\nseed: 1\ndataset: {{name: odd}}\nbackbone: {{name: unet}}\n"
+        )
+    report_study(folder.path)
+    table = (folder.report / "tables/published_dice.md").read_text()
+    assert "| unet | edema | 4 | 0.41 | 0.500 | +0.090 | 0.59 | 0.720 | +0.130 |" in table
+    assert "Source: A. Author and B. Writer (2020), Odd." in table
+
+    (folder.path / "published/odd2020.yaml").unlink()
+    with pytest.raises(RecipeError, match="'odd2020' is not known"):
+        report_study(folder.path)

@@ -167,11 +167,6 @@ def test_a_study_of_the_baseline_alone_compares_nothing():
     assert list(tables(arm("supervised", 12, flat(0.5)))) == ["arms_dice"]
 
 
-def test_unknown_published_study():
-    with pytest.raises(DataError, match="luque2023"):
-        tables(arm("supervised", 12, flat(0.5)), published="nobody1999")
-
-
 def test_runs_on_other_cases_are_refused():
     fewer = StudyArm("", "cps", 12, 50, (run(flat(0.6, cases=7)),))
     with pytest.raises(DataError, match="7"):
