@@ -14,7 +14,7 @@ from semiseg.comparison.compare import metric_direction
 from semiseg.comparison.metric import LEVEL, compare_metric
 from semiseg.comparison.result import Interval, MetricComparison
 from semiseg.scoring.policy import find_policy
-from semiseg.statistics.bootstrap import finite_mean, mean_of_means, resampled_means
+from semiseg.statistics.bootstrap import has_spread, interval_of, mean_of_means, resampled_means
 from semiseg.study_report.results import StudyArm, StudyResults
 from semiseg.types import Unit
 
@@ -120,10 +120,8 @@ def estimate(arm: StudyArm, metric: StudyMetric) -> Estimate:
     n = int(np.isfinite(values[0]).any(axis=1).sum())
     seed_std = float(means.std(ddof=1)) if len(means) > 1 and n else None
     interval = None
-    if n > 1:
-        samples = resampled_means({arm.method: values}, {arm.method: arm.as_method().seeds})[arm.method]
-        low, high = np.nanquantile(finite_mean(samples, axis=1), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-        interval = float(low), float(high)
+    if has_spread(values):
+        interval = interval_of(resampled_means({"": values}, {"": arm.as_method().seeds})[""], LEVEL)
     mean = float(means.mean())
     return Estimate(mean if math.isfinite(mean) else None, seed_std, interval, n, len(arm.runs))
 
