@@ -53,18 +53,20 @@ def _require_one_table(scores: Sequence[Score]) -> None:
     problems = []
     runs = sorted({score.run for score in scores})
     if len(runs) > 1:
-        problems.append(Problem("", f"scores of {len(runs)} runs: {', '.join(map(repr, runs))}", "Summarize one each."))
+        problems.append(
+            Problem("", f"scores of {len(runs)} runs: {', '.join(map(repr, runs))}", "Summarize them one at a time.")
+        )
     rows = Counter((s.run, s.checkpoint, s.case, s.class_name, s.metric) for s in scores)
     for (_, checkpoint, case, name, metric), count in rows.items():
         if count > 1:
             where = " ".join(filter(None, (checkpoint, f"case {case}")))
-            problems.append(Problem(where, f"{metric} of {name} is there {count} times"))
+            problems.append(Problem(where, f"{metric} of {name} occurs {count} times"))
     units: dict[str, set[str]] = {}
     for score in scores:
         units.setdefault(score.metric, set()).add(score.unit)
     for metric, found in units.items():
         if len(found) > 1:
-            fix = "A mean of both has no meaning; summarize the cases with a known spacing alone."
+            fix = "A mean of both has no meaning; summarize only the cases with a known spacing."
             problems.append(Problem(f"metric {metric}", f"is in several units: {', '.join(sorted(found))}", fix))
     raise_all(problems, DataError)
 

@@ -62,9 +62,9 @@ def gap_closed(
     ends: tuple[float, float] | None = None
     reason = ""
     if gap <= 0:
-        reason = f"with {counted(full_labeled, 'label')} it is no better than with {labeled}"
+        reason = f"the baseline is no better with {counted(full_labeled, 'label')} than with {labeled}"
     elif low <= 0:
-        reason = f"the gap itself, {gap:.3g} ({100 * LEVEL:g} % interval {low:.3g} to {high:.3g}), may be nothing"
+        reason = f"the gap itself, {gap:.3g} ({100 * LEVEL:g} % interval {low:.3g} to {high:.3g}), may be zero"
     else:
         share = float(gain / gap)
         wrong = float((gaps <= 0).mean())

@@ -121,7 +121,7 @@ def _falls(counts: Sequence[int], means: Array) -> tuple[int, int] | None:
     if means[len(counts) - 1] < means[0]:
         fewest, most = counts[0], counts[-1]
         raise DataError(
-            f"The baseline scores worse with {most} labels than with {fewest}: a falling curve tells no worth."
+            f"The baseline scores worse with {most} labels than with {fewest}: a falling curve has no label savings."
         )
     pairs = [(means[j] - means[i], counts[i], counts[j]) for j in range(len(counts)) for i in range(j)]
     change, start, end = min(pairs)

@@ -75,9 +75,9 @@ class StudyFolder:
     def read(self) -> dict[str, Any]:
         """Return the content of study.json. Raises RunError if it is missing or damaged."""
         if not self.manifest.exists():
-            fix = "`semiseg study run RECIPE -o FOLDER` makes one."
-            raise RunError(Problem(str(self.path), "holds no study (no study.json)", fix))
-        return read_json(self.manifest, _Manifest, "Run `semiseg study run` again: it is written anew.")
+            fix = "`semiseg study run RECIPE -o FOLDER` creates one."
+            raise RunError(Problem(str(self.path), "contains no study (no study.json)", fix))
+        return read_json(self.manifest, _Manifest, "Run `semiseg study run` again to rewrite it.")
 
     def places(self, models: Sequence[StudyModel]) -> dict[str, str]:
         """Return for each model the name of its run: its own, or that of an earlier run with an equivalent recipe.
@@ -98,7 +98,7 @@ class StudyFolder:
         if problems:
             *first, last = problems
             fix = (
-                "A model cannot go on with another recipe. Undo the changes, delete or rename these folders in "
+                "A model cannot be resumed with another recipe. Undo the changes, delete or rename these folders in "
                 f"{self.models}, or choose another --output."
             )
             raise RunError([*first, replace(last, fix=f"{last.fix} {fix}".strip())])

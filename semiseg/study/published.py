@@ -1,4 +1,4 @@
-"""Published values of a study, in a file beside its recipe, for comparison with a study's own values."""
+"""Published values of a study, in a file next to its recipe, for comparison with a study's own values."""
 
 from pathlib import Path
 
@@ -91,17 +91,17 @@ class Published(_Record):
         return None if table is None else table.percent.get(setting, {}).get(labeled, {}).get(class_name)
 
 
-def find_published(name: str, beside: Path, where: str = "published") -> Path:
-    """Return the file of published values: ``published/NAME.yaml`` in ``beside``, the folder of the study's recipe, or
+def find_published(name: str, folder: Path, where: str = "published") -> Path:
+    """Return the file of published values: ``published/NAME.yaml`` in ``folder``, that of the study's recipe, or
     in the recipe folder of an installed package.
 
     Raises RecipeError, with the known names, if there is none, or if several packages have it. ``where`` is the place
     of the name in messages.
     """
-    own = beside / FOLDER / f"{name}.yaml"
+    own = folder / FOLDER / f"{name}.yaml"
     if own.is_file():
         return own
-    files = [file for folder in (beside, *recipe_folders()) for file in sorted((folder / FOLDER).glob("*.yaml"))]
+    files = [file for place in (folder, *recipe_folders()) for file in sorted((place / FOLDER).glob("*.yaml"))]
     found = list(dict.fromkeys(file for file in files if file.stem == name))
     if len(found) == 1:
         return found[0]
@@ -109,7 +109,7 @@ def find_published(name: str, beside: Path, where: str = "published") -> Path:
         fix = f"Copy the one you need to {own}."
         raise RecipeError(Problem(where, f"{name!r} is in several packages: {', '.join(map(str, found))}", fix))
     known = ", ".join(dict.fromkeys(file.stem for file in files)) or "none"
-    fix = f"A study's own published values are in {FOLDER}/NAME.yaml beside its recipe."
+    fix = f"A study's own published values are in {FOLDER}/NAME.yaml next to its recipe."
     raise RecipeError(Problem(where, f"{name!r} is not known: {known}", fix))
 
 

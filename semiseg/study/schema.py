@@ -15,7 +15,7 @@ METHOD = "method"
 
 def _checked(block: dict[str, Any]) -> dict[str, Any]:
     wrong = [
-        f"a block says {key} twice, as {key} and {key}.name"
+        f"a block sets {key} twice, as {key} and {key}.name"
         for key, times in Counter(map(full_key, block)).items()
         if times > 1
     ]
@@ -23,9 +23,9 @@ def _checked(block: dict[str, Any]) -> dict[str, Any]:
         if value == []:
             wrong.append(f"{key} has no value")
         if key == METHOD and not (isinstance(value, str) and value.strip()):
-            wrong.append(f"method has to be a name, not {value!r}")
+            wrong.append(f"method must be a name, not {value!r}")
         if key in {"seed", "name"}:
-            wrong.append(f"{key} is not for the matrix: seeds has its own key, and names are made")
+            wrong.append(f"{key} cannot be in the matrix: seeds has its own key, and names are generated")
     if wrong:
         raise ValueError("; ".join(wrong))
     return block
@@ -49,7 +49,7 @@ class StudyRecipe(BaseModel):
     baseline: str = "supervised"
     """Strategy that the others are compared with."""
     checkpoint: Literal["last", "best"] = "last"
-    """Weights used in tables and figures; results of the other weights are shown next to them."""
+    """Weights used in tables and figures; results of the other weights are shown as well."""
     published: FolderName | Literal[""] = ""
     """Published study on the same data, whose values are shown for comparison: NAME of the file published/NAME.yaml,
     next to this one or in an installed package."""
@@ -60,7 +60,7 @@ class StudyRecipe(BaseModel):
     @classmethod
     def _seeds_differ(cls, seeds: list[int]) -> list[int]:
         if len(set(seeds)) < len(seeds):
-            raise ValueError("a seed is there twice")
+            raise ValueError("a seed is listed twice")
         return seeds
 
 

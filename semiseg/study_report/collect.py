@@ -34,7 +34,7 @@ def collect(folder: StudyFolder, checkpoint: str, tables: Mapping[str, Sequence[
     """Return the results of a study's finished models, with the weights ``last`` or ``best``.
 
     ``tables`` are those of ``read_tables``, if read before. Models without scores, or whose scores cannot be read, are
-    listed in ``missing``, with the reason. Raises RunError if the folder holds no study; DataError, with all problems,
+    listed in ``missing``, with the reason. Raises RunError if the folder contains no study; DataError, with all problems,
     if scores come from other cases than the study's or from another recipe, or if there are none.
     """
     manifest = folder.read()
@@ -82,7 +82,7 @@ def _policy(scored: ScoredRun) -> Any:
 def _other(scored: ScoredRun, record: Mapping[str, Any]) -> list[Problem]:
     where = str(Path(scored.path))
     return [
-        Problem(where, f"has the {key} {scored.summary.get(key)}, the study {record[key]}", "Run this model anew.")
+        Problem(where, f"has the {key} {scored.summary.get(key)}, the study {record[key]}", "Run this model again.")
         for key in ("evaluation_hash", "cases_hash", "recipe_hash")
         if scored.summary.get(key) != record[key]
     ]

@@ -84,7 +84,7 @@ def report_study(
         cases, unseen = worst_cases_of(folder, results, metric)
         shown, cut = page_scores(results)
         page = Page(
-            title=f"{results.name}: {', '.join(results.methods) or 'nothing'} beside {results.baseline}",
+            title=f"{results.name}: {', '.join(results.methods) or 'nothing'} compared with {results.baseline}",
             summary=said,
             sections=_sections(tables, of_findings, others, (*savings, *figures), details),
             scores=shown,
@@ -142,10 +142,12 @@ def _sections(
     def drawn(*keys: str) -> tuple[Figure, ...]:
         return tuple(figure for figure in figures if figure.key.startswith(keys))
 
-    compared, beside_controls, saved = details
+    compared, controls, saved = details
     return (
-        Section("Methods beside the baseline", compared, having(tables, "compared_", "published_"), drawn("curves_")),
-        Section("Methods beside their controls", beside_controls, having(tables, "control_")),
+        Section(
+            "Methods compared with the baseline", compared, having(tables, "compared_", "published_"), drawn("curves_")
+        ),
+        Section("Methods compared with their controls", controls, having(tables, "control_")),
         Section("Label savings", saved, having(of_findings, "label_savings", "gap_closed"), drawn("savings")),
         Section("Number of unlabeled cases", (), having(tables, "totals_"), drawn("totals_")),
         Section("Training", (), (), drawn("training")),

@@ -48,7 +48,7 @@ def without_control(results: StudyResults) -> tuple[tuple[str, str], ...]:
     return tuple((setting, method) for setting, method, _ in found if not _controls(results, setting, method))
 
 
-def beside_baseline(
+def without_unlabeled(
     results: StudyResults, metric: StudyMetric, make: MakePair = make_pair
 ) -> Iterator[tuple[str, str, tuple[Pair, ...]]]:
     """Yield for each setting and method its models without unlabeled cases, paired with the baseline by labeled count.

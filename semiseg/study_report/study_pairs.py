@@ -10,7 +10,7 @@ from semiseg.statistics.paired import holm
 from semiseg.study_report.results import StudyArm, StudyResults
 from semiseg.study_report.study_metric import StudyMetric, compare_with, method_curve
 
-NOT_TOLD_APART = "not told apart"
+NOT_SIGNIFICANT = "not significantly different"
 NOT_JUDGED = "not judged"
 
 
@@ -111,7 +111,8 @@ def adjusted_p(pairs: Sequence[Pair]) -> list[float | None]:
 
 
 def verdict_on(pair: Pair, p: float | None, metric: StudyMetric) -> str:
-    """Return the verdict from an adjusted ``p`` and the interval: better, worse, mixed, not told apart, not judged.
+    """Return the verdict from an adjusted ``p`` and the interval: better, worse, mixed, not significantly different,
+    or not judged.
 
     "better" and "worse" require both ``p`` below 0.05 and an interval of the difference that excludes 0 on that side.
     "mixed": ``p`` is below 0.05, but ranks and mean point in different directions.
@@ -120,11 +121,11 @@ def verdict_on(pair: Pair, p: float | None, metric: StudyMetric) -> str:
         return NOT_JUDGED
     entry = pair.entry(pair.mean)
     if entry is None or p is None:
-        return NOT_TOLD_APART
+        return NOT_SIGNIFICANT
     verdict = verdict_of(entry, p, metric.higher_is_better)
     if verdict == "mixed" or (verdict and excludes_zero(entry)):
         return verdict
-    return NOT_TOLD_APART
+    return NOT_SIGNIFICANT
 
 
 def verdicts_on(pairs: Sequence[Pair], metric: StudyMetric) -> list[str]:

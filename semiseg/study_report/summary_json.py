@@ -32,14 +32,14 @@ def numbers(
     ``p_adjusted`` and ``verdict`` are those of the report, with Holm's correction over all comparisons with the
     baseline and, separately, over all comparisons with controls.
     """
-    beside_baseline = _differences([pair for finding in found for pair in finding.pairs], metric)
-    beside_controls = _differences([pair for one in controls for pair in one.pairs], metric)
+    with_baseline = _differences([pair for finding in found for pair in finding.pairs], metric)
+    with_controls = _differences([pair for one in controls for pair in one.pairs], metric)
     return {
         "answers": [
             {
                 "setting": one.setting,
                 "method": one.method,
-                "differences": [beside_baseline[id(pair)] for pair in one.pairs],
+                "differences": [with_baseline[id(pair)] for pair in one.pairs],
                 "label_savings": [asdict(savings) for savings in one.savings],
                 "gap_closed": [asdict(gap) for gap in one.gaps],
                 "power": [
@@ -53,7 +53,7 @@ def numbers(
             {
                 "setting": one.setting,
                 "method": one.method,
-                "differences": [beside_controls[id(pair)] for pair in one.pairs if pair.baseline is not None],
+                "differences": [with_controls[id(pair)] for pair in one.pairs if pair.baseline is not None],
                 "no_control": [pair.shown.labeled for pair in one.pairs if pair.baseline is None],
             }
             for one in controls

@@ -1,4 +1,4 @@
-"""A study's methods beside their controls, from tables of scores: what its report says, without its folder.
+"""Compare a study's methods with their controls, from tables of scores, as in its report but without its folder.
 
 python docs/results/hippocampus/controls.py docs/results/hippocampus/dice_ce/scores.csv …
 

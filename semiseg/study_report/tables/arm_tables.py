@@ -17,8 +17,8 @@ def arms_table(results: StudyResults, metric: StudyMetric) -> Table:
     notes = (
         "mean: over the test cases by class, then over classes, then over seeds; sd: of the seeds' means (n - 1). "
         "Interval: 95 % bootstrap interval of the mean over cases and seeds.",
-        "Missed, spurious: structures that are in the reference alone, in the prediction alone; left out: values that "
-        "are not in the mean. All three are sums over the arm's seeds and classes.",
+        "Missed, spurious: structures only in the reference, only in the prediction; left out: values that are "
+        "not in the mean. All three are sums over the arm's seeds and classes.",
         study_cells.policy_note(metric),
         *study_cells.seeds_note(results),
     )

@@ -114,9 +114,9 @@ def _texts(results: StudyResults, arm: StudyArm | None) -> tuple[str, ...]:
 
 
 def mean_cells(
-    pair: Pair, metric: StudyMetric, p: float | None, verdict: str, beside: str = "baseline"
+    pair: Pair, metric: StudyMetric, p: float | None, verdict: str, against: str = "baseline"
 ) -> Iterator[Cell]:
-    """Yield the statistics of a pair's mean, and missed structures of a distance; ``beside`` names the first arm."""
+    """Yield the statistics of a pair's mean, and missed structures of a distance; ``against`` names the first arm."""
     values, entry = pair.values(pair.mean), pair.entry(pair.mean)
     yield from (cells.number(value, metric.digits) for value in values)
     yield study_cells.gain(metric, *values, pair.judged(pair.mean))
@@ -124,10 +124,10 @@ def mean_cells(
     yield cells.probability(p)
     yield Cell(verdict)
     yield cells.count(pair.mean.n)
-    yield study_cells.seeds(pair, beside)
+    yield study_cells.seeds(pair, against)
     if metric.is_distance:
         baseline, method = (None if arm is None else arm_counts(arm, metric) for arm in (pair.baseline, pair.arm))
-        yield study_cells.missed(baseline, method, beside)
+        yield study_cells.missed(baseline, method, against)
 
 
 def _classes(pair: Pair, metric: StudyMetric) -> Iterator[Cell]:

@@ -42,10 +42,10 @@ def seeds_note(results: StudyResults) -> str:
     counts = sorted({len(arm.runs) for arm in results.arms})
     said = str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
     if counts[0] < 2:
-        return f"Seeds: {said}. With one, intervals are about these networks, and say nothing of other seeds."
+        return f"Seeds: {said}. With one seed, intervals apply to these networks only and do not cover other seeds."
     few = (
-        " With few seeds, intervals are too narrow in the seeds' part: with three, as little as three in four of such "
-        "intervals hold the truth where seeds differ more than cases do."
+        " With few seeds, intervals understate the variation between seeds: with three, only three in four contain the "
+        "true value if seeds differ more than cases."
     )
     return f"Seeds: {said}.{few if counts[0] < 10 else ''}"
 
@@ -80,20 +80,20 @@ def _savings(found: Sequence[Finding], metric: StudyMetric, baseline: str, named
         *("samples below the curve", "samples above it", "note"),
     )
     note = (
-        f"How many {baseline} labels reach the method's {metric.title}: its curve is made monotone and joined by lines "
-        "over the logarithm of the count; read between: the counts on either side, between which no model was "
-        "trained, which the interval does not cover. Beyond the curve's ends nothing is extrapolated; samples: share "
-        f"of the {RESAMPLES:,} bootstrap samples, of cases and seeds, that lie there. May be no saving: the interval "
-        "holds the method's own number of labels. Levelled: the baseline's mean falls between these counts."
+        f"The number of {baseline} labels with the method's {metric.title}, read from a monotone curve with straight "
+        "lines over the logarithm of the count; read between: the nearest counts with trained models; the interval "
+        "does not include the error of interpolation. Nothing is extrapolated beyond the curve; samples: share "
+        f"of the {RESAMPLES:,} bootstrap samples, of cases and seeds, that lie there. Possibly no saving: the interval "
+        "includes the method's own number of labels. Flattened: the baseline's mean falls between these counts."
     )
     return Table("label_savings", "Label savings", columns, rows, (note,))
 
 
 def _notes(one: LabelSavings) -> Iterator[str]:
     if one.may_be_nothing:
-        yield "may be no saving"
+        yield "possibly no saving"
     if one.falls is not None:
-        yield "levelled from {} to {}".format(*one.falls)
+        yield "flattened from {} to {}".format(*one.falls)
 
 
 def _worth(one: LabelSavings) -> Cell:
@@ -110,13 +110,13 @@ def _gaps(found: Sequence[Finding], metric: StudyMetric, baseline: str, named: _
             cells.interval(gap.gap_interval, metric.digits),
             Cell("–" if gap.share is None else f"{gap.share:.0%}", value=gap.share),
             Cell("–" if gap.interval is None else "{:.0%} to {:.0%}".format(*gap.interval)),
-            Cell(gap.reason or ("may be nothing" if _holds_zero(gap.interval) else "")),
+            Cell(gap.reason or ("possibly none" if _holds_zero(gap.interval) else "")),
         )
         for finding in found
         for gap in finding.gaps
     )
     columns = ("labeled", "gap", "its 95 % interval", "share closed", "95 % interval", "note")
-    note = f"Gap: between {baseline} with so many labeled cases and with all of them, in {metric.title}."
+    note = f"Gap: between {baseline} with this number of labeled cases and with all of them, in {metric.title}."
     return Table("gap_closed", "Share of the gap to full labels that is closed", columns, rows, (note,))
 
 
@@ -138,8 +138,8 @@ def _following(following: Sequence[NextLabels], metric: StudyMetric, named: _Nam
     )
     columns = ("labeled", f"change of {metric.title}", "95 % interval", "note")
     note = (
-        f"What {NEXT} more labeled cases change, along the curve of each method; nothing is extrapolated. Between two "
-        "counts the curve is a straight line over the logarithm, a share of the step between them."
+        f"The change from {NEXT} more labeled cases, along the curve of each method; nothing is extrapolated. Between "
+        "two counts the curve is a straight line over the logarithm."
     )
     return Table("next_labels", f"The next {NEXT} labels", columns, rows, (note,))
 
@@ -163,15 +163,15 @@ def _power(found: Sequence[Finding], metric: StudyMetric, baseline: str, named: 
     )
     columns = ("labeled", "unit", "n", "difference", f"needed for {POWER:.0%}", "detectable", "seed noise", "note")
     notes = [
-        f"How many test cases or seeds a paired t test (two-sided, alpha {ALPHA:g}) needs to tell the method from "
-        f"{baseline} with {POWER:.0%} power, if the true difference is the one seen, which is itself uncertain; "
-        "detectable: the smallest difference that n find. Test cases: with these networks, of which new seeds would "
-        "differ; seed noise: its share of the variance between cases. Seeds: with these test cases. The difference is "
-        "the mean of the cases' means over classes.",
+        f"The number of test cases or seeds that a paired t test (two-sided, alpha {ALPHA:g}) needs to find the "
+        f"difference between the method and {baseline} with {POWER:.0%} power, if the true difference is the observed "
+        "one, which is itself uncertain; detectable: the smallest difference found with n. Test cases: for these "
+        "networks, not for other seeds; seed noise: its share of the variance between cases. Seeds: for these test "
+        "cases. The difference is the mean of the cases' means over classes.",
     ]
     if any(plan.unit == "seeds" and plan.n < 2 for _, _, plan in plans):
-        notes.append("How many seeds it takes cannot be said of one.")
-    return Table("power", "Would more cases or seeds tell them apart?", columns, rows, tuple(notes))
+        notes.append("The number of seeds needed cannot be estimated from one seed.")
+    return Table("power", "Would more cases or seeds show a difference?", columns, rows, tuple(notes))
 
 
 def _needed(plan: PowerPlan) -> Cell:

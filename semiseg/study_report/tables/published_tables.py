@@ -39,17 +39,17 @@ def published_table(
     gain = study_cells.gain_title(metric)
     return Table(
         key=f"published_{metric.key}",
-        title=metric.directed(f"{metric.axis} beside {published.source.cited}, {table.source}"),
+        title=metric.directed(f"{metric.axis} compared with {published.source.cited}, {table.source}"),
         columns=(
             *("setting", "class", "labeled", *groups),
             *(f"{gain}: {what}" for what in ("printed", f"{formula} of printed", "ours")),
         ),
         rows=rows,
         notes=(
-            f"{published.note} Published values have no interval, so a difference alone is no failure to reproduce. "
-            f"Ours: {_weights(shown)}.".lstrip(),
+            f"{published.note} Published values have no interval, so a difference does not mean that reproduction "
+            f"failed. Ours: {_weights(shown)}.".lstrip(),
             f"Difference: ours minus the published value, which is rounded. {gain}: {formula}, with a of {baseline} "
-            f"and b of {method}; printed: as the publication has it.",
+            f"and b of {method}; printed: as in the publication.",
             study_cells.policy_note(metric),
             *_excluded_note(metric),
             *_totals(table, totals),

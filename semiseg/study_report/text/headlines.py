@@ -6,18 +6,18 @@ from semiseg.render import cells
 from semiseg.runs.lagging_networks import behind
 from semiseg.study_report.findings import Finding, findings
 from semiseg.study_report.results import StudyResults
-from semiseg.study_report.study_controls import Controlled, beside_baseline, controlled
+from semiseg.study_report.study_controls import Controlled, controlled, without_unlabeled
 from semiseg.study_report.study_metric import StudyMetric, study_metric
-from semiseg.study_report.study_pairs import NOT_JUDGED, NOT_TOLD_APART, MakePair, Pair, make_pair, verdicts_on
+from semiseg.study_report.study_pairs import NOT_JUDGED, NOT_SIGNIFICANT, MakePair, Pair, make_pair, verdicts_on
 from semiseg.study_report.text.control_sentences import control_headlines
-from semiseg.study_report.text.savings_sentences import gap_clause, levelled, savings_clause
+from semiseg.study_report.text.savings_sentences import flattened, gap_clause, savings_clause
 from semiseg.study_report.text.sentences import named
 from semiseg.study_report.text.untrained_sentences import untrained_headlines
 from semiseg.study_report.untrained import nothing_is_judged
 from semiseg.wording import counted, some
 
 _NAMED = 6
-_ORDER = ("better", "worse", "mixed", NOT_TOLD_APART, NOT_JUDGED)
+_ORDER = ("better", "worse", "mixed", NOT_SIGNIFICANT, NOT_JUDGED)
 
 
 def headlines(
@@ -73,30 +73,30 @@ def _helped(finding: Finding, metric: StudyMetric, baseline: str, verdicts: Sequ
     groups = {word: [pair for pair, verdict in judged if verdict == word] for word in _ORDER}
     parts = [f"{word} with {_counts(pairs)}" for word, pairs in groups.items() if pairs]
     shown = [pair for pair in finding.pairs if not pair.withheld]
-    figures = f" ({_range(shown, metric)}; per count with intervals below)" if shown else ""
-    beside = f"{_name(finding)} beside {baseline}, by {metric.title}"
-    return f"Did the method help? {beside}: {'; '.join(parts)} labels{figures}."
+    figures = f" ({_range(shown, metric)}; intervals for each count below)" if shown else ""
+    compared = f"{_name(finding)} compared with {baseline}, by {metric.title}"
+    return f"Did the method help? {compared}: {'; '.join(parts)} labels{figures}."
 
 
 def _labels(finding: Finding, baseline: str) -> Iterator[str]:
     if finding.savings:
-        worth = "; ".join(map(savings_clause, finding.savings)) + levelled(finding.savings[0], baseline)
-        yield f"How many labels is that? {_name(finding)} scores like {baseline} with: {worth}."
+        worth = "; ".join(map(savings_clause, finding.savings)) + flattened(finding.savings[0], baseline)
+        yield f"How many labels is that? {_name(finding)} scores like {baseline} with this many labels: {worth}."
     for reason in finding.not_computed:
-        yield f"Not worked out for {_name(finding)}: {reason}"
+        yield f"Not computed for {_name(finding)}: {reason}"
     if finding.gaps:
         full = finding.gaps[0].full_labeled
         shares = "; ".join(map(gap_clause, finding.gaps))
-        yield f"Of the gap to all {full} labels {_name(finding)} closes: {shares}."
+        yield f"{_name(finding)} closes this share of the gap to all {full} labels: {shares}."
 
 
 def _alone(results: StudyResults, metric: StudyMetric, make: MakePair) -> Iterator[str]:
-    for setting, method, all_pairs in beside_baseline(results, metric, make):
+    for setting, method, all_pairs in without_unlabeled(results, metric, make):
         pairs = [pair for pair in all_pairs if not pair.withheld]
         if not pairs:
             continue
-        beside = f"{named(method, setting)} beside {results.baseline} with {_counts(pairs)} labels"
-        yield f"By itself, without unlabeled cases, {beside}: {_range(pairs, metric)}."
+        compared = f"{named(method, setting)} compared with {results.baseline} with {_counts(pairs)} labels"
+        yield f"Without unlabeled cases, {compared}: {_range(pairs, metric)}."
 
 
 def _behind(results: StudyResults) -> Iterator[str]:
@@ -109,7 +109,8 @@ def _behind(results: StudyResults) -> Iterator[str]:
     ]
     if found:
         more = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
-        yield f"Networks by themselves, on validation cases, far behind the others: {'; '.join(found[:_NAMED])}{more}."
+        shown = "; ".join(found[:_NAMED])
+        yield f"Single networks far behind the others of their run, on validation cases: {shown}{more}."
 
 
 def _others(results: StudyResults, metric: StudyMetric, make: MakePair) -> Iterator[str]:
@@ -117,33 +118,32 @@ def _others(results: StudyResults, metric: StudyMetric, make: MakePair) -> Itera
         if name == metric.name:
             continue
         other = study_metric(results, name)
-        beside: dict[str, Sequence[Finding | Controlled]] = {
-            f"beside {results.baseline}": findings(results, other, make, savings=False),
-            "beside controls": controlled(results, other, make),
+        compared: dict[str, Sequence[Finding | Controlled]] = {
+            f"compared with {results.baseline}": findings(results, other, make, savings=False),
+            "compared with controls": controlled(results, other, make),
         }
-        said = [f"{where} {words}" for where, found in beside.items() if (words := _words(found, other))]
+        said = [f"{where}, {words}" for where, found in compared.items() if (words := _words(found, other))]
         if said:
             yield f"{other.title}: {'; '.join(said)}."
 
 
 def _words(found: Sequence[Finding | Controlled], metric: StudyMetric) -> str:
     words = verdicts_on(_pairs(found), metric)
-    said = ", ".join(f"{word} at {words.count(word)}" for word in _ORDER if word in words)
+    said = ", ".join(f"{word} in {words.count(word)}" for word in _ORDER if word in words)
     return f"{said} of {counted(len(words), 'comparison')}" if words else ""
 
 
 def _certainty(seeds: set[int], comparisons: int, controls: int) -> str:
     family = f"p with Holm's correction over {counted(comparisons, 'comparison')}" if comparisons > 1 else "p"
     if controls > 1:
-        family += f" (beside controls with correction over these {controls})"
-    rule = f"Better and worse need both {family} below 0.05, and a 95 % interval without 0."
-    alone = "is about these networks, and another seed may change it"
+        family += f" (with controls: over {controls})"
+    rule = f"Better and worse require {family} below 0.05 and a 95 % interval that excludes 0."
     if max(seeds) < 2:
-        return f"How sure? One seed: all of it {alone}. {rule}"
+        return f"How certain? One seed: this applies to these networks only, and another seed may change it. {rule}"
     if min(seeds) >= 10:
-        return f"How sure? {rule}"
-    one = f" What rests on one seed {alone}." if min(seeds) < 2 else ""
-    return f"How sure? {_seeds(seeds)}, which is few: intervals are too narrow in the seeds' part.{one} {rule}"
+        return f"How certain? {rule}"
+    one = " Results of one seed apply to these networks only." if min(seeds) < 2 else ""
+    return f"How certain? {_seeds(seeds)} are few: intervals understate the variation between seeds.{one} {rule}"
 
 
 def _counts(pairs: Sequence[Pair]) -> str:

@@ -13,14 +13,14 @@ def savings_sentence(one: LabelSavings, method: str, baseline: str) -> str:
     arm = f"{method} with {counted(one.labeled, 'label')}"
     fewest, most = one.curve_ends
     if one.worth is None:
-        better = f"better than {baseline} with {most}, the most"
-        worse = f"worse than {baseline} with {fewest}, the fewest"
-        return f"{arm} scored {better if one.above else worse} there is; nothing is extrapolated ({_interval(one)})."
+        better = f"better than {baseline} with {most}, the end of its curve"
+        worse = f"worse than {baseline} with {fewest}, the start of its curve"
+        return f"{arm} scored {better if one.above else worse}; nothing is extrapolated ({_interval(one)})."
     doubt = _doubt(one)
     if one.is_read_far and one.between is not None:
         first, second = one.between
-        doubt += f"; between {first} and {second} no model was trained: it is read off a straight line"
-    doubt += levelled(one, baseline)
+        doubt += f"; no model was trained between {first} and {second}: the number is interpolated"
+    doubt += flattened(one, baseline)
     unknown = _unknown(one, baseline)
     return f"{arm} is worth {worth_text(one)} {baseline} labels ({_interval(one)}{unknown}){doubt}."
 
@@ -30,12 +30,12 @@ def savings_clause(one: LabelSavings) -> str:
     return f"{one.labeled} → {worth_text(one)} ({interval_text(one)}){_doubt(one)}"
 
 
-def levelled(one: LabelSavings, baseline: str) -> str:
+def flattened(one: LabelSavings, baseline: str) -> str:
     """Return a remark if the baseline's curve had to be made monotone; otherwise ""."""
     if one.falls is None:
         return ""
     few, many = one.falls
-    return f"; {baseline} is worse with {many} labels than with {few}, and its curve levelled there"
+    return f"; {baseline} is worse with {many} labels than with {few}, and its curve is flattened there"
 
 
 def worth_text(one: LabelSavings) -> str:
@@ -53,37 +53,34 @@ def gap_sentence(gap: GapClosed, method: str, baseline: str) -> str:
     arm = f"{method} with {counted(gap.labeled, 'label')}"
     whole = f"the gap between {baseline} with {gap.labeled} and with {counted(gap.full_labeled, 'label')}"
     if gap.share is None:
-        return f"What share {arm} closes of {whole} cannot be said: {gap.reason}."
+        return f"The share of {whole} that {arm} closes is undefined: {gap.reason}."
     closes = f"{100 * gap.share:.0f} % of {whole}"
     if gap.share < 0:
-        closes = f"none of {whole}, and is behind by {-100 * gap.share:.0f} % of it"
+        closes = f"none of {whole}, and is worse by {-100 * gap.share:.0f} % of it"
     if gap.interval is None:
-        return f"{arm} closes {closes}; there is no interval: {gap.reason}."
+        return f"{arm} closes {closes} (no interval: {gap.reason})."
     of = " of the share closed" if gap.share < 0 else ""
-    doubt = ", which may be nothing" if gap.interval[0] <= 0 <= gap.interval[1] else ""
+    doubt = ", possibly none" if gap.interval[0] <= 0 <= gap.interval[1] else ""
     return f"{arm} closes {closes} ({_LEVEL}{of} {_percents(gap.interval)}){doubt}."
 
 
 def gap_clause(gap: GapClosed) -> str:
-    """Return the same in short: ``with 8 labels 50 % (41 to 62 %)``."""
+    """Return the same in short: ``50 % with 8 labels (41 to 62 %)``."""
     if gap.share is None:
-        return f"with {gap.labeled} not to be said"
+        return f"undefined with {gap.labeled} labels"
     interval = "no interval" if gap.interval is None else _percents(gap.interval)
-    return f"with {gap.labeled} labels {100 * gap.share:.0f} % ({interval})"
+    return f"{100 * gap.share:.0f} % with {gap.labeled} labels ({interval})"
 
 
 def _doubt(one: LabelSavings) -> str:
-    return ", which may be no saving" if one.may_be_nothing else ""
+    return ", possibly no saving" if one.may_be_nothing else ""
 
 
 def _unknown(one: LabelSavings, baseline: str) -> str:
     """Return a remark if the interval ends outside the curve; otherwise ""."""
-    fewest, most = one.curve_ends
-    places = {"below": f"below {fewest}", "above": f"beyond {most}"}
-    sides = [place for side, place in places.items() if side in (one.low_side, one.high_side)]
-    if not sides:
+    if not (one.low_side or one.high_side):
         return ""
-    return f": {' and '.join(sides)} labels the {baseline} curve is not known, and it is not extrapolated"
+    return ": the {} curve covers {} to {} labels and is not extrapolated".format(baseline, *one.curve_ends)
 
 
 def _interval(one: LabelSavings) -> str:

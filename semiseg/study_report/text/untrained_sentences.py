@@ -24,10 +24,10 @@ def untrained_headlines(results: StudyResults, found: Sequence[Finding]) -> Iter
     for setting in settings:
         arm, dice = best_arm(baseline_arms(results, setting))
         best, its = best_arm([arm for arm in results.arms if arm.setting == setting])
-        learned = "" if is_untrained(best) else f" {_with(best)} has {its:.2f}, with nothing to compare it with."
+        learned = "" if is_untrained(best) else f" {_with(best)} has {its:.2f}, but nothing to be compared with."
         yield (
             f"The baseline has not learned to segment: the best, {_with(arm)}, has {dice_text(dice)}. "
-            f"Nothing is concluded about methods beside it.{learned} Train longer, or with more labels."
+            f"No conclusions are drawn about methods compared with it.{learned} Train longer, or with more labels."
         )
     for finding in found:
         if finding.setting not in settings:
@@ -38,7 +38,7 @@ def _neither(pair: Pair, finding: Finding, baseline: str) -> str:
     _, dice = best_arm([arm for arm in (pair.baseline, pair.arm) if arm is not None])
     return (
         f"With {counted(pair.shown.labeled, 'label')} neither {named(finding.method, finding.setting)} nor {baseline} "
-        f"has learned to segment: the best model has {dice_text(dice)}. Nothing is concluded there. Train longer."
+        f"has learned to segment: the best model has {dice_text(dice)}. No conclusions are drawn there. Train longer."
     )
 
 

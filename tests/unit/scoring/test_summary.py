@@ -143,7 +143,7 @@ def test_no_scores_have_an_empty_summary():
 
 def test_what_cannot_be_summarized_is_told():
     twice = [dice("a", 0.5), dice("a", 0.6)]
-    with pytest.raises(DataError, match="case a: dice of edema is there 2 times"):
+    with pytest.raises(DataError, match="case a: dice of edema occurs 2 times"):
         summarize(twice)
     with pytest.raises(DataError, match="scores of 2 runs: 'r', 's'"):
         summarize([hd95("a", 1.0), hd95("a", 1.0, run="s")])

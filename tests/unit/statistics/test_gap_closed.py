@@ -55,7 +55,7 @@ def test_the_interval_by_hand():
 def test_no_gap_to_close(full):
     found = closed(arm(0.6), arm(0.5), arm(full))
     assert (found.share, found.interval) == (None, None)
-    assert found.reason == "with 100 labels it is no better than with 25"
+    assert found.reason == "the baseline is no better with 100 labels than with 25"
 
 
 def test_a_gap_that_may_be_nothing():
@@ -63,7 +63,7 @@ def test_a_gap_that_may_be_nothing():
     base, full = np.zeros((1, 2, 1)), np.array([[[-0.1], [0.3]]])
     found = closed((base + 0.1, (1,)), (base, (1,)), (full, (1,)))
     assert (found.share, found.interval, found.gap) == (None, None, pytest.approx(0.1))
-    assert found.reason == "the gap itself, 0.1 (95 % interval -0.1 to 0.3), may be nothing"
+    assert found.reason == "the gap itself, 0.1 (95 % interval -0.1 to 0.3), may be zero"
 
 
 def test_a_gap_that_is_nothing_in_a_few_samples_has_a_share_and_no_interval():

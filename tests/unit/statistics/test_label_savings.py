@@ -136,7 +136,7 @@ class TestCurvesThatFall:
         with pytest.raises(DataError, match="scores worse with 14 labels than with 3"):
             label_savings(lower, {3: constant(-0.65)}, higher_is_better=False)
 
-    def test_one_that_falls_on_the_way_is_levelled(self):
+    def test_one_that_falls_on_the_way_is_flattened(self):
         curve = {2: constant(0.2), 4: constant(0.6), 8: constant(0.4), 16: constant(0.5), 32: constant(0.9)}
         (found,) = label_savings(curve, {2: constant(0.7)}, higher_is_better=True)
         assert found.falls == (4, 8)

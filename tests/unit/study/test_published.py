@@ -89,7 +89,7 @@ class TestFinding:
     def test_an_unknown_name_is_refused_with_the_known_ones_and_its_line(self, refused, tmp_path):
         assert refused() == (
             f"published ({tmp_path}/mine.yaml:3): 'odd2020' is not known: luque2023\n"
-            "    A study's own published values are in published/NAME.yaml beside its recipe."
+            "    A study's own published values are in published/NAME.yaml next to its recipe."
         )
 
     def test_a_path_is_no_name(self, refused):

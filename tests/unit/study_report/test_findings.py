@@ -102,35 +102,36 @@ class TestHeadlines:
     def test_they_answer_in_few_sentences(self, results):
         assert self.said(results) == (
             "18 models with scores, 3 seeds, 8 test cases, last weights.",
-            "Did the method help? cps beside supervised, by Dice: better with 8; not told apart with 4 labels "
-            "(Dice 0.000 to +0.100; per count with intervals below).",
-            "No control: no model of cps has scores with as few labeled cases and no unlabeled ones, so that what "
-            "these did is not told from what else the method does.",
-            "How sure? 3 seeds, which is few: intervals are too narrow in the seeds' part. Better and worse need both "
-            "p with Holm's correction over 2 comparisons below 0.05, and a 95 % interval without 0.",
-            "How many labels is that? cps scores like supervised with: 4 → 4.0 (4.0 to 4.0), which may be no saving; "
-            "8 → 16 (16 to 16).",
-            "Of the gap to all 32 labels cps closes: with 4 labels 0 % (0 to 0 %); with 8 labels 50 % (50 to 50 %).",
+            "Did the method help? cps compared with supervised, by Dice: better with 8; not significantly different "
+            "with 4 labels (Dice 0.000 to +0.100; intervals for each count below).",
+            "No control: no scored model of cps was trained on the labeled cases alone, so the effect of unlabeled "
+            "cases cannot be separated from the rest of the method.",
+            "How certain? 3 seeds are few: intervals understate the variation between seeds. Better and worse require "
+            "p with Holm's correction over 2 comparisons below 0.05 and a 95 % interval that excludes 0.",
+            "How many labels is that? cps scores like supervised with this many labels: 4 → 4.0 (4.0 to 4.0), possibly "
+            "no saving; 8 → 16 (16 to 16).",
+            "cps closes this share of the gap to all 32 labels: 0 % with 4 labels (0 to 0 %); 50 % with 8 labels (50 "
+            "to 50 %).",
         )
 
     def test_one_seed_is_said_to_be_one(self):
         arms = [arm("supervised", n, flat(v)) for n, v in ((4, 0.6), (8, 0.7))]
         said = self.said(study(*arms, arm("cps", 4, flat(0.65), total=8), training_cases=8))
         assert said[0] == "3 models with scores, 1 seed, 8 test cases, last weights."
-        assert said[3].startswith("How sure? One seed: all of it is about these networks, and another seed may")
+        assert said[3].startswith("How certain? One seed: this applies to these networks only, and another seed may")
 
     def test_arms_of_one_seed_among_others_are_told(self, results):
         said = self.said(study(*results.arms, arm("other", 4, flat(0.6), total=32), training_cases=32))
-        (sure,) = (line for line in said if line.startswith("How sure?"))
-        assert sure.startswith("How sure? 1 to 3 seeds, which is few: ")
-        assert "What rests on one seed is about these networks, and another seed may change it." in sure
+        (sure,) = (line for line in said if line.startswith("How certain?"))
+        assert sure.startswith("How certain? 1 to 3 seeds are few: ")
+        assert "Results of one seed apply to these networks only." in sure
 
     def test_a_baseline_that_falls_is_said_at_once(self, results):
         fallen = [arm("supervised", n, *seeds(v)) for n, v in ((4, 0.6), (8, 0.5), (16, 0.55), (32, 0.4))]
         cps = [one for one in results.arms if one.method == "cps"]
         said = self.said(study(*fallen, *cps, training_cases=32))
-        reason = "The baseline scores worse with 32 labels than with 4: a falling curve tells no worth."
-        assert f"Not worked out for cps: {reason}" in said
+        reason = "The baseline scores worse with 32 labels than with 4: a falling curve has no label savings."
+        assert f"Not computed for cps: {reason}" in said
         assert not any(line.startswith("How many labels is that?") for line in said)
 
     def test_models_without_scores_are_named(self, results):
@@ -143,7 +144,7 @@ class TestHeadlines:
         said = self.said(study(*others, replace(last, logs=((), log, ())), training_cases=32))
         name = last.runs[1].name
         assert (
-            "Networks by themselves, on validation cases, far behind the others: "
+            "Single networks far behind the others of their run, on validation cases: "
             f"{name}: a has 0.40 in edema where the best network has 0.70."
         ) in said
 
@@ -163,11 +164,11 @@ def test_what_cannot_be_worked_out_is_said_and_costs_nothing_else():
     _, (finding,), following = found_in(results)
     assert (finding.savings, finding.gaps, following) == ((), (), ())
     assert finding.not_computed
-    assert any(line.startswith("Not worked out for cps: ") for line in savings_sentences([finding], "supervised"))
+    assert any(line.startswith("Not computed for cps: ") for line in savings_sentences([finding], "supervised"))
 
 
 def test_seeds_are_told_with_every_table(results):
-    assert seeds_note(results).startswith("Seeds: 3. With few seeds, intervals are too narrow")
+    assert seeds_note(results).startswith("Seeds: 3. With few seeds, intervals understate")
     assert seeds_note(study(arm("supervised", 4, flat(0.5)))).startswith("Seeds: 1. With one")
     assert seeds_note(study(arm("supervised", 4, *seeds(0.5, 10)))) == "Seeds: 10."
 
@@ -209,7 +210,10 @@ def test_everything_is_in_the_record(results):
     data = numbers(found, (), following, metric)
     (finding,) = data["answers"]
     assert finding["differences"][1]["difference"] == pytest.approx(0.1)
-    assert [one["verdict"] for one in finding["differences"]] == ["not told apart", "better"]  # as the report says it
+    assert [one["verdict"] for one in finding["differences"]] == [
+        "not significantly different",
+        "better",
+    ]  # as the report says it
     assert finding["differences"][1]["p_adjusted"] == pytest.approx(2 * 2 / 2**8)
     assert finding["label_savings"][1]["worth"] == pytest.approx(16)
     assert finding["power"][0]["test_cases"]["unit"] == "test cases"

@@ -44,8 +44,8 @@ def test_published_values_stand_beside_ours():
     assert texts(table, *percent)[3] == ("+4.1", "+4.7", "+20.0")  # 3/64
     assert any("on 1050 cases in all, these on 600" in note for note in table.notes)
     assert table.notes[0] == (
-        "Not the same test cases as published. Published values have no interval, so a difference alone is no failure "
-        "to reproduce. Ours: 1 seed, last weights."
+        "Not the same test cases as published. Published values have no interval, so a difference does not "
+        "mean that reproduction failed. Ours: 1 seed, last weights."
     )
 
 

@@ -17,43 +17,42 @@ class TestSavings:
             ({}, "cps with 25 labels is worth 41 supervised labels (95 % interval 33 to 52)."),
             (
                 {"high": None, "high_side": "above"},
-                "cps with 25 labels is worth 41 supervised labels (95 % interval 33 to more than 100: beyond 100 labels"
-                " the supervised curve is not known, and it is not extrapolated).",
+                "cps with 25 labels is worth 41 supervised labels (95 % interval 33 to more than 100: the supervised"
+                " curve covers 12 to 100 labels and is not extrapolated).",
             ),
             (
                 {"low": None, "low_side": "below", "high": None, "high_side": "above"},
-                "cps with 25 labels is worth 41 supervised labels (95 % interval fewer than 12 to more than 100: below"
-                " 12 and beyond 100 labels the supervised curve is not known, and it is not extrapolated), which may be"
-                " no saving.",
+                "cps with 25 labels is worth 41 supervised labels (95 % interval fewer than 12 to more than 100: the"
+                " supervised curve covers 12 to 100 labels and is not extrapolated), possibly no saving.",
             ),
             (
                 {"worth": None, "side": "above", "low": 80.0, "high": None, "high_side": "above"},
-                "cps with 25 labels scored better than supervised with 100, the most there is; nothing is extrapolated"
-                " (95 % interval 80 to more than 100).",
+                "cps with 25 labels scored better than supervised with 100, the end of its curve; nothing is"
+                " extrapolated (95 % interval 80 to more than 100).",
             ),
             (
                 {"worth": None, "side": "above", "low": None, "low_side": "above", "high": None, "high_side": "above"},
-                "cps with 25 labels scored better than supervised with 100, the most there is; nothing is extrapolated"
-                " (the whole 95 % interval is more than 100).",
+                "cps with 25 labels scored better than supervised with 100, the end of its curve; nothing is"
+                " extrapolated (the whole 95 % interval is more than 100).",
             ),
             (
                 {"worth": None, "side": "below", "low": None, "low_side": "below", "high": 14.0},
-                "cps with 25 labels scored worse than supervised with 12, the fewest there is; nothing is extrapolated"
-                " (95 % interval fewer than 12 to 14).",
+                "cps with 25 labels scored worse than supervised with 12, the start of its curve; nothing is"
+                " extrapolated (95 % interval fewer than 12 to 14).",
             ),
             (
                 {"low": 20.0},
-                "cps with 25 labels is worth 41 supervised labels (95 % interval 20 to 52), which may be no saving.",
+                "cps with 25 labels is worth 41 supervised labels (95 % interval 20 to 52), possibly no saving.",
             ),
             (
                 {"between": (25, 100)},
-                "cps with 25 labels is worth 41 supervised labels (95 % interval 33 to 52); between 25 and 100 no model"
-                " was trained: it is read off a straight line.",
+                "cps with 25 labels is worth 41 supervised labels (95 % interval 33 to 52); no model was trained"
+                " between 25 and 100: the number is interpolated.",
             ),
             (
                 {"falls": (12, 50)},
                 "cps with 25 labels is worth 41 supervised labels (95 % interval 33 to 52); supervised is worse with 50"
-                " labels than with 12, and its curve levelled there.",
+                " labels than with 12, and its curve is flattened there.",
             ),
             (
                 {"between": (25, 50)},
@@ -72,7 +71,7 @@ class TestSavings:
         ("parts", "expected"),
         [
             ({}, "25 → 41 (33 to 52)"),
-            ({"low": 20.0}, "25 → 41 (20 to 52), which may be no saving"),
+            ({"low": 20.0}, "25 → 41 (20 to 52), possibly no saving"),
             ({"worth": 9.94, "low": 4.04, "high": 9.96}, "25 → 9.9 (4.0 to 10)"),
             (
                 {"worth": None, "side": "above", "low": 80.0, "high": None, "high_side": "above"},
@@ -102,22 +101,22 @@ class TestSavings:
             -0.12,
             (-0.3, 0.05),
             "",
-            "cps with 25 labels closes none of the gap between supervised with 25 and with 100 labels, and is behind by"
-            " 12 % of it (95 % interval of the share closed -30 to 5 %), which may be nothing.",
+            "cps with 25 labels closes none of the gap between supervised with 25 and with 100 labels, and is worse by"
+            " 12 % of it (95 % interval of the share closed -30 to 5 %), possibly none.",
         ),
         (
             0.5,
             None,
             "in 0.3 % of the bootstrap samples there is no gap to close",
-            "cps with 25 labels closes 50 % of the gap between supervised with 25 and with 100 labels; there is no"
-            " interval: in 0.3 % of the bootstrap samples there is no gap to close.",
+            "cps with 25 labels closes 50 % of the gap between supervised with 25 and with 100 labels"
+            " (no interval: in 0.3 % of the bootstrap samples there is no gap to close).",
         ),
         (
             None,
             None,
-            "with 100 labels it is no better than with 25",
-            "What share cps with 25 labels closes of the gap between supervised with 25 and with 100 labels cannot be"
-            " said: with 100 labels it is no better than with 25.",
+            "the baseline is no better with 100 labels than with 25",
+            "The share of the gap between supervised with 25 and with 100 labels that cps with 25 labels closes is"
+            " undefined: the baseline is no better with 100 labels than with 25.",
         ),
     ],
 )
@@ -129,9 +128,9 @@ def test_a_closed_gap_in_every_situation(share, interval, reason, expected):
 @pytest.mark.parametrize(
     ("share", "interval", "expected"),
     [
-        (0.616, (0.41, 0.8), "with 25 labels 62 % (41 to 80 %)"),
-        (0.5, None, "with 25 labels 50 % (no interval)"),
-        (None, None, "with 25 not to be said"),
+        (0.616, (0.41, 0.8), "62 % with 25 labels (41 to 80 %)"),
+        (0.5, None, "50 % with 25 labels (no interval)"),
+        (None, None, "undefined with 25 labels"),
     ],
 )
 def test_a_closed_gap_in_short(share, interval, expected):

@@ -58,16 +58,16 @@ def made(tmp_path, share=1.0):
 def test_the_method_stands_beside_its_control_on_the_page_and_in_files(folder):
     result = report_study(folder.path)
     told = (
-        "Did the unlabeled cases help? cps beside its control, the same without unlabeled cases, by Dice: with 4 "
-        "labels better (+0.020, 95 % interval +0.020 to +0.020); with 8 labels there is no control."
+        "Did the unlabeled cases help? cps compared with its control, the same without unlabeled cases, by Dice: with "
+        "4 labels better (+0.020, 95 % interval +0.020 to +0.020); with 8 labels there is no control."
     )
     assert result.summary[2] == told
     page = result.page.read_text()
     for text in (
         told,
-        "Methods beside their controls",
+        "Methods compared with their controls",
         "With 8 labeled cases cps has 0.750; its control has no scores.",
-        "Dice of methods beside their controls without unlabeled cases",
+        "Dice of methods compared with their controls, which have no unlabeled cases",
         "no control</td>",
     ):
         assert text in page
@@ -84,7 +84,7 @@ def test_models_that_have_not_learned_get_no_verdict_anywhere(tmp_path):
     result = report_study(made(tmp_path, share=0.1).path)
     told = (
         "No model here has learned to segment: the best baseline, supervised with 8 labels, has a Dice of 0.06 "
-        "(up to 0.1 may be chance). Nothing is concluded. Train longer."
+        "(up to 0.1 may be chance). No conclusions are drawn. Train longer."
     )
     assert result.summary[1:] == (told,)
     assert told in result.page.read_text()
@@ -138,7 +138,7 @@ def test_scores_of_other_cases_are_refused(folder):
     [
         ("{}", "no scores.policy"),
         ("[]", "is not what semiseg wrote: no JSON object"),
-        ('{"cases": 3}', "is not what semiseg wrote: cases is something else"),
+        ('{"cases": 3}', "is not what semiseg wrote: cases is of another type"),
         ('{"scores": []}', "no scores.policy"),
     ],
 )

@@ -81,7 +81,7 @@ def test_settings_are_blocks_with_the_fully_labeled_baseline_on_top():
     ]
     assert cell(table, "p", row=1).value == pytest.approx(4 * 2 / 2**8)  # Holm: four tests in the table
     assert cell(table, "p").text == cell(table, "verdict").text == DASH
-    assert any("over the 4 tests" in note and "networks as they were trained" in note for note in table.notes)
+    assert any("over the 4 tests" in note and "networks as trained" in note for note in table.notes)
 
 
 def test_several_methods_have_a_row_each():

@@ -39,11 +39,14 @@ def verdict(results, name="dice", p=None):
     [
         ([0.6] * 8, "better"),  # p is 2 / 2^8
         ([0.4] * 8, "worse"),
-        ([0.6] * 5, "not told apart"),  # p is 2 / 2^5 = 0.0625, whatever the interval
-        ([0.6] * 4 + [0.4] * 4, "not told apart"),
-        ([0.5] * 8, "not told apart"),
+        ([0.6] * 5, "not significantly different"),  # p is 2 / 2^5 = 0.0625, whatever the interval
+        ([0.6] * 4 + [0.4] * 4, "not significantly different"),
+        ([0.5] * 8, "not significantly different"),
         ([0.501] * 19 + [0.0], "mixed"),  # nearly all ranks are for it, the mean is not: 19 * 0.001 - 0.5
-        ([0.501] * 19 + [0.49], "not told apart"),  # p is small, but a sample that draws the loss twice is below 0
+        (
+            [0.501] * 19 + [0.49],
+            "not significantly different",
+        ),  # p is small, but a sample that draws the loss twice is below 0
     ],
 )
 def test_verdicts(values, said):
@@ -55,7 +58,7 @@ def test_lower_distances_are_better():
 
 
 def test_a_verdict_needs_a_small_p_too():
-    assert verdict(beside([0.6] * 8), p=0.05) == "not told apart"
+    assert verdict(beside([0.6] * 8), p=0.05) == "not significantly different"
 
 
 def test_a_gain_is_bold_where_its_interval_excludes_0():
@@ -71,7 +74,7 @@ def test_one_seed_is_about_two_networks():
         arms = (arm("supervised", 12, *[flat(0.5)] * seeds), arm("cps", 12, *[flat(0.6)] * seeds, total=50))
         return next(n for n in tables(*arms)["compared_dice"].notes if n.startswith("Verdict"))
 
-    assert note(1).endswith("one seed: about these two networks only.")
+    assert note(1).endswith("with one seed: for these two networks only.")
     assert "one seed" not in note(2)
 
 
