@@ -5,7 +5,7 @@ from pathlib import Path
 from helpers_scores import score
 
 from semiseg.comparison.read import ScoredRun
-from semiseg.study_report.arms import Arm, StudyResults
+from semiseg.study_report.results import StudyArm, StudyResults
 
 
 def run(values, seed=1, unit="1", metric="dice", **recipe):
@@ -28,7 +28,7 @@ def joined(tables, seed=1, **recipe):
 def arm(method, labeled, *seeds, total=None, setting="", logs=(), metric="dice", unit="1", **recipe):
     """An arm of one metric; each seed is class → values of the cases."""
     runs = tuple(run(values, seed, unit, metric, **recipe) for seed, values in enumerate(seeds, start=1))
-    return Arm(setting, method, labeled, total or labeled, runs, logs)
+    return StudyArm(setting, method, labeled, total or labeled, runs, logs)
 
 
 def study(*arms, training_cases=1050, **more):

@@ -45,7 +45,7 @@ def are_untrained(runs: Sequence[ScoredRun]) -> bool:
 
 def nothing_learned(who: str, dice: float) -> str:
     """Return a message that no model has learned to segment; ``who`` is the best one and ``dice`` its Dice."""
-    return f"No model here has learned to segment: {who} has {dice_text(dice)}. Nothing is concluded. Train longer."
+    return f"No model here has learned to segment: {who} has {dice_text(dice)}. No conclusions are drawn. Train longer."
 
 
 def dice_text(dice: float) -> str:

@@ -7,8 +7,8 @@ from semiseg.errors import ArgumentError, DataError, Problem, raise_all
 
 _SHOWN = 5
 _SAME_CASES = (
-    "Methods are compared on the same cases: score these too. Folds of one method, which share the cases between them,"
-    " are put together where they have one name: NAME=PATH NAME=PATH."
+    "Score the same cases for every method. To join folds, which divide the cases among them, give them one name: "
+    "NAME=PATH NAME=PATH."
 )
 
 
@@ -18,7 +18,7 @@ def common_metrics(runs: Sequence[ScoredRun], wanted: Sequence[str] | None) -> t
     if not wanted:
         if everywhere:
             return tuple(everywhere)
-        raise DataError([Problem("", "No metric is in all tables.")] + [_has(run) for run in runs])
+        raise DataError([Problem("", "No metric is in every table.")] + [_has(run) for run in runs])
     problems = [
         Problem(str(run.path), f"has no metric {metric!r}; it has {', '.join(run.metrics)}")
         for metric in dict.fromkeys(wanted)
@@ -86,7 +86,9 @@ def _classes(runs: Sequence[ScoredRun], rows: Sequence[set[Key]]) -> list[Proble
         other = {(key[0], key[1], run.scores[key].kind) for key in keys if run.scores[key].kind != kinds[key[:2]]}
         for metric, name, kind in sorted(other):
             what = f"{name!r} ({metric}) is a {kind} here, a {kinds[metric, name]} in {runs[0].path}"
-            problems.append(Problem(str(run.path), what, "The column 'kind' says so; a table without it has classes."))
+            problems.append(
+                Problem(str(run.path), what, "The column 'kind' determines this; a table without it has only classes.")
+            )
     return problems
 
 
@@ -104,7 +106,7 @@ def _references(first: ScoredRun, run: ScoredRun, metrics: Sequence[str]) -> lis
     )
     if not differing:
         return []
-    what = f"{len(differing)} cases have other references than in {first.path}: {_some(differing)}"
+    what = f"{len(differing)} cases have different references than in {first.path}: {_some(differing)}"
     return [Problem(str(run.path), what, "Score all predictions against the same label files.")]
 
 

@@ -90,7 +90,7 @@ def metric_direction(metric: str, run: ScoredRun) -> tuple[bool, list[str]]:
     try:
         return bool(load("metric", name).higher_is_better), []  # type: ignore[attr-defined]
     except ComponentError:
-        return True, [f"No installed metric is called {name!r}: higher is taken as better."]
+        return True, [f"No installed metric is called {name!r}: higher is assumed to be better."]
 
 
 def _without_verdicts(compared: MetricComparison) -> MetricComparison:
@@ -114,7 +114,7 @@ def _thin(compared: MetricComparison) -> Iterator[str]:
         counted = ", ".join(f"{name} {count}" for name, count in one_sided.items())
         yield (
             f"{compared.metric} is undefined in some cases for some runs only, and these cases are left out for all: "
-            f"{counted}. That spares those that see structures where there are none."
+            f"{counted}. This favors methods that predict structures where there are none."
         )
     few = [row.name for row in compared.rows if row.n < 6]
     if few:

@@ -129,7 +129,7 @@ def _too_few(groups: Sequence[_Group]) -> Problem:
     if given is not None:
         return Problem("", f"All runs are of one method, {given!r}, by the names given.", fix)
     differs = "the seed" if len(join_folds(runs)) == len(runs) else "the fold or the seed"
-    return Problem("", f"All runs are of one method, {runs[0].name!r}: nothing but {differs} differs.", fix)
+    return Problem("", f"All runs are of one method, {runs[0].name!r}: only {differs} differs.", fix)
 
 
 def _names(groups: Sequence[_Group]) -> list[str]:

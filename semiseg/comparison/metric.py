@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from semiseg.comparison.methods import Method
 from semiseg.comparison.result import Entry, Interval, MetricComparison, Rank, Row, Verdict
 from semiseg.scoring.harness import Score
-from semiseg.statistics.bootstrap import finite_mean, mean_of_means, resampled_means
+from semiseg.statistics.bootstrap import class_means, finite_mean, has_spread, mean_of_means, resampled_means
 from semiseg.statistics.paired import holm, paired_differences, signed_rank
 from semiseg.statistics.ranking import rank_stability
 
@@ -51,7 +51,7 @@ class _Values:
 
     def sample_means(self, line: _Line, name: str) -> Array:
         """Return a method's mean in each bootstrap sample."""
-        return finite_mean(self.samples[name][:, line.columns], axis=1)
+        return class_means(self.samples[name][:, line.columns])
 
 
 def compare_metric(
@@ -128,7 +128,7 @@ def _row(line: _Line, values: _Values, baseline: str) -> Row:
             entry = replace(
                 entry,
                 difference=float(seeds.mean() - values.seed_means(line, baseline).mean()),
-                interval=_interval(samples) if n > 1 else None,
+                interval=_interval(samples) if has_spread(values.of(line, name)) else None,
                 p=test.p,
                 effect=test.effect,
             )

@@ -35,7 +35,7 @@ def _counts(method: Method) -> list[tuple[int, int]]:
 def _differences(methods: Sequence[Method]) -> Iterator[str]:
     single = [method.name for method in methods if len(method.tables) == 1]
     if single:
-        yield f"One seed only of {', '.join(single)}: nothing here says how it would be with another."
+        yield f"Only one seed of {', '.join(single)}: another seed may give different results."
     if len({len(method.tables) for method in methods}) > 1:
         counted = ", ".join(f"{method.name} {len(method.tables)}" for method in methods)
         yield f"The methods have different numbers of seeds: {counted}."
@@ -46,7 +46,7 @@ def _differences(methods: Sequence[Method]) -> Iterator[str]:
     elif _apart(methods, lambda run: run.summary.get("cases_hash")):
         yield "The methods were trained on different sets of labeled or unlabeled cases (cases_hash), of the same size."
     if _apart(methods, lambda run: run.summary.get("evaluation_hash")):
-        yield "The test cases are the same, but the evaluation_hash is not: other validation or unscored test cases."
+        yield "The test cases are the same, but the evaluation_hash is not: validation or unscored test cases differ."
     if _apart(methods, lambda run: run.checkpoint):
         yield "The methods are compared at different checkpoints."
 
@@ -64,10 +64,10 @@ def _within_methods(methods: Sequence[Method]) -> Iterator[str]:
         if keys:
             yield f"The recipes of {method.name} differ in more than the seed: {', '.join(keys)}."
         if len(method.tables) < len(method.runs):
-            yield f"Runs of {method.name} have no test case in common: they are folds, and together count as one."
+            yield f"Runs of {method.name} have no test case in common: they are folds and count as one."
         seeds = [table.seed for table in method.tables if table.seed is not None]
         if len(set(seeds)) < len(seeds):
-            yield f"Runs of {method.name} have the same seed; each counts as a seed of its own."
+            yield f"Runs of {method.name} have the same seed; each counts as a separate seed."
 
 
 def _unchecked(runs: Sequence[ScoredRun], metrics: Sequence[str]) -> Iterator[str]:
@@ -78,7 +78,7 @@ def _unchecked(runs: Sequence[ScoredRun], metrics: Sequence[str]) -> Iterator[st
     without = [str(path) for path, scores in rows.items() if not all(score.definition for score in scores)]
     if without:
         where = ", ".join(without)
-        yield f"What the metrics mean was checked by unit, and version where known: no definition in {where}."
+        yield f"Metrics were checked by unit, and by version if known: no definition in {where}."
 
 
 def _not_compared(runs: Sequence[ScoredRun], metrics: Sequence[str]) -> Iterator[str]:

@@ -80,7 +80,7 @@ def read_run(path: Path, checkpoint: str | None = None, scores: Sequence[Score] 
         if not path.exists():
             raise DataError(Problem(str(path), "there is no such file or folder"))
         fix = "A run has one when it is complete (semiseg run … --resume); semiseg evaluate … -o writes one."
-        raise DataError(Problem(str(path), "holds no scores.csv", fix))
+        raise DataError(Problem(str(path), "contains no scores.csv", fix))
     scores = read_scores(file) if scores is None else scores
     chosen = _choose(path, scores, checkpoint)
     folder = _folder(file)
@@ -96,7 +96,7 @@ def _folder(path: Path) -> Path:
 def _choose(path: Path, scores: Sequence[Score], wanted: str | None) -> str:
     found = list(dict.fromkeys(score.checkpoint for score in scores))
     if not found:
-        raise DataError(Problem(str(path), "holds no scores"))
+        raise DataError(Problem(str(path), "contains no scores"))
     if found == [""] or (wanted is None and len(found) == 1):
         return found[0]
     if (wanted or "last") not in found:
@@ -111,11 +111,11 @@ def _by_key(path: Path, rows: Sequence[Score]) -> dict[Key, Score]:
     twice = {key: times for key, times in count.items() if times > 1}
     if twice and len(runs) > 1:
         common = list(dict.fromkeys(case for _, _, case in twice))
-        what = f"holds scores of {len(runs)} runs: {', '.join(map(repr, runs))}; of some cases twice: {some(common, 5)}"
-        fix = "Give each run a table of its own; in one table there may be folds, which have no case in common."
+        what = f"contains scores of {len(runs)} runs: {', '.join(map(repr, runs))}; some cases twice: {some(common, 5)}"
+        fix = "Give each run a table of its own; one table may hold folds, which have no case in common."
         raise DataError(Problem(str(path), what, fix))
     problems = [
-        Problem(str(path), f"{metric} of {name} of case {case} is there {times} times")
+        Problem(str(path), f"{metric} of {name} of case {case} occurs {times} times")
         for (metric, name, case), times in twice.items()
     ]
     raise_all(problems, DataError)
@@ -135,11 +135,11 @@ def _summary(path: Path) -> Mapping[str, Any]:
         _Told.model_validate(summary)
     except ValidationError as error:
         key = ".".join(map(str, error.errors()[0]["loc"]))
-        raise DataError(Problem(str(path), f"is not what semiseg wrote: {key} is something else", _WITHOUT)) from error
+        raise DataError(Problem(str(path), f"is not what semiseg wrote: {key} is of another type", _WITHOUT)) from error
     return summary
 
 
-_WITHOUT = "Without it the scores can be compared."
+_WITHOUT = "The scores can be compared without this file."
 
 
 class _Told(BaseModel):

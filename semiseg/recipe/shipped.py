@@ -38,11 +38,15 @@ class Shipped:
 def by_package() -> dict[str, list[Shipped]]:
     """Return the recipes of each package that declares some, semiseg's first. Package names include the version."""
     found: dict[str, list[Shipped]] = {}
-    for package, target in _sources():
-        folder = _folder(target)
+    for package, folder in _folders():
         files = sorted(folder.glob("*.yaml")) if folder else []
         found.setdefault(package, []).extend(Shipped(file.stem, package, file) for file in files)
     return found
+
+
+def recipe_folders() -> list[Path]:
+    """Return the recipe folders of installed packages, semiseg's first."""
+    return list(dict.fromkeys(folder for _, folder in _folders() if folder))
 
 
 def shipped() -> list[Shipped]:
@@ -69,6 +73,10 @@ def find_shipped(name: str, unknown: str = "") -> Shipped:
     names = list(dict.fromkeys(recipe.name for recipe in recipes))
     listed = f"Shipped recipes: {', '.join(names) or 'none'}. `semiseg recipes` describes each."
     raise RecipeError(f"{unknown}{nearest(name, names)}", listed)
+
+
+def _folders() -> Iterator[tuple[str, Path | None]]:
+    return ((package, _folder(target)) for package, target in _sources())
 
 
 def _sources() -> Iterator[tuple[str, str]]:

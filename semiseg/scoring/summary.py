@@ -13,7 +13,7 @@ from semiseg.interfaces.metric import Status
 from semiseg.scoring.harness import Score
 from semiseg.scoring.masks import Kind
 from semiseg.scoring.policy import find_policy
-from semiseg.statistics.bootstrap import RESAMPLES, SEED, bootstrap_interval, mean_of_means
+from semiseg.statistics.bootstrap import RESAMPLES, SEED, case_samples, has_spread, interval_of, mean_of_means
 
 WORST = 5
 
@@ -86,8 +86,11 @@ def _metric(rows: Sequence[Score], policy: str, descending: bool) -> dict[str, A
         if part or key == "classes":
             values, names = _table(part, cases, policy)
             statuses = {name: Counter(row.status for row in part if row.class_name == name) for name in names}
-            block[key] = {name: _statistics(values[:, [i]], statuses[name]) for i, name in enumerate(names)}
-            block[mean] = _foreground(values, len(part))
+            samples = _samples(values, cases)
+            block[key] = {
+                name: _statistics(values[:, [i]], samples[:, [i]], statuses[name]) for i, name in enumerate(names)
+            }
+            block[mean] = _foreground(values, samples, len(part))
     values, _ = _table(classes or regions, cases, policy)
     return {**block, "worst": _worst(cases, values, descending)}
 
@@ -102,7 +105,7 @@ def _table(rows: Sequence[Score], cases: Sequence[str], policy: str) -> tuple[ND
     return values, names
 
 
-def _statistics(column: NDArray[np.float64], statuses: Counter[Status]) -> dict[str, Any]:
+def _statistics(column: NDArray[np.float64], samples: NDArray[np.float64], statuses: Counter[Status]) -> dict[str, Any]:
     there = column[np.isfinite(column)]
     n = len(there)
     q1, median, q3 = np.quantile(there, [0.25, 0.5, 0.75]) if n else (math.nan,) * 3
@@ -111,7 +114,7 @@ def _statistics(column: NDArray[np.float64], statuses: Counter[Status]) -> dict[
         "excluded": statuses.total() - n,
         **{status: statuses[status] for status in get_args(Status)},
         "mean": _number(there.mean()) if n else None,
-        "interval": _interval(column),
+        "interval": _interval(column, samples),
         "median": _number(median),
         "std": _number(there.std(ddof=1)) if n > 1 else None,
         "q1": _number(q1),
@@ -119,7 +122,7 @@ def _statistics(column: NDArray[np.float64], statuses: Counter[Status]) -> dict[
     }
 
 
-def _foreground(values: NDArray[np.float64], n_rows: int) -> dict[str, Any]:
+def _foreground(values: NDArray[np.float64], samples: NDArray[np.float64], n_rows: int) -> dict[str, Any]:
     there = np.isfinite(values)
     n_classes = int(there.any(axis=0).sum())
     return {
@@ -128,7 +131,7 @@ def _foreground(values: NDArray[np.float64], n_rows: int) -> dict[str, Any]:
         "n_classes": n_classes,
         "excluded_classes": values.shape[1] - n_classes,
         "mean": _number(mean_of_means(values)),
-        "interval": _interval(values),
+        "interval": _interval(values, samples),
     }
 
 
@@ -139,9 +142,14 @@ def _worst(cases: Sequence[str], values: NDArray[np.float64], descending: bool) 
     return [{"case": case, "value": mean} for mean, case in ranked[:WORST]]
 
 
-def _interval(values: NDArray[np.float64]) -> list[float] | None:
-    low, high = bootstrap_interval(values)
-    return [low, high] if math.isfinite(low) else None
+def _samples(values: NDArray[np.float64], cases: Sequence[str]) -> NDArray[np.float64]:
+    """Return bootstrap samples of the classes' means, cases ordered by id as in comparisons, for the same draws."""
+    order = sorted(range(len(cases)), key=lambda row: cases[row])
+    return case_samples(values[order]) if has_spread(values) else np.empty((0, values.shape[1]))
+
+
+def _interval(values: NDArray[np.float64], samples: NDArray[np.float64]) -> list[float] | None:
+    return list(interval_of(samples)) if has_spread(values) else None
 
 
 def _number(value: Any) -> float | None:

@@ -18,26 +18,33 @@ def bootstrap_interval(values: NDArray[np.float64], level: float = 0.95) -> tupl
 
     ``values`` (cases, classes) float64; nan marks an excluded value. Cases are drawn with replacement, all classes of a
     case together, since they are not independent. A mean is over the drawn values, and a draw without any is excluded.
-    The seed is fixed, so the same values give the same interval. Returns (nan, nan) if no column has two values, since
-    a single case has no spread.
+    The draws are those of ``resampled_means`` for one seed, so that a run has the same interval here as in a comparison
+    or a study. Returns (nan, nan) if no column has two values, since a single case has no spread.
 
     Source: B. Efron and R. J. Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13.
     """
-    if values.size == 0 or np.isfinite(values).sum(axis=0).max() < 2:
-        return math.nan, math.nan
-    means = _resampled_means(values)
-    low, high = np.nanquantile(means, [(1 - level) / 2, (1 + level) / 2])
+    return interval_of(case_samples(values), level) if has_spread(values) else (math.nan, math.nan)
+
+
+def has_spread(values: NDArray[np.float64]) -> bool:
+    """Return whether any class of (…, cases, classes) has two or more values."""
+    return values.size > 0 and int(np.isfinite(values).sum(axis=-2).max()) > 1
+
+
+def case_samples(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the means over cases of values (cases, classes) in bootstrap samples, (RESAMPLES, classes)."""
+    return resampled_means({"": values[None]}, {"": (0,)})[""]
+
+
+def interval_of(samples: NDArray[np.float64], level: float = 0.95) -> tuple[float, float]:
+    """Return the percentile interval of the mean over classes of ``resampled_means`` (RESAMPLES, classes)."""
+    low, high = np.nanquantile(class_means(samples), [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
 
 
-def _resampled_means(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    generator = np.random.default_rng(SEED)
-    size = max(1, _ELEMENTS // values.size)
-    means = []
-    for start in range(0, RESAMPLES, size):
-        rows = generator.integers(len(values), size=(min(size, RESAMPLES - start), len(values)))
-        means.append(mean_of_means(values[rows]))
-    return np.concatenate(means)
+def class_means(samples: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the mean over classes of ``resampled_means`` (RESAMPLES, classes); nan is excluded, unless alone."""
+    return finite_mean(np.ascontiguousarray(samples), axis=1)  # the memory layout affects the last digit
 
 
 def mean_of_means(values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -72,8 +79,8 @@ def resampled_means(
     Source: A. B. Owen, The pigeonhole bootstrap, Annals of Applied Statistics 1, 2007.
     """
     n_cases = next(iter(values.values())).shape[1]
-    there = np.isfinite(next(iter(values.values()))[0]).astype(np.float64)
-    filled = {name: np.nan_to_num(array, nan=0.0) for name, array in values.items()}
+    there = np.isfinite(next(iter(values.values()))[0])
+    filled = {name: np.where(np.isfinite(array), array, 0.0) for name, array in values.items()}
     shares = {name: _seed_shares(seeds[name]) for name in values}
     generator = np.random.default_rng(derive_seed(SEED, "cases"))
     parts: dict[str, list[NDArray[np.float64]]] = {name: [] for name in values}
@@ -82,10 +89,26 @@ def resampled_means(
         stop = min(start + size, RESAMPLES)
         drawn = generator.multinomial(n_cases, [1 / n_cases] * n_cases, size=stop - start).astype(np.float64)
         count = drawn @ there
+        columns = np.ascontiguousarray(drawn.T)
         for name, array in filled.items():
-            sums = np.einsum("rs,rsk->rk", shares[name][start:stop], np.tensordot(drawn, array, axes=(1, 1)))
+            sums = _drawn_sums(columns, array, shares[name][start:stop])
             parts[name].append(np.divide(sums, count, out=np.full(sums.shape, np.nan), where=count > 0))
     return {name: np.concatenate(pieces) for name, pieces in parts.items()}
+
+
+def _drawn_sums(
+    drawn: NDArray[np.float64], values: NDArray[np.float64], shares: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return the sums (samples, classes) over drawn cases (cases, samples), weighted by the shares (samples, seeds).
+
+    Every class is summed on its own, in the order of the cases: a matrix product would round its last digit differently
+    with other classes or another number of threads.
+    """
+    sums = np.zeros((drawn.shape[1], values.shape[2]))
+    for seed, rows in enumerate(values):
+        for name, column in enumerate(rows.T):
+            sums[:, name] += shares[:, seed] * (drawn * column[:, None]).sum(axis=0)
+    return sums
 
 
 def _seed_shares(seeds: Sequence[int | str]) -> NDArray[np.float64]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from semiseg.statistics.label_curve import LEVEL, ArmValues, arm_means, interval
-from semiseg.statistics.label_savings import labels
+from semiseg.wording import counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,22 +29,6 @@ class GapClosed:
     gap: float
     gap_interval: tuple[float, float]
     reason: str
-
-    def sentence(self, method: str, baseline: str) -> str:
-        """Return the result as a sentence that names the two methods."""
-        arm = f"{method} with {labels(self.labeled)}"
-        gap = f"the gap between {baseline} with {self.labeled} and with {labels(self.full_labeled)}"
-        if self.share is None:
-            return f"What share {arm} closes of {gap} cannot be said: {self.reason}."
-        closes = f"{100 * self.share:.0f} % of {gap}"
-        if self.share < 0:
-            closes = f"none of {gap}, and is behind by {-100 * self.share:.0f} % of it"
-        if self.interval is None:
-            return f"{arm} closes {closes}; there is no interval: {self.reason}."
-        low, high = (f"{100 * end:.0f}" for end in self.interval)
-        of = " of the share closed" if self.share < 0 else ""
-        doubt = ", which may be nothing" if self.interval[0] <= 0 <= self.interval[1] else ""
-        return f"{arm} closes {closes} ({100 * LEVEL:g} % interval{of} {low} to {high} %){doubt}."
 
 
 def gap_closed(
@@ -78,9 +62,9 @@ def gap_closed(
     ends: tuple[float, float] | None = None
     reason = ""
     if gap <= 0:
-        reason = f"with {labels(full_labeled)} it is no better than with {labeled}"
+        reason = f"the baseline is no better with {counted(full_labeled, 'label')} than with {labeled}"
     elif low <= 0:
-        reason = f"the gap itself, {gap:.3g} ({100 * LEVEL:g} % interval {low:.3g} to {high:.3g}), may be nothing"
+        reason = f"the gap itself, {gap:.3g} ({100 * LEVEL:g} % interval {low:.3g} to {high:.3g}), may be zero"
     else:
         share = float(gain / gap)
         wrong = float((gaps <= 0).mean())

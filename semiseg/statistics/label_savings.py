@@ -10,8 +10,9 @@ import numpy as np
 from scipy.optimize import isotonic_regression
 
 from semiseg.errors import DataError
-from semiseg.statistics.label_curve import LEVEL, ArmValues, Array, arm_means, interval, require_curve
+from semiseg.statistics.label_curve import ArmValues, Array, arm_means, interval, require_curve
 from semiseg.statistics.paired import without_noise
+from semiseg.wording import counted
 
 Side = Literal["", "below", "above"]
 FAR = 2.5
@@ -77,48 +78,6 @@ class LabelSavings:
         """Whether the counts on either side of ``worth`` are so far apart that the line between them determines it."""
         return self.between is not None and self.between[1] > FAR * self.between[0]
 
-    def sentence(self, method: str, baseline: str) -> str:
-        """Return the result as a sentence that names the two methods."""
-        arm = f"{method} with {labels(self.labeled)}"
-        fewest, most = self.curve_ends
-        if self.worth is not None:
-            sides = [side for side in ("below", "above") if side in (self.low_side, self.high_side)]
-            places = {"below": f"below {fewest}", "above": f"beyond {most}"}
-            known = f"{' and '.join(places[side] for side in sides)} labels the {baseline} curve is not known"
-            note = f": {known}, and it is not extrapolated" if sides else ""
-            doubt = ", which may be no saving" if self.may_be_nothing else ""
-            if self.is_read_far and self.between is not None:
-                first, second = self.between
-                doubt += f"; between {first} and {second} no model was trained: it is read off a straight line"
-            doubt += self.levelled(baseline)
-            return f"{arm} is worth {_number(self.worth)} {baseline} labels ({self._interval()}{note}){doubt}."
-        better = f"better than {baseline} with {most}, the most"
-        worse = f"worse than {baseline} with {fewest}, the fewest"
-        return f"{arm} scored {better if self.above else worse} there is; nothing is extrapolated ({self._interval()})."
-
-    def levelled(self, baseline: str) -> str:
-        """Return a remark if the baseline's curve had to be made monotone; otherwise ""."""
-        if self.falls is None:
-            return ""
-        return (
-            f"; {baseline} is worse with {self.falls[1]} labels than with {self.falls[0]}, and its curve levelled there"
-        )
-
-    def interval_text(self) -> str:
-        """Return the interval alone: ``33 to 52``, ``fewer than 12 to 14``."""
-        return f"{self._end(self.low, self.low_side)} to {self._end(self.high, self.high_side)}"
-
-    def _interval(self) -> str:
-        level = f"{100 * LEVEL:g} % interval"
-        if self.low_side and self.low_side == self.high_side:
-            return f"the whole {level} is {self._end(None, self.low_side)}"
-        return f"{level} {self.interval_text()}"
-
-    def _end(self, value: float | None, side: Side) -> str:
-        if value is not None:
-            return _number(value)
-        return f"more than {self.curve_ends[1]}" if side == "above" else f"fewer than {self.curve_ends[0]}"
-
 
 def label_savings(
     baseline: Mapping[int, ArmValues], method: Mapping[int, ArmValues], *, higher_is_better: bool
@@ -144,8 +103,8 @@ def label_savings(
     """
     require_curve(baseline)
     counts, points = sorted(baseline), sorted(method)
-    arms = {f"baseline with {labels(n)}": baseline[n] for n in counts}
-    arms |= {f"method with {labels(n)}": method[n] for n in points}
+    arms = {f"baseline with {counted(n, 'label')}": baseline[n] for n in counts}
+    arms |= {f"method with {counted(n, 'label')}": method[n] for n in points}
     means, samples = arm_means(arms)
     rows = np.vstack([means, samples]) if higher_is_better else -np.vstack([means, samples])
     falls = _falls(counts, rows[0])
@@ -162,16 +121,11 @@ def _falls(counts: Sequence[int], means: Array) -> tuple[int, int] | None:
     if means[len(counts) - 1] < means[0]:
         fewest, most = counts[0], counts[-1]
         raise DataError(
-            f"The baseline scores worse with {most} labels than with {fewest}: a falling curve tells no worth."
+            f"The baseline scores worse with {most} labels than with {fewest}: a falling curve has no label savings."
         )
     pairs = [(means[j] - means[i], counts[i], counts[j]) for j in range(len(counts)) for i in range(j)]
     change, start, end = min(pairs)
     return (start, end) if change < 0 else None
-
-
-def labels(count: int) -> str:
-    """Return a number of labels in words: ``1 label``, ``25 labels``."""
-    return f"{count} label{'' if count == 1 else 's'}"
 
 
 def _worth(counts: Array, curves: Array, scores: Array) -> Array:
@@ -207,8 +161,3 @@ def _sided(value: float) -> tuple[float | None, Side]:
     if math.isfinite(value):
         return value, ""
     return None, "above" if value > 0 else "below"
-
-
-def _number(value: float) -> str:
-    """Format as whole labels; below 10, with one decimal."""
-    return f"{value:.1f}" if value < 9.95 else f"{value:.0f}"

@@ -7,7 +7,7 @@ import numpy as np
 
 from semiseg.errors import DataError
 from semiseg.statistics.label_curve import ArmValues, Array, arm_means, interval, require_curve
-from semiseg.statistics.label_savings import labels
+from semiseg.wording import counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,14 +46,14 @@ def marginal_values(curve: Mapping[int, ArmValues], extra: int = 10) -> tuple[Ma
         raise DataError(f"The labels to add have to be 1 or more, not {extra}.")
     require_curve(curve)
     counts = sorted(curve)
-    means, samples = arm_means({f"curve at {labels(n)}": curve[n] for n in counts})
+    means, samples = arm_means({f"curve at {counted(n, 'label')}": curve[n] for n in counts})
     return tuple(_value(index, counts, extra, means, samples) for index in range(len(counts)))
 
 
 def _value(index: int, counts: list[int], extra: int, means: Array, samples: Array) -> MarginalValue:
     labeled, target = counts[index], counts[index] + extra
     if target > counts[-1]:
-        reason = f"the curve ends at {labels(counts[-1])}, before {target}, and is not extrapolated"
+        reason = f"the curve ends at {counted(counts[-1], 'label')}, before {target}, and is not extrapolated"
         return MarginalValue(labeled, extra, None, None, reason)
     weights = _weights(target, counts)
     weights[index] -= 1

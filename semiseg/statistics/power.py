@@ -139,7 +139,7 @@ def _plan(unit: Literal["test cases", "seeds"], differences: Array, noise: float
     n = len(differences)
     if n < 2:
         both = "both methods have a seed of the same name" if unit == "seeds" else "both methods have a value"
-        reason = f"it takes 2 or more {unit} for which {both}, and there {'is' if n == 1 else 'are'} {n}"
+        reason = f"at least 2 {unit} are needed for which {both}; there {'is' if n == 1 else 'are'} {n}"
         return PowerPlan(unit, n, float(differences[0]) if n else None, None, None, None, None, None, reason)
     mean, std = _mean_and_std(differences)
     if std == 0:

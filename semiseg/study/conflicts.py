@@ -32,7 +32,7 @@ def notes_on(models: Sequence[StudyModel], recipe: StudyRecipe, overrides: Seque
         key = full_key(override.partition("=")[0].strip())
         blocks = [[full_key(name) for name in block] for block in recipe.matrix]
         if key in {"seed", "name"} or all(any(_covers(name, key) for name in names) for names in blocks):
-            notes.append(f"--set {override} has no effect: the study itself gives {key} to every model")
+            notes.append(f"--set {override} has no effect: the study sets {key} of every model")
     with_baseline = {model.setting for model in models if model.method == recipe.baseline}
     for setting in dict.fromkeys(model.setting for model in models):
         if setting not in with_baseline:
@@ -52,7 +52,7 @@ def _without_control(models: Sequence[StudyModel]) -> Iterator[str]:
         if controls and lacking:
             yield (
                 f"{method}{f' ({setting})' if setting else ''} has no control with {', '.join(lacking)} labeled cases "
-                "(a block whose split.total is its split.labeled): what unlabeled cases add there will not be known"
+                "(a block whose split.total is its split.labeled): the effect of unlabeled cases is unknown there"
             )
 
 
@@ -78,7 +78,7 @@ def _same(models: Sequence[StudyModel]) -> Iterator[Problem]:
         names.setdefault(model.hash, []).append(model.name)
     for alike in names.values():
         if len(set(alike)) > 1:
-            yield Problem("matrix", f"these models are the same: {', '.join(alike)}", "Leave one out.")
+            yield Problem("matrix", f"these models are identical: {', '.join(alike)}", "Leave one out.")
 
 
 def _mixed(models: Sequence[StudyModel]) -> Iterator[Problem]:
@@ -106,7 +106,7 @@ def _counts(models: Sequence[StudyModel]) -> Iterator[Problem]:
 
 def _evaluation(models: Sequence[StudyModel]) -> Iterator[Problem]:
     if any(model.recipe.split.test in (0, []) for model in models):
-        yield Problem("base.split.test", "there are no test cases: nothing would be scored", "Set split.test.")
+        yield Problem("base.split.test", "without test cases nothing would be scored", "Set split.test.")
     if any(model.recipe.evaluation != models[0].recipe.evaluation for model in models):
         what = "models would be scored differently, and could not be compared"
         yield Problem("matrix", what, "Leave evaluation out of the matrix: set it in base.")
@@ -121,4 +121,4 @@ def _baseline(models: Sequence[StudyModel], recipe: StudyRecipe) -> Iterator[Pro
 def _seeds(models: Sequence[StudyModel], recipe: StudyRecipe) -> Iterator[Problem]:
     if any(model.recipe.split.draw is not None for model in models) and len(recipe.seeds) > 1:
         what = "split.draw is set, so that every seed has the same labeled cases"
-        yield Problem("split.draw", what, "Leave it out: a study's seeds draw the labeled cases anew.")
+        yield Problem("split.draw", what, "Leave it out: each of a study's seeds draws other labeled cases.")

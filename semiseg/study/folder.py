@@ -18,6 +18,7 @@ from semiseg.recipe.yaml import read_yaml
 from semiseg.runs.folder import RunFolder
 from semiseg.study.load import Study
 from semiseg.study.models import StudyModel
+from semiseg.study.published import FOLDER
 
 
 class _Model(BaseModel):
@@ -51,6 +52,7 @@ class StudyFolder:
     def __init__(self, path: Path) -> None:
         self.path = path.absolute()
         self.manifest = self.path / "study.json"
+        self.published = self.path / FOLDER
         self.study_recipe = self.path / "study.yaml"
         self.recipes = self.path / "recipes"
         self.models = self.path / "models"
@@ -73,9 +75,9 @@ class StudyFolder:
     def read(self) -> dict[str, Any]:
         """Return the content of study.json. Raises RunError if it is missing or damaged."""
         if not self.manifest.exists():
-            fix = "`semiseg study run RECIPE -o FOLDER` makes one."
-            raise RunError(Problem(str(self.path), "holds no study (no study.json)", fix))
-        return read_json(self.manifest, _Manifest, "Run `semiseg study run` again: it is written anew.")
+            fix = "`semiseg study run RECIPE -o FOLDER` creates one."
+            raise RunError(Problem(str(self.path), "contains no study (no study.json)", fix))
+        return read_json(self.manifest, _Manifest, "Run `semiseg study run` again to rewrite it.")
 
     def places(self, models: Sequence[StudyModel]) -> dict[str, str]:
         """Return for each model the name of its run: its own, or that of an earlier run with an equivalent recipe.
@@ -96,7 +98,7 @@ class StudyFolder:
         if problems:
             *first, last = problems
             fix = (
-                "A model cannot go on with another recipe. Undo the changes, delete or rename these folders in "
+                "A model cannot be resumed with another recipe. Undo the changes, delete or rename these folders in "
                 f"{self.models}, or choose another --output."
             )
             raise RunError([*first, replace(last, fix=f"{last.fix} {fix}".strip())])
@@ -116,11 +118,15 @@ class StudyFolder:
         ]
 
     def write(self, study: Study, plans: Mapping[str, Plan], places: Mapping[str, str]) -> None:
-        """Write the models' recipes, and study.json with both hashes of each model's split."""
+        """Write the models' recipes, a copy of the published values, and study.json with both hashes of each model's
+        split.
+        """
         for model in study.models:
             place = places[model.name]
             if not self.run(place).recipe.exists() or not self.recipe(place).exists():
                 write_text(self.recipe(place), dump_recipe(model.recipe))
+        if study.published:
+            write_text(self.published / study.published.name, study.published.read_text(encoding="utf-8"))
         write_text(self.study_recipe, to_yaml(study.as_data()))
         write_json(self.manifest, _manifest(study, plans, places))
 

@@ -25,6 +25,7 @@ from semiseg.study.models import (
     takes_unlabeled,
     varied_keys,
 )
+from semiseg.study.published import find_published, load_published
 from semiseg.study.schema import StudyRecipe
 from semiseg.wording import Place, explain
 
@@ -39,6 +40,7 @@ class Study:
         models: all models.
         notes: notes for the user.
         where: returns the file and line of a key of the study recipe, for messages.
+        published: the file of the published values that the recipe names.
     """
 
     recipe: StudyRecipe
@@ -46,6 +48,7 @@ class Study:
     models: tuple[StudyModel, ...]
     notes: tuple[str, ...] = ()
     where: Callable[[str], str] = field(default=lambda key: "", compare=False)
+    published: Path | None = None
 
     @property
     def name(self) -> str:
@@ -80,6 +83,7 @@ def load_study(path: str | Path, overrides: Sequence[str] = (), *, expand: bool 
     recipe, problems = _head(data, places)
     if recipe is None:
         raise RecipeError(problems)
+    published = _published(recipe, file.path, places, problems)
     spanned = list(points(recipe))
     try:
         base, base_places = _base(recipe, file.path, places)
@@ -90,7 +94,7 @@ def load_study(path: str | Path, overrides: Sequence[str] = (), *, expand: bool 
         raise RecipeError([*problems, *error.problems]) from error
     raise_all(problems, RecipeError)
     models = _models(recipe, spanned, recipes)
-    return Study(recipe, base, models, tuple(notes_on(models, recipe, overrides)), places.where)
+    return Study(recipe, base, models, tuple(notes_on(models, recipe, overrides)), places.where, published)
 
 
 def _head(data: Mapping[Any, Any], places: Places) -> tuple[StudyRecipe | None, list[Problem]]:
@@ -109,6 +113,19 @@ def _head(data: Mapping[Any, Any], places: Places) -> tuple[StudyRecipe | None, 
         return StudyRecipe.model_validate(rest), problems
     except ValidationError:
         return None, problems
+
+
+def _published(recipe: StudyRecipe, source: Path, places: Places, problems: list[Problem]) -> Path | None:
+    """Return the file of published values; None if the recipe names none. Adds the problems of the file."""
+    if not recipe.published:
+        return None
+    try:
+        file = find_published(recipe.published, source.parent, f"published ({places.where('published')})")
+        load_published(file)
+    except RecipeError as error:
+        problems += error.problems
+        return None
+    return file
 
 
 def _base(recipe: StudyRecipe, source: Path, places: Places) -> tuple[dict[Any, Any], Places]:

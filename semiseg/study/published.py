@@ -1,70 +1,79 @@
-"""Tables of published studies as data, for comparison with a study's own values."""
+"""Published values of a study, in a file next to its recipe, for comparison with a study's own values."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from semiseg.errors import DataError
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from semiseg.errors import Problem, RecipeError
+from semiseg.recipe.shipped import recipe_folders
 from semiseg.recipe.yaml import read_yaml
+from semiseg.wording import Place, explain
 
+FOLDER = "published"
+"""The folder of published values, next to the recipes that name them."""
 MEAN = "mean"
 """Class name of the mean over classes."""
-_FOLDER = Path(__file__).with_name("published_values")
+_Values = dict[str, dict[int, dict[str, tuple[float | None, float | None]]]]
+_Percent = dict[str, dict[int, dict[str, float]]]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class PublishedTable:
-    """A published table of one metric.
-
-    Attributes:
-        source: location in the publication: ``table 2``.
-        unit: as in scores.csv: ``1`` or ``mm``.
-        digits: printed decimals of the values.
-        total: number of training cases of the semi-supervised models.
-        note: how the printed percentages were computed, as far as can be determined.
-        values: by setting, method, labeled cases and class.
-        percent: the printed change from the first method to the second, by setting, labeled cases and class.
-    """
-
-    source: str
-    unit: str
-    digits: int
-    total: int
-    note: str
-    values: Mapping[tuple[str, str, int, str], float]
-    percent: Mapping[tuple[str, int, str], float]
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True, allow_inf_nan=False)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Published:
-    """A published study.
+class Source(_Record):
+    """A publication."""
 
-    Attributes:
-        name: name used in recipes: ``luque2023``.
-        title: title of the publication.
-        authors: authors in the publication's order.
-        year: year of publication.
-        cited: citation within a sentence.
-        dataset: its data and split, as in the file; ``plugin`` names the dataset plugin that reads the data.
-        classes: the publication's terms by the class names of the dataset plugin.
-        methods: baseline first.
-        models: the trained models, as in the file.
-        tables: tables by metric.
-        headline: the main result in one sentence, as in the file.
-    """
-
-    name: str
     title: str
     authors: tuple[str, ...]
     year: int
     cited: str
-    dataset: Mapping[str, Any]
-    classes: Mapping[str, str]
-    methods: tuple[str, ...]
-    models: tuple[Mapping[str, Any], ...]
-    tables: Mapping[str, PublishedTable]
-    headline: Mapping[str, Any]
+    """Citation within a sentence."""
+
+
+class PublishedData(_Record):
+    """The data of a publication."""
+
+    name: str
+    """Name as in the publication."""
+    plugin: str
+    """Name of the dataset component that reads the data."""
+
+
+class PublishedTable(_Record):
+    """A published table of one metric."""
+
+    source: str
+    """Location in the publication: ``table 2``."""
+    unit: str
+    """As in scores.csv: ``1`` or ``mm``."""
+    digits: int
+    """Printed decimals of the values."""
+    total: int
+    """Number of training cases of the semi-supervised models."""
+    note: str = ""
+    """How the values were computed, as far as can be determined; shown below the table."""
+    values: _Values
+    """Pairs of the two methods' values, by setting, labeled cases and class."""
+    percent: _Percent = {}
+    """The printed change from the first method to the second, by setting, labeled cases and class."""
+
+
+class Published(_Record):
+    """Published values of a study; other keys of the file are not used."""
+
+    source: Source
+    """The publication."""
+    dataset: PublishedData
+    """Its data."""
+    note: str = ""
+    """Difference from this study's protocol, such as other test cases; shown below every table."""
+    classes: dict[str, str]
+    """The publication's terms by the class names of the dataset component."""
+    methods: tuple[str, str]
+    """Names of the two methods, baseline first."""
+    tables: dict[str, PublishedTable]
+    """Tables by metric."""
 
     def table(self, metric: str) -> PublishedTable | None:
         """Return the table of a metric, ignoring its options (all that follows its name); None if there is none."""
@@ -73,56 +82,41 @@ class Published:
     def value(self, metric: str, setting: str, method: str, labeled: int, class_name: str = MEAN) -> float | None:
         """Return a printed value, by default the mean over classes; None if not printed."""
         table = self.table(metric)
-        return None if table is None else table.values.get((setting, method, labeled, class_name))
+        row = table.values.get(setting, {}).get(labeled, {}) if table else {}
+        return row[class_name][self.methods.index(method)] if class_name in row else None
 
     def percent(self, metric: str, setting: str, labeled: int, class_name: str = MEAN) -> float | None:
         """Return the printed change in percent (see the table's ``note``), positive for an improvement, or None."""
         table = self.table(metric)
-        return None if table is None else table.percent.get((setting, labeled, class_name))
+        return None if table is None else table.percent.get(setting, {}).get(labeled, {}).get(class_name)
 
 
-def published_names() -> tuple[str, ...]:
-    """Return the names of the studies that can be loaded."""
-    return tuple(sorted(path.stem for path in _FOLDER.glob("*.yaml")))
+def find_published(name: str, folder: Path, where: str = "published") -> Path:
+    """Return the file of published values: ``published/NAME.yaml`` in ``folder``, that of the study's recipe, or
+    in the recipe folder of an installed package.
+
+    Raises RecipeError, with the known names, if there is none, or if several packages have it. ``where`` is the place
+    of the name in messages.
+    """
+    own = folder / FOLDER / f"{name}.yaml"
+    if own.is_file():
+        return own
+    files = [file for place in (folder, *recipe_folders()) for file in sorted((place / FOLDER).glob("*.yaml"))]
+    found = list(dict.fromkeys(file for file in files if file.stem == name))
+    if len(found) == 1:
+        return found[0]
+    if found:
+        fix = f"Copy the one you need to {own}."
+        raise RecipeError(Problem(where, f"{name!r} is in several packages: {', '.join(map(str, found))}", fix))
+    known = ", ".join(dict.fromkeys(file.stem for file in files)) or "none"
+    fix = f"A study's own published values are in {FOLDER}/NAME.yaml next to its recipe."
+    raise RecipeError(Problem(where, f"{name!r} is not known: {known}", fix))
 
 
-def load_published(name: str) -> Published:
-    """Load a published study by name. Raises DataError, with the known names, if there is none."""
-    if name not in published_names():
-        raise DataError(f"Unknown published study {name!r}.", f"Known: {', '.join(published_names())}.")
-    data, _ = read_yaml(_FOLDER / f"{name}.yaml")
-    source, methods = data["source"], tuple(data["methods"])
-    return Published(
-        name=name,
-        title=source["title"],
-        authors=tuple(source["authors"]),
-        year=source["year"],
-        cited=source["cited"],
-        dataset=data["dataset"],
-        classes=data["classes"],
-        methods=methods,
-        models=tuple(data["models"]),
-        tables={metric: _table(table, methods) for metric, table in data["tables"].items()},
-        headline=data["headline"],
-    )
-
-
-def _table(data: Mapping[str, Any], methods: tuple[str, ...]) -> PublishedTable:
-    values = {
-        (setting, method, labeled, name): value
-        for (setting, labeled, name), pair in _flat(data["values"]).items()
-        for method, value in zip(methods, pair, strict=True)
-    }
-    note = data["note"].strip()
-    return PublishedTable(
-        data["source"], data["unit"], data["digits"], data["total"], note, values, _flat(data["percent"])
-    )
-
-
-def _flat(nested: Mapping[str, Mapping[int, Mapping[str, Any]]]) -> dict[tuple[str, int, str], Any]:
-    return {
-        (setting, labeled, name): value
-        for setting, rows in nested.items()
-        for labeled, row in rows.items()
-        for name, value in row.items()
-    }
+def load_published(path: Path) -> Published:
+    """Read published values. Raises RecipeError, with all problems, if the file is not as ``Published`` defines it."""
+    data, places = read_yaml(path)
+    try:
+        return Published.model_validate(data)
+    except ValidationError as error:
+        raise RecipeError(explain(error, Published, data, Place(where=places.where))) from error

@@ -118,10 +118,10 @@ def _refuse_other_folders(folder: StudyFolder) -> None:
     """Raise RunError if a folder holds something other than a study, except for leftovers of a start killed early."""
     if folder.manifest.exists():
         return
-    early = {folder.recipes.name, folder.study_recipe.name}  # study.json is written last
+    early = {folder.recipes.name, folder.published.name, folder.study_recipe.name}  # study.json is written last
     others = [path for path in folder.path.iterdir() if path.name not in early and not is_of_lock(path)]
     if any(not path.name.startswith(".tmp-") for path in others):
-        raise RunError(f"{folder.path} is not empty and holds no study.", "Choose another --output.")
+        raise RunError(f"{folder.path} is not empty and contains no study.", "Choose another --output.")
 
 
 def _unlike(plans: Mapping[str, Plan]) -> list[Problem]:
@@ -131,7 +131,13 @@ def _unlike(plans: Mapping[str, Plan]) -> list[Problem]:
     if not others:
         return []
     what = f"other test or validation cases than {first}: {', '.join(others)}"
-    return [Problem("matrix", what, "Models are compared on the same cases: leave split.test, .validation and .seed.")]
+    return [
+        Problem(
+            "matrix",
+            what,
+            "Models are compared on the same cases: do not vary split.test, split.validation or split.seed.",
+        )
+    ]
 
 
 def _choose(names: Sequence[str], patterns: Sequence[str]) -> list[str]:
@@ -193,4 +199,4 @@ def _raise_failures(statuses: Sequence[Status], jobs: Mapping[str, Job]) -> None
 def _failure(status: Status, job: Job) -> Problem:
     end = "\n".join(f"    {line}" for line in log_end(job.log).splitlines())
     how = status.reason or f"ended with exit code {status.code}"
-    return Problem(status.name, f"{how}; the end of {job.log}:\n{end}", f"By itself: {job}")
+    return Problem(status.name, f"{how}; the end of {job.log}:\n{end}", f"To run it alone: {job}")

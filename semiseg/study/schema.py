@@ -8,7 +8,6 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInf
 from semiseg.recipe.blocks import kind_at
 from semiseg.recipe.jsonschema import draft7, options_schemas, recipe_schema
 from semiseg.recipe.schema import FolderName
-from semiseg.study.published import published_names
 
 METHOD = "method"
 """The only key of a block that is not a recipe key: the name of the block's method."""
@@ -16,7 +15,7 @@ METHOD = "method"
 
 def _checked(block: dict[str, Any]) -> dict[str, Any]:
     wrong = [
-        f"a block says {key} twice, as {key} and {key}.name"
+        f"a block sets {key} twice, as {key} and {key}.name"
         for key, times in Counter(map(full_key, block)).items()
         if times > 1
     ]
@@ -24,9 +23,9 @@ def _checked(block: dict[str, Any]) -> dict[str, Any]:
         if value == []:
             wrong.append(f"{key} has no value")
         if key == METHOD and not (isinstance(value, str) and value.strip()):
-            wrong.append(f"method has to be a name, not {value!r}")
+            wrong.append(f"method must be a name, not {value!r}")
         if key in {"seed", "name"}:
-            wrong.append(f"{key} is not for the matrix: seeds has its own key, and names are made")
+            wrong.append(f"{key} cannot be in the matrix: seeds has its own key, and names are generated")
     if wrong:
         raise ValueError("; ".join(wrong))
     return block
@@ -50,27 +49,21 @@ class StudyRecipe(BaseModel):
     baseline: str = "supervised"
     """Strategy that the others are compared with."""
     checkpoint: Literal["last", "best"] = "last"
-    """Weights used in tables and figures; results of the other weights are shown next to them."""
-    published: str = ""
-    """Published study on the same data, whose values are shown for comparison: luque2023."""
+    """Weights used in tables and figures; results of the other weights are shown as well."""
+    published: FolderName | Literal[""] = ""
+    """Published study on the same data, whose values are shown for comparison: NAME of the file published/NAME.yaml,
+    next to this one or in an installed package."""
     launchers: dict[str, dict[str, Any]] = {}
     """Options of launchers, by name; those of the one named by ``--launcher`` are used."""
     slurm: dict[str, Any] = {}
     """The same as ``launchers.slurm``: resources of each SLURM job, by submitit's names: timeout_min, slurm_partition,
     gpus_per_node, mem_gb."""
 
-    @field_validator("published")
-    @classmethod
-    def _is_carried(cls, name: str) -> str:
-        if name and name not in published_names():
-            raise ValueError(f"{name!r} is not known: {', '.join(published_names())}")
-        return name
-
     @field_validator("slurm")
     @classmethod
     def _slurm_is_there_once(cls, options: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
         if options and "slurm" in info.data.get("launchers", {}):
-            raise ValueError("the options are there twice, here and in launchers.slurm")
+            raise ValueError("the options are given twice, here and in launchers.slurm")
         return options
 
     def options_of(self, launcher: str) -> tuple[str, dict[str, Any]]:
@@ -83,7 +76,7 @@ class StudyRecipe(BaseModel):
     @classmethod
     def _seeds_differ(cls, seeds: list[int]) -> list[int]:
         if len(set(seeds)) < len(seeds):
-            raise ValueError("a seed is there twice")
+            raise ValueError("a seed is listed twice")
         return seeds
 
 

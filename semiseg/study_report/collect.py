@@ -10,7 +10,8 @@ from semiseg.errors import DataError, Problem, SemisegError, raise_all
 from semiseg.scoring.harness import Score
 from semiseg.scoring.table import read_scores
 from semiseg.study.folder import StudyFolder
-from semiseg.study_report.arms import Arm, StudyResults
+from semiseg.study.published import find_published, load_published
+from semiseg.study_report.results import StudyArm, StudyResults
 
 ArmKey = tuple[str, str, int, int]
 
@@ -33,8 +34,8 @@ def collect(folder: StudyFolder, checkpoint: str, tables: Mapping[str, Sequence[
     """Return the results of a study's finished models, with the weights ``last`` or ``best``.
 
     ``tables`` are those of ``read_tables``, if read before. Models without scores, or whose scores cannot be read, are
-    listed in ``missing``, with the reason. Raises RunError if the folder holds no study; DataError, with all problems,
-    if scores come from other cases than the study's or from another recipe, or if there are none.
+    listed in ``missing``, with the reason. Raises RunError if the folder contains no study; DataError, with all
+    problems, if scores come from other cases than the study's or from another recipe, or if there are none.
     """
     manifest = folder.read()
     found: dict[ArmKey, list[tuple[ScoredRun, Sequence[Mapping[str, Any]]]]] = {}
@@ -60,6 +61,8 @@ def collect(folder: StudyFolder, checkpoint: str, tables: Mapping[str, Sequence[
     if not found:
         fix = "`semiseg study run` trains and scores them."
         raise DataError(f"No model of {folder.path} has scores: {', '.join(missing)}.", fix)
+    name = manifest["published"]
+    published = load_published(find_published(name, folder.path, str(folder.manifest))) if name else None
     return StudyResults(
         manifest["name"],
         manifest["baseline"],
@@ -67,7 +70,7 @@ def collect(folder: StudyFolder, checkpoint: str, tables: Mapping[str, Sequence[
         manifest["training_cases"],
         _policy(next(iter(found.values()))[0][0]),
         tuple(missing),
-        manifest["published"],
+        published,
     )
 
 
@@ -79,15 +82,15 @@ def _policy(scored: ScoredRun) -> Any:
 def _other(scored: ScoredRun, record: Mapping[str, Any]) -> list[Problem]:
     where = str(Path(scored.path))
     return [
-        Problem(where, f"has the {key} {scored.summary.get(key)}, the study {record[key]}", "Run this model anew.")
+        Problem(where, f"has the {key} {scored.summary.get(key)}, the study {record[key]}", "Run this model again.")
         for key in ("evaluation_hash", "cases_hash", "recipe_hash")
         if scored.summary.get(key) != record[key]
     ]
 
 
-def _arm(key: ArmKey, runs: Sequence[tuple[ScoredRun, Sequence[Mapping[str, Any]]]]) -> Arm:
+def _arm(key: ArmKey, runs: Sequence[tuple[ScoredRun, Sequence[Mapping[str, Any]]]]) -> StudyArm:
     ordered = sorted(runs, key=lambda pair: (pair[0].seed or 0, str(pair[0].path)))
-    return Arm(*key, tuple(run for run, _ in ordered), tuple(log for _, log in ordered))
+    return StudyArm(*key, tuple(run for run, _ in ordered), tuple(log for _, log in ordered))
 
 
 def _order(manifest: Mapping[str, Any]) -> Any:

@@ -12,24 +12,23 @@ from semiseg.render.page import write_page
 from semiseg.scoring.harness import Score
 from semiseg.scoring.table import write_scores
 from semiseg.study.folder import StudyFolder
-from semiseg.study.published import load_published
-from semiseg.study_report.about import environment, protocol
-from semiseg.study_report.answers import answers, next_labels
-from semiseg.study_report.arms import StudyResults
 from semiseg.study_report.collect import collect, read_tables
-from semiseg.study_report.figures.answer_figures import savings_of
+from semiseg.study_report.figures.finding_figures import savings_of
 from semiseg.study_report.figures.study_figures import study_figures, write_figures
-from semiseg.study_report.record import record, summary
+from semiseg.study_report.findings import findings, next_labels
+from semiseg.study_report.provenance import environment, protocol
+from semiseg.study_report.results import StudyResults
 from semiseg.study_report.study_controls import controlled
 from semiseg.study_report.study_metric import study_metric
-from semiseg.study_report.tables.answer_tables import answer_tables
+from semiseg.study_report.summary_json import numbers, scope
+from semiseg.study_report.tables.finding_tables import finding_tables
 from semiseg.study_report.tables.published_tables import published_applies
 from semiseg.study_report.tables.study_tables import arms_tables, study_tables
 from semiseg.study_report.tables.table_formats import write_tables
 from semiseg.study_report.text.headlines import headlines
 from semiseg.study_report.text.sentences import comparisons, savings_sentences
 from semiseg.study_report.untrained import pair_maker
-from semiseg.study_report.worst import all_scores, page_scores, worst_cases_of
+from semiseg.study_report.worst_cases import all_scores, page_scores, worst_cases_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +66,11 @@ def report_study(
         scores = read_tables(folder)
         results = collect(folder, chosen, scores)
         metric = study_metric(results, results.metrics[0])
-        make = pair_maker(results)  # tables, answers and sentences share pairs
-        found, following = answers(results, metric, make), next_labels(results, metric)
+        make = pair_maker(results)  # tables, findings and sentences share pairs
+        found, following = findings(results, metric, make), next_labels(results, metric)
         controls = controlled(results, metric, make)
         meter.advance()
-        tables, answered = study_tables(results, make), answer_tables(results, found, following, metric)
+        tables, of_findings = study_tables(results, make), finding_tables(results, found, following, metric)
         others = _others(folder, chosen, scores)
         meter.advance()
         figures, savings = study_figures(results), savings_of(results, found, metric)
@@ -85,9 +84,9 @@ def report_study(
         cases, unseen = worst_cases_of(folder, results, metric)
         shown, cut = page_scores(results)
         page = Page(
-            title=f"{results.name}: {', '.join(results.methods) or 'nothing'} beside {results.baseline}",
+            title=f"{results.name}: {', '.join(results.methods) or 'nothing'} compared with {results.baseline}",
             summary=said,
-            sections=_sections(tables, answered, others, (*savings, *figures), details),
+            sections=_sections(tables, of_findings, others, (*savings, *figures), details),
             scores=shown,
             cases=cases.cases,
             classes=cases.classes,
@@ -95,9 +94,9 @@ def report_study(
             environment=environment(folder, results),
         )
         meter.advance()
-        written = _write(target, page, (*tables, *answered, *others), (*savings, *figures))
+        written = _write(target, page, (*tables, *of_findings, *others), (*savings, *figures))
         write_scores(target / "scores.csv", all_scores(folder, scores))
-        data = summary(results, metric, chosen, said) | record(found, controls, following, metric)
+        data = scope(results, metric, chosen, said) | numbers(found, controls, following, metric)
         write_json(target / "summary.json", data)
         meter.advance()
     return replace(written, summary=said)
@@ -132,7 +131,7 @@ def _others(folder: StudyFolder, chosen: str, scores: Mapping[str, Sequence[Scor
 
 def _sections(
     tables: Sequence[Table],
-    answered: Sequence[Table],
+    of_findings: Sequence[Table],
     others: Sequence[Table],
     figures: Sequence[Figure],
     details: tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]],
@@ -143,19 +142,21 @@ def _sections(
     def drawn(*keys: str) -> tuple[Figure, ...]:
         return tuple(figure for figure in figures if figure.key.startswith(keys))
 
-    compared, beside_controls, saved = details
+    compared, controls, saved = details
     return (
-        Section("Methods beside the baseline", compared, having(tables, "compared_", "published_"), drawn("curves_")),
-        Section("Methods beside their controls", beside_controls, having(tables, "control_")),
-        Section("Label savings", saved, having(answered, "label_savings", "gap_closed"), drawn("savings")),
+        Section(
+            "Methods compared with the baseline", compared, having(tables, "compared_", "published_"), drawn("curves_")
+        ),
+        Section("Methods compared with their controls", controls, having(tables, "control_")),
+        Section("Label savings", saved, having(of_findings, "label_savings", "gap_closed"), drawn("savings")),
         Section("Number of unlabeled cases", (), having(tables, "totals_"), drawn("totals_")),
         Section("Training", (), (), drawn("training")),
-        Section("Planning the next study", (), having(answered, "next_labels", "power")),
+        Section("Planning the next study", (), having(of_findings, "next_labels", "power")),
         Section("Every class and arm", (), (*having(tables, "classes_", "arms_"), *others)),
     )
 
 
 def _notes(results: StudyResults, notes: Sequence[str]) -> dict[str, str]:
-    reason = published_applies(results, load_published(results.published)) if results.published else ""
+    reason = published_applies(results, results.published) if results.published else ""
     said = [*notes, *([reason] if reason else [])]
     return {"notes": " ".join(said)} if said else {}

@@ -7,7 +7,7 @@ except the unlabeled cases; further labeled samples take their place, as the num
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from semiseg.study_report.arms import Arm, StudyResults
+from semiseg.study_report.results import StudyArm, StudyResults
 from semiseg.study_report.study_metric import StudyMetric, method_curve
 from semiseg.study_report.study_pairs import MakePair, Pair, make_pair
 
@@ -48,7 +48,7 @@ def without_control(results: StudyResults) -> tuple[tuple[str, str], ...]:
     return tuple((setting, method) for setting, method, _ in found if not _controls(results, setting, method))
 
 
-def beside_baseline(
+def without_unlabeled(
     results: StudyResults, metric: StudyMetric, make: MakePair = make_pair
 ) -> Iterator[tuple[str, str, tuple[Pair, ...]]]:
     """Yield for each setting and method its models without unlabeled cases, paired with the baseline by labeled count.
@@ -63,7 +63,7 @@ def beside_baseline(
             yield setting, method, tuple(make(baseline[arm.labeled], arm, metric) for arm in alone)
 
 
-def _with_unlabeled(results: StudyResults) -> Iterator[tuple[str, str, tuple[Arm, ...]]]:
+def _with_unlabeled(results: StudyResults) -> Iterator[tuple[str, str, tuple[StudyArm, ...]]]:
     """Yield setting, method and arms with unlabeled cases, if there are any."""
     for setting in results.settings:
         for method in results.methods:
@@ -72,11 +72,11 @@ def _with_unlabeled(results: StudyResults) -> Iterator[tuple[str, str, tuple[Arm
                 yield setting, method, arms
 
 
-def _alone(results: StudyResults, setting: str, method: str) -> tuple[Arm, ...]:
+def _alone(results: StudyResults, setting: str, method: str) -> tuple[StudyArm, ...]:
     arms = (arm for arm in results.arms if (arm.setting, arm.method) == (setting, method))
     return tuple(arm for arm in arms if arm.total == arm.labeled)
 
 
-def _controls(results: StudyResults, setting: str, method: str) -> dict[int, Arm]:
+def _controls(results: StudyResults, setting: str, method: str) -> dict[int, StudyArm]:
     alone = _alone(results, setting, method)
     return {arm.labeled: arm for arm in alone if arm.labeled < results.training_cases}

@@ -14,8 +14,8 @@ from semiseg.comparison.compare import metric_direction
 from semiseg.comparison.metric import LEVEL, compare_metric
 from semiseg.comparison.result import Interval, MetricComparison
 from semiseg.scoring.policy import find_policy
-from semiseg.statistics.bootstrap import finite_mean, mean_of_means, resampled_means
-from semiseg.study_report.arms import Arm, StudyResults
+from semiseg.statistics.bootstrap import has_spread, interval_of, mean_of_means, resampled_means
+from semiseg.study_report.results import StudyArm, StudyResults
 from semiseg.types import Unit
 
 _ACRONYMS = {"hd", "hd95", "assd", "nsd"}
@@ -113,22 +113,20 @@ def study_metric(results: StudyResults, name: str) -> StudyMetric:
     return StudyMetric(name, unit, metric_direction(name, run)[0], results.policy)
 
 
-def estimate(arm: Arm, metric: StudyMetric) -> Estimate:
+def estimate(arm: StudyArm, metric: StudyMetric) -> Estimate:
     """Return the mean of a single arm; a value that is undefined for one seed is left out for all."""
     values = arm_values(arm, metric)
     means = mean_of_means(values)
     n = int(np.isfinite(values[0]).any(axis=1).sum())
     seed_std = float(means.std(ddof=1)) if len(means) > 1 and n else None
     interval = None
-    if n > 1:
-        samples = resampled_means({arm.method: values}, {arm.method: arm.as_method().seeds})[arm.method]
-        low, high = np.nanquantile(finite_mean(samples, axis=1), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-        interval = float(low), float(high)
+    if has_spread(values):
+        interval = interval_of(resampled_means({"": values}, {"": arm.as_method().seeds})[""], LEVEL)
     mean = float(means.mean())
     return Estimate(mean if math.isfinite(mean) else None, seed_std, interval, n, len(arm.runs))
 
 
-def arm_counts(arm: Arm, metric: StudyMetric) -> Counts:
+def arm_counts(arm: StudyArm, metric: StudyMetric) -> Counts:
     """Return the number of missed and spurious structures of an arm, and of values left out of its mean."""
     classes = _averaged(arm, metric)
     scores = [score for run in arm.runs for key, score in run.scores.items() if key[0] == metric.name]
@@ -136,7 +134,7 @@ def arm_counts(arm: Arm, metric: StudyMetric) -> Counts:
     return Counts(statuses["missed"], statuses["spurious"], int(np.isnan(arm_values(arm, metric)).sum()))
 
 
-def arm_values(arm: Arm, metric: StudyMetric) -> NDArray[np.float64]:
+def arm_values(arm: StudyArm, metric: StudyMetric) -> NDArray[np.float64]:
     """Return an arm's values (seeds, cases, classes), cases by id; nan if a value is undefined for any seed.
 
     Columns are the classes, or the regions if there are no classes. Raises DataError if its runs are not comparable.
@@ -151,13 +149,13 @@ def arm_values(arm: Arm, metric: StudyMetric) -> NDArray[np.float64]:
     return values
 
 
-def _averaged(arm: Arm, metric: StudyMetric) -> list[str]:
+def _averaged(arm: StudyArm, metric: StudyMetric) -> list[str]:
     """Return the parts that the mean is over: the classes, or the regions if there are no classes."""
     kinds = {key[1]: score.kind for key, score in arm.runs[0].scores.items() if key[0] == metric.name}
     return [name for name, kind in kinds.items() if kind == "class"] or list(kinds)
 
 
-def compare_with(baseline: Arm | None, arm: Arm | None, metric: StudyMetric) -> MetricComparison:
+def compare_with(baseline: StudyArm | None, arm: StudyArm | None, metric: StudyMetric) -> MetricComparison:
     """Compare an arm with the baseline; either may be None, and the other is then summarized alone."""
     arms = [found for found in (baseline, arm) if found is not None]
     require_comparable([run for found in arms for run in found.runs], [metric.name])
@@ -166,7 +164,7 @@ def compare_with(baseline: Arm | None, arm: Arm | None, metric: StudyMetric) -> 
     return compare_metric(metric.name, methods, methods[0].name, value, higher_is_better=higher)
 
 
-def method_curve(results: StudyResults, setting: str, method: str) -> tuple[Arm, ...]:
+def method_curve(results: StudyResults, setting: str, method: str) -> tuple[StudyArm, ...]:
     """Return a method's arms by labeled cases, each with the largest total, as compared with the baseline.
 
     A method that uses unlabeled cases is not judged by an arm without any; such arms serve as controls.
@@ -176,7 +174,7 @@ def method_curve(results: StudyResults, setting: str, method: str) -> tuple[Arm,
     return tuple(arm for arm in arms if arm.total > arm.labeled or not takes_unlabeled)
 
 
-def baseline_curve(results: StudyResults, setting: str) -> tuple[Arm, ...]:
+def baseline_curve(results: StudyResults, setting: str) -> tuple[StudyArm, ...]:
     """Return the baseline's arms by labeled cases, except the one with every training case labeled."""
     arms = results.curve(setting, results.baseline)
     return tuple(arm for arm in arms if arm.labeled != results.training_cases)

@@ -7,10 +7,10 @@ from semiseg.comparison.chance import are_untrained
 from semiseg.comparison.metric import verdict_of
 from semiseg.comparison.result import Entry, MetricComparison, Row
 from semiseg.statistics.paired import holm
-from semiseg.study_report.arms import Arm, StudyResults
+from semiseg.study_report.results import StudyArm, StudyResults
 from semiseg.study_report.study_metric import StudyMetric, compare_with, method_curve
 
-NOT_TOLD_APART = "not told apart"
+NOT_SIGNIFICANT = "not significantly different"
 NOT_JUDGED = "not judged"
 
 
@@ -22,14 +22,14 @@ class Pair:
     verdict.
     """
 
-    baseline: Arm | None
-    arm: Arm | None
+    baseline: StudyArm | None
+    arm: StudyArm | None
     compared: MetricComparison
     withheld: str = ""
 
     @property
-    def shown(self) -> Arm:
-        """Arm that names the pair: the method's or, if that is missing, the baseline's."""
+    def shown(self) -> StudyArm:
+        """StudyArm that names the pair: the method's or, if that is missing, the baseline's."""
         arm = self.arm or self.baseline
         assert arm is not None
         return arm
@@ -71,11 +71,11 @@ class Pair:
         return None if self.withheld else self.entry(row)
 
 
-MakePair = Callable[[Arm | None, Arm | None, StudyMetric], Pair]
+MakePair = Callable[[StudyArm | None, StudyArm | None, StudyMetric], Pair]
 """``make_pair``, or the function that a study's report makes pairs with: ``untrained.pair_maker``."""
 
 
-def make_pair(baseline: Arm | None, arm: Arm | None, metric: StudyMetric) -> Pair:
+def make_pair(baseline: StudyArm | None, arm: StudyArm | None, metric: StudyMetric) -> Pair:
     """Compare two arms; one may be missing. Two of the same method, such as a control, are distinguished by name.
 
     The verdict is withheld if neither has learned to segment (``are_untrained``).
@@ -111,7 +111,8 @@ def adjusted_p(pairs: Sequence[Pair]) -> list[float | None]:
 
 
 def verdict_on(pair: Pair, p: float | None, metric: StudyMetric) -> str:
-    """Return the verdict from an adjusted ``p`` and the interval: better, worse, mixed, not told apart, not judged.
+    """Return the verdict from an adjusted ``p`` and the interval: better, worse, mixed, not significantly different,
+    or not judged.
 
     "better" and "worse" require both ``p`` below 0.05 and an interval of the difference that excludes 0 on that side.
     "mixed": ``p`` is below 0.05, but ranks and mean point in different directions.
@@ -120,11 +121,11 @@ def verdict_on(pair: Pair, p: float | None, metric: StudyMetric) -> str:
         return NOT_JUDGED
     entry = pair.entry(pair.mean)
     if entry is None or p is None:
-        return NOT_TOLD_APART
+        return NOT_SIGNIFICANT
     verdict = verdict_of(entry, p, metric.higher_is_better)
     if verdict == "mixed" or (verdict and excludes_zero(entry)):
         return verdict
-    return NOT_TOLD_APART
+    return NOT_SIGNIFICANT
 
 
 def verdicts_on(pairs: Sequence[Pair], metric: StudyMetric) -> list[str]:
@@ -147,5 +148,5 @@ def shows_gain(entry: Entry | None, metric: StudyMetric) -> bool:
     return excludes_zero(entry) and (entry.difference > 0) == metric.higher_is_better
 
 
-def _counts(results: StudyResults, setting: str, arms: list[Arm]) -> list[int]:
+def _counts(results: StudyResults, setting: str, arms: list[StudyArm]) -> list[int]:
     return sorted({arm.labeled for arm in (*arms, *results.curve(setting, results.baseline))})

@@ -5,12 +5,12 @@ from dataclasses import replace
 from functools import cache
 
 from semiseg.comparison.chance import are_untrained, best_dice
-from semiseg.study_report.arms import Arm, StudyResults
+from semiseg.study_report.results import StudyArm, StudyResults
 from semiseg.study_report.study_metric import StudyMetric
 from semiseg.study_report.study_pairs import MakePair, Pair, make_pair
 
 
-def is_untrained(arm: Arm) -> bool:
+def is_untrained(arm: StudyArm) -> bool:
     """Return whether no model of the arm has learned to segment."""
     return are_untrained(arm.runs)
 
@@ -27,12 +27,12 @@ def nothing_is_judged(results: StudyResults) -> bool:
     return bool(settings) and settings == list(without_baseline(results))
 
 
-def baseline_arms(results: StudyResults, setting: str) -> tuple[Arm, ...]:
+def baseline_arms(results: StudyResults, setting: str) -> tuple[StudyArm, ...]:
     """Return the baseline's arms in a setting."""
     return tuple(arm for arm in results.arms if (arm.setting, arm.method) == (setting, results.baseline))
 
 
-def best_arm(arms: Sequence[Arm]) -> tuple[Arm, float]:
+def best_arm(arms: Sequence[StudyArm]) -> tuple[StudyArm, float]:
     """Return the arm of the model with the best Dice, and that Dice; at least one arm must have a Dice."""
     found = [(arm, dice) for arm in arms if (dice := best_dice(arm.runs)) is not None]
     return max(found, key=lambda pair: pair[1])
@@ -43,7 +43,7 @@ def pair_maker(results: StudyResults) -> MakePair:
     withheld = without_baseline(results)
 
     @cache
-    def make(baseline: Arm | None, arm: Arm | None, metric: StudyMetric) -> Pair:
+    def make(baseline: StudyArm | None, arm: StudyArm | None, metric: StudyMetric) -> Pair:
         pair = make_pair(baseline, arm, metric)
         if pair.withheld or pair.shown.setting not in withheld:
             return pair

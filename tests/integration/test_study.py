@@ -259,7 +259,7 @@ def test_worst_cases_that_cannot_be_read_cost_nobody_the_report(killed_and_resum
 def test_a_folder_without_a_study_is_refused(tmp_path):
     done = semiseg("study", "report", tmp_path, check=False)
     assert done.returncode == 4
-    assert "holds no study" in done.stderr
+    assert "contains no study" in done.stderr
 
 
 @pytest.mark.slow

@@ -34,12 +34,17 @@ def test_the_wheel_runs_shipped_recipes_without_the_repository(tmp_path):
     package = wheel(ROOT, tmp_path)
     with zipfile.ZipFile(package) as archive:
         archive.extractall(tmp_path / "site")
-    carried = {path.name: path.read_bytes() for path in (tmp_path / "site/semiseg/recipes").iterdir()}
-    assert carried == {path.name: path.read_bytes() for path in ROOT.glob("recipes/*.yaml")}
+    inside, ours = tmp_path / "site/semiseg/recipes", ROOT / "recipes"
+    carried = {path.relative_to(inside): path.read_bytes() for path in inside.rglob("*.*")}
+    assert carried == {path.relative_to(ours): path.read_bytes() for path in ours.rglob("*.yaml")}
+    assert Path("published/luque2023.yaml") in carried
     assert not (tmp_path / "site/recipes").exists()
 
     (tmp_path / "empty").mkdir()
-    code = "import semiseg; print(semiseg.__file__, semiseg.load_recipe('quickstart').where('seed'))"
+    code = (
+        "import semiseg; print(semiseg.__file__, semiseg.load_recipe('quickstart').where('seed'));"
+        "from semiseg.study.load import load_study; print(load_study('brats_study', expand=False).published)"
+    )
     done = subprocess.run(
         [sys.executable, "-c", code],
         cwd=tmp_path / "empty",
@@ -48,7 +53,9 @@ def test_the_wheel_runs_shipped_recipes_without_the_repository(tmp_path):
         text=True,
         check=True,
     )
-    assert done.stdout.startswith(f"{tmp_path / 'site/semiseg/__init__.py'} quickstart:")
+    first, second = done.stdout.splitlines()
+    assert first.startswith(f"{tmp_path / 'site/semiseg/__init__.py'} quickstart:")
+    assert second == str(inside / "published/luque2023.yaml")
 
 
 @pytest.mark.slow

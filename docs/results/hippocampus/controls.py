@@ -1,4 +1,4 @@
-"""A study's methods beside their controls, from tables of scores: what its report says, without its folder.
+"""Compare a study's methods with their controls, from tables of scores, as in its report but without its folder.
 
 python docs/results/hippocampus/controls.py docs/results/hippocampus/dice_ce/scores.csv …
 
@@ -13,7 +13,7 @@ from pathlib import Path
 from semiseg.comparison.read import ScoredRun
 from semiseg.render.table_markup import as_markdown
 from semiseg.scoring.table import read_scores
-from semiseg.study_report.arms import Arm, StudyResults
+from semiseg.study_report.results import StudyArm, StudyResults
 from semiseg.study_report.study_controls import controlled
 from semiseg.study_report.study_metric import study_metric
 from semiseg.study_report.study_pairs import make_pair
@@ -35,7 +35,7 @@ def results(paths: list[Path]) -> StudyResults:
         n_labeled, n_total = (ALL if n in ("all", None) else int(n) for n in (labeled, total))
         run = ScoredRun(Path(name), "last", scores, {"name": name, "seed": int(seed)}, {})
         arms.setdefault((method, n_labeled, n_total), []).append(run)
-    return StudyResults("", "supervised", tuple(Arm("", *key, tuple(arms[key])) for key in sorted(arms)), ALL)
+    return StudyResults("", "supervised", tuple(StudyArm("", *key, tuple(arms[key])) for key in sorted(arms)), ALL)
 
 
 if __name__ == "__main__":

@@ -9,8 +9,8 @@ from matplotlib.axes import Axes
 
 from semiseg.render.document import Figure
 from semiseg.render.figure_style import BAND, BASELINE_COLOR, count_axis, draw, method_look
-from semiseg.study_report.arms import Arm, StudyResults
 from semiseg.study_report.figures.notes import interval_note
+from semiseg.study_report.results import StudyArm, StudyResults
 from semiseg.study_report.study_metric import Estimate, StudyMetric, baseline_curve, estimate, method_curve
 
 Curve = Sequence[tuple[int, Estimate]]
@@ -18,7 +18,7 @@ _DODGE, _WIDEST = 1.04, 1.2  # methods are shifted sideways so that their bars d
 
 
 def curves_figure(results: StudyResults, metric: StudyMetric) -> Figure | None:
-    """Return the reference study's figures 2 and 3; None if no setting has a method to compare with the baseline."""
+    """Return one panel per setting, with a curve per method; None if no setting has the baseline and a method."""
     panels, said, shown = [], [], list[Estimate]()
     for setting in results.settings:
         baseline = _curve(baseline_curve(results, setting), metric)
@@ -40,7 +40,7 @@ def curves_figure(results: StudyResults, metric: StudyMetric) -> Figure | None:
     return draw(f"curves_{metric.key}", title, alt, panels, note=note, y_label=metric.directed_axis)
 
 
-def _curve(arms: Sequence[Arm], metric: StudyMetric) -> Curve:
+def _curve(arms: Sequence[StudyArm], metric: StudyMetric) -> Curve:
     found = [(arm.labeled, estimate(arm, metric)) for arm in arms]
     return [(labeled, score) for labeled, score in found if score.mean is not None]
 

@@ -5,10 +5,10 @@ from pathlib import Path
 
 from semiseg.io.atomic import atomic_file
 from semiseg.render.document import Figure
-from semiseg.study_report.arms import StudyResults
 from semiseg.study_report.figures.curves import curves_figure
 from semiseg.study_report.figures.totals import totals_figure
 from semiseg.study_report.figures.training import training_figure
+from semiseg.study_report.results import StudyResults
 from semiseg.study_report.study_metric import study_metric
 
 
@@ -17,9 +17,9 @@ def study_figures(results: StudyResults) -> tuple[Figure, ...]:
 
     By key, where METRIC is each metric's name:
 
-    - ``curves_METRIC``: by number of labeled cases, like the reference study's figures 2 and 3;
-    - ``training``: losses and validation Dice by epoch, like its figure 4;
-    - ``totals_METRIC``: by total number of cases, like its figure 5.
+    - ``curves_METRIC``: by number of labeled cases;
+    - ``training``: losses and validation Dice by epoch;
+    - ``totals_METRIC``: by total number of cases.
 
     ``savings_figure`` draws the labels saved by a method. Raises DataError if runs did not score the same cases.
     """

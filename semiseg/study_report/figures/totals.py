@@ -10,8 +10,8 @@ from matplotlib.colors import to_hex
 
 from semiseg.render.document import Figure
 from semiseg.render.figure_style import MARKERS, draw
-from semiseg.study_report.arms import Arm, StudyResults
 from semiseg.study_report.figures.notes import interval_note
+from semiseg.study_report.results import StudyArm, StudyResults
 from semiseg.study_report.study_metric import Estimate, StudyMetric, estimate, varied_totals
 
 _NO_UNLABELED = "no\nunlabeled"
@@ -22,7 +22,7 @@ _Values = Mapping[int, Mapping[int, Estimate]]
 
 
 def totals_figure(results: StudyResults, metric: StudyMetric) -> Figure | None:
-    """Return the reference study's figure 5, one panel per setting and method whose totals vary; None if none do.
+    """Return one panel per setting and method whose totals vary; None if none do.
 
     Stars show the baseline.
     """
@@ -45,7 +45,7 @@ def totals_figure(results: StudyResults, metric: StudyMetric) -> Figure | None:
     return draw(f"totals_{metric.key}", title, alt, panels, note=note, y_label=metric.directed_axis)
 
 
-def _scores(arms: Sequence[Arm], metric: StudyMetric) -> dict[int, dict[int, Estimate]]:
+def _scores(arms: Sequence[StudyArm], metric: StudyMetric) -> dict[int, dict[int, Estimate]]:
     values: dict[int, dict[int, Estimate]] = {}
     for arm in arms:
         score = estimate(arm, metric)

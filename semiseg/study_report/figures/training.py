@@ -3,14 +3,14 @@
 from semiseg.render.document import Figure
 from semiseg.render.figure_style import BASELINE_COLOR, method_look
 from semiseg.render.training_curves import TrainingLogs, training_curves
-from semiseg.study_report.arms import Arm, StudyResults
+from semiseg.study_report.results import StudyArm, StudyResults
 from semiseg.study_report.study_metric import method_curve
 
 
 def training_figure(
     results: StudyResults, labeled: int | None = None, setting: str | None = None, method: str | None = None
 ) -> Figure | None:
-    """Return the reference study's figure 4: losses and validation Dice, with thin lines for seeds, thick for means.
+    """Return losses and validation Dice by epoch, with thin lines for seeds and thick ones for means.
 
     The defaults are the first setting and method that have logs, and the second smallest number of labeled cases. None
     if no such pair has logs.
@@ -27,7 +27,7 @@ def training_figure(
 
 def _choose(
     results: StudyResults, labeled: int | None, setting: str | None, method: str | None
-) -> tuple[Arm, Arm] | None:
+) -> tuple[StudyArm, StudyArm] | None:
     for each in results.settings if setting is None else (setting,):
         for name in results.methods if method is None else (method,):
             arms = [arm for arm in method_curve(results, each, name) if arm.logs]
@@ -38,5 +38,5 @@ def _choose(
     return None
 
 
-def _logs(arm: Arm) -> TrainingLogs:
+def _logs(arm: StudyArm) -> TrainingLogs:
     return TrainingLogs(arm.method, arm.labeled, arm.total, arm.logs)

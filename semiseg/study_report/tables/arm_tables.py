@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from semiseg.render import cells
 from semiseg.render.document import Cell, Table
-from semiseg.study_report.arms import Arm, StudyResults
+from semiseg.study_report.results import StudyArm, StudyResults
 from semiseg.study_report.study_metric import StudyMetric, arm_counts, estimate, varied_totals
 from semiseg.study_report.study_pairs import MakePair, Pair, make_pair
 from semiseg.study_report.tables import table_cells as study_cells
@@ -17,8 +17,8 @@ def arms_table(results: StudyResults, metric: StudyMetric) -> Table:
     notes = (
         "mean: over the test cases by class, then over classes, then over seeds; sd: of the seeds' means (n - 1). "
         "Interval: 95 % bootstrap interval of the mean over cases and seeds.",
-        "Missed, spurious: structures that are in the reference alone, in the prediction alone; left out: values that "
-        "are not in the mean. All three are sums over the arm's seeds and classes.",
+        "Missed, spurious: structures only in the reference, only in the prediction; left out: values that are "
+        "not in the mean. All three are sums over the arm's seeds and classes.",
         study_cells.policy_note(metric),
         *study_cells.seeds_note(results),
     )
@@ -28,10 +28,7 @@ def arms_table(results: StudyResults, metric: StudyMetric) -> Table:
 
 
 def totals_table(results: StudyResults, metric: StudyMetric, make: MakePair = make_pair) -> Table | None:
-    """Return methods by number of unlabeled cases, including none: the data of the reference study's figure 5.
-
-    None if no method was trained on several totals with the same labeled cases.
-    """
+    """Return methods by number of unlabeled cases, including none; None if none has several totals at one count."""
     pairs = list(_totals_pairs(results, metric, make))
     if not pairs:
         return None
@@ -54,11 +51,11 @@ def _columns(results: StudyResults, *others: str) -> tuple[str, ...]:
     return ("setting", *others) if any(results.settings) else others
 
 
-def _setting(results: StudyResults, arm: Arm) -> list[Cell]:
+def _setting(results: StudyResults, arm: StudyArm) -> list[Cell]:
     return [Cell(arm.setting)] if any(results.settings) else []
 
 
-def _arm_row(arm: Arm, metric: StudyMetric) -> Iterator[Cell]:
+def _arm_row(arm: StudyArm, metric: StudyMetric) -> Iterator[Cell]:
     found, counts = estimate(arm, metric), arm_counts(arm, metric)
     yield Cell(arm.method)
     yield from (cells.count(number) for number in (arm.labeled, arm.total, found.seeds))

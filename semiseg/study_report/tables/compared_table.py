@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from semiseg.render import cells
 from semiseg.render.document import Cell, Table
-from semiseg.study_report.arms import Arm, StudyResults
+from semiseg.study_report.results import StudyArm, StudyResults
 from semiseg.study_report.study_metric import StudyMetric, arm_counts
 from semiseg.study_report.study_pairs import Pair, adjusted_p, verdict_on
 from semiseg.study_report.tables import table_cells as study_cells
@@ -13,8 +13,7 @@ from semiseg.study_report.tables import table_cells as study_cells
 def compared_table(results: StudyResults, metric: StudyMetric, pairs: Sequence[Pair]) -> Table | None:
     """Return one row per number of labeled cases and method, settings as blocks, the fully labeled baseline on top.
 
-    The mean and its statistics come first, then the classes, as in the reference study's table 2. None if no arm is
-    compared with the baseline.
+    The mean and its statistics come first, then the classes. None if no arm is compared with the baseline.
     """
     adjusted = adjusted_p(pairs)
     tests = [p for p in adjusted if p is not None]
@@ -92,12 +91,12 @@ def name_columns(results: StudyResults) -> tuple[str, ...]:
     return (*_texts(results, None), "labeled", "cases in all")
 
 
-def names(results: StudyResults, arm: Arm) -> tuple[Cell, ...]:
+def names(results: StudyResults, arm: StudyArm) -> tuple[Cell, ...]:
     """Return the cells of these columns."""
     return (*(Cell(text) for text in _texts(results, arm)), *counts(arm))
 
 
-def counts(arm: Arm) -> tuple[Cell, Cell]:
+def counts(arm: StudyArm) -> tuple[Cell, Cell]:
     """Return the cells of labeled and total cases."""
     return cells.count(arm.labeled), cells.count(arm.total)
 
@@ -107,7 +106,7 @@ def text_columns(results: StudyResults) -> int:
     return len(_texts(results, None))
 
 
-def _texts(results: StudyResults, arm: Arm | None) -> tuple[str, ...]:
+def _texts(results: StudyResults, arm: StudyArm | None) -> tuple[str, ...]:
     """Return an arm's setting and method, or the columns' titles, each only if the study has several."""
     settings = (arm.setting if arm else "setting",) if any(results.settings) else ()
     methods = (arm.method if arm else "method",) if len(results.methods) > 1 else ()
@@ -115,9 +114,9 @@ def _texts(results: StudyResults, arm: Arm | None) -> tuple[str, ...]:
 
 
 def mean_cells(
-    pair: Pair, metric: StudyMetric, p: float | None, verdict: str, beside: str = "baseline"
+    pair: Pair, metric: StudyMetric, p: float | None, verdict: str, against: str = "baseline"
 ) -> Iterator[Cell]:
-    """Yield the statistics of a pair's mean, and missed structures of a distance; ``beside`` names the first arm."""
+    """Yield the statistics of a pair's mean, and missed structures of a distance; ``against`` names the first arm."""
     values, entry = pair.values(pair.mean), pair.entry(pair.mean)
     yield from (cells.number(value, metric.digits) for value in values)
     yield study_cells.gain(metric, *values, pair.judged(pair.mean))
@@ -125,10 +124,10 @@ def mean_cells(
     yield cells.probability(p)
     yield Cell(verdict)
     yield cells.count(pair.mean.n)
-    yield study_cells.seeds(pair, beside)
+    yield study_cells.seeds(pair, against)
     if metric.is_distance:
         baseline, method = (None if arm is None else arm_counts(arm, metric) for arm in (pair.baseline, pair.arm))
-        yield study_cells.missed(baseline, method, beside)
+        yield study_cells.missed(baseline, method, against)
 
 
 def _classes(pair: Pair, metric: StudyMetric) -> Iterator[Cell]:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from semiseg.render import cells
 from semiseg.render.document import Cell, Table
-from semiseg.study_report.arms import Arm, StudyResults
+from semiseg.study_report.results import StudyArm, StudyResults
 from semiseg.study_report.study_controls import controlled
 from semiseg.study_report.study_metric import StudyMetric
 from semiseg.study_report.study_pairs import MakePair, Pair, adjusted_p, make_pair, verdict_on
@@ -33,8 +33,8 @@ def control_table(results: StudyResults, metric: StudyMetric, make: MakePair = m
         *(["missed (control/method)"] if metric.is_distance else []),
     )
     notes = (
-        "Control: the same method trained on the labeled cases alone, with as many steps and samples a step, which are "
-        "all labeled. The difference from it is what unlabeled samples do in place of further labeled ones.",
+        "Control: the same method trained on the labeled cases alone, with as many steps and as many samples per step, "
+        "all labeled. The difference is the effect of unlabeled samples in place of further labeled ones.",
         study_cells.gain_note(metric, "the control"),
         study_cells.difference_note(metric, "the control"),
         *([study_cells.p_note(tests)] if tests else []),
@@ -47,11 +47,11 @@ def control_table(results: StudyResults, metric: StudyMetric, make: MakePair = m
     )
     judged = zip(pairs, adjusted, strict=True)
     rows = tuple((*_named(results, pair.shown), *_row(pair, metric, p)) for pair, p in judged)
-    title = metric.directed(f"{metric.axis} of methods beside their controls without unlabeled cases")
+    title = metric.directed(f"{metric.axis} of methods compared with their controls, which have no unlabeled cases")
     return Table(f"control_{metric.key}", title, columns, rows, notes, columns.index("labeled"))
 
 
-def _named(results: StudyResults, arm: Arm) -> tuple[Cell, ...]:
+def _named(results: StudyResults, arm: StudyArm) -> tuple[Cell, ...]:
     setting = (Cell(arm.setting),) if any(results.settings) else ()
     return (*setting, Cell(arm.method), cells.count(arm.labeled), cells.count(arm.total - arm.labeled))
 
@@ -65,6 +65,6 @@ def _lacking_note(pairs: list[Pair]) -> tuple[str, ...]:
     if all(pair.baseline is not None for pair in pairs):
         return ()
     return (
-        f"{_LACKING.capitalize()}: no model of the method without unlabeled cases has scores with so many labeled "
-        "cases, and what the unlabeled cases add there is not known.",
+        f"{_LACKING.capitalize()}: no scored model of the method was trained on this number of labeled cases alone, so "
+        "the effect of unlabeled cases is unknown there.",
     )

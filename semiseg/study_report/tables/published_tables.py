@@ -5,8 +5,8 @@ from dataclasses import replace
 
 from semiseg.render import cells
 from semiseg.render.document import Cell, Table
-from semiseg.study.published import MEAN, Published, PublishedTable
-from semiseg.study_report.arms import Arm, StudyResults
+from semiseg.study.published import MEAN, Published, PublishedTable, Source
+from semiseg.study_report.results import StudyArm, StudyResults
 from semiseg.study_report.study_metric import StudyMetric
 from semiseg.study_report.study_pairs import Pair, make_pair
 from semiseg.study_report.tables import table_cells as study_cells
@@ -39,22 +39,22 @@ def published_table(
     gain = study_cells.gain_title(metric)
     return Table(
         key=f"published_{metric.key}",
-        title=metric.directed(f"{metric.axis} beside {published.cited}, {table.source}"),
+        title=metric.directed(f"{metric.axis} compared with {published.source.cited}, {table.source}"),
         columns=(
             *("setting", "class", "labeled", *groups),
             *(f"{gain}: {what}" for what in ("printed", f"{formula} of printed", "ours")),
         ),
         rows=rows,
         notes=(
-            "Not the same test cases as published; published values have no interval, so a difference alone is no "
-            f"failure to reproduce. Ours: {_weights(shown)}.",
+            f"{published.note} Published values have no interval, so a difference does not mean that reproduction "
+            f"failed. Ours: {_weights(shown)}.".lstrip(),
             f"Difference: ours minus the published value, which is rounded. {gain}: {formula}, with a of {baseline} "
-            f"and b of {method}; printed: as the publication has it.",
+            f"and b of {method}; printed: as in the publication.",
             study_cells.policy_note(metric),
-            *_convention(metric),
+            *_excluded_note(metric),
             *_totals(table, totals),
-            table.note,
-            f"Source: {_authors(published)} ({published.year}), {published.title}.",
+            *([table.note.strip()] if table.note else []),
+            f"Source: {_authors(published.source)} ({published.source.year}), {published.source.title}.",
         ),
         text_columns=2,
     )
@@ -64,22 +64,22 @@ def published_applies(results: StudyResults, published: Published) -> str:
     """Return why a publication's values are not comparable: other data or classes; empty if they are comparable."""
     runs = [run for arm in results.arms for run in arm.runs]
     data = {str((run.recipe.get("dataset") or {}).get("name", "")) or "unknown" for run in runs}
-    plugin = published.dataset["plugin"]
+    plugin = published.dataset.plugin
     if data != {plugin}:
         return (
-            f"The values of {published.cited} are of {published.dataset['name']} (dataset {plugin}), "
+            f"The values of {published.source.cited} are of {published.dataset.name} (dataset {plugin}), "
             f"these of {', '.join(sorted(data))}."
         )
     classes = {score.class_name for run in runs for score in run.scores.values() if score.kind == "class"}
     if classes != set(published.classes):
         return (
-            f"The classes of {published.cited} are {', '.join(sorted(published.classes))}, "
+            f"The classes of {published.source.cited} are {', '.join(sorted(published.classes))}, "
             f"these {', '.join(sorted(classes)) or 'none'}."
         )
     return ""
 
 
-def setting_of(arm: Arm) -> str:
+def setting_of(arm: StudyArm) -> str:
     """Return the arm's setting or, if the study varies nothing, its backbone, which identifies published values."""
     backbone = arm.runs[0].recipe.get("backbone") or {}
     return arm.setting or str(backbone.get("name", ""))
@@ -129,15 +129,9 @@ def _values(found: Pair | None, name: str) -> tuple[float | None, float | None]:
     return (None, None) if found is None else found.values(next(r for r in found.compared.rows if r.name == name))
 
 
-def _convention(metric: StudyMetric) -> Iterator[str]:
-    if metric.is_distance:
-        yield (
-            "What the published mean counts for a missed structure is not known here; MONAI's would leave such cases "
-            "out, which the column of ours with missed left out does, also for spurious structures."
-            if _excluded(metric)
-            else "What the published mean counts for a missed structure is not known here; MONAI's would leave such "
-            "cases out, as ours does."
-        )
+def _excluded_note(metric: StudyMetric) -> Iterator[str]:
+    if _excluded(metric):
+        yield "Ours, missed left out: without the distances to missed and spurious structures."
 
 
 def _weights(pairs: Sequence[Pair]) -> str:
@@ -153,6 +147,6 @@ def _totals(table: PublishedTable, totals: Sequence[int]) -> Iterator[str]:
         yield f"The published models were trained on {table.total} cases in all, these on {counted}."
 
 
-def _authors(published: Published) -> str:
-    *others, last = published.authors
+def _authors(source: Source) -> str:
+    *others, last = source.authors
     return f"{', '.join(others)} and {last}" if others else last

@@ -3,8 +3,7 @@
 from collections.abc import Iterator
 
 from semiseg.render.document import Table
-from semiseg.study.published import Published, load_published
-from semiseg.study_report.arms import StudyResults
+from semiseg.study_report.results import StudyResults
 from semiseg.study_report.study_metric import StudyMetric, study_metric
 from semiseg.study_report.study_pairs import MakePair, make_pair, pairs
 from semiseg.study_report.tables.arm_tables import arms_table, totals_table
@@ -18,18 +17,17 @@ def study_tables(results: StudyResults, make: MakePair = make_pair) -> tuple[Tab
 
     By key, where METRIC is the metric's name:
 
-    - ``compared_METRIC``: methods compared with the baseline, like the reference study's tables 2 and 3;
+    - ``compared_METRIC``: methods compared with the baseline;
     - ``control_METRIC``: methods compared with their controls, which have no unlabeled cases;
     - ``published_METRIC``: values of the published study named by the results, compared with these;
     - ``totals_METRIC``: methods by their number of unlabeled cases;
     - ``classes_METRIC``: differences of each class and region;
     - ``arms_METRIC``: every arm on its own.
 
-    Raises DataError if runs did not score the same cases, or the published study is unknown.
+    Raises DataError if runs did not score the same cases.
     """
-    published = load_published(results.published) if results.published else None
     metrics = [study_metric(results, name) for name in results.metrics]
-    found = (table for metric in metrics for table in _of_metric(results, metric, published, make))
+    found = (table for metric in metrics for table in _of_metric(results, metric, make))
     return tuple(table for table in found if table is not None)
 
 
@@ -38,14 +36,12 @@ def arms_tables(results: StudyResults) -> tuple[Table, ...]:
     return tuple(arms_table(results, study_metric(results, name)) for name in results.metrics)
 
 
-def _of_metric(
-    results: StudyResults, metric: StudyMetric, published: Published | None, make: MakePair
-) -> Iterator[Table | None]:
+def _of_metric(results: StudyResults, metric: StudyMetric, make: MakePair) -> Iterator[Table | None]:
     compared = list(pairs(results, metric, make))
     yield compared_table(results, metric, compared)
     yield control_table(results, metric, make)
-    if published is not None:
-        yield published_table(results, metric, compared, published)
+    if results.published is not None:
+        yield published_table(results, metric, compared, results.published)
     yield totals_table(results, metric, make)
     yield class_table(results, metric, compared)
     yield arms_table(results, metric)

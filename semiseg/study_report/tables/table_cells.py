@@ -10,7 +10,7 @@ from semiseg.comparison.result import Entry
 from semiseg.render import cells
 from semiseg.render.document import Cell
 from semiseg.statistics.bootstrap import RESAMPLES
-from semiseg.study_report.arms import StudyResults
+from semiseg.study_report.results import StudyResults
 from semiseg.study_report.study_metric import Counts, Estimate, StudyMetric
 from semiseg.study_report.study_pairs import Pair, shows_gain
 
@@ -52,32 +52,32 @@ def mean_and_sd(found: Estimate, digits: int) -> Cell:
     return Cell(text, value=found.mean, parts=(("mean", found.mean), ("sd", found.seed_std)))
 
 
-def seeds(shown: Pair, beside: str = "baseline") -> Cell:
-    """Return the number of seeds, as one number if both arms have the same seeds; ``beside`` names the first arm."""
+def seeds(shown: Pair, against: str = "baseline") -> Cell:
+    """Return the number of seeds, as one number if both arms have the same seeds; ``against`` names the first arm."""
     baseline, method = (None if arm is None else len(arm.runs) for arm in (shown.baseline, shown.arm))
     differ = shown.seeds_differ
-    parts = (*_sides("seeds", baseline, method, beside), ("seeds differ", float(differ)))
+    parts = (*_sides("seeds", baseline, method, against), ("seeds differ", float(differ)))
     text = f"{baseline}/{method} (differ)" if differ else str(shown.seeds[-1])
     return Cell(text, value=shown.seeds[-1], parts=parts)
 
 
-def missed(baseline: Counts | None, method: Counts | None, beside: str = "baseline") -> Cell:
-    """Return missed structures of both arms; ``beside`` names the first."""
+def missed(baseline: Counts | None, method: Counts | None, against: str = "baseline") -> Cell:
+    """Return missed structures of both arms; ``against`` names the first."""
     first, second = (None if found is None else found.missed for found in (baseline, method))
     text = "/".join(cells.NONE if value is None else str(value) for value in (first, second))
     value = first if second is None else second
-    return Cell(text, value=value, parts=_sides("missed", first, second, beside))
+    return Cell(text, value=value, parts=_sides("missed", first, second, against))
 
 
 def _sides(
-    name: str, baseline: float | None, method: float | None, beside: str = "baseline"
+    name: str, baseline: float | None, method: float | None, against: str = "baseline"
 ) -> tuple[tuple[str, float | None], ...]:
-    return (f"{name} {beside}".lstrip(), baseline), (f"{name} method".lstrip(), method)
+    return (f"{name} {against}".lstrip(), baseline), (f"{name} method".lstrip(), method)
 
 
 def policy_note(metric: StudyMetric) -> str:
     """Return the note on values of empty masks."""
-    left_out = "undefined values are left out, for all seeds, and for both arms where two are compared."
+    left_out = "undefined values are left out, for all seeds and, in comparisons, for both arms."
     if not metric.is_distance:
         return left_out.capitalize()
     if metric.policy == "image_diagonal":
@@ -89,7 +89,7 @@ def missed_note(metric: StudyMetric) -> tuple[str, ...]:
     """Return the note on the counts shown with distances; empty for other metrics."""
     if not metric.is_distance:
         return ()
-    return ("Missed: structures that are in the reference alone, summed up over seeds and classes.",)
+    return ("Missed: structures only in the reference, summed over seeds and classes.",)
 
 
 def gain_note(metric: StudyMetric, baseline: str) -> str:
@@ -104,8 +104,8 @@ def gain_note(metric: StudyMetric, baseline: str) -> str:
 def difference_note(metric: StudyMetric, baseline: str) -> str:
     """Return the definition of a difference and its interval, and the sign that is better."""
     return (
-        f"Difference: the method's mean minus that of {baseline} with as many labeled cases, on the same test cases; "
-        f"{'positive' if metric.higher_is_better else 'negative'} is better. "
+        f"Difference: the method's mean minus that of {baseline} with the same number of labeled cases, on the same "
+        f"test cases; {'positive' if metric.higher_is_better else 'negative'} is better. "
         f"Its 95 % bootstrap interval is over cases and seeds ({RESAMPLES:,} samples); seeds are pooled within cases."
     )
 
@@ -114,8 +114,8 @@ def p_note(tests: int) -> str:
     """Return the meaning of a table's p-values and its limits."""
     return (
         "p: Wilcoxon's signed-rank test over the n cases, of the mean over classes, with Holm's correction over the "
-        f"{tests} {'test' if tests == 1 else 'tests'} of this table. It is about the networks as they were trained "
-        "and says nothing about other seeds."
+        f"{tests} {'test' if tests == 1 else 'tests'} of this table. It applies to the networks as trained, not "
+        "to other seeds."
     )
 
 
@@ -124,10 +124,10 @@ def verdict_note(compared: Sequence[Pair]) -> str:
     both = [shown for shown in compared if shown.baseline is not None and shown.arm is not None]
     reasons = dict.fromkeys(shown.withheld for shown in both if shown.withheld)
     withheld = f" Not judged: {' or '.join(reasons)} (mean Dice up to {CHANCE:g})." if reasons else ""
-    one_seed = "; one seed: about these two networks only" if any(1 in shown.seeds for shown in both) else ""
+    one_seed = "; with one seed: for these two networks only" if any(1 in shown.seeds for shown in both) else ""
     return (
-        "Verdict: better or worse where p is below 0.05 and the interval of the difference excludes 0; mixed where p "
-        f"is below 0.05, but ranks and mean point to different sides{one_seed}.{withheld}"
+        "Verdict: better or worse if p is below 0.05 and the interval of the difference excludes 0; mixed if p "
+        f"is below 0.05, but ranks and mean point in opposite directions{one_seed}.{withheld}"
     )
 
 
@@ -135,7 +135,7 @@ def seeds_note(results: StudyResults) -> tuple[str, ...]:
     """Return a warning if an arm has only one seed; empty otherwise."""
     if all(len(arm.runs) > 1 for arm in results.arms):
         return ()
-    return ("Where there is one seed, the interval is over cases alone and says nothing about other seeds.",)
+    return ("With one seed, the interval covers cases only, not other seeds.",)
 
 
 def differing_seeds_note(compared: Sequence[Pair]) -> tuple[str, ...]:

@@ -3,13 +3,12 @@
 from collections.abc import Iterator, Sequence
 
 from semiseg.render import cells
-from semiseg.statistics.label_savings import labels
-from semiseg.study_report.arms import StudyResults
+from semiseg.study_report.results import StudyResults
 from semiseg.study_report.study_controls import Controlled, without_control
 from semiseg.study_report.study_metric import StudyMetric
 from semiseg.study_report.study_pairs import Pair, verdicts_on
 from semiseg.study_report.text.sentences import named
-from semiseg.wording import some
+from semiseg.wording import counted, some
 
 _NAMED = 6
 
@@ -25,25 +24,25 @@ def control_headlines(results: StudyResults, found: Sequence[Controlled], metric
     for one in found:
         parts = [_part(pair, next(verdicts), metric) for pair in one.pairs]
         yield (
-            f"Did the unlabeled cases help? {named(one.method, one.setting)} beside its control, the same without "
-            f"unlabeled cases, by {metric.title}: {'; '.join(parts)}."
+            f"Did the unlabeled cases help? {named(one.method, one.setting)} compared with its control, the same "
+            f"without unlabeled cases, by {metric.title}: {'; '.join(parts)}."
         )
     if lacking := [named(method, setting) for setting, method in without_control(results)]:
         yield (
-            f"No control: no model of {some(lacking, _NAMED)} has scores with as few labeled cases and no unlabeled "
-            "ones, so that what these did is not told from what else the method does."
+            f"No control: no scored model of {some(lacking, _NAMED)} was trained on the labeled cases alone, so the "
+            "effect of unlabeled cases cannot be separated from the rest of the method."
         )
 
 
 def _part(pair: Pair, verdict: str, metric: StudyMetric) -> str:
-    count = labels(pair.shown.labeled)
+    count = counted(pair.shown.labeled, "label")
     if pair.baseline is None:
         return f"with {count} there is no control"
     if pair.withheld:
         return f"with {count} {verdict}, since {pair.withheld}"
     entry = pair.entry(pair.mean)
     if entry is None or entry.difference is None:
-        return f"with {count} {verdict} (no case has a value of both)"
+        return f"with {count} {verdict} (no case has values of both)"
     said = [cells.number(entry.difference, metric.digits, signed=True).text]
     if entry.interval is None:
         said.append("no interval from one case")

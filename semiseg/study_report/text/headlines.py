@@ -4,26 +4,25 @@ from collections.abc import Iterator, Sequence
 
 from semiseg.render import cells
 from semiseg.runs.lagging_networks import behind
-from semiseg.statistics.gap_closed import GapClosed
-from semiseg.statistics.label_savings import LabelSavings
-from semiseg.study_report.answers import Answers, answers
-from semiseg.study_report.arms import StudyResults
-from semiseg.study_report.study_controls import Controlled, beside_baseline, controlled
+from semiseg.study_report.findings import Finding, findings
+from semiseg.study_report.results import StudyResults
+from semiseg.study_report.study_controls import Controlled, controlled, without_unlabeled
 from semiseg.study_report.study_metric import StudyMetric, study_metric
-from semiseg.study_report.study_pairs import NOT_JUDGED, NOT_TOLD_APART, MakePair, Pair, make_pair, verdicts_on
+from semiseg.study_report.study_pairs import NOT_JUDGED, NOT_SIGNIFICANT, MakePair, Pair, make_pair, verdicts_on
 from semiseg.study_report.text.control_sentences import control_headlines
+from semiseg.study_report.text.savings_sentences import flattened, gap_clause, savings_clause
 from semiseg.study_report.text.sentences import named
 from semiseg.study_report.text.untrained_sentences import untrained_headlines
 from semiseg.study_report.untrained import nothing_is_judged
-from semiseg.wording import some
+from semiseg.wording import counted, some
 
 _NAMED = 6
-_ORDER = ("better", "worse", "mixed", NOT_TOLD_APART, NOT_JUDGED)
+_ORDER = ("better", "worse", "mixed", NOT_SIGNIFICANT, NOT_JUDGED)
 
 
 def headlines(
     results: StudyResults,
-    found: Sequence[Answers],
+    found: Sequence[Finding],
     metric: StudyMetric,
     checkpoint: str,
     make: MakePair = make_pair,
@@ -33,27 +32,27 @@ def headlines(
 
 
 def _headlines(
-    results: StudyResults, found: Sequence[Answers], metric: StudyMetric, checkpoint: str, make: MakePair
+    results: StudyResults, found: Sequence[Finding], metric: StudyMetric, checkpoint: str, make: MakePair
 ) -> Iterator[str]:
     models, seeds = sum(len(arm.runs) for arm in results.arms), seeds_of(results)
-    cases = max((pair.mean.n for answer in found for pair in answer.pairs), default=None)
+    cases = max((pair.mean.n for finding in found for pair in finding.pairs), default=None)
     tested = f", {cases} test cases" if cases else ""
-    yield f"{_plural(models, 'model')} with scores, {_seeds(seeds)}{tested}, {checkpoint} weights."
+    yield f"{counted(models, 'model')} with scores, {_seeds(seeds)}{tested}, {checkpoint} weights."
     if results.missing:
-        yield f"{_plural(len(results.missing), 'model')} without scores yet: {some(results.missing, _NAMED)}."
+        yield f"{counted(len(results.missing), 'model')} without scores yet: {some(results.missing, _NAMED)}."
     yield from untrained_headlines(results, found)
     if nothing_is_judged(results):
         return
     verdicts = iter(verdicts_on(_pairs(found), metric))
-    for answer in found:
-        if answer.pairs:
-            yield _helped(answer, metric, results.baseline, [next(verdicts) for _ in answer.pairs])
+    for finding in found:
+        if finding.pairs:
+            yield _helped(finding, metric, results.baseline, [next(verdicts) for _ in finding.pairs])
     controls = controlled(results, metric, make)
     yield from control_headlines(results, controls, metric)
     if found:
         yield _certainty(seeds, len(_pairs(found)), len(_pairs(controls)))
-    for answer in found:
-        yield from _labels(answer, results.baseline)
+    for finding in found:
+        yield from _labels(finding, results.baseline)
     yield from _behind(results)
     yield from _alone(results, metric, make)
     yield from _others(results, metric, make)
@@ -64,40 +63,40 @@ def seeds_of(results: StudyResults) -> set[int]:
     return {len(arm.runs) for arm in results.arms}
 
 
-def _pairs(found: Sequence[Answers | Controlled]) -> list[Pair]:
+def _pairs(found: Sequence[Finding | Controlled]) -> list[Pair]:
     """Return the pairs in which two arms are compared."""
     return [pair for one in found for pair in one.pairs if pair.baseline is not None]
 
 
-def _helped(answer: Answers, metric: StudyMetric, baseline: str, verdicts: Sequence[str]) -> str:
-    judged = list(zip(answer.pairs, verdicts, strict=True))
+def _helped(finding: Finding, metric: StudyMetric, baseline: str, verdicts: Sequence[str]) -> str:
+    judged = list(zip(finding.pairs, verdicts, strict=True))
     groups = {word: [pair for pair, verdict in judged if verdict == word] for word in _ORDER}
     parts = [f"{word} with {_counts(pairs)}" for word, pairs in groups.items() if pairs]
-    shown = [pair for pair in answer.pairs if not pair.withheld]
-    figures = f" ({_range(shown, metric)}; per count with intervals below)" if shown else ""
-    beside = f"{_name(answer)} beside {baseline}, by {metric.title}"
-    return f"Did the method help? {beside}: {'; '.join(parts)} labels{figures}."
+    shown = [pair for pair in finding.pairs if not pair.withheld]
+    figures = f" ({_range(shown, metric)}; intervals for each count below)" if shown else ""
+    compared = f"{_name(finding)} compared with {baseline}, by {metric.title}"
+    return f"Did the method help? {compared}: {'; '.join(parts)} labels{figures}."
 
 
-def _labels(answer: Answers, baseline: str) -> Iterator[str]:
-    if answer.savings:
-        worth = "; ".join(_worth(one) for one in answer.savings) + answer.savings[0].levelled(baseline)
-        yield f"How many labels is that? {_name(answer)} scores like {baseline} with: {worth}."
-    for reason in answer.unsaid:
-        yield f"Not worked out for {_name(answer)}: {reason}"
-    if answer.gaps:
-        full = answer.gaps[0].full_labeled
-        shares = "; ".join(_share(gap) for gap in answer.gaps)
-        yield f"Of the gap to all {full} labels {_name(answer)} closes: {shares}."
+def _labels(finding: Finding, baseline: str) -> Iterator[str]:
+    if finding.savings:
+        worth = "; ".join(map(savings_clause, finding.savings)) + flattened(finding.savings[0], baseline)
+        yield f"How many labels is that? {_name(finding)} scores like {baseline} with this many labels: {worth}."
+    for reason in finding.not_computed:
+        yield f"Not computed for {_name(finding)}: {reason}"
+    if finding.gaps:
+        full = finding.gaps[0].full_labeled
+        shares = "; ".join(map(gap_clause, finding.gaps))
+        yield f"{_name(finding)} closes this share of the gap to all {full} labels: {shares}."
 
 
 def _alone(results: StudyResults, metric: StudyMetric, make: MakePair) -> Iterator[str]:
-    for setting, method, all_pairs in beside_baseline(results, metric, make):
+    for setting, method, all_pairs in without_unlabeled(results, metric, make):
         pairs = [pair for pair in all_pairs if not pair.withheld]
         if not pairs:
             continue
-        beside = f"{named(method, setting)} beside {results.baseline} with {_counts(pairs)} labels"
-        yield f"By itself, without unlabeled cases, {beside}: {_range(pairs, metric)}."
+        compared = f"{named(method, setting)} compared with {results.baseline} with {_counts(pairs)} labels"
+        yield f"Without unlabeled cases, {compared}: {_range(pairs, metric)}."
 
 
 def _behind(results: StudyResults) -> Iterator[str]:
@@ -110,7 +109,8 @@ def _behind(results: StudyResults) -> Iterator[str]:
     ]
     if found:
         more = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
-        yield f"Networks by themselves, on validation cases, far behind the others: {'; '.join(found[:_NAMED])}{more}."
+        shown = "; ".join(found[:_NAMED])
+        yield f"Single networks far behind the others of their run, on validation cases: {shown}{more}."
 
 
 def _others(results: StudyResults, metric: StudyMetric, make: MakePair) -> Iterator[str]:
@@ -118,33 +118,32 @@ def _others(results: StudyResults, metric: StudyMetric, make: MakePair) -> Itera
         if name == metric.name:
             continue
         other = study_metric(results, name)
-        beside: dict[str, Sequence[Answers | Controlled]] = {
-            f"beside {results.baseline}": answers(results, other, make, savings=False),
-            "beside controls": controlled(results, other, make),
+        compared: dict[str, Sequence[Finding | Controlled]] = {
+            f"compared with {results.baseline}": findings(results, other, make, savings=False),
+            "compared with controls": controlled(results, other, make),
         }
-        said = [f"{where} {words}" for where, found in beside.items() if (words := _words(found, other))]
+        said = [f"{where}, {words}" for where, found in compared.items() if (words := _words(found, other))]
         if said:
             yield f"{other.title}: {'; '.join(said)}."
 
 
-def _words(found: Sequence[Answers | Controlled], metric: StudyMetric) -> str:
+def _words(found: Sequence[Finding | Controlled], metric: StudyMetric) -> str:
     words = verdicts_on(_pairs(found), metric)
-    said = ", ".join(f"{word} at {words.count(word)}" for word in _ORDER if word in words)
-    return f"{said} of {_plural(len(words), 'comparison')}" if words else ""
+    said = ", ".join(f"{word} in {words.count(word)}" for word in _ORDER if word in words)
+    return f"{said} of {counted(len(words), 'comparison')}" if words else ""
 
 
 def _certainty(seeds: set[int], comparisons: int, controls: int) -> str:
-    family = f"p with Holm's correction over {_plural(comparisons, 'comparison')}" if comparisons > 1 else "p"
+    family = f"p with Holm's correction over {counted(comparisons, 'comparison')}" if comparisons > 1 else "p"
     if controls > 1:
-        family += f" (beside controls with correction over these {controls})"
-    rule = f"Better and worse need both {family} below 0.05, and a 95 % interval without 0."
-    alone = "is about these networks, and another seed may change it"
+        family += f" (with controls: over {controls})"
+    rule = f"Better and worse require {family} below 0.05 and a 95 % interval that excludes 0."
     if max(seeds) < 2:
-        return f"How sure? One seed: all of it {alone}. {rule}"
+        return f"How certain? One seed: this applies to these networks only, and another seed may change it. {rule}"
     if min(seeds) >= 10:
-        return f"How sure? {rule}"
-    one = f" What rests on one seed {alone}." if min(seeds) < 2 else ""
-    return f"How sure? {_seeds(seeds)}, which is few: intervals are too narrow in the seeds' part.{one} {rule}"
+        return f"How certain? {rule}"
+    one = " Results of one seed apply to these networks only." if min(seeds) < 2 else ""
+    return f"How certain? {_seeds(seeds)} are few: intervals understate the variation between seeds.{one} {rule}"
 
 
 def _counts(pairs: Sequence[Pair]) -> str:
@@ -158,35 +157,11 @@ def _range(pairs: Sequence[Pair], metric: StudyMetric) -> str:
     return f"{metric.title} {' to '.join(dict.fromkeys(texts))}" if texts else "no value"
 
 
-def _worth(one: LabelSavings) -> str:
-    doubt = ", which may be no saving" if one.may_be_nothing else ""
-    interval = f"({one.interval_text()}){doubt}"
-    if one.worth is None:
-        beyond = f"more than {one.curve_ends[1]}" if one.above else f"fewer than {one.curve_ends[0]}"
-        return f"{one.labeled} → {beyond} {interval}"
-    return (
-        f"{one.labeled} → {one.worth:.0f} {interval}"
-        if one.worth >= 9.95
-        else f"{one.labeled} → {one.worth:.1f} {interval}"
-    )
-
-
-def _share(gap: GapClosed) -> str:
-    if gap.share is None:
-        return f"with {gap.labeled} not to be said"
-    interval = "no interval" if gap.interval is None else "{:.0f} to {:.0f} %".format(*(100 * e for e in gap.interval))
-    return f"with {gap.labeled} labels {100 * gap.share:.0f} % ({interval})"
-
-
-def _name(answer: Answers) -> str:
-    return named(answer.method, answer.setting)
+def _name(finding: Finding) -> str:
+    return named(finding.method, finding.setting)
 
 
 def _seeds(counts: set[int]) -> str:
     if len(counts) == 1:
-        return _plural(next(iter(counts)), "seed")
+        return counted(next(iter(counts)), "seed")
     return f"{min(counts)} to {max(counts)} seeds"
-
-
-def _plural(count: int, word: str) -> str:
-    return f"{count} {word}{'' if count == 1 else 's'}"

@@ -3,30 +3,31 @@
 from collections.abc import Sequence
 
 from semiseg.render import cells
-from semiseg.study_report.answers import Answers
+from semiseg.study_report.findings import Finding
 from semiseg.study_report.study_controls import Controlled
 from semiseg.study_report.study_metric import StudyMetric
 from semiseg.study_report.study_pairs import Pair, adjusted_p, verdict_on
+from semiseg.study_report.text.savings_sentences import gap_sentence, savings_sentence
 
 
-def comparisons(found: Sequence[Answers | Controlled], metric: StudyMetric, beside: str) -> tuple[str, ...]:
-    """Compare each method with the baseline or its control, named by ``beside``, with Holm's p over all of them."""
+def comparisons(found: Sequence[Finding | Controlled], metric: StudyMetric, against: str) -> tuple[str, ...]:
+    """Compare each method with the baseline or its control, named by ``against``, with Holm's p over all of them."""
     pairs = [(one, pair) for one in found for pair in one.pairs]
     adjusted = adjusted_p([pair for _, pair in pairs])
     return tuple(
-        f"{_compared(pair, metric, beside, p)}{_where(one.setting)}."
+        f"{_compared(pair, metric, against, p)}{_where(one.setting)}."
         for (one, pair), p in zip(pairs, adjusted, strict=True)
     )
 
 
-def savings_sentences(found: Sequence[Answers], baseline: str) -> tuple[str, ...]:
+def savings_sentences(found: Sequence[Finding], baseline: str) -> tuple[str, ...]:
     """Return the labels that each method is worth, and the share of the gap that it closes."""
     said: list[str] = []
-    for answer in found:
-        name = named(answer.method, answer.setting)
-        said += [one.sentence(name, baseline) for one in answer.savings]
-        said += [gap.sentence(name, baseline) for gap in answer.gaps]
-        said += [f"Not worked out for {name}: {reason}" for reason in answer.unsaid]
+    for finding in found:
+        name = named(finding.method, finding.setting)
+        said += [savings_sentence(one, name, baseline) for one in finding.savings]
+        said += [gap_sentence(gap, name, baseline) for gap in finding.gaps]
+        said += [f"Not computed for {name}: {reason}" for reason in finding.not_computed]
     return tuple(said)
 
 
@@ -35,13 +36,13 @@ def named(method: str, setting: str) -> str:
     return method + _where(setting)
 
 
-def _compared(pair: Pair, metric: StudyMetric, beside: str, p: float | None) -> str:
+def _compared(pair: Pair, metric: StudyMetric, against: str, p: float | None) -> str:
     digits = metric.digits
     ours, theirs = (cells.number(value, digits).text for value in pair.values(pair.mean))
     head = f"With {pair.shown.labeled} labeled cases {pair.shown.method} has {theirs}"
     if pair.baseline is None:
-        return f"{head}; {beside} has no scores"
-    head = f"{head}, {beside} {ours}"
+        return f"{head}; {against} has no scores"
+    head = f"{head}, {against} {ours}"
     entry = pair.entry(pair.mean)
     if entry is None or entry.difference is None or entry.interval is None or p is None:
         return head

@@ -78,7 +78,7 @@ def test_a_comparison_of_runs_that_have_not_learned_says_so(tmp_path):
 
     said = (
         "No model here has learned to segment: the best, b, has a Dice of 0.08 (up to 0.1 may be chance). "
-        "Nothing is concluded. Train longer."
+        "No conclusions are drawn. Train longer."
     )
     untrained, trained = compared(0.02, 0.08), compared(0.03, 0.2)
     assert untrained.notes[0] == said

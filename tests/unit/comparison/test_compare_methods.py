@@ -87,7 +87,7 @@ def test_a_run_beside_itself_under_two_names(tmp_path):
 def test_one_method_is_nothing_to_compare(tmp_path):
     write_run(tmp_path / "a")
     write_run(tmp_path / "b", seed=2)
-    with pytest.raises(DataError, match="All runs are of one method, 'a': nothing but the seed differs"):
+    with pytest.raises(DataError, match="All runs are of one method, 'a': only the seed differs"):
         grouped(tmp_path / "a", tmp_path / "b")
     with pytest.raises(DataError, match="All runs are of one method, 'mine', by the names given"):
         grouped(f"mine={tmp_path / 'a'}", f"mine={tmp_path / 'b'}")
@@ -180,10 +180,10 @@ def test_all_tables_that_cannot_be_read_are_told(tmp_path):
     told = str(caught.value)
     for text in (
         "nowhere: there is no such file or folder",
-        "empty: holds no scores.csv",
-        "none: holds no scores",
-        "twice: dice of core of case a is there 2 times",
-        "mixed: holds scores of 2 runs: 'x', 'y'; of some cases twice: a, b, c, d",
+        "empty: contains no scores.csv",
+        "none: contains no scores",
+        "twice: dice of core of case a occurs 2 times",
+        "mixed: contains scores of 2 runs: 'x', 'y'; some cases twice: a, b, c, d",
         "broken/recipe.yaml",
         "cut/summary.json: cannot be read",
     ):

@@ -63,11 +63,11 @@ class TestRefused:
 
     def test_other_references_by_their_digest(self, pair):
         runs = pair(lambda rows: [replace(r, reference_digest="x") if r.case in "bd" else r for r in rows])
-        assert f"{runs[1]}: 2 cases have other references than in {runs[0]}: b, d" in refused(runs)
+        assert f"{runs[1]}: 2 cases have different references than in {runs[0]}: b, d" in refused(runs)
 
     def test_other_references_by_their_voxels_where_a_digest_is_missing(self, pair):
         runs = pair(lambda rows: [replace(r, reference_digest="", n_reference=6) for r in rows])
-        assert "4 cases have other references" in refused(runs)
+        assert "4 cases have different references" in refused(runs)
 
     def test_other_definitions(self, pair):
         runs = pair(each(definition="Dice 2"))
@@ -88,13 +88,13 @@ class TestRefused:
         runs = pair(lambda rows: [replace(r, definition="Dice 2", reference_digest="x") for r in rows if r.case != "a"])
         told = refused(runs)
         assert told.startswith("3 problems:")
-        for text in ("lacks 1 of 4 test cases", "3 cases have other references", "dice is Dice 2"):
+        for text in ("lacks 1 of 4 test cases", "3 cases have different references", "dice is Dice 2"):
             assert text in told
 
     def test_metrics_that_not_all_have(self, pair):
         runs = pair(each(metric="iou"))
         told = refused(runs)
-        assert "No metric is in all tables." in told
+        assert "No metric is in every table." in told
         assert f"{runs[1]}: has iou" in told
         told = refused(runs, metrics=["dice", "nsd"])
         assert f"{runs[1]}: has no metric 'dice'; it has iou" in told
@@ -131,7 +131,7 @@ class TestTold:
     def test_nothing_but_the_single_seeds_where_all_is_alike(self, tmp_path):
         told = self.notes(tmp_path, summary(), summary()).splitlines()
         assert len(told) == 2
-        assert told[0].startswith("One seed only of one, two")
+        assert told[0].startswith("Only one seed of one, two")
         assert told[1] == "dice: with fewer than 6 cases, no p can be below 0.05: core."
 
     def test_what_could_not_be_checked(self, pair):
@@ -186,7 +186,7 @@ class TestDirection:
     def test_a_metric_that_is_not_installed(self, pair):
         found = compare(pair(each(), table(VALUES, metric="strange")))
         assert found.metrics[0].higher_is_better
-        assert "No installed metric is called 'strange': higher is taken as better." in found.notes
+        assert "No installed metric is called 'strange': higher is assumed to be better." in found.notes
 
 
 def test_files_hold_every_figure(pair, tmp_path):
@@ -247,8 +247,8 @@ class TestFolds:
         assert [entry.mean for entry in row.entries] == pytest.approx([0.65, 0.75])
         assert row.entries[1].difference == pytest.approx(0.1)
         told = "\n".join(found.notes)
-        assert "Runs of old have no test case in common: they are folds, and together count as one." in told
-        assert "One seed only of old, new" in told
+        assert "Runs of old have no test case in common: they are folds and count as one." in told
+        assert "Only one seed of old, new" in told
 
     def test_what_a_method_lacks_and_folds_that_mean_other_things_are_refused(self, tmp_path):
         runs = {"old": self.folds(tmp_path / "old"), "new": self.folds(tmp_path / "new")[:1]}

@@ -9,7 +9,7 @@ from semiseg.recipe.load import load_recipe
 from semiseg.recipe.yaml import parse_yaml, read_yaml
 
 RECIPES = sorted(
-    path for path in (Path(__file__).parents[3] / "recipes").rglob("*.yaml") if not path.stem.endswith("_study")
+    path for path in (Path(__file__).parents[3] / "recipes").glob("*.yaml") if not path.stem.endswith("_study")
 )
 
 

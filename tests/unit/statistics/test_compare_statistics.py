@@ -1,11 +1,14 @@
 """The statistics of a comparison against hand-computed values, closed forms and scipy."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import kendalltau, wilcoxon
 
+from semiseg.statistics import bootstrap
 from semiseg.statistics.bootstrap import RESAMPLES, bootstrap_interval, resampled_means
 from semiseg.statistics.paired import holm, paired_differences, signed_rank
 from semiseg.statistics.ranking import rank_stability
@@ -120,7 +123,25 @@ class TestBootstrap:
     def test_one_seed_has_the_interval_of_the_cases(self):
         values = np.random.default_rng(3).normal(size=(60, 1))
         means = resampled_means({"a": values[None]}, {"a": (1,)})["a"]
-        assert np.quantile(means, [0.025, 0.975]) == pytest.approx(bootstrap_interval(values), abs=0.02)
+        assert bootstrap.interval_of(means) == bootstrap_interval(values)
+        assert np.quantile(means, [0.025, 0.975]) == pytest.approx(bootstrap_interval(values), rel=1e-12)
+
+    def test_a_class_has_the_same_samples_alone_to_the_last_digit(self):
+        values = np.random.default_rng(5).normal(size=(3, 40, 11))
+        values[:, 7, 2] = nan
+        together = resampled_means({"a": values, "b": values + 1}, {"a": (1, 2, 3), "b": (4, 5, 6)})["a"]
+        for name in range(11):
+            alone = resampled_means({"a": values[..., [name]]}, {"a": (1, 2, 3)})["a"]
+            assert np.array_equal(alone[:, 0], together[:, name])
+
+    def test_memory_does_not_grow_with_the_cases(self, monkeypatch):
+        monkeypatch.setattr(bootstrap, "RESAMPLES", 2000)
+        values = np.random.default_rng(6).normal(size=(5000, 2))  # the draws of all samples take 80 MB
+        tracemalloc.start()
+        bootstrap_interval(values)
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert peak < 50e6
 
     def test_values_left_out_do_not_count(self):
         values = np.array([[[1.0, 5.0], [3.0, nan]], [[1.0, 7.0], [3.0, nan]]])

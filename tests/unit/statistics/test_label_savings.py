@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from semiseg.errors import DataError
 from semiseg.statistics import bootstrap
 from semiseg.statistics.label_curve import arm_means
-from semiseg.statistics.label_savings import LabelSavings, label_savings
+from semiseg.statistics.label_savings import label_savings
 
 nan = np.nan
 CASES = np.array([-0.1, 0.0, 0.02, 0.08])
@@ -136,19 +136,15 @@ class TestCurvesThatFall:
         with pytest.raises(DataError, match="scores worse with 14 labels than with 3"):
             label_savings(lower, {3: constant(-0.65)}, higher_is_better=False)
 
-    def test_one_that_falls_on_the_way_is_levelled_and_it_is_said(self):
+    def test_one_that_falls_on_the_way_is_flattened(self):
         curve = {2: constant(0.2), 4: constant(0.6), 8: constant(0.4), 16: constant(0.5), 32: constant(0.9)}
         (found,) = label_savings(curve, {2: constant(0.7)}, higher_is_better=True)
         assert found.falls == (4, 8)
         assert found.worth == pytest.approx(16 * 2**0.5)  # from 0.5, the mean of the three, to 0.9
-        assert "; supervised is worse with 8 labels than with 4, and its curve levelled there" in found.sentence(
-            "cps", "supervised"
-        )
 
-    def test_one_that_rises_needs_no_word(self):
+    def test_one_that_rises_does_not_fall(self):
         (found,) = label_savings({2: constant(0.2), 4: constant(0.2), 8: constant(0.3)}, {2: constant(0.25)}, **HIGHER)
         assert found.falls is None
-        assert found.levelled("supervised") == ""
 
     def test_equal_scores_are_worth_their_own_count_to_the_last_digit(self):
         curve = {n: constant(0.1 * k) for k, n in enumerate((3, 6, 7, 14, 25), start=1)}
@@ -210,60 +206,3 @@ def test_the_counts_on_either_side_are_told():
     points = {4: arm(0.1), 5: arm(0.15), 6: arm(0.2), 7: arm(0.25), 8: arm(0.4), 9: arm(0.5)}
     found = label_savings(curve, points, higher_is_better=True)
     assert [one.between for one in found] == [(4, 8), (4, 8), (4, 8), (8, 16), (16, 32), None]
-
-
-class TestSentence:
-    def found(self, worth=41.2, side="", low=32.6, low_side="", high=52.4, high_side="", between=None):
-        return LabelSavings(25, worth, side, low, low_side, high, high_side, 0.0, 0.0, (12, 100), between)
-
-    @pytest.mark.parametrize(
-        ("parts", "expected"),
-        [
-            ({}, "cps with 25 labels is worth 41 supervised labels (95 % interval 33 to 52)."),
-            (
-                {"high": None, "high_side": "above"},
-                "cps with 25 labels is worth 41 supervised labels (95 % interval 33 to more than 100: beyond 100 labels"
-                " the supervised curve is not known, and it is not extrapolated).",
-            ),
-            (
-                {"low": None, "low_side": "below", "high": None, "high_side": "above"},
-                "cps with 25 labels is worth 41 supervised labels (95 % interval fewer than 12 to more than 100: below"
-                " 12 and beyond 100 labels the supervised curve is not known, and it is not extrapolated), which may be"
-                " no saving.",
-            ),
-            (
-                {"worth": None, "side": "above", "low": 80.0, "high": None, "high_side": "above"},
-                "cps with 25 labels scored better than supervised with 100, the most there is; nothing is extrapolated"
-                " (95 % interval 80 to more than 100).",
-            ),
-            (
-                {"worth": None, "side": "above", "low": None, "low_side": "above", "high": None, "high_side": "above"},
-                "cps with 25 labels scored better than supervised with 100, the most there is; nothing is extrapolated"
-                " (the whole 95 % interval is more than 100).",
-            ),
-            (
-                {"worth": None, "side": "below", "low": None, "low_side": "below", "high": 14.0},
-                "cps with 25 labels scored worse than supervised with 12, the fewest there is; nothing is extrapolated"
-                " (95 % interval fewer than 12 to 14).",
-            ),
-            (
-                {"low": 20.0},
-                "cps with 25 labels is worth 41 supervised labels (95 % interval 20 to 52), which may be no saving.",
-            ),
-            (
-                {"between": (25, 100)},
-                "cps with 25 labels is worth 41 supervised labels (95 % interval 33 to 52); between 25 and 100 no model"
-                " was trained: it is read off a straight line.",
-            ),
-            (
-                {"between": (25, 50)},
-                "cps with 25 labels is worth 41 supervised labels (95 % interval 33 to 52).",
-            ),
-            (
-                {"worth": 9.96, "low": 4.04, "high": 9.94},
-                "cps with 25 labels is worth 10 supervised labels (95 % interval 4.0 to 9.9).",
-            ),
-        ],
-    )
-    def test_in_every_situation(self, parts, expected):
-        assert self.found(**parts).sentence("cps", "supervised") == expected

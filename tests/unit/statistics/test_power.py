@@ -105,8 +105,8 @@ class TestCases:
     @pytest.mark.parametrize(
         ("first", "n", "reason"),
         [
-            ([[0.5, nan, nan]], 1, "2 or more test cases for which both methods have a value, and there is 1"),
-            ([[nan, nan, nan]], 0, "2 or more test cases for which both methods have a value, and there are 0"),
+            ([[0.5, nan, nan]], 1, "at least 2 test cases are needed for which both methods have a value; there is 1"),
+            ([[nan, nan, nan]], 0, "at least 2 test cases are needed for which both methods have a value; there are 0"),
             ([[0.4, 0.6, 0.6]], 3, "all 3 test cases have the same difference, 0.1"),
             ([[0.3, 0.5, 0.5]], 3, "all 3 test cases have the same difference, 0"),
             ([[0.2, 0.6, 0.5]], 3, "there is no difference on average"),
@@ -135,7 +135,7 @@ class TestSeeds:
         values = np.array([[0.5, 0.6], [0.7, 0.7]])
         found = plan_seeds((values, (1, 2)), (values + 0.1, names))
         assert found.reason.endswith(
-            f"2 or more seeds for which both methods have a seed of the same name, and there {count}"
+            f"at least 2 seeds are needed for which both methods have a seed of the same name; there {count}"
         )
         assert found.needed is None
 

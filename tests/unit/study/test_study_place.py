@@ -47,7 +47,7 @@ class TestPlace:
         folder.mkdir()
         for name in ("recipe.yaml", "summary.json"):
             (folder / name).touch()
-        with pytest.raises(RunError, match=r"run is not empty and holds no study\.\n    Choose another --output\."):
+        with pytest.raises(RunError, match=r"run is not empty and contains no study\.\n    Choose another --output\."):
             run_study(recipe, folder)
         assert sorted(path.name for path in folder.iterdir()) == ["recipe.yaml", "summary.json"]
 

@@ -34,7 +34,7 @@ def test_head_and_matrix_in_one_round(said):
         "  - strategy: cps\n    strategy.phy: 0.5\n    split.labelled: [2, 4]\n" + BASE
     )
     assert len(found) == 4
-    assert found[0] == "seeds (st.yaml:2): a seed is there twice."
+    assert found[0] == "seeds (st.yaml:2): a seed is listed twice."
     assert found[1].startswith("checkpoint (st.yaml:3) must be ")
     assert any("'labelled' (st.yaml:7)" in one for one in found)
     assert any("'phy' (st.yaml:6)" in one for one in found)
@@ -62,7 +62,7 @@ def test_a_key_of_a_block_is_found_at_its_line_with_and_without_name(said, key):
 
 def test_blocks_are_refused_each_at_its_line_with_all_that_is_wrong(said):
     found = said("name: st\nmatrix:\n  - {split.labeled: [], seed: 3}\n  - {strategy: cps}\n  - {name: x}\n" + BASE)
-    never = "is not for the matrix: seeds has its own key, and names are made."
+    never = "cannot be in the matrix: seeds has its own key, and names are generated."
     assert found == [
         f"matrix.0 (st.yaml:3): split.labeled has no value; seed {never}",
         f"matrix.2 (st.yaml:5): name {never}",

@@ -170,8 +170,8 @@ class TestMatrix:
         text = "matrix:\n  - {strategy: supervised}\n  - {strategy: cps, backbone: [unet, vnet]}"
         found = study(text, "strategy.loss=dice_ce", "seed=4", "training.epochs=3")
         assert found.notes == (
-            "--set strategy.loss=dice_ce has no effect: the study itself gives strategy.loss to every model",
-            "--set seed=4 has no effect: the study itself gives seed to every model",
+            "--set strategy.loss=dice_ce has no effect: the study sets strategy.loss of every model",
+            "--set seed=4 has no effect: the study sets seed of every model",
             "no model of supervised has the setting vnet: nothing to compare with",
         )
 
@@ -181,7 +181,7 @@ class TestMatrix:
         assert study(cps).notes == ()  # without any control, none is asked for
         assert study(cps + controls).notes == (
             "cps has no control with 3 labeled cases (a block whose split.total is its split.labeled): "
-            "what unlabeled cases add there will not be known",
+            "the effect of unlabeled cases is unknown there",
         )
         assert study(cps + controls + controls.replace("2", "3")).notes == ()
 
@@ -257,9 +257,9 @@ class TestErrors:
         [
             ("matrix: []", "matrix"),
             ("matrix:\n  - {seed: [1, 2]}", "seeds has its own key"),
-            ("matrix:\n  - {method: [a, b]}", "method has to be a name"),
+            ("matrix:\n  - {method: [a, b]}", "method must be a name"),
             ("matrix:\n  - {split.labeled: []}", "split.labeled has no value"),
-            ("seeds: [1, 1]\nmatrix:\n  - {split.labeled: 2}", "a seed is there twice"),
+            ("seeds: [1, 1]\nmatrix:\n  - {split.labeled: 2}", "a seed is listed twice"),
             ("baseline: mean_teacher\nmatrix:\n  - {split.labeled: 2}", "no model is of the baseline 'mean_teacher'"),
             ("matrix:\n  - {split.labeled: 2}\n  - {split.labeled: 2}", "2 models would be called supervised_2_s0"),
             (
@@ -267,11 +267,14 @@ class TestErrors:
                 "by a key of its own",
             ),
             ("seeds: [1, 2]\nmatrix:\n  - {split.draw: 5}", "every seed has the same labeled cases"),
-            ("published: luque\nmatrix:\n  - {split.labeled: 2}", "'luque' is not known: luque2023"),
+            (
+                "published: luque\nmatrix:\n  - {split.labeled: 2}",
+                r"published \(.*my_study\.yaml:2\): 'luque' is not known",
+            ),
             ("matrix:\n  - {split.test: 0}", "nothing would be scored"),
             ("matrix:\n  - {evaluation.missed: [exclude, image_diagonal]}", "Leave evaluation out of the matrix"),
             ("matrix:\n  - {strategy: supervised}\n  - {strategy: cps, split.labeled: 4, split.total: 3}", "4 labeled"),
-            ("matrix:\n  - {strategy: cps, strategy.name: supervised}", "a block says strategy twice"),
+            ("matrix:\n  - {strategy: cps, strategy.name: supervised}", "a block sets strategy twice"),
             ("matrix:\n  - {method: " + 30 * "very_long_" + ", strategy: supervised}", "too long for a folder"),
             (
                 "matrix:\n  - {strategy: supervised}\n  - {strategy: {name: cps, phi: 0.5}, split.labeled: [2, 3]}\n"

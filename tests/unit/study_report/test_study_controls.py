@@ -1,4 +1,4 @@
-"""Methods beside their controls, by hand: what is the unlabeled cases' doing, and what the method's by itself."""
+"""Methods compared with their controls, by hand: the effects of unlabeled cases and of the method itself."""
 
 import csv
 import io
@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 from helpers_study import arm, flat, study
 
-from semiseg.study_report.arms import Arm
-from semiseg.study_report.study_controls import beside_baseline, controlled, without_control
+from semiseg.study_report.results import StudyArm
+from semiseg.study_report.study_controls import controlled, without_control, without_unlabeled
 from semiseg.study_report.study_metric import study_metric
 from semiseg.study_report.tables.study_tables import study_tables
 from semiseg.study_report.tables.table_formats import FORMATS
@@ -29,7 +29,7 @@ def texts(table, *columns):
 
 def test_a_method_beside_its_control_by_hand():
     table = control_table(*SUPERVISED, arm("cps", 4, flat(0.5)), arm("cps", 4, flat(0.6), total=50))
-    assert table.title == "Dice of methods beside their controls without unlabeled cases"
+    assert table.title == "Dice of methods compared with their controls, which have no unlabeled cases"
     assert table.columns == (
         *("method", "labeled", "unlabeled", "control mean", "method mean", "gain %", "difference (95 % interval)"),
         *("p", "verdict", "n", "seeds"),
@@ -48,7 +48,7 @@ def test_a_method_may_beat_the_baseline_and_not_its_control():
     found = {table.key: table for table in study_tables(study(*arms, training_cases=50))}
     assert texts(found["compared_dice"], "labeled", "verdict")[0] == ("4", "better")
     assert texts(found["control_dice"], "difference (95 % interval)", "verdict") == [
-        ("0.000 (0.000 to 0.000)", "not told apart")
+        ("0.000 (0.000 to 0.000)", "not significantly different")
     ]
 
 
@@ -98,8 +98,8 @@ def test_cases_and_seeds_are_paired():
     table = control_table(*SUPERVISED, control, method)
     assert texts(table, "difference (95 % interval)", "seeds") == [("+0.100 (+0.100 to +0.100)", "3")]
     others = tuple(replace(run, recipe={**run.recipe, "seed": run.seed + 1}) for run in method.runs)
-    table = control_table(*SUPERVISED, control, Arm("", "cps", 4, 50, others))
-    assert texts(table, "verdict", "seeds") == [("not told apart", "3/3 (differ)")]
+    table = control_table(*SUPERVISED, control, StudyArm("", "cps", 4, 50, others))
+    assert texts(table, "verdict", "seeds") == [("not significantly different", "3/3 (differ)")]
     assert "Seeds 3/3: not the same labeled sets." in table.notes
 
 
@@ -119,14 +119,14 @@ def test_methods_that_take_no_unlabeled_cases_neither_have_nor_lack_a_control():
     results = study(*SUPERVISED, arm("ensemble", 4, flat(0.6)), training_cases=50)
     metric = study_metric(results, "dice")
     assert (controlled(results, metric), without_control(results)) == ((), ())
-    assert list(beside_baseline(results, metric)) == []
+    assert list(without_unlabeled(results, metric)) == []
     assert control_table(*SUPERVISED, arm("ensemble", 4, flat(0.6))) is None
 
 
 def test_the_control_beside_the_baseline_is_what_the_method_does_by_itself():
     controls = (arm("cps", 4, flat(0.45)), arm("cps", 16, flat(0.6)))  # the baseline was not trained with 16
     results = study(*SUPERVISED, *controls, arm("cps", 4, flat(0.6), total=50), training_cases=50)
-    ((setting, method, (pair,)),) = beside_baseline(results, study_metric(results, "dice"))
+    ((setting, method, (pair,)),) = without_unlabeled(results, study_metric(results, "dice"))
     assert (setting, method, pair.baseline.method, pair.arm.total) == ("", "cps", "supervised", 4)
     assert pair.entry(pair.mean).difference == pytest.approx(0.05)
 

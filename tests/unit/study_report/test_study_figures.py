@@ -11,13 +11,13 @@ from PIL import Image
 
 from semiseg.render import figure_style
 from semiseg.render.training_curves import TrainingLogs, run_figure
-from semiseg.study_report.answers import answers
-from semiseg.study_report.figures.answer_figures import savings_of
 from semiseg.study_report.figures.curves import curves_figure
+from semiseg.study_report.figures.finding_figures import savings_of
 from semiseg.study_report.figures.savings import CurvePoint, SavingsPanel, SavingsPoint, savings_figure
 from semiseg.study_report.figures.study_figures import study_figures, write_figures
 from semiseg.study_report.figures.totals import totals_figure
 from semiseg.study_report.figures.training import training_figure
+from semiseg.study_report.findings import findings
 from semiseg.study_report.study_metric import study_metric
 
 LOGS = [log([1.0, 0.6], [0.2, 0.4]), log([0.8, 0.4], [0.4, 0.6])]
@@ -280,7 +280,7 @@ def test_savings_of_a_study_are_one_figure_with_cases_and_seeds():
     arms = [arm("supervised", n, flat(v), setting=s) for s in ("a", "b") for n, v in ((4, 0.6), (8, 0.7), (16, 0.8))]
     arms += [arm("cps", 8, flat(0.75), total=16, setting=s) for s in ("a", "b")]
     results = study(*arms, training_cases=16)
-    (figure,) = savings_of(results, answers(results, dice(results)), dice(results))
+    (figure,) = savings_of(results, findings(results, dice(results)), dice(results))
     assert figure.key == "savings"
     assert figure.note.startswith(
         "Band and vertical bars: 95 % bootstrap interval of each mean alone, over 8 test cases"

@@ -6,7 +6,7 @@ import pytest
 from helpers_scores import score
 from helpers_study import flat
 
-from semiseg.errors import DataError
+from semiseg.errors import DataError, RecipeError
 from semiseg.scoring.table import read_scores, write_scores
 from semiseg.study.folder import StudyFolder
 from semiseg.study_report import collect
@@ -58,16 +58,16 @@ def made(tmp_path, share=1.0):
 def test_the_method_stands_beside_its_control_on_the_page_and_in_files(folder):
     result = report_study(folder.path)
     told = (
-        "Did the unlabeled cases help? cps beside its control, the same without unlabeled cases, by Dice: with 4 "
-        "labels better (+0.020, 95 % interval +0.020 to +0.020); with 8 labels there is no control."
+        "Did the unlabeled cases help? cps compared with its control, the same without unlabeled cases, by Dice: with "
+        "4 labels better (+0.020, 95 % interval +0.020 to +0.020); with 8 labels there is no control."
     )
     assert result.summary[2] == told
     page = result.page.read_text()
     for text in (
         told,
-        "Methods beside their controls",
+        "Methods compared with their controls",
         "With 8 labeled cases cps has 0.750; its control has no scores.",
-        "Dice of methods beside their controls without unlabeled cases",
+        "Dice of methods compared with their controls, which have no unlabeled cases",
         "no control</td>",
     ):
         assert text in page
@@ -84,7 +84,7 @@ def test_models_that_have_not_learned_get_no_verdict_anywhere(tmp_path):
     result = report_study(made(tmp_path, share=0.1).path)
     told = (
         "No model here has learned to segment: the best baseline, supervised with 8 labels, has a Dice of 0.06 "
-        "(up to 0.1 may be chance). Nothing is concluded. Train longer."
+        "(up to 0.1 may be chance). No conclusions are drawn. Train longer."
     )
     assert result.summary[1:] == (told,)
     assert told in result.page.read_text()
@@ -138,7 +138,7 @@ def test_scores_of_other_cases_are_refused(folder):
     [
         ("{}", "no scores.policy"),
         ("[]", "is not what semiseg wrote: no JSON object"),
-        ('{"cases": 3}', "is not what semiseg wrote: cases is something else"),
+        ('{"cases": 3}', "is not what semiseg wrote: cases is of another type"),
         ('{"scores": []}', "no scores.policy"),
     ],
 )
@@ -149,3 +149,29 @@ def test_a_run_whose_summary_does_not_fit_is_missing_and_says_why(folder, text, 
     assert missing.startswith("cps_4of4_s1 (")
     assert said in missing
     assert report_study(folder.path).page.exists()
+
+
+def test_published_values_are_those_that_the_folder_keeps(folder):
+    (folder.path / "published").mkdir()
+    (folder.path / "published/odd2020.yaml").write_text(
+        "source: {title: Odd, authors: [A. Author, B. Writer], year: 2020, cited: Author 2020}\n"
+        "dataset: {name: Odd, plugin: odd}\n"
+        "classes: {necrosis: Necrosis, edema: Edema, enhancing: Core}\n"
+        "methods: [supervised, cps]\n"
+        "tables:\n"
+        '  dice: {source: table 1, unit: "1", digits: 2, total: 32, values: {unet: {4: {edema: [0.41, 0.59]}}}}\n'
+    )
+    manifest = json.loads(folder.manifest.read_text())
+    folder.manifest.write_text(json.dumps(manifest | {"published": "odd2020"}))
+    for name in MODELS:
+        (folder.run(name).recipe).write_text(
+            f"name: {name}\nseed: 1\ndataset: {{name: odd}}\nbackbone: {{name: unet}}\n"
+        )
+    report_study(folder.path)
+    table = (folder.report / "tables/published_dice.md").read_text()
+    assert "| unet | edema | 4 | 0.41 | 0.500 | +0.090 | 0.59 | 0.720 | +0.130 |" in table
+    assert "Source: A. Author and B. Writer (2020), Odd." in table
+
+    (folder.path / "published/odd2020.yaml").unlink()
+    with pytest.raises(RecipeError, match="'odd2020' is not known"):
+        report_study(folder.path)

@@ -6,7 +6,7 @@ import pytest
 from helpers_scores import score
 from helpers_study import arm, flat, joined, study
 
-from semiseg.study_report.arms import Arm
+from semiseg.study_report.results import StudyArm
 from semiseg.study_report.study_metric import study_metric
 from semiseg.study_report.study_pairs import adjusted_p, pairs, verdict_on
 from semiseg.study_report.tables.study_tables import study_tables
@@ -39,11 +39,14 @@ def verdict(results, name="dice", p=None):
     [
         ([0.6] * 8, "better"),  # p is 2 / 2^8
         ([0.4] * 8, "worse"),
-        ([0.6] * 5, "not told apart"),  # p is 2 / 2^5 = 0.0625, whatever the interval
-        ([0.6] * 4 + [0.4] * 4, "not told apart"),
-        ([0.5] * 8, "not told apart"),
+        ([0.6] * 5, "not significantly different"),  # p is 2 / 2^5 = 0.0625, whatever the interval
+        ([0.6] * 4 + [0.4] * 4, "not significantly different"),
+        ([0.5] * 8, "not significantly different"),
         ([0.501] * 19 + [0.0], "mixed"),  # nearly all ranks are for it, the mean is not: 19 * 0.001 - 0.5
-        ([0.501] * 19 + [0.49], "not told apart"),  # p is small, but a sample that draws the loss twice is below 0
+        (
+            [0.501] * 19 + [0.49],
+            "not significantly different",
+        ),  # p is small, but a sample that draws the loss twice is below 0
     ],
 )
 def test_verdicts(values, said):
@@ -55,7 +58,7 @@ def test_lower_distances_are_better():
 
 
 def test_a_verdict_needs_a_small_p_too():
-    assert verdict(beside([0.6] * 8), p=0.05) == "not told apart"
+    assert verdict(beside([0.6] * 8), p=0.05) == "not significantly different"
 
 
 def test_a_gain_is_bold_where_its_interval_excludes_0():
@@ -71,14 +74,14 @@ def test_one_seed_is_about_two_networks():
         arms = (arm("supervised", 12, *[flat(0.5)] * seeds), arm("cps", 12, *[flat(0.6)] * seeds, total=50))
         return next(n for n in tables(*arms)["compared_dice"].notes if n.startswith("Verdict"))
 
-    assert note(1).endswith("one seed: about these two networks only.")
+    assert note(1).endswith("with one seed: for these two networks only.")
     assert "one seed" not in note(2)
 
 
 def test_other_seeds_are_other_labeled_sets():
     three = arm("supervised", 12, flat(0.5), flat(0.5), flat(0.5))
     two = arm("cps", 12, flat(0.6), flat(0.6), total=50)
-    others = Arm("", "cps", 25, 50, tuple(joined([r.scores.values()], r.seed + 1) for r in two.runs))
+    others = StudyArm("", "cps", 25, 50, tuple(joined([r.scores.values()], r.seed + 1) for r in two.runs))
     table = tables(three, two, arm("supervised", 25, flat(0.5), flat(0.5)), others)["compared_dice"]
     assert [cell(table, "seeds", row).text for row in (0, 1)] == ["3/2 (differ)", "2/2 (differ)"]
     assert "Seeds 3/2, 2/2: not the same labeled sets." in table.notes
@@ -91,7 +94,7 @@ def counted(method, statuses, total=None):
         joined([[score(str(i), values[s], status=s, definition="hd95 1", **DISTANCE) for i, s in enumerate(row)]], seed)
         for seed, row in enumerate(statuses, start=1)
     ]
-    return Arm("", method, 12, total or 12, tuple(runs))
+    return StudyArm("", method, 12, total or 12, tuple(runs))
 
 
 @pytest.mark.parametrize(

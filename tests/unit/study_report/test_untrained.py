@@ -5,10 +5,10 @@ import json
 import pytest
 from helpers_study import arm, flat, study
 
-from semiseg.study_report.answers import answers, next_labels
-from semiseg.study_report.record import record
+from semiseg.study_report.findings import findings, next_labels
 from semiseg.study_report.study_controls import controlled
 from semiseg.study_report.study_metric import study_metric
+from semiseg.study_report.summary_json import numbers
 from semiseg.study_report.tables.study_tables import study_tables
 from semiseg.study_report.text.headlines import headlines
 from semiseg.study_report.text.sentences import comparisons, savings_sentences
@@ -30,15 +30,15 @@ class Reported:
     def __init__(self, *arms):
         results = study(*arms, training_cases=32)
         metric, make = study_metric(results, "dice"), pair_maker(results)
-        self.answers, controls = answers(results, metric, make), controlled(results, metric, make)
-        self.said = headlines(results, self.answers, metric, "last", make)
+        self.findings, controls = findings(results, metric, make), controlled(results, metric, make)
+        self.said = headlines(results, self.findings, metric, "last", make)
         self.details = [
-            *comparisons(self.answers, metric, "supervised"),
+            *comparisons(self.findings, metric, "supervised"),
             *comparisons(controls, metric, "its control"),
-            *savings_sentences(self.answers, "supervised"),
+            *savings_sentences(self.findings, "supervised"),
         ]
         self.following = next_labels(results, metric)
-        self.record = record(self.answers, controls, self.following, metric)
+        self.record = numbers(self.findings, controls, self.following, metric)
         self.tables = {table.key: table for table in study_tables(results, make)}
 
     def column(self, table, name):
@@ -52,28 +52,30 @@ def test_where_no_model_has_learned_that_is_all_that_is_said():
     assert found.said == (
         "10 models with scores, 2 seeds, 8 test cases, last weights.",
         "No model here has learned to segment: the best baseline, supervised with 8 labels, has a Dice of 0.09 "
-        "(up to 0.1 may be chance). Nothing is concluded. Train longer.",
+        "(up to 0.1 may be chance). No conclusions are drawn. Train longer.",
     )
     assert found.details == [
         "With 4 labeled cases cps has 0.080, supervised 0.050: not judged, since neither has learned to segment.",
         "With 8 labeled cases cps has 0.095, supervised 0.090: not judged, since neither has learned to segment.",
         "With 4 labeled cases cps has 0.080, its control 0.060: not judged, since neither has learned to segment.",
         "With 8 labeled cases cps has 0.095; its control has no scores.",
-        "Not worked out for cps: no supervised model has learned to segment",
+        "Not computed for cps: no supervised model has learned to segment",
     ]
     assert found.following == ()
-    (answer,) = found.record["answers"]
-    assert (answer["label_savings"], answer["gap_closed"], answer["power"]) == ([], [], [])
+    (finding,) = found.record["answers"]
+    assert (finding["label_savings"], finding["gap_closed"], finding["power"]) == ([], [], [])
     for text in (json.dumps(found.record), str(found.said)):
         assert "better" not in text
-    assert {one["verdict"] for one in answer["differences"]} == {"not judged"}
+    assert {one["verdict"] for one in finding["differences"]} == {"not judged"}
 
 
 def test_the_same_differences_above_chance_are_judged():
     """What is withheld above is not withheld for other reasons."""
     found = Reported(*supervised(_4=0.15, _8=0.19), *cps(_4=0.18, _8=0.195))
-    assert found.said[1].startswith("Did the method help? cps beside supervised, by Dice: better with 4, 8 labels")
-    assert [one.labeled for one in found.answers[0].savings] == [4, 8]
+    assert found.said[1].startswith(
+        "Did the method help? cps compared with supervised, by Dice: better with 4, 8 labels"
+    )
+    assert [one.labeled for one in found.findings[0].savings] == [4, 8]
     assert found.following
     assert "not judged" not in str(found.record)
 
@@ -89,14 +91,14 @@ def test_a_count_at_which_neither_has_learned_is_not_judged_and_the_others_are()
     found = Reported(*supervised(_2=0.03, _8=0.5, _16=0.6, _32=0.8), *cps(_2=0.09, _8=0.55))
     assert found.said[1:3] == (
         "With 2 labels neither cps nor supervised has learned to segment: the best model has a Dice of 0.09 (up to "
-        "0.1 may be chance). Nothing is concluded there. Train longer.",
-        "Did the method help? cps beside supervised, by Dice: better with 8; not judged with 2 labels "
-        "(Dice +0.050; per count with intervals below).",
+        "0.1 may be chance). No conclusions are drawn there. Train longer.",
+        "Did the method help? cps compared with supervised, by Dice: better with 8; not judged with 2 labels "
+        "(Dice +0.050; intervals for each count below).",
     )
-    (answer,) = found.answers
-    assert [one.labeled for one in answer.savings] == [8]
-    assert [one.labeled for one in answer.gaps] == [8]
-    assert [labeled for labeled, *_ in answer.power] == [8]
+    (finding,) = found.findings
+    assert [one.labeled for one in finding.savings] == [8]
+    assert [one.labeled for one in finding.gaps] == [8]
+    assert [labeled for labeled, *_ in finding.power] == [8]
     assert [cell.text for cell in found.column("compared_dice", "verdict")] == ["–", "not judged", "better", "–"]
     assert [cell.bold for cell in found.column("compared_dice", "gain %")][1:3] == [False, True]
     assert any(
@@ -109,8 +111,8 @@ def test_a_method_that_learned_beside_a_baseline_that_did_not_is_no_success():
     found = Reported(*supervised(_4=0.05), *cps(_4=0.5))
     assert found.said[1:] == (
         "The baseline has not learned to segment: the best, supervised with 4 labels, has a Dice of 0.05 (up to "
-        "0.1 may be chance). Nothing is concluded about methods beside it. cps with 4 labels has 0.50, with nothing to "
-        "compare it with. Train longer, or with more labels.",
+        "0.1 may be chance). No conclusions are drawn about methods compared with it. cps with 4 labels has 0.50, but "
+        "nothing to be compared with. Train longer, or with more labels.",
     )
     assert found.details[0].endswith(": not judged, since the baseline has not learned to segment.")
 
@@ -118,7 +120,7 @@ def test_a_method_that_learned_beside_a_baseline_that_did_not_is_no_success():
 def test_a_method_that_did_not_learn_beside_a_baseline_that_did_is_worse():
     found = Reported(*supervised(_4=0.5, _8=0.6), *cps(_4=0.05))
     assert "by Dice: worse with 4 labels" in found.said[1]
-    assert found.answers[0].savings == ()
+    assert found.findings[0].savings == ()
 
 
 def test_one_seed_that_has_learned_is_enough_to_be_judged():
@@ -131,7 +133,7 @@ def test_a_control_without_training_is_not_told_to_have_been_beaten():
     found = Reported(*supervised(_4=0.05, _8=0.5), *cps(_4=0.08, _8=0.6), control)
     (line,) = (line for line in found.said if line.startswith("Did the unlabeled cases help?"))
     assert "with 4 labels not judged, since neither has learned to segment; with 8 labels there is no control" in line
-    assert not any(line.startswith("By itself") for line in found.said)
+    assert not any(line.startswith("Without unlabeled cases") for line in found.said)
 
 
 def test_settings_are_judged_by_their_own_baseline():
@@ -145,5 +147,7 @@ def test_settings_are_judged_by_their_own_baseline():
     assert found.said[1].startswith(
         "The baseline has not learned to segment: the best, supervised (unetr) with 4 labels"
     )
-    assert "cps (unet) beside supervised, by Dice: better with 4 labels" in found.said[2]
-    assert found.said[3] == "Did the method help? cps (unetr) beside supervised, by Dice: not judged with 4 labels."
+    assert "cps (unet) compared with supervised, by Dice: better with 4 labels" in found.said[2]
+    assert (
+        found.said[3] == "Did the method help? cps (unetr) compared with supervised, by Dice: not judged with 4 labels."
+    )

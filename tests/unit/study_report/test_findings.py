@@ -4,11 +4,11 @@ from dataclasses import replace
 import pytest
 from helpers_study import arm, flat, study
 
-from semiseg.study_report.answers import answers, next_labels
-from semiseg.study_report.figures.answer_figures import savings_of
-from semiseg.study_report.record import record
+from semiseg.study_report.figures.finding_figures import savings_of
+from semiseg.study_report.findings import findings, next_labels
 from semiseg.study_report.study_metric import study_metric
-from semiseg.study_report.tables.answer_tables import answer_tables, seeds_note
+from semiseg.study_report.summary_json import numbers
+from semiseg.study_report.tables.finding_tables import finding_tables, seeds_note
 from semiseg.study_report.text.headlines import headlines
 from semiseg.study_report.text.sentences import comparisons, savings_sentences
 
@@ -27,7 +27,7 @@ def results():
 
 def found_in(results):
     metric = study_metric(results, "dice")
-    return metric, answers(results, metric), next_labels(results, metric)
+    return metric, findings(results, metric), next_labels(results, metric)
 
 
 def rows(tables, key):
@@ -36,22 +36,22 @@ def rows(tables, key):
 
 
 def test_a_method_that_scores_like_twice_the_labels_is_worth_twice_the_labels(results):
-    _, (answer,), _ = found_in(results)
-    assert [savings.worth for savings in answer.savings] == pytest.approx([4, 16])
-    assert answer.savings[1].curve_ends == (4, 32)
+    _, (finding,), _ = found_in(results)
+    assert [savings.worth for savings in finding.savings] == pytest.approx([4, 16])
+    assert finding.savings[1].curve_ends == (4, 32)
 
 
 def test_the_share_of_the_gap_that_is_closed(results):
-    _, (answer,), _ = found_in(results)
-    assert [(gap.labeled, gap.full_labeled) for gap in answer.gaps] == [(4, 32), (8, 32)]
-    assert [gap.share for gap in answer.gaps] == pytest.approx([0, 0.5])
+    _, (finding,), _ = found_in(results)
+    assert [(gap.labeled, gap.full_labeled) for gap in finding.gaps] == [(4, 32), (8, 32)]
+    assert [gap.share for gap in finding.gaps] == pytest.approx([0, 0.5])
 
 
 def test_pairs_have_the_same_labels_and_power_is_of_each(results):
-    _, (answer,), _ = found_in(results)
-    assert [(p.baseline.labeled, p.arm.labeled) for p in answer.pairs] == [(4, 4), (8, 8)]
-    assert [labeled for labeled, _, _ in answer.power] == [4, 8]
-    assert [(cases.n, seeds.n) for _, cases, seeds in answer.power] == [(8, 3), (8, 3)]
+    _, (finding,), _ = found_in(results)
+    assert [(p.baseline.labeled, p.arm.labeled) for p in finding.pairs] == [(4, 4), (8, 8)]
+    assert [labeled for labeled, _, _ in finding.power] == [4, 8]
+    assert [(cases.n, seeds.n) for _, cases, seeds in finding.power] == [(8, 3), (8, 3)]
 
 
 def test_the_next_ten_labels_are_interpolated_and_never_extrapolated(results):
@@ -71,16 +71,16 @@ def test_a_case_that_lacks_one_class_counts_by_the_others():
     results = study(
         arm("supervised", 4, flat(0.6)), arm("supervised", 8, flat(0.8)), arm("cps", 4, gone, total=8), training_cases=8
     )
-    _, (answer,), _ = found_in(results)
-    assert answer.power[0][1].n == 8
+    _, (finding,), _ = found_in(results)
+    assert finding.power[0][1].n == 8
 
 
 def test_without_a_curve_or_full_labels_there_are_no_savings_and_gaps():
     results = study(arm("supervised", 4, *seeds(0.6)), arm("cps", 4, *seeds(0.7), total=32), training_cases=32)
-    metric, (answer,), following = found_in(results)
-    assert (answer.savings, answer.gaps, following) == ((), (), ())
-    assert savings_of(results, [answer], metric) == ()
-    assert [table.key for table in answer_tables(results, [answer], following, metric)] == ["power"]
+    metric, (finding,), following = found_in(results)
+    assert (finding.savings, finding.gaps, following) == ((), (), ())
+    assert savings_of(results, [finding], metric) == ()
+    assert [table.key for table in finding_tables(results, [finding], following, metric)] == ["power"]
 
 
 def test_sentences_say_the_comparison_the_savings_and_the_gap(results):
@@ -102,35 +102,36 @@ class TestHeadlines:
     def test_they_answer_in_few_sentences(self, results):
         assert self.said(results) == (
             "18 models with scores, 3 seeds, 8 test cases, last weights.",
-            "Did the method help? cps beside supervised, by Dice: better with 8; not told apart with 4 labels "
-            "(Dice 0.000 to +0.100; per count with intervals below).",
-            "No control: no model of cps has scores with as few labeled cases and no unlabeled ones, so that what "
-            "these did is not told from what else the method does.",
-            "How sure? 3 seeds, which is few: intervals are too narrow in the seeds' part. Better and worse need both "
-            "p with Holm's correction over 2 comparisons below 0.05, and a 95 % interval without 0.",
-            "How many labels is that? cps scores like supervised with: 4 → 4.0 (4.0 to 4.0), which may be no saving; "
-            "8 → 16 (16 to 16).",
-            "Of the gap to all 32 labels cps closes: with 4 labels 0 % (0 to 0 %); with 8 labels 50 % (50 to 50 %).",
+            "Did the method help? cps compared with supervised, by Dice: better with 8; not significantly different "
+            "with 4 labels (Dice 0.000 to +0.100; intervals for each count below).",
+            "No control: no scored model of cps was trained on the labeled cases alone, so the effect of unlabeled "
+            "cases cannot be separated from the rest of the method.",
+            "How certain? 3 seeds are few: intervals understate the variation between seeds. Better and worse require "
+            "p with Holm's correction over 2 comparisons below 0.05 and a 95 % interval that excludes 0.",
+            "How many labels is that? cps scores like supervised with this many labels: 4 → 4.0 (4.0 to 4.0), possibly "
+            "no saving; 8 → 16 (16 to 16).",
+            "cps closes this share of the gap to all 32 labels: 0 % with 4 labels (0 to 0 %); 50 % with 8 labels (50 "
+            "to 50 %).",
         )
 
     def test_one_seed_is_said_to_be_one(self):
         arms = [arm("supervised", n, flat(v)) for n, v in ((4, 0.6), (8, 0.7))]
         said = self.said(study(*arms, arm("cps", 4, flat(0.65), total=8), training_cases=8))
         assert said[0] == "3 models with scores, 1 seed, 8 test cases, last weights."
-        assert said[3].startswith("How sure? One seed: all of it is about these networks, and another seed may")
+        assert said[3].startswith("How certain? One seed: this applies to these networks only, and another seed may")
 
     def test_arms_of_one_seed_among_others_are_told(self, results):
         said = self.said(study(*results.arms, arm("other", 4, flat(0.6), total=32), training_cases=32))
-        (sure,) = (line for line in said if line.startswith("How sure?"))
-        assert sure.startswith("How sure? 1 to 3 seeds, which is few: ")
-        assert "What rests on one seed is about these networks, and another seed may change it." in sure
+        (sure,) = (line for line in said if line.startswith("How certain?"))
+        assert sure.startswith("How certain? 1 to 3 seeds are few: ")
+        assert "Results of one seed apply to these networks only." in sure
 
     def test_a_baseline_that_falls_is_said_at_once(self, results):
         fallen = [arm("supervised", n, *seeds(v)) for n, v in ((4, 0.6), (8, 0.5), (16, 0.55), (32, 0.4))]
         cps = [one for one in results.arms if one.method == "cps"]
         said = self.said(study(*fallen, *cps, training_cases=32))
-        reason = "The baseline scores worse with 32 labels than with 4: a falling curve tells no worth."
-        assert f"Not worked out for cps: {reason}" in said
+        reason = "The baseline scores worse with 32 labels than with 4: a falling curve has no label savings."
+        assert f"Not computed for cps: {reason}" in said
         assert not any(line.startswith("How many labels is that?") for line in said)
 
     def test_models_without_scores_are_named(self, results):
@@ -143,7 +144,7 @@ class TestHeadlines:
         said = self.said(study(*others, replace(last, logs=((), log, ())), training_cases=32))
         name = last.runs[1].name
         assert (
-            "Networks by themselves, on validation cases, far behind the others: "
+            "Single networks far behind the others of their run, on validation cases: "
             f"{name}: a has 0.40 in edema, compared with 0.70 of the best network."
         ) in said
 
@@ -160,21 +161,21 @@ class TestHeadlines:
 def test_what_cannot_be_worked_out_is_said_and_costs_nothing_else():
     one = {name: [0.5] for name in ("necrosis", "edema", "enhancing")}
     results = study(arm("supervised", 4, one), arm("supervised", 8, one), arm("cps", 4, one, total=8), training_cases=8)
-    _, (answer,), following = found_in(results)
-    assert (answer.savings, answer.gaps, following) == ((), (), ())
-    assert answer.unsaid
-    assert any(line.startswith("Not worked out for cps: ") for line in savings_sentences([answer], "supervised"))
+    _, (finding,), following = found_in(results)
+    assert (finding.savings, finding.gaps, following) == ((), (), ())
+    assert finding.not_computed
+    assert any(line.startswith("Not computed for cps: ") for line in savings_sentences([finding], "supervised"))
 
 
 def test_seeds_are_told_with_every_table(results):
-    assert seeds_note(results).startswith("Seeds: 3. With few seeds, intervals are too narrow")
+    assert seeds_note(results).startswith("Seeds: 3. With few seeds, intervals understate")
     assert seeds_note(study(arm("supervised", 4, flat(0.5)))).startswith("Seeds: 1. With one")
     assert seeds_note(study(arm("supervised", 4, *seeds(0.5, 10)))) == "Seeds: 10."
 
 
-def test_tables_have_a_row_for_each_answer_and_no_column_that_says_nothing(results):
+def test_tables_have_a_row_for_each_finding_and_no_column_that_says_nothing(results):
     metric, found, following = found_in(results)
-    tables = answer_tables(results, found, following, metric)
+    tables = finding_tables(results, found, following, metric)
     assert [table.key for table in tables] == ["label_savings", "gap_closed", "next_labels", "power"]
     assert [row[:3] for row in rows(tables, "label_savings")] == [["cps", "4", "4.0"], ["cps", "8", "16"]]
     assert [row[4] for row in rows(tables, "gap_closed")] == ["0%", "50%"]
@@ -192,7 +193,7 @@ def test_settings_have_a_column_where_there_are_several(results):
     both.append(arm("cps", 4, *seeds(0.6), total=32, setting="unet"))
     both = study(*both, training_cases=32)
     metric, found, following = found_in(both)
-    tables = answer_tables(both, found, following, metric)
+    tables = finding_tables(both, found, following, metric)
     assert tables[0].columns[:2] == ("setting", "method")
     assert ["unet", "cps"] in [row[:2] for row in rows(tables, "label_savings")]
 
@@ -206,11 +207,14 @@ def test_the_figure_has_the_curve_and_the_savings_in_words(results):
 
 def test_everything_is_in_the_record(results):
     metric, found, following = found_in(results)
-    data = record(found, (), following, metric)
-    (answer,) = data["answers"]
-    assert answer["differences"][1]["difference"] == pytest.approx(0.1)
-    assert [one["verdict"] for one in answer["differences"]] == ["not told apart", "better"]  # as the report says it
-    assert answer["differences"][1]["p_adjusted"] == pytest.approx(2 * 2 / 2**8)
-    assert answer["label_savings"][1]["worth"] == pytest.approx(16)
-    assert answer["power"][0]["test_cases"]["unit"] == "test cases"
+    data = numbers(found, (), following, metric)
+    (finding,) = data["answers"]
+    assert finding["differences"][1]["difference"] == pytest.approx(0.1)
+    assert [one["verdict"] for one in finding["differences"]] == [
+        "not significantly different",
+        "better",
+    ]  # as the report says it
+    assert finding["differences"][1]["p_adjusted"] == pytest.approx(2 * 2 / 2**8)
+    assert finding["label_savings"][1]["worth"] == pytest.approx(16)
+    assert finding["power"][0]["test_cases"]["unit"] == "test cases"
     assert {one["method"] for one in data["next_labels"]} == {"supervised", "cps"}

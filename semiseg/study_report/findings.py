@@ -1,4 +1,4 @@
-"""Answers of a study in its main metric: the labels saved by unlabeled cases, with uncertainty."""
+"""Findings of a study in its main metric: the labels saved by unlabeled cases, with uncertainty."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -11,7 +11,7 @@ from semiseg.statistics.label_curve import ArmValues
 from semiseg.statistics.label_savings import LabelSavings, label_savings
 from semiseg.statistics.marginal_value import MarginalValue, marginal_values
 from semiseg.statistics.power import PowerPlan, plan_cases, plan_seeds
-from semiseg.study_report.arms import Arm, StudyResults
+from semiseg.study_report.results import StudyArm, StudyResults
 from semiseg.study_report.study_metric import StudyMetric, arm_values, method_curve
 from semiseg.study_report.study_pairs import MakePair, Pair, make_pair
 from semiseg.study_report.untrained import is_untrained, without_baseline
@@ -21,7 +21,7 @@ NEXT = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Answers:
+class Finding:
     """Results of one method in one setting, compared with the baseline.
 
     Attributes:
@@ -32,7 +32,7 @@ class Answers:
             fewer than two counts, or none of its models has learned.
         gaps: for each labeled count below the full one that both have; empty without a fully labeled baseline.
         power: for each pair, of test cases and of seeds; like gaps, only for pairs that are judged.
-        unsaid: reasons why requested values could not be computed.
+        not_computed: reasons why requested values could not be computed.
     """
 
     setting: str
@@ -41,7 +41,7 @@ class Answers:
     savings: tuple[LabelSavings, ...]
     gaps: tuple[GapClosed, ...]
     power: tuple[tuple[int, PowerPlan, PowerPlan], ...]
-    unsaid: tuple[str, ...] = ()
+    not_computed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,16 +53,16 @@ class NextLabels:
     values: tuple[MarginalValue, ...]
 
 
-def answers(
+def findings(
     results: StudyResults, metric: StudyMetric, make: MakePair = make_pair, *, savings: bool = True
-) -> tuple[Answers, ...]:
-    """Return the answers for each setting and method, in order; without ``savings`` only the pairs, which is quick."""
+) -> tuple[Finding, ...]:
+    """Return the findings for each setting and method, in order; without ``savings`` only the pairs, which is quick."""
     found = (
-        _answers(results, metric, setting, method, make, savings)
+        _finding(results, metric, setting, method, make, savings)
         for setting in results.settings
         for method in results.methods
     )
-    return tuple(answer for answer in found if answer is not None)
+    return tuple(finding for finding in found if finding is not None)
 
 
 def next_labels(results: StudyResults, metric: StudyMetric) -> tuple[NextLabels, ...]:
@@ -75,14 +75,14 @@ def next_labels(results: StudyResults, metric: StudyMetric) -> tuple[NextLabels,
         for method in (results.baseline, *results.methods):
             curve = method_curve(results, setting, method)
             if len(curve) > 1 and not all(map(is_untrained, curve)):
-                with suppress(DataError):  # reported with the answers
+                with suppress(DataError):  # reported with the findings
                     found.append(NextLabels(setting, method, marginal_values(_values(curve, metric), NEXT)))
     return tuple(found)
 
 
-def _answers(
+def _finding(
     results: StudyResults, metric: StudyMetric, setting: str, method: str, make: MakePair, all_of_it: bool
-) -> Answers | None:
+) -> Finding | None:
     curve = method_curve(results, setting, method)
     if not curve:
         return None
@@ -90,36 +90,36 @@ def _answers(
     shared = [(baseline[arm.labeled], arm) for arm in curve if arm.labeled in baseline]
     pairs = tuple(make(ours, arm, metric) for ours, arm in shared)
     if not all_of_it:
-        return Answers(setting, method, pairs, (), (), ())
-    unsaid: list[str] = []
+        return Finding(setting, method, pairs, (), (), ())
+    not_computed: list[str] = []
     savings: tuple[LabelSavings, ...] = ()
     learned = [arm for arm in curve if not is_untrained(arm)]
     if setting in without_baseline(results):
-        unsaid.append(f"no {results.baseline} model has learned to segment")
+        not_computed.append(f"no {results.baseline} model has learned to segment")
     elif len(baseline) > 1 and learned:
-        with _noted(unsaid):
+        with _noted(not_computed):
             curves = _values(list(baseline.values()), metric), _values(learned, metric)
             savings = label_savings(*curves, higher_is_better=metric.higher_is_better)
     shared = [(ours, arm) for (ours, arm), pair in zip(shared, pairs, strict=True) if not pair.withheld]
     gaps: list[GapClosed] = []
     power: list[tuple[int, PowerPlan, PowerPlan]] = []
-    with _noted(unsaid):
+    with _noted(not_computed):
         gaps += _gaps(results, metric, setting, shared)
         power += [(arm.labeled, *_power(ours, arm, metric)) for ours, arm in shared]
-    return Answers(setting, method, pairs, savings, tuple(gaps), tuple(power), tuple(dict.fromkeys(unsaid)))
+    return Finding(setting, method, pairs, savings, tuple(gaps), tuple(power), tuple(dict.fromkeys(not_computed)))
 
 
 @contextmanager
-def _noted(unsaid: list[str]) -> Iterator[None]:
+def _noted(not_computed: list[str]) -> Iterator[None]:
     """Record values that cannot be computed, for example from one common case, and continue the report."""
     try:
         yield
     except DataError as error:
-        unsaid += [problem.what for problem in error.problems]
+        not_computed += [problem.what for problem in error.problems]
 
 
 def _gaps(
-    results: StudyResults, metric: StudyMetric, setting: str, shared: Sequence[tuple[Arm, Arm]]
+    results: StudyResults, metric: StudyMetric, setting: str, shared: Sequence[tuple[StudyArm, StudyArm]]
 ) -> Iterator[GapClosed]:
     full = results.full(setting)
     for ours, arm in shared:
@@ -134,15 +134,15 @@ def _gaps(
             )
 
 
-def _power(ours: Arm, arm: Arm, metric: StudyMetric) -> tuple[PowerPlan, PowerPlan]:
+def _power(ours: StudyArm, arm: StudyArm, metric: StudyMetric) -> tuple[PowerPlan, PowerPlan]:
     (first, names), (second, others) = _value(arm, metric), _value(ours, metric)
     pair = (finite_mean(first, axis=2), names), (finite_mean(second, axis=2), others)
     return plan_cases(*pair), plan_seeds(*pair)
 
 
-def _values(arms: Sequence[Arm], metric: StudyMetric) -> Mapping[int, ArmValues]:
+def _values(arms: Sequence[StudyArm], metric: StudyMetric) -> Mapping[int, ArmValues]:
     return {arm.labeled: _value(arm, metric) for arm in arms}
 
 
-def _value(arm: Arm, metric: StudyMetric) -> ArmValues:
+def _value(arm: StudyArm, metric: StudyMetric) -> ArmValues:
     return arm_values(arm, metric), arm.as_method().seeds

@@ -9,7 +9,7 @@ from typing import Any
 
 from semiseg.render.run_page import environment_of
 from semiseg.study.folder import StudyFolder
-from semiseg.study_report.arms import StudyResults
+from semiseg.study_report.results import StudyResults
 
 
 def protocol(folder: StudyFolder, results: StudyResults, checkpoint: str) -> dict[str, str]:
@@ -20,17 +20,17 @@ def protocol(folder: StudyFolder, results: StudyResults, checkpoint: str) -> dic
     models = manifest["models"]
     return {
         "test and validation cases": f"{counts['test']} and {counts['validation']}, the same for all models",
-        "training cases": f"{results.training_cases}; labeled sets are nested, and a total holds its labeled cases",
+        "training cases": f"{results.training_cases}; labeled sets are nested, and a total includes its labeled cases",
         "seeds": ", ".join(map(str, manifest["seeds"]))
         + "; each draws the labeled cases, weights and samples, and never the test cases",
         "weights": f"{checkpoint}; "
         + ("best is the lowest validation loss, never a test score" if counts["validation"] else "best is the last"),
-        "test cases": "training has no way to them (before it, their files are read to their end for integrity); a run "
+        "test cases": "not accessible to training (before it, their files are checked for integrity); a run "
         f"predicts and scores them at its end. Openings in the runs' test_openings.jsonl: {openings(results)}",
         "evaluation hash": str(manifest["evaluation_hash"]),
         "cases hashes": ", ".join(dict.fromkeys(record["cases_hash"][:12] for record in models)),
         "missing structures": results.policy,
-        "unlabeled cases' labels": "are not read by training: the code has no way to them",
+        "unlabeled cases' labels": "not read by training: the code has no access to them",
     }
 
 

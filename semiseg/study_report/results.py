@@ -6,10 +6,11 @@ from typing import Any
 
 from semiseg.comparison.methods import Method
 from semiseg.comparison.read import ScoredRun
+from semiseg.study.published import Published
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Arm:
+class StudyArm:
     """Models that differ only in the seed.
 
     Attributes:
@@ -46,16 +47,16 @@ class StudyResults:
         training_cases: number of training cases, labeled or not.
         policy: distance counted for missed structures (``semiseg.scoring.policy``).
         missing: names of models without results yet.
-        published: name of the published study on the same data; empty if there is none.
+        published: values of a published study on the same data; None if the study names none.
     """
 
     name: str
     baseline: str
-    arms: tuple[Arm, ...]
+    arms: tuple[StudyArm, ...]
     training_cases: int
     policy: str = "image_diagonal"
     missing: tuple[str, ...] = ()
-    published: str = ""
+    published: Published | None = None
 
     @property
     def settings(self) -> tuple[str, ...]:
@@ -73,7 +74,7 @@ class StudyResults:
         runs = [run for arm in self.arms for run in arm.runs]
         return tuple(m for m in (runs[0].metrics if runs else ()) if all(m in run.metrics for run in runs))
 
-    def find(self, setting: str, method: str, labeled: int, total: int | None = None) -> Arm | None:
+    def find(self, setting: str, method: str, labeled: int, total: int | None = None) -> StudyArm | None:
         """Return an arm, or None; without ``total`` the one with the most training cases."""
         fitting = [
             arm
@@ -82,12 +83,12 @@ class StudyResults:
         ]
         return max(fitting, key=lambda arm: arm.total, default=None)
 
-    def curve(self, setting: str, method: str) -> tuple[Arm, ...]:
+    def curve(self, setting: str, method: str) -> tuple[StudyArm, ...]:
         """Return a method's arms by number of labeled cases, each with the most training cases."""
         counts = sorted({arm.labeled for arm in self.arms if (arm.setting, arm.method) == (setting, method)})
         found = (self.find(setting, method, labeled) for labeled in counts)
         return tuple(arm for arm in found if arm is not None)
 
-    def full(self, setting: str) -> Arm | None:
+    def full(self, setting: str) -> StudyArm | None:
         """Return the baseline with every training case labeled, or None."""
         return self.find(setting, self.baseline, self.training_cases)

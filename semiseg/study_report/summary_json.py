@@ -1,17 +1,17 @@
-"""summary.json of a study's report: all numbers of its answers as plain data."""
+"""summary.json of a study's report: all numbers of its findings as plain data."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from semiseg.study_report.answers import Answers, NextLabels
-from semiseg.study_report.arms import StudyResults
+from semiseg.study_report.findings import Finding, NextLabels
+from semiseg.study_report.results import StudyResults
 from semiseg.study_report.study_controls import Controlled
 from semiseg.study_report.study_metric import StudyMetric
 from semiseg.study_report.study_pairs import Pair, adjusted_p, verdict_on
 
 
-def summary(results: StudyResults, metric: StudyMetric, checkpoint: str, said: Sequence[str]) -> dict[str, Any]:
+def scope(results: StudyResults, metric: StudyMetric, checkpoint: str, said: Sequence[str]) -> dict[str, Any]:
     """Return the scope of the report and its sentences."""
     return {
         "name": results.name,
@@ -24,22 +24,22 @@ def summary(results: StudyResults, metric: StudyMetric, checkpoint: str, said: S
     }
 
 
-def record(
-    found: Sequence[Answers], controls: Sequence[Controlled], following: Sequence[NextLabels], metric: StudyMetric
+def numbers(
+    found: Sequence[Finding], controls: Sequence[Controlled], following: Sequence[NextLabels], metric: StudyMetric
 ) -> dict[str, Any]:
     """Return all numbers.
 
     ``p_adjusted`` and ``verdict`` are those of the report, with Holm's correction over all comparisons with the
     baseline and, separately, over all comparisons with controls.
     """
-    beside_baseline = _differences([pair for answer in found for pair in answer.pairs], metric)
-    beside_controls = _differences([pair for one in controls for pair in one.pairs], metric)
+    with_baseline = _differences([pair for finding in found for pair in finding.pairs], metric)
+    with_controls = _differences([pair for one in controls for pair in one.pairs], metric)
     return {
         "answers": [
             {
                 "setting": one.setting,
                 "method": one.method,
-                "differences": [beside_baseline[id(pair)] for pair in one.pairs],
+                "differences": [with_baseline[id(pair)] for pair in one.pairs],
                 "label_savings": [asdict(savings) for savings in one.savings],
                 "gap_closed": [asdict(gap) for gap in one.gaps],
                 "power": [
@@ -53,7 +53,7 @@ def record(
             {
                 "setting": one.setting,
                 "method": one.method,
-                "differences": [beside_controls[id(pair)] for pair in one.pairs if pair.baseline is not None],
+                "differences": [with_controls[id(pair)] for pair in one.pairs if pair.baseline is not None],
                 "no_control": [pair.shown.labeled for pair in one.pairs if pair.baseline is None],
             }
             for one in controls

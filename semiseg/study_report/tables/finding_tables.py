@@ -1,4 +1,4 @@
-"""The answers of a study as tables."""
+"""The findings of a study as tables."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -8,16 +8,17 @@ from semiseg.render.document import Cell, Table
 from semiseg.statistics.bootstrap import RESAMPLES
 from semiseg.statistics.label_savings import LabelSavings
 from semiseg.statistics.power import ALPHA, MOST, POWER, PowerPlan
-from semiseg.study_report.answers import NEXT, Answers, NextLabels
-from semiseg.study_report.arms import StudyResults
+from semiseg.study_report.findings import NEXT, Finding, NextLabels
+from semiseg.study_report.results import StudyResults
 from semiseg.study_report.study_metric import StudyMetric
+from semiseg.study_report.text.savings_sentences import interval_text, worth_text
 
 _Naming = Callable[[str, str], tuple[Cell, ...]]
 """Function that returns the cells naming an arm: setting and method, or only the method if there is one setting."""
 
 
-def answer_tables(
-    results: StudyResults, found: Sequence[Answers], following: Sequence[NextLabels], metric: StudyMetric
+def finding_tables(
+    results: StudyResults, found: Sequence[Finding], following: Sequence[NextLabels], metric: StudyMetric
 ) -> tuple[Table, ...]:
     """Return nonempty tables: label savings, share of the gap closed, value of the next labels, and power."""
     has_settings = any(results.settings)
@@ -41,10 +42,10 @@ def seeds_note(results: StudyResults) -> str:
     counts = sorted({len(arm.runs) for arm in results.arms})
     said = str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
     if counts[0] < 2:
-        return f"Seeds: {said}. With one, intervals are about these networks, and say nothing of other seeds."
+        return f"Seeds: {said}. With one seed, intervals apply to these networks only and do not cover other seeds."
     few = (
-        " With few seeds, intervals are too narrow in the seeds' part: with three, as little as three in four of such "
-        "intervals hold the truth where seeds differ more than cases do."
+        " With few seeds, intervals understate the variation between seeds: with three, only three in four contain the "
+        "true value if seeds differ more than cases."
     )
     return f"Seeds: {said}.{few if counts[0] < 10 else ''}"
 
@@ -59,65 +60,63 @@ def _finished(table: Table, heads: tuple[str, ...], certainty: str) -> Table:
     return replace(table, columns=table.columns[:-1], rows=tuple(row[:-1] for row in table.rows))
 
 
-def _savings(found: Sequence[Answers], metric: StudyMetric, baseline: str, named: _Naming) -> Table:
+def _savings(found: Sequence[Finding], metric: StudyMetric, baseline: str, named: _Naming) -> Table:
     rows = tuple(
         (
-            *named(answer.setting, answer.method),
+            *named(finding.setting, finding.method),
             cells.count(one.labeled),
             _worth(one),
-            Cell(one.interval_text(), parts=(("low", one.low), ("high", one.high))),
+            Cell(interval_text(one), parts=(("low", one.low), ("high", one.high))),
             Cell("–" if one.between is None else "{} and {}".format(*one.between)),
             Cell(f"{one.share_below:.0%}", value=one.share_below),
             Cell(f"{one.share_above:.0%}", value=one.share_above),
             Cell("; ".join(_notes(one))),
         )
-        for answer in found
-        for one in answer.savings
+        for finding in found
+        for one in finding.savings
     )
     columns = (
         *("labeled", f"worth {baseline} labels", "95 % interval", "read between"),
         *("samples below the curve", "samples above it", "note"),
     )
     note = (
-        f"How many {baseline} labels reach the method's {metric.title}: its curve is made monotone and joined by lines "
-        "over the logarithm of the count; read between: the counts on either side, between which no model was "
-        "trained, which the interval does not cover. Beyond the curve's ends nothing is extrapolated; samples: share "
-        f"of the {RESAMPLES:,} bootstrap samples, of cases and seeds, that lie there. May be no saving: the interval "
-        "holds the method's own number of labels. Levelled: the baseline's mean falls between these counts."
+        f"The number of {baseline} labels with the method's {metric.title}, read from a monotone curve with straight "
+        "lines over the logarithm of the count; read between: the nearest counts with trained models; the interval "
+        "does not include the error of interpolation. Nothing is extrapolated beyond the curve; samples: share "
+        f"of the {RESAMPLES:,} bootstrap samples, of cases and seeds, that lie there. Possibly no saving: the interval "
+        "includes the method's own number of labels. Flattened: the baseline's mean falls between these counts."
     )
     return Table("label_savings", "Label savings", columns, rows, (note,))
 
 
 def _notes(one: LabelSavings) -> Iterator[str]:
     if one.may_be_nothing:
-        yield "may be no saving"
+        yield "possibly no saving"
     if one.falls is not None:
-        yield "levelled from {} to {}".format(*one.falls)
+        yield "flattened from {} to {}".format(*one.falls)
 
 
 def _worth(one: LabelSavings) -> Cell:
-    if one.worth is not None:
-        return Cell(f"{one.worth:.1f}" if one.worth < 9.95 else f"{one.worth:.0f}", value=one.worth)
-    fewest, most = one.curve_ends
-    return Cell(f"more than {most}", value=most + 0.5) if one.above else Cell(f"fewer than {fewest}", value=0)
+    beyond = one.curve_ends[1] + 0.5 if one.above else 0  # sorted after or before the numbers on the curve
+    return Cell(worth_text(one), value=beyond if one.worth is None else one.worth)
 
 
-def _gaps(found: Sequence[Answers], metric: StudyMetric, baseline: str, named: _Naming) -> Table:
+def _gaps(found: Sequence[Finding], metric: StudyMetric, baseline: str, named: _Naming) -> Table:
     rows = tuple(
         (
-            *named(answer.setting, answer.method),
+            *named(finding.setting, finding.method),
             cells.count(gap.labeled),
             cells.number(gap.gap, metric.digits),
             cells.interval(gap.gap_interval, metric.digits),
             Cell("–" if gap.share is None else f"{gap.share:.0%}", value=gap.share),
             Cell("–" if gap.interval is None else "{:.0%} to {:.0%}".format(*gap.interval)),
-            Cell(gap.reason or ("may be nothing" if _holds_zero(gap.interval) else "")),
+            Cell(gap.reason or ("possibly none" if _holds_zero(gap.interval) else "")),
         )
-        for answer in found
-        for gap in answer.gaps
+        for finding in found
+        for gap in finding.gaps
     )
     columns = ("labeled", "gap", "its 95 % interval", "share closed", "95 % interval", "note")
-    note = f"Gap: between {baseline} with so many labeled cases and with all of them, in {metric.title}."
+    note = f"Gap: between {baseline} with this number of labeled cases and with all of them, in {metric.title}."
     return Table("gap_closed", "Share of the gap to full labels that is closed", columns, rows, (note,))
 
 
@@ -139,17 +138,17 @@ def _following(following: Sequence[NextLabels], metric: StudyMetric, named: _Nam
     )
     columns = ("labeled", f"change of {metric.title}", "95 % interval", "note")
     note = (
-        f"What {NEXT} more labeled cases change, along the curve of each method; nothing is extrapolated. Between two "
-        "counts the curve is a straight line over the logarithm, a share of the step between them."
+        f"The change from {NEXT} more labeled cases, along the curve of each method; nothing is extrapolated. Between "
+        "two counts the curve is a straight line over the logarithm."
     )
     return Table("next_labels", f"The next {NEXT} labels", columns, rows, (note,))
 
 
-def _power(found: Sequence[Answers], metric: StudyMetric, baseline: str, named: _Naming) -> Table:
-    plans = [(answer, labeled, plan) for answer in found for labeled, *both in answer.power for plan in both]
+def _power(found: Sequence[Finding], metric: StudyMetric, baseline: str, named: _Naming) -> Table:
+    plans = [(finding, labeled, plan) for finding in found for labeled, *both in finding.power for plan in both]
     rows = tuple(
         (
-            *named(answer.setting, answer.method),
+            *named(finding.setting, finding.method),
             cells.count(labeled),
             Cell(plan.unit),
             cells.count(plan.n),
@@ -159,20 +158,20 @@ def _power(found: Sequence[Answers], metric: StudyMetric, baseline: str, named: 
             Cell("–" if plan.seed_noise is None else f"{plan.seed_noise:.0%}", value=plan.seed_noise),
             Cell(plan.reason),
         )
-        for answer, labeled, plan in plans
+        for finding, labeled, plan in plans
         if plan.unit == "test cases" or plan.n > 1
     )
     columns = ("labeled", "unit", "n", "difference", f"needed for {POWER:.0%}", "detectable", "seed noise", "note")
     notes = [
-        f"How many test cases or seeds a paired t test (two-sided, alpha {ALPHA:g}) needs to tell the method from "
-        f"{baseline} with {POWER:.0%} power, if the true difference is the one seen, which is itself uncertain; "
-        "detectable: the smallest difference that n find. Test cases: with these networks, of which new seeds would "
-        "differ; seed noise: its share of the variance between cases. Seeds: with these test cases. The difference is "
-        "the mean of the cases' means over classes.",
+        f"The number of test cases or seeds that a paired t test (two-sided, alpha {ALPHA:g}) needs to find the "
+        f"difference between the method and {baseline} with {POWER:.0%} power, if the true difference is the observed "
+        "one, which is itself uncertain; detectable: the smallest difference found with n. Test cases: for these "
+        "networks, not for other seeds; seed noise: its share of the variance between cases. Seeds: for these test "
+        "cases. The difference is the mean of the cases' means over classes.",
     ]
     if any(plan.unit == "seeds" and plan.n < 2 for _, _, plan in plans):
-        notes.append("How many seeds it takes cannot be said of one.")
-    return Table("power", "Would more cases or seeds tell them apart?", columns, rows, tuple(notes))
+        notes.append("The number of seeds needed cannot be estimated from one seed.")
+    return Table("power", "Would more cases or seeds show a difference?", columns, rows, tuple(notes))
 
 
 def _needed(plan: PowerPlan) -> Cell:

@@ -14,7 +14,7 @@ from semiseg.render.viewed import view_case
 from semiseg.runs.folder import RunFolder
 from semiseg.scoring.harness import Score
 from semiseg.study.folder import StudyFolder
-from semiseg.study_report.arms import Arm, StudyResults
+from semiseg.study_report.results import StudyArm, StudyResults
 from semiseg.study_report.study_metric import StudyMetric, method_curve
 
 WORST = 6
@@ -63,7 +63,7 @@ def worst_cases_of(folder: StudyFolder, results: StudyResults, metric: StudyMetr
         return Viewed(), (f"The worst cases cannot be shown: {said}",)
 
 
-def _pair(results: StudyResults) -> Sequence[Arm]:
+def _pair(results: StudyResults) -> Sequence[StudyArm]:
     for setting in results.settings:
         for method in results.methods:
             for arm in method_curve(results, setting, method):
