@@ -34,8 +34,8 @@ def collect(folder: StudyFolder, checkpoint: str, tables: Mapping[str, Sequence[
     """Return the results of a study's finished models, with the weights ``last`` or ``best``.
 
     ``tables`` are those of ``read_tables``, if read before. Models without scores, or whose scores cannot be read, are
-    listed in ``missing``, with the reason. Raises RunError if the folder contains no study; DataError, with all problems,
-    if scores come from other cases than the study's or from another recipe, or if there are none.
+    listed in ``missing``, with the reason. Raises RunError if the folder contains no study; DataError, with all
+    problems, if scores come from other cases than the study's or from another recipe, or if there are none.
     """
     manifest = folder.read()
     found: dict[ArmKey, list[tuple[ScoredRun, Sequence[Mapping[str, Any]]]]] = {}
