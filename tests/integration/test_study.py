@@ -296,7 +296,7 @@ def test_a_failed_model_leaves_the_rest_and_is_shown_with_its_log(tmp_path):
     assert "1 of 2 models failed; 1 have their scores." in done.stderr
     assert "lr-1e+30_supervised_2_s1: ended with exit code 5" in done.stderr
     assert "loss = nan" in done.stderr
-    assert "By itself: semiseg run " in done.stderr
+    assert "To run it alone: semiseg run " in done.stderr
     assert set(finished(folder)) == {"lr-0.001_supervised_2_s1"}
     again = semiseg("study", "run", recipe, "-o", folder, check=False)
     assert again.returncode == 5

@@ -126,7 +126,7 @@ def test_notes_say_what_bands_are_and_of_how_many_cases_and_seeds():
     figure = curves_figure(results, dice(results))
     assert figure.note == (
         "Band and bars: 95 % bootstrap interval of each mean alone, over 8 test cases and 1 seed; "
-        "paired differences, which are narrower, stand in the table."
+        "paired differences, which are narrower, are in the table."
     )
     uneven = study(arm("supervised", 12, flat(0.5), flat(0.5)), arm("cps", 12, *[flat(0.6)] * 3, total=50))
     assert "over 8 test cases and 2 to 3 seeds" in curves_figure(uneven, dice(uneven)).note
