@@ -88,7 +88,7 @@ class TestRefusals:
         said = refusal("quikstart")
         assert said.startswith(
             "There is neither a file 'quikstart' in this folder nor a shipped recipe of this name."
-            " Did you mean 'quickstart'?\n    Shipped recipes: brats_cps, "
+            " Did you mean 'quickstart'?\n    Shipped recipes: "
         )
         assert all(path.stem in said for path in RECIPES.glob("*.yaml"))
 

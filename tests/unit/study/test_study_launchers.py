@@ -101,11 +101,11 @@ def test_an_unknown_launcher_is_refused_as_any_component(recipe, tmp_path):
 @pytest.mark.parametrize(
     ("launchers", "name", "said"),
     [
-        ("slurm:\n  timeout_min: soon", "slurm", "slurm.timeout_min (st.yaml:3) has to be a whole number"),
+        ("slurm:\n  timeout_min: soon", "slurm", "slurm.timeout_min (st.yaml:3) must be a whole number"),
         (
             "launchers:\n  slurm:\n    timeout_min: 0",
             "slurm",
-            "launchers.slurm.timeout_min (st.yaml:4) has to be at least 1",
+            "launchers.slurm.timeout_min (st.yaml:4) must be at least 1",
         ),
         ("launchers:\n  local: {gpus: 2}", "local", "Unknown key 'gpus' (st.yaml:3)"),
     ],
