@@ -35,11 +35,12 @@ def distribution(tmp_path, monkeypatch):
     before = set(sys.modules)
     folders = []
 
-    def make(name, entry_points, version="1.0", files=None, **modules):
+    def make(name, entry_points, version="1.0", files=None, requires=(), **modules):
         site = tmp_path / f"site-{name}"
         info = site / f"{name.replace('-', '_')}-{version}.dist-info"
         info.mkdir(parents=True)
-        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+        needs = "".join(f"Requires-Dist: {requirement}\n" for requirement in requires)
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{needs}")
         lines = []
         for group, names in entry_points.items():
             lines += [f"[{group}]", *(f"{key} = {target}" for key, target in names.items())]
