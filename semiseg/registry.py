@@ -38,6 +38,8 @@ _INTERFACES: Mapping[Kind, str] = {
     "augmentation": "semiseg.interfaces.augmentation:Augmentation",
     "metric": "semiseg.interfaces.metric:Metric",
 }
+RENAMED: Mapping[Kind, Mapping[str, str]] = {"augmentation": {"paper": "luque2023"}}
+"""Current names by former names, of which recipes may contain both."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,10 +99,22 @@ def _entry(kind: Kind, point: EntryPoint) -> Entry:
     return Entry(kind, point.name, point.dist.name, point.dist.version, point.value, requirements)
 
 
+def current_name(kind: Kind, name: Any) -> Any:
+    """Return the current name of a component, given this or a former one; anything else is returned as is."""
+    return RENAMED.get(kind, {}).get(name, name) if isinstance(name, str) else name
+
+
+def first_name(kind: Kind, name: Any) -> Any:
+    """Return the first name of a component, which stays in the hashes of recipes; anything else is returned as is."""
+    now = current_name(kind, name)
+    return next((former for former, current in RENAMED.get(kind, {}).items() if current == now), name)
+
+
 def find(kind: Kind, name: str, where: str = "") -> Entry:
-    """Return the one component of this name. ``where`` is the line in the recipe, for the message."""
+    """Return the one component of this current or former name. ``where`` is the line in the recipe, for the message."""
     entries = installed(kind)
     matches = [entry for entry in entries if entry.name == name]
+    matches = matches or [entry for entry in entries if entry.name == current_name(kind, name)]
     if len(matches) == 1:
         return matches[0]
     place = f" ({where})" if where else ""
@@ -119,17 +133,20 @@ def find(kind: Kind, name: str, where: str = "") -> Entry:
 
 
 def notes_on(kind: Kind, name: str) -> list[str]:
-    """Return notes for the user on an installed component, such as a package that states no version of semiseg."""
+    """Return notes for the user on an installed component: a former name, a package that states no semiseg version."""
     try:
         entry = find(kind, name)
     except ComponentError:
         return []
-    if not entry.states_no_version:
-        return []
-    return [
-        f"{kind} {entry}: its package does not state for which version of semiseg it was written (it has no"
-        " requirement such as semiseg>=0.2), so whether it fits this one is not checked"
-    ]
+    notes = []
+    if entry.name != name:
+        notes.append(f"{kind} {name!r} is now called {entry.name!r}: write the new name; the old one still works")
+    if entry.states_no_version:
+        notes.append(
+            f"{kind} {entry}: its package does not state for which version of semiseg it was written (it has no"
+            " requirement such as semiseg>=0.2), so whether it fits this one is not checked"
+        )
+    return notes
 
 
 def load(kind: Kind, name: str | type, where: str = "") -> type:

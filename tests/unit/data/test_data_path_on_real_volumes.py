@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from semiseg.augmentation.paper import PaperAugmentation
+from semiseg.augmentation.luque2023 import Luque2023Augmentation
 from semiseg.data.batches import TrainingBatches
 from semiseg.data.preprocess import prepare
 from semiseg.data.split import make_split
@@ -39,7 +39,7 @@ def test_brats_cases_from_files_to_patches_and_back(tmp_path):
     np.testing.assert_array_equal(stored.preparation.restore(stored.label()), dataset.read_label(case).array)
     assert stored.n_outside == 0
     batches = TrainingBatches(
-        [stored], [store.image(c.id) for c in split.unlabeled], PaperAugmentation(), (64, 64, 64),
+        [stored], [store.image(c.id) for c in split.unlabeled], Luque2023Augmentation(), (64, 64, 64),
         schema.BatchSize(labeled=1, unlabeled=1), 0, 0,
     )  # fmt: skip
     (batch,) = batches.steps(0, 1)

@@ -11,8 +11,8 @@ import torch
 from made_dataset import Dies, HasADefect, MadeDataset, Refuses
 
 from semiseg.augmentation.fused import FusedAugmentation
+from semiseg.augmentation.luque2023 import Luque2023Augmentation
 from semiseg.augmentation.none import NoAugmentation
-from semiseg.augmentation.paper import PaperAugmentation
 from semiseg.data.batches import TrainingBatches
 from semiseg.data.samples import Sampler
 from semiseg.data.split import make_split
@@ -36,7 +36,7 @@ def cases(tmp_path_factory):
 
 def batches(cases, labeled=2, unlabeled=3, seed=1, workers=0, augmentation=None, **ranks):
     size = schema.BatchSize(labeled=labeled, unlabeled=unlabeled)
-    return TrainingBatches(*cases, augmentation or PaperAugmentation(), PATCH, size, seed, workers, **ranks)
+    return TrainingBatches(*cases, augmentation or Luque2023Augmentation(), PATCH, size, seed, workers, **ranks)
 
 
 def assert_same(one: Batch, two: Batch):
@@ -137,7 +137,7 @@ def test_what_cannot_be_drawn_is_refused(cases):
 
 
 def test_unlabeled_samples_have_no_label(cases):
-    sampler = Sampler(*map(tuple, cases), PaperAugmentation(), PATCH, 0)
+    sampler = Sampler(*map(tuple, cases), Luque2023Augmentation(), PATCH, 0)
     sample = sampler.draw_unlabeled(0, 4)
     assert not any("label" in name for name in dir(sample))
     (batch,) = batches(cases).steps(0, 1)
