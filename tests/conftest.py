@@ -1,6 +1,7 @@
 import os
 import sys
 import textwrap
+from pathlib import Path
 
 import helpers_processes
 import pytest
@@ -12,6 +13,7 @@ if not os.environ.get("SEMISEG_TEST_GPU") and "--benchmark-enable" not in sys.ar
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+HERE = Path(__file__).parent
 MOST_WORKERS = 16
 """Each imports torch by itself: more of them take longer to start than they save."""
 
@@ -27,6 +29,15 @@ def pytest_xdist_auto_num_workers(config):
     if config.args_source is not pytest.Config.ArgsSource.TESTPATHS or config.getoption("benchmark_enable"):
         return 0
     return min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(), MOST_WORKERS)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Mark whole programs, benchmarks, and what all strategies do in two processes as slow."""
+    for item in items:
+        folder = item.path.relative_to(HERE).parts[0] if item.path.is_relative_to(HERE) else ""
+        if folder in ("integration", "benchmarks") or item.name.startswith("test_two_processes"):
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture

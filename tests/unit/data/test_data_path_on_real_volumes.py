@@ -19,6 +19,7 @@ ROOT = os.environ.get("SEMISEG_REAL_DATA", "")
 pytestmark = [pytest.mark.real_data, pytest.mark.skipif(not ROOT, reason="SEMISEG_REAL_DATA is not set")]
 
 
+@pytest.mark.slow
 def test_brats_cases_from_files_to_patches_and_back(tmp_path):
     dataset = create("dataset", "brats", {"root": str(Path(ROOT) / "brats2018")})
     cases = dataset.cases()

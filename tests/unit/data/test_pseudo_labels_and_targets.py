@@ -65,6 +65,7 @@ def batches(labeled, unlabeled, workers=0, augmentation=None, needs=NEEDS, **mor
     return TrainingBatches(labeled, unlabeled, made, PATCH, size, 1, workers, needs=needs, n_classes=2, **more)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [0, 1])
 def test_pseudo_labels_are_served_from_the_next_call_on(labeled, pseudo, workers):
     served = batches(labeled, labeled, workers)

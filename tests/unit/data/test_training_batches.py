@@ -56,6 +56,7 @@ def test_shapes_types_and_counts(cases):
     assert (batch.labeled.slots, batch.unlabeled.slots) == ((0, 1), (2, 3, 4))
 
 
+@pytest.mark.slow
 def test_neither_workers_nor_start_change_a_sample(cases):
     expected = list(batches(cases).steps(0, 6))
     for workers, start in ((0, 3), (1, 2), (2, 0)):
