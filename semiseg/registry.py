@@ -143,8 +143,8 @@ def notes_on(kind: Kind, name: str) -> list[str]:
         notes.append(f"{kind} {name!r} is now called {entry.name!r}: write the new name; the old one still works")
     if entry.states_no_version:
         notes.append(
-            f"{kind} {entry}: its package does not state for which version of semiseg it was written (it has no"
-            " requirement such as semiseg>=0.2), so whether it fits this one is not checked"
+            f"the package {entry.package} {entry.version} does not state for which version of semiseg it was written"
+            " (it has no requirement such as semiseg>=0.2), so whether its components fit this one is not checked"
         )
     return notes
 

@@ -46,7 +46,7 @@ def distribution(tmp_path, monkeypatch):
     before = set(sys.modules)
     folders = []
 
-    def make(name, entry_points, version="1.0", files=None, requires=(), **modules):
+    def make(name, entry_points, version="1.0", files=None, requires=("semiseg>=0.2",), **modules):
         site = tmp_path / f"site-{name}"
         info = site / f"{name.replace('-', '_')}-{version}.dist-info"
         info.mkdir(parents=True)
