@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from semiseg.study.run import run_study
     from semiseg.study_report.report import report_study
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = [
     "SemisegError",
     "__version__",

@@ -15,9 +15,11 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
+from semiseg import __version__
 from semiseg.errors import ComponentError
 from semiseg.interfaces.component import ComponentOptions
 from semiseg.own_plugins import answer, names_of
+from semiseg.plugin_versions import Refusal, on_semiseg, refusal, stated
 from semiseg.wording import Place, closest, explain
 
 Kind = Literal["backbone", "dataset", "strategy", "augmentation", "metric", "launcher"]
@@ -38,6 +40,8 @@ _INTERFACES: Mapping[Kind, str] = {
     "metric": "semiseg.interfaces.metric:Metric",
     "launcher": "semiseg.interfaces.launcher:Launcher",
 }
+RENAMED: Mapping[Kind, Mapping[str, str]] = {"augmentation": {"paper": "luque2023"}}
+"""Current names by former names, of which recipes may contain both."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +53,23 @@ class Entry:
     package: str
     version: str
     target: str
+    requirements: tuple[str, ...] = ()
+    """The requirements on semiseg of its package."""
+
+    @property
+    def written_for(self) -> str:
+        """The versions of semiseg that its package requires, such as ``>=0.2``; empty if it states none."""
+        return stated(self.requirements)
+
+    @property
+    def states_no_version(self) -> bool:
+        """True if its package neither is semiseg nor states for which versions of semiseg it was written."""
+        return self.package != "semiseg" and not self.written_for
+
+    @property
+    def refusal(self) -> Refusal | None:
+        """The reason why it cannot be loaded, if it was written for another version of its interface."""
+        return refusal(self.kind, self.package, self.requirements, __version__)
 
     def __str__(self) -> str:
         return f"{self.name} ({self.package} {self.version})"
@@ -74,14 +95,28 @@ def _installed(kind: Kind, path: tuple[tuple[str, int], ...]) -> tuple[Entry, ..
 
 
 def _entry(kind: Kind, point: EntryPoint) -> Entry:
-    package, version = (point.dist.name, point.dist.version) if point.dist else ("unknown", "?")
-    return Entry(kind, point.name, package, version, point.value)
+    if point.dist is None:
+        return Entry(kind, point.name, "unknown", "?", point.value)
+    requirements = on_semiseg(point.dist.requires or ())
+    return Entry(kind, point.name, point.dist.name, point.dist.version, point.value, requirements)
+
+
+def current_name(kind: Kind, name: Any) -> Any:
+    """Return the current name of a component, given this or a former one; anything else is returned as is."""
+    return RENAMED.get(kind, {}).get(name, name) if isinstance(name, str) else name
+
+
+def first_name(kind: Kind, name: Any) -> Any:
+    """Return the first name of a component, which stays in the hashes of recipes; anything else is returned as is."""
+    now = current_name(kind, name)
+    return next((former for former, current in RENAMED.get(kind, {}).items() if current == now), name)
 
 
 def find(kind: Kind, name: str, where: str = "") -> Entry:
-    """Return the one component of this name. ``where`` is the line in the recipe, for the message."""
+    """Return the one component of this current or former name. ``where`` is the line in the recipe, for the message."""
     entries = installed(kind)
     matches = [entry for entry in entries if entry.name == name]
+    matches = matches or [entry for entry in entries if entry.name == current_name(kind, name)]
     if len(matches) == 1:
         return matches[0]
     place = f" ({where})" if where else ""
@@ -99,19 +134,40 @@ def find(kind: Kind, name: str, where: str = "") -> Entry:
     raise ComponentError(f"Unknown {kind} {name!r}{place}.{hint}", f"Installed: {known}.")
 
 
+def notes_on(kind: Kind, name: str) -> list[str]:
+    """Return notes for the user on an installed component: a former name, a package that states no semiseg version."""
+    try:
+        entry = find(kind, name)
+    except ComponentError:
+        return []
+    notes = []
+    if entry.name != name:
+        notes.append(f"{kind} {name!r} is now called {entry.name!r}: write the new name; the old one still works")
+    if entry.states_no_version:
+        notes.append(
+            f"the package {entry.package} {entry.version} does not state for which version of semiseg it was written"
+            " (it has no requirement such as semiseg>=0.2), so whether its components fit this one is not checked"
+        )
+    return notes
+
+
 def load(kind: Kind, name: str | type, where: str = "") -> type:
     """Return a component's class from its name; a class is accepted as is.
 
     A run that was given a class from Python records it as ``module:Class`` in its recipe. It is found only if the
     caller has imported that module. This function never imports it: a recipe is data.
 
-    Raises ComponentError if the name is unknown or ambiguous, the import fails, or the class is not of this kind.
+    Raises ComponentError if the name is unknown or ambiguous, its package was written for another version of the
+    interface, the import fails, or the class is not of this kind.
     """
     if isinstance(name, str) and ":" in name:
         title, cls = f"{kind} {name!r}", _imported(kind, name, where)
     elif isinstance(name, str):
         entry = find(kind, name, where)
         title = f"{kind} {entry}"
+        if refused := entry.refusal:
+            place = f" ({where})" if where else ""
+            raise ComponentError(f"{title} cannot be used{place}: {refused.what}.", refused.fix)
         cls = _import(entry, title)
     else:
         title, cls = f"{kind} {getattr(name, '__name__', name)!r}", name

@@ -1,6 +1,7 @@
 import os
 import sys
 import textwrap
+from pathlib import Path
 
 import helpers_processes
 import pytest
@@ -12,6 +13,7 @@ if not os.environ.get("SEMISEG_TEST_GPU") and "--benchmark-enable" not in sys.ar
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+HERE = Path(__file__).parent
 MOST_WORKERS = 16
 """Each imports torch by itself: more of them take longer to start than they save."""
 
@@ -29,17 +31,27 @@ def pytest_xdist_auto_num_workers(config):
     return min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(), MOST_WORKERS)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Mark whole programs, benchmarks, and what all strategies do in two processes as slow."""
+    for item in items:
+        folder = item.path.relative_to(HERE).parts[0] if item.path.is_relative_to(HERE) else ""
+        if folder in ("integration", "benchmarks") or item.name.startswith("test_two_processes"):
+            item.add_marker(pytest.mark.slow)
+
+
 @pytest.fixture
 def distribution(tmp_path, monkeypatch):
     """Makes a distribution as pip would install it: modules, and the metadata that entry points are found by."""
     before = set(sys.modules)
     folders = []
 
-    def make(name, entry_points, version="1.0", files=None, **modules):
+    def make(name, entry_points, version="1.0", files=None, requires=("semiseg>=0.2",), **modules):
         site = tmp_path / f"site-{name}"
         info = site / f"{name.replace('-', '_')}-{version}.dist-info"
         info.mkdir(parents=True)
-        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+        needs = "".join(f"Requires-Dist: {requirement}\n" for requirement in requires)
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{needs}")
         lines = []
         for group, names in entry_points.items():
             lines += [f"[{group}]", *(f"{key} = {target}" for key, target in names.items())]

@@ -34,7 +34,7 @@ PRELOADED = [
     "semiseg.study_report.report",
     "semiseg.backbones.unet",
     "semiseg.datasets.phantom",
-    "semiseg.augmentation.paper",
+    "semiseg.augmentation.luque2023",
     "semiseg.testing.strategy",
 ]
 

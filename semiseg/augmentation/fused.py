@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from semiseg.augmentation.paper import AXES, PaperAugmentation
+from semiseg.augmentation.luque2023 import AXES, Luque2023Augmentation
 from semiseg.compiled import compiled_loops
 from semiseg.interfaces.augmentation import BatchAugmentation
 from semiseg.types import Shape
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from semiseg.augmentation.change import Change
 
 
-class FusedAugmentation(PaperAugmentation, BatchAugmentation):
-    """The transforms of ``paper``, four times faster: one resampling, and one intensity table per channel.
+class FusedAugmentation(Luque2023Augmentation, BatchAugmentation):
+    """The transforms of ``luque2023``, four times faster: one resampling, and one intensity table per channel.
 
     Same options, same distribution and, from the same seed, the same draws. Images agree within the tolerance of the
     tables (``tables.INTERVALS``), labels except at points halfway between two voxels. It runs in numba, or in torch (as
-    fast as ``paper``) if numba cannot be imported.
+    fast as ``luque2023``) if numba cannot be imported.
     """
 
     def __call__(self, image: Tensor, label: Tensor | None, patch_size: Shape) -> tuple[Tensor, Tensor | None]:
@@ -43,7 +43,7 @@ class FusedAugmentation(PaperAugmentation, BatchAugmentation):
         return apply_changes(images, labels, changes, patch_size, self.options.keep_background)
 
     def draw(self, n_channels: int) -> Change:
-        """Draw a sample's change from torch's default generator: the numbers that ``paper`` draws, in its order.
+        """Draw a sample's change from torch's default generator: the numbers that ``luque2023`` draws, in its order.
 
         They include TorchIO's own: one for each of its transforms, which decides whether it is applied.
         """

@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection, Iterator
 
 from semiseg.bench.result import BenchResult, duration
 from semiseg.recipe.schema import Recipe
+from semiseg.registry import current_name
 from semiseg.types import Shape
 
 WAITING, VALIDATING, FULL = 0.05, 0.2, 0.9
@@ -44,7 +45,11 @@ def _data(result: BenchResult, recipe: Recipe, augmentations: Collection[str], h
     read, augment = result.seconds("read"), result.seconds("augment")
     why = f"steps wait for data {result.wait_share:.0%} of the training time"
     yield from _workers(result, result.batch * (read + augment), why)
-    if recipe.augmentation.name == "paper" and "fused" in augmentations and augment > read:
+    if (
+        current_name("augmentation", recipe.augmentation.name) == "luque2023"
+        and "fused" in augmentations
+        and augment > read
+    ):
         yield (
             f"augmentation.name=fused: {why}, and augmentation takes {augment / (read + augment):.0%} of a sample's"
             f" time ({duration(augment)} of {duration(read + augment)}); fused does the same in one pass."

@@ -22,12 +22,12 @@ def entries_named(name: str, kind: str | None = None) -> "list[Entry]":
     """Return the installed components of this name, at most one per kind. Raises ComponentError with known names."""
     from semiseg.errors import ComponentError
     from semiseg.own_plugins import answer
-    from semiseg.registry import GROUPS, find, installed
+    from semiseg.registry import GROUPS, current_name, find, installed
     from semiseg.wording import nearest
 
     if kind is not None:
         return [find(kind_named(kind), name)]
-    found = [k for k in GROUPS if any(entry.name == name for entry in installed(k))]
+    found = [k for k in GROUPS if any(entry.name in (name, current_name(k, name)) for entry in installed(k))]
     found = found or [k for k in GROUPS if answer(k, name)]  # find raises an error that names its package
     if not found:
         names = {entry.name: f"{entry.name} ({k})" for k in GROUPS for entry in installed(k)}

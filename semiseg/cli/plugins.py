@@ -1,5 +1,6 @@
 """``semiseg plugins``."""
 
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -37,9 +38,26 @@ def plugins(context: typer.Context) -> None:
             typer.echo(f"  {entry.name:{names}}  {package:{packages}}  {summary(entry)}".rstrip())
         for package, missing in not_installed(kind, {entry.name for entry in of_kind}):
             typer.echo(f"  not installed: {', '.join(missing)} ({package})")
+    for line in _packages(entries):
+        typer.echo(line)
     typer.echo(
         "\n`semiseg plugins show NAME` lists a component's options, `semiseg plugins check NAME` tests it with pytest."
     )
+
+
+def _packages(entries: "Iterable[Entry]") -> Iterator[str]:
+    """Yield the versions of semiseg that plugin packages were written for, and what is refused for that reason."""
+    plugins = [entry for entry in entries if entry.package != "semiseg"]
+    packages = {f"{entry.package} {entry.version}": entry for entry in plugins}
+    if not packages:
+        return
+    yield "Versions of semiseg that the packages were written for"
+    width = max(map(len, packages))
+    for package, entry in packages.items():
+        yield f"  {package:{width}}  {entry.written_for or 'not stated, and not checked: add semiseg>=0.2, say'}"
+    for entry in plugins:
+        if refused := entry.refusal:
+            yield f"  {entry.kind} {entry} cannot be used: {refused.what}. {refused.fix}"
 
 
 @app.command()

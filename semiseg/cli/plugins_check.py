@@ -54,13 +54,15 @@ def check(
     _require_pytest()
 
     from semiseg.errors import ComponentError
-    from semiseg.registry import load
+    from semiseg.registry import load, notes_on
     from semiseg.testing.run_suite import SMALL_UNET, Subject, run_contract
 
     cls: Any = load(entry.kind, name)
     values = _options(cls, entry, settings or [])
     subject = Subject(entry, cls, values, _declared(entry, declare or []))
     typer.echo(f"{entry.kind} {entry}")
+    for note in notes_on(entry.kind, name):
+        typer.echo(f"note: {note}")
     if entry.kind == "strategy":
         _refuse_missing_capabilities(cls, entry)
         typer.echo(

@@ -220,7 +220,7 @@ def _augmentation(block: Mapping[str, Any], info: DatasetInfo) -> Section:
         axes, comment = [], "No flips: left and right are different classes."
     else:
         axes, comment = ["left-right"], "Remove left-right if left and right are different classes."
-    return comment, {"augmentation": {"name": "paper", "flip_axes": axes}}
+    return comment, {"augmentation": {"name": "luque2023", "flip_axes": axes}}
 
 
 def _method(gpu: bool) -> list[Section]:

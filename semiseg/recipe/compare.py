@@ -2,16 +2,17 @@
 
 import hashlib
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from semiseg.errors import Problem
-from semiseg.recipe.blocks import plain, slots
+from semiseg.recipe.blocks import kind_at, plain, slots
 from semiseg.recipe.components import find_components
 from semiseg.recipe.dump import resolved
 from semiseg.recipe.schema import Recipe
+from semiseg.registry import Kind, current_name, first_name
 
 HARMLESS = frozenset({"name", "training.workers", "training.checkpoint.minutes", "preprocessing.store"})
 """Keys that cannot change a result."""
@@ -38,7 +39,7 @@ def changes(old: Recipe | Mapping[str, Any], new: Recipe | Mapping[str, Any]) ->
     A mapping is a resolved recipe from ``read_yaml``, so that a recipe with components given as objects can be compared
     with its dumped form.
     """
-    before, after = _leaves(old), _leaves(new)
+    before, after = _leaves(old, current_name), _leaves(new, current_name)
     keys = dict.fromkeys([*before, *after])
     pairs = [(key, before.get(key), after.get(key)) for key in keys]
     return [Change(*pair) for pair in pairs if _canonical(pair[1]) != _canonical(pair[2])]
@@ -55,9 +56,9 @@ def epochs_before(changed: Sequence[Change]) -> int | None:
 def recipe_hash(recipe: Recipe | Mapping[str, Any], free: Collection[str] = ()) -> str:
     """Return the SHA-256 (64 hexadecimal digits) of all that can change a result; a mapping is a resolved recipe.
 
-    ``free`` are keys to ignore.
+    ``free`` are keys to ignore. Components that were renamed have their first name, so that hashes stay the same.
     """
-    leaves = {key: value for key, value in _leaves(recipe).items() if key not in free}
+    leaves = {key: value for key, value in _leaves(recipe, first_name).items() if key not in free}
     return hashlib.sha256(_canonical(leaves).encode()).hexdigest()
 
 
@@ -68,8 +69,11 @@ def data_paths(recipe: Recipe) -> list[str]:
     return [f"dataset.{name}" for name, value in dict(options or ()).items() if isinstance(value, Path)]
 
 
-def _leaves(recipe: Recipe | Mapping[str, Any]) -> dict[str, Any]:
-    """Return values by dotted key, without the harmless ones; a list is one value, and so is an empty block."""
+def _leaves(recipe: Recipe | Mapping[str, Any], named: Callable[[Kind, Any], Any]) -> dict[str, Any]:
+    """Return values by dotted key, without the harmless ones; a list is one value, and so is an empty block.
+
+    ``named`` returns the name to use for each component.
+    """
     leaves: dict[str, Any] = {}
 
     def collect(value: Any, key: str) -> None:
@@ -79,8 +83,18 @@ def _leaves(recipe: Recipe | Mapping[str, Any]) -> dict[str, Any]:
         elif key not in HARMLESS:
             leaves[key] = value
 
-    collect(resolved(recipe) if isinstance(recipe, Recipe) else recipe, "")
+    collect(_renamed(resolved(recipe) if isinstance(recipe, Recipe) else recipe, named), "")
     return leaves
+
+
+def _renamed(value: Any, named: Callable[[Kind, Any], Any], path: tuple[str, ...] = ()) -> Any:
+    if isinstance(value, list):
+        return [_renamed(below, named, (*path, str(number))) for number, below in enumerate(value)]
+    kind = kind_at(path)
+    if not isinstance(value, Mapping):
+        return named(kind, value) if kind else value
+    renamed = {key: _renamed(below, named, (*path, str(key))) for key, below in value.items()}
+    return {**renamed, "name": named(kind, value["name"])} if kind and "name" in value else renamed
 
 
 def _canonical(value: Any) -> str:

@@ -15,6 +15,7 @@ from semiseg.recipe.places import Places
 from semiseg.recipe.schema import Recipe
 from semiseg.recipe.variables import Expander
 from semiseg.recipe.yaml import read_yaml
+from semiseg.registry import notes_on
 from semiseg.wording import Place, explain
 
 
@@ -54,7 +55,8 @@ def make_recipe(data: dict[Any, Any], places: Places, notes: Sequence[str] = (),
         problems += explain(error, Recipe, data, Place(where=places.where))
     problems += find_components(list(slots(data)), places.where)[1]
     raise_all(problems, RecipeError)
-    return recipe.read_from(places, notes)
+    more = (note for slot in slots(data) if isinstance(slot.name, str) for note in notes_on(slot.kind, slot.name))
+    return recipe.read_from(places, tuple(dict.fromkeys([*notes, *more])))
 
 
 def _expand(data: dict[Any, Any], places: Places) -> list[Problem]:

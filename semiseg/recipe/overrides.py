@@ -8,6 +8,7 @@ from semiseg.recipe.blocks import kind_at
 from semiseg.recipe.places import Places
 from semiseg.recipe.schema import Recipe
 from semiseg.recipe.yaml import parse_yaml
+from semiseg.registry import current_name
 from semiseg.wording import show
 
 
@@ -54,7 +55,8 @@ def put_value(data: dict[Any, Any], places: Places, key: str, value: Any, source
         path = (*path, "name")
     block = _descend(data, path[:-1], source, places)
     dropped: dict[Any, Any] = {}
-    if isinstance(block, dict) and path[-1] == "name" and kind_at(path[:-1]) and block.get("name") != value:
+    kind = kind_at(path[:-1]) if isinstance(block, dict) and path[-1] == "name" else None
+    if kind and current_name(kind, block.get("name")) != current_name(kind, value):
         dropped = {option: old for option, old in block.items() if option != "name"}
         block.clear()
         places.put(path[:-1], source)

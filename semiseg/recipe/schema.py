@@ -243,7 +243,7 @@ class Recipe(_Model):
     """The cases of each role."""
     preprocessing: Preprocessing = Preprocessing()
     """Processing of every case, once."""
-    augmentation: Block = Block(name="paper")
+    augmentation: Block = Block(name="luque2023")
     """Augmentation of the training samples."""
     backbone: Block
     """The network of every role."""

@@ -8,7 +8,7 @@ from semiseg.registry import Kind
 # The recipe's blocks; the new component replaces the block of its kind.
 _BLOCKS = {
     "dataset": "name: phantom\ncases: 10\nsize: [48, 56, 44]",
-    "augmentation": "name: paper",
+    "augmentation": "name: luque2023",
     "backbone": "name: unet\nchannels: [8, 16, 32]\nstrides: [2, 2]\nnum_res_units: 1",
     "strategy": "name: cps\nloss: dice_ce",
 }

@@ -21,11 +21,11 @@ import torch
 from semiseg.augmentation.fused import FusedAugmentation
 from semiseg.augmentation.fused_torch import apply_changes
 from semiseg.augmentation.intensity import apply_curve
-from semiseg.augmentation.paper import PaperAugmentation
+from semiseg.augmentation.luque2023 import Luque2023Augmentation
 from semiseg.augmentation.spatial import center_crop
 from semiseg.data.samples import center_patch
 
-OPTIONS = PaperAugmentation.Options(probability=1.0, probabilities={"flipping": 0.5})
+OPTIONS = Luque2023Augmentation.Options(probability=1.0, probabilities={"flipping": 0.5})
 FUSED = FusedAugmentation(OPTIONS)
 ANGLE = np.deg2rad(OPTIONS.rotation)
 
@@ -66,7 +66,7 @@ def fused_in_torch(image, label, size):
 
 
 def paper(image, label, size):
-    return PaperAugmentation(OPTIONS)(*read_source(image, label, size), size)
+    return Luque2023Augmentation(OPTIONS)(*read_source(image, label, size), size)
 
 
 def torchio_crop_first(image, label, size):

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from semiseg.augmentation.fused import FusedAugmentation
+from semiseg.augmentation.luque2023 import Luque2023Augmentation
 from semiseg.augmentation.none import NoAugmentation
-from semiseg.augmentation.paper import PaperAugmentation
 from semiseg.interfaces.augmentation import Augmentation
 from semiseg.registry import create
 from semiseg.testing.augmentation import AugmentationContract
@@ -24,7 +24,7 @@ class TestPaper(AugmentationContract):
         ]
     )
     def augmentation(self, request):
-        return PaperAugmentation(PaperAugmentation.Options(**request.param))
+        return Luque2023Augmentation(Luque2023Augmentation.Options(**request.param))
 
 
 class TestFused(AugmentationContract):
@@ -178,7 +178,7 @@ class TestCutOut(AugmentationContract):
 
 
 @pytest.mark.parametrize(
-    ("name", "kind"), [("fused", FusedAugmentation), ("paper", PaperAugmentation), ("none", NoAugmentation)]
+    ("name", "kind"), [("fused", FusedAugmentation), ("luque2023", Luque2023Augmentation), ("none", NoAugmentation)]
 )
 def test_found_by_name(name, kind):
     assert type(create("augmentation", name)) is kind

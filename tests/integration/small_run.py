@@ -5,7 +5,7 @@ SMALL = {
     "seed": 3,
     "dataset": {"name": "phantom", "cases": 6, "size": [32, 32, 32]},
     "split": {"test": 1, "validation": 1, "labeled": 2, "total": 4},
-    "augmentation": {"name": "paper"},
+    "augmentation": {"name": "luque2023"},
     "backbone": {"name": "unet", "channels": [4, 8], "strides": [2], "num_res_units": 0, "dropout": 0.1},
     "strategy": {"name": "cps", "wait_share": 0.3},
     "training": {

@@ -263,7 +263,7 @@ def test_an_augmentation_that_cannot_change_whole_batches_and_regions_of_no_clas
     recipe["training"]["augmentation_on"] = "device"
     recipe["evaluation"] = {"regions": {"core": ["necrosis", "cyst"]}}
     message = problem(recipe, RecipeError)
-    assert "augmentation paper works on single samples only" in message
+    assert "augmentation luque2023 works on single samples only" in message
     assert "evaluation.regions, region core: there is no class cyst" in message
     recipe["augmentation"] = {"name": "fused"}
     recipe["evaluation"]["regions"] = {"core": ["necrosis", "enhancing"]}

@@ -28,7 +28,7 @@ def install(distribution, folder):
     """As ``pip install`` would: the sources, and the metadata that pyproject.toml asks for; the folder of both."""
     project = tomllib.loads((folder / "pyproject.toml").read_text())["project"]
     sources = {str(path.relative_to(folder / "src")): path.read_text() for path in folder.glob("src/*/*.py")}
-    return distribution(project["name"], project["entry-points"], project["version"], files=sources)
+    return distribution(project["name"], project["entry-points"], project["version"], sources, project["dependencies"])
 
 
 @pytest.fixture

@@ -51,6 +51,13 @@ def test_every_public_name_can_be_imported(module, names):
     assert missing == []
 
 
+def test_the_generated_pages_have_every_public_name_once_and_no_other():
+    """Each ``::: module.name`` is replaced by the name's docstring."""
+    pages = [ROOT / f"docs/reference/api-{page}.md" for page in ("plugin", "library")]
+    generated = [name for page in pages for name in re.findall(r"^::: (\S+)$", page.read_text(), flags=re.MULTILINE)]
+    assert sorted(generated) == sorted(f"{module}.{name}" for module, names in public_names().items() for name in names)
+
+
 @pytest.mark.parametrize("module", ["semiseg", "semiseg.plugin"])
 def test_the_api_page_names_all_that_a_facade_has(module):
     assert sorted(public_names()[module]) == sorted(import_module(module).__all__)

@@ -64,7 +64,7 @@ def test_a_plugin_s_wheel_carries_its_recipes_and_says_so(tmp_path):
     with zipfile.ZipFile(wheel(folder, tmp_path)) as archive:
         for path in folder.glob("recipes/*.yaml"):
             assert archive.read(f"semiseg_mean_teacher/recipes/{path.name}") == path.read_bytes()
-        entries = archive.read("semiseg_mean_teacher-0.1.0.dist-info/entry_points.txt").decode()
+        entries = archive.read(f"semiseg_mean_teacher-{semiseg.__version__}.dist-info/entry_points.txt").decode()
     assert "[semiseg.recipes]\nmean_teacher = semiseg_mean_teacher.recipes\n" in entries
 
 

@@ -1,4 +1,4 @@
-"""``fused`` against ``paper`` on the same draws, and what is drawn."""
+"""``fused`` against ``luque2023`` on the same draws, and what is drawn."""
 
 import os
 import subprocess
@@ -12,7 +12,7 @@ from scipy import stats
 
 from semiseg.augmentation import fused
 from semiseg.augmentation.fused import FusedAugmentation
-from semiseg.augmentation.paper import PaperAugmentation
+from semiseg.augmentation.luque2023 import Luque2023Augmentation
 from semiseg.testing.augmentation import AugmentationContract
 
 OPTIONS = [
@@ -49,9 +49,9 @@ def made_sample(size):
 
 
 def compare(options, image, label, size, seed):
-    """Where the image of ``fused`` is off that of ``paper``, in ranges of a channel, and the two labels."""
+    """Where the image of ``fused`` is off that of ``luque2023``, in ranges of a channel, and the two labels."""
     results = []
-    for kind in (PaperAugmentation, FusedAugmentation):
+    for kind in (Luque2023Augmentation, FusedAugmentation):
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed)
             results.append((*kind(options)(image, label, size), torch.rand(1)))
@@ -64,7 +64,7 @@ def compare(options, image, label, size, seed):
 @pytest.mark.parametrize("options", OPTIONS)
 def test_the_same_seed_gives_what_torchio_gives(options, way):
     size = (40, 36, 44)
-    options = PaperAugmentation.Options(**options)
+    options = Luque2023Augmentation.Options(**options)
     image, label = made_sample(FusedAugmentation(options).source_size(size))
     for seed in range(10):
         error, changed, expected = compare(options, image, label, size, seed)
@@ -82,7 +82,7 @@ def test_the_same_on_a_real_case(seed, way):
     from semiseg.data.samples import center_patch
     from semiseg.io.nifti import read_nifti
 
-    options, size = PaperAugmentation.Options(probability=1.0), (96, 96, 96)
+    options, size = Luque2023Augmentation.Options(probability=1.0), (96, 96, 96)
     source = FusedAugmentation(options).source_size(size)
     path = min(Path(root).glob("brats2018/*/*_seg.nii.gz"))
     label = torch.from_numpy(center_patch(np.asarray(read_nifti(path)[0]).astype(np.int64), source))

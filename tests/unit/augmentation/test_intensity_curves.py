@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from semiseg.augmentation.intensity import Curve, apply_curve, piecewise_linear
-from semiseg.augmentation.paper import draw_heights
+from semiseg.augmentation.luque2023 import draw_heights
 
 
 def channel(*values):

@@ -6,7 +6,7 @@ import pytest
 import torch
 import torchio as tio
 
-from semiseg.augmentation.paper import PaperAugmentation
+from semiseg.augmentation.luque2023 import Luque2023Augmentation
 from semiseg.augmentation.spatial import center_crop, resample, rotation_matrix, sampling_grid, size_to_read
 
 SOURCE, PATCH = (44, 40, 42), (24, 18, 20)
@@ -51,7 +51,7 @@ def test_what_is_read_is_enough():
 def test_the_margin_is_a_limit():
     assert size_to_read((128, 128, 128), 0.9, 15, margin=0.25) == (160, 160, 160)
     assert size_to_read((48, 64, 48), 1.0, 0, margin=0.25) == (48, 64, 48)
-    assert PaperAugmentation(PaperAugmentation.Options(probability=0)).source_size((16, 16, 16)) == (16, 16, 16)
+    assert Luque2023Augmentation(Luque2023Augmentation.Options(probability=0)).source_size((16, 16, 16)) == (16, 16, 16)
 
 
 def test_rotations_are_rotations():

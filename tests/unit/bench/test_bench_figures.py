@@ -12,7 +12,7 @@ from semiseg.bench.result import BenchResult, Machine, Stage, duration
 from semiseg.recipe.load import load_recipe
 
 GIB = 2**30
-NAMES = {"none", "paper", "fused"}
+NAMES = {"none", "luque2023", "fused"}
 
 
 def recipe(**changes):
@@ -84,7 +84,7 @@ def test_on_the_cpu_workers_take_cores_from_the_step():
 def test_fused_augmentation_only_where_it_is_installed_and_would_help():
     slow = result(augment=0.4, wait=0.5)
     assert any(text.startswith("augmentation.name=fused:") and "98% of a sample's time" in text for text in said(slow))
-    assert not any("fused" in text for text in said(slow, names={"none", "paper"}))
+    assert not any("fused" in text for text in said(slow, names={"none", "luque2023"}))
     assert not any("fused" in text for text in said(slow, recipe(augmentation="none")))
     assert not any("fused" in text for text in said(result(augment=0.4)))  # nobody waits for it
 

@@ -64,6 +64,7 @@ def view(statuses, width=80, height=24, **more):
 
 
 class TestThePlan:
+    @pytest.mark.slow
     @pytest.mark.parametrize("width", [120, 80, 62, 40])
     def test_no_figure_is_cut_at_any_width(self, study, width):
         text = plan(study, console(width), MEASURED)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from semiseg.augmentation.paper import PaperAugmentation
+from semiseg.augmentation.luque2023 import Luque2023Augmentation
 from semiseg.data.batches import TrainingBatches
 from semiseg.data.preprocess import prepare
 from semiseg.data.split import make_split
@@ -19,6 +19,7 @@ ROOT = os.environ.get("SEMISEG_REAL_DATA", "")
 pytestmark = [pytest.mark.real_data, pytest.mark.skipif(not ROOT, reason="SEMISEG_REAL_DATA is not set")]
 
 
+@pytest.mark.slow
 def test_brats_cases_from_files_to_patches_and_back(tmp_path):
     dataset = create("dataset", "brats", {"root": str(Path(ROOT) / "brats2018")})
     cases = dataset.cases()
@@ -39,7 +40,7 @@ def test_brats_cases_from_files_to_patches_and_back(tmp_path):
     np.testing.assert_array_equal(stored.preparation.restore(stored.label()), dataset.read_label(case).array)
     assert stored.n_outside == 0
     batches = TrainingBatches(
-        [stored], [store.image(c.id) for c in split.unlabeled], PaperAugmentation(), (64, 64, 64),
+        [stored], [store.image(c.id) for c in split.unlabeled], Luque2023Augmentation(), (64, 64, 64),
         schema.BatchSize(labeled=1, unlabeled=1), 0, 0,
     )  # fmt: skip
     (batch,) = batches.steps(0, 1)

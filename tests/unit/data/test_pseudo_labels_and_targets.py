@@ -6,7 +6,7 @@ import torch
 from made_dataset import MadeDataset
 
 from semiseg.augmentation.fused import FusedAugmentation
-from semiseg.augmentation.paper import PaperAugmentation
+from semiseg.augmentation.luque2023 import Luque2023Augmentation
 from semiseg.data.batches import TrainingBatches
 from semiseg.data.samples import Sampler
 from semiseg.data.split import make_split
@@ -47,7 +47,7 @@ def pseudo(labeled, tmp_path_factory):
     return [StoredPseudo(c.case_id, c.image_file, c.preparation, folder / f"{c.case_id}.npy") for c in labeled]
 
 
-@pytest.mark.parametrize("augmentation", [PaperAugmentation(), FusedAugmentation()])
+@pytest.mark.parametrize("augmentation", [Luque2023Augmentation(), FusedAugmentation()])
 def test_a_pseudo_label_moves_with_its_image_as_a_label_does(labeled, pseudo, augmentation):
     sampler = Sampler(labeled, pseudo, augmentation, PATCH, 0)
     seen = set()
@@ -65,6 +65,7 @@ def batches(labeled, unlabeled, workers=0, augmentation=None, needs=NEEDS, **mor
     return TrainingBatches(labeled, unlabeled, made, PATCH, size, 1, workers, needs=needs, n_classes=2, **more)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [0, 1])
 def test_pseudo_labels_are_served_from_the_next_call_on(labeled, pseudo, workers):
     served = batches(labeled, labeled, workers)
@@ -95,7 +96,7 @@ def test_on_the_device_or_in_workers_it_is_the_same(labeled, pseudo, deferred):
 
 @pytest.mark.parametrize("workers", [0, 1])
 def test_targets_are_of_the_augmented_labels_and_go_with_their_samples(labeled, workers):
-    (batch,) = batches(labeled, labeled, workers, PaperAugmentation()).steps(2, 3)
+    (batch,) = batches(labeled, labeled, workers, Luque2023Augmentation()).steps(2, 3)
     target = batch.labeled.targets["count"]
     assert torch.equal(target, count_of_each_class(batch.labeled.label, 2))
     assert len(target.unique()) == 2

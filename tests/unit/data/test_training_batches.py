@@ -11,8 +11,8 @@ import torch
 from made_dataset import Dies, HasADefect, MadeDataset, Refuses
 
 from semiseg.augmentation.fused import FusedAugmentation
+from semiseg.augmentation.luque2023 import Luque2023Augmentation
 from semiseg.augmentation.none import NoAugmentation
-from semiseg.augmentation.paper import PaperAugmentation
 from semiseg.data.batches import TrainingBatches
 from semiseg.data.samples import Sampler
 from semiseg.data.split import make_split
@@ -36,7 +36,7 @@ def cases(tmp_path_factory):
 
 def batches(cases, labeled=2, unlabeled=3, seed=1, workers=0, augmentation=None, **ranks):
     size = schema.BatchSize(labeled=labeled, unlabeled=unlabeled)
-    return TrainingBatches(*cases, augmentation or PaperAugmentation(), PATCH, size, seed, workers, **ranks)
+    return TrainingBatches(*cases, augmentation or Luque2023Augmentation(), PATCH, size, seed, workers, **ranks)
 
 
 def assert_same(one: Batch, two: Batch):
@@ -56,6 +56,7 @@ def test_shapes_types_and_counts(cases):
     assert (batch.labeled.slots, batch.unlabeled.slots) == ((0, 1), (2, 3, 4))
 
 
+@pytest.mark.slow
 def test_neither_workers_nor_start_change_a_sample(cases):
     expected = list(batches(cases).steps(0, 6))
     for workers, start in ((0, 3), (1, 2), (2, 0)):
@@ -137,7 +138,7 @@ def test_what_cannot_be_drawn_is_refused(cases):
 
 
 def test_unlabeled_samples_have_no_label(cases):
-    sampler = Sampler(*map(tuple, cases), PaperAugmentation(), PATCH, 0)
+    sampler = Sampler(*map(tuple, cases), Luque2023Augmentation(), PATCH, 0)
     sample = sampler.draw_unlabeled(0, 4)
     assert not any("label" in name for name in dir(sample))
     (batch,) = batches(cases).steps(0, 1)

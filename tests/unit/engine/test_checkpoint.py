@@ -221,6 +221,7 @@ for path in (fresh, again):
 """
 
 
+@pytest.mark.slow
 def test_killed_at_any_rename_a_checkpoint_is_the_old_one_or_the_new_one(tmp_path):
     command = [sys.executable, "-c", KILLED, str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -27,6 +27,7 @@ def gradients(out, network):
     return torch.autograd.grad(out.square().mean(), list(network.parameters()), allow_unused=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backbone", BACKBONES, ids=["unet", "unetr"])
 def test_the_whole_network_is_one_graph(backbone):
     """In training, with fullgraph: a break of the graph would be an error. Values and gradients stay the same."""

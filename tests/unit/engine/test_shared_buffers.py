@@ -70,6 +70,7 @@ def variance(image):
     return image.var(dim=(0, 2, 3, 4))
 
 
+@pytest.mark.slow
 def test_running_statistics_are_the_mean_over_processes(shared):
     batch, (state, _) = shared
     labeled, unlabeled = batch.labeled.image, batch.unlabeled.image

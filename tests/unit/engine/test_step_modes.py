@@ -157,6 +157,7 @@ MODES = [StepMode(name, m) for name in ("joint", "alternating") for m in (1, 2, 
 PAIRS = [(StepMode("joint", m), StepMode("alternating", m)) for m in (1, 2, 3, 4)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backbone", [UNet(UNet.Options(**SMALL_UNET)), UNETR(UNETR.Options(**SMALL_UNETR))])
 def test_every_mode_and_micro_batch_is_the_joint_step(backbone):
     assert_same_step(make(backbone), MODES, bitwise=PAIRS)

@@ -17,6 +17,7 @@ needs_triton = pytest.mark.skipif(find_spec("triton") is None, reason="needs Tri
 CPU = torch.device("cpu")
 
 
+@pytest.mark.slow
 @needs_triton
 @pytest.mark.parametrize("which", ["trial", "monai", "not trial and not monai"])
 def test_kernels_agree_with_plain_torch_in_triton_s_interpreter(which):

@@ -215,6 +215,7 @@ class TestAllWaysOfSearching:
             points.nearest(np.array([1]), none, (2, 2, 2), (1, 1, 1))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("backend")
 def test_thousands_of_tiny_masks_against_brute_force():
     compared = 0

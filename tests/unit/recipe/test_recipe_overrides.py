@@ -93,7 +93,7 @@ def test_a_component_given_by_its_bare_name_takes_options():
 def test_a_component_that_is_not_written_begins_with_the_default_one():
     data, _, _ = change("augmentation.flip_axes=[left-right]")
 
-    assert data["augmentation"] == {"name": "paper", "flip_axes": ["left-right"]}
+    assert data["augmentation"] == {"name": "luque2023", "flip_axes": ["left-right"]}
 
 
 def test_another_strategy_drops_the_block_s_options_and_networks_and_says_so():

@@ -83,7 +83,7 @@ RECIPE = {
     "name": "crossed",
     "dataset": {"name": "phantom", "cases": 6, "size": [32, 32, 32]},
     "split": {"test": 1, "validation": 1, "labeled": 2},
-    "augmentation": {"name": "paper"},
+    "augmentation": {"name": "luque2023"},
     "backbone": {"name": "unet", "channels": [4, 8], "strides": [2]},
     "strategy": {"name": "cps"},
     "training": {"epochs": 1, "examples_per_epoch": 8, "patch_size": [16, 16, 16]},

@@ -300,6 +300,7 @@ except KeyboardInterrupt as error:
 """
 
 
+@pytest.mark.slow
 def test_a_closed_terminal_leaves_no_orphans(tmp_path):
     study = subprocess.Popen([sys.executable, "-c", HUNG_UP, str(tmp_path)])
     child, end = tmp_path / "child", time.monotonic() + 60

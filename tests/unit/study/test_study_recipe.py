@@ -47,6 +47,7 @@ def models():
 
 
 class TestTheReferenceStudy:
+    @pytest.mark.slow
     def test_it_has_the_thirty_models_of_table_1(self, models):
         found = {(m.setting, m.method, m.labeled, m.total) for m in models}
         counts = (12, 25, 50, 100)
@@ -98,6 +99,7 @@ class TestTheReferenceStudy:
         assert {f.hours for f in found.values()} == {None}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
 def test_shipped_studies_load_and_fit_the_schema(path):
     assert load_study(path, expand=False).name == path.stem

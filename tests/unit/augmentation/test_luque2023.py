@@ -5,14 +5,16 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from semiseg.augmentation.paper import PaperAugmentation
+from semiseg.augmentation.luque2023 import Luque2023Augmentation
 
 SIZE = (16, 12, 10)
 
 
 def only(operation, **options):
     """An augmentation that always does one thing and nothing else."""
-    return PaperAugmentation(PaperAugmentation.Options(probability=0, probabilities={operation: 1.0}, **options))
+    return Luque2023Augmentation(
+        Luque2023Augmentation.Options(probability=0, probabilities={operation: 1.0}, **options)
+    )
 
 
 def apply(augmentation, image, label=None, seed=0):
@@ -58,7 +60,7 @@ def test_ranges_are_kept(image):
 
 
 def test_nothing_happens_with_probability_0(image):
-    changed, _ = apply(PaperAugmentation(PaperAugmentation.Options(probability=0)), image)
+    changed, _ = apply(Luque2023Augmentation(Luque2023Augmentation.Options(probability=0)), image)
     assert torch.equal(changed, image)
 
 
@@ -75,12 +77,12 @@ def test_nothing_happens_with_probability_0(image):
 )
 def test_bad_options_are_refused(options):
     with pytest.raises(ValidationError):
-        PaperAugmentation.Options(**options)
+        Luque2023Augmentation.Options(**options)
 
 
 def test_options_are_read_without_torch_or_torchio():
     code = (
-        "import sys; from semiseg.augmentation.paper import PaperAugmentation as P; P(P.Options());"
+        "import sys; from semiseg.augmentation.luque2023 import Luque2023Augmentation as P; P(P.Options());"
         "assert not {'torch', 'torchio', 'monai'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -25,7 +25,7 @@ Probability = Annotated[float, Field(ge=0, le=1)]
 Range = tuple[PositiveFloat, PositiveFloat]
 
 
-class PaperAugmentation(Augmentation):
+class Luque2023Augmentation(Augmentation):
     """Scaling, rotation, flipping, contrast, histogram shift, intensity shift and scaling, in TorchIO.
 
     The operations of Luque, Ottesen et al. 2023, "Reducing Annotator's Burden: Cross-Pseudo Supervision for Brain Tumor
