@@ -18,9 +18,9 @@ from pydantic import ValidationError
 from semiseg import __version__
 from semiseg.errors import ComponentError
 from semiseg.interfaces.component import ComponentOptions
+from semiseg.messages import Place, closest, explain
 from semiseg.own_plugins import answer, names_of
 from semiseg.plugin_versions import Refusal, on_semiseg, refusal, stated
-from semiseg.wording import Place, closest, explain
 
 Kind = Literal["backbone", "dataset", "strategy", "augmentation", "metric", "launcher"]
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from semiseg.comparison.methods import Method
 from semiseg.comparison.read import ScoredRun
-from semiseg.scoring.harness import Score
+from semiseg.scoring.score_case import Score
 from semiseg.scoring.table import write_scores
 
 DIAGONAL = 100.0

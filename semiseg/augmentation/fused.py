@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from semiseg.augmentation.luque2023 import AXES, Luque2023Augmentation
-from semiseg.compiled import compiled_loops
 from semiseg.interfaces.augmentation import BatchAugmentation
+from semiseg.numba_jit import compiled_loops
 from semiseg.types import Shape
 
 if TYPE_CHECKING:

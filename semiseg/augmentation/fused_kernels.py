@@ -8,7 +8,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from semiseg.compiled import Loop, compiled
+from semiseg.numba_jit import Loop, compiled
 
 Point = tuple[float, float, float]
 

@@ -6,8 +6,8 @@ from torch import Tensor
 
 from semiseg.augmentation import fused_kernels
 from semiseg.augmentation.change import Change
+from semiseg.augmentation.intensity_lookup import curve_table
 from semiseg.augmentation.spatial import crop_and_flip, voxel_map
-from semiseg.augmentation.tables import curve_table
 from semiseg.types import Shape
 
 

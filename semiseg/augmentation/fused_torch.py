@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from semiseg.augmentation.change import Change
+from semiseg.augmentation.intensity_lookup import apply_table
 from semiseg.augmentation.spatial import crop_and_flip, resample, sampling_grid
-from semiseg.augmentation.tables import apply_table
 from semiseg.types import Shape
 
 

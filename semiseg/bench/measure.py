@@ -13,15 +13,15 @@ import torch
 from torch import Tensor
 
 from semiseg.data.batches import TrainingBatches
+from semiseg.data.case_records import StoredPseudo
 from semiseg.data.samples import Sampler
 from semiseg.data.split import Split
 from semiseg.data.store import CaseStore
-from semiseg.data.stored import StoredPseudo
 from semiseg.engine.build import compile_networks
 from semiseg.engine.memory import peak_memory
 from semiseg.engine.optim import make_optimizers
 from semiseg.engine.runtime import Runtime
-from semiseg.engine.schedule import Timetable
+from semiseg.engine.schedule import TrainingSchedule
 from semiseg.engine.step import StepRunner, trained_roles
 from semiseg.interfaces.augmentation import Augmentation
 from semiseg.pipeline.model import Model
@@ -54,7 +54,7 @@ class Subject:
     plan: Plan
     store: CaseStore
     model: Model
-    timetable: Timetable
+    timetable: TrainingSchedule
     runtime: Runtime
     workers: int
 

@@ -97,8 +97,8 @@ def _lines(kept: "Sequence[Kept]", total: bool = True) -> Iterator[str]:
     """Yield a line for each kind and dataset."""
     from datetime import datetime
 
+    from semiseg.messages import some
     from semiseg.pipeline.cache import by_dataset
-    from semiseg.wording import some
 
     rows = [("kind", "dataset", "entries", "size", "last used", "recipes")]
     for (kind, dataset), parts in by_dataset(kept).items():

@@ -9,8 +9,8 @@ if TYPE_CHECKING:
 def kind_named(text: str) -> "Kind":
     """Return the kind of component of this name. Raises ComponentError with the known kinds."""
     from semiseg.errors import ComponentError
+    from semiseg.messages import nearest
     from semiseg.registry import GROUPS
-    from semiseg.wording import nearest
 
     kinds = {str(kind): kind for kind in GROUPS}
     if text not in kinds:
@@ -21,9 +21,9 @@ def kind_named(text: str) -> "Kind":
 def entries_named(name: str, kind: str | None = None) -> "list[Entry]":
     """Return the installed components of this name, at most one per kind. Raises ComponentError with known names."""
     from semiseg.errors import ComponentError
+    from semiseg.messages import nearest
     from semiseg.own_plugins import answer
     from semiseg.registry import GROUPS, current_name, find, installed
-    from semiseg.wording import nearest
 
     if kind is not None:
         return [find(kind_named(kind), name)]

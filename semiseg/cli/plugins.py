@@ -22,7 +22,7 @@ def plugins(context: typer.Context) -> None:
     Example: semiseg plugins · semiseg plugins show cps · semiseg plugins check cps
     """
     from semiseg.own_plugins import not_installed
-    from semiseg.recipe.describe import summary
+    from semiseg.recipe.component_docs import summary
     from semiseg.registry import GROUPS, installed
 
     if context.invoked_subcommand:
@@ -78,7 +78,7 @@ def show(
 
 
 def _show(entry: "Entry") -> None:
-    from semiseg.recipe.describe import docstring, options
+    from semiseg.recipe.component_docs import docstring, options
 
     text = docstring(entry)  # before any output: for a broken component only its error is shown
     typer.echo(f"{entry.kind} {entry.name}\n{entry.package} {entry.version}, {entry.target}\n\n{text}\n")

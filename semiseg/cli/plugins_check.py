@@ -100,8 +100,8 @@ def _options(cls: Any, entry: "Entry", settings: Sequence[str]) -> Mapping[str, 
     from pydantic import ValidationError
 
     from semiseg.errors import ComponentError
+    from semiseg.messages import Place, explain
     from semiseg.registry import make_options
-    from semiseg.wording import Place, explain
 
     values = _parse(settings)
     required = [name for name, field in cls.Options.model_fields.items() if field.is_required()]

@@ -9,7 +9,7 @@ from pathlib import Path
 from semiseg.comparison.folds import cases_of, join_folds
 from semiseg.comparison.read import ScoredRun, read_run
 from semiseg.errors import DataError, Problem, SemisegError, raise_all
-from semiseg.recipe.compare import changes
+from semiseg.recipe.diff import changes
 
 _SEED_NAME = re.compile(r"[\W_]+(s|seed|f|fold)?[\W_]*$")
 _NAMINGS: tuple[Callable[[ScoredRun], str], ...] = (

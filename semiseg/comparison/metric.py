@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from semiseg.comparison.methods import Method
 from semiseg.comparison.result import Entry, Interval, MetricComparison, Rank, Row, Verdict
-from semiseg.scoring.harness import Score
+from semiseg.scoring.score_case import Score
 from semiseg.statistics.bootstrap import class_means, finite_mean, has_spread, mean_of_means, resampled_means
 from semiseg.statistics.paired import holm, paired_differences, signed_rank
 from semiseg.statistics.ranking import rank_stability

@@ -10,10 +10,10 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from semiseg.errors import DataError, Problem, raise_all
+from semiseg.messages import some
 from semiseg.recipe.yaml import read_yaml
-from semiseg.scoring.harness import Score
+from semiseg.scoring.score_case import Score
 from semiseg.scoring.table import read_scores
-from semiseg.wording import some
 
 Key = tuple[str, str, str]
 """Metric, class, case."""

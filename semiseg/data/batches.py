@@ -7,10 +7,10 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from semiseg.data.case_records import StoredImage, StoredLabeled
 from semiseg.data.packing import PackedBatch, make_targets, pack
+from semiseg.data.rank_shares import share_of
 from semiseg.data.samples import Sampler, one_thread
-from semiseg.data.shares import share_of
-from semiseg.data.stored import StoredImage, StoredLabeled
 from semiseg.data.workers import in_workers
 from semiseg.interfaces.augmentation import Augmentation, BatchAugmentation
 from semiseg.interfaces.batch import Batch

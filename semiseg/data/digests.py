@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
+from semiseg.messages import counted, some
 from semiseg.types import Volume
-from semiseg.wording import counted, some
 
 _SETTLED_NS = 2_000_000_000
 _DIGEST = re.compile(r"[0-9a-f]{64}")

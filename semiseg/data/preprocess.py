@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from semiseg.data.preparation import Box, Preparation
+from semiseg.data.preprocessing_record import Box, Preparation
 from semiseg.errors import DataError, Problem
 from semiseg.io.orientation import to_ras
 from semiseg.recipe import schema

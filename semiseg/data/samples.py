@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from semiseg.data.stored import StoredImage, StoredLabeled, StoredPseudo
+from semiseg.data.case_records import StoredImage, StoredLabeled, StoredPseudo
 from semiseg.interfaces.augmentation import Augmentation, BatchAugmentation
 from semiseg.seeding import derive_seed
 from semiseg.types import Shape

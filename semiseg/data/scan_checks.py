@@ -11,8 +11,8 @@ from semiseg.data.preprocess import nonzero_box
 from semiseg.data.split import Split
 from semiseg.errors import Problem
 from semiseg.io.orientation import to_ras
+from semiseg.messages import some
 from semiseg.types import Volume
-from semiseg.wording import some
 
 _SLAB = 16
 """Number of planes digested at a time."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
 
-from semiseg.data.drawing import Drawing
+from semiseg.data.split_drawing import Drawing
 from semiseg.recipe import schema
 from semiseg.types import Case
 

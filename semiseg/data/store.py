@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from semiseg.data.making import CaseMaker
+from semiseg.data.case_builder import CaseMaker
+from semiseg.data.case_records import StoredImage, StoredLabeled
 from semiseg.data.scan_checks import digest_of, same_scans, scan_digest
 from semiseg.data.split import Split
-from semiseg.data.stored import StoredImage, StoredLabeled
 from semiseg.data.verify import check_case, check_label, problems_of
 from semiseg.errors import DataError, ProtocolError, raise_all
 from semiseg.interfaces.dataset import Dataset

@@ -9,7 +9,7 @@ from pathlib import Path
 from semiseg.errors import DataError, Problem, raise_all
 from semiseg.io.finding import CONVERT, Found, find
 from semiseg.io.names import RENAMED, as_nifti, nifti_stem, other_format
-from semiseg.wording import some
+from semiseg.messages import some
 
 SEG = "seg"
 EXPECTED = "CASE_{t1,t1ce,t2,flair,seg}.nii.gz (2018 to 2022) or CASE-{t1n,t1c,t2w,t2f,seg}.nii.gz (2023 and later)"

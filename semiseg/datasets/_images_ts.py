@@ -8,7 +8,7 @@ from typing import Any
 
 from semiseg.errors import Problem
 from semiseg.io.finding import find
-from semiseg.wording import some
+from semiseg.messages import some
 
 FOLDER = "imagesTs"
 _NAMED = 4

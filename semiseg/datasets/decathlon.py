@@ -25,8 +25,8 @@ from semiseg.errors import DataError, Problem, raise_all
 from semiseg.io.dataset_json import channels, classes, has_cases, images_of, read_dataset_json
 from semiseg.io.finding import find
 from semiseg.io.names import nifti_stem
+from semiseg.messages import counted, some
 from semiseg.types import Case, DatasetInfo
-from semiseg.wording import counted, some
 
 _NAMED = 10
 

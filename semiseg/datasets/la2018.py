@@ -18,8 +18,8 @@ from semiseg.io.gzipped import MOST_EXPANSION
 from semiseg.io.memory import memory_for
 from semiseg.io.nifti import not_finite
 from semiseg.io.volumes import to_classes
+from semiseg.messages import some
 from semiseg.types import Case, DatasetInfo, Geometry, Volume
-from semiseg.wording import some
 
 _FILE = "mri_norm2.h5"
 

@@ -10,9 +10,9 @@ from semiseg.errors import ComponentError, RecipeError
 from semiseg.interfaces.backbone import Backbone
 from semiseg.interfaces.roles import Role
 from semiseg.interfaces.strategy import Strategy
+from semiseg.messages import some
 from semiseg.seeding import derive_seed
 from semiseg.types import Task
-from semiseg.wording import some
 
 
 def build_networks(

@@ -202,7 +202,7 @@ def ran_out(error: BaseException) -> bool:
 
 
 @contextmanager
-def told_when_out_of_memory(device: torch.device, fix: str) -> Iterator[None]:
+def raising_on_oom(device: torch.device, fix: str) -> Iterator[None]:
     """Run a block in which memory may run out. Raises TrainingError with the fix if it does."""
     try:
         yield

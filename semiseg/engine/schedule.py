@@ -10,7 +10,7 @@ from semiseg.interfaces.strategy import Stage
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class StageSpan:
     """A stage with its first step and the step after its last, and the same for its learning-rate schedule."""
 
     stage: Stage
@@ -20,7 +20,7 @@ class Span:
     schedule_stop: int
 
 
-class Timetable:
+class TrainingSchedule:
     """All steps of a training, divided into epochs and stages."""
 
     def __init__(self, stages: Sequence[Stage], epochs: int, examples: int, batch: int, seed: int) -> None:
@@ -30,7 +30,7 @@ class Timetable:
         self.seed = seed
         self.spans = _spans(stages, self.total)
 
-    def span(self, index: int) -> Span:
+    def span(self, index: int) -> StageSpan:
         """Return the stage that a step belongs to."""
         return next(span for span in self.spans if span.start <= index < span.stop)
 
@@ -48,7 +48,7 @@ class Timetable:
         )
 
 
-def _spans(stages: Sequence[Stage], total: int) -> tuple[Span, ...]:
+def _spans(stages: Sequence[Stage], total: int) -> tuple[StageSpan, ...]:
     if not math.isclose(sum(stage.share for stage in stages), 1.0, abs_tol=1e-6):
         raise ComponentError(f"The shares of the stages add up to {sum(s.share for s in stages)}, not to 1.")
     if stages[0].pseudo_labels:
@@ -62,5 +62,5 @@ def _spans(stages: Sequence[Stage], total: int) -> tuple[Span, ...]:
     for i, stage in enumerate(stages):
         head = max(h for h in heads if h <= i)
         tail = min([h for h in heads if h > i], default=len(stages))
-        spans.append(Span(stage, bounds[i], bounds[i + 1], bounds[head], bounds[tail]))
+        spans.append(StageSpan(stage, bounds[i], bounds[i + 1], bounds[head], bounds[tail]))
     return tuple(spans)

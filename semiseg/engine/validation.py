@@ -14,7 +14,7 @@ from semiseg.engine.runtime import Runtime
 from semiseg.inference.sliding_window import highest
 from semiseg.losses.dice import dice_from_probabilities
 from semiseg.registry import create
-from semiseg.scoring.harness import score_case
+from semiseg.scoring.score_case import score_case
 from semiseg.types import Geometry
 
 

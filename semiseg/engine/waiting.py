@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 from semiseg.errors import RecipeError, TrainingError
-from semiseg.wording import some
+from semiseg.messages import some
 
 VARIABLE = "SEMISEG_WAIT_MINUTES"
 _DAY = 24.0 * 60

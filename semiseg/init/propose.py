@@ -9,9 +9,10 @@ from typing import Any
 
 from semiseg.data.split import make_split
 from semiseg.errors import DataError, Problem
+from semiseg.init.dataset_stats import Survey, survey
 from semiseg.init.recognize import recognize
-from semiseg.init.survey import Survey, survey
 from semiseg.interfaces.dataset import Dataset
+from semiseg.messages import some
 from semiseg.pipeline.plan import make_plan
 from semiseg.recipe.dump import to_yaml
 from semiseg.recipe.load import load_recipe
@@ -19,7 +20,6 @@ from semiseg.recipe.schema import Split
 from semiseg.recipe.yaml import parse_yaml
 from semiseg.registry import create
 from semiseg.types import Case, DatasetInfo, Shape
-from semiseg.wording import some
 
 _NAMED = 3
 _MARK_NAMES = ("ignore", "unlabeled", "unlabelled", "void")

@@ -11,7 +11,7 @@ from semiseg.init.made_names import class_names, modality_names
 from semiseg.io.dataset_json import channels, classes, has_cases, images_of, read_dataset_json
 from semiseg.io.finding import CONVERT, Walk, find, is_file, is_folder
 from semiseg.io.names import nifti_stem
-from semiseg.wording import some
+from semiseg.messages import some
 
 _BRATS = re.compile(r".+(_(t1|t1ce|t2|flair)|-(t1n|t1c|t2w|t2f))", re.IGNORECASE | re.DOTALL)
 _CHANNEL = re.compile(r".+_(\d{4})", re.DOTALL)

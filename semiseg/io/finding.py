@@ -9,7 +9,7 @@ from pathlib import Path
 
 from semiseg.errors import Problem
 from semiseg.io.names import RENAMED, as_nifti, nifti_stem, other_format
-from semiseg.wording import counted, some
+from semiseg.messages import counted, some
 
 _NAMED = 4
 _FETCH = "Fetch the targets (git-annex, DataLad: `datalad get .`), or remove the links."

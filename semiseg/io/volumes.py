@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from semiseg.errors import DataError, Problem, raise_all
 from semiseg.io.nifti import read_nifti, read_nifti_header, read_nifti_label
 from semiseg.io.whole import LARGEST, whole_numbers
+from semiseg.messages import some
 from semiseg.types import Geometry, Volume
-from semiseg.wording import some
 
 T = TypeVar("T")
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from semiseg.compiled import compiled
+from semiseg.numba_jit import compiled
 
 
 @compiled

@@ -6,7 +6,7 @@ from types import ModuleType
 import numpy as np
 from numpy.typing import NDArray
 
-from semiseg.compiled import compiled_loops
+from semiseg.numba_jit import compiled_loops
 
 Mask = NDArray[np.bool_]
 Points = NDArray[np.int64]

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 import shutil
 from collections.abc import Iterable
 
-from semiseg.data.entries import RECORD
+from semiseg.data.case_files import RECORD
 from semiseg.io.lock import told
 
 FOLDER = "uses"

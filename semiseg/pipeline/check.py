@@ -6,10 +6,11 @@ from typing import Any
 
 from semiseg.data.scan_checks import Statistics, channel_statistics, exchanged, same_scans, scan_digest
 from semiseg.data.verify import verify_cases
-from semiseg.engine.choice import Choice
 from semiseg.engine.memory import MemoryEstimate
 from semiseg.engine.runtime import accelerator
+from semiseg.engine.step_mode_choice import StepModeChoice
 from semiseg.errors import DataError, RecipeError, raise_all
+from semiseg.messages import some
 from semiseg.pipeline.model import try_strategy
 from semiseg.pipeline.plan import Plan, make_plan, n_steps, padding_note
 from semiseg.pipeline.spacing import mixed_spacing_note
@@ -18,7 +19,6 @@ from semiseg.progress import Reporter
 from semiseg.recipe.load import load_recipe
 from semiseg.recipe.schema import Recipe
 from semiseg.types import Case, Volume
-from semiseg.wording import some
 
 
 def check(
@@ -113,7 +113,7 @@ class _Images:
         return [f"judging by intensities, {cases} to have the modalities in a different order: {some(named, 5)}"]
 
 
-def _describe(plan: Plan, choice: Choice, memory: MemoryEstimate) -> list[str]:
+def _describe(plan: Plan, choice: StepModeChoice, memory: MemoryEstimate) -> list[str]:
     recipe, split, training = plan.recipe, plan.split, plan.recipe.training
     steps = n_steps(training, plan.batch_size)
     patch = " x ".join(map(str, training.patch_size))

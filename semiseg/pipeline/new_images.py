@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from semiseg.data.verify import problems_of
-from semiseg.engine.memory import NEW_IMAGE_FIX, told_when_out_of_memory
+from semiseg.engine.memory import NEW_IMAGE_FIX, raising_on_oom
 from semiseg.engine.runtime import Runtime
 from semiseg.errors import DataError, Problem, TrainingError, raise_all
 from semiseg.inference.sliding_window import Predictor
@@ -86,6 +86,6 @@ class Predicting:
 
     def _predict(self, case: Case, into: list[bytes]) -> None:
         model = self.model
-        with told_when_out_of_memory(self.runtime.device, NEW_IMAGE_FIX):
+        with raising_on_oom(self.runtime.device, NEW_IMAGE_FIX):
             values, grid = predicted(case, model.components.dataset, self.predictor, model.recipe, model.info)
             into.append(label_bytes(values, grid))

@@ -7,9 +7,10 @@ from functools import cache, partial
 from semiseg.data.split import Split, make_split
 from semiseg.engine.memory import meta_networks
 from semiseg.engine.precision import slow_bf16_notes
-from semiseg.engine.schedule import Timetable
+from semiseg.engine.schedule import TrainingSchedule
 from semiseg.errors import DataError, RecipeError, raise_all
 from semiseg.interfaces.strategy import BatchNeeds, Strategy
+from semiseg.messages import some
 from semiseg.pipeline.plan_checks import (
     Networks,
     augmentation_problems,
@@ -28,7 +29,6 @@ from semiseg.recipe.components import Components, resolve
 from semiseg.recipe.dump import resolved
 from semiseg.recipe.schema import BatchSize, Recipe, Training
 from semiseg.types import Case, DatasetInfo, Task
-from semiseg.wording import some
 
 
 @dataclass(frozen=True)
@@ -129,11 +129,11 @@ def n_steps(training: Training, batch: BatchSize) -> int:
     return training.epochs * -(-training.examples_per_epoch // batch.total)
 
 
-def timetable_of(plan: Plan, strategy: Strategy) -> Timetable:
+def timetable_of(plan: Plan, strategy: Strategy) -> TrainingSchedule:
     """Return all steps of the plan's training. Raises ComponentError if the strategy's stages are invalid."""
     options = plan.recipe.training
     examples, batch = options.examples_per_epoch, plan.batch_size.total
-    return Timetable(strategy.stages(), options.epochs, examples, batch, plan.recipe.seed)
+    return TrainingSchedule(strategy.stages(), options.epochs, examples, batch, plan.recipe.seed)
 
 
 def padding_note(small: Sequence[str]) -> list[str]:

@@ -15,11 +15,11 @@ from semiseg.interfaces.augmentation import BatchAugmentation
 from semiseg.interfaces.backbone import Backbone
 from semiseg.interfaces.roles import Role
 from semiseg.interfaces.strategy import BatchNeeds
+from semiseg.messages import some
 from semiseg.recipe.components import Components
 from semiseg.recipe.schema import BatchSize, Recipe
-from semiseg.scoring.harness import find_regions
+from semiseg.scoring.score_case import find_regions
 from semiseg.types import DatasetInfo, Task
-from semiseg.wording import some
 
 Networks = Callable[[], Mapping[str, nn.Module]]
 """Returns each role's network on the meta device, built only when needed."""

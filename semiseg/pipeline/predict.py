@@ -14,6 +14,7 @@ from semiseg.io.atomic import make_folder, require_file, write_bytes
 from semiseg.io.finding import find
 from semiseg.io.lock import locked
 from semiseg.io.names import nifti_stem
+from semiseg.messages import some
 from semiseg.pipeline.cost import cost_note
 from semiseg.pipeline.model import KeptModel, kept_model
 from semiseg.pipeline.new_images import Predicting, look_at
@@ -22,7 +23,6 @@ from semiseg.pipeline.spacing import spacing_note
 from semiseg.progress import Reporter
 from semiseg.runs.provenance import NOTE, Claimed, Maker, claim
 from semiseg.types import Case
-from semiseg.wording import some
 
 _IN_FLOAT32 = "These predictions use float32 and may differ from the run's own by rounding."
 

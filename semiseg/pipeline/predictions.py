@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from semiseg.data.preprocess import prepare
 from semiseg.data.verify import named
-from semiseg.engine.memory import PREDICTION_FIX, told_when_out_of_memory
+from semiseg.engine.memory import PREDICTION_FIX, raising_on_oom
 from semiseg.engine.runtime import Runtime
 from semiseg.errors import DataError
 from semiseg.inference.sliding_window import Predictor
@@ -19,6 +19,7 @@ from semiseg.interfaces.dataset import Dataset
 from semiseg.io.atomic import atomic_file
 from semiseg.io.nifti import write_label
 from semiseg.io.volumes import read_label_file
+from semiseg.messages import some
 from semiseg.pipeline.cost import cost_note
 from semiseg.pipeline.model import Model, load_weights
 from semiseg.pipeline.plan import Plan
@@ -26,10 +27,9 @@ from semiseg.progress import Meter, Reporter
 from semiseg.recipe.schema import Recipe
 from semiseg.runs.checkpoint import file_digest, same_weights
 from semiseg.runs.folder import RunFolder
-from semiseg.runs.provenance import keep_only_of
+from semiseg.runs.provenance import discard_others
 from semiseg.scoring.same_weights import shown
 from semiseg.types import Case, DatasetInfo, Geometry
-from semiseg.wording import some
 
 CHECKPOINTS = ("last", "best")
 
@@ -63,7 +63,7 @@ def predict_test_cases(
     if runtime.is_main:
         folder.open_test_set("run", {"weights": digests})
         for checkpoint in CHECKPOINTS:
-            keep_only_of(folder.predictions / checkpoint, digests[checkpoint], "*.nii.gz")
+            discard_others(folder.predictions / checkpoint, digests[checkpoint], "*.nii.gz")
             _remove_damaged(plan, folder, checkpoint, reporter)
     runtime.barrier()
     checkpoints = shown(CHECKPOINTS, same)
@@ -84,7 +84,7 @@ def _predict_missing(
 ) -> None:
     load_weights(model, folder.weights(checkpoint))
     predictor = model.predictor(runtime.device)
-    with told_when_out_of_memory(runtime.device, PREDICTION_FIX):
+    with raising_on_oom(runtime.device, PREDICTION_FIX):
         for index, case in enumerate(plan.split.test):
             path = prediction_path(folder, checkpoint, case)
             if index % runtime.world == runtime.rank and not path.exists():

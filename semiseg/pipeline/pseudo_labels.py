@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from semiseg.data.stored import StoredImage, StoredPseudo
+from semiseg.data.case_records import StoredImage, StoredPseudo
 from semiseg.engine.runtime import Runtime
 from semiseg.errors import RunError
 from semiseg.interfaces.strategy import Stage
@@ -20,7 +20,7 @@ from semiseg.pipeline.model import Model
 from semiseg.progress import Reporter
 from semiseg.runs.checkpoint import file_digest, load_state, snapshot_file
 from semiseg.runs.folder import RunFolder
-from semiseg.runs.provenance import keep_only_of
+from semiseg.runs.provenance import discard_others
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class PseudoLabels:
     def _make(self, stage: Stage, snapshots: Sequence[Path], after_case: Callable[[], None]) -> None:
         home, digest = self._home(stage), _digest(self.model.strategy.state_dict())
         if self.runtime.is_main:
-            keep_only_of(home, digest, "manifest.json", "*.npy")
+            discard_others(home, digest, "manifest.json", "*.npy")
         self.runtime.barrier()
         if not (home / "manifest.json").exists():
             labels = self._predict(stage.name, home, after_case)

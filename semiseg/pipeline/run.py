@@ -24,10 +24,10 @@ from semiseg.recipe.schema import Recipe
 from semiseg.runs.belonging import require_same_model
 from semiseg.runs.checkpoint import file_digest, mend_weights
 from semiseg.runs.folder import RunFolder
-from semiseg.scoring.harness import Score
+from semiseg.scoring.score_case import Score
 from semiseg.scoring.summary_form import RunSummary
 from semiseg.scoring.table import read_scores
-from semiseg.signals import told_how_to_go_on
+from semiseg.signals import resume_hint
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def run(
     folder = RunFolder(Path(output))
     if runtime.is_main:
         make_folder(folder.path)
-    with told_how_to_go_on(folder.path), locked(folder.path) if runtime.is_main else nullcontext():
+    with resume_hint(folder.path), locked(folder.path) if runtime.is_main else nullcontext():
         before = folder.prepare(recipe, resume)
         runtime.barrier()  # every process has read the folder before it changes
         if runtime.is_main and (mended := folder.mend_recipe(recipe)):

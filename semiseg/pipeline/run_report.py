@@ -10,10 +10,10 @@ from semiseg.render.case_scores import worst_cases
 from semiseg.render.document import ViewedCase
 from semiseg.render.page import write_page
 from semiseg.render.run_page import run_page
-from semiseg.render.viewed import view_case
+from semiseg.render.viewer_case import view_case
 from semiseg.runs.folder import RunFolder
-from semiseg.scoring.harness import Score
 from semiseg.scoring.same_weights import shown
+from semiseg.scoring.score_case import Score
 
 WORST = 6
 

@@ -14,15 +14,15 @@ from semiseg.pipeline.plan import Plan
 from semiseg.pipeline.predictions import CHECKPOINTS, prediction_path, weights_digest
 from semiseg.pipeline.run_report import write_run_report
 from semiseg.progress import Reporter
-from semiseg.recipe.compare import recipe_hash
+from semiseg.recipe.diff import recipe_hash
 from semiseg.render.document import ViewedCase
 from semiseg.render.preview import write_preview
-from semiseg.render.viewed import view_case
+from semiseg.render.viewer_case import view_case
 from semiseg.runs.checkpoint import file_digest
 from semiseg.runs.folder import RunFolder
-from semiseg.scoring.harness import Score, score_case
 from semiseg.scoring.parallel import map_cases
 from semiseg.scoring.same_weights import shown
+from semiseg.scoring.score_case import Score, score_case
 from semiseg.scoring.summary import summarize
 from semiseg.scoring.table import write_scores
 from semiseg.types import Case

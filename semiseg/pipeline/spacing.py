@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semiseg.io.orientation import grid_in_ras
+from semiseg.messages import some
 from semiseg.types import Geometry
-from semiseg.wording import some
 
 CLEARLY = 1.25
 """Ratio of voxel sizes along an axis from which on a difference is reported."""

@@ -6,8 +6,7 @@ from functools import cached_property
 import torch
 from torch.optim import Optimizer
 
-from semiseg.data.shares import largest_share, n_groups
-from semiseg.engine.choice import Choice, candidates, choose
+from semiseg.data.rank_shares import largest_share, n_groups
 from semiseg.engine.collectives import alone
 from semiseg.engine.memory import (
     MemoryEstimate,
@@ -21,6 +20,7 @@ from semiseg.engine.optim import make_optimizers
 from semiseg.engine.precision import bf16_problems
 from semiseg.engine.probe import Measured, noise_batch, probe
 from semiseg.engine.runtime import Runtime, accelerator, precision_on
+from semiseg.engine.step_mode_choice import StepModeChoice, candidates, choose
 from semiseg.engine.step_modes import StepMode, inexact, unlike_one_process
 from semiseg.errors import Problem, RecipeError, raise_all
 from semiseg.interfaces.batch import Batch, Step
@@ -103,7 +103,7 @@ class OpenModes:
         return estimate_memory(self.memory, self._plan.task, mode, self.batch).total
 
 
-def forecast(plan: Plan) -> tuple[Choice, MemoryEstimate]:
+def forecast(plan: Plan) -> tuple[StepModeChoice, MemoryEstimate]:
     """Return the choice for one process by the memory formula alone, and its memory."""
     found = OpenModes(plan, world=1)
     choice = choose(found.modes, found.estimate, memory_room(accelerator(plan.recipe.training.device)))
@@ -189,7 +189,7 @@ class NoiseTrial:
         return make_optimizers(self._plan.recipe.training.optimizer, self._strategy.networks, roles)
 
 
-def choose_step_mode(plan: Plan, strategy: Strategy, late: Step, runtime: Runtime) -> Choice:
+def choose_step_mode(plan: Plan, strategy: Strategy, late: Step, runtime: Runtime) -> StepModeChoice:
     """Choose the step mode of a new run, the same in all processes; on a GPU by trial.
 
     Trials run ``late``, a step at which all losses are active. In a deterministic run the estimate decides, since
@@ -199,7 +199,7 @@ def choose_step_mode(plan: Plan, strategy: Strategy, late: Step, runtime: Runtim
     trial = NoiseTrial(plan, strategy, late, alone(runtime), found.share)
     by_trial = not training.deterministic and training.step.mode != "split"
     rooms = runtime.gather(memory_room(runtime.device.type, runtime.device))
-    choice: Choice = runtime.broadcast(
+    choice: StepModeChoice = runtime.broadcast(
         choose(
             found.modes,
             found.estimate,

@@ -16,9 +16,9 @@ from semiseg.data.samples import center_patch
 from semiseg.data.store import CaseStore, StoredLabeled
 from semiseg.engine.build import build_networks, compile_networks
 from semiseg.engine.collectives import alone
-from semiseg.engine.loop import Trainer
-from semiseg.engine.parts import Parts
 from semiseg.engine.runtime import Runtime
+from semiseg.engine.trainer import Trainer
+from semiseg.engine.training_setup import TrainingSetup
 from semiseg.engine.validation import Validate, ValidationScore, validate
 from semiseg.errors import RecipeError
 from semiseg.io.json import read_json
@@ -78,7 +78,7 @@ def train(
     def prepare_stage(number: int, begins: bool, after_case: Callable[[], None]) -> None:
         batches.serve_unlabeled(labels.of(stages, number, begins, after_case))
 
-    parts = Parts(
+    parts = TrainingSetup(
         strategy=model.strategy,
         redraw=redraw,
         timetable=timetable,

@@ -12,10 +12,10 @@ from semiseg.interfaces.augmentation import Augmentation
 from semiseg.interfaces.component import ComponentOptions
 from semiseg.interfaces.dataset import Dataset
 from semiseg.interfaces.metric import Metric
-from semiseg.recipe.blocks import ROLES, Slot, plain, slots
+from semiseg.messages import Place, explain, nearest
+from semiseg.recipe.component_slots import ROLES, Slot, plain, slots
 from semiseg.recipe.schema import Recipe
 from semiseg.registry import installed, interface, load, make_options
-from semiseg.wording import Place, explain, nearest
 
 Where = Callable[[str], str]
 """Returns the file and line of a dotted key; empty if unknown."""

@@ -11,7 +11,7 @@ from ruamel.yaml.comments import CommentedSeq
 from ruamel.yaml.representer import RoundTripRepresenter
 
 from semiseg.errors import RecipeError, SemisegError, raise_all
-from semiseg.recipe.blocks import ROLES, Slot, plain, slots
+from semiseg.recipe.component_slots import ROLES, Slot, plain, slots
 from semiseg.recipe.components import Found, find_components
 from semiseg.recipe.lasting import lasting_text
 from semiseg.recipe.schema import Recipe

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from semiseg.errors import ComponentError
-from semiseg.recipe.blocks import ROLES
+from semiseg.recipe.component_slots import ROLES
 from semiseg.recipe.schema import Recipe
 from semiseg.registry import Entry, Kind, installed, load
 

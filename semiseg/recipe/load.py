@@ -7,16 +7,16 @@ from typing import Any
 from pydantic import ValidationError
 
 from semiseg.errors import ComponentError, Problem, RecipeError, raise_all
-from semiseg.recipe.blocks import plain, slots
+from semiseg.messages import Place, explain
+from semiseg.recipe.component_slots import plain, slots
 from semiseg.recipe.components import component_class, find_components
 from semiseg.recipe.find import find_recipe
 from semiseg.recipe.overrides import apply_overrides
-from semiseg.recipe.places import Places
 from semiseg.recipe.schema import Recipe
+from semiseg.recipe.source_locations import Places
 from semiseg.recipe.variables import Expander
 from semiseg.recipe.yaml import read_yaml
 from semiseg.registry import notes_on
-from semiseg.wording import Place, explain
 
 
 def load_recipe(

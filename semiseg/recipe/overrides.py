@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from semiseg.errors import Problem, RecipeError, raise_all
-from semiseg.recipe.blocks import kind_at
-from semiseg.recipe.places import Places
+from semiseg.messages import show
+from semiseg.recipe.component_slots import kind_at
 from semiseg.recipe.schema import Recipe
+from semiseg.recipe.source_locations import Places
 from semiseg.recipe.yaml import parse_yaml
 from semiseg.registry import current_name
-from semiseg.wording import show
 
 
 def apply_overrides(data: dict[Any, Any], places: Places, overrides: Sequence[str]) -> list[str]:

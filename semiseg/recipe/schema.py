@@ -15,7 +15,7 @@ from pydantic import (
     model_validator,
 )
 
-from semiseg.recipe.places import Places
+from semiseg.recipe.source_locations import Places
 
 Precision = Annotated[
     Literal["auto", "32", "bf16", "fp16"],

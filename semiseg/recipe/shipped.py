@@ -13,8 +13,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from semiseg.errors import RecipeError
+from semiseg.messages import nearest
 from semiseg.own_plugins import answer
-from semiseg.wording import nearest
 
 GROUP = "semiseg.recipes"
 _OWN = "semiseg.recipes"

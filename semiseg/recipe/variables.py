@@ -12,8 +12,8 @@ from typing import Any, Literal, get_args, get_origin
 from pydantic import BaseModel
 
 from semiseg.errors import Problem
-from semiseg.recipe.places import Places
-from semiseg.wording import model_in
+from semiseg.messages import model_in
+from semiseg.recipe.source_locations import Places
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 

@@ -28,7 +28,7 @@ from ruamel.yaml.events import (
 )
 
 from semiseg.errors import Problem, RecipeError, raise_all
-from semiseg.recipe.places import Places
+from semiseg.recipe.source_locations import Places
 
 _NULL = {"", "~", "null", "Null", "NULL"}
 _BOOL = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 
 from semiseg.render.document import CaseScore
-from semiseg.scoring.harness import Score
+from semiseg.scoring.score_case import Score
 
 STATUSES: Mapping[str, str] = {
     "ok": "found",

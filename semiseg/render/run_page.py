@@ -9,8 +9,8 @@ from semiseg.render.case_scores import case_scores
 from semiseg.render.document import Cell, Page, Section, Table, ViewedCase
 from semiseg.render.training_curves import TrainingLogs, run_figure
 from semiseg.runs.lagging_networks import behind, each_network
-from semiseg.scoring.harness import Score
 from semiseg.scoring.same_weights import sentence, shown
+from semiseg.scoring.score_case import Score
 
 _COLUMNS = ("metric", "class", "n", "mean", "std", "95 % interval", "median", "missed", "spurious", "in neither")
 

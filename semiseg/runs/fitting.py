@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from semiseg.errors import Problem, RunError
-from semiseg.wording import some
+from semiseg.messages import some
 
 _FIX = "One of them was edited or is from another run. Restore it from a copy."
 

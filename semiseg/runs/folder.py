@@ -14,14 +14,14 @@ from semiseg.errors import Problem, RecipeError, RunError
 from semiseg.io.atomic import append_line, sweep_temporaries, write_json, write_text
 from semiseg.io.json import read_json
 from semiseg.io.lock import is_of_lock
-from semiseg.recipe.compare import EPOCHS, Change, changes, data_paths, epochs_before, recipe_hash
+from semiseg.messages import some
+from semiseg.recipe.diff import EPOCHS, Change, changes, data_paths, epochs_before, recipe_hash
 from semiseg.recipe.dump import dump_recipe
 from semiseg.recipe.schema import Recipe
 from semiseg.recipe.yaml import read_yaml
 from semiseg.runs.checkpoint import weights_file
 from semiseg.runs.environment import changes_since, environment
 from semiseg.runs.log import JsonLog
-from semiseg.wording import some
 
 
 class _Id(BaseModel):

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from semiseg.io.atomic import append_line
-from semiseg.wording import some
+from semiseg.messages import some
 
 _FIGURES = ("step", "seconds", "seconds_waited_for_data")
 

@@ -10,14 +10,14 @@ from typing import Any
 
 from semiseg.errors import Problem, RunError, raise_all
 from semiseg.io.atomic import sweep_temporaries, write_bytes, write_json, write_text
+from semiseg.messages import some
 from semiseg.runs.checkpoint import file_digest
-from semiseg.wording import some
 
 NOTE = "predictions.json"
 _ELSEWHERE = "Nothing was changed. Choose another --output."
 
 
-def keep_only_of(home: Path, digest: str, *patterns: str) -> None:
+def discard_others(home: Path, digest: str, *patterns: str) -> None:
     """Make a folder hold only files made by the weights with this digest.
 
     Files made by other weights (the run was trained further, or went back to an older checkpoint) do not belong to
@@ -79,7 +79,7 @@ class Claimed:
 def claim(home: Path, maker: Maker, files: Mapping[str, Sequence[str]]) -> Claimed:
     """Record in a user's folder what will make which files from what; call it under the folder's lock.
 
-    Unlike ``keep_only_of`` it deletes nothing: existing files must be by the same weights, from the same sources. The
+    Unlike ``discard_others`` it deletes nothing: existing files must be by the same weights, from the same sources. The
     record is complete before the first file is written, so that no kill leaves a file that it lacks.
 
     Args:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from semiseg.compiled import compiled_loops
+from semiseg.numba_jit import compiled_loops
 
 Box = tuple[slice, ...]
 

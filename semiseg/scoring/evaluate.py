@@ -12,18 +12,18 @@ from semiseg.interfaces.metric import Metric
 from semiseg.io.atomic import write_json
 from semiseg.io.nifti import read_nifti_label
 from semiseg.io.volumes import NEGATIVE
+from semiseg.messages import some
 from semiseg.progress import Reporter
-from semiseg.scoring.harness import Score, find_regions, score_case
 from semiseg.scoring.labels import LabelMap, Labels, as_integers, stored_values
 from semiseg.scoring.matching import find_both, label_notes
 from semiseg.scoring.metric_choice import Metrics, choose_metrics
 from semiseg.scoring.parallel import map_cases
 from semiseg.scoring.policy import find_policy
 from semiseg.scoring.presets import find_preset
+from semiseg.scoring.score_case import Score, find_regions, score_case
 from semiseg.scoring.summary import summarize
 from semiseg.scoring.table import write_scores
 from semiseg.types import Geometry
-from semiseg.wording import some
 
 T = TypeVar("T")
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from semiseg.compiled import compiled
+from semiseg.numba_jit import compiled
 
 
 @compiled

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Mapping
 
 from semiseg.errors import ArgumentError
-from semiseg.scoring.harness import Score
+from semiseg.scoring.score_case import Score
 
 Policy = Callable[[Score], float]
 """Returns a score's value in a mean; nan if excluded, which the summary counts."""

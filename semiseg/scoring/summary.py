@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from semiseg.errors import DataError, Problem, raise_all
 from semiseg.interfaces.metric import Status
-from semiseg.scoring.harness import Score
 from semiseg.scoring.masks import Kind
 from semiseg.scoring.policy import find_policy
+from semiseg.scoring.score_case import Score
 from semiseg.statistics.bootstrap import RESAMPLES, SEED, case_samples, has_spread, interval_of, mean_of_means
 
 WORST = 5

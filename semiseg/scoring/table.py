@@ -10,8 +10,8 @@ from semiseg.errors import DataError, Problem, raise_all
 from semiseg.interfaces.metric import Status
 from semiseg.io.atomic import atomic_file
 from semiseg.io.cells import as_cell, from_cell
-from semiseg.scoring.harness import Score
 from semiseg.scoring.masks import Kind
+from semiseg.scoring.score_case import Score
 
 COLUMNS = (
     "run",

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from semiseg.messages import counted
 from semiseg.statistics.label_curve import LEVEL, ArmValues, arm_means, interval
-from semiseg.wording import counted
 
 
 @dataclass(frozen=True, slots=True)

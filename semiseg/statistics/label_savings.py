@@ -10,9 +10,9 @@ import numpy as np
 from scipy.optimize import isotonic_regression
 
 from semiseg.errors import DataError
+from semiseg.messages import counted
 from semiseg.statistics.label_curve import ArmValues, Array, arm_means, interval, require_curve
 from semiseg.statistics.paired import without_noise
-from semiseg.wording import counted
 
 Side = Literal["", "below", "above"]
 FAR = 2.5

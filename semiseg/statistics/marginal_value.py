@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from semiseg.errors import DataError
+from semiseg.messages import counted
 from semiseg.statistics.label_curve import ArmValues, Array, arm_means, interval, require_curve
-from semiseg.wording import counted
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from semiseg.errors import Problem
-from semiseg.recipe.compare import changes
+from semiseg.recipe.diff import changes
 from semiseg.study.models import StudyModel
 from semiseg.study.schema import StudyRecipe, full_key
 

@@ -12,7 +12,7 @@ from semiseg.errors import Problem, RunError, SemisegError
 from semiseg.io.atomic import write_json, write_text
 from semiseg.io.json import read_json
 from semiseg.pipeline.plan import Plan
-from semiseg.recipe.compare import recipe_hash
+from semiseg.recipe.diff import recipe_hash
 from semiseg.recipe.dump import dump_recipe, to_yaml
 from semiseg.recipe.yaml import read_yaml
 from semiseg.runs.folder import RunFolder

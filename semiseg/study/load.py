@@ -9,10 +9,11 @@ from typing import Any
 from pydantic import ValidationError
 
 from semiseg.errors import Problem, RecipeError, raise_all
+from semiseg.messages import Place, explain
 from semiseg.recipe.find import find_recipe
 from semiseg.recipe.overrides import apply_overrides
-from semiseg.recipe.places import Places
 from semiseg.recipe.schema import Recipe
+from semiseg.recipe.source_locations import Places
 from semiseg.recipe.yaml import read_yaml
 from semiseg.study.conflicts import conflicts, notes_on
 from semiseg.study.matrix import Point, block_places, owned_keys, points, recipe_at
@@ -27,7 +28,6 @@ from semiseg.study.models import (
 )
 from semiseg.study.published import find_published, load_published
 from semiseg.study.schema import StudyRecipe
-from semiseg.wording import Place, explain
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from typing import Any
 from semiseg.errors import Problem, RecipeError, raise_all
 from semiseg.recipe.load import make_recipe
 from semiseg.recipe.overrides import put_value
-from semiseg.recipe.places import Places
 from semiseg.recipe.schema import Recipe
+from semiseg.recipe.source_locations import Places
 from semiseg.study.models import Varied
 from semiseg.study.schema import METHOD, StudyRecipe, full_key
 

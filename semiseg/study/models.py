@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Any, Literal
 
-from semiseg.recipe.compare import recipe_hash
+from semiseg.recipe.diff import recipe_hash
 from semiseg.recipe.dump import resolved
 from semiseg.recipe.schema import Recipe
 from semiseg.registry import load

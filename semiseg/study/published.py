@@ -5,9 +5,9 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from semiseg.errors import Problem, RecipeError
+from semiseg.messages import Place, explain
 from semiseg.recipe.shipped import recipe_folders
 from semiseg.recipe.yaml import read_yaml
-from semiseg.wording import Place, explain
 
 FOLDER = "published"
 """The folder of published values, next to the recipes that name them."""

@@ -14,16 +14,16 @@ from semiseg.interfaces.component import ComponentOptions
 from semiseg.interfaces.launcher import Job, Launcher
 from semiseg.io.atomic import make_folder
 from semiseg.io.lock import is_of_lock, locked
+from semiseg.messages import Place, explain
 from semiseg.pipeline.plan import Plan, make_plan
 from semiseg.pipeline.train import fill_store
 from semiseg.progress import Reporter
 from semiseg.registry import installed, load, make_options
-from semiseg.signals import told_how_to_go_on
+from semiseg.signals import resume_hint
 from semiseg.study.folder import StudyFolder
 from semiseg.study.launch import Watcher, run_jobs
 from semiseg.study.load import Study, load_study
 from semiseg.study.status import Status, log_end
-from semiseg.wording import Place, explain
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ def run_study(
     options = _options(study, launcher, cls)
     folder = StudyFolder(Path("runs") / study.name if output is None else Path(output))
     make_folder(folder.path)
-    with told_how_to_go_on(folder.path, cls.how_to_go_on), locked(folder.path):
+    with resume_hint(folder.path, cls.how_to_go_on), locked(folder.path):
         _refuse_other_folders(folder)
         places = folder.places(study.models)
         for note in (*study.notes, *_unused_options(study)):

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
-from semiseg.recipe.blocks import kind_at
+from semiseg.recipe.component_slots import kind_at
 from semiseg.recipe.jsonschema import draft7, options_schemas, recipe_schema
 from semiseg.recipe.schema import FolderName
 

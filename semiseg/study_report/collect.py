@@ -7,7 +7,7 @@ from typing import Any
 
 from semiseg.comparison.read import ScoredRun, read_run
 from semiseg.errors import DataError, Problem, SemisegError, raise_all
-from semiseg.scoring.harness import Score
+from semiseg.scoring.score_case import Score
 from semiseg.scoring.table import read_scores
 from semiseg.study.folder import StudyFolder
 from semiseg.study.published import find_published, load_published

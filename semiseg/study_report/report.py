@@ -9,7 +9,7 @@ from semiseg.io.atomic import write_json
 from semiseg.progress import Reporter
 from semiseg.render.document import Figure, Page, Section, Table
 from semiseg.render.page import write_page
-from semiseg.scoring.harness import Score
+from semiseg.scoring.score_case import Score
 from semiseg.scoring.table import write_scores
 from semiseg.study.folder import StudyFolder
 from semiseg.study_report.collect import collect, read_tables

@@ -10,9 +10,9 @@ from semiseg.recipe.components import resolve
 from semiseg.recipe.load import load_recipe
 from semiseg.render.case_scores import case_scores, worst_cases
 from semiseg.render.document import CaseScore, ViewedCase
-from semiseg.render.viewed import view_case
+from semiseg.render.viewer_case import view_case
 from semiseg.runs.folder import RunFolder
-from semiseg.scoring.harness import Score
+from semiseg.scoring.score_case import Score
 from semiseg.study.folder import StudyFolder
 from semiseg.study_report.results import StudyArm, StudyResults
 from semiseg.study_report.study_metric import StudyMetric, method_curve

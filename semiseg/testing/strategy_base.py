@@ -11,15 +11,15 @@ from torch import Tensor
 
 from semiseg.engine.build import build_networks
 from semiseg.engine.runtime import Runtime
-from semiseg.engine.schedule import Timetable
+from semiseg.engine.schedule import TrainingSchedule
 from semiseg.interfaces.backbone import Backbone
 from semiseg.interfaces.batch import Batch, Step
 from semiseg.interfaces.strategy import Strategy
+from semiseg.messages import some
 from semiseg.seeding import derive_seed
 from semiseg.testing.batches import TASK, copied, differing, make_batch
 from semiseg.testing.steps import run_steps
 from semiseg.testing.tiny import TinyBackbone
-from semiseg.wording import some
 
 
 class StrategyTests:
@@ -53,10 +53,10 @@ class StrategyTests:
         return strategy_class(chosen, build_networks(roles, {role.name: cls.backbone() for role in roles}, TASK, 0))
 
     @staticmethod
-    def timetable(strategy: Strategy, total: int = 100) -> Timetable:
+    def timetable(strategy: Strategy, total: int = 100) -> TrainingSchedule:
         """Return the timetable of a training of ``total`` steps."""
         epochs = 10 if total % 10 == 0 else total
-        return Timetable(strategy.stages(), epochs, total // epochs, 1, seed=1)
+        return TrainingSchedule(strategy.stages(), epochs, total // epochs, 1, seed=1)
 
     @classmethod
     def at(cls, strategy: Strategy, index: int, total: int = 100) -> Step:

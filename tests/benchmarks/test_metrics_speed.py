@@ -23,7 +23,7 @@ from semiseg.io.nifti import read_nifti
 from semiseg.metrics import points
 from semiseg.registry import create
 from semiseg.scoring import boxes
-from semiseg.scoring.harness import score_case
+from semiseg.scoring.score_case import score_case
 from semiseg.types import Geometry
 
 CLASSES = ("background", "necrosis", "edema", "enhancing")

@@ -23,7 +23,7 @@ from semiseg.inference.sliding_window import Predictor
 from semiseg.interfaces.strategy import StrategyOptions
 from semiseg.recipe import schema
 from semiseg.registry import create, load
-from semiseg.scoring.harness import score_case
+from semiseg.scoring.score_case import score_case
 from semiseg.types import Task, Volume
 
 ROOT = Path(os.environ.get("SEMISEG_REAL_DATA", "/nonexistent"))

@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 from resident_memory import RESET, memory, reset_peak
 
-from semiseg.data.making import CaseMaker
+from semiseg.data.case_builder import CaseMaker
 from semiseg.data.samples import read_patch
 from semiseg.data.split import make_split
 from semiseg.data.store import CaseStore

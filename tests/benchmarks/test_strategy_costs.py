@@ -19,7 +19,7 @@ from semiseg.backbones.unet import UNet
 from semiseg.engine.build import build_networks
 from semiseg.engine.probe import noise_batch
 from semiseg.engine.runtime import Runtime
-from semiseg.engine.schedule import Timetable
+from semiseg.engine.schedule import TrainingSchedule
 from semiseg.engine.step import StepRunner
 from semiseg.engine.step_modes import StepMode
 from semiseg.registry import installed, load
@@ -48,7 +48,7 @@ class Step:
         roles = cls.roles(options)
         strategy = cls(options, build_networks(roles, {role.name: BACKBONE for role in roles}, task, 0))
         self.passes = Counter()
-        self.step = Timetable(strategy.stages(), 100, 1, 1, seed=0).step(99)
+        self.step = TrainingSchedule(strategy.stages(), 100, 1, 1, seed=0).step(99)
         pseudo = strategy.stages()[-1].pseudo_labels
         sizes = (2, 2) if cls.needs.unlabeled.uses else (4, 0)
         self.batch = noise_batch(task, *sizes, DEVICE, cls.needs.targets, pseudo)

@@ -20,7 +20,7 @@ from semiseg.pipeline.model import kept_model
 from semiseg.pipeline.plan import make_plan
 from semiseg.recipe.load import load_recipe
 from semiseg.registry import create
-from semiseg.scoring.harness import score_case
+from semiseg.scoring.score_case import score_case
 from semiseg.statistics.bootstrap import bootstrap_interval
 
 WAYS = {"box": True, "whole": False}

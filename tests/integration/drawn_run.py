@@ -7,7 +7,7 @@ import semiseg as library
 from semiseg.engine.runtime import Runtime
 from semiseg.pipeline.model import new_model
 from semiseg.pipeline.plan import make_plan
-from semiseg.recipe.compare import EPOCHS, recipe_hash
+from semiseg.recipe.diff import EPOCHS, recipe_hash
 from semiseg.recipe.yaml import read_yaml
 from semiseg.runs.belonging import record_digest
 from semiseg.runs.checkpoint import Checkpoints, load_state

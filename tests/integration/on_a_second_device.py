@@ -18,7 +18,7 @@ from semiseg.engine.build import build_networks
 from semiseg.engine.optim import make_optimizers
 from semiseg.engine.probe import noise_batch, probe
 from semiseg.engine.runtime import Runtime
-from semiseg.engine.schedule import Timetable
+from semiseg.engine.schedule import TrainingSchedule
 from semiseg.engine.step import StepRunner
 from semiseg.engine.step_modes import StepMode, inexact
 from semiseg.errors import Interrupted
@@ -76,7 +76,7 @@ def trained_on(device, cls, mode):
     """What steps report, how often each reads the device, predictions and weights."""
     strategy, trained = strategy_on(device, cls)
     batch, runtime = batch_on(device, cls, strategy), runtime_on(device)
-    timetable = Timetable(strategy.stages(), 100, 1, 1, seed=0)
+    timetable = TrainingSchedule(strategy.stages(), 100, 1, 1, seed=0)
     optimizers = make_optimizers(schema.Optimizer(lr=1e-3), strategy.networks, trained)
     runner, reports, waits = StepRunner(strategy, optimizers, runtime, mode), [], []
     for index in (0, 50, 99):
@@ -114,7 +114,7 @@ def test_a_trial_of_a_step_mode_leaves_the_networks_as_they_were():
     with SecondDevice():
         strategy, trained = strategy_on(THERE, cls)
         before = {name: value.cpu().clone() for name, value in strategy.state_dict().items()}
-        late = Timetable(strategy.stages(), 100, 1, 1, seed=0).step(99)
+        late = TrainingSchedule(strategy.stages(), 100, 1, 1, seed=0).step(99)
 
         def optimizers():
             return make_optimizers(schema.Optimizer(lr=1.0), strategy.networks, trained)

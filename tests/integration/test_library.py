@@ -65,7 +65,7 @@ def test_predictions_are_on_the_image_s_grid_in_its_values(finished):
 
 def test_the_resolved_recipe_runs_again_and_is_the_same(finished):
     again = library.load_recipe(finished.folder / "recipe.yaml")
-    from semiseg.recipe.compare import changes
+    from semiseg.recipe.diff import changes
 
     assert changes(library.load_recipe(SMALL), again) == []
 

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from semiseg.engine.runtime import Runtime
-from semiseg.engine.schedule import Timetable
+from semiseg.engine.schedule import TrainingSchedule
 from semiseg.interfaces.batch import Batch, Step
 from semiseg.registry import load
 from semiseg.strategy_parts.confidence import IGNORE
@@ -228,7 +228,7 @@ def test_the_weight_is_constant():
 
 def test_the_teacher_starts_as_the_model_and_is_then_its_average():
     strategy = made(pretrain_share=0.4, decay=0.9)
-    table = Timetable(strategy.stages(), 10, 1, 1, seed=1)
+    table = TrainingSchedule(strategy.stages(), 10, 1, 1, seed=1)
     assert [table.step(i).stage for i in (3, 4)] == ["pretrain", "self_train"]
     model, teacher = strategy.networks["model"], strategy.networks["teacher"]
     first = [p.detach().clone() for p in model.parameters()]

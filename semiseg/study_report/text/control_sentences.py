@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator, Sequence
 
+from semiseg.messages import counted, some
 from semiseg.render import cells
 from semiseg.study_report.results import StudyResults
 from semiseg.study_report.study_controls import Controlled, without_control
 from semiseg.study_report.study_metric import StudyMetric
 from semiseg.study_report.study_pairs import Pair, verdicts_on
 from semiseg.study_report.text.sentences import named
-from semiseg.wording import counted, some
 
 _NAMED = 6
 

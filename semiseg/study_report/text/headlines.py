@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
+from semiseg.messages import counted, some
 from semiseg.render import cells
 from semiseg.runs.lagging_networks import behind
 from semiseg.study_report.findings import Finding, findings
@@ -14,7 +15,6 @@ from semiseg.study_report.text.savings_sentences import flattened, gap_clause, s
 from semiseg.study_report.text.sentences import named
 from semiseg.study_report.text.untrained_sentences import untrained_headlines
 from semiseg.study_report.untrained import nothing_is_judged
-from semiseg.wording import counted, some
 
 _NAMED = 6
 _ORDER = ("better", "worse", "mixed", NOT_SIGNIFICANT, NOT_JUDGED)

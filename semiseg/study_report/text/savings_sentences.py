@@ -1,9 +1,9 @@
 """Label savings and closed gaps in words: as sentences, and as clauses of the report's opening sentences."""
 
+from semiseg.messages import counted
 from semiseg.statistics.gap_closed import GapClosed
 from semiseg.statistics.label_curve import LEVEL
 from semiseg.statistics.label_savings import LabelSavings, Side
-from semiseg.wording import counted
 
 _LEVEL = f"{100 * LEVEL:g} % interval"
 

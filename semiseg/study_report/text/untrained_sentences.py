@@ -3,12 +3,12 @@
 from collections.abc import Iterator, Sequence
 
 from semiseg.comparison.chance import dice_text, nothing_learned
+from semiseg.messages import counted
 from semiseg.study_report.findings import Finding
 from semiseg.study_report.results import StudyArm, StudyResults
 from semiseg.study_report.study_pairs import Pair
 from semiseg.study_report.text.sentences import named
 from semiseg.study_report.untrained import baseline_arms, best_arm, is_untrained, nothing_is_judged, without_baseline
-from semiseg.wording import counted
 
 
 def untrained_headlines(results: StudyResults, found: Sequence[Finding]) -> Iterator[str]:

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from semiseg.augmentation.fused_kernels import change_intensities
 from semiseg.augmentation.intensity import Curve, apply_curve
+from semiseg.augmentation.intensity_lookup import apply_table, curve_table
 from semiseg.augmentation.luque2023 import draw_heights
-from semiseg.augmentation.tables import apply_table, curve_table
 
 
 def in_numba(channel, curve, keep_zero):

@@ -153,14 +153,14 @@ def test_durations(seconds, text):
     assert duration(seconds) == text
 
 
-class Timetable:
+class TrainingSchedule:
     def __init__(self, total):
         self.total = total
 
 
 @given(st.integers(1, 40), st.integers(0, 8), st.integers(1, 100))
 def test_each_worker_makes_as_many_of_the_timed_batches(count, workers, total):
-    subject = Subject(None, None, None, Timetable(total), None, workers)
+    subject = Subject(None, None, None, TrainingSchedule(total), None, workers)
     untimed, timed = subject.n_steps(count)
     assert untimed >= 0
     assert timed >= 1

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 from made_dataset import LPS, SHAPE, MadeDataset
 
+from semiseg.data.case_files import ARRAY, RECORD, Entries
+from semiseg.data.case_records import StoredImage, StoredLabeled
 from semiseg.data.digests import Digests
-from semiseg.data.entries import ARRAY, RECORD, Entries
 from semiseg.data.preprocess import prepare
 from semiseg.data.samples import read_label_patch
 from semiseg.data.split import make_split
 from semiseg.data.store import CaseStore, default_root
-from semiseg.data.stored import StoredImage, StoredLabeled
 from semiseg.errors import DataError, ProtocolError
 from semiseg.recipe import schema
 from semiseg.types import Case, Geometry, Volume

@@ -4,8 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from semiseg.data.preparation import Preparation
 from semiseg.data.preprocess import prepare
+from semiseg.data.preprocessing_record import Preparation
 from semiseg.errors import DataError
 from semiseg.io.orientation import to_ras
 from semiseg.recipe.schema import Preprocessing

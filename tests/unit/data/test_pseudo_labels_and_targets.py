@@ -8,10 +8,10 @@ from made_dataset import MadeDataset
 from semiseg.augmentation.fused import FusedAugmentation
 from semiseg.augmentation.luque2023 import Luque2023Augmentation
 from semiseg.data.batches import TrainingBatches
+from semiseg.data.case_records import StoredPseudo
 from semiseg.data.samples import Sampler
 from semiseg.data.split import make_split
 from semiseg.data.store import CaseStore
-from semiseg.data.stored import StoredPseudo
 from semiseg.errors import DataError
 from semiseg.interfaces.strategy import BatchNeeds, StreamNeeds, Target
 from semiseg.recipe import schema

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from semiseg.data.drawing import choose_groups, possible_sums
 from semiseg.data.split import make_split
+from semiseg.data.split_drawing import choose_groups, possible_sums
 from semiseg.errors import DataError
 from semiseg.recipe import schema
 from semiseg.types import Case

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from made_dataset import MadeDataset
 
-from semiseg.data.entries import Entries
+from semiseg.data.case_files import Entries
 from semiseg.data.split import make_split
 from semiseg.data.store import CaseStore
 from semiseg.data.verify import problems_of

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from semiseg.engine.memory import STEP_FIX, VALIDATION_FIX, ran_out, told_when_out_of_memory
+from semiseg.engine.memory import STEP_FIX, VALIDATION_FIX, raising_on_oom, ran_out
 from semiseg.errors import TrainingError
 
 CPU = torch.device("cpu")
@@ -25,7 +25,7 @@ def test_every_way_in_which_memory_runs_out_is_known(error):
     assert ran_out(error)
     with (
         pytest.raises(TrainingError, match=r"^Memory (ran|may have run) out \(") as caught,
-        told_when_out_of_memory(CPU, STEP_FIX),
+        raising_on_oom(CPU, STEP_FIX),
     ):
         raise error
     assert caught.value.__cause__ is error
@@ -36,7 +36,7 @@ def test_every_way_in_which_memory_runs_out_is_known(error):
 @pytest.mark.parametrize("error", OTHERS, ids=str)
 def test_other_errors_are_left_as_they_are(error):
     assert not ran_out(error)
-    with pytest.raises(type(error)) as caught, told_when_out_of_memory(CPU, STEP_FIX):
+    with pytest.raises(type(error)) as caught, raising_on_oom(CPU, STEP_FIX):
         raise error
     assert caught.value is error
 
@@ -44,8 +44,8 @@ def test_other_errors_are_left_as_they_are(error):
 def test_what_ran_out_in_validation_is_told_of_validation():
     with (
         pytest.raises(TrainingError, match=r"inference\.batch_size") as caught,
-        told_when_out_of_memory(CPU, STEP_FIX),
-        told_when_out_of_memory(CPU, VALIDATION_FIX),
+        raising_on_oom(CPU, STEP_FIX),
+        raising_on_oom(CPU, VALIDATION_FIX),
     ):
         raise SAID[0]
     assert "alternating" not in str(caught.value)

@@ -2,14 +2,14 @@ import pytest
 import torch
 
 from semiseg.engine.optim import learning_rate, make_optimizer
-from semiseg.engine.schedule import Timetable
+from semiseg.engine.schedule import TrainingSchedule
 from semiseg.errors import ComponentError
 from semiseg.interfaces.strategy import Stage
 from semiseg.recipe import schema
 
 
 def test_the_paper_s_epoch_is_63_steps():
-    timetable = Timetable((Stage(),), epochs=1000, examples=250, batch=4, seed=0)
+    timetable = TrainingSchedule((Stage(),), epochs=1000, examples=250, batch=4, seed=0)
     assert (timetable.epoch_length, timetable.total) == (63, 63000)
     assert timetable.step(63).epoch == 1
     assert timetable.step(62).epoch == 0
@@ -33,7 +33,7 @@ def test_poly_and_constant():
 
 def test_stages_share_the_steps_and_a_schedule_goes_through_those_that_keep_the_optimizer():
     stages = (Stage("a", 0.25), Stage("b", 0.25), Stage("c", 0.5, "optimizer"))
-    timetable = Timetable(stages, epochs=4, examples=10, batch=1, seed=0)
+    timetable = TrainingSchedule(stages, epochs=4, examples=10, batch=1, seed=0)
     spans = timetable.spans
     assert [(s.start, s.stop) for s in spans] == [(0, 10), (10, 20), (20, 40)]
     assert [(s.schedule_start, s.schedule_stop) for s in spans] == [(0, 20), (0, 20), (20, 40)]
@@ -43,7 +43,7 @@ def test_stages_share_the_steps_and_a_schedule_goes_through_those_that_keep_the_
 
 def test_shares_have_to_add_up():
     with pytest.raises(ComponentError, match=r"add up to 0\.5"):
-        Timetable((Stage(share=0.5),), epochs=1, examples=1, batch=1, seed=0)
+        TrainingSchedule((Stage(share=0.5),), epochs=1, examples=1, batch=1, seed=0)
 
 
 def test_adam_adds_weight_decay_to_the_gradient_and_adamw_does_not():

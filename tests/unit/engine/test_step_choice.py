@@ -5,11 +5,11 @@ import pytest
 import torch
 from tiny_task import MadeBatches, cps
 
-from semiseg.engine.choice import candidates, choose
 from semiseg.engine.memory import memory_room
 from semiseg.engine.probe import Measured, noise_batch, probe
 from semiseg.engine.runtime import Runtime
 from semiseg.engine.step import StepRunner
+from semiseg.engine.step_mode_choice import candidates, choose
 from semiseg.engine.step_modes import StepMode
 from semiseg.interfaces.batch import Step
 from semiseg.io import memory

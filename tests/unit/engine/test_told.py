@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import pytest
 from tiny_trainer import Kill, KillingBatches
 
-from semiseg.engine.told import Told
+from semiseg.engine.status_lines import StatusLines
 from semiseg.progress import Meter, Reporter
 
 LINE = re.compile(
@@ -85,7 +85,7 @@ def test_without_validation_cases_there_is_no_line(make_trainer):
 
 def test_time_before_a_stop_counts_and_a_dice_that_is_unknown_is_a_dash():
     listener = Listener()
-    told = Told(9, listener)
+    told = StatusLines(9, listener)
     before = {"seconds": 3000.0, "seconds_waited_for_data": 660.0}
     told.recall([before | {"validation": {"mean_dice": None}}, before | {"seconds": 0.0}])
     assert told.figures(3, {"loss": 0.5}, 3 * 2**29) == {

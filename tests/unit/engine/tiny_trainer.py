@@ -2,12 +2,12 @@
 
 from tiny_task import SIZE, MadeBatches, MadeCase, Net, cps
 
-from semiseg.engine.choice import Choice
-from semiseg.engine.loop import Trainer
-from semiseg.engine.parts import Parts
 from semiseg.engine.runtime import Runtime
-from semiseg.engine.schedule import Timetable
+from semiseg.engine.schedule import TrainingSchedule
+from semiseg.engine.step_mode_choice import StepModeChoice
 from semiseg.engine.step_modes import StepMode
+from semiseg.engine.trainer import Trainer
+from semiseg.engine.training_setup import TrainingSetup
 from semiseg.engine.validation import validate
 from semiseg.inference.sliding_window import Predictor
 from semiseg.progress import Reporter
@@ -59,11 +59,11 @@ def tiny_trainer(
         return validate(cases, predict, 2, runtime, after_case)
 
     folder.mkdir(exist_ok=True)
-    parts = Parts(
+    parts = TrainingSetup(
         strategy=strategy,
         redraw=lambda stage: {role: Net(100 * stage + i) for i, role in enumerate(strategy.networks)},
-        timetable=Timetable(strategy.stages(), epochs, 16, 4, seed=5),
-        choose=lambda: Choice(mode, "a test"),
+        timetable=TrainingSchedule(strategy.stages(), epochs, 16, 4, seed=5),
+        choose=lambda: StepModeChoice(mode, "a test"),
         batches=batches or MadeBatches(),
         prepare_stage=lambda number, begins, after_case: None,
         validate=score if validation else None,

@@ -9,7 +9,7 @@ import time
 import pytest
 
 from semiseg.cli.main import main
-from semiseg.data.entries import RECORD
+from semiseg.data.case_files import RECORD
 from semiseg.pipeline.cache import look, old, remove
 from semiseg.pipeline.plan import make_plan
 from semiseg.pipeline.train import fill_store

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from semiseg.data.stored import StoredImage
+from semiseg.data.case_records import StoredImage
 from semiseg.engine.runtime import Runtime
 from semiseg.errors import RunError
 from semiseg.interfaces.strategy import Stage

@@ -12,7 +12,7 @@ from semiseg.errors import ComponentError
 from semiseg.interfaces.augmentation import Augmentation
 from semiseg.interfaces.component import ComponentOptions
 from semiseg.interfaces.dataset import Dataset
-from semiseg.recipe.compare import Change, changes, data_paths, recipe_hash
+from semiseg.recipe.diff import Change, changes, data_paths, recipe_hash
 from semiseg.recipe.dump import dump_recipe, resolved, to_yaml
 from semiseg.recipe.load import load_recipe
 from semiseg.recipe.yaml import parse_yaml

@@ -2,7 +2,7 @@ import pytest
 
 from semiseg.errors import RecipeError
 from semiseg.recipe.overrides import apply_overrides
-from semiseg.recipe.places import Places
+from semiseg.recipe.source_locations import Places
 from semiseg.recipe.yaml import parse_yaml
 
 RECIPE = """\

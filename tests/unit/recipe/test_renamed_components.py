@@ -7,7 +7,7 @@ import pytest
 import semiseg
 from semiseg.augmentation.luque2023 import Luque2023Augmentation
 from semiseg.cli.components import entries_named
-from semiseg.recipe.compare import changes, recipe_hash
+from semiseg.recipe.diff import changes, recipe_hash
 from semiseg.registry import RENAMED, create, current_name, find, first_name, installed
 
 NOTE = "augmentation 'paper' is now called 'luque2023': write the new name; the old one still works"

@@ -1,7 +1,7 @@
 """What the page of a run says beyond its scores."""
 
 from semiseg.render.run_page import environment_of, run_page
-from semiseg.scoring.harness import Score
+from semiseg.scoring.score_case import Score
 from semiseg.scoring.summary import summarize
 
 SUMMARY = {

@@ -9,7 +9,7 @@ from semiseg.errors import ComponentError, DataError
 from semiseg.metrics.distances import HD95
 from semiseg.metrics.overlap import Dice
 from semiseg.scoring import boxes
-from semiseg.scoring.harness import score_case
+from semiseg.scoring.score_case import score_case
 from semiseg.types import Geometry
 
 CLASSES = ("background", "core", "edema", "rare")

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from semiseg.errors import DataError
-from semiseg.scoring.harness import Score
+from semiseg.scoring.score_case import Score
 from semiseg.scoring.summary import summarize
 from semiseg.statistics.bootstrap import bootstrap_interval, mean_of_means
 

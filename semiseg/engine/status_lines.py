@@ -11,7 +11,7 @@ from semiseg.runs.lagging_networks import behind
 from semiseg.runs.log import waiting_for_data
 
 
-class Told:
+class StatusLines:
     """Reports on a training with ``epochs`` epochs; for a resumed run, call ``recall`` first."""
 
     def __init__(self, epochs: int, reporter: Reporter) -> None:

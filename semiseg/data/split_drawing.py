@@ -5,10 +5,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations
 
 from semiseg.errors import DataError, Problem, raise_all
+from semiseg.messages import nearest
 from semiseg.recipe import schema
 from semiseg.seeding import derive_seed
 from semiseg.types import Case
-from semiseg.wording import nearest
 
 
 class Drawing:

@@ -10,13 +10,13 @@ from typing import Any
 import torch
 from torch.optim import Optimizer
 
-from semiseg.engine.choice import Choice
-from semiseg.engine.memory import STEP_FIX, VALIDATION_FIX, StepMemory, told_when_out_of_memory
+from semiseg.engine.memory import STEP_FIX, VALIDATION_FIX, StepMemory, raising_on_oom
 from semiseg.engine.optim import learning_rate, make_optimizers, options_of
-from semiseg.engine.parts import Parts
-from semiseg.engine.schedule import Span
+from semiseg.engine.schedule import StageSpan
+from semiseg.engine.status_lines import StatusLines
 from semiseg.engine.step import StepRunner, trained_roles
-from semiseg.engine.told import Told
+from semiseg.engine.step_mode_choice import StepModeChoice
+from semiseg.engine.training_setup import TrainingSetup
 from semiseg.engine.validation import Validate, ValidationScore
 from semiseg.errors import Interrupted, RunError
 from semiseg.interfaces.batch import Batch
@@ -34,13 +34,13 @@ FORMAT = 2
 class Trainer:
     """Trains a strategy in a run folder, resuming from its newest checkpoint if it has one."""
 
-    def __init__(self, parts: Parts, options: schema.Training) -> None:
+    def __init__(self, parts: TrainingSetup, options: schema.Training) -> None:
         self.parts, self.options = parts, options
         self.runtime, self.timetable = parts.runtime, parts.timetable
         self.strategy = parts.strategy.to(parts.runtime.device)
         self.checkpoints = Checkpoints(parts.folder / "checkpoints", parts.reporter.say, parts.model)
         self.log = JsonLog(parts.folder / "log.jsonl", parts.reporter.say)
-        self.told = Told(parts.timetable.epochs, parts.reporter)
+        self.told = StatusLines(parts.timetable.epochs, parts.reporter)
         self.step_memory = StepMemory(parts.runtime.device)
         self.done = 0
         self.closed_epochs = 0
@@ -64,7 +64,7 @@ class Trainer:
         self._restore()
         total = self.timetable.total
         with self._stop, self.parts.reporter.work("training", total, self.done, "step") as meter:
-            with told_when_out_of_memory(self.runtime.device, STEP_FIX):
+            with raising_on_oom(self.runtime.device, STEP_FIX):
                 self._train(meter)
             self._save()
             self._collect()
@@ -101,7 +101,7 @@ class Trainer:
         self.waited += time.monotonic() - started
         return batch
 
-    def _one_step(self, batch: Batch, span: Span) -> None:
+    def _one_step(self, batch: Batch, span: StageSpan) -> None:
         started = time.monotonic()
         at = self.done - span.schedule_start, span.schedule_stop - span.schedule_start
         for role, optimizer in self.runner.optimizers.items():
@@ -117,7 +117,7 @@ class Trainer:
         self.seconds += time.monotonic() - started
         self._keep_snapshot(span)
 
-    def _keep_snapshot(self, span: Span) -> None:
+    def _keep_snapshot(self, span: StageSpan) -> None:
         # A stage of n steps with two snapshots keeps them after n/3 and 2n/3.
         length, parts = span.stop - span.start, span.stage.snapshots + 1
         for number in range(1, parts):
@@ -127,7 +127,7 @@ class Trainer:
                     name = snapshot_file(self.checkpoints.folder, span.stage.name, number).stem
                     self.checkpoints.save_weights(name, self.strategy.state_dict(), self.done)
 
-    def _enter_stage(self, number: int, span: Span) -> None:
+    def _enter_stage(self, number: int, span: StageSpan) -> None:
         # No state is saved between here and the stage's first step, so a run killed here enters the stage again.
         begins, stage = self.done == span.start, span.stage
         if begins and stage.pseudo_labels:
@@ -141,7 +141,7 @@ class Trainer:
                 self.strategy.networks[role].load_state_dict(network.state_dict())
         self.runner.optimizers = self._optimizers()
 
-    def _use(self, choice: Choice) -> None:
+    def _use(self, choice: StepModeChoice) -> None:
         self.choice = choice
         self.runner = StepRunner(self.strategy, self._optimizers(), self.runtime, choice.mode)
 
@@ -162,7 +162,7 @@ class Trainer:
         if self._validates(epoch) and self.parts.validate is not None:
             self._collect()
             self.strategy.eval()
-            with told_when_out_of_memory(self.runtime.device, VALIDATION_FIX):
+            with raising_on_oom(self.runtime.device, VALIDATION_FIX):
                 score = self.parts.validate(self._check_stop_alone, None)
                 record["validation"] = score.record(self.parts.class_names) | self._networks(epoch, self.parts.validate)
             is_best = self._keep_best(score)
@@ -282,7 +282,7 @@ class Trainer:
         )
 
     def _take_up(self, state: dict[str, Any]) -> None:
-        self._use(Choice.of(state["step_mode"]))
+        self._use(StepModeChoice.of(state["step_mode"]))
         self.strategy.load_state_dict(state["strategy"])
         for role, optimizer in self.runner.optimizers.items():
             optimizer.load_state_dict(state["optimizers"][role])

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from semiseg.errors import Problem
-from semiseg.recipe.blocks import kind_at, plain, slots
+from semiseg.recipe.component_slots import kind_at, plain, slots
 from semiseg.recipe.components import find_components
 from semiseg.recipe.dump import resolved
 from semiseg.recipe.schema import Recipe

@@ -13,7 +13,7 @@ WORTH_IT = 0.95
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class StepModeChoice:
     """A step mode and the reason for choosing it."""
 
     mode: StepMode
@@ -27,7 +27,7 @@ class Choice:
         return {"name": self.mode.name, "micro_batch": self.mode.micro_batch, "reason": self.reason}
 
     @classmethod
-    def of(cls, record: Mapping[str, Any]) -> "Choice":
+    def of(cls, record: Mapping[str, Any]) -> "StepModeChoice":
         """Restore a choice from a checkpoint's entry."""
         return cls(StepMode(record["name"], record["micro_batch"]), record["reason"])
 
@@ -58,7 +58,7 @@ def choose(
     room: int | None,
     probe: Callable[[StepMode], Measured | None] | None = None,
     sees_memory: bool = False,
-) -> Choice:
+) -> StepModeChoice:
     """Choose one of the modes, given fastest first: the first kind of mode that fits.
 
     Args:
@@ -70,19 +70,21 @@ def choose(
             estimate decides what fits, and the first mode is chosen without timing if it fits.
     """
     if len(modes) == 1:
-        return Choice(modes[0], "the only exact mode that the recipe allows")
+        return StepModeChoice(modes[0], "the only exact mode that the recipe allows")
     if room is None:
-        return Choice(modes[0], "available memory is unknown")
+        return StepModeChoice(modes[0], "available memory is unknown")
     sizes = {mode: estimate(mode) for mode in modes}
     for name in dict.fromkeys(mode.name for mode in modes):
         fitting = [m for m in modes if m.name == name and sizes[m] <= (2 if sees_memory else 1) * room]
         if probe is None or (not sees_memory and (len(fitting) == 1 or modes[0] in fitting)):
             if fitting:
-                return Choice(fitting[0], _by_estimate(fitting[0], modes[0], sizes, room))
+                return StepModeChoice(fitting[0], _by_estimate(fitting[0], modes[0], sizes, room))
         elif found := _measure(fitting, probe, room):
             return _fastest(found, room)
     least = min(modes, key=sizes.__getitem__)
-    return Choice(least, f"the lowest step memory, although it takes about {_gib(sizes[least])} of {_gib(room)}")
+    return StepModeChoice(
+        least, f"the lowest step memory, although it takes about {_gib(sizes[least])} of {_gib(room)}"
+    )
 
 
 def _measure(
@@ -98,13 +100,15 @@ def _measure(
     return found
 
 
-def _fastest(found: Mapping[StepMode, Measured], room: int) -> Choice:
+def _fastest(found: Mapping[StepMode, Measured], room: int) -> StepModeChoice:
     best, *rest = reversed(list(found))
     for mode in rest:
         if found[mode].seconds < WORTH_IT * found[best].seconds:
             best = mode
     tried = "; ".join(f"{mode}: {result}" for mode, result in found.items())
-    return Choice(best, f"the fastest of those whose step memory was measured to fit into {_gib(room)}: {tried}")
+    return StepModeChoice(
+        best, f"the fastest of those whose step memory was measured to fit into {_gib(room)}: {tried}"
+    )
 
 
 def _by_estimate(mode: StepMode, first: StepMode, sizes: Mapping[StepMode, int], room: int) -> str:

@@ -7,17 +7,17 @@ from typing import Any
 
 import numpy as np
 
+from semiseg.data.case_files import ARRAY, Entries, writing_to
+from semiseg.data.case_records import StoredImage, StoredLabeled
 from semiseg.data.digests import Digests, digest_text, digest_volume
-from semiseg.data.entries import ARRAY, Entries, writing_to
 from semiseg.data.fingerprint import describe_reader
-from semiseg.data.preparation import Preparation
 from semiseg.data.preprocess import nonzero_box, prepare
-from semiseg.data.stored import StoredImage, StoredLabeled
+from semiseg.data.preprocessing_record import Preparation
 from semiseg.data.verify import check_image, check_label
 from semiseg.interfaces.dataset import Dataset
+from semiseg.messages import some
 from semiseg.recipe import schema
 from semiseg.types import Case
-from semiseg.wording import some
 
 FORMAT = 3
 """Increase this whenever semiseg makes different entries from the same files, so that old ones are no longer used."""

@@ -7,9 +7,9 @@ from typing import Any, Protocol
 
 from torch import nn
 
-from semiseg.engine.choice import Choice
 from semiseg.engine.runtime import Runtime
-from semiseg.engine.schedule import Timetable
+from semiseg.engine.schedule import TrainingSchedule
+from semiseg.engine.step_mode_choice import StepModeChoice
 from semiseg.engine.validation import Validate
 from semiseg.interfaces.batch import Batch
 from semiseg.interfaces.strategy import Strategy
@@ -27,14 +27,14 @@ class Batches(Protocol):
 
 
 @dataclass(frozen=True)
-class Parts:
+class TrainingSetup:
     """The objects that a training is built from."""
 
     strategy: Strategy
     redraw: Callable[[int], Mapping[str, nn.Module]]
     """Builds new networks by role for a stage (by number) that resets all."""
-    timetable: Timetable
-    choose: Callable[[], Choice]
+    timetable: TrainingSchedule
+    choose: Callable[[], StepModeChoice]
     """Chooses the step mode of a new run; a resumed run keeps its mode."""
     batches: Batches
     prepare_stage: Callable[[int, bool, Callable[[], None]], None]

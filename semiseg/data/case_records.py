@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from semiseg.data.preparation import Preparation
+from semiseg.data.preprocessing_record import Preparation
 from semiseg.errors import DataError
 from semiseg.types import Shape
 
