@@ -214,7 +214,7 @@ def _import(entry: Entry, title: str) -> Any:
     except BaseException as error:  # report any failure of a third-party module, even sys.exit, as that module's
         raise ComponentError(
             f"{title} cannot be imported: {_failure(error)}.",
-            f"Its entry point is {entry.target!r}; `pip install --upgrade {entry.package}` may mend it.",
+            f"Its entry point is {entry.target!r}; `pip install --upgrade {entry.package}` may fix it.",
         ) from error
 
 

@@ -49,7 +49,7 @@ _HOW = "To resume, run the same command with --resume, or call semiseg.run(…, 
 
 
 @contextmanager
-def resume_hint(folder: Path, how: str = _HOW) -> Iterator[None]:
+def interruptible(folder: Path, how: str = _HOW) -> Iterator[None]:
     """Turn Ctrl-C, SIGTERM and SIGUSR1 outside of training steps into Interrupted, which explains how to resume.
 
     All writes are atomic, so the block may be interrupted anywhere.

@@ -58,7 +58,7 @@ class Digests:
             are, them = ("is", "it, it is") if len(self._changed) == 1 else ("are", "them, they are")
             files = f"{counted(len(self._changed), 'file')} changed since last read"
             names = some(sorted(self._changed), 5)
-            found.append(f"{files} and {are} read again: {names}; if nobody changed {them} damaged")
+            found.append(f"{files} and {are} read again: {names}; if you did not change {them} damaged")
         if self._refused is None:
             return found
         why = self._refused.strerror or self._refused

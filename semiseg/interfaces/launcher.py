@@ -71,7 +71,7 @@ class Launcher(Component, ABC):
     hardware, and prepares the cases once, before the first job."""
     survives: ClassVar[bool] = False
     """True if jobs continue after the study's command ends; ``find`` then has to find them."""
-    how_to_go_on: ClassVar[str] = "To go on, run the same command again."
+    resume_hint: ClassVar[str] = "To resume, run the same command again."
     """Message for users who stopped the study's command."""
 
     slots: int

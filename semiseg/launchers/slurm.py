@@ -46,8 +46,8 @@ class SlurmLauncher(Launcher):
 
     here = False
     survives = True
-    how_to_go_on = (
-        "Submitted jobs go on: squeue shows them, scancel ends them. The same command again finds them and goes on."
+    resume_hint = (
+        "Submitted jobs keep running: squeue lists them, scancel ends them. To resume, run the same command again."
     )
 
     def __init__(
@@ -210,7 +210,7 @@ class SlurmJob(Running):
 
     def _said(self, state: str) -> str:
         if state in {UNKNOWN, GONE}:
-            return f"SLURM knows no job {self._job.job_id}"
+            return f"SLURM has no job {self._job.job_id}"
         # By submitit, before the command: if Python does not start, or does not find semiseg.
         if state in {"FAILED", "FINISHED"} and (last := _last_line(self._job.paths.stderr)):
             return f"its job failed: {last}"

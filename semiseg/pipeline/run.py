@@ -27,7 +27,7 @@ from semiseg.runs.folder import RunFolder
 from semiseg.scoring.score_case import Score
 from semiseg.scoring.summary_form import RunSummary
 from semiseg.scoring.table import read_scores
-from semiseg.signals import resume_hint
+from semiseg.signals import interruptible
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def run(
     folder = RunFolder(Path(output))
     if runtime.is_main:
         make_folder(folder.path)
-    with resume_hint(folder.path), locked(folder.path) if runtime.is_main else nullcontext():
+    with interruptible(folder.path), locked(folder.path) if runtime.is_main else nullcontext():
         before = folder.prepare(recipe, resume)
         runtime.barrier()  # every process has read the folder before it changes
         if runtime.is_main and (mended := folder.mend_recipe(recipe)):

@@ -71,7 +71,7 @@ class _Crew:
             if status.state == "waiting" and self._has_room() and not self._start(job, status):
                 self._next_try = time.monotonic() + RETRY
                 if not self.running and not self._elsewhere:
-                    fix = "Fewer at a time: --jobs N; or mend the options of the study's launcher."
+                    fix = "Run fewer at a time (--jobs N), or correct the options of the study's launcher."
                     raise RunError(f"No model can be started: {status.reason}", fix)
                 return
 

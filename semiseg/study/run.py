@@ -19,7 +19,7 @@ from semiseg.pipeline.plan import Plan, make_plan
 from semiseg.pipeline.train import fill_store
 from semiseg.progress import Reporter
 from semiseg.registry import installed, load, make_options
-from semiseg.signals import resume_hint
+from semiseg.signals import interruptible
 from semiseg.study.folder import StudyFolder
 from semiseg.study.launch import Watcher, run_jobs
 from semiseg.study.load import Study, load_study
@@ -71,7 +71,7 @@ def run_study(
     options = _options(study, launcher, cls)
     folder = StudyFolder(Path("runs") / study.name if output is None else Path(output))
     make_folder(folder.path)
-    with resume_hint(folder.path, cls.how_to_go_on), locked(folder.path):
+    with interruptible(folder.path, cls.resume_hint), locked(folder.path):
         _refuse_other_folders(folder)
         places = folder.places(study.models)
         for note in (*study.notes, *_unused_options(study)):

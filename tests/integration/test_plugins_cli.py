@@ -118,7 +118,7 @@ def test_showing_a_broken_plugin_names_it_and_the_cause(distribution, call):
     assert refusal(call, "plugins", "show", "warm") == (
         "metric warm (semiseg-warm 1.0) cannot be imported: ModuleNotFoundError: No module named"
         " 'semiseg_warm_dependency_that_is_not_installed'.\n"
-        "    Its entry point is 'warm:Warm'; `pip install --upgrade semiseg-warm` may mend it."
+        "    Its entry point is 'warm:Warm'; `pip install --upgrade semiseg-warm` may fix it."
     )
 
 

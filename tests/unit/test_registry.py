@@ -116,7 +116,7 @@ def test_a_plugin_that_cannot_be_imported_is_named_and_leaves_the_others_working
 
     assert str(raised.value) == (
         "metric broken (broken-metrics 1.0) cannot be imported: RuntimeError: no CUDA here.\n"
-        "    Its entry point is 'broken_module:Broken'; `pip install --upgrade broken-metrics` may mend it."
+        "    Its entry point is 'broken_module:Broken'; `pip install --upgrade broken-metrics` may fix it."
     )
     assert isinstance(raised.value.__cause__, RuntimeError)
     assert load("metric", "volume").__name__ == "Volume"

@@ -402,7 +402,7 @@ def test_files_that_changed_since_they_were_last_read_are_named(dataset, tmp_pat
     changed.write_bytes(content)
     (note,) = [note for note in filled(dataset, tmp_path).notes if "last read" in note]
     told = "1 file changed since last read and is read again: "
-    assert note == f"{told}{changed}; if nobody changed it, it is damaged"
+    assert note == f"{told}{changed}; if you did not change it, it is damaged"
     assert not [note for note in filled(dataset, tmp_path).notes if "last read" in note]
 
 

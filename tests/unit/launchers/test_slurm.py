@@ -241,7 +241,7 @@ def test_a_job_of_which_slurm_knows_nothing_lives_for_some_minutes(waiting, clus
     assert running.poll() is None
     monkeypatch.setattr(slurm, "FORGIVEN", 0)
     assert running.poll() == 1
-    assert "SLURM knows no job 42" in running.reason
+    assert "SLURM has no job 42" in running.reason
 
 
 def test_without_accounting_the_queue_is_asked(waiting, cluster):
@@ -337,4 +337,4 @@ def test_a_refused_submission_is_tried_again(waiting, cluster, job, monkeypatch)
 
 def test_the_note_that_a_study_was_left_by_says_that_jobs_go_on():
     assert SlurmLauncher.survives
-    assert "Submitted jobs go on" in SlurmLauncher.how_to_go_on
+    assert "Submitted jobs keep running" in SlurmLauncher.resume_hint
