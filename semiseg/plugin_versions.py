@@ -15,6 +15,7 @@ INTERFACES: Mapping[str, str] = {
     "strategy": "0.2",
     "augmentation": "0.2",
     "metric": "0.2",
+    "launcher": "0.2",
 }
 """For each kind of component, the semiseg version in which its interface last changed incompatibly."""
 _ON_SEMISEG = re.compile(r"\s*semiseg\s*([\[(<>=!~;@]|$)", re.IGNORECASE)
