@@ -148,9 +148,9 @@ def test_initial_weights_replace_those_drawn_in_every_stage_and_copies_have_them
 
 def test_initial_weights_that_do_not_fit_are_all_named():
     def wrong():
-        return {"first.weight": torch.zeros(1), "frist.bias": torch.zeros(4)}
+        return {"first.weight": torch.zeros(1), "wrong.bias": torch.zeros(4)}
 
-    with pytest.raises(ComponentError, match=r"role student .*first.weight \(1,\), which is \(4, 2.*frist.bias \(4,\)"):
+    with pytest.raises(ComponentError, match=r"role student .*first.weight \(1,\), which is \(4, 2.*wrong.bias \(4,\)"):
         networks_of(Role("student", initial_weights=wrong))
 
 

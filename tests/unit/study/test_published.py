@@ -99,11 +99,11 @@ class TestFinding:
 class TestFile:
     def test_all_its_problems_come_with_their_lines_and_those_of_the_models(self, refused):
         values = VALUES.replace("year: 2020", "year: soon").replace("[0.5, 0.75]", "[0.5]").replace("unit", "unti")
-        said = refused(values, STUDY.replace("size:", "sise:"))
+        said = refused(values, STUDY.replace("size:", "zsize:"))
         for words in ("source.year", "tables.dice.unit", "tables.dice.values.unet.4.core"):
             assert words in said
         assert "odd2020.yaml:2" in said
-        assert "sise" in said
+        assert "zsize" in said
 
     def test_what_is_not_printed_is_none(self, tmp_path):
         (tmp_path / "odd2020.yaml").write_text(VALUES.replace("[0.5, 0.75]", "[null, 0.75]"))
