@@ -46,10 +46,12 @@ def results(work):
     return list(in_workers(work, partial(round, ndigits=None), range(5), 2))
 
 
+@pytest.mark.slow
 def test_results_come_in_order():
     assert results(Work()) == [0, 2, 4, 6, 8]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("held", "told"),
     [
@@ -83,6 +85,7 @@ except TrainingError as error:
 """
 
 
+@pytest.mark.slow
 def test_a_script_without_a_main_guard_is_told_of_the_guard_first(tmp_path):
     (tmp_path / "script.py").write_text(SCRIPT)
     command = [sys.executable, "script.py"]
@@ -100,6 +103,7 @@ def kill_at_three(item):
     return item
 
 
+@pytest.mark.slow
 def test_a_process_that_is_killed_most_often_ran_out_of_memory():
     with pytest.raises(TrainingError, match=r"was killed, usually because memory ran out\."):
         results(kill_at_three)

@@ -191,6 +191,7 @@ def test_what_is_refused_would_indeed_be_another_step(what):
         assert_same_step(make(backbone), [StepMode("joint", 2)])
 
 
+@pytest.mark.slow
 def test_lessons_from_images_of_their_own():
     backbone = UNet(UNet.Options(**SMALL_UNET, norm="batch", dropout=0.2))
     whole = [StepMode("joint"), StepMode("alternating")]

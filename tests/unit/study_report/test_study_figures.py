@@ -290,6 +290,7 @@ def test_savings_of_a_study_are_one_figure_with_cases_and_seeds():
     assert savings_of(results, (), dice(results)) == ()
 
 
+@pytest.mark.slow
 def test_files_are_whole_and_the_same_every_time(tmp_path):
     before = dict(matplotlib.rcParams)
     figures = study_figures(small("unetr", LOGS))
