@@ -74,7 +74,7 @@ class StepRunner:
             for optimizer in self.optimizers.values():
                 optimizer.zero_grad(set_to_none=True)
             for losses in self._losses(batch, step):
-                self._require_divisible(losses)
+                self._require_valid(losses)
                 waiting |= self._backward(losses)
                 if losses.step_now:
                     self._sum(self._roles(losses))
@@ -106,14 +106,17 @@ class StepRunner:
         (own,) = self.optimizers
         return split(strategy, parts, step, own, lambda label: exchange(label, self.runtime))
 
-    def _require_divisible(self, losses: Losses) -> None:
-        """Raise ComponentError for a loss that cannot be computed in parts, if the strategy does not declare that."""
+    def _require_valid(self, losses: Losses) -> None:
+        """Raise ComponentError for unknown roles, or for an undeclared loss that cannot be computed in parts."""
+        name = type(self.strategy).__name__
+        if unknown := sorted((losses.updated or set()) - self.strategy.networks.keys()):
+            roles = ", ".join(self.strategy.networks)
+            raise ComponentError(f"Strategy {name} updates {', '.join(unknown)}: its roles are {roles}.")
         if self.strategy.whole_batch:
             return
-        name = type(self.strategy).__name__
         if losses.of_whole_batch:
             raise ComponentError(
-                f"Strategy {name} gives the loss {', '.join(losses.of_whole_batch)} as one number for the whole batch.",
+                f"Strategy {name} returns {', '.join(losses.of_whole_batch)} as a single number for the whole batch.",
                 "Give one value per sample, Term(values, batch.labeled); or declare whole_batch = True, which excludes"
                 " micro-batches and several processes.",
             )

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.dropout import _DropoutNd
 
+from semiseg.errors import ComponentError
 from semiseg.interfaces.batch import Batch, Step
 from semiseg.interfaces.co_training import CoTraining, of_peers
 from semiseg.interfaces.losses import Losses
@@ -61,7 +62,11 @@ class StepMode:
 def joint(strategy: Strategy, parts: Sequence[Batch], step: Step) -> Iterator[Losses]:
     """Yield the strategy's own losses, part by part."""
     for part in parts:
-        yield from strategy.losses(part, step)
+        found = strategy.losses(part, step)
+        if isinstance(found, Losses):
+            what = f"Strategy {type(strategy).__name__} returns its Losses."
+            raise ComponentError(what, "Use `yield Losses(…)`: a step may have several.")
+        yield from found
 
 
 def alternating(

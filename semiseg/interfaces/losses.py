@@ -44,11 +44,13 @@ class Term:
         if values is None:
             return
         samples = sum(map(len, streams))
+        if not streams:
+            raise ValueError("a loss term needs the stream of its samples: Term(values, batch.unlabeled)")
         if values.shape != (samples // samples_each,):
             wanted = "one value per sample" if samples_each == 1 else f"one value per {samples_each} samples"
             raise ValueError(
                 f"a loss term takes {wanted}, ({samples // samples_each},) for {samples} samples, not the shape"
-                f" {tuple(values.shape)}; Term.of_whole_batch takes a scalar"
+                f" {tuple(values.shape)}; average over voxels only: loss.flatten(1).mean(1)"
             )
         mean = values.sum() / max(sum(stream.count for stream in streams), 1)
         self._parts = (_Part(samples_each, mean),)
@@ -73,7 +75,18 @@ class Term:
         return total
 
     def __add__(self, other: "Term") -> "Term":
+        if not isinstance(other, Term):
+            return NotImplemented
         return _of((*self._weighted(), *other._weighted()))
+
+    def __radd__(self, other: int) -> "Term":
+        return self if other == 0 else NotImplemented  # as in sum(terms)
+
+    def __sub__(self, other: "Term") -> "Term":
+        return self + -1 * other
+
+    def __neg__(self) -> "Term":
+        return -1 * self
 
     def __mul__(self, weight: float | Tensor) -> "Term":
         return _of(self._parts, self.weight * weight)
@@ -114,6 +127,12 @@ class Losses:
     def __post_init__(self) -> None:
         if isinstance(self.updates, str):
             object.__setattr__(self, "updates", frozenset({self.updates}))
+        for name, term in {**(self.terms if isinstance(self.terms, Mapping) else {}), **self.log}.items():
+            if not isinstance(term, Term):
+                raise TypeError(
+                    f"the loss {name!r} is a {type(term).__name__}, not a Term: Term(values, batch.unlabeled) of one"
+                    " value per sample, or Term.of_whole_batch(scalar)"
+                )
         if not isinstance(self.terms, Mapping):
             term = self.terms if isinstance(self.terms, Term) else Term.of_whole_batch(self.terms)
             object.__setattr__(self, "terms", {"": term})

@@ -174,6 +174,8 @@ class Strategy(nn.Module, ABC, Generic[OptionsT]):
 
     def outputs(self, role: str, *inputs: Tensor) -> Outputs:
         """Return all outputs of one network, at least float32; only logits for a network with one output."""
+        if role not in self.networks:
+            raise ValueError(f"{type(self).__name__} has no role {role!r}; its roles are {', '.join(self.networks)}")
         with self._around(role):
             given = self.networks[role](*inputs)
         if not isinstance(given, Outputs):

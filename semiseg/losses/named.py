@@ -8,6 +8,14 @@ from torch import Tensor
 from semiseg.losses.cross_entropy import IGNORED, cross_entropy
 from semiseg.losses.dice import dice_from_probabilities, dice_losses
 
+KINDS = ("dice", "cross_entropy", "dice_ce")
+
+
+def require_known(kind: str) -> None:
+    """Raise ValueError unless ``kind`` is the name of a loss."""
+    if kind not in KINDS:
+        raise ValueError(f"there is no loss {kind!r}: choose {', '.join(KINDS[:-1])} or {KINDS[-1]}")
+
 
 def named_loss(logits: Tensor, labels: Tensor, kind: str, has_ignored: bool = False) -> Tensor:
     """Return the loss of each sample, (B,): "dice", "cross_entropy", or their sum, "dice_ce"."""
@@ -19,8 +27,10 @@ def named_losses(logits: Tensor, wanted: Sequence[tuple[Tensor, str]], has_ignor
 
     A label map (b, X, Y, Z) covers the first b samples and gives (b,). All Dice losses are computed in one pass. With
     ``has_ignored``, label maps may contain IGNORE: losses are then as if these voxels did not exist, at the cost of
-    the softmax's memory; a sample without other voxels has loss 0.
+    the softmax's memory; a sample without other voxels has loss 0. Raises ValueError for an unknown name.
     """
+    for _, kind in wanted:
+        require_known(kind)
     if has_ignored:
         return [_known_loss(logits[: len(labels)], labels, kind) for labels, kind in wanted]
     dice = iter(dice_losses(logits, [labels for labels, kind in wanted if kind != "cross_entropy"]))

@@ -5,6 +5,7 @@ from torch import Tensor
 
 from semiseg.losses.cross_entropy import cross_entropy
 from semiseg.losses.dice import dice_from_probabilities
+from semiseg.losses.named import require_known
 from semiseg.types import IGNORE
 
 
@@ -44,6 +45,7 @@ def masked_loss(logits: Tensor, labels: Tensor, kind: str) -> Tensor:
     Returns:
         (n,) losses; the gradient is 0 at ignored voxels.
     """
+    require_known(kind)
     if kind == "cross_entropy":
         return cross_entropy(logits, labels)  # mean over all voxels; torch sets ignored ones to 0
     kept = (labels != IGNORE).unsqueeze(1)

@@ -176,8 +176,45 @@ class OneNumber(Adversarial):
 
 def test_a_loss_of_the_whole_batch_is_refused_unless_declared():
     step, batches = Step(0, 1, 1), [(make_batch(), Step(0, 1, 1))]
-    with pytest.raises(ComponentError, match="gives the loss sure as one number for the whole batch"):
+    with pytest.raises(ComponentError, match="returns sure as a single number for the whole batch"):
         run_steps(StrategyContract.make(OneNumber, {}), batches, Runtime("cpu", "32"))
     declared = type("Declared", (OneNumber,), {"whole_batch": True})
     (told,) = run_steps(StrategyContract.make(declared, {}), [(make_batch(), step)], Runtime("cpu", "32"))
     assert told["sure"] == told["loss"]
+
+
+class UnknownRole(Adversarial):
+    """Wrong: there is no such role."""
+
+    def losses(self, batch, step):
+        yield Losses(
+            Term(named_loss(self.run("model", batch.labeled.image), batch.labeled.label, "dice"), batch.labeled)
+        )
+
+
+class UpdatesUnknownRole(Adversarial):
+    """Wrong: likewise, in what the loss updates."""
+
+    def losses(self, batch, step):
+        for losses in super().losses(batch, step):
+            yield replace(losses, updates="model")
+
+
+class Returns(Adversarial):
+    """Wrong: losses is not a generator."""
+
+    def losses(self, batch, step):
+        return next(super().losses(batch, step))
+
+
+@pytest.mark.parametrize(
+    ("strategy_class", "error", "reason"),
+    [
+        (UnknownRole, ValueError, "UnknownRole has no role 'model'; its roles are student, critic"),
+        (UpdatesUnknownRole, ComponentError, "updates model: its roles are student, critic"),
+        (Returns, ComponentError, "returns its Losses"),
+    ],
+)
+def test_a_mistake_of_an_author_is_named(strategy_class, error, reason):
+    with pytest.raises(error, match=reason):
+        run_steps(StrategyContract.make(strategy_class, {}), [(make_batch(), Step(0, 1, 1))], Runtime("cpu", "32"))

@@ -72,3 +72,21 @@ def test_a_whole_batch_term_is_a_scalar_and_losses_have_a_value():
         Term.of_whole_batch(torch.ones(2))
     with pytest.raises(ValueError, match="no value"):
         _ = Losses({"pseudo": Term()}).total
+
+
+def test_what_is_not_a_term_is_refused_where_it_is_written():
+    with pytest.raises(TypeError, match="the loss 'entropy' is a Tensor, not a Term"):
+        Losses({"supervised": labeled(1.0, 3.0), "entropy": torch.tensor(1.0)})
+    with pytest.raises(TypeError, match="the loss 'accepted' is a float"):
+        Losses(labeled(1.0, 3.0), log={"accepted": 0.5})
+    with pytest.raises(ValueError, match="needs the stream of its samples"):
+        Term(torch.ones(2))
+
+
+def test_terms_are_summed_and_subtracted():
+    one, two = labeled(1.0, 3.0), labeled(2.0, 2.0)
+    assert sum([one, two]).mean().item() == 4
+    assert Losses(one - 0.5 * two).total.item() == 1
+    assert Losses(-one).total.item() == -2
+    with pytest.raises(TypeError):
+        one + 1
