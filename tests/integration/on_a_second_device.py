@@ -63,7 +63,7 @@ def runtime_on(device):
 def strategy_on(device, cls):
     roles = cls.roles(cls.Options())
     networks = build_networks(roles, {role.name: TinyBackbone() for role in roles}, TASK, seed=0)
-    return cls(cls.Options(), networks).to(device), [role.name for role in roles if role.trained]
+    return cls(cls.Options(), networks).to(device), [role for role in roles if role.trained]
 
 
 def batch_on(device, cls, strategy):

@@ -114,7 +114,7 @@ def test_what_cannot_be_measured_is_refused(recipe):
         bench(recipe, steps=0)
     with pytest.raises(TypeError, match="overrides cannot be applied"):
         bench(load_recipe(recipe), overrides=["seed=1"])
-    with pytest.raises(RecipeError, match="takes 2 processes"):
+    with pytest.raises(RecipeError, match="needs 2 processes"):
         bench(recipe, overrides=["training.step.mode=split"])
 
 

@@ -122,7 +122,7 @@ def test_going_on_with_other_threads_is_said_and_noted(recipe, tmp_path):
     process.kill()
     process.communicate()
     done = semiseg("run", recipe, "-o", folder, "--resume", OMP_NUM_THREADS="2")
-    assert "this has changed: torch threads 1, now 2" in done.stdout + done.stderr
+    assert "changed since the run began: torch threads 1, now 2" in done.stdout + done.stderr
     assert json.loads((folder / "environment.json").read_text())["resumed"] == ["torch threads 1, now 2"]
     assert "torch threads 1, now 2" in (folder / "report.html").read_text()
 

@@ -122,7 +122,7 @@ def test_other_weights_are_refused_and_nothing_is_touched(run, images, two_cases
             with pytest.raises(RunError, match=r"predictions by other weights \(best of") as caught:
                 library.predict(path, new, tmp_path / "out", checkpoint=checkpoint)
             assert str(tmp_path / "out") in str(caught.value)
-            assert "choose another --output" in str(caught.value)
+            assert "Choose another --output" in str(caught.value)
             assert contents(tmp_path / "out") == before
     assert library.predict(run, images, tmp_path / "elsewhere", checkpoint="last")
     assert contents(tmp_path / "elsewhere")["Phantom_000.nii.gz"] != before["Phantom_000.nii.gz"]
@@ -235,7 +235,7 @@ def test_images_are_never_taken_for_predictions(run, tmp_path):
     home = copied_to(tmp_path / "new", [case])
     shutil.copy(case.images[0], home / f"{case.id}.nii.gz")
     before = contents(home)
-    with pytest.raises(RunError, match="there already"):
+    with pytest.raises(RunError, match="already exist"):
         library.predict(run, [home / path.name for path in case.images], home)
     assert contents(home) == before
 

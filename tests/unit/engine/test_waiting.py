@@ -33,9 +33,9 @@ def test_how_long_processes_wait(monkeypatch):
 @pytest.mark.parametrize(
     ("came", "named"),
     [
-        ((0, 1, 2, 1), "of 3 processes rank 2 did not answer"),
-        ((0,), "of 3 processes rank 1, rank 2 did not answer"),
-        ((0, 1, 2, 1, 2), "of 3 processes another one did not answer"),
+        ((0, 1, 2, 1), "of 3 processes rank 2 did not respond"),
+        ((0,), "of 3 processes rank 1, rank 2 did not respond"),
+        ((0, 1, 2, 1, 2), "of 3 processes another one did not respond"),
     ],
 )
 def test_those_that_lag_behind_are_named(came, named):
