@@ -74,6 +74,7 @@ class StepRunner:
             for optimizer in self.optimizers.values():
                 optimizer.zero_grad(set_to_none=True)
             for losses in self._losses(batch, step):
+                self._require_trained(losses)
                 self._require_divisible(losses)
                 waiting |= self._backward(losses)
                 if losses.step_now:
@@ -105,6 +106,17 @@ class StepRunner:
             strategy.networks[role].to("cpu")  # not read here until the next ``synchronize``
         (own,) = self.optimizers
         return split(strategy, parts, step, own, lambda label: exchange(label, self.runtime))
+
+    def _require_trained(self, losses: Losses) -> None:
+        """Raise ComponentError if a loss updates no role, or one that is not trained."""
+        roles = self._roles(losses)
+        if roles and roles <= set(self.optimizers):
+            return
+        others = ", ".join(sorted(map(repr, roles - set(self.optimizers)))) or "no role"
+        raise ComponentError(
+            f"Strategy {type(self.strategy).__name__} gives a loss that updates {others}.",
+            f"Losses(updates=...) takes the trained roles: {', '.join(self.optimizers)}.",
+        )
 
     def _require_divisible(self, losses: Losses) -> None:
         """Raise ComponentError for a loss that cannot be computed in parts, if the strategy does not declare that."""

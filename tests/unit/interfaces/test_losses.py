@@ -72,3 +72,29 @@ def test_a_whole_batch_term_is_a_scalar_and_losses_have_a_value():
         Term.of_whole_batch(torch.ones(2))
     with pytest.raises(ValueError, match="no value"):
         _ = Losses({"pseudo": Term()}).total
+
+
+def test_a_weight_that_is_a_parameter_gets_a_gradient_even_at_one():
+    weight = torch.ones((), requires_grad=True)
+    Losses({"supervised": weight * labeled(1.0, 3.0)}).total.backward()
+    assert weight.grad == 2
+    weight.grad = None
+    Losses(weight * labeled(1.0, 3.0) + Term()).total.backward()
+    assert weight.grad == 2
+
+
+@pytest.mark.parametrize("where", ["terms", "log"])
+@pytest.mark.parametrize("value", [torch.tensor(1.0), 1.0])
+def test_a_named_value_has_to_be_a_term(where, value):
+    values = {"terms": {"supervised": labeled(1.0, 3.0)}, "log": {}}
+    values[where] = {**values[where], "share": value}
+    with pytest.raises(TypeError, match=f"'share' in Losses is a {type(value).__name__}, not a Term"):
+        Losses(**values)
+
+
+def test_names_that_would_hide_a_value_in_the_log_are_refused():
+    term = labeled(1.0, 3.0)
+    with pytest.raises(ValueError, match="a term called 'loss'"):
+        Losses({"loss": 0.5 * term})
+    with pytest.raises(ValueError, match="same name in terms and log: share"):
+        Losses({"share": term}, log={"share": term})
