@@ -92,4 +92,5 @@ def _bounds(versions: "SpecifierSet") -> tuple[str, bool]:
 def _at_least(version: str, other: str) -> bool:
     from packaging.version import Version
 
-    return Version(version) >= Version(other)
+    # A pre-release has the interface of its release.
+    return Version(Version(version).base_version) >= Version(other)

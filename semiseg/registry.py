@@ -115,8 +115,8 @@ def first_name(kind: Kind, name: Any) -> Any:
 def find(kind: Kind, name: str, where: str = "") -> Entry:
     """Return the one component of this current or former name. ``where`` is the line in the recipe, for the message."""
     entries = installed(kind)
-    matches = [entry for entry in entries if entry.name == name]
-    matches = matches or [entry for entry in entries if entry.name == current_name(kind, name)]
+    # Another package's component of a former name is refused: recipe hashes do not tell it from the renamed one.
+    matches = [entry for entry in entries if entry.name in {name, current_name(kind, name)}]
     if len(matches) == 1:
         return matches[0]
     place = f" ({where})" if where else ""

@@ -74,7 +74,8 @@ class StepRunner:
             for optimizer in self.optimizers.values():
                 optimizer.zero_grad(set_to_none=True)
             for losses in self._losses(batch, step):
-                self._require_valid(losses)
+                self._require_trained(losses)
+                self._require_divisible(losses)
                 waiting |= self._backward(losses)
                 if losses.step_now:
                     self._sum(self._roles(losses))
@@ -106,12 +107,20 @@ class StepRunner:
         (own,) = self.optimizers
         return split(strategy, parts, step, own, lambda label: exchange(label, self.runtime))
 
-    def _require_valid(self, losses: Losses) -> None:
-        """Raise ComponentError for unknown roles, or for an undeclared loss that cannot be computed in parts."""
+    def _require_trained(self, losses: Losses) -> None:
+        """Raise ComponentError if a loss updates no role, or one that is not trained."""
+        roles = self._roles(losses)
+        if roles and roles <= set(self.optimizers):
+            return
+        others = ", ".join(sorted(map(repr, roles - set(self.optimizers)))) or "no role"
+        raise ComponentError(
+            f"Strategy {type(self.strategy).__name__} yields a loss that updates {others}.",
+            f"Losses(updates=...) takes the trained roles: {', '.join(self.optimizers)}.",
+        )
+
+    def _require_divisible(self, losses: Losses) -> None:
+        """Raise ComponentError for a loss that cannot be computed in parts, if the strategy does not declare that."""
         name = type(self.strategy).__name__
-        if unknown := sorted((losses.updated or set()) - self.strategy.networks.keys()):
-            roles = ", ".join(self.strategy.networks)
-            raise ComponentError(f"Strategy {name} updates {', '.join(unknown)}: its roles are {roles}.")
         if self.strategy.whole_batch:
             return
         if losses.of_whole_batch:

@@ -17,7 +17,7 @@ class _Part:
     of_whole_batch: bool = False
 
     def value(self) -> Tensor:
-        return self.scalar if self.factor == 1 else self.factor * self.scalar
+        return self.scalar if _is_one(self.factor) else self.factor * self.scalar
 
 
 class Term:
@@ -97,9 +97,14 @@ class Term:
         return self * (1 / number)
 
     def _weighted(self) -> tuple[_Part, ...]:
-        if self.weight == 1:
+        if _is_one(self.weight):
             return self._parts
         return tuple(_Part(self.weight * part.factor, part.scalar, part.of_whole_batch) for part in self._parts)
+
+
+def _is_one(factor: float | Tensor) -> bool:
+    # A tensor may have a gradient, and reading it would synchronize with its device.
+    return not isinstance(factor, Tensor) and factor == 1
 
 
 def _of(parts: tuple[_Part, ...], weight: float | Tensor = 1.0) -> Term:
@@ -127,15 +132,21 @@ class Losses:
     def __post_init__(self) -> None:
         if isinstance(self.updates, str):
             object.__setattr__(self, "updates", frozenset({self.updates}))
-        for name, term in {**(self.terms if isinstance(self.terms, Mapping) else {}), **self.log}.items():
-            if not isinstance(term, Term):
-                raise TypeError(
-                    f"the loss {name!r} is a {type(term).__name__}, not a Term: Term(values, batch.unlabeled) of one"
-                    " value per sample, or Term.of_whole_batch(scalar)"
-                )
         if not isinstance(self.terms, Mapping):
             term = self.terms if isinstance(self.terms, Term) else Term.of_whole_batch(self.terms)
             object.__setattr__(self, "terms", {"": term})
+        for name, term in (*self._named.items(), *self.log.items()):
+            if not isinstance(term, Term):
+                raise TypeError(
+                    f"{name!r} in Losses is a {type(term).__name__}, not a Term: give one value per sample,"
+                    " Term(values, batch.labeled), or Term.of_whole_batch(scalar)"
+                )
+        names = [*self._named, *self.log]
+        if "loss" in names:
+            raise ValueError("Losses has a term called 'loss', the log's name for the sum of all terms: rename it")
+        if len(set(names)) < len(names):
+            twice = ", ".join(sorted(set(self._named) & set(self.log)))
+            raise ValueError(f"Losses has the same name in terms and log: {twice}")
 
     @property
     def updated(self) -> frozenset[str] | None:
@@ -149,7 +160,7 @@ class Losses:
         for term in self._named.values():
             value = term.mean()
             if value is not None:
-                weighted = value if term.weight == 1 else term.weight * value
+                weighted = value if _is_one(term.weight) else term.weight * value
                 total = weighted if total is None else total + weighted
         if total is None:
             raise ValueError("Losses has no value: all of its terms are empty")
@@ -164,8 +175,9 @@ class Losses:
 
     @property
     def of_whole_batch(self) -> tuple[str, ...]:
-        """The names of the terms that are scalars of the whole batch; "loss" for an unnamed one."""
-        return tuple(name or "loss" for name, term in self._named.items() if term.is_of_whole_batch)
+        """The names of the values that are scalars of the whole batch; "loss" for an unnamed one."""
+        named = {**self._named, **self.log}
+        return tuple(name or "loss" for name, term in named.items() if term.is_of_whole_batch)
 
     @property
     def _named(self) -> Mapping[str, Term]:

@@ -64,6 +64,8 @@ class Role:
             raise ValueError(f"role {self.name} has a standalone network, so it takes neither backbone nor network")
         if self.input_shapes is not None and self.predicts:
             raise ValueError(f"role {self.name} has inputs other than an image, so it cannot predict: predicts=False")
+        if self.initial_weights is not None and self.initialized_like is not None:
+            raise ValueError(f"role {self.name} takes either initial_weights or those of {self.initialized_like}")
 
     def build(self, backbone: Backbone | None, task: Task) -> nn.Module:
         """Return a new network for this role, with freshly drawn parameters; a standalone one needs no backbone."""

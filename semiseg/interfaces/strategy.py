@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any, ClassVar, Generic, Literal, get_args, get_origin
+from typing import Any, ClassVar, ForwardRef, Generic, Literal, get_args, get_origin
 
 import torch
 from torch import Tensor, nn
@@ -109,9 +109,17 @@ class Strategy(nn.Module, ABC, Generic[OptionsT]):
         if "Options" in cls.__dict__:
             return
         for base in cls.__dict__.get("__orig_bases__", ()):
+            origin = get_origin(base)
+            if not (isinstance(origin, type) and issubclass(origin, Strategy)):
+                continue
             for argument in get_args(base):
-                if get_origin(base) is not None and isinstance(argument, type):
+                if isinstance(argument, ForwardRef):
+                    raise TypeError(
+                        f"{cls.__name__}: {origin.__name__}[...] takes the class of its options, not its name"
+                    )
+                if isinstance(argument, type) and issubclass(argument, ComponentOptions):
                     cls.Options = argument
+                    return
 
     def __init__(self, options: OptionsT, networks: Mapping[str, nn.Module]) -> None:
         super().__init__()

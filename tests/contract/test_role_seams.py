@@ -211,7 +211,7 @@ class Returns(Adversarial):
     ("strategy_class", "error", "reason"),
     [
         (UnknownRole, ValueError, "UnknownRole has no role 'model'; its roles are student, critic"),
-        (UpdatesUnknownRole, ComponentError, "updates model: its roles are student, critic"),
+        (UpdatesUnknownRole, ComponentError, "updates 'model'"),
         (Returns, ComponentError, "returns its Losses"),
     ],
 )

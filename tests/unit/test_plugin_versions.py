@@ -44,6 +44,8 @@ def entry_of(name):
         ("semiseg (>=0.2)", ">=0.2"),
         ("Semiseg[tensorboard] >= 0.2, < 9", "<9,>=0.2"),
         (f"semiseg=={NOW}", f"=={NOW}"),
+        ("semiseg>=0.2.0rc1", ">=0.2.0rc1"),
+        ("semiseg>=0.2.dev3", ">=0.2.dev3"),
         ("semiseg>=0.1,<9", "<9,>=0.1"),  # the author states that it works with this version too
         ("semiseg<9", "<9"),
     ],

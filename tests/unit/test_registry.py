@@ -93,6 +93,13 @@ def test_a_name_unlike_any_other_gets_no_suggestion():
         find("metric", "qqqq")
 
 
+def test_a_former_name_that_another_package_uses_is_claimed_by_both(distribution):
+    distribution("photos", {"semiseg.augmentations": {"paper": "photos:Paper"}}, photos="class Paper: ...")
+    with pytest.raises(ComponentError, match=r"augmentation 'paper' is claimed by .*(photos 1.0|semiseg)"):
+        find("augmentation", "paper")
+    assert find("augmentation", "luque2023").package == "semiseg"
+
+
 def test_a_name_claimed_by_two_packages_names_both(volume, distribution):
     distribution("ratio-two", {"semiseg.metrics": {"volume": "two:Volume"}}, "2.0", two=VOLUME)
 

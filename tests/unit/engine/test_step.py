@@ -11,7 +11,7 @@ from tiny_task import MadeBatches, cps
 from semiseg.engine.runtime import Runtime
 from semiseg.engine.step import StepRunner
 from semiseg.engine.step_modes import StepMode
-from semiseg.errors import TrainingError
+from semiseg.errors import ComponentError, TrainingError
 from semiseg.interfaces.batch import Step
 from semiseg.interfaces.losses import Losses
 from semiseg.interfaces.roles import Role
@@ -185,7 +185,7 @@ def test_the_device_is_read_once_for_losses_and_gradients(monkeypatch):
 NOT_FINITE_IN_ONE_OF_TWO = """
 import sys
 from test_step import STEP, MadeBatches, StepMode, StepRunner, Runtime, cps, poison, sgd, snapshot, assert_no_step
-from semiseg.errors import TrainingError
+from semiseg.errors import ComponentError, TrainingError
 runtime = Runtime("cpu", "32")
 for mode in ("joint", "split"):
     strategy = cps()
@@ -227,3 +227,16 @@ def test_two_processes_sum_to_one(tmp_path):
         assert torch.allclose(value, two["weights"][key], atol=1e-12), key
     assert two["unused_grad_kept_out"]
     assert one["loss"] == pytest.approx(two["loss"], abs=1e-6)
+
+
+@pytest.mark.parametrize(("updates", "named"), [("studnet", "'studnet'"), ((), "no role")])
+def test_a_loss_that_updates_no_trained_role_is_refused(updates, named):
+    class Misspelled(Adversarial):
+        def losses(self, batch, step):
+            yield Losses(self.run("student", batch.labeled.image.flatten(1)).square().mean(), updates)
+
+    networks = {"student": torch.nn.Linear(512, 4), "critic": torch.nn.Linear(4, 1)}
+    strategy = Misspelled(StrategyOptions(), networks)
+    with pytest.raises(ComponentError, match=f"updates {named}") as raised:
+        StepRunner(strategy, sgd(strategy), Runtime("cpu", "32"))(MadeBatches().batch(0), STEP)
+    assert "trained roles: student, critic" in str(raised.value)

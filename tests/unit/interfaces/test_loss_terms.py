@@ -48,6 +48,8 @@ def test_an_unnamed_loss_has_no_parts():
     assert Losses(labeled(1.0, 3.0)).parts == {}
     assert Losses(labeled(1.0, 3.0)).of_whole_batch == ()
     assert Losses(torch.tensor(1.0)).of_whole_batch == ("loss",)
+    sure = Term.of_whole_batch(torch.tensor(1.0))
+    assert Losses(labeled(1.0, 3.0), log={"sure": sure}).of_whole_batch == ("sure",)
 
 
 def test_a_scalar_in_a_sum_makes_the_sum_one_of_the_whole_batch():
@@ -74,11 +76,7 @@ def test_a_whole_batch_term_is_a_scalar_and_losses_have_a_value():
         _ = Losses({"pseudo": Term()}).total
 
 
-def test_what_is_not_a_term_is_refused_where_it_is_written():
-    with pytest.raises(TypeError, match="the loss 'entropy' is a Tensor, not a Term"):
-        Losses({"supervised": labeled(1.0, 3.0), "entropy": torch.tensor(1.0)})
-    with pytest.raises(TypeError, match="the loss 'accepted' is a float"):
-        Losses(labeled(1.0, 3.0), log={"accepted": 0.5})
+def test_a_term_needs_its_stream():
     with pytest.raises(ValueError, match="needs the stream of its samples"):
         Term(torch.ones(2))
 
@@ -90,3 +88,29 @@ def test_terms_are_summed_and_subtracted():
     assert Losses(-one).total.item() == -2
     with pytest.raises(TypeError):
         one + 1
+
+
+def test_a_weight_that_is_a_parameter_gets_a_gradient_even_at_one():
+    weight = torch.ones((), requires_grad=True)
+    Losses({"supervised": weight * labeled(1.0, 3.0)}).total.backward()
+    assert weight.grad == 2
+    weight.grad = None
+    Losses(weight * labeled(1.0, 3.0) + Term()).total.backward()
+    assert weight.grad == 2
+
+
+@pytest.mark.parametrize("where", ["terms", "log"])
+@pytest.mark.parametrize("value", [torch.tensor(1.0), 1.0])
+def test_a_named_value_has_to_be_a_term(where, value):
+    values = {"terms": {"supervised": labeled(1.0, 3.0)}, "log": {}}
+    values[where] = {**values[where], "share": value}
+    with pytest.raises(TypeError, match=f"'share' in Losses is a {type(value).__name__}, not a Term"):
+        Losses(**values)
+
+
+def test_names_that_would_hide_a_value_in_the_log_are_refused():
+    term = labeled(1.0, 3.0)
+    with pytest.raises(ValueError, match="a term called 'loss'"):
+        Losses({"loss": 0.5 * term})
+    with pytest.raises(ValueError, match="same name in terms and log: share"):
+        Losses({"share": term}, log={"share": term})
