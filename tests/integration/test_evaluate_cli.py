@@ -178,7 +178,7 @@ def test_regions_metrics_with_options_and_a_preset(app, folders):
         assert text in result.stdout
     assert "hd95" not in result.stdout
     result = run(app, *both, "--preset", "brats2023", "-o", folders / "preset")
-    assert "brats2023's" in result.stdout
+    assert "follow brats2023" in result.stdout
     summary = json.loads((folders / "preset" / "summary.json").read_text())
     assert set(summary["checkpoints"][""]["hd95"]["regions"]) == {"whole tumor", "tumor core", "enhancing tumor"}
     assert summary["checkpoints"][""]["hd95"]["regions"]["whole tumor"]["missed"] == 1

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from semiseg.engine.runtime import Runtime
 from semiseg.losses.named import named_loss
+from semiseg.plugin import weight_at
 from semiseg.registry import load
 from semiseg.testing.steps import run_steps
 from semiseg.testing.strategy import StrategyContract, make_batch
@@ -96,10 +97,10 @@ def test_the_loss_is_the_paper_s(on):
 
 def test_the_weight_is_full_at_the_end_alone():
     strategy = made(weight=2.0)
-    assert strategy.consistency_weight(at(strategy, 0)) == pytest.approx(2 * math.exp(-5))
-    assert strategy.consistency_weight(at(strategy, 99)) == pytest.approx(2 * math.exp(-5 * 0.01**2))
+    assert weight_at(strategy.options, at(strategy, 0)) == pytest.approx(2 * math.exp(-5))
+    assert weight_at(strategy.options, at(strategy, 99)) == pytest.approx(2 * math.exp(-5 * 0.01**2))
     early = made(weight=2.0, ramp_share=0.4)
-    assert early.consistency_weight(at(early, 40)) == 2
+    assert weight_at(early.options, at(early, 40)) == 2
 
 
 def test_the_loss_of_torchsemiseg_has_its_full_weight_at_once():

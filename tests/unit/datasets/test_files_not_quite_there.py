@@ -170,7 +170,7 @@ def test_a_listed_label_that_is_not_there_is_what_is_told_though_no_class_is_nam
     assert f"1 listed file does not exist:\n      {root}/labels/1.nii.gz" in told
     assert '"labels"' not in told
     (root / "labels/0.nii.gz").unlink()
-    assert f"none of the 2 labels that it lists exist, such as {root}/labels/0.nii.gz" in refusal(read, root)
+    assert f"none of the 2 labels that it lists exists, for example {root}/labels/0.nii.gz" in refusal(read, root)
 
 
 def test_an_empty_list_is_called_empty(tmp_path):
