@@ -54,7 +54,7 @@ class BackboneContract(CapabilityTests):
         """Return noise of the task's shape."""
         return torch.randn((count, task.in_channels, *task.patch_size), generator=torch.Generator().manual_seed(1))
 
-    def test_logits_have_a_channel_a_class(self, backbone: Backbone, task: Task) -> None:
+    def test_logits_have_one_channel_per_class(self, backbone: Backbone, task: Task) -> None:
         """(B, C, X, Y, Z) gives finite (B, K, X, Y, Z)."""
         assert backbone.patch_problems(task) == []
         logits = self.build(backbone, task)(self.images(task))
@@ -83,7 +83,7 @@ class BackboneContract(CapabilityTests):
             alone = torch.cat([network(images[:1]), network(images[1:])])
         assert torch.allclose(together, alone, atol=1e-4, rtol=1e-4)
 
-    def test_a_patch_that_does_not_fit_is_told(self, backbone: Backbone, task: Task) -> None:
+    def test_a_patch_that_does_not_fit_is_refused(self, backbone: Backbone, task: Task) -> None:
         """A patch with odd sides either runs or is reported as a problem beforehand."""
         odd = Task(task.in_channels, task.classes, (33, 35, 37))
         if not backbone.patch_problems(odd):

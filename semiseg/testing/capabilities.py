@@ -91,7 +91,7 @@ class CapabilityTests:
         network = self._split(backbone, task, "scales")
         assert any(max(level.factor) > 1 for level in network.levels)
 
-    def test_each_way_up_makes_another_network(self, backbone: Backbone, task: Task) -> None:
+    def test_each_upsampling_makes_a_different_network(self, backbone: Backbone, task: Task) -> None:
         """``upsampling``: an option of this name, whose values give different networks for the same seed."""
         _require(backbone, "upsampling")
         assert "upsampling" in type(backbone).Options.model_fields

@@ -117,7 +117,7 @@ class DatasetContract:
             )
             assert region not in info.classes, f"region {region!r} has the name of a class"
 
-    def test_images_have_a_channel_for_each_modality(self, dataset: Dataset) -> None:
+    def test_images_have_one_channel_per_modality(self, dataset: Dataset) -> None:
         """Images are (C, X, Y, Z), finite, on the grid given by the headers."""
         for case in dataset.cases()[: self.sample]:
             image = dataset.read_image(case)
@@ -183,7 +183,7 @@ class DatasetContract:
         for volume in volumes[1:]:
             np.testing.assert_array_equal(volume.array, volumes[0].array)
 
-    def test_new_cases_carry_no_label(self, dataset: Dataset) -> None:
+    def test_new_cases_have_no_label(self, dataset: Dataset) -> None:
         """New cases are found by files and by folder, and are read like others."""
         case = dataset.cases()[0]
         (by_files,) = dataset.new_cases(case.images)

@@ -93,7 +93,7 @@ class StrategyContract(LearningTests, ScheduleTests, StateTests):
         for losses in strategy.losses(self.batch(strategy, step), step):
             assert losses.updated is None or (losses.updated and losses.updated <= trained)
 
-    def test_counts_make_micro_batches_add_up(self, strategy: Strategy) -> None:
+    def test_micro_batches_add_up_to_the_whole_batch(self, strategy: Strategy) -> None:
         """Gradients of micro-batches add up to the whole batch's, unless the strategy declares ``whole_batch``."""
         if strategy.whole_batch:
             pytest.skip("the strategy declares whole_batch")

@@ -45,8 +45,8 @@ class LearningTests(StrategyTests):
             "whether the other networks have initial weights or make confident predictions"
         )
 
-    def test_it_trains_where_nothing_is_unlabeled(self, strategy: Strategy) -> None:
-        """Without unlabeled cases in a recipe, all samples of a step are labeled; so may those of a micro-batch be."""
+    def test_it_trains_without_unlabeled_samples(self, strategy: Strategy) -> None:
+        """Without unlabeled cases, all samples of a step are labeled; a micro-batch may also have only labeled ones."""
         needs = strategy.needs
         always = needs.unlabeled.minimum > 0  # per step, though not in every part of one
         if always and strategy.whole_batch:
@@ -118,7 +118,7 @@ class LearningTests(StrategyTests):
             with torch.no_grad():
                 strategy.after_step(step)
 
-    def test_networks_that_teach_one_another_are_heard(self, strategy: Strategy) -> None:
+    def test_each_network_influences_the_others(self, strategy: Strategy) -> None:
         """Each network's gradients depend on the weights of the others (``CoTraining``), which label for it."""
         if not isinstance(strategy, CoTraining):
             pytest.skip("its networks do not label for each other (it is not a CoTraining)")

@@ -15,7 +15,7 @@ from semiseg.testing.strategy_base import StrategyTests
 class StateTests(StrategyTests):
     """Tests that trained parameters belong to networks, and that all state is saved."""
 
-    def test_what_is_trained_is_in_a_network(self, strategy: Strategy) -> None:
+    def test_trained_parameters_belong_to_a_role(self, strategy: Strategy) -> None:
         """Optimizers only have the parameters of roles' networks; one of the strategy itself would not be trained."""
         self.train(strategy, 0, 1)  # it may be created late
         require_trained_in_networks(strategy)
@@ -36,7 +36,7 @@ class StateTests(StrategyTests):
         for key, value in one.state_dict().items():
             assert torch.equal(value, other.state_dict()[key]), key
 
-    def test_what_changes_is_in_the_state(self, strategy: Strategy) -> None:
+    def test_changing_state_is_saved(self, strategy: Strategy) -> None:
         """Training changes nothing else: unsaved state may have effects long after a run is resumed."""
         before = attributes(strategy)
         self.train(strategy, 0, 3)

@@ -200,7 +200,7 @@ def test_a_parameter_that_nothing_trains_is_refused():
     names = "outside its roles' networks, which no optimizer trains: log_variance, project.weight, project.bias"
     roles = OwnParameter.roles(None)
 
-    assert names in refusal(contract.test_what_is_trained_is_in_a_network, OwnParameter)
+    assert names in refusal(contract.test_trained_parameters_belong_to_a_role, OwnParameter)
     with pytest.raises(ComponentError, match=names) as raised:
         build_strategy(OwnParameter, None, roles, {role.name: TinyBackbone() for role in roles}, TASK, 0)
     assert "Role.network" in str(raised.value)
@@ -218,7 +218,7 @@ def test_a_frozen_parameter_is_not():
     ("strategy_class", "name"), [(Counter, "n"), (Bank, "bank"), (ClassState, "ClassState.steps"), (Unsaved, "n")]
 )
 def test_what_is_remembered_and_not_saved_is_named(strategy_class, name):
-    reason = refusal(contract.test_what_changes_is_in_the_state, strategy_class)
+    reason = refusal(contract.test_changing_state_is_saved, strategy_class)
 
     assert reason.startswith(f"changed by training but not saved: {name}\n")
 

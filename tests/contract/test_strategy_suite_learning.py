@@ -267,14 +267,14 @@ class Declared(StrategyContract):
 
 def check_learning(strategy_class, suite=contract):
     suite.test_every_trained_role_is_updated(suite.make(strategy_class, {}))
-    suite.test_it_trains_where_nothing_is_unlabeled(suite.make(strategy_class, {}))
+    suite.test_it_trains_without_unlabeled_samples(suite.make(strategy_class, {}))
     suite.test_an_untrained_role_changes_unless_declared_frozen(suite.make(strategy_class, {}))
 
 
 @pytest.mark.parametrize("strategy_class", [Pair, Waiting, InTurns])
 def test_networks_that_teach_one_another_pass(strategy_class):
     check_learning(strategy_class)
-    contract.test_networks_that_teach_one_another_are_heard(contract.make(strategy_class, {}))
+    contract.test_each_network_influences_the_others(contract.make(strategy_class, {}))
 
 
 @pytest.mark.parametrize("strategy_class", [SeldomMoved, Gathering, Asymmetric, PseudoLast, UnlabeledAlone])
@@ -284,7 +284,7 @@ def test_what_learns_seldom_or_from_few_samples_passes(strategy_class):
 
 def test_what_is_always_given_unlabeled_samples_is_not_asked_to_do_without():
     with pytest.raises(pytest.skip.Exception, match="it always gets whole batches"):
-        contract.test_it_trains_where_nothing_is_unlabeled(contract.make(WholeBatches, {}))
+        contract.test_it_trains_without_unlabeled_samples(contract.make(WholeBatches, {}))
 
 
 def test_a_teacher_that_is_declared_frozen_passes():
@@ -334,7 +334,7 @@ def test_what_is_declared_frozen_has_to_be_to_the_end():
 
 @pytest.mark.parametrize("strategy_class", [OwnLesson, SwappedLessons])
 def test_a_network_that_learns_from_itself_is_named(strategy_class):
-    reason = refusal(contract.test_networks_that_teach_one_another_are_heard, strategy_class)
+    reason = refusal(contract.test_each_network_influences_the_others, strategy_class)
 
     assert reason.startswith("a learns nothing from b: its gradients do not depend on their weights\n")
     assert "at the steps [0, 1, 98, 99] of 100" in reason
@@ -368,7 +368,7 @@ def test_a_schedule_in_epochs_is_told():
     ],
 )
 def test_what_learns_nothing_from_labels_alone_is_told(strategy_class, reason):
-    assert refusal(contract.test_it_trains_where_nothing_is_unlabeled, strategy_class).startswith(reason)
+    assert refusal(contract.test_it_trains_without_unlabeled_samples, strategy_class).startswith(reason)
 
 
 @pytest.mark.parametrize(

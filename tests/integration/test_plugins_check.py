@@ -51,7 +51,7 @@ def broken(distribution, tmp_path):
             "strategy",
             "Term(mean_entropy(unlabeled), ",
             "Term(mean_entropy(unlabeled) / len(batch.unlabeled), ",
-            "Counts make micro batches add up",
+            "Micro batches add up to the whole batch",
             "AssertionError: networks.model.",
         ),
         (
