@@ -7,6 +7,7 @@ from helpers_reporter import Heard
 from jsonschema import Draft7Validator
 from typer.testing import CliRunner
 
+from semiseg import __version__
 from semiseg.cli.main import app
 from semiseg.errors import ComponentError, RecipeError
 from semiseg.study.load import load_study
@@ -94,7 +95,7 @@ def test_an_unknown_launcher_is_refused_as_any_component(recipe, tmp_path):
     with pytest.raises(ComponentError) as caught:
         run_study(recipe(), tmp_path / "study", launcher="slrum")
     assert str(caught.value).startswith("Unknown launcher 'slrum'. Did you mean 'slurm'?\n    Installed: ")
-    assert "local (semiseg 0.1.0), slurm (semiseg 0.1.0)" in str(caught.value)
+    assert f"local (semiseg {__version__}), slurm (semiseg {__version__})" in str(caught.value)
     assert not (tmp_path / "study").exists()
 
 
