@@ -204,7 +204,7 @@ def test_a_patch_that_does_not_fit_is_refused_in_words(patch, options, told):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"strides": (ALL, ALL, ALL)}, "first stage has stride 1"),
+        ({"strides": (ALL, ALL, ALL)}, "first stage must have stride 1"),
         ({"strides": ((1, 1, 1), ALL)}, "at least 3"),
         ({"strides": ((1, 1, 1), ALL, ALL), "n_stages": 4}, "3 strides make 3 stages"),
         ({"kernel_sizes": ((2, 3, 3),)}, "odd sizes"),
