@@ -171,11 +171,12 @@ class StepRunner:
         return set(self.optimizers if losses.updated is None else losses.updated)
 
     def _backward(self, losses: Losses) -> set[str]:
-        for name, value in {"loss": losses.total, **losses.parts}.items():
+        total = losses.total
+        for name, value in {"loss": total, **losses.parts}.items():
             self._reports.setdefault(name, []).append(value.detach().float())
         roles = self._roles(losses)
         inputs = [p for role in sorted(roles) for p in self._parameters(role)]
-        self.scaler.scale(losses.total).backward(inputs=inputs)
+        self.scaler.scale(total).backward(inputs=inputs)
         return roles
 
     def _sum(self, roles: Iterable[str]) -> None:

@@ -169,9 +169,10 @@ class Losses:
     @property
     def parts(self) -> dict[str, Tensor]:
         """The values to log, without weights and gradients: scalars, which add up over the parts of a step."""
-        zero = self.total.detach().new_zeros(())
-        named = {name: term.mean() for name, term in {**self._named, **self.log}.items() if name}
-        return {name: zero if value is None else value.detach() for name, value in named.items()}
+        means = {name: term.mean() for name, term in {**self._named, **self.log}.items()}
+        some = next(value for value in means.values() if value is not None)  # for the device of what is 0
+        values = {name: some.new_zeros(()) if value is None else value.detach() for name, value in means.items()}
+        return {name: value for name, value in values.items() if name}
 
     @property
     def of_whole_batch(self) -> tuple[str, ...]:

@@ -52,5 +52,5 @@ def _known_loss(logits: Tensor, labels: Tensor, kind: str) -> Tensor:
         dice = dice_from_probabilities(torch.softmax(logits, dim=1) * known[:, None], labels)
     if kind != "dice":
         voxels = known.flatten(1).sum(dim=1).clamp_min(1)
-        entropy = cross_entropy(logits, labels) * (labels[0].numel() if len(labels) else 0) / voxels
+        entropy = cross_entropy(logits, labels) * labels.shape[1:].numel() / voxels
     return dice + entropy

@@ -4,8 +4,7 @@ import torch
 from torch import Tensor
 
 from semiseg.losses.cross_entropy import cross_entropy
-from semiseg.losses.dice import dice_from_probabilities
-from semiseg.losses.named import require_known
+from semiseg.losses.named import named_loss, require_known
 from semiseg.types import IGNORE
 
 
@@ -48,6 +47,5 @@ def masked_loss(logits: Tensor, labels: Tensor, kind: str) -> Tensor:
     require_known(kind)
     if kind == "cross_entropy":
         return cross_entropy(logits, labels)  # mean over all voxels; torch sets ignored ones to 0
-    kept = (labels != IGNORE).unsqueeze(1)
-    dice = dice_from_probabilities(torch.softmax(logits, dim=1) * kept, labels)
+    dice = named_loss(logits, labels, "dice", has_ignored=True)
     return dice if kind == "dice" else dice + cross_entropy(logits, labels)

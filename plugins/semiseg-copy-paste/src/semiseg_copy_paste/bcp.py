@@ -21,7 +21,7 @@ from semiseg.plugin import (
     StreamNeeds,
     Term,
     copy_paste_masks,
-    masked_loss,
+    named_loss,
     paste,
     update_teacher,
 )
@@ -156,12 +156,8 @@ def region_loss(logits: Tensor, labels: Tensor, kind: str) -> Tensor:
     Returns:
         (n,) losses; 0 if all voxels are ignored.
     """
-    dice = masked_loss(logits, labels, "dice")
-    if kind == "dice":
-        return dice
-    region = (labels != IGNORE).flatten(1).sum(dim=1).clamp_min(1)
-    entropy = masked_loss(logits, labels, "cross_entropy") * labels.shape[1:].numel() / region
-    return (dice + entropy) / 2
+    loss = named_loss(logits, labels, kind, has_ignored=True)
+    return loss / 2 if kind == "dice_ce" else loss
 
 
 def firsts_then_seconds(values: Tensor) -> Tensor:
