@@ -5,8 +5,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from semiseg.losses.cross_entropy import IGNORED, cross_entropy
+from semiseg.losses.cross_entropy import cross_entropy
 from semiseg.losses.dice import dice_from_probabilities, dice_losses
+from semiseg.types import IGNORE
 
 KINDS = ("dice", "cross_entropy", "dice_ce")
 
@@ -46,7 +47,7 @@ def named_losses(logits: Tensor, wanted: Sequence[tuple[Tensor, str]], has_ignor
 
 
 def _known_loss(logits: Tensor, labels: Tensor, kind: str) -> Tensor:
-    known = labels != IGNORED
+    known = labels != IGNORE
     dice = entropy = logits.new_zeros(len(labels))
     if kind != "cross_entropy":
         dice = dice_from_probabilities(torch.softmax(logits, dim=1) * known[:, None], labels)
