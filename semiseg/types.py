@@ -15,7 +15,7 @@ MOST_CLASSES = 255
 """Maximum number of classes besides the background: class indices are uint8."""
 Shape = tuple[int, ...]
 """Voxels along each spatial axis."""
-Unit = Literal["mm", "voxel"]
+Unit = Literal["mm", "voxel", "pixel"]
 IGNORE = -100
 """The label of a voxel that losses ignore; torch's default for that."""
 
@@ -46,7 +46,8 @@ class Case:
 class Geometry:
     """A voxel grid: its shape, and the affine (4, 4) float64 from voxel indices to RAS+ world coordinates.
 
-    ``unit`` is "voxel" if the file stores no spacing: distances are then in voxels and are reported as such.
+    ``unit`` is "voxel" if the file stores no spacing: distances are then in voxels and are reported as such. The grid of
+    a 2D image has shape (X, Y, 1) and the unit "pixel".
     """
 
     shape: Shape

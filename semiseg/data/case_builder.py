@@ -131,7 +131,7 @@ class CaseMaker:
         return self._digests.remembered(self._key("scan", self._image_key(case.without_label())), work)
 
     def _image_key(self, case: Case) -> str:
-        preprocessing = self._options.model_dump(mode="json", exclude={"store"})
+        preprocessing = self._options.model_dump(mode="json", exclude={"store", "slice_axis"})
         contents = [self._digests.of(path) for path in case.images] or ["voxels", self._voxels(case)]
         return self._key("image", case.id, contents, self._reader, preprocessing)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from semiseg.interfaces.component import Component
 from semiseg.types import Shape
@@ -21,6 +21,9 @@ class Augmentation(Component, ABC):
     attribute may be a lambda, an open file or a lock.
     """
 
+    spatial_dims: ClassVar[frozenset[int]] = frozenset({2, 3})
+    """Numbers of spatial axes of the images that can be augmented."""
+
     def source_size(self, patch_size: Shape) -> Shape:
         """Return the size to read around a patch of ``patch_size`` voxels so that rotating it introduces no border."""
         return patch_size
@@ -30,9 +33,9 @@ class Augmentation(Component, ABC):
         """Return the augmented sample, cut to the patch size, without modifying the inputs.
 
         Args:
-            image: (C, X, Y, Z) float32, normalized, of ``source_size(patch_size)``; axes R, A, S; any number of
-                channels.
-            label: (X, Y, Z) int64 class indices, or None for an unlabeled sample. The image's transform and the random
+            image: (C, \\*spatial) float32, normalized, of ``source_size(patch_size)``; axes R, A, S, or the two of them
+                in a slice's plane; any number of channels.
+            label: (\\*spatial) int64 class indices, or None for an unlabeled sample. The image's transform and the random
                 draws must not depend on whether there is a label.
             patch_size: voxels along each axis of the result.
 
@@ -58,8 +61,8 @@ class BatchAugmentation(Augmentation):
         """Apply each sample's drawn parameters and cut to the patch size, without modifying the inputs.
 
         Args:
-            images: (B, C, X, Y, Z) float32 on any device, each of ``source_size(patch_size)``.
-            labels: (B, X, Y, Z) int64 class indices on the same device, or None.
+            images: (B, C, \\*spatial) float32 on any device, each of ``source_size(patch_size)``.
+            labels: (B, \\*spatial) int64 class indices on the same device, or None.
             changes: one for each sample, from ``draw``.
             patch_size: voxels along each axis of the result.
 

@@ -13,7 +13,7 @@ from semiseg.types import Task
 class Backbone(Component, ABC):
     """A factory of networks.
 
-    A network maps images (B, C, X, Y, Z) float to logits (B, K, X, Y, Z). Its parameters are drawn from torch's default
+    A network maps images (B, C, \\*spatial) float to logits (B, K, \\*spatial), with ``task.spatial_dims`` spatial axes. Its parameters are drawn from torch's default
     generator, which is seeded for each role before ``build``.
     """
 
@@ -25,6 +25,9 @@ class Backbone(Component, ABC):
     """
     unused_parameters: ClassVar[frozenset[str]] = frozenset()
     """Substrings of the names of parameters that never receive a gradient, as in some published networks."""
+
+    spatial_dims: ClassVar[frozenset[int]] = frozenset({2, 3})
+    """Numbers of spatial axes for which networks can be built (``task.spatial_dims``)."""
 
     @abstractmethod
     def build(self, task: Task) -> nn.Module:

@@ -97,6 +97,8 @@ class Strategy(nn.Module, ABC, Generic[OptionsT]):
     needs: ClassVar[BatchNeeds] = BatchNeeds()
     requires: ClassVar[frozenset[str]] = frozenset()
     """Capabilities that every role's backbone must offer."""
+    spatial_dims: ClassVar[frozenset[int]] = frozenset({2, 3})
+    """Numbers of spatial axes of the images that the strategy supports."""
     whole_batch: ClassVar[bool] = False
     """Whether a loss is more than a mean over samples: ``losses`` then always gets a step's whole batch, and the step
     cannot be divided into micro-batches or among processes."""

@@ -39,6 +39,7 @@ FolderName = Annotated[str, AfterValidator(_usable_as_folder)]
 """Text that is valid as a folder name."""
 Share = Annotated[float, Field(ge=0, lt=1)]
 Extent = Annotated[int, Field(ge=8, le=4096)]
+PatchSize = Annotated[tuple[Extent, ...], Field(min_length=2, max_length=3)]
 Count = Annotated[int, Field(ge=0, le=10**9)]
 PositiveCount = Annotated[int, Field(gt=0, le=10**9)]
 Seed = Annotated[int, Field(ge=-(2**63), lt=2**63)]
@@ -102,6 +103,8 @@ class Preprocessing(_Model):
     """Foreground voxels: those that are not 0 (skull-stripped MR), or all (CT). Background stays 0."""
     crop: bool = True
     """Crop to the bounding box of the foreground."""
+    slice_axis: Literal["auto", "right", "anterior", "superior"] = "auto"
+    """With a two-sided patch, the axis across which volumes are sliced; auto: the one with the largest spacing."""
     store: Path | None = None
     """Folder of the case store; by default $SEMISEG_CACHE/store, or ~/.cache/semiseg/store."""
 
@@ -180,8 +183,8 @@ class Training(_Model):
     """Number of epochs."""
     examples_per_epoch: PositiveCount = 250
     """Samples drawn per epoch, over both streams: ceil(examples / batch) steps."""
-    patch_size: tuple[Extent, Extent, Extent] = (128, 128, 128)
-    """Voxels along right, anterior and superior."""
+    patch_size: PatchSize = (128, 128, 128)
+    """Voxels along right, anterior and superior; two sides for training on slices (``preprocessing.slice_axis``)."""
     batch_size: BatchSize = BatchSize()
     """Samples of each stream per step."""
     step: StepMode = StepMode()
