@@ -46,8 +46,8 @@ class Case:
 class Geometry:
     """A voxel grid: its shape, and the affine (4, 4) float64 from voxel indices to RAS+ world coordinates.
 
-    ``unit`` is "voxel" if the file stores no spacing: distances are then in voxels and are reported as such. The grid of
-    a 2D image has shape (X, Y, 1) and the unit "pixel".
+    ``unit`` is "voxel" if the file stores no spacing: distances are then in voxels and are reported as such. The grid
+    of a 2D image has shape (X, Y, 1) and the unit "pixel".
     """
 
     shape: Shape

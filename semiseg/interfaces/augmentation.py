@@ -35,8 +35,8 @@ class Augmentation(Component, ABC):
         Args:
             image: (C, \\*spatial) float32, normalized, of ``source_size(patch_size)``; axes R, A, S, or the two of them
                 in a slice's plane; any number of channels.
-            label: (\\*spatial) int64 class indices, or None for an unlabeled sample. The image's transform and the random
-                draws must not depend on whether there is a label.
+            label: (\\*spatial) int64 class indices, or None for an unlabeled sample. The image's transform and the
+                random draws must not depend on whether there is a label.
             patch_size: voxels along each axis of the result.
 
         Returns:
