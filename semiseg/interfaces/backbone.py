@@ -13,8 +13,8 @@ from semiseg.types import Task
 class Backbone(Component, ABC):
     """A factory of networks.
 
-    A network maps images (B, C, \\*spatial) float to logits (B, K, \\*spatial), with ``task.spatial_dims`` spatial axes.
-    Its parameters are drawn from torch's default generator, which is seeded for each role before ``build``.
+    A network maps images (B, C, \\*spatial) float to logits (B, K, \\*spatial), with ``task.spatial_dims`` spatial
+    axes. Its parameters are drawn from torch's default generator, which is seeded for each role before ``build``.
     """
 
     capabilities: ClassVar[frozenset[str]] = frozenset()
