@@ -14,10 +14,10 @@ _UP = ("up_tr256", "up_tr128", "up_tr64", "up_tr32")
 class SplitVNet(SplitNetwork, VNet):  # type: ignore[misc]
     """MONAI's V-Net with its parts: the downward transitions, the upward ones, and the output transition."""
 
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
+    def __init__(self, *, spatial_dims: int, **options: Any) -> None:
+        super().__init__(spatial_dims=spatial_dims, **options)
         self.parts = {"encoder": _DOWN, "decoder": _UP, "head": ("out_tr",)}
-        self.levels = tuple(Level(c, (f, f, f)) for c, f in ((32, 1), (64, 2), (128, 4), (256, 8)))
+        self.levels = tuple(Level(c, (f,) * spatial_dims) for c, f in ((32, 1), (64, 2), (128, 4), (256, 8)))
 
     def encode(self, images: Tensor) -> tuple[Tensor, ...]:
         """Return features of five levels, finest first."""

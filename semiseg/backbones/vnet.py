@@ -15,7 +15,7 @@ FACTOR = 16
 
 
 class VNet(Backbone):
-    """MONAI's V-Net, the network of the left-atrium papers' protocol.
+    """MONAI's V-Net in 2D or 3D; in 3D the network of the left-atrium papers' protocol.
 
     Milletari et al. 2016 (arXiv:1606.04797). Batch normalization: a sample's logits depend on the rest of the batch,
     and the running statistics belong to the state.
@@ -37,11 +37,12 @@ class VNet(Backbone):
 
         dropout = self.options.dropout
         network = SplitVNet(
-            spatial_dims=3,
+            spatial_dims=task.spatial_dims,
             in_channels=task.in_channels,
             out_channels=task.out_channels,
             dropout_prob_down=dropout,
             dropout_prob_up=(dropout, dropout),
+            dropout_dim=task.spatial_dims,  # whole channels; MONAI's default of 3 would drop whole 2D samples
         )
         replace_upsampling(network, self.options.upsampling)
         return network
