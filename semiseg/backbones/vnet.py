@@ -15,10 +15,10 @@ FACTOR = 16
 
 
 class VNet(Backbone):
-    """MONAI's V-Net in 2D or 3D; in 3D the network of the left-atrium papers' protocol.
+    """MONAI's V-Net in 2D or 3D: in 3D, the network of the left-atrium papers' protocol.
 
     Milletari et al. 2016 (arXiv:1606.04797). Batch normalization: a sample's logits depend on the rest of the batch,
-    and the running statistics belong to the state.
+    and the running statistics belong to the state. In 2D, dropout drops channels; MONAI's drops whole samples there.
     """
 
     class Options(ComponentOptions):
@@ -42,7 +42,6 @@ class VNet(Backbone):
             out_channels=task.out_channels,
             dropout_prob_down=dropout,
             dropout_prob_up=(dropout, dropout),
-            dropout_dim=task.spatial_dims,  # whole channels; MONAI's default of 3 would drop whole 2D samples
         )
         replace_upsampling(network, self.options.upsampling)
         return network
