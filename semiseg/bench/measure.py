@@ -149,7 +149,8 @@ class Subject:
         """Return seconds to read, predict and write a training case, as test cases are not opened here."""
         plan, case = self.plan, self.plan.split.labeled[0].without_label()
         predictor = self.model.predictor(self.runtime.device)
-        predictor.labels(np.zeros((plan.task.in_channels, *plan.task.patch_size), np.float32))  # as above
+        smallest = (*plan.task.patch_size, 1)[:3]  # a volume; of a single slice with a two-sided patch
+        predictor.labels(np.zeros((plan.task.in_channels, *smallest), np.float32))  # as above
         with TemporaryDirectory() as folder:
             target = Path(folder) / "prediction.nii.gz"
             started = self._now()
