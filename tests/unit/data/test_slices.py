@@ -66,7 +66,7 @@ def stored(request, tmp_path_factory):
     split = make_split(dataset.cases(), schema.Split(labeled=1), 0)
     store = CaseStore(dataset, schema.Preprocessing(slice_axis=request.param), split, root / "store")
     store.fill(dataset.cases())
-    return store.labeled("a"), store.image("b"), "right anterior superior".split().index(request.param)
+    return store.labeled("a"), store.image("b"), ["right", "anterior", "superior"].index(request.param)
 
 
 def batches(stored, patch, **options):
