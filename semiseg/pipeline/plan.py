@@ -11,6 +11,7 @@ from semiseg.engine.schedule import TrainingSchedule
 from semiseg.errors import DataError, RecipeError, raise_all
 from semiseg.interfaces.strategy import BatchNeeds, Strategy
 from semiseg.messages import some
+from semiseg.pipeline.outputs import output_notes, output_problems, task_of
 from semiseg.pipeline.plan_checks import (
     Networks,
     augmentation_problems,
@@ -63,12 +64,13 @@ def make_plan(recipe: Recipe, *, on_this_machine: bool = True) -> Plan:
     components = resolve(recipe)
     dataset = components.dataset
     info = dataset.info()
-    task = Task(len(info.modalities), info.classes, recipe.training.patch_size)
+    task = task_of(recipe, info)
     networks = networks_once(components, task)
     unfit = patch_problems(components, task, recipe)
     problems = unfit or (machine_problems(components, networks, task, recipe) if known else [])
     problems += optimizer_problems(components, recipe)
-    problems += region_problems(recipe, info) + augmentation_problems(components, recipe)
+    problems += region_problems(recipe, info) + output_problems(components, recipe, info)
+    problems += augmentation_problems(components, recipe)
     try:
         cases = tuple(dataset.cases())
         draw = recipe.seed if recipe.split.draw is None else recipe.split.draw
@@ -79,7 +81,7 @@ def make_plan(recipe: Recipe, *, on_this_machine: bool = True) -> Plan:
         raise DataError([*problems, *error.problems]) from error
     batch_size, notes = fit_batch(recipe.training.batch_size, components.strategy.needs, bool(split.unlabeled))
     notes = [*notes, *unused_note(len(split.unlabeled), recipe.training.batch_size, components.strategy.needs)]
-    notes += [*target_note(components, recipe), *dataset.notes()]
+    notes += [*target_note(components, recipe), *output_notes(task), *dataset.notes()]
     problems += batch_problems(batch_size, components.strategy.needs, recipe)
     if not unfit:
         problems += copy_problems(components, networks, recipe)
