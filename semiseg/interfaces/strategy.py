@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import TypeVar
 
+from semiseg.codings.classes import CLASSES
+from semiseg.codings.coding import Coding
 from semiseg.interfaces.batch import Batch, Step
 from semiseg.interfaces.component import ComponentOptions
 from semiseg.interfaces.losses import Losses
@@ -99,6 +101,10 @@ class Strategy(nn.Module, ABC, Generic[OptionsT]):
     """Capabilities that every role's backbone must offer."""
     spatial_dims: ClassVar[frozenset[int]] = frozenset({2, 3})
     """Numbers of spatial axes of the images that the strategy supports."""
+    no_regions: ClassVar[str] = "its losses are written for classes that exclude each other"
+    """Why networks cannot have overlapping regions as outputs (``training.outputs``); empty if they can.
+
+    Such a strategy takes everything that depends on the meaning of logits from ``coding``."""
     whole_batch: ClassVar[bool] = False
     """Whether a loss is more than a mean over samples: ``losses`` then always gets a step's whole batch, and the step
     cannot be divided into micro-batches or among processes."""
@@ -127,6 +133,8 @@ class Strategy(nn.Module, ABC, Generic[OptionsT]):
         super().__init__()
         self.options: OptionsT = options
         self.networks = nn.ModuleDict(networks)
+        self.coding: Coding = CLASSES
+        """What logits mean: classes, or the regions of the task; set when the engine builds the strategy."""
         self._around: Callable[[str], AbstractContextManager[Any]] = lambda role: nullcontext()
 
     @classmethod
@@ -163,12 +171,12 @@ class Strategy(nn.Module, ABC, Generic[OptionsT]):
         return self.probabilities(self.run(role, images))
 
     def probabilities(self, logits: Tensor) -> Tensor:
-        """Return class probabilities (n, K, X, Y, Z) of logits. Classes are mutually exclusive: softmax."""
-        return torch.softmax(logits, dim=1)
+        """Return the probabilities (n, K, X, Y, Z) of logits, in the task's coding: softmax for classes."""
+        return self.coding.probabilities(logits)
 
     def hard(self, logits: Tensor) -> Tensor:
-        """Return the most probable class at each voxel, (n, X, Y, Z) uint8, from logits (n, K, X, Y, Z)."""
-        return torch.argmax(logits, dim=1).to(torch.uint8)
+        """Return the pseudo-label of logits (n, K, X, Y, Z), (n, X, Y, Z) uint8: the most probable class."""
+        return self.coding.hard(logits)
 
     @property
     def predicting(self) -> tuple[str, ...]:
