@@ -88,7 +88,7 @@ def make_plan(recipe: Recipe, *, on_this_machine: bool = True) -> Plan:
         problems += step_problems(components, networks, batch_size, recipe, known)
     raise_all(problems, RecipeError)
     if known and bf16_on_cpu(recipe):
-        notes += slow_bf16_notes(placed("training.precision", recipe))
+        notes += slow_bf16_notes(placed("training.precision", recipe), task.spatial_dims)
     return Plan(recipe, components, info, cases, split, task, batch_size, (*recipe.notes, *notes), networks)
 
 
