@@ -95,7 +95,7 @@ class Luque2023Augmentation(Augmentation):
         steps = [torchio_steps.RandomZoomAndRotation(patch_size, self._draw_pose)]
         if axes:
             steps.append(torchio_steps.random_flip(axes, self._probability("flipping")))
-        steps.append(torchio_steps.RandomCurves(self._draw_curve, self.options.keep_background))
+        steps.append(torchio_steps.RandomCurves(self._draw_curve, self.options.keep_background, len(patch_size)))
         return torchio_steps.run(steps, image, label)
 
     def _draw_pose(self) -> tuple[float, tuple[float, float, float]]:
