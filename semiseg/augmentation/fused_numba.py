@@ -7,12 +7,14 @@ from torch import Tensor
 
 from semiseg.augmentation import fused_kernels, fused_plane_kernels
 from semiseg.augmentation.change import Change
-from semiseg.augmentation.intensity_lookup import curve_table
+from semiseg.augmentation.intensity import Curve
+from semiseg.augmentation.intensity_lookup import INTERVALS, curve_table
 from semiseg.augmentation.spatial import crop_and_flip, voxel_map
 from semiseg.types import Shape
 
 VoxelMap = tuple[NDArray[np.float64], NDArray[np.float64]]
 """Matrix and offset, as in ``spatial.voxel_map``."""
+_LOGARITHMS = torch.linspace(0, 1, INTERVALS + 1, dtype=torch.float64).log().float()
 
 
 def apply_change(
@@ -31,11 +33,29 @@ def apply_change(
         matrix, offset = voxel_map(shape, patch_size, change.zoom, change.degrees, change.flips)
         to_source = matrix.numpy(), offset.numpy()
     patch = _move(image, to_source, change, patch_size)
+    make_table = fast_table if len(patch_size) == 2 else exact_table
     for channel, curve in zip(patch.numpy(), change.curves, strict=True):
         if curve.bends or curve.shift or curve.factor != 1:
-            table = curve_table(curve).numpy() if curve.bends else np.empty(0, np.float32)
+            table = make_table(curve) if curve.bends else np.empty(0, np.float32)
             fused_kernels.change_intensities(channel.reshape(-1), table, curve.shift, curve.factor, keep_zero)
     return patch, None if label is None else _move(label, to_source, change, patch_size)
+
+
+def exact_table(curve: Curve) -> NDArray[np.float32]:
+    """Return ``curve_table`` as it is."""
+    table: NDArray[np.float32] = curve_table(curve).numpy()
+    return table
+
+
+def fast_table(curve: Curve) -> NDArray[np.float32]:
+    """Return ``curve_table`` up to rounding (4e-7), eight times faster.
+
+    Otherwise it would take almost half of the time of a 2D sample. In 3D it takes a fiftieth.
+    """
+    table: NDArray[np.float32] = torch.exp(_LOGARITHMS * curve.gamma).numpy()
+    if curve.heights is not None:
+        fused_kernels.bend_table(table, curve.heights.numpy())
+    return table
 
 
 def _move(array: Tensor, to_source: VoxelMap | None, change: Change, patch_size: Shape) -> Tensor:

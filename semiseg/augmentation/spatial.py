@@ -19,18 +19,24 @@ def rotation_matrix(degrees: Sequence[float]) -> Tensor:
     return around_z @ around_x @ around_y
 
 
+def rotation_in_plane(degrees: float) -> Tensor:
+    """Return the rotation (2, 2) float64 of x and y by the rotation around z."""
+    c, s = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
+    return torch.tensor([[c, -s], [s, c]], dtype=torch.float64)
+
+
 def voxel_map(
     source: Shape, patch: Shape, zoom: float, degrees: Sequence[float], flips: Sequence[int] = ()
 ) -> tuple[Tensor, Tensor]:
     """Return the map from a patch's voxels to a larger source: ``matrix @ voxel + offset``, float64, in voxels.
 
     Both have the same center. A zoom of 1.5 enlarges 1.5 times. ``flips`` are axes of the patch that are reversed after
-    zoom and rotation. In 2D the angles around x and y must be 0.
+    zoom and rotation. In 2D only the last angle, around z, is used.
     """
-    n = len(source)
-    signs = torch.ones(n, dtype=torch.float64)
+    signs = torch.ones(len(source), dtype=torch.float64)
     signs[list(flips)] = -1
-    matrix = rotation_matrix(degrees)[:n, :n].T / zoom * signs
+    rotation = rotation_matrix(degrees) if len(source) == 3 else rotation_in_plane(degrees[2])
+    matrix = rotation.T / zoom * signs
     centers = [(torch.tensor(shape, dtype=torch.float64) - 1) / 2 for shape in (source, patch)]
     return matrix, centers[0] - matrix @ centers[1]
 

@@ -57,9 +57,21 @@ class RandomCurves(RandomTransform, tio.IntensityTransform):  # type: ignore[mis
         return subject
 
 
-def random_flip(axes: tuple[int, ...], probability: float) -> tio.Transform:
-    """Return TorchIO's flip, drawn independently for each axis."""
-    return tio.RandomFlip(axes=axes, flip_probability=probability, copy=False)
+class RandomFlip(tio.RandomFlip):  # type: ignore[misc]
+    """TorchIO's flip, drawn independently for each axis; the original fails along an axis of length 1."""
+
+    def __init__(self, axes: tuple[int, ...], probability: float) -> None:
+        super().__init__(axes=axes, flip_probability=probability, copy=False)
+
+    def apply_transform(self, subject: tio.Subject) -> tio.Subject:
+        """Flip all images of a subject along the same axes."""
+        happens = self.get_params(self.flip_probability)
+        dims = [1 + axis for axis in self.axes if happens[axis]]
+        if dims:
+            torch.rand(1)  # the original draws it here, for TorchIO's Flip
+            for image in self.get_images(subject):
+                image.set_data(image.data.flip(dims))
+        return subject
 
 
 def run(steps: list[tio.Transform], image: Tensor, label: Tensor | None) -> tuple[Tensor, Tensor | None]:
