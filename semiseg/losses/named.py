@@ -24,11 +24,11 @@ def named_loss(logits: Tensor, labels: Tensor, kind: str, has_ignored: bool = Fa
 
 
 def named_losses(logits: Tensor, wanted: Sequence[tuple[Tensor, str]], has_ignored: bool = False) -> list[Tensor]:
-    """Return losses of one network's logits (B, K, X, Y, Z) against several label maps, each with its loss's name.
+    """Return losses of one network's logits (B, K, \\*spatial) against several label maps, each with its loss's name.
 
-    A label map (b, X, Y, Z) covers the first b samples and gives (b,). All Dice losses are computed in one pass. With
-    ``has_ignored``, label maps may contain IGNORE: losses are then as if these voxels did not exist, at the cost of
-    the softmax's memory; a sample without other voxels has loss 0. Raises ValueError for an unknown name.
+    A label map (b, \\*spatial) covers the first b samples and gives (b,). All Dice losses are computed in one pass.
+    With ``has_ignored``, label maps may contain IGNORE: losses are then as if these voxels did not exist, at the cost
+    of the softmax's memory; a sample without other voxels has loss 0. Raises ValueError for an unknown name.
     """
     for _, kind in wanted:
         require_known(kind)

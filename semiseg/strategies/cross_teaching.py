@@ -47,7 +47,7 @@ class CrossTeaching(CoTraining[CrossTeachingOptions]):
         return (Role("student_a"), Role("student_b", backbone="unetr"))
 
     def pseudo_label(self, role: str, output: Tensor, batch: Batch) -> Tensor:
-        """Return the most probable class of the unlabeled samples, (b, X, Y, Z) uint8."""
+        """Return the most probable class of the unlabeled samples, (b, \\*spatial) uint8."""
         return self.hard(batch.divide(output)[1])
 
     def loss(self, role: str, output: Tensor, pseudo_labels: Mapping[str, Any], batch: Batch, step: Step) -> Losses:

@@ -61,7 +61,7 @@ class EntropyMinimization(Strategy[EntropyMinimizationOptions]):
 
 
 def normalized_entropy(logits: Tensor) -> Tensor:
-    """Return the mean of H(p) / ln K over voxels for each sample: (n, K, X, Y, Z) gives (n,) in [0, 1]; K >= 2."""
+    """Return the mean of H(p) / ln K over voxels for each sample: (n, K, \\*spatial) gives (n,) in [0, 1]; K >= 2."""
     log_p = torch.log_softmax(logits, dim=1)
     entropy = -(log_p.exp() * log_p).sum(dim=1)
     return entropy.flatten(1).mean(dim=1) / math.log(logits.shape[1])

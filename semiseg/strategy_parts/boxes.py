@@ -11,7 +11,7 @@ def random_box(shape: Sequence[int], sides: Sequence[float], generator: torch.Ge
     """Draw a box inside a volume, uniformly over all positions.
 
     Args:
-        shape: the volume's sides in voxels, such as X, Y, Z.
+        shape: the sides of the image in voxels.
         sides: the box's sides as fractions of the shape, in [0, 1]; they are rounded to voxels.
         generator: on the CPU.
 

@@ -15,7 +15,7 @@ def draw_flips(slots: Sequence[int], step: Step, name: str, spatial_dims: int = 
 
 
 def flip(volumes: Tensor, flips: Tensor) -> Tensor:
-    """Flip volumes (n, ..., X, Y, Z) as drawn (n, spatial_dims); flipping twice restores them.
+    """Flip volumes (n, ..., \\*spatial) as drawn (n, spatial_dims); flipping twice restores them.
 
     Applied with the same draw to a network's output on flipped images, it returns the output in the original
     orientation.

@@ -27,7 +27,7 @@ def cutmix_masks(
     here, that of the volume among all of its sides.
 
     Args:
-        shape: the sides in voxels, such as X, Y, Z.
+        shape: the sides in voxels, two or three of them.
         slots: the samples' numbers in the step: a mask depends only on (seed, step, slot, name).
         step: the position in training.
         name: name of the draw.
@@ -35,7 +35,7 @@ def cutmix_masks(
         boxes: n.
 
     Returns:
-        (n, X, Y, Z) boolean, on the CPU.
+        (n, \\*spatial) boolean, on the CPU.
     """
 
     def draw(generator: torch.Generator) -> Tensor:
@@ -56,7 +56,7 @@ def cutmix_masks(
 def copy_paste_masks(shape: Shape, slots: Sequence[int], step: Step, name: str, side: float = 2 / 3) -> Tensor:
     """Draw a box for each sample at a random position, with sides of a fixed fraction of the volume's; True inside.
 
-    Bidirectional copy-paste (BCP, arXiv:2305.00673) uses 2/3. Returns (n, X, Y, Z) boolean, on the CPU; arguments as
+    Bidirectional copy-paste (BCP, arXiv:2305.00673) uses 2/3. Returns (n, \\*spatial) boolean, on the CPU; arguments as
     for ``cutmix_masks``.
     """
 
@@ -78,9 +78,9 @@ def mixup_weights(slots: Sequence[int], step: Step, name: str, alpha: float) -> 
 
 
 def paste(inside: Tensor, outside: Tensor, masks: Tensor) -> Tensor:
-    """Return ``inside`` where the masks (n, X, Y, Z) are True, else ``outside``.
+    """Return ``inside`` where the masks (n, \\*spatial) are True, else ``outside``.
 
-    Both are (n, C, X, Y, Z) or (n, X, Y, Z), of one dtype, on one device; the masks may be on another.
+    Both are (n, C, \\*spatial) or (n, \\*spatial), of one dtype, on one device; the masks may be on another.
     """
     masks = masks.to(inside.device)
     return torch.where(masks if inside.dim() == masks.dim() else masks[:, None], inside, outside)

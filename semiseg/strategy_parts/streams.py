@@ -8,7 +8,7 @@ from semiseg.losses.named import named_loss
 
 
 def supervised_loss(logits: Tensor, batch: Batch, kind: str) -> Term:
-    """Return the supervised loss: ``named_loss`` of the labeled samples' logits (b, K, X, Y, Z)."""
+    """Return the supervised loss: ``named_loss`` of the labeled samples' logits (b, K, \\*spatial)."""
     labeled = batch.labeled
     return Term(named_loss(logits, labeled.label, kind, labeled.has_ignored), labeled)
 

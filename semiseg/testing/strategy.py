@@ -160,7 +160,7 @@ class StrategyContract(LearningTests, ScheduleTests, StateTests):
             assert torch.allclose(one[key], value, atol=1e-10, rtol=1e-8), key
 
     def test_prediction_is_a_probability(self, strategy: Strategy) -> None:
-        """(B, K, X, Y, Z), in [0, 1], summing to 1; repeatable in eval mode."""
+        """(B, K, \\*spatial), in [0, 1], summing to 1; repeatable in eval mode."""
         predicts = strategy.can_predict(strategy.options)
         assert predicts, "no role predicts: set predicts=True on one, or override predict"
         images = make_batch().images()

@@ -130,7 +130,7 @@ class BidirectionalCopyPaste(Strategy[BCPOptions]):
         return copy_paste_masks(tuple(stream.image.shape[2:]), stream.slots[::2], step, "bcp", self.options.side)
 
     def _pseudo_labels(self, images: Tensor) -> Tensor:
-        """Return the teacher's labels of unlabeled images (n, C, X, Y, Z): (n, X, Y, Z) int64."""
+        """Return the teacher's labels of unlabeled images (n, C, \\*spatial): (n, \\*spatial) int64."""
         with torch.no_grad():
             logits = self.run("teacher", images)
         labels = self.hard(logits).long()
@@ -149,8 +149,8 @@ def region_loss(logits: Tensor, labels: Tensor, kind: str) -> Tensor:
     """Return the loss of each sample over the voxels that are not ignored, as if there were no others.
 
     Args:
-        logits: (n, K, X, Y, Z) float.
-        labels: (n, X, Y, Z) int64 class indices, or IGNORE.
+        logits: (n, K, \\*spatial) float.
+        labels: (n, \\*spatial) int64 class indices, or IGNORE.
         kind: "dice", or "dice_ce" for half the sum of Dice and mean cross entropy.
 
     Returns:

@@ -13,11 +13,11 @@ def largest_components(labels: Tensor, classes: int) -> Tensor:
     order is kept. Computed on the CPU.
 
     Args:
-        labels: (n, X, Y, Z) int64 on any device; not modified.
+        labels: (n, \\*spatial) int64 on any device; not modified.
         classes: number of classes, including background (0).
 
     Returns:
-        (n, X, Y, Z) int64, on the same device.
+        (n, \\*spatial) int64, on the same device.
     """
     volumes = labels.cpu().numpy()
     neighbors = ndimage.generate_binary_structure(volumes.ndim - 1, volumes.ndim - 1)  # all 26, in 3D

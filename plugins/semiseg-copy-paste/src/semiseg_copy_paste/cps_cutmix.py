@@ -84,7 +84,7 @@ class CutMixCPS(CoTraining[CPSCutMixOptions]):
         return batch.unlabeled.image if len(batch.unlabeled) else student_images
 
     def pseudo_label(self, role: str, output: Tensor, batch: Batch) -> Tensor:
-        """Return the most probable class of the unlabeled samples, (b, X, Y, Z) uint8, not yet mixed."""
+        """Return the most probable class of the unlabeled samples, (b, \\*spatial) uint8, not yet mixed."""
         return self.hard(output[: len(batch.unlabeled)])
 
     def loss(self, role: str, output: Tensor, pseudo_labels: Mapping[str, Any], batch: Batch, step: Step) -> Losses:
@@ -102,7 +102,7 @@ class CutMixCPS(CoTraining[CPSCutMixOptions]):
         return Losses(terms, role)
 
     def _mixed(self, values: Tensor, batch: Batch, step: Step) -> Tensor:
-        """Mix the unlabeled samples' images (b, C, X, Y, Z) or labels (b, X, Y, Z) in pairs: b / 2 results.
+        """Mix the unlabeled samples' images (b, C, \\*spatial) or labels (b, \\*spatial) in pairs: b / 2 results.
 
         The masks are redrawn on each call, but depend only on step and slots, so images and labels get the same ones.
         """

@@ -96,7 +96,7 @@ class MCNet(Strategy[MCNetOptions]):
 
 
 def sharpened(logits: Tensor, temperature: float) -> Tensor:
-    """Return p^(1/T) divided by its sum over classes, for p the softmax of logits (n, K, X, Y, Z).
+    """Return p^(1/T) divided by its sum over classes, for p the softmax of logits (n, K, \\*spatial).
 
     Computed as the softmax of logits / T, which is finite at every temperature: at T = 0.01, the powers of three equal
     probabilities underflow to 0, and the quotient is 0 / 0.

@@ -90,7 +90,7 @@ def pyramid_consistency(scales: list[Tensor]) -> Tensor:
     mean((m - p_i)^2 exp(-D_i)) / (mean(exp(-D_i)) + 1e-8) + mean(D_i); then the mean over scales.
 
     Args:
-        scales: logits (n, K, X, Y, Z), one tensor per scale.
+        scales: logits (n, K, \\*spatial), one tensor per scale.
     """
     if not len(scales[0]):
         return scales[0].new_zeros(())
