@@ -1,4 +1,4 @@
-"""Random boxes in a volume."""
+"""Random boxes in an image."""
 
 from collections.abc import Sequence
 
@@ -8,7 +8,7 @@ Box = tuple[slice, ...]
 
 
 def random_box(shape: Sequence[int], sides: Sequence[float], generator: torch.Generator) -> Box:
-    """Draw a box inside a volume, uniformly over all positions.
+    """Draw a box inside an image, uniformly over all positions; in the plane, it is a rectangle.
 
     Args:
         shape: the sides of the image in voxels.

@@ -6,11 +6,12 @@ from semiseg.interfaces.split import SplitNetwork, Upsampling
 
 
 def replace_upsampling(network: nn.Module, mode: Upsampling) -> None:
-    """Replace transposed convolutions in a network's decoder and head, in place, by interpolation and a 3x3x3 one.
+    """Replace transposed convolutions in a network's decoder and head, in place, by interpolation and one of size 3.
 
-    This is how the decoders of MC-Net+ differ (arXiv:2109.09960: transposed convolution, trilinear, nearest). Its
-    public code aligns corners; here they are not aligned, so that the interpolation does not depend on the patch size.
-    The new convolutions are drawn from torch's default generator. ``transposed`` changes nothing.
+    This is how the decoders of MC-Net+ differ (arXiv:2109.09960: transposed convolution, trilinear, nearest). In a
+    network for images of two axes, ``trilinear`` is bilinear. Its public code aligns corners; here they are not
+    aligned, so that the interpolation does not depend on the patch size. The new convolutions are drawn from torch's
+    default generator. ``transposed`` changes nothing.
 
     Raises:
         TypeError: the network is not a ``SplitNetwork``.
@@ -21,13 +22,20 @@ def replace_upsampling(network: nn.Module, mode: Upsampling) -> None:
         return
     for part in (*network.parts["decoder"], *network.parts["head"]):
         for name, module in list(network.get_submodule(part).named_modules(prefix=part)):
-            if isinstance(module, nn.ConvTranspose3d):
+            if isinstance(module, nn.ConvTranspose2d | nn.ConvTranspose3d):
                 network.set_submodule(name, _interpolating(module, mode))
 
 
-def _interpolating(transposed: nn.ConvTranspose3d, mode: Upsampling) -> nn.Module:
-    x, y, z = transposed.stride
-    align = False if mode == "trilinear" else None
+def _interpolating(transposed: nn.ConvTranspose2d | nn.ConvTranspose3d, mode: Upsampling) -> nn.Module:
+    flat = isinstance(transposed, nn.ConvTranspose2d)
+    linear = "bilinear" if flat else "trilinear"
+    resize = nn.Upsample(
+        scale_factor=tuple(map(float, transposed.stride)),
+        mode=linear if mode == "trilinear" else mode,
+        align_corners=False if mode == "trilinear" else None,
+    )
     has_bias = transposed.bias is not None
-    convolution = nn.Conv3d(transposed.in_channels, transposed.out_channels, 3, padding=1, bias=has_bias)
-    return nn.Sequential(nn.Upsample(scale_factor=(x, y, z), mode=mode, align_corners=align), convolution)
+    convolution = nn.Conv2d if flat else nn.Conv3d
+    return nn.Sequential(
+        resize, convolution(transposed.in_channels, transposed.out_channels, 3, padding=1, bias=has_bias)
+    )

@@ -1,4 +1,4 @@
-"""BCP: bidirectional copy-paste between labeled and unlabeled volumes."""
+"""BCP: bidirectional copy-paste between labeled and unlabeled images."""
 
 from collections.abc import Iterator
 from typing import Annotated, ClassVar, Literal
@@ -48,7 +48,7 @@ class BCPOptions(StrategyOptions):
 
 
 class BidirectionalCopyPaste(Strategy[BCPOptions]):
-    """BCP: train on mixes of a labeled and an unlabeled volume, made by pasting a box of one into the other.
+    """BCP: train on mixes of a labeled and an unlabeled sample, made by pasting a box of one into the other.
 
     Bai et al. 2023, "Bidirectional Copy-Paste for Semi-Supervised Medical Image Segmentation" (arXiv:2305.00673),
     as in its public code for the left atrium (DeepMed-Lab-ECNU/BCP, LA_BCP_train.py and BCP_utils.py). Two stages:
@@ -73,8 +73,9 @@ class BidirectionalCopyPaste(Strategy[BCPOptions]):
 
     The public code's versions for other datasets cannot be reproduced exactly: both keep the optimizer of the first
     stage. Apart from that, Pancreas is close to ``pretrain_share=0.23`` (with 18-connectivity), and ACDC to
-    ``pretrain_share=0.5`` (30000 iterations each, as its ``pre_iterations`` is never read), in 2D, with a Dice with
-    squares over the whole batch, and averaged running statistics.
+    ``pretrain_share=0.5`` (30000 iterations each, as its ``pre_iterations`` is never read) on slices, with a Dice with
+    squares over the whole batch, and averaged running statistics. On slices the box is a rectangle, and components are
+    those of a slice, as there.
     """
 
     needs: ClassVar[BatchNeeds] = BatchNeeds(StreamNeeds(minimum=2, unit=2), StreamNeeds(unit=2))
