@@ -12,8 +12,8 @@ def signed_distances(labels: Tensor, n_classes: int) -> Tensor:
 
     Li et al. 2020, SASSNet (arXiv:2007.10732), equation 1, as implemented in its public code and DTC's: Euclidean
     distances in voxels, divided by the largest distance, separately outside and inside. The boundary consists of the
-    voxels of the class with one of their six neighbors (four in the plane) outside it; the edge of the image does not
-    count. For an absent class the map is 0, as in that code; for a class that fills the image it is -1.
+    voxels of the class with one of their six neighbors (in 2D, four) outside it; the edge of the volume does not count.
+    For an absent class the map is 0, as in that code; for a class that fills the volume it is -1.
 
     Args:
         labels: (b, \\*spatial) integer class indices; b may be 0.

@@ -6,12 +6,13 @@ from semiseg.interfaces.split import SplitNetwork, Upsampling
 
 
 def replace_upsampling(network: nn.Module, mode: Upsampling) -> None:
-    """Replace transposed convolutions in a network's decoder and head, in place, by interpolation and one of size 3.
+    """Replace transposed convolutions in a network's decoder and head, in place, by interpolation and a convolution.
 
-    This is how the decoders of MC-Net+ differ (arXiv:2109.09960: transposed convolution, trilinear, nearest). In a
-    network for images of two axes, ``trilinear`` is bilinear. Its public code aligns corners; here they are not
-    aligned, so that the interpolation does not depend on the patch size. The new convolutions are drawn from torch's
-    default generator. ``transposed`` changes nothing.
+    The convolution has a kernel of 3 along each axis. In 2D, ``trilinear`` is bilinear.
+
+    This is how the decoders of MC-Net+ differ (arXiv:2109.09960: transposed convolution, trilinear, nearest). Its
+    public code aligns corners; here they are not aligned, so that the interpolation does not depend on the patch size.
+    The new convolutions are drawn from torch's default generator. ``transposed`` changes nothing.
 
     Raises:
         TypeError: the network is not a ``SplitNetwork``.
@@ -27,15 +28,13 @@ def replace_upsampling(network: nn.Module, mode: Upsampling) -> None:
 
 
 def _interpolating(transposed: nn.ConvTranspose2d | nn.ConvTranspose3d, mode: Upsampling) -> nn.Module:
-    flat = isinstance(transposed, nn.ConvTranspose2d)
-    linear = "bilinear" if flat else "trilinear"
+    is_2d = isinstance(transposed, nn.ConvTranspose2d)
     resize = nn.Upsample(
         scale_factor=tuple(map(float, transposed.stride)),
-        mode=linear if mode == "trilinear" else mode,
+        mode="bilinear" if is_2d and mode == "trilinear" else mode,
         align_corners=False if mode == "trilinear" else None,
     )
+    kind = nn.Conv2d if is_2d else nn.Conv3d
     has_bias = transposed.bias is not None
-    convolution = nn.Conv2d if flat else nn.Conv3d
-    return nn.Sequential(
-        resize, convolution(transposed.in_channels, transposed.out_channels, 3, padding=1, bias=has_bias)
-    )
+    convolution = kind(transposed.in_channels, transposed.out_channels, 3, padding=1, bias=has_bias)
+    return nn.Sequential(resize, convolution)
