@@ -8,7 +8,7 @@ Box = tuple[slice, ...]
 
 
 def random_box(shape: Sequence[int], sides: Sequence[float], generator: torch.Generator) -> Box:
-    """Draw a box inside an image, uniformly over all positions; in the plane, it is a rectangle.
+    """Draw a box inside an image, uniformly over all positions; in 2D, it is a rectangle.
 
     Args:
         shape: the sides of the image in voxels.

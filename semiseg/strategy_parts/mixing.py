@@ -23,8 +23,8 @@ def cutmix_masks(
 
     French et al. 2020 (arXiv:1906.01916), with the settings of CPS with CutMix (arXiv:2106.01226) in its public code:
     each of n boxes covers 1/n of a fraction of the image that is drawn uniformly between two bounds. Where boxes
-    overlap, the mask is inverted again, as in that code. In the plane, as there, the logarithm of that fraction is
-    split uniformly between the two sides; in a volume, among the three.
+    overlap, the mask is inverted again, as in that code. In 2D, as there, the logarithm of that fraction is split
+    uniformly between the two sides; in 3D, among the three.
 
     Args:
         shape: the sides in voxels, two or three of them.

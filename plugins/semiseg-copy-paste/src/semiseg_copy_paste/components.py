@@ -9,7 +9,7 @@ from torch import Tensor
 def largest_components(labels: Tensor, classes: int) -> Tensor:
     """Return the labels with only the largest connected component of each foreground class; other voxels become 0.
 
-    Voxels that share a face, an edge or a corner are connected: 26 neighbors, or 8 in the plane, as in the public code
+    Voxels that share a face, an edge or a corner are connected: 26 neighbors, or 8 in 2D, as in the public code
     of BCP for volumes and for slices. Among components of equal size, the first in array order is kept. Computed on the
     CPU.
 
