@@ -130,7 +130,7 @@ def _outcome(item: pytest.Function, call: pytest.CallInfo[None], report: pytest.
 
 def _spatial_dims(item: pytest.Function) -> int | None:
     """Return the number of spatial axes of a check's images; None for a check that has no such parameter."""
-    parameters = item.callspec.params if hasattr(item, "callspec") else {}
+    parameters: Mapping[str, Any] = item.callspec.params if hasattr(item, "callspec") else {}
     return parameters.get("spatial_dims")
 
 
