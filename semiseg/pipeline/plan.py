@@ -24,6 +24,7 @@ from semiseg.pipeline.plan_checks import (
     placed,
     region_problems,
     scored_regions,
+    spatial_problems,
     step_problems,
 )
 from semiseg.recipe.components import Components, resolve
@@ -66,7 +67,7 @@ def make_plan(recipe: Recipe, *, on_this_machine: bool = True) -> Plan:
     info = dataset.info()
     task = task_of(recipe, info)
     networks = networks_once(components, task)
-    unfit = patch_problems(components, task, recipe)
+    unfit = spatial_problems(components, task, recipe) or patch_problems(components, task, recipe)
     problems = unfit or (machine_problems(components, networks, task, recipe) if known else [])
     problems += optimizer_problems(components, recipe)
     problems += region_problems(recipe, info) + output_problems(components, recipe, info)

@@ -54,7 +54,7 @@ class CrossPseudoSupervision(CoTraining[CPSOptions]):
         return step.index >= (self.options.wait_share or 0.0) * step.total
 
     def pseudo_label(self, role: str, output: Tensor, batch: Batch) -> Tensor:
-        """Return the most probable class, (n, X, Y, Z) uint8: the paper's pseudo-label."""
+        """Return the most probable class, (n, \\*spatial) uint8: the paper's pseudo-label."""
         return self.hard(output)
 
     def loss(self, role: str, output: Tensor, pseudo_labels: Mapping[str, Any], batch: Batch, step: Step) -> Losses:

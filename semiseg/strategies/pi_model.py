@@ -72,7 +72,7 @@ class PiModel(Strategy[PiModelOptions]):
         yield Losses({"supervised": supervised, "consistency": weight_at(o, step) * difference}, "model")
 
     def _second(self, images: Tensor, slots: list[int], step: Step, first: Tensor) -> Tensor:
-        """Return probabilities of the second view, (n, K, X, Y, Z), in the orientation of the first."""
+        """Return probabilities of the second view, (n, K, \\*spatial), in the orientation of the first."""
         if not len(images):  # a network need not support an empty batch
             return first
         view = strong_view(images, slots, step, "pi_model", self.options.strength)

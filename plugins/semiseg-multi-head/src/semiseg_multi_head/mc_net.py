@@ -26,7 +26,7 @@ from semiseg.plugin import (
 
 
 def two_decoders(backbone: Backbone, task: Task) -> nn.Module:
-    """Return one encoder with two decoders: transposed convolutions and trilinear upsampling (MC-Net)."""
+    """Return one encoder with two decoders: transposed convolutions and (bi- or) trilinear upsampling (MC-Net)."""
     return MoreDecoders(backbone, task, ("transposed", "trilinear"))
 
 
@@ -65,7 +65,8 @@ class MCNet(Strategy[MCNetOptions]):
     40 % of training (6000 of 15000 iterations). Sharpening is p^(1/T) divided by its sum over all classes; for two
     classes this is the published binary form. The first decoder predicts, as in that code. Two differences: Dice in the
     public code is that of the foreground, here the mean over all classes; and its trilinear interpolation aligns
-    corners.
+    corners. On images of two axes the interpolation is bilinear. There the public code's 2D networks differ further:
+    the bilinear decoder comes first and predicts, and a convolution of size 1 precedes the interpolation.
     """
 
     no_regions: ClassVar[str] = ""
