@@ -15,7 +15,7 @@ from semiseg.inference.sliding_window import highest
 from semiseg.losses.dice import dice_from_probabilities
 from semiseg.registry import create
 from semiseg.scoring.score_case import score_case
-from semiseg.types import Geometry
+from semiseg.types import IGNORED, Geometry
 
 
 class ValidationCase(Protocol):
@@ -27,7 +27,7 @@ class ValidationCase(Protocol):
         """Return the image (C, X, Y, Z)."""
 
     def label(self) -> NDArray[np.uint8]:
-        """Return class indices (X, Y, Z)."""
+        """Return class indices or IGNORED (X, Y, Z)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +63,7 @@ def validate(
     n_classes: int,
     runtime: Runtime,
     after_case: Callable[[], None],
+    has_ignored: bool = False,
 ) -> ValidationScore:
     """Score the cases; each process takes its share.
 
@@ -72,14 +73,16 @@ def validate(
         n_classes: including the background.
         runtime: the processes that share the work.
         after_case: called after each case; may raise to stop.
+        has_ignored: labels may hold IGNORED; these voxels count neither in the loss nor in Dice.
     """
     scores = []
     for index in range(runtime.rank, len(cases), runtime.world):
         case = cases[index]
         probabilities = predict(case.image())
         label = torch.from_numpy(case.label().astype(np.int64)).to(probabilities.device)
-        loss = float(dice_from_probabilities(probabilities[None], label[None])[0])
-        scores.append((index, loss, _dice(case, highest(probabilities), n_classes)))
+        counted = probabilities * (label != IGNORED) if has_ignored else probabilities
+        loss = float(dice_from_probabilities(counted[None], label[None])[0])
+        scores.append((index, loss, _dice(case, highest(probabilities), n_classes, has_ignored)))
         after_case()
     gathered = sorted(score for part in runtime.gather(scores) for score in part)
     dice = np.array([d for _, _, d in gathered], dtype=np.float64)
@@ -88,12 +91,13 @@ def validate(
     return ValidationScore(float(np.mean([loss for _, loss, _ in gathered])), tuple(map(float, means)))
 
 
-def _dice(case: ValidationCase, prediction: Tensor, n_classes: int) -> tuple[float, ...]:
+def _dice(case: ValidationCase, prediction: Tensor, n_classes: int, has_ignored: bool) -> tuple[float, ...]:
     """Return Dice by foreground class, computed as for the test cases."""
     indices = prediction.cpu().numpy()
     label = case.label()
     x, y, z = label.shape
     grid = Geometry((x, y, z), np.eye(4), "voxel")  # irrelevant to Dice
     names = [str(k) for k in range(n_classes)]
-    scores = score_case(label, indices, grid, names, {"dice": create("metric", "dice")}, case=case.case_id)
+    metrics = {"dice": create("metric", "dice")}
+    scores = score_case(label, indices, grid, names, metrics, case=case.case_id, has_ignored=has_ignored)
     return tuple(score.value for score in scores)

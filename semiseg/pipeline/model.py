@@ -55,6 +55,7 @@ class Model:
             "classes": list(info.classes),
             "label_map": {str(k): v for k, v in info.label_map.items()},
             "class_values": list(info.class_values),
+            **({"ignore": info.ignore} if info.has_ignored else {}),
             "dataset": info.name,
             "patch_size": list(self.task.patch_size),
             "precision": self.precision,
@@ -112,6 +113,7 @@ class KeptModel:
             tuple(record["classes"]),
             {int(k): v for k, v in record["label_map"].items()},
             tuple(record["class_values"]),
+            ignore=record.get("ignore"),
         )
         x, y, z = record["patch_size"]
         components = resolve(self.recipe)

@@ -26,6 +26,7 @@ class _Record(BaseModel):
     classes: _NAMED
     label_map: dict[int, int]
     class_values: tuple[_STORED, ...]
+    ignore: int | None = None
     patch_size: tuple[int, int, int]
 
     @model_validator(mode="after")

@@ -13,7 +13,7 @@ from semiseg.interfaces.losses import Losses, Term
 from semiseg.interfaces.roles import Role
 from semiseg.interfaces.strategy import Strategy, StrategyOptions
 from semiseg.strategy_parts.ramps import RampName, weight_at
-from semiseg.strategy_parts.streams import supervised_loss
+from semiseg.strategy_parts.streams import mean_over_voxels, supervised_loss
 
 
 class EntropyMinimizationOptions(StrategyOptions):
@@ -56,12 +56,17 @@ class EntropyMinimization(Strategy[EntropyMinimizationOptions]):
         if o.entropy_on == "unlabeled":
             uncertain = Term(normalized_entropy(unlabeled), batch.unlabeled)
         else:
-            uncertain = Term(normalized_entropy(logits), batch.labeled, batch.unlabeled)
+            streams = (batch.labeled, batch.unlabeled)
+            uncertain = Term(mean_over_voxels(entropy(logits), *streams) / math.log(logits.shape[1]), *streams)
         yield Losses({"supervised": supervised, "entropy": weight_at(o, step) * uncertain}, "model")
 
 
 def normalized_entropy(logits: Tensor) -> Tensor:
     """Return the mean of H(p) / ln K over voxels for each sample: (n, K, X, Y, Z) gives (n,) in [0, 1]; K >= 2."""
+    return entropy(logits).flatten(1).mean(dim=1) / math.log(logits.shape[1])
+
+
+def entropy(logits: Tensor) -> Tensor:
+    """Return H(p) in nats at each voxel: (n, K, X, Y, Z) gives (n, X, Y, Z)."""
     log_p = torch.log_softmax(logits, dim=1)
-    entropy = -(log_p.exp() * log_p).sum(dim=1)
-    return entropy.flatten(1).mean(dim=1) / math.log(logits.shape[1])
+    return -(log_p.exp() * log_p).sum(dim=1)
