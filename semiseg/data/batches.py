@@ -5,7 +5,6 @@ from contextlib import closing
 from dataclasses import replace
 from functools import partial
 
-import torch
 from torch import Tensor
 
 from semiseg.data.case_records import StoredImage, StoredLabeled

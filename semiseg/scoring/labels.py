@@ -21,7 +21,7 @@ _TABLE = 65536
 
 @dataclass(frozen=True, slots=True)
 class LabelMap:
-    """Class names by index, background first, and the class index of each stored value (0 is the background), or IGNORED.
+    """Class names by index, background first, and the index of each stored value (0 is the background), or IGNORED.
 
     ``rest``: whether unlisted values are background too.
     """

@@ -76,8 +76,9 @@ def score_case(
 
     ``reference`` and ``prediction`` (X, Y, Z) hold class indices of any integer type, on the grid ``geometry``;
     ``classes`` are names by index, background first; ``regions`` map names of regions to names of their classes. With
-    ``has_ignored``, voxels that are IGNORED in the reference are left out: they are background in both. Raises DataError, naming the case, if an array has a different shape, is not of integers, or holds an index that is
-    no class, and ArgumentError if a region names an unknown class.
+    ``has_ignored``, voxels that are IGNORED in the reference are left out: they are background in both. Raises
+    DataError, naming the case, if an array has a different shape, is not of integers, or holds an index that is no
+    class, and ArgumentError if a region names an unknown class.
     """
     ignored = Ignored()
     if has_ignored:

@@ -37,8 +37,9 @@ _REQUIRED = COLUMNS[:-3]  # a table from elsewhere may lack the others
 def write_scores(path: Path, scores: Iterable[Score]) -> None:
     """Write scores as CSV (UTF-8), atomically.
 
-    The column ``n_ignored`` is written only if a case has ignored voxels. Numbers are written so that reading returns the same float64; infinity is ``inf``, an undefined value ``nan``. A
-    name that a spreadsheet would run as a formula is prefixed with ``'``, which reading removes.
+    The column ``n_ignored`` is written only if a case has ignored voxels. Numbers are written so that reading returns
+    the same float64; infinity is ``inf``, an undefined value ``nan``. A name that a spreadsheet would run as a formula
+    is prefixed with ``'``, which reading removes.
     Raises StorageError if the disk is full.
     """
     scores = list(scores)
