@@ -132,7 +132,8 @@ def parse_labels(text: str) -> dict[int | str, str]:
     problems = []
     for part in text.split(","):
         value, equals, name = (piece.strip() for piece in part.partition("="))
-        key: int | str = int(value) if value.removeprefix("-").isdecimal() else value
+        is_number = (value.removeprefix("-") if _is_ignored(name) else value).isdecimal()
+        key: int | str = int(value) if is_number else value
         if not (equals and name and (isinstance(key, int) or key == OTHER)):
             problems.append(Problem("labels", f"{part.strip()!r} is not VALUE=NAME", "Example: 1=necrosis,2=edema."))
         elif key in labels:

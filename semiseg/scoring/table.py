@@ -65,7 +65,7 @@ def read_scores(path: Path) -> list[Score]:
             if lacking:
                 raise DataError(Problem(str(path), f"not a table of scores: it lacks {', '.join(lacking)}"))
             for row in reader:
-                if all(key == cell for key, cell in row.items()):
+                if all(row[column] == column for column in _REQUIRED):
                     continue  # a repeated header: tables of several folds, concatenated
                 try:
                     scores.append(_score({key: from_cell(cell) for key, cell in row.items() if isinstance(cell, str)}))
