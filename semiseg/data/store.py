@@ -132,7 +132,13 @@ class CaseStore:
     def _notes(self) -> tuple[str, ...]:
         stored = [self.labeled(case.id) for case in (*self._split.labeled, *self._split.validation)]
         notes = []
-        empty = sorted(case.case_id for case in stored if case.n_foreground == 0)
+        unknown = sorted(case.case_id for case in stored if case.n_known == 0)
+        if unknown:
+            notes.append(
+                f"{len(unknown)} labels have only ignored voxels within the image's foreground box, so no loss and no"
+                f" validation score uses them: {_some(unknown)}"
+            )
+        empty = sorted(case.case_id for case in stored if case.n_foreground == 0 and case.n_known != 0)
         if empty:
             notes.append(f"{len(empty)} label maps are empty (background only): {_some(empty)}")
         outside = sorted(f"{case.case_id} ({case.n_outside})" for case in stored if case.n_outside)

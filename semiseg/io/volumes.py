@@ -13,7 +13,7 @@ from semiseg.errors import DataError, Problem, raise_all
 from semiseg.io.nifti import read_nifti, read_nifti_header, read_nifti_label
 from semiseg.io.whole import LARGEST, whole_numbers
 from semiseg.messages import some
-from semiseg.types import Geometry, Volume
+from semiseg.types import IGNORED, Geometry, Volume
 
 T = TypeVar("T")
 
@@ -104,15 +104,16 @@ def _axes_problem(channels: int, names: str) -> Callable[[Path, tuple[int, ...]]
     return problem
 
 
-def read_label_file(path: Path, label_map: Mapping[int, int]) -> Volume:
+def read_label_file(path: Path, label_map: Mapping[int, int], ignore: int | None = None) -> Volume:
     """Read a label file as class indices (X, Y, Z) uint8.
 
-    ``label_map`` maps each stored value to its class index. Raises DataError, with all problems, for an unreadable
-    file, fractional values and values that are not in ``label_map``, with their voxel counts. Values that are whole
-    numbers up to the file's precision (``read_nifti_label``) are rounded.
+    ``label_map`` maps each stored value to its class index; the stored value ``ignore`` becomes IGNORED. Raises
+    DataError, with all problems, for an unreadable file, fractional values and values that are not in ``label_map``,
+    with their voxel counts. Values that are whole numbers up to the file's precision (``read_nifti_label``) are
+    rounded.
     """
     array, geometry = _read_label(path)
-    return Volume(to_classes(path, array, label_map), geometry)
+    return Volume(to_classes(path, array, label_map, ignore), geometry)
 
 
 def label_values(path: Path) -> set[int]:
@@ -132,7 +133,8 @@ def label_values(path: Path) -> set[int]:
 
 NEGATIVE = (
     "Values of classes are 1 or more. If the file is an image (in Hounsfield units?), give its label instead. If a"
-    " value marks\n    unlabeled voxels: semiseg has no such value; write 0, or leave the case out."
+    " value marks\n    unlabeled voxels, have it ignored: dataset.ignore in a recipe, --labels VALUE=ignore in semiseg"
+    " evaluate."
 )
 
 
@@ -144,8 +146,12 @@ def _read_label(path: Path) -> tuple[NDArray[Any], Geometry]:
     return array, geometry
 
 
-def to_classes(path: Path, stored: NDArray[Any], label_map: Mapping[int, int]) -> NDArray[np.uint8]:
-    """Map stored label values to class indices, C-contiguous uint8. Raises DataError as ``read_label_file``."""
+def to_classes(
+    path: Path, stored: NDArray[Any], label_map: Mapping[int, int], ignore: int | None = None
+) -> NDArray[np.uint8]:
+    """Map stored label values to class indices, C-contiguous uint8. Arguments and errors as for ``read_label_file``."""
+    if ignore is not None:
+        label_map = {**label_map, ignore: IGNORED}
     stored = whole_numbers(stored)
     values, counts = np.unique(stored, return_counts=True)
     whole = values == np.floor(values)

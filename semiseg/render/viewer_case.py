@@ -23,4 +23,4 @@ def view_case(
     labels |= {title: read_label_file(path, indices).array for title, path in predictions.items()}
     channel, geometry = to_ras(image.array[-1], image.geometry)
     turned = {title: to_ras(array, image.geometry)[0] for title, array in labels.items()}
-    return ViewedCase(case.id, about, channel, turned, geometry.spacing)
+    return ViewedCase(case.id, about, channel, turned, geometry.spacing, info.has_ignored)
