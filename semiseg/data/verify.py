@@ -26,9 +26,9 @@ def verify_cases(
     """Return everything that is wrong with the files of the cases, in the order of the cases.
 
     Every file is read to its end. Images are checked for channels and content, labels for values and for the grid of
-    their image. ``quick`` checks only that the files exist, and the headers: of images, and of labels in NIfTI files and pictures.
-    ``look`` is called with each readable label, in the thread that read it, and ``look_image`` with each usable image;
-    with ``quick`` neither is called.
+    their image. ``quick`` checks only that the files exist, and the headers: of images, and of labels in NIfTI files
+    and pictures. ``look`` is called with each readable label, in the thread that read it, and ``look_image`` with each
+    usable image; with ``quick`` neither is called.
     """
 
     def check(case: Case) -> None:
@@ -146,7 +146,7 @@ def _quick_check(dataset: Dataset, case: Case) -> None:
 
 
 def _doubtful(label: Path, image: Geometry | None) -> bool:
-    """Return whether the header of a label (NIfTI, picture) looks wrong. The dataset reports the actual problem on reading it."""
+    """Return whether the header of a label looks wrong (NIfTI, pictures); reading it then reports the problem."""
     try:
         header = read_label_header(label)
     except DataError:

@@ -74,8 +74,8 @@ def _common_problem(picture: Opened) -> Found:
     if image.getexif().get(_ORIENTATION) in _TURNED:
         what = f"by its EXIF tag (Orientation {image.getexif()[_ORIENTATION]}), it is displayed rotated or mirrored"
         return what, (
-            "Programs differ in whether they apply the tag, so a mask may fit either way. If its mask fits the picture\n"
-            f"    as displayed, rotate the pixels. {_PILLOW} ImageOps.exif_transpose(Image.open(FILE)).save(NEW).\n"
+            "Programs differ in whether they apply the tag, so a mask may fit either way. If its mask fits the\n"
+            f"    picture as displayed, apply it. {_PILLOW} ImageOps.exif_transpose(Image.open(FILE)).save(NEW).\n"
             "    Otherwise remove the tag: exiftool -Orientation= FILE."
         )
     return None

@@ -58,7 +58,7 @@ def evaluate(
     workers: int | None = None,
     reporter: Reporter | None = None,
 ) -> Evaluation:
-    """Score the label files (NIfTI or pictures) in one folder against those in another, matched by case id; or a pair of files.
+    """Score the label files (NIfTI or pictures) in one folder against those in another, by case id; or a pair of files.
 
     Args:
         predictions: a folder of label files, named as in BraTS, nnU-Net or Decathlon (see ``find_labels``); or a file.
