@@ -28,8 +28,8 @@ class HD95(_Distance):
 
     Distances run from each border voxel of one mask (a voxel with a face neighbor outside the mask, or at the image's
     edge) to the nearest border voxel of the other. The 95th percentile interpolates linearly between order statistics;
-    the larger of both directions counts. The unit is the image's: mm, or voxels if the spacing is unknown. A missed or
-    a spurious structure is infinitely far, which the policy for means replaces or leaves out, and counts. If both masks
+    the larger of both directions counts. The unit is the image's: mm, voxels if the spacing is unknown, or
+    pixels. In a 2D image, neighbors are those in its plane. A missed or a spurious structure is infinitely far, which the policy for means replaces or leaves out, and counts. If both masks
     are empty, the value is undefined (nan).
 
     Three definitions are in use, and differ by several times on the same masks: ``maximum``, as above, equals MONAI's
@@ -64,7 +64,7 @@ class HD(_Distance):
     """Hausdorff distance: the largest distance from a border voxel of one mask to the nearest one of the other.
 
     Border voxels are those with a face neighbor outside the mask, or at the image's edge. The unit is the image's: mm,
-    or voxels if the spacing is unknown. A single distant voxel determines the value. A missed or a spurious structure
+    voxels if the spacing is unknown, or pixels. In a 2D image, neighbors are those in its plane. A single distant voxel determines the value. A missed or a spurious structure
     is infinitely far, which the policy for means replaces or leaves out, and counts. If both masks are empty, the value
     is undefined (nan).
 
@@ -82,8 +82,8 @@ class ASSD(_Distance):
     """Average symmetric surface distance: the mean over the border voxels of both masks.
 
     It averages the distances from each border voxel (one with a face neighbor outside the mask, or at the image's edge)
-    of either mask to the nearest of the other. The unit is the image's: mm, or voxels if the spacing is unknown. A
-    missed or a spurious structure is infinitely far, which the policy for means replaces or leaves out, and counts. If
+    of either mask to the nearest of the other. The unit is the image's: mm, voxels if the spacing is unknown, or
+    pixels. In a 2D image, neighbors are those in its plane. A missed or a spurious structure is infinitely far, which the policy for means replaces or leaves out, and counts. If
     both masks are empty, the value is undefined (nan).
 
     Source: T. Heimann et al., "Comparison and evaluation of methods for liver segmentation from CT datasets", IEEE TMI
@@ -101,7 +101,8 @@ class NSD(Metric):
     """Normalized surface distance (surface Dice): the fraction of both surfaces within a tolerance of the other.
 
     From 0 to 1, without unit. Surfaces are measured in border voxels (those with a face neighbor outside the mask, or
-    at the image's edge), or in areas of surface elements. A missed or a spurious structure counts 0; if both masks are
+    at the image's edge), or in areas of surface elements. In a 2D image, neighbors are those in its plane, and areas are
+    lengths of contours. A missed or a spurious structure counts 0; if both masks are
     empty, the value is undefined (nan) and excluded from means.
 
     Source: S. Nikolov et al., "Clinically applicable segmentation of head and neck anatomy for radiotherapy", JMIR 23,
@@ -113,7 +114,7 @@ class NSD(Metric):
         """The tolerance, and the measure of surfaces."""
 
         tolerance: Annotated[float, Field(ge=0)] = 1.0
-        """Accepted distance in mm, or in voxels if the spacing is unknown: that between two annotators."""
+        """Accepted distance in mm, in voxels if the spacing is unknown, or in pixels: that between two annotators."""
         kind: Literal["border", "area"] = "border"
         """Border voxels (MONAI), or areas of surface elements (surface-distance)."""
 

@@ -83,6 +83,7 @@ class ViewedCase:
 
     ``image`` (X, Y, Z) is one channel, ``labels`` are class indices (X, Y, Z) by title (truth first, then predictions).
     Axes are R, A, S; ``spacing`` is in mm; ``about`` is a line such as "mean Dice 0.41 supervised, 0.52 CPS".
+    A ``picture`` has one slice, shown as a whole and as stored; in color if ``image`` is (X, Y, 1, 3) uint8.
     """
 
     name: str
@@ -90,6 +91,7 @@ class ViewedCase:
     image: NDArray[Any]
     labels: Mapping[str, NDArray[np.uint8]]
     spacing: tuple[float, float, float]
+    picture: bool = False
 
 
 @dataclass(frozen=True, slots=True)
