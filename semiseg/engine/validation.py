@@ -23,6 +23,10 @@ class ValidationCase(Protocol):
 
     case_id: str
 
+    @property
+    def slice_axis(self) -> int:
+        """Return the axis across which networks of two dimensions slice the image."""
+
     def image(self) -> NDArray[np.float32]:
         """Return the image (C, X, Y, Z)."""
 
@@ -59,7 +63,7 @@ cases."""
 
 def validate(
     cases: Sequence[ValidationCase],
-    predict: Callable[[NDArray[np.float32]], Tensor],
+    predict: Callable[[NDArray[np.float32], int], Tensor],
     n_classes: int,
     runtime: Runtime,
     after_case: Callable[[], None],
@@ -68,7 +72,7 @@ def validate(
 
     Args:
         cases: the cases to score.
-        predict: maps (C, X, Y, Z) to class probabilities (K, X, Y, Z).
+        predict: maps an image (C, X, Y, Z) and its slice axis to class probabilities (K, X, Y, Z).
         n_classes: including the background.
         runtime: the processes that share the work.
         after_case: called after each case; may raise to stop.
@@ -76,7 +80,7 @@ def validate(
     scores = []
     for index in range(runtime.rank, len(cases), runtime.world):
         case = cases[index]
-        probabilities = predict(case.image())
+        probabilities = predict(case.image(), case.slice_axis)
         label = torch.from_numpy(case.label().astype(np.int64)).to(probabilities.device)
         loss = float(dice_from_probabilities(probabilities[None], label[None])[0])
         scores.append((index, loss, _dice(case, highest(probabilities), n_classes)))

@@ -113,10 +113,9 @@ class KeptModel:
             {int(k): v for k, v in record["label_map"].items()},
             tuple(record["class_values"]),
         )
-        x, y, z = record["patch_size"]
         components = resolve(self.recipe)
         components = replace(components, dataset=_as_recorded(components.dataset, info))
-        task = Task(len(info.modalities), info.classes, (x, y, z))
+        task = Task(len(info.modalities), info.classes, tuple(record["patch_size"]))
         if (empty := _without_memory(self.recipe, components, task)) is not None:
             require_fit(weights, state["strategy"], empty.state_dict(), _DESCRIBES)
         model = _assemble(self.recipe, components, info, task, runtime, is_new=False)

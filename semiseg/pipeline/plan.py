@@ -28,7 +28,7 @@ from semiseg.pipeline.plan_checks import (
 from semiseg.recipe.components import Components, resolve
 from semiseg.recipe.dump import resolved
 from semiseg.recipe.schema import BatchSize, Recipe, Training
-from semiseg.types import Case, DatasetInfo, Task
+from semiseg.types import Case, DatasetInfo, Shape, Task
 
 
 @dataclass(frozen=True)
@@ -134,6 +134,11 @@ def timetable_of(plan: Plan, strategy: Strategy) -> TrainingSchedule:
     options = plan.recipe.training
     examples, batch = options.examples_per_epoch, plan.batch_size.total
     return TrainingSchedule(strategy.stages(), options.epochs, examples, batch, plan.recipe.seed)
+
+
+def is_smaller(shape: Shape, box: Shape) -> bool:
+    """Return whether an image is smaller than a box along some axis, and is then padded."""
+    return any(n < p for n, p in zip(shape, box, strict=True))
 
 
 def padding_note(small: Sequence[str]) -> list[str]:

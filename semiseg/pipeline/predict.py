@@ -92,7 +92,8 @@ def predict(
     predictor = model.predictor(runtime.device)
     grids = {name: look.grid for name, look in seen.items()}
     names = {name: f"{name}{label_ending(grid.unit)}" for name, grid in grids.items()}
-    for note in (spacing_note(kept.record.get("spacing"), grids), cost_note(grids, predictor, model.task)):
+    cost = cost_note(grids, predictor, model.task, kept.recipe.preprocessing)
+    for note in (spacing_note(kept.record.get("spacing"), grids), cost):
         if note:
             reporter.say(f"Note: {note.removesuffix('.')}.")
     usable = [case for case in cases if case.id in seen]

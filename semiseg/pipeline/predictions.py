@@ -70,7 +70,8 @@ def predict_test_cases(
     checkpoints = shown(CHECKPOINTS, same)
     if runtime.is_main:
         grids = {case.id: plan.components.dataset.read_geometry(case) for case in plan.split.test}
-        if note := cost_note(grids, model.predictor(runtime.device), plan.task, len(checkpoints)):
+        predictor, options = model.predictor(runtime.device), plan.recipe.preprocessing
+        if note := cost_note(grids, predictor, plan.task, options, len(checkpoints)):
             reporter.say(f"Note: {note}.")
     with reporter.work("predicting test cases", len(checkpoints) * len(plan.split.test), unit="case") as meter:
         for checkpoint in checkpoints:
@@ -146,6 +147,6 @@ def predicted(
         prepared = prepare(volume, recipe.preprocessing, f"case {case.id}")
     except DataError as error:
         raise DataError(named(case, error)) from error
-    labels = prepared.restore(predictor.labels(prepared.normalized()))
+    labels = prepared.restore(predictor.labels(prepared.normalized(), prepared.preparation.slice_axis))
     values = np.asarray(info.class_values)
     return values[labels], volume.geometry

@@ -95,7 +95,7 @@ class PseudoLabels:
             for index, case in enumerate(self.unlabeled):
                 path = files[case.case_id]
                 if index % self.runtime.world == self.runtime.rank and not path.exists():
-                    labels = predictor.labels(case.image())
+                    labels = predictor.labels(case.image(), case.slice_axis)
                     with atomic_file(path) as temporary, temporary.open("wb") as file:
                         np.save(file, labels)
                     after_case()

@@ -17,6 +17,7 @@ from pydantic import (
 
 from semiseg.recipe.source_locations import Places
 
+SliceAxis = Literal["auto", "right", "anterior", "superior"]
 Precision = Annotated[
     Literal["auto", "32", "bf16", "fp16"],
     # "32" may be written without quotes.
@@ -103,7 +104,7 @@ class Preprocessing(_Model):
     """Foreground voxels: those that are not 0 (skull-stripped MR), or all (CT). Background stays 0."""
     crop: bool = True
     """Crop to the bounding box of the foreground."""
-    slice_axis: Literal["auto", "right", "anterior", "superior"] = "auto"
+    slice_axis: SliceAxis = "auto"
     """With a two-sided patch, the axis across which volumes are sliced; auto: the one with the largest spacing."""
     store: Path | None = None
     """Folder of the case store; by default $SEMISEG_CACHE/store, or ~/.cache/semiseg/store."""
