@@ -71,14 +71,21 @@ def _common_problem(picture: Opened) -> Found:
     if image.mode not in {"1", "L", "I", "F", "P", "RGB"} and not image.mode.startswith("I;16"):
         fix = f"Convert it to RGB or gray. {_PILLOW} Image.open(FILE).convert('RGB').save(NEW)."
         return f"its colors are {image.mode}, not gray or RGB", fix
-    if image.getexif().get(_ORIENTATION) in _TURNED:
-        what = f"by its EXIF tag (Orientation {image.getexif()[_ORIENTATION]}), it is displayed rotated or mirrored"
+    if (orientation := _orientation(picture)) in _TURNED:
+        what = f"by its EXIF tag (Orientation {orientation}), it is displayed rotated or mirrored"
         return what, (
             "Programs differ in whether they apply the tag, so a mask may fit either way. If its mask fits the\n"
             f"    picture as displayed, apply it. {_PILLOW} ImageOps.exif_transpose(Image.open(FILE)).save(NEW).\n"
             "    Otherwise remove the tag: exiftool -Orientation= FILE."
         )
     return None
+
+
+def _orientation(picture: Opened) -> int:
+    # In a PNG, tags may follow the pixels, which Pillow would decode to find them.
+    if picture.kind == "PNG" and picture.image.tile and "exif" not in picture.image.info:
+        return 0
+    return int(picture.image.getexif().get(_ORIENTATION, 0))
 
 
 def _depth_problem(picture: Opened) -> Found:

@@ -106,6 +106,8 @@ def _read(path: Path, check: _Check) -> tuple[NDArray[Any], Geometry]:
             _require_png_checksums(path, stream)
         with memory_for(str(path), size):
             picture.image.load()
+            if problem := check(picture):  # with the tags that follow the pixels
+                raise DataError(Problem(str(path), *problem))
             pixels = np.array(picture.image)
         rows = _stored(pixels, picture)
         array = rows.T[:, :, None] if rows.ndim == 2 else rows.transpose(1, 0, 2)[:, :, None, :]
@@ -126,8 +128,7 @@ def _picture(path: Path, stream: IO[bytes] | Any, check: _Check) -> Iterator[Ope
     stream.seek(0)
     try:
         picture = _open(stream, kind, start)
-        problem = check(picture) or size_problem(picture)
-        if problem:
+        if problem := size_problem(picture) or check(picture):
             raise DataError(Problem(str(path), *problem))
         yield picture
     except DataError:
