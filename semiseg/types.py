@@ -122,16 +122,21 @@ class DatasetInfo:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A network's task: input channels, classes (including background), and patch size in voxels."""
+    """A network's task: input channels, classes (including background), and patch size in voxels.
+
+    ``regions`` are the outputs of networks, with their class indices, if these are overlapping regions instead of
+    classes.
+    """
 
     in_channels: int
     classes: tuple[str, ...]
     patch_size: Shape
+    regions: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
     @property
     def out_channels(self) -> int:
-        """Number of classes, including background."""
-        return len(self.classes)
+        """Number of outputs: classes, including background, or regions."""
+        return len(self.regions or self.classes)
 
     @property
     def spatial_dims(self) -> int:

@@ -22,7 +22,7 @@ def curve_table(curve: Curve) -> Tensor:
 
 
 def apply_table(channel: Tensor, curve: Curve, keep_zero: bool) -> Tensor:
-    """Do the same as ``intensity.apply_curve`` by table. The channel (X, Y, Z) float32, on any device, is not modified.
+    """Do the same as ``intensity.apply_curve`` by table. The channel (\\*spatial) float32, on any device, is not modified.
 
     On a GPU it does not synchronize.
     """

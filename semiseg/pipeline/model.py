@@ -57,9 +57,15 @@ class Model:
             "class_values": list(info.class_values),
             "dataset": info.name,
             "patch_size": list(self.task.patch_size),
+            **({"regions": self._named_regions()} if self.task.regions else {}),
             "precision": self.precision,
             "spacing": self.spacing,
         }
+
+    def _named_regions(self) -> dict[str, list[str]]:
+        """Return the regions that networks output, with the names of their classes, in order."""
+        names = self.task.classes
+        return {region: [names[index] for index in members] for region, members in self.task.regions.items()}
 
 
 def new_model(plan: Plan, runtime: Runtime) -> Model:
@@ -115,7 +121,9 @@ class KeptModel:
         )
         components = resolve(self.recipe)
         components = replace(components, dataset=_as_recorded(components.dataset, info))
-        task = Task(len(info.modalities), info.classes, tuple(record["patch_size"]))
+        found = record.get("regions", {})
+        regions = {name: tuple(map(info.classes.index, members)) for name, members in found.items()}
+        task = Task(len(info.modalities), info.classes, tuple(record["patch_size"]), regions)
         if (empty := _without_memory(self.recipe, components, task)) is not None:
             require_fit(weights, state["strategy"], empty.state_dict(), _DESCRIBES)
         model = _assemble(self.recipe, components, info, task, runtime, is_new=False)

@@ -149,14 +149,15 @@ def _write_new(path: Path, content: bytes) -> None:
 def _runtime(kept: KeptModel, device: str, reporter: Reporter) -> Runtime:
     """Return a runtime in the run's precision, or in float32, with a note, if the device lacks it or gets it wrong."""
     options = kept.recipe.training
+    spatial_dims = len(options.patch_size)
     precision, note = precision_for(options.precision, kept.precision, accelerator(device))
     runtime = Runtime(device, precision, options.deterministic)
-    if runtime.precision == "bf16" and (wrong := bf16_problems(runtime.device)):
+    if runtime.precision == "bf16" and (wrong := bf16_problems(runtime.device, spatial_dims)):
         note = f"{wrong[0].what} {_IN_FLOAT32}"
         runtime.precision = "32"
     notes = [note] if note else []
     if runtime.precision == "bf16" and runtime.device.type == "cpu":
-        notes += [f"{slow}." for slow in slow_bf16_notes("training.precision of the run")]
+        notes += [f"{slow}." for slow in slow_bf16_notes("training.precision of the run", spatial_dims)]
     for text in notes:
         reporter.say(f"Note: {text}")
     return runtime
