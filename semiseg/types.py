@@ -16,6 +16,8 @@ MOST_CLASSES = 254
 Shape = tuple[int, ...]
 """Voxels along each spatial axis."""
 Unit = Literal["mm", "voxel", "pixel"]
+UNIT_NAMES = {"mm": "mm", "voxel": "voxels", "pixel": "pixels"}
+"""The units of distances in a sentence: after a number, or after "in"."""
 IGNORE = -100
 """The label of a voxel that losses ignore; torch's default for that."""
 IGNORED = 255

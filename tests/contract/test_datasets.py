@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
+import helpers_pictures as pictures
 import helpers_volumes as made
 import numpy as np
 import pytest
@@ -72,6 +73,24 @@ class TestFolderOfTwoModalities(DatasetContract):
     def dataset(self, tmp_path):
         root = made.write_folder(tmp_path, modalities=2)
         return Folder(Folder.Options(root=root, classes={"front": 1, "back": 2}, modalities=("t1", "t2")))
+
+
+class TestFolderOfPictures(DatasetContract):
+    name = "folder"
+
+    @pytest.fixture
+    def dataset(self, tmp_path):
+        root = pictures.write_pictures(tmp_path, labeled=3, unlabeled=1)
+        return Folder(Folder.Options(root=root, classes={"disk": 255}, modalities=("red", "green", "blue")))
+
+
+class TestFolderOfGrayPictures(DatasetContract):
+    name = "folder"
+
+    @pytest.fixture
+    def dataset(self, tmp_path):
+        root = pictures.write_pictures(tmp_path, labeled=3, unlabeled=1, gray=True, ending=".jpg")
+        return Folder(Folder.Options(root=root, classes={"disk": 255}))
 
 
 class TestLA2018(DatasetContract):
