@@ -10,6 +10,7 @@ import helpers_volumes as made
 import numpy as np
 import pytest
 
+from semiseg.datasets.acdc import ACDC
 from semiseg.datasets.brats import Brats
 from semiseg.datasets.decathlon import Decathlon
 from semiseg.datasets.folder import Folder
@@ -23,7 +24,9 @@ from semiseg.types import Volume
 
 
 def test_the_built_in_datasets_are_installed():
-    assert {"brats", "decathlon", "folder", "la2018", "phantom"} <= {entry.name for entry in installed("dataset")}
+    assert {"acdc", "brats", "decathlon", "folder", "la2018", "phantom"} <= {
+        entry.name for entry in installed("dataset")
+    }
 
 
 class TestBrats(DatasetContract):
@@ -101,6 +104,14 @@ class TestLA2018(DatasetContract):
         return LA2018(LA2018.Options(root=made.write_la2018(tmp_path)))
 
 
+class TestACDC(DatasetContract):
+    name = "acdc"
+
+    @pytest.fixture(params=[made.write_acdc, made.write_acdc_nifti])
+    def dataset(self, request, tmp_path):
+        return ACDC(ACDC.Options(root=request.param(tmp_path)))
+
+
 class TestPhantom(DatasetContract):
     name = "phantom"
 
@@ -154,6 +165,15 @@ class TestRealLA2018(DatasetContract):
     @pytest.fixture
     def dataset(self):
         return LA2018(LA2018.Options(root=real("la2018")))
+
+
+@pytest.mark.real_data
+class TestRealACDC(DatasetContract):
+    name = "acdc"
+
+    @pytest.fixture
+    def dataset(self):
+        return ACDC(ACDC.Options(root=real("acdc")))
 
 
 class ReadsWhileListing(Brats):
