@@ -99,7 +99,7 @@ def test_a_check_describes_the_ignored_voxels(recipe):
 def test_a_value_that_is_not_to_be_ignored_is_unknown(recipe):
     with pytest.raises(DataError, match=r"it has values that belong to no class: 9 \(3,072 voxels\)"):
         check(recipe, overrides=["dataset.ignore=null"])
-    with pytest.raises(DataError, match=r"dataset\.ignore: the value 1 cannot be ignored, because it is also that of cu"):
+    with pytest.raises(DataError, match=r"dataset\.ignore: the value 1 cannot be ignored, because it is also that of"):
         check(recipe, overrides=["dataset.ignore=1"])
     with pytest.raises(DataError, match=r"dataset\.ignore: the value 0 cannot be ignored, .* that of background"):
         check(recipe, overrides=["dataset.ignore=0"])
