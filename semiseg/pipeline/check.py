@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
+from semiseg.data.preprocessing_record import count_foreground
 from semiseg.data.scan_checks import Statistics, channel_statistics, exchanged, same_scans, scan_digest
 from semiseg.data.slices import AXES, box_of, slice_axis
 from semiseg.data.verify import verify_cases
@@ -72,6 +74,18 @@ def check(
     return [*described, *(f"Note: {note}." for note in notes), "No problems found."]
 
 
+class _Counts(NamedTuple):
+    """Numbers of voxels in a label: ignored, of foreground classes, and of all."""
+
+    ignored: int
+    foreground: int
+    size: int
+
+    @classmethod
+    def of(cls, label: NDArray[np.uint8]) -> "_Counts":
+        return cls(int(np.count_nonzero(label == IGNORED)), count_foreground(label, has_ignored=True), label.size)
+
+
 class _Classes:
     """The classes and ignored voxels of the labeled cases. Other labels are left out: training does not use them."""
 
@@ -79,13 +93,13 @@ class _Classes:
         self._info = plan.info
         self._labeled = {case.id for case in plan.split.labeled}
         self._missing = set(range(1, len(plan.info.classes)))
-        self._ignored: dict[str, tuple[int, int]] = {}  # number of ignored voxels, and of all, by case
+        self._counts: dict[str, _Counts] = {}
 
     def look(self, case: Case, label: Volume) -> None:
         """Mark the classes of a label as found, and count its ignored voxels; called from several threads at once."""
         if case.id in self._labeled:
             if self._info.has_ignored:
-                self._ignored[case.id] = int(np.count_nonzero(label.array == IGNORED)), label.array.size
+                self._counts[case.id] = _Counts.of(label.array)
             for index in tuple(self._missing):
                 if (label.array == index).any():
                     self._missing.discard(index)
@@ -93,21 +107,23 @@ class _Classes:
     def notes(self) -> list[str]:
         """Return notes on classes that occur in no label."""
         names = [f"{self._info.classes[i]} (value {self._info.class_values[i]})" for i in sorted(self._missing)]
-        return [*([f"no labeled case has class {', '.join(names)}"] if names else []), *self._unknown()]
+        return [*([f"no labeled case has class {', '.join(names)}"] if names else []), *self._partly()]
 
-    def _unknown(self) -> list[str]:
-        """Return a note on the labeled cases of which nothing is labeled."""
-        cases = sorted(case for case, (ignored, size) in self._ignored.items() if ignored == size)
-        if not cases:
-            return []
-        are = "1 labeled case is" if len(cases) == 1 else f"{len(cases)} labeled cases are"
-        return [f"{are} ignored entirely and count in no supervised loss: {some(cases, 5)}"]
+    def _partly(self) -> list[str]:
+        """Return notes on labeled cases with ignored voxels only, or with no foreground in the others."""
+        unknown = sorted(case for case, counts in self._counts.items() if counts.ignored == counts.size)
+        empty = sorted(case for case, counts in self._counts.items() if not counts.foreground and case not in unknown)
+        return [
+            f"{counted(len(cases), 'labeled case')} {'has' if len(cases) == 1 else 'have'} {what}: {some(cases, 5)}"
+            for cases, what in ((unknown, "only ignored voxels"), (empty, "no foreground among the voxels not ignored"))
+            if cases
+        ]
 
     def describe(self) -> list[str]:
         """Return a line with the share of ignored voxels, if the dataset ignores a value."""
-        if not self._ignored:
+        if not self._counts:
             return []
-        ignored, size = (sum(counts) for counts in zip(*self._ignored.values(), strict=True))
+        ignored, size = (sum(getattr(counts, name) for counts in self._counts.values()) for name in ("ignored", "size"))
         share = f"{ignored / size:.1%} of the voxels of the labeled cases"
         return [f"Ignored: {share} (value {self._info.ignore})"]
 

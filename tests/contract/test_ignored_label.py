@@ -91,12 +91,12 @@ def test_the_images_of_unknown_voxels_do_not_change_the_supervised_loss(name):
 
 
 def rearranged(batch: Batch, where: torch.Tensor) -> Batch:
-    """Return the batch with other images in some planes of the labeled samples: the same values in another order.
+    """Return the batch with other voxels in some planes of the labeled samples: one channel's values in another order.
 
-    Statistics of whole images, which views may depend on, stay the same.
+    Statistics of a channel, which views may depend on, stay the same.
     """
     image = batch.labeled.image.clone()
-    image[:, :, where] = image[:, :, where].flatten(2).flip(2).reshape(image[:, :, where].shape)
+    image[:, 0, where] = image[:, 0, where].flatten(1).flip(1).reshape(image[:, 0, where].shape)
     return Batch(replace(batch.labeled, image=image), batch.unlabeled)
 
 
