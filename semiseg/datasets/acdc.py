@@ -63,7 +63,7 @@ class ACDC(NiftiDataset):
         """Return one MR channel; background, right ventricle, myocardium and left ventricle."""
         values = tuple(range(len(CLASSES)))
         label_map = merged_label_map(dict(zip(values, values, strict=True)), self.options.label_map, CLASSES)
-        return DatasetInfo("acdc", ("mri",), CLASSES, label_map, values)
+        return DatasetInfo("acdc", ("mri",), CLASSES, label_map, values, ignore=self.options.ignore)
 
     def cases(self) -> tuple[Case, ...]:
         """Return all cases, ordered by id, such as patient001_frame01. Raises DataError with all problems."""
@@ -124,12 +124,12 @@ class ACDC(NiftiDataset):
         return h5_geometry(h5_shape(path, _AXES)[::-1], self.options.spacing_mm)
 
     def read_label(self, case: Case) -> Volume:
-        """Return the label (X, Y, Z) as class indices, uint8."""
+        """Return the label (X, Y, Z) as class indices or IGNORED, uint8."""
         if case.label is None or not is_h5(case.label):
             return super().read_label(case)
-        array = h5_label(case.label, _AXES).T
+        array, info = h5_label(case.label, _AXES).T, self.info()
         geometry = h5_geometry(array.shape, self.options.spacing_mm)
-        return Volume(to_classes(case.label, array, self.info().label_map), geometry)
+        return Volume(to_classes(case.label, array, info.label_map, info.ignore), geometry)
 
 
 def _stem(path: Path) -> str:

@@ -40,10 +40,15 @@ class LA2018(Dataset):
         """Folder that contains ID/mri_norm2.h5 files, at any depth."""
         spacing_mm: tuple[PositiveFloat, PositiveFloat, PositiveFloat] | None = None
         """Voxel size in mm (0.625 in the challenge), which files do not store; without it, distances are in voxels."""
+        ignore: int | None = None
+        """Stored value of ignored voxels, which count in no loss and no score."""
+
+        newer = frozenset({"ignore"})
 
     def info(self) -> DatasetInfo:
         """Return one MR channel; background and left atrium."""
-        return DatasetInfo("la2018", ("mri",), ("background", "left atrium"), {0: 0, 1: 1}, (0, 1))
+        classes = ("background", "left atrium")
+        return DatasetInfo("la2018", ("mri",), classes, {0: 0, 1: 1}, (0, 1), ignore=self.options.ignore)
 
     def cases(self) -> tuple[Case, ...]:
         """Return all cases, ordered by id, which is the name of their folder."""
@@ -82,12 +87,12 @@ class LA2018(Dataset):
         return Volume(array[None], h5_geometry(array.shape, self.options.spacing_mm))
 
     def read_label(self, case: Case) -> Volume:
-        """Return the label (X, Y, Z) as class indices, uint8."""
+        """Return the label (X, Y, Z) as class indices or IGNORED, uint8."""
         if case.label is None:
             raise ProtocolError(f"Case {case.id} has no label here.", "Its label must not be read.")
-        array = h5_label(case.label, _AXES)
+        array, info = h5_label(case.label, _AXES), self.info()
         geometry = h5_geometry(array.shape, self.options.spacing_mm)
-        return Volume(to_classes(case.label, array, self.info().label_map), geometry)
+        return Volume(to_classes(case.label, array, info.label_map, info.ignore), geometry)
 
     def read_geometry(self, case: Case) -> Geometry:
         """Return the grid of the image, without reading voxels."""

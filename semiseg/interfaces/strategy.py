@@ -36,8 +36,9 @@ class StreamNeeds:
 class Target:
     """A target computed from the labels when samples are made, in worker processes: a distance map, for example.
 
-    ``make`` takes labels (b, X, Y, Z) int64, on any device, and the number of classes, and returns (b, C, X, Y, Z)
-    float32 on that device; b may be 0. It must be a module-level function, since it is sent to other processes.
+    ``make`` takes labels (b, \\*spatial) int64, on any device, and the number of classes, and returns
+    (b, C, \\*spatial) float32 on that device; b may be 0. Labels may contain IGNORE if the strategy supports it
+    (``supports_ignored``). It must be a module-level function, since it is sent to other processes.
     """
 
     name: str
@@ -105,6 +106,8 @@ class Strategy(nn.Module, ABC, Generic[OptionsT]):
     """Why networks cannot have overlapping regions as outputs (``training.outputs``); empty if they can.
 
     Such a strategy takes everything that depends on the meaning of logits from ``coding``."""
+    supports_ignored: ClassVar[bool] = True
+    """Whether labels may contain IGNORE: these voxels then count in no loss of the labeled samples."""
     whole_batch: ClassVar[bool] = False
     """Whether a loss is more than a mean over samples: ``losses`` then always gets a step's whole batch, and the step
     cannot be divided into micro-batches or among processes."""
@@ -154,7 +157,10 @@ class Strategy(nn.Module, ABC, Generic[OptionsT]):
         """Update the state after the optimizers' step: moving averages, class statistics, memory banks."""
 
     def predict(self, images: Tensor) -> Tensor:
-        """Return class probabilities (B, K, X, Y, Z) float32 of images (B, C, X, Y, Z): the predicting roles' mean."""
+        """Return class probabilities (B, K, \\*spatial) float32 of images (B, C, \\*spatial).
+
+        They are the mean over the predicting roles.
+        """
         first, *others = self.predicting
         total = self.predict_alone(first, images)
         for name in others:
@@ -167,15 +173,15 @@ class Strategy(nn.Module, ABC, Generic[OptionsT]):
         return cls.predict is not Strategy.predict or any(role.predicts for role in cls.roles(options))
 
     def predict_alone(self, role: str, images: Tensor) -> Tensor:
-        """Return the class probabilities (B, K, X, Y, Z) float32 of a single network."""
+        """Return the class probabilities (B, K, \\*spatial) float32 of a single network."""
         return self.probabilities(self.run(role, images))
 
     def probabilities(self, logits: Tensor) -> Tensor:
-        """Return the probabilities (n, K, X, Y, Z) of logits, in the task's coding: softmax for classes."""
+        """Return the probabilities (n, K, \\*spatial) of logits, in the task's coding: softmax for classes."""
         return self.coding.probabilities(logits)
 
     def hard(self, logits: Tensor) -> Tensor:
-        """Return the pseudo-label of logits (n, K, X, Y, Z), (n, X, Y, Z) uint8: the most probable class."""
+        """Return the pseudo-label of logits (n, K, \\*spatial), (n, \\*spatial) uint8: the most probable class."""
         return self.coding.hard(logits)
 
     @property
@@ -186,7 +192,7 @@ class Strategy(nn.Module, ABC, Generic[OptionsT]):
     def run(self, role: str, *inputs: Tensor) -> Tensor:
         """Return one network's output, at least float32, in the engine's precision and random state.
 
-        For images (B, C, X, Y, Z), that are logits (B, K, X, Y, Z); a role may have other inputs and outputs.
+        For images (B, C, \\*spatial), that are logits (B, K, \\*spatial); a role may have other inputs and outputs.
         """
         return self.outputs(role, *inputs).logits
 

@@ -18,12 +18,14 @@ from semiseg.pipeline.plan_checks import (
     batch_problems,
     bf16_on_cpu,
     copy_problems,
+    ignored_problems,
     machine_problems,
     optimizer_problems,
     patch_problems,
     placed,
     region_problems,
     scored_regions,
+    spatial_problems,
     step_problems,
 )
 from semiseg.recipe.components import Components, resolve
@@ -66,11 +68,11 @@ def make_plan(recipe: Recipe, *, on_this_machine: bool = True) -> Plan:
     info = dataset.info()
     task = task_of(recipe, info)
     networks = networks_once(components, task)
-    unfit = patch_problems(components, task, recipe)
+    unfit = spatial_problems(components, task, recipe) or patch_problems(components, task, recipe)
     problems = unfit or (machine_problems(components, networks, task, recipe) if known else [])
     problems += optimizer_problems(components, recipe)
     problems += region_problems(recipe, info) + output_problems(components, recipe, info)
-    problems += augmentation_problems(components, recipe)
+    problems += augmentation_problems(components, recipe) + ignored_problems(components, recipe, info)
     try:
         cases = tuple(dataset.cases())
         draw = recipe.seed if recipe.split.draw is None else recipe.split.draw

@@ -32,8 +32,8 @@ class CrossTeaching(CoTraining[CrossTeachingOptions]):
     """Cross teaching (CTCT): a convolutional network and a transformer, each trained on the other's argmax.
 
     Luo et al. 2022, "Semi-Supervised Medical Image Segmentation via Cross Teaching between CNN and Transformer"
-    (arXiv:2112.04894), equations 4 to 6, in 3D: for each network the supervised loss plus a weight times the Dice loss
-    of unlabeled samples against the other network's argmax. The defaults are those of its public code (SSL4MIS,
+    (arXiv:2112.04894), equations 4 to 6: for each network the supervised loss plus a weight times the Dice loss of
+    unlabeled samples against the other network's argmax. The defaults are those of its public code (SSL4MIS,
     train_cross_teaching_between_cnn_transformer_2D.py): weight 0.1, and a sigmoid ramp-up over the whole training.
     There the supervised loss is half of Dice plus cross entropy: ``loss=dice_ce, weight=0.2`` is twice its loss. The
     paper tests only the convolutional network; here both predict. Networks: the recipe's backbone and ``unetr`` (the
@@ -48,7 +48,7 @@ class CrossTeaching(CoTraining[CrossTeachingOptions]):
         return (Role("student_a"), Role("student_b", backbone="unetr"))
 
     def pseudo_label(self, role: str, output: Tensor, batch: Batch) -> Tensor:
-        """Return the most probable class of the unlabeled samples, (b, X, Y, Z) uint8."""
+        """Return the most probable class of the unlabeled samples, (b, \\*spatial) uint8."""
         return self.hard(batch.divide(output)[1])
 
     def loss(self, role: str, output: Tensor, pseudo_labels: Mapping[str, Any], batch: Batch, step: Step) -> Losses:

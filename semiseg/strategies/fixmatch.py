@@ -79,7 +79,7 @@ class FixMatch(Strategy[FixMatchOptions]):
         yield Losses(terms, "model", log={"accepted": accepted})
 
     def _labels(self, batch: Batch) -> Tensor:
-        """Return labels of the weak views, (b, X, Y, Z) int64 or IGNORE."""
+        """Return labels of the weak views, (b, \\*spatial) int64 or IGNORE."""
         images, teacher = batch.unlabeled.image, self.options.labels_from == "teacher"
         with torch.no_grad():
             if len(images):  # a network need not support an empty batch

@@ -14,18 +14,18 @@ def confident_labels(logits: Tensor, threshold: float, coding: Coding = CLASSES)
     """Return the most probable class if its probability is at least ``threshold``, else IGNORE.
 
     Args:
-        logits: (n, K, X, Y, Z) float.
+        logits: (n, K, \\*spatial) float.
         threshold: in [0, 1]; 0 accepts every voxel.
         coding: what the logits mean; a strategy gives its ``coding``.
 
     Returns:
-        (n, X, Y, Z) int64, without gradient.
+        (n, \\*spatial) int64, without gradient.
     """
     return torch.where(coding.confidence(logits) >= threshold, coding.hard(logits).long(), IGNORE)
 
 
 def accepted_share(labels: Tensor) -> Tensor:
-    """Return the fraction of voxels that are not ignored in each sample: (n, X, Y, Z) gives (n,) float32."""
+    """Return the fraction of voxels that are not ignored in each sample: (n, \\*spatial) gives (n,) float32."""
     return (labels != IGNORE).flatten(1).float().mean(dim=1)
 
 
@@ -37,8 +37,8 @@ def masked_loss(logits: Tensor, labels: Tensor, kind: str, coding: Coding = CLAS
     accepted voxels only, 0 if there are none (UniMatch's medical code). ``dice_ce``: their sum.
 
     Args:
-        logits: (n, K, X, Y, Z) float.
-        labels: (n, X, Y, Z) int64 class indices, or IGNORE.
+        logits: (n, K, \\*spatial) float.
+        labels: (n, \\*spatial) int64 class indices, or IGNORE.
         kind: cross_entropy, dice or dice_ce.
         coding: what the logits mean; a strategy gives its ``coding``.
 

@@ -5,6 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
+import h5py
+import helpers_pictures as pictures
 import helpers_volumes as made
 import numpy as np
 import pytest
@@ -19,7 +21,7 @@ from semiseg.interfaces.component import ComponentOptions
 from semiseg.io.nifti import read_nifti
 from semiseg.registry import installed
 from semiseg.testing.dataset import DatasetContract, watch_opens
-from semiseg.types import Volume
+from semiseg.types import IGNORED, Volume
 
 
 def test_the_built_in_datasets_are_installed():
@@ -68,6 +70,14 @@ class TestFolder(DatasetContract):
         return Folder(Folder.Options(root=made.write_folder(tmp_path), classes={"front": 1, "back": 2}))
 
 
+class TestFolderWithAnIgnoredValue(DatasetContract):
+    name = "folder"
+
+    @pytest.fixture
+    def dataset(self, tmp_path):
+        return Folder(Folder.Options(root=made.write_folder(tmp_path), classes={"front": 1}, ignore=2))
+
+
 class TestFolderOfTwoModalities(DatasetContract):
     name = "folder"
 
@@ -77,12 +87,50 @@ class TestFolderOfTwoModalities(DatasetContract):
         return Folder(Folder.Options(root=root, classes={"front": 1, "back": 2}, modalities=("t1", "t2")))
 
 
+class TestFolderOfPictures(DatasetContract):
+    name = "folder"
+
+    @pytest.fixture
+    def dataset(self, tmp_path):
+        root = pictures.write_pictures(tmp_path, labeled=3, unlabeled=1)
+        return Folder(Folder.Options(root=root, classes={"disk": 255}, modalities=("red", "green", "blue")))
+
+
+class TestFolderOfGrayPictures(DatasetContract):
+    name = "folder"
+
+    @pytest.fixture
+    def dataset(self, tmp_path):
+        root = pictures.write_pictures(tmp_path, labeled=3, unlabeled=1, gray=True, ending=".jpg")
+        return Folder(Folder.Options(root=root, classes={"disk": 255}))
+
+
 class TestLA2018(DatasetContract):
     name = "la2018"
 
     @pytest.fixture
     def dataset(self, tmp_path):
         return LA2018(LA2018.Options(root=made.write_la2018(tmp_path)))
+
+
+class TestLA2018WithAnIgnoredValue(DatasetContract):
+    name = "la2018"
+
+    @pytest.fixture
+    def dataset(self, tmp_path):
+        root = made.write_la2018(tmp_path)
+        for path in root.rglob("*.h5"):
+            with h5py.File(path, "r+") as file:
+                label = file["label"][()].astype(np.int8)
+                del file["label"]
+                label[0] = -1
+                file["label"] = label
+        return LA2018(LA2018.Options(root=root, ignore=-1))
+
+    def test_ignored_voxels_are_marked(self, dataset):
+        label = dataset.read_label(dataset.cases()[0]).array
+        assert (label[0] == IGNORED).all()
+        assert (label[1:] != IGNORED).all()
 
 
 class TestACDC(DatasetContract):

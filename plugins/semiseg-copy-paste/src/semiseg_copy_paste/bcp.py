@@ -1,4 +1,4 @@
-"""BCP: bidirectional copy-paste between labeled and unlabeled volumes."""
+"""BCP: bidirectional copy-paste between labeled and unlabeled images."""
 
 from collections.abc import Iterator
 from typing import Annotated, ClassVar, Literal
@@ -49,7 +49,7 @@ class BCPOptions(StrategyOptions):
 
 
 class BidirectionalCopyPaste(Strategy[BCPOptions]):
-    """BCP: train on mixes of a labeled and an unlabeled volume, made by pasting a box of one into the other.
+    """BCP: train on mixes of a labeled and an unlabeled sample, made by pasting a box of one into the other.
 
     Bai et al. 2023, "Bidirectional Copy-Paste for Semi-Supervised Medical Image Segmentation" (arXiv:2305.00673),
     as in its public code for the left atrium (DeepMed-Lab-ECNU/BCP, LA_BCP_train.py and BCP_utils.py). Two stages:
@@ -74,8 +74,9 @@ class BidirectionalCopyPaste(Strategy[BCPOptions]):
 
     The public code's versions for other datasets cannot be reproduced exactly: both keep the optimizer of the first
     stage. Apart from that, Pancreas is close to ``pretrain_share=0.23`` (with 18-connectivity), and ACDC to
-    ``pretrain_share=0.5`` (30000 iterations each, as its ``pre_iterations`` is never read), in 2D, with a Dice with
-    squares over the whole batch, and averaged running statistics.
+    ``pretrain_share=0.5`` (30000 iterations each, as its ``pre_iterations`` is never read) on slices, with a Dice with
+    squares over the whole batch, and averaged running statistics. On slices the box is a rectangle, and components are
+    those of a slice, as there.
     """
 
     no_regions: ClassVar[str] = ""
@@ -132,7 +133,7 @@ class BidirectionalCopyPaste(Strategy[BCPOptions]):
         return copy_paste_masks(tuple(stream.image.shape[2:]), stream.slots[::2], step, "bcp", self.options.side)
 
     def _pseudo_labels(self, images: Tensor) -> Tensor:
-        """Return the teacher's labels of unlabeled images (n, C, X, Y, Z): (n, X, Y, Z) int64."""
+        """Return the teacher's labels of unlabeled images (n, C, \\*spatial): (n, \\*spatial) int64."""
         with torch.no_grad():
             logits = self.run("teacher", images)
         labels = self.hard(logits).long()
@@ -151,8 +152,8 @@ def region_loss(logits: Tensor, labels: Tensor, kind: str, coding: Coding = CLAS
     """Return the loss of each sample over the voxels that are not ignored, as if there were no others.
 
     Args:
-        logits: (n, K, X, Y, Z) float.
-        labels: (n, X, Y, Z) int64 class indices, or IGNORE.
+        logits: (n, K, \\*spatial) float.
+        labels: (n, \\*spatial) int64 class indices, or IGNORE.
         kind: "dice", or "dice_ce" for half the sum of Dice and mean cross entropy.
         coding: what the logits mean.
 

@@ -71,7 +71,7 @@ class AveragedTeacher(Strategy[OptionsT]):
         )
 
     def teach(self, images: Tensor) -> Tensor:
-        """Return the teacher's probabilities, (n, K, X, Y, Z), without gradient, in the mode of the options; n > 0."""
+        """Return the teacher's probabilities (n, K, \\*spatial) without gradient, in the mode of the options; n > 0."""
         with torch.no_grad(), teaching(self.networks["teacher"], self.options.teacher_mode):
             return self.probabilities(self.run("teacher", images))
 
@@ -99,7 +99,7 @@ def with_noise(images: Tensor, slots: Sequence[int], step: Step, name: str, std:
     """Return images plus normal noise clipped at a limit; a sample's noise depends only on its slot within the step.
 
     Args:
-        images: (n, C, X, Y, Z) float on any device; not modified.
+        images: (n, C, \\*spatial) float on any device; not modified.
         slots: slots of the samples in the step.
         step: position in training.
         name: name of the random draw.

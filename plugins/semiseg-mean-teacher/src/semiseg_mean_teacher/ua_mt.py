@@ -50,7 +50,7 @@ class UAMT(AveragedTeacher[UAMTOptions]):
         consistency, sure = Term(), Term()
         if len(batch.unlabeled):
             student, teacher = self.probabilities(unlabeled), self._look(batch, step, "ua_mt")
-            mask = self._uncertainty(batch, step) < self._limit(step, self.coding.states(student).shape[2])
+            mask = self._uncertainty(batch, step) < self._limit(step, self.coding.n_states(student.shape[1]))
             consistency = Term.of_whole_batch(masked_difference(student, teacher, mask))
             sure = Term.of_whole_batch(mask.float().mean())
         else:
@@ -62,7 +62,7 @@ class UAMT(AveragedTeacher[UAMTOptions]):
         return self.teach(with_noise(unlabeled.image, unlabeled.slots, step, name, o.noise, o.noise_limit))
 
     def _uncertainty(self, batch: Batch, step: Step) -> Tensor:
-        """Return the entropy of the mean of the noisy predictions, (n, X, Y, Z); for regions the mean over these."""
+        """Return the entropy of the mean of the noisy predictions, (n, \\*spatial); for regions the mean over these."""
         mean = self._look(batch, step, "ua_mt/0")
         for index in range(1, self.options.passes):
             mean = mean + self._look(batch, step, f"ua_mt/{index}")
@@ -75,7 +75,7 @@ class UAMT(AveragedTeacher[UAMTOptions]):
 
 
 def entropy(probabilities: Tensor) -> Tensor:
-    """Return -sum p ln(p + 1e-6) over the classes, as in the public code: (n, K, X, Y, Z) gives (n, X, Y, Z)."""
+    """Return -sum p ln(p + 1e-6) over the classes, as in the public code: (n, K, \\*spatial) gives (n, \\*spatial)."""
     return -(probabilities * (probabilities + 1e-6).log()).sum(dim=1)
 
 
@@ -83,9 +83,9 @@ def masked_difference(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
     """Return sum(M d) / (K sum(M) + 1e-16), with d = (p - p')^2; 0 if no voxel is certain.
 
     Args:
-        student: probabilities (n, K, X, Y, Z).
+        student: probabilities (n, K, \\*spatial).
         teacher: likewise.
-        mask: (n, X, Y, Z) boolean, True where the teacher is certain.
+        mask: (n, \\*spatial) boolean, True where the teacher is certain.
     """
     chosen = mask[:, None].to(student.dtype)
     squared: Tensor = ((student - teacher).square() * chosen).sum()

@@ -20,13 +20,14 @@ from semiseg.plugin import (
     StrategyOptions,
     Task,
     Term,
+    mean_over_voxels,
     supervised_loss,
     weight_at,
 )
 
 
 def two_decoders(backbone: Backbone, task: Task) -> nn.Module:
-    """Return one encoder with two decoders: transposed convolutions and trilinear upsampling (MC-Net)."""
+    """Return one encoder with two decoders: transposed convolutions and (bi- or) trilinear upsampling (MC-Net)."""
     return MoreDecoders(backbone, task, ("transposed", "trilinear"))
 
 
@@ -65,7 +66,8 @@ class MCNet(Strategy[MCNetOptions]):
     40 % of training (6000 of 15000 iterations). Sharpening is p^(1/T) divided by its sum over all classes; for two
     classes this is the published binary form. The first decoder predicts, as in that code. Two differences: Dice in the
     public code is that of the foreground, here the mean over all classes; and its trilinear interpolation aligns
-    corners.
+    corners. On images of two axes the interpolation is bilinear. There the public code's 2D networks differ further:
+    the bilinear decoder comes first and predicts, and a convolution of size 1 precedes the interpolation.
     """
 
     no_regions: ClassVar[str] = ""
@@ -83,14 +85,15 @@ class MCNet(Strategy[MCNetOptions]):
         decoders = (outputs.logits, *outputs.decoders)
         each = (0.5 * supervised_loss(batch.divide(logits)[0], batch, o.loss, self.coding) for logits in decoders)
         supervised = sum(each, Term())
-        consistency = Term(self._consistency(decoders), batch.labeled, batch.unlabeled)
+        consistency = Term(self._consistency(decoders, batch), batch.labeled, batch.unlabeled)
         yield Losses({"supervised": supervised, "consistency": weight_at(o, step) * consistency}, "model")
 
-    def _consistency(self, decoders: tuple[Tensor, ...]) -> Tensor:
+    def _consistency(self, decoders: tuple[Tensor, ...], batch: Batch) -> Tensor:
         """Return for each sample the sum over ordered pairs, (n,)."""
         plain = [self.probabilities(logits) for logits in decoders]
         sharp = [self.coding.sharpened(logits, self.options.temperature) for logits in decoders]
         if self.options.stop_gradient:
             sharp = [probabilities.detach() for probabilities in sharp]
-        pairs = permutations(range(len(decoders)), 2)
-        return torch.stack([(plain[i] - sharp[j]).square().flatten(1).mean(dim=1) for i, j in pairs]).sum(dim=0)
+        streams = (batch.labeled, batch.unlabeled)
+        squared = ((plain[i] - sharp[j]).square() for i, j in permutations(range(len(decoders)), 2))
+        return torch.stack([mean_over_voxels(values, *streams) for values in squared]).sum(dim=0)

@@ -94,7 +94,7 @@ def pyramid_consistency(scales: list[Tensor], coding: Coding = CLASSES) -> Tenso
     mean((m - p_i)^2 exp(-D_i)) / (mean(exp(-D_i)) + 1e-8) + mean(D_i); then the mean over scales.
 
     Args:
-        scales: logits (n, K, X, Y, Z), one tensor per scale.
+        scales: logits (n, K, \\*spatial), one tensor per scale.
         coding: what they mean; for regions, the divergence is the sum over these.
     """
     if not len(scales[0]):
