@@ -29,6 +29,4 @@ class Change:
 
     def in_plane(self) -> "Change":
         """Return the part of this change that applies to a 2D sample."""
-        return replace(
-            self, degrees=(0.0, 0.0, self.degrees[2]), flips=tuple(axis for axis in self.flips if axis < 2)
-        )
+        return replace(self, degrees=(0.0, 0.0, self.degrees[2]), flips=tuple(axis for axis in self.flips if axis < 2))
