@@ -7,6 +7,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from semiseg.codings.classes import CLASSES
+    from semiseg.codings.coding import Coding
     from semiseg.errors import ComponentError, DataError, Problem, ProtocolError, raise_all
     from semiseg.interfaces.augmentation import Augmentation, BatchAugmentation
     from semiseg.interfaces.backbone import Backbone
@@ -48,13 +50,15 @@ if TYPE_CHECKING:
     from semiseg.strategy_parts.mixing import copy_paste_masks, cutmix_masks, mixup_weights, paste
     from semiseg.strategy_parts.ramps import RampName, ramp, weight_at
     from semiseg.strategy_parts.signed_distance import signed_distances
-    from semiseg.strategy_parts.streams import mean_of_each_stream, supervised_loss
+    from semiseg.strategy_parts.streams import mean_of_each_stream, mean_over_voxels, supervised_loss, without_ignored
     from semiseg.strategy_parts.upsampling import replace_upsampling
     from semiseg.strategy_parts.views import strong_view
-    from semiseg.types import IGNORE, Case, DatasetInfo, Geometry, Shape, Task, Volume
+    from semiseg.types import IGNORE, IGNORED, Case, DatasetInfo, Geometry, Shape, Task, Volume
 
 __all__ = [
+    "CLASSES",
     "IGNORE",
+    "IGNORED",
     "Augmentation",
     "Backbone",
     "Batch",
@@ -63,6 +67,7 @@ __all__ = [
     "BufferPolicy",
     "Case",
     "CoTraining",
+    "Coding",
     "ComponentError",
     "ComponentOptions",
     "DataError",
@@ -113,6 +118,7 @@ __all__ = [
     "has_statistics",
     "masked_loss",
     "mean_of_each_stream",
+    "mean_over_voxels",
     "mixup_weights",
     "name_problems",
     "named_loss",
@@ -133,10 +139,13 @@ __all__ = [
     "update_teacher",
     "warmed_decay",
     "weight_at",
+    "without_ignored",
 ]
 
 _HOMES = {
     "semiseg.errors": "ComponentError DataError Problem ProtocolError raise_all",
+    "semiseg.codings.classes": "CLASSES",
+    "semiseg.codings.coding": "Coding",
     "semiseg.interfaces.augmentation": "Augmentation BatchAugmentation",
     "semiseg.interfaces.backbone": "Backbone",
     "semiseg.interfaces.batch": "Batch LabeledStream Step Stream UnlabeledStream",
@@ -163,10 +172,10 @@ _HOMES = {
     "semiseg.strategy_parts.mixing": "copy_paste_masks cutmix_masks mixup_weights paste",
     "semiseg.strategy_parts.ramps": "RampName ramp weight_at",
     "semiseg.strategy_parts.signed_distance": "signed_distances",
-    "semiseg.strategy_parts.streams": "mean_of_each_stream supervised_loss",
+    "semiseg.strategy_parts.streams": "mean_of_each_stream mean_over_voxels supervised_loss without_ignored",
     "semiseg.strategy_parts.upsampling": "replace_upsampling",
     "semiseg.strategy_parts.views": "strong_view",
-    "semiseg.types": "IGNORE Case DatasetInfo Geometry Shape Task Volume",
+    "semiseg.types": "IGNORE IGNORED Case DatasetInfo Geometry Shape Task Volume",
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names.split()}
 

@@ -152,7 +152,7 @@ class Subject:
         predictor = self.model.predictor(self.runtime.device)
         predictor.labels(np.zeros((plan.task.in_channels, *box_of(plan.task.patch_size, 2)), np.float32))  # as above
         with TemporaryDirectory() as folder:
-            target = Path(folder) / "prediction.nii.gz"
+            target = Path(folder) / "prediction"
             started = self._now()
             predict_case(case, plan.components.dataset, predictor, plan.recipe, plan.info, target)
             return self._now() - started

@@ -17,7 +17,8 @@ def evaluate(
         typer.Option(
             metavar="VALUE=NAME,…",
             help="Names of the stored values. Values with the same name are one class (3=enhancing,4=enhancing); "
-            "255=background makes 255 background, and other=background all values not listed. "
+            "255=background makes 255 background, and other=background all values not listed; 255=ignore leaves "
+            "out the voxels with 255 in the reference. "
             "By default every value in the references is a class, named by its number.",
         ),
     ] = None,
@@ -58,6 +59,7 @@ def evaluate(
     """Score predictions against references, by class, region and case.
 
     Files are named CASE.nii.gz (nnU-Net, Decathlon) or CASE_seg.nii.gz (BraTS), or are in one folder per case.
+    Pictures (PNG, TIFF) are read if there are no NIfTI files.
 
     Example: semiseg evaluate predictions/ labels/ --labels 1=necrosis,2=edema,3=enhancing -o scores/
     """

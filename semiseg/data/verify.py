@@ -6,10 +6,9 @@ from pathlib import Path
 
 from semiseg.errors import DataError, Problem, StorageError, raise_all
 from semiseg.interfaces.dataset import Dataset
-from semiseg.io.names import nifti_stem
-from semiseg.io.nifti import read_nifti_header
+from semiseg.io.labels import read_label_header
 from semiseg.threads import Progress, in_threads
-from semiseg.types import Case, Geometry, Volume
+from semiseg.types import IGNORED, Case, Geometry, Volume
 
 Look = Callable[[Case, Volume], object]
 
@@ -27,9 +26,9 @@ def verify_cases(
     """Return everything that is wrong with the files of the cases, in the order of the cases.
 
     Every file is read to its end. Images are checked for channels and content, labels for values and for the grid of
-    their image. ``quick`` checks only that the files exist, and the headers: of images, and of labels in NIfTI files.
-    ``look`` is called with each readable label, in the thread that read it, and ``look_image`` with each usable image;
-    with ``quick`` neither is called.
+    their image. ``quick`` checks only that the files exist, and the headers: of images, and of labels in NIfTI files
+    and pictures. ``look`` is called with each readable label, in the thread that read it, and ``look_image`` with each
+    usable image; with ``quick`` neither is called.
     """
 
     def check(case: Case) -> None:
@@ -122,9 +121,12 @@ def check_label(dataset: Dataset, case: Case, label: Volume, geometry: Geometry 
     difference = geometry.difference(label.geometry) if geometry is not None else ""
     if difference:
         problems.append(Problem(where, f"the image and the label are on different grids: {difference}", _SAME_GRID))
-    classes = dataset.info().classes
-    if int(label.array.max(initial=0)) >= len(classes):
-        problems.append(Problem(where, f"the label has class {int(label.array.max())}, beyond {', '.join(classes)}"))
+    info = dataset.info()
+    highest = int(label.array.max(initial=0))
+    if info.has_ignored and highest == IGNORED:
+        highest = int(label.array.max(initial=0, where=label.array != IGNORED))
+    if highest >= len(info.classes):
+        problems.append(Problem(where, f"the label has class {highest}, beyond {', '.join(info.classes)}"))
     raise_all(problems, DataError)
 
 
@@ -147,11 +149,12 @@ def _quick_check(dataset: Dataset, case: Case) -> None:
 
 
 def _doubtful(label: Path, image: Geometry | None) -> bool:
-    """Return whether a label's NIfTI header looks wrong. The dataset reports the actual problem on reading it."""
-    if not nifti_stem(label):
-        return False
+    """Return whether the header of a label looks wrong (NIfTI, pictures); reading it then reports the problem."""
     try:
-        geometry, shape = read_nifti_header(label)
+        header = read_label_header(label)
     except DataError:
         return True
+    if header is None:
+        return False
+    geometry, shape = header
     return bool(shape[3:]) or (image is not None and bool(image.difference(geometry)))

@@ -83,17 +83,5 @@ class Predictor:
         return seconds
 
     def labels(self, image: NDArray[np.float32], slice_axis: int = 2) -> NDArray[np.uint8]:
-        """Return the class of the highest mean probability, (X, Y, Z) uint8; arguments as for ``probabilities``."""
-        return highest(self.probabilities(image, slice_axis)).numpy()
-
-
-def highest(probabilities: Tensor) -> Tensor:
-    """Return the class with the highest of (K, X, Y, Z), the first if equal: (X, Y, Z) uint8; at most 256 classes.
-
-    ``argmax`` over the first axis reads memory in strides and takes several times as long.
-    """
-    best, labels = probabilities[0].clone(), torch.zeros_like(probabilities[0], dtype=torch.uint8)
-    for index, values in enumerate(probabilities[1:], 1):
-        labels.masked_fill_(values > best, index)
-        torch.maximum(best, values, out=best)
-    return labels
+        """Return the label map of the mean probabilities, (X, Y, Z) uint8; arguments as for ``probabilities``."""
+        return self.strategy.coding.decide(self.probabilities(image, slice_axis)).numpy()

@@ -49,8 +49,9 @@ def cost_note(
     too_large = room is not None and memory > room
     parts = [f"about {duration(seconds)} in total"] if seconds >= LONG else []
     if memory >= MUCH_MEMORY or too_large:
-        size = " x ".join(map(str, shapes[largest]))
-        parts.append(f"about {_gib(memory)} of memory for {largest} ({size} voxels, {task.out_channels} classes)")
+        size, outputs = " x ".join(map(str, shapes[largest])), "regions" if task.regions else "classes"
+        image = f"{largest} ({size} voxels, {task.out_channels} {outputs})"
+        parts.append(f"about {_gib(memory)} of memory for {image}")
     if not parts:
         return ""
     told = f"prediction takes {' and '.join(parts)}"

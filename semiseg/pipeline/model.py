@@ -55,11 +55,18 @@ class Model:
             "classes": list(info.classes),
             "label_map": {str(k): v for k, v in info.label_map.items()},
             "class_values": list(info.class_values),
+            **({"ignore": info.ignore} if info.has_ignored else {}),
             "dataset": info.name,
             "patch_size": list(self.task.patch_size),
+            **({"regions": self._named_regions()} if self.task.regions else {}),
             "precision": self.precision,
             "spacing": self.spacing,
         }
+
+    def _named_regions(self) -> dict[str, list[str]]:
+        """Return the regions that networks output, with the names of their classes, in order."""
+        names = self.task.classes
+        return {region: [names[index] for index in members] for region, members in self.task.regions.items()}
 
 
 def new_model(plan: Plan, runtime: Runtime) -> Model:
@@ -112,10 +119,13 @@ class KeptModel:
             tuple(record["classes"]),
             {int(k): v for k, v in record["label_map"].items()},
             tuple(record["class_values"]),
+            ignore=record.get("ignore"),
         )
         components = resolve(self.recipe)
         components = replace(components, dataset=_as_recorded(components.dataset, info))
-        task = Task(len(info.modalities), info.classes, tuple(record["patch_size"]))
+        found = record.get("regions", {})
+        regions = {name: tuple(map(info.classes.index, members)) for name, members in found.items()}
+        task = Task(len(info.modalities), info.classes, tuple(record["patch_size"]), regions)
         if (empty := _without_memory(self.recipe, components, task)) is not None:
             require_fit(weights, state["strategy"], empty.state_dict(), _DESCRIBES)
         model = _assemble(self.recipe, components, info, task, runtime, is_new=False)

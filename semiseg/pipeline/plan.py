@@ -11,12 +11,14 @@ from semiseg.engine.schedule import TrainingSchedule
 from semiseg.errors import DataError, RecipeError, raise_all
 from semiseg.interfaces.strategy import BatchNeeds, Strategy
 from semiseg.messages import some
+from semiseg.pipeline.outputs import output_notes, output_problems, task_of
 from semiseg.pipeline.plan_checks import (
     Networks,
     augmentation_problems,
     batch_problems,
     bf16_on_cpu,
     copy_problems,
+    ignored_problems,
     machine_problems,
     optimizer_problems,
     patch_problems,
@@ -64,12 +66,13 @@ def make_plan(recipe: Recipe, *, on_this_machine: bool = True) -> Plan:
     components = resolve(recipe)
     dataset = components.dataset
     info = dataset.info()
-    task = Task(len(info.modalities), info.classes, recipe.training.patch_size)
+    task = task_of(recipe, info)
     networks = networks_once(components, task)
     unfit = spatial_problems(components, task, recipe) or patch_problems(components, task, recipe)
     problems = unfit or (machine_problems(components, networks, task, recipe) if known else [])
     problems += optimizer_problems(components, recipe)
-    problems += region_problems(recipe, info) + augmentation_problems(components, recipe)
+    problems += region_problems(recipe, info) + output_problems(components, recipe, info)
+    problems += augmentation_problems(components, recipe) + ignored_problems(components, recipe, info)
     try:
         cases = tuple(dataset.cases())
         draw = recipe.seed if recipe.split.draw is None else recipe.split.draw
@@ -80,14 +83,14 @@ def make_plan(recipe: Recipe, *, on_this_machine: bool = True) -> Plan:
         raise DataError([*problems, *error.problems]) from error
     batch_size, notes = fit_batch(recipe.training.batch_size, components.strategy.needs, bool(split.unlabeled))
     notes = [*notes, *unused_note(len(split.unlabeled), recipe.training.batch_size, components.strategy.needs)]
-    notes += [*target_note(components, recipe), *dataset.notes()]
+    notes += [*target_note(components, recipe), *output_notes(task), *dataset.notes()]
     problems += batch_problems(batch_size, components.strategy.needs, recipe)
     if not unfit:
         problems += copy_problems(components, networks, recipe)
         problems += step_problems(components, networks, batch_size, recipe, known)
     raise_all(problems, RecipeError)
     if known and bf16_on_cpu(recipe):
-        notes += slow_bf16_notes(placed("training.precision", recipe))
+        notes += slow_bf16_notes(placed("training.precision", recipe), task.spatial_dims)
     return Plan(recipe, components, info, cases, split, task, batch_size, (*recipe.notes, *notes), networks)
 
 

@@ -120,7 +120,7 @@ class PseudoLabels:
 
     def _stability(self, last: Mapping[str, Path], earlier: Sequence[Mapping[str, Path]]) -> dict[str, float]:
         """Return by case the mean, over snapshots, of the mean IoU with the last prediction; 1 without snapshots."""
-        n_classes = self.model.task.out_channels
+        n_classes = len(self.model.task.classes)
         stability = {}
         for case, path in last.items():
             ious = [mean_iou(np.load(files[case]), np.load(path), n_classes) for files in earlier]

@@ -186,6 +186,9 @@ class Training(_Model):
     """Samples drawn per epoch, over both streams: ceil(examples / batch) steps."""
     patch_size: PatchSize = (128, 128, 128)
     """Voxels along right, anterior and superior; two sides for training on slices (``preprocessing.slice_axis``)."""
+    outputs: Literal["classes", "regions"] = "classes"
+    """Outputs of the networks: one per class, or one per region (``evaluation.regions``, or the dataset's); regions may
+    overlap."""
     batch_size: BatchSize = BatchSize()
     """Samples of each stream per step."""
     step: StepMode = StepMode()

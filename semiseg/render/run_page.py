@@ -9,8 +9,10 @@ from semiseg.render.case_scores import case_scores
 from semiseg.render.document import Cell, Page, Section, Table, ViewedCase
 from semiseg.render.training_curves import TrainingLogs, run_figure
 from semiseg.runs.lagging_networks import behind, each_network
+from semiseg.scoring.ignored import ignored_note
 from semiseg.scoring.same_weights import sentence, shown
 from semiseg.scoring.score_case import Score
+from semiseg.types import UNIT_NAMES
 
 _COLUMNS = ("metric", "class", "n", "mean", "std", "95 % interval", "median", "missed", "spurious", "in neither")
 
@@ -42,7 +44,7 @@ def run_page(
     tables = tuple(_table(name, title, checkpoints[name]) for name, title in titles.items())
     networks = _networks(each_network(log), classes)
     sections = (
-        Section("Scores", tuple(filter(None, (sentence(summary),))), tables),
+        Section("Scores", tuple(filter(None, (sentence(summary), ignored_note(summary["scores"])))), tables),
         Section("Training", tables=networks, figures=() if figure is None else (figure,)),
     )
     return Page(
@@ -95,7 +97,7 @@ def _sentences(summary: Mapping[str, Any], titles: Mapping[str, str]) -> list[st
             if whole["mean"] is None:
                 continue
             digits = 3 if block["unit"] == "1" else 2
-            unit = "" if block["unit"] == "1" else f" {block['unit']}"
+            unit = "" if block["unit"] == "1" else f" {UNIT_NAMES.get(block['unit'], block['unit'])}"
             low, high = whole["interval"] or (None, None)
             text = f"{metric}, {title} weights: {whole['mean']:.{digits}f}{unit}"
             if low is not None:

@@ -26,7 +26,8 @@ class _Record(BaseModel):
     classes: _NAMED
     label_map: dict[int, int]
     class_values: tuple[_STORED, ...]
-    patch_size: tuple[int, int, int]
+    ignore: int | None = None
+    patch_size: Annotated[tuple[int, ...], Field(min_length=2, max_length=3)]
 
     @model_validator(mode="after")
     def _of_one_size(self) -> "_Record":

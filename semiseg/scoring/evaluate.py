@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from semiseg.errors import DataError, Problem, raise_all
 from semiseg.interfaces.metric import Metric
 from semiseg.io.atomic import write_json
-from semiseg.io.nifti import read_nifti_label
+from semiseg.io.labels import read_stored_label
 from semiseg.io.volumes import NEGATIVE
 from semiseg.messages import some
 from semiseg.progress import Reporter
@@ -58,14 +58,15 @@ def evaluate(
     workers: int | None = None,
     reporter: Reporter | None = None,
 ) -> Evaluation:
-    """Score the NIfTI label files in one folder against those in another, matched by case id; or a pair of files.
+    """Score the label files (NIfTI or pictures) in one folder against those in another, by case id; or a pair of files.
 
     Args:
         predictions: a folder of label files, named as in BraTS, nnU-Net or Decathlon (see ``find_labels``); or a file.
         references: likewise.
         labels: the name of each stored value except 0. Values with the same name form one class ({3: "enhancing", 4:
-            "enhancing"}); those named background are background. Unnamed values are refused, or background with
-            {"other": "background"}. Without ``labels`` every value in a reference is a class, named by its number.
+            "enhancing"}); those named background are background, and voxels of the references with a value named ignore
+            are left out. Unnamed values are refused, or background with {"other": "background"}. Without ``labels``
+            every value in a reference is a class, named by its number.
         regions: unions of classes to score in addition, by name: {"tumor core": ["necrosis", "enhancing"]}.
         output: a folder for scores.csv and summary.json.
         metrics: installed metrics, each as ``NAME`` or ``NAME:OPTION=VALUE,…``, or a mapping from title to installed
@@ -174,7 +175,16 @@ def _score(
     files: _Files, label_map: LabelMap, regions: Mapping[str, Sequence[str]] | None, metrics: Mapping[str, Metric]
 ) -> list[Score]:
     truth, predicted, geometry = _read_pair(files, label_map.to_indices)
-    return score_case(truth, predicted, geometry, label_map.classes, metrics, case=files.case, regions=regions)
+    return score_case(
+        truth,
+        predicted,
+        geometry,
+        label_map.classes,
+        metrics,
+        case=files.case,
+        regions=regions,
+        has_ignored=label_map.has_ignored,
+    )
 
 
 def _read_pair(
@@ -203,7 +213,7 @@ def _check_pair(files: _Files) -> None:
 
 
 def _read(path: Path) -> tuple[NDArray[Any], Geometry]:
-    array, geometry = read_nifti_label(path)
+    array, geometry = read_stored_label(path)
     if array.shape != geometry.shape:
         raise DataError(
             Problem(

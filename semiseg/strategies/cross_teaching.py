@@ -1,7 +1,7 @@
 """Cross teaching: two networks of different architectures that train on each other's pseudo-labels."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 from torch import Tensor
@@ -11,7 +11,6 @@ from semiseg.interfaces.co_training import CoTraining
 from semiseg.interfaces.losses import Losses, Term
 from semiseg.interfaces.roles import Role
 from semiseg.interfaces.strategy import StrategyOptions
-from semiseg.losses.named import named_loss
 from semiseg.strategy_parts.ramps import RampName, weight_at
 from semiseg.strategy_parts.streams import supervised_loss
 
@@ -41,6 +40,8 @@ class CrossTeaching(CoTraining[CrossTeachingOptions]):
     paper: U-Net and Swin-UNet, in 2D), or those named in ``strategy.networks``.
     """
 
+    no_regions: ClassVar[str] = ""
+
     @classmethod
     def roles(cls, options: CrossTeachingOptions) -> tuple[Role, ...]:
         """Return two students, the second with a different backbone; both predict."""
@@ -54,6 +55,6 @@ class CrossTeaching(CoTraining[CrossTeachingOptions]):
         """Return the loss of one network."""
         labeled, unlabeled = batch.divide(output)
         (labels,) = pseudo_labels.values()
-        supervised = supervised_loss(labeled, batch, self.options.loss)
-        pseudo = Term(named_loss(unlabeled, labels, "dice"), batch.unlabeled)
+        supervised = supervised_loss(labeled, batch, self.options.loss, self.coding)
+        pseudo = Term(self.coding.loss(unlabeled, labels, "dice"), batch.unlabeled)
         return Losses({"supervised": supervised, "pseudo": weight_at(self.options, step) * pseudo}, role)

@@ -1,7 +1,7 @@
 """The Pi-model: consistent predictions for two views of a sample."""
 
 from collections.abc import Iterator
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -13,7 +13,7 @@ from semiseg.interfaces.roles import Role
 from semiseg.interfaces.strategy import Strategy, StrategyOptions
 from semiseg.strategy_parts.flips import draw_flips, flip
 from semiseg.strategy_parts.ramps import RampName, weight_at
-from semiseg.strategy_parts.streams import supervised_loss
+from semiseg.strategy_parts.streams import mean_over_voxels, supervised_loss
 from semiseg.strategy_parts.views import strong_view
 
 
@@ -50,6 +50,8 @@ class PiModel(Strategy[PiModelOptions]):
     weight 100 times the labeled fraction of the cases.
     """
 
+    no_regions: ClassVar[str] = ""
+
     @classmethod
     def roles(cls, options: PiModelOptions) -> tuple[Role, ...]:
         """Return one network, called model."""
@@ -61,12 +63,12 @@ class PiModel(Strategy[PiModelOptions]):
         streams = (batch.unlabeled,) if o.consistency_on == "unlabeled" else (batch.labeled, batch.unlabeled)
         logits = self.run("model", batch.images())
         labeled, unlabeled = batch.divide(logits)
-        supervised = supervised_loss(labeled, batch, o.loss)
+        supervised = supervised_loss(labeled, batch, o.loss, self.coding)
         first = self.probabilities(unlabeled if o.consistency_on == "unlabeled" else logits)
         images = torch.cat([stream.image for stream in streams])
         second = self._second(images, [slot for stream in streams for slot in stream.slots], step, first)
         target = first.detach() if o.gradient == "second" else first
-        difference = Term((second - target).square().flatten(1).mean(dim=1), *streams)
+        difference = Term(mean_over_voxels((second - target).square(), *streams), *streams)
         yield Losses({"supervised": supervised, "consistency": weight_at(o, step) * difference}, "model")
 
     def _second(self, images: Tensor, slots: list[int], step: Step, first: Tensor) -> Tensor:

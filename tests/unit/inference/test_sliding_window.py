@@ -9,7 +9,8 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from semiseg.inference.sliding_window import Predictor, highest
+from semiseg.codings.classes import highest
+from semiseg.inference.sliding_window import Predictor
 from semiseg.interfaces.strategy import StrategyOptions
 from semiseg.recipe import schema
 from semiseg.strategies.cps import CrossPseudoSupervision

@@ -8,9 +8,11 @@ from pydantic import Field
 from torch import Tensor
 
 from semiseg.plugin import (
+    CLASSES,
     IGNORE,
     Batch,
     BatchNeeds,
+    Coding,
     Losses,
     Role,
     Stage,
@@ -21,7 +23,6 @@ from semiseg.plugin import (
     StreamNeeds,
     Term,
     copy_paste_masks,
-    named_loss,
     paste,
     update_teacher,
 )
@@ -78,6 +79,7 @@ class BidirectionalCopyPaste(Strategy[BCPOptions]):
     those of a slice, as there.
     """
 
+    no_regions: ClassVar[str] = ""
     needs: ClassVar[BatchNeeds] = BatchNeeds(StreamNeeds(minimum=2, unit=2), StreamNeeds(unit=2))
     # A part of the batch may have fewer pairs of one stream than of the other.
     whole_batch: ClassVar[bool] = True
@@ -108,7 +110,7 @@ class BidirectionalCopyPaste(Strategy[BCPOptions]):
         masks = self._masks(stream, step)
         logits = self.run("model", paste(stream.image[1::2], stream.image[::2], masks))
         labels = paste(stream.label[1::2], stream.label[::2], masks)
-        supervised = Term(region_loss(logits, labels, self.options.loss), stream, samples_each=2)
+        supervised = Term(region_loss(logits, labels, self.options.loss, self.coding), stream, samples_each=2)
         return Losses({"supervised": supervised}, "model")
 
     def _both_ways(self, batch: Batch, step: Step) -> Losses:
@@ -122,8 +124,8 @@ class BidirectionalCopyPaste(Strategy[BCPOptions]):
         labels = torch.where(is_labeled, firsts_then_seconds(batch.labeled.label[: len(fewer)]), IGNORE)
         pseudo_labels = torch.where(is_labeled, IGNORE, firsts_then_seconds(taught))
         # Each direction has one mixed sample for two of the stream, and its own mean.
-        supervised = Term(2 * region_loss(logits, labels, o.loss), fewer)
-        pseudo = Term(2 * region_loss(logits, pseudo_labels, o.loss), fewer)
+        supervised = Term(2 * region_loss(logits, labels, o.loss, self.coding), fewer)
+        pseudo = Term(2 * region_loss(logits, pseudo_labels, o.loss, self.coding), fewer)
         return Losses({"supervised": supervised, "pseudo": o.weight * pseudo}, "model")
 
     def _masks(self, stream: Stream, step: Step) -> Tensor:
@@ -135,7 +137,7 @@ class BidirectionalCopyPaste(Strategy[BCPOptions]):
         with torch.no_grad():
             logits = self.run("teacher", images)
         labels = self.hard(logits).long()
-        return largest_components(labels, logits.shape[1]) if self.options.largest_component else labels
+        return largest_components(labels, int(labels.max()) + 1) if self.options.largest_component else labels
 
     def after_step(self, step: Step) -> None:
         """Copy the model to the teacher in the first stage; then average, with the teacher's own running statistics."""
@@ -146,18 +148,19 @@ class BidirectionalCopyPaste(Strategy[BCPOptions]):
             update_teacher(teacher, model, self.options.decay, buffers="own")
 
 
-def region_loss(logits: Tensor, labels: Tensor, kind: str) -> Tensor:
+def region_loss(logits: Tensor, labels: Tensor, kind: str, coding: Coding = CLASSES) -> Tensor:
     """Return the loss of each sample over the voxels that are not ignored, as if there were no others.
 
     Args:
         logits: (n, K, \\*spatial) float.
         labels: (n, \\*spatial) int64 class indices, or IGNORE.
         kind: "dice", or "dice_ce" for half the sum of Dice and mean cross entropy.
+        coding: what the logits mean.
 
     Returns:
         (n,) losses; 0 if all voxels are ignored.
     """
-    loss = named_loss(logits, labels, kind, has_ignored=True)
+    loss = coding.loss(logits, labels, kind, has_ignored=True)
     return loss / 2 if kind == "dice_ce" else loss
 
 

@@ -18,7 +18,6 @@ from semiseg.plugin import (
     StreamNeeds,
     Term,
     cutmix_masks,
-    named_loss,
     paste,
     supervised_loss,
     weight_at,
@@ -69,6 +68,7 @@ class CutMixCPS(CoTraining[CPSCutMixOptions]):
     forward pass, instead of two there; this affects batch normalization only.
     """
 
+    no_regions: ClassVar[str] = ""
     needs: ClassVar[BatchNeeds] = BatchNeeds(unlabeled=StreamNeeds(unit=2))
 
     def uses_pseudo_labels(self, step: Step) -> bool:
@@ -93,10 +93,10 @@ class CutMixCPS(CoTraining[CPSCutMixOptions]):
         labeled, mixed = output.tensor_split([len(batch.labeled)])
         pseudo = Term()
         for pseudo_label in pseudo_labels.values():
-            values = named_loss(mixed, self._mixed(pseudo_label, batch, step), o.pseudo_loss)
+            values = self.coding.loss(mixed, self._mixed(pseudo_label, batch, step), o.pseudo_loss)
             pseudo += Term(values, batch.unlabeled, samples_each=2)
         terms = {
-            "supervised": supervised_loss(labeled, batch, o.loss),
+            "supervised": supervised_loss(labeled, batch, o.loss, self.coding),
             "pseudo": weight_at(o, step, o.wait_share) * pseudo,
         }
         return Losses(terms, role)

@@ -1,7 +1,7 @@
 """Shared base of this package's methods: a student, its averaged teacher, and the noise on the teacher's images."""
 
 from collections.abc import Sequence
-from typing import Annotated, Literal, Self, TypeVar
+from typing import Annotated, ClassVar, Literal, Self, TypeVar
 
 import torch
 from pydantic import Field, model_validator
@@ -58,6 +58,8 @@ OptionsT = TypeVar("OptionsT", bound=AveragedOptions)
 
 class AveragedTeacher(Strategy[OptionsT]):
     """A trained student and a teacher that is its exponential moving average."""
+
+    no_regions: ClassVar[str] = ""
 
     @classmethod
     def roles(cls, options: OptionsT) -> tuple[Role, ...]:

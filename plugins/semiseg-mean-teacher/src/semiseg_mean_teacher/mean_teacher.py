@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from semiseg.plugin import Batch, Losses, Step, Term, supervised_loss
+from semiseg.plugin import Batch, Losses, Step, Term, mean_over_voxels, supervised_loss
 from semiseg_mean_teacher.averaged import AveragedOptions, AveragedTeacher, with_noise
 
 
@@ -41,14 +41,14 @@ class MeanTeacher(AveragedTeacher[MeanTeacherOptions]):
         streams = (batch.labeled, batch.unlabeled) if everywhere else (batch.unlabeled,)
         logits = self.run("student", batch.images())
         labeled, unlabeled = batch.divide(logits)
-        supervised = supervised_loss(labeled, batch, o.loss)
+        supervised = supervised_loss(labeled, batch, o.loss, self.coding)
         student = self.probabilities(logits if everywhere else unlabeled)
         slots = [slot for stream in streams for slot in stream.slots]
         consistency = Term()
         if slots:  # a network need not accept an empty batch
             images = batch.images() if everywhere else batch.unlabeled.image
             teacher = self.teach(with_noise(images, slots, step, "mean_teacher", o.noise, o.noise_limit))
-            consistency = Term((student - teacher).square().flatten(1).mean(dim=1), *streams)
+            consistency = Term(mean_over_voxels((student - teacher).square(), *streams), *streams)
         else:
             self.gather_statistics(batch)
         yield self.weighted(supervised, consistency, step)

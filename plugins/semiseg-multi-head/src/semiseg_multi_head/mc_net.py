@@ -20,6 +20,7 @@ from semiseg.plugin import (
     StrategyOptions,
     Task,
     Term,
+    mean_over_voxels,
     supervised_loss,
     weight_at,
 )
@@ -69,6 +70,7 @@ class MCNet(Strategy[MCNetOptions]):
     the bilinear decoder comes first and predicts, and a convolution of size 1 precedes the interpolation.
     """
 
+    no_regions: ClassVar[str] = ""
     requires: ClassVar[frozenset[str]] = frozenset({"split", "upsampling"})
 
     @classmethod
@@ -81,25 +83,17 @@ class MCNet(Strategy[MCNetOptions]):
         o = self.options
         outputs = self.outputs("model", batch.images())
         decoders = (outputs.logits, *outputs.decoders)
-        each = (0.5 * supervised_loss(batch.divide(logits)[0], batch, o.loss) for logits in decoders)
+        each = (0.5 * supervised_loss(batch.divide(logits)[0], batch, o.loss, self.coding) for logits in decoders)
         supervised = sum(each, Term())
-        consistency = Term(self._consistency(decoders), batch.labeled, batch.unlabeled)
+        consistency = Term(self._consistency(decoders, batch), batch.labeled, batch.unlabeled)
         yield Losses({"supervised": supervised, "consistency": weight_at(o, step) * consistency}, "model")
 
-    def _consistency(self, decoders: tuple[Tensor, ...]) -> Tensor:
+    def _consistency(self, decoders: tuple[Tensor, ...], batch: Batch) -> Tensor:
         """Return for each sample the sum over ordered pairs, (n,)."""
         plain = [self.probabilities(logits) for logits in decoders]
-        sharp = [sharpened(logits, self.options.temperature) for logits in decoders]
+        sharp = [self.coding.sharpened(logits, self.options.temperature) for logits in decoders]
         if self.options.stop_gradient:
             sharp = [probabilities.detach() for probabilities in sharp]
-        pairs = permutations(range(len(decoders)), 2)
-        return torch.stack([(plain[i] - sharp[j]).square().flatten(1).mean(dim=1) for i, j in pairs]).sum(dim=0)
-
-
-def sharpened(logits: Tensor, temperature: float) -> Tensor:
-    """Return p^(1/T) divided by its sum over classes, for p the softmax of logits (n, K, \\*spatial).
-
-    Computed as the softmax of logits / T, which is finite at every temperature: at T = 0.01, the powers of three equal
-    probabilities underflow to 0, and the quotient is 0 / 0.
-    """
-    return torch.softmax(logits / temperature, dim=1)
+        streams = (batch.labeled, batch.unlabeled)
+        squared = ((plain[i] - sharp[j]).square() for i, j in permutations(range(len(decoders)), 2))
+        return torch.stack([mean_over_voxels(values, *streams) for values in squared]).sum(dim=0)
