@@ -7,6 +7,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from semiseg.codings.classes import CLASSES
+    from semiseg.codings.coding import Coding
     from semiseg.errors import ComponentError, DataError, Problem, ProtocolError, raise_all
     from semiseg.interfaces.augmentation import Augmentation, BatchAugmentation
     from semiseg.interfaces.backbone import Backbone
@@ -54,6 +56,7 @@ if TYPE_CHECKING:
     from semiseg.types import IGNORE, IGNORED, Case, DatasetInfo, Geometry, Shape, Task, Volume
 
 __all__ = [
+    "CLASSES",
     "IGNORE",
     "IGNORED",
     "Augmentation",
@@ -64,6 +67,7 @@ __all__ = [
     "BufferPolicy",
     "Case",
     "CoTraining",
+    "Coding",
     "ComponentError",
     "ComponentOptions",
     "DataError",
@@ -140,6 +144,8 @@ __all__ = [
 
 _HOMES = {
     "semiseg.errors": "ComponentError DataError Problem ProtocolError raise_all",
+    "semiseg.codings.classes": "CLASSES",
+    "semiseg.codings.coding": "Coding",
     "semiseg.interfaces.augmentation": "Augmentation BatchAugmentation",
     "semiseg.interfaces.backbone": "Backbone",
     "semiseg.interfaces.batch": "Batch LabeledStream Step Stream UnlabeledStream",

@@ -16,6 +16,8 @@ MOST_CLASSES = 254
 Shape = tuple[int, ...]
 """Voxels along each spatial axis."""
 Unit = Literal["mm", "voxel", "pixel"]
+UNIT_NAMES = {"mm": "mm", "voxel": "voxels", "pixel": "pixels"}
+"""The units of distances in a sentence: after a number, or after "in"."""
 IGNORE = -100
 """The label of a voxel that losses ignore; torch's default for that."""
 IGNORED = 255
@@ -137,16 +139,21 @@ class DatasetInfo:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A network's task: input channels, classes (including background), and patch size in voxels."""
+    """A network's task: input channels, classes (including background), and patch size in voxels.
+
+    ``regions`` are the outputs of networks, with their class indices, if these are overlapping regions instead of
+    classes.
+    """
 
     in_channels: int
     classes: tuple[str, ...]
     patch_size: Shape
+    regions: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
     @property
     def out_channels(self) -> int:
-        """Number of classes, including background."""
-        return len(self.classes)
+        """Number of outputs: classes, including background, or regions."""
+        return len(self.regions or self.classes)
 
     @property
     def spatial_dims(self) -> int:

@@ -186,6 +186,16 @@ def change_intensities(
 
 
 @_compiled
+def bend_table(table: NDArray[np.float32], heights: NDArray[np.float32]) -> None:
+    """Map values in [0, 1] in place, as ``intensity.piecewise_linear`` does."""
+    pieces = np.int32(len(heights) - 1)
+    for k in range(len(table)):
+        place = table[k] * np.float32(pieces)
+        i = min(np.int32(place), pieces - np.int32(1))
+        table[k] = heights[i] + (place - np.float32(i)) * (heights[i + 1] - heights[i])
+
+
+@_compiled
 def _find_intervals(
     block: NDArray[np.float32],
     low: np.float32,

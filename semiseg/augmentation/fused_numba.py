@@ -2,13 +2,19 @@
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from semiseg.augmentation import fused_kernels
+from semiseg.augmentation import fused_kernels, fused_plane_kernels
 from semiseg.augmentation.change import Change
-from semiseg.augmentation.intensity_lookup import curve_table
+from semiseg.augmentation.intensity import Curve
+from semiseg.augmentation.intensity_lookup import INTERVALS, curve_table
 from semiseg.augmentation.spatial import crop_and_flip, voxel_map
 from semiseg.types import Shape
+
+VoxelMap = tuple[NDArray[np.float64], NDArray[np.float64]]
+"""Matrix and offset, as in ``spatial.voxel_map``."""
+_LOGARITHMS = torch.linspace(0, 1, INTERVALS + 1, dtype=torch.float64).log().float()
 
 
 def apply_change(
@@ -19,23 +25,48 @@ def apply_change(
     Values agree to 1e-3 of a channel's range, except at isolated voxels whose positions in single precision (there) and
     double precision (here) fall on different sides of a border.
     """
-    patch = _move(image, change, patch_size)
+    if len(patch_size) == 2:
+        change = change.in_plane()
+    to_source = None
+    if change.interpolates:
+        shape = tuple(image.shape[1:])
+        matrix, offset = voxel_map(shape, patch_size, change.zoom, change.degrees, change.flips)
+        to_source = matrix.numpy(), offset.numpy()
+    patch = _move(image, to_source, change, patch_size)
+    make_table = fast_table if len(patch_size) == 2 else exact_table
     for channel, curve in zip(patch.numpy(), change.curves, strict=True):
         if curve.bends or curve.shift or curve.factor != 1:
-            table = curve_table(curve).numpy() if curve.bends else np.empty(0, np.float32)
+            table = make_table(curve) if curve.bends else np.empty(0, np.float32)
             fused_kernels.change_intensities(channel.reshape(-1), table, curve.shift, curve.factor, keep_zero)
-    return patch, None if label is None else _move(label, change, patch_size)
+    return patch, None if label is None else _move(label, to_source, change, patch_size)
 
 
-def _move(array: Tensor, change: Change, patch_size: Shape) -> Tensor:
-    """Return the patch of an image (C, X, Y, Z) float32 or of a label (X, Y, Z) int64."""
+def exact_table(curve: Curve) -> NDArray[np.float32]:
+    """Return ``curve_table`` as it is."""
+    table: NDArray[np.float32] = curve_table(curve).numpy()
+    return table
+
+
+def fast_table(curve: Curve) -> NDArray[np.float32]:
+    """Return ``curve_table`` up to rounding (4e-7), eight times faster.
+
+    Otherwise it would take almost half of the time of a 2D sample. In 3D it takes a fiftieth.
+    """
+    table: NDArray[np.float32] = torch.exp(_LOGARITHMS * curve.gamma).numpy()
+    if curve.heights is not None:
+        fused_kernels.bend_table(table, curve.heights.numpy())
+    return table
+
+
+def _move(array: Tensor, to_source: VoxelMap | None, change: Change, patch_size: Shape) -> Tensor:
+    """Return the patch of an image (C, \\*spatial) float32 or of a label (\\*spatial) int64."""
+    dims = len(patch_size)
     source = array.contiguous().numpy()
     # Unlike torch, numpy allocates in large memory pages where available, which saves 20 ms.
-    patch = np.empty((*source.shape[:-3], *patch_size), source.dtype)
-    if not change.interpolates:
+    patch = np.empty((*source.shape[:-dims], *patch_size), source.dtype)
+    if to_source is None:
         return torch.from_numpy(patch).copy_(crop_and_flip(array, patch_size, change.flips))
-    x, y, z = source.shape[-3:]
-    matrix, offset = voxel_map((x, y, z), patch_size, change.zoom, change.degrees, change.flips)
-    resample = fused_kernels.resample_image if array.is_floating_point() else fused_kernels.resample_label
-    resample(source, matrix.numpy(), offset.numpy(), patch)
+    kernels = fused_plane_kernels if dims == 2 else fused_kernels
+    resample = kernels.resample_image if array.is_floating_point() else kernels.resample_label
+    resample(source, *to_source, patch)
     return torch.from_numpy(patch)

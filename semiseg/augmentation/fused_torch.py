@@ -17,19 +17,19 @@ def apply_changes(
     """Apply changes to samples and cut to the patch size, on the samples' device, without modifying the inputs.
 
     Args:
-        images: (B, C, X, Y, Z) float32; patches are cut from the center.
-        labels: (B, X, Y, Z) int64 class indices below 2**24, or None.
+        images: (B, C, \\*spatial) float32, 2D or 3D; patches are cut from the center.
+        labels: (B, \\*spatial) int64 class indices below 2**24, or None.
         changes: one for each sample, each with a curve for each channel.
         patch_size: voxels along each axis of the result.
         keep_zero: voxels of exactly 0 are background and stay 0.
 
     Returns:
-        Images (B, C, \\*patch_size) float32, trilinear, and labels (B, \\*patch_size) int64, by nearest neighbor; 0
-            beyond
-        the border.
+        Images (B, C, \\*patch_size) float32, linearly interpolated, and labels (B, \\*patch_size) int64, by nearest
+        neighbor; 0 beyond the border.
     """
     changed, changed_labels = [], []
-    for i, change in enumerate(changes):
+    for i, drawn in enumerate(changes):
+        change = drawn if len(patch_size) == 3 else drawn.in_plane()
         grid = _grid(images, change, patch_size)
         image = _move(images[i], grid, change, "bilinear", patch_size)
         pairs = zip(image, change.curves, strict=True)
@@ -43,8 +43,7 @@ def apply_changes(
 def _grid(images: Tensor, change: Change, patch_size: Shape) -> Tensor | None:
     if not change.interpolates:
         return None
-    x, y, z = images.shape[-3:]
-    return sampling_grid((x, y, z), patch_size, change.zoom, change.degrees, change.flips, images.device)
+    return sampling_grid(tuple(images.shape[2:]), patch_size, change.zoom, change.degrees, change.flips, images.device)
 
 
 def _move(array: Tensor, grid: Tensor | None, change: Change, mode: str, patch_size: Shape) -> Tensor:

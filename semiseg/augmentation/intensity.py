@@ -31,7 +31,7 @@ class Curve:
 
 
 def apply_curve(channel: Tensor, curve: Curve, keep_zero: bool) -> Tensor:
-    """Return a channel (X, Y, Z) float32 after a curve, without modifying the input.
+    """Return a channel (\\*spatial) float32 after a curve, without modifying the input.
 
     ``keep_zero``: voxels of exactly 0 are background, stay 0, and are excluded from the range and the deviation.
     """
@@ -46,6 +46,8 @@ def apply_curve(channel: Tensor, curve: Curve, keep_zero: bool) -> Tensor:
         changed = changed if curve.factor == 1 else changed * curve.factor
         return torch.where(block != 0, changed, 0) if keep_zero else changed
 
+    if channel.ndim == 2:
+        return change(channel)
     # Block by block, intermediate results stay in the processor's cache, which halves the time.
     return torch.cat([change(block) for block in channel.split(_PLANES)])
 

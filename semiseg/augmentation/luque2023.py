@@ -94,8 +94,8 @@ class Luque2023Augmentation(Augmentation):
         axes = tuple(AXES.index(axis) for axis in self.options.flip_axes)
         steps = [torchio_steps.RandomZoomAndRotation(patch_size, self._draw_pose)]
         if axes:
-            steps.append(torchio_steps.random_flip(axes, self._probability("flipping")))
-        steps.append(torchio_steps.RandomCurves(self._draw_curve, self.options.keep_background))
+            steps.append(torchio_steps.RandomFlip(axes, self._probability("flipping")))
+        steps.append(torchio_steps.RandomCurves(self._draw_curve, self.options.keep_background, len(patch_size)))
         return torchio_steps.run(steps, image, label)
 
     def _draw_pose(self) -> tuple[float, tuple[float, float, float]]:
@@ -133,8 +133,10 @@ def draw_heights(n_points: int, amount: float) -> Tensor:
 
     line = torch.linspace(0, 1, n_points)
     drawn = line.clone()
-    for i in range(1, n_points - 1):
-        drawn[i] = _uniform(float(drawn[i - 1]), float(drawn[i + 1]))
+    heights = drawn.numpy()  # faster than a tensor's elements
+    for i, number in enumerate(torch.rand(n_points - 2).tolist(), 1):
+        below, above = float(heights[i - 1]), float(heights[i + 1])
+        heights[i] = below + (above - below) * number
     return torch.lerp(line, drawn, amount)
 
 

@@ -34,7 +34,7 @@ class SplitUNet(SplitNetwork, UNet):  # type: ignore[misc]
         for index, stride in enumerate(self.strides):
             factor *= stride
             below = channels[index] if index < len(self.strides) - 1 else channels[index + 1]
-            levels.append(Level(channels[index] + below, (factor, factor, factor)))
+            levels.append(Level(channels[index] + below, (factor,) * self.dimensions))
         self.levels = tuple(levels)
 
     def _nested(self) -> Iterator[tuple[str, nn.Module]]:

@@ -11,14 +11,14 @@ from semiseg.interfaces.split import Level, SplitNetwork
 class SplitUNETR(SplitNetwork, UNETR):  # type: ignore[misc]
     """MONAI's UNETR with its parts: the transformer and the blocks on its layers, the upward blocks, and the output."""
 
-    def __init__(self, *, feature_size: int, **options: Any) -> None:
-        super().__init__(feature_size=feature_size, **options)
+    def __init__(self, *, feature_size: int, spatial_dims: int, **options: Any) -> None:
+        super().__init__(feature_size=feature_size, spatial_dims=spatial_dims, **options)
         self.parts = {
             "encoder": ("vit", "encoder1", "encoder2", "encoder3", "encoder4"),
             "decoder": ("decoder5", "decoder4", "decoder3", "decoder2"),
             "head": ("out",),
         }
-        self.levels = tuple(Level(feature_size * f, (f, f, f)) for f in (1, 2, 4, 8))
+        self.levels = tuple(Level(feature_size * f, (f,) * spatial_dims) for f in (1, 2, 4, 8))
 
     def encode(self, images: Tensor) -> tuple[Tensor, ...]:
         """Return features of five levels, finest first; the last are the transformer's."""

@@ -3,7 +3,7 @@
 from typing import Any
 
 from monai.networks.nets.vnet import VNet
-from torch import Tensor
+from torch import Tensor, nn
 
 from semiseg.interfaces.split import Level, SplitNetwork
 
@@ -14,10 +14,12 @@ _UP = ("up_tr256", "up_tr128", "up_tr64", "up_tr32")
 class SplitVNet(SplitNetwork, VNet):  # type: ignore[misc]
     """MONAI's V-Net with its parts: the downward transitions, the upward ones, and the output transition."""
 
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
+    def __init__(self, *, spatial_dims: int, **options: Any) -> None:
+        super().__init__(spatial_dims=spatial_dims, **options)
+        if spatial_dims == 2:
+            _drop_channels(self)
         self.parts = {"encoder": _DOWN, "decoder": _UP, "head": ("out_tr",)}
-        self.levels = tuple(Level(c, (f, f, f)) for c, f in ((32, 1), (64, 2), (128, 4), (256, 8)))
+        self.levels = tuple(Level(c, (f,) * spatial_dims) for c, f in ((32, 1), (64, 2), (128, 4), (256, 8)))
 
     def encode(self, images: Tensor) -> tuple[Tensor, ...]:
         """Return features of five levels, finest first."""
@@ -40,3 +42,10 @@ class SplitVNet(SplitNetwork, VNet):  # type: ignore[misc]
         """Return the logits, from the output transition."""
         logits: Tensor = self.out_tr(decoded[0])
         return logits
+
+
+def _drop_channels(network: nn.Module) -> None:
+    # MONAI 1.6 drops with Dropout3d in 2D as well, which takes the samples of a 2D batch for channels.
+    for name, module in list(network.named_modules()):
+        if isinstance(module, nn.Dropout3d):
+            network.set_submodule(name, nn.Dropout2d(module.p))

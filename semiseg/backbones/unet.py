@@ -14,7 +14,7 @@ from semiseg.types import Task
 
 
 class UNet(Backbone):
-    """MONAI's residual 3D UNet, with the sizes of its tutorials as defaults.
+    """MONAI's residual UNet in 2D or 3D, with the sizes of its tutorials as defaults.
 
     Kerfoot et al. 2019 (doi:10.1007/978-3-030-12029-0_40) after Ronneberger et al. 2015 (arXiv:1505.04597). Instance
     normalization: a sample's logits do not depend on the rest of the batch.
@@ -50,7 +50,7 @@ class UNet(Backbone):
 
         o = self.options
         network = SplitUNet(
-            spatial_dims=3,
+            spatial_dims=task.spatial_dims,
             in_channels=task.in_channels,
             out_channels=task.out_channels,
             channels=o.channels,

@@ -15,7 +15,7 @@ TOKEN = 16
 
 
 class UNETR(Backbone):
-    """MONAI's UNETR: a transformer encoder and a convolutional decoder.
+    """MONAI's UNETR in 2D or 3D: a transformer encoder and a convolutional decoder.
 
     Hatamizadeh et al. 2022 (arXiv:2103.10504), MONAI's defaults. A network is built for one patch size. Without
     dropout, it uses torch's fused attention: the same function, without storing the attention matrices.
@@ -55,6 +55,7 @@ class UNETR(Backbone):
             in_channels=task.in_channels,
             out_channels=task.out_channels,
             img_size=task.patch_size,
+            spatial_dims=task.spatial_dims,
             feature_size=o.feature_size,
             hidden_size=o.hidden_size,
             mlp_dim=o.mlp_dim,

@@ -15,10 +15,10 @@ FACTOR = 16
 
 
 class VNet(Backbone):
-    """MONAI's V-Net, the network of the left-atrium papers' protocol.
+    """MONAI's V-Net in 2D or 3D: in 3D, the network of the left-atrium papers' protocol.
 
     Milletari et al. 2016 (arXiv:1606.04797). Batch normalization: a sample's logits depend on the rest of the batch,
-    and the running statistics belong to the state.
+    and the running statistics belong to the state. In 2D, dropout drops channels; MONAI's drops whole samples there.
     """
 
     class Options(ComponentOptions):
@@ -37,7 +37,7 @@ class VNet(Backbone):
 
         dropout = self.options.dropout
         network = SplitVNet(
-            spatial_dims=3,
+            spatial_dims=task.spatial_dims,
             in_channels=task.in_channels,
             out_channels=task.out_channels,
             dropout_prob_down=dropout,

@@ -106,8 +106,7 @@ def _steps(result: BenchResult, recipe: Recipe, fits: Callable[[Shape], bool]) -
 
 def _smaller(patch: Shape) -> Shape:
     """Return sides of three quarters, rounded down to multiples of 16."""
-    x, y, z = (max(16, side * 3 // 4 // 16 * 16) if side > 16 else side for side in patch)
-    return x, y, z
+    return tuple(max(16, side * 3 // 4 // 16 * 16) if side > 16 else side for side in patch)
 
 
 def _validation(result: BenchResult, recipe: Recipe) -> Iterator[str]:

@@ -15,6 +15,7 @@ from torch import Tensor
 from semiseg.data.batches import TrainingBatches
 from semiseg.data.case_records import StoredPseudo
 from semiseg.data.samples import Sampler
+from semiseg.data.slices import box_of
 from semiseg.data.split import Split
 from semiseg.data.store import CaseStore
 from semiseg.engine.build import compile_networks
@@ -149,9 +150,9 @@ class Subject:
         """Return seconds to read, predict and write a training case, as test cases are not opened here."""
         plan, case = self.plan, self.plan.split.labeled[0].without_label()
         predictor = self.model.predictor(self.runtime.device)
-        predictor.labels(np.zeros((plan.task.in_channels, *plan.task.patch_size), np.float32))  # as above
+        predictor.labels(np.zeros((plan.task.in_channels, *box_of(plan.task.patch_size, 2)), np.float32))  # as above
         with TemporaryDirectory() as folder:
-            target = Path(folder) / "prediction.nii.gz"
+            target = Path(folder) / "prediction"
             started = self._now()
             predict_case(case, plan.components.dataset, predictor, plan.recipe, plan.info, target)
             return self._now() - started

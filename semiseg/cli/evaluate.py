@@ -59,6 +59,7 @@ def evaluate(
     """Score predictions against references, by class, region and case.
 
     Files are named CASE.nii.gz (nnU-Net, Decathlon) or CASE_seg.nii.gz (BraTS), or are in one folder per case.
+    Pictures (PNG, TIFF) are read if there are no NIfTI files.
 
     Example: semiseg evaluate predictions/ labels/ --labels 1=necrosis,2=edema,3=enhancing -o scores/
     """

@@ -78,10 +78,12 @@ def show(
 
 
 def _show(entry: "Entry") -> None:
-    from semiseg.recipe.component_docs import docstring, options
+    from semiseg.recipe.component_docs import docstring, only_for, options
 
-    text = docstring(entry)  # before any output: for a broken component only its error is shown
+    text, only = docstring(entry), only_for(entry)  # before any output: for a broken component only its error is shown
     typer.echo(f"{entry.kind} {entry.name}\n{entry.package} {entry.version}, {entry.target}\n\n{text}\n")
+    if only:
+        typer.echo(f"Images: {only}.")
     rows = list(options(entry))
     typer.echo("Options:" if rows else "No options.")
     for option in rows:

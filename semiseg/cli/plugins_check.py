@@ -68,6 +68,9 @@ def check(
         typer.echo(
             "with a small unet for each role: " + ", ".join(f"{key}={value}" for key, value in SMALL_UNET.items())
         )
+    if declared := sorted(getattr(cls, "spatial_dims", ())):
+        only = "" if len(declared) > 1 else " only, as the component declares in spatial_dims"
+        typer.echo(f"on images with {' and '.join(map(str, declared))} spatial axes{only}")
     outcomes = run_contract(subject, _show)
     if failed := [outcome.check for outcome in outcomes if outcome.status == "FAIL"]:
         where = f"The suite is semiseg.testing.{entry.kind}; `semiseg plugins show {name}` lists the options."

@@ -14,7 +14,9 @@ def predict(
     ],
     output: Annotated[
         Path,
-        typer.Option("--output", "-o", help="Folder for this model's predictions, or a new NAME.nii.gz for one case."),
+        typer.Option(
+            "--output", "-o", help="Folder for this model's predictions, or a new NAME.nii.gz (NAME.png) for one case."
+        ),
     ],
     checkpoint: Annotated[str, typer.Option("--checkpoint", help="best or last.")] = "best",
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show only the written files and errors.")] = False,

@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from semiseg.comparison.result import Comparison, Entry, MetricComparison, Row
+from semiseg.types import UNIT_NAMES
 
 _NONE = "–"
 
@@ -28,7 +29,7 @@ def explanation(comparison: Comparison) -> Text:
 
 
 def _differences(metric: MetricComparison, baseline: str) -> Table:
-    unit = "" if metric.unit == "1" else f" in {metric.unit}"
+    unit = "" if metric.unit == "1" else f" in {UNIT_NAMES.get(metric.unit, metric.unit)}"
     better = "higher" if metric.higher_is_better else "lower"
     table = _table(f"{escape(metric.metric)}{unit}: {better} is better")
     table.add_column("class", overflow="fold", min_width=10)

@@ -71,7 +71,8 @@ class CaseMaker:
             record = prepared.preparation.as_dict()
             self._entries.write(key, prepared.array, record)
             self.made.add(case.id)
-        return StoredImage(case.id, self._entries.path(key) / ARRAY, Preparation.from_dict(record))
+        preparation = Preparation.from_dict(record, self._options.slice_axis)
+        return StoredImage(case.id, self._entries.path(key) / ARRAY, preparation)
 
     def labeled(self, case: Case, image: StoredImage) -> StoredLabeled:
         """Return the entry of a case's label, in the box of its image. Raises DataError for an unusable file."""

@@ -29,6 +29,11 @@ class StoredImage:
         return self.preparation.shape
 
     @property
+    def slice_axis(self) -> int:
+        """The axis across which the image is sliced for networks of two dimensions."""
+        return self.preparation.slice_axis
+
+    @property
     def channels(self) -> int:
         """Number of modalities."""
         return len(self.preparation.offset)

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semiseg.data.preprocessing_record import Box, Preparation
+from semiseg.data.slices import slice_axis
 from semiseg.errors import DataError, Problem
 from semiseg.io.orientation import to_ras
 from semiseg.recipe import schema
@@ -50,8 +51,9 @@ def prepare(volume: Volume, options: schema.Preprocessing, where: str = "") -> P
         raise _no_foreground(where)
     pairs = [_normalization(channel, options) for channel in cut]
     offset, scale = zip(*pairs, strict=True)
+    axis = slice_axis(volume.geometry, options.slice_axis)
     zero_stays = options.foreground == "nonzero" and options.normalize != "none"
-    return Prepared(cut, Preparation(volume.geometry, box, offset, scale, zero_stays))
+    return Prepared(cut, Preparation(volume.geometry, box, offset, scale, zero_stays, axis))
 
 
 def foreground_box(array: NDArray[np.generic], where: str = "") -> Box:

@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from semiseg.data.slices import slice_axis
 from semiseg.io.orientation import to_ras
+from semiseg.recipe.schema import SliceAxis
 from semiseg.types import IGNORED, Geometry, Shape
 
 _SLAB = 8
@@ -26,6 +28,7 @@ class Preparation:
         offset: subtracted from each channel.
         scale: then multiplied with each channel.
         zero_stays: voxels stored as 0 are background, and stay exactly 0.
+        slice_axis: the axis across which the image is sliced for networks of two dimensions.
     """
 
     geometry: Geometry
@@ -33,6 +36,7 @@ class Preparation:
     offset: tuple[float, ...]
     scale: tuple[float, ...]
     zero_stays: bool
+    slice_axis: int = 2
 
     @property
     def shape(self) -> Shape:
@@ -78,7 +82,7 @@ class Preparation:
         return tuple(slice(start, stop) for start, stop in self.box)
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the record as JSON."""
+        """Return the record as JSON, without the slice axis: it is the recipe's choice for the same voxels."""
         return {
             "shape": list(self.geometry.shape),
             "affine": self.geometry.affine.tolist(),
@@ -90,15 +94,17 @@ class Preparation:
         }
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> "Preparation":
-        """Return the inverse of ``as_dict``; numbers are restored exactly."""
+    def from_dict(cls, values: Mapping[str, Any], wanted: SliceAxis = "auto") -> "Preparation":
+        """Return the inverse of ``as_dict``, for a choice of the slice axis; numbers are restored exactly."""
         (x, y, z), (i, j, k) = values["shape"], (tuple(side) for side in values["box"])
+        geometry = Geometry((x, y, z), np.array(values["affine"], np.float64), values["unit"])
         return cls(
-            Geometry((x, y, z), np.array(values["affine"], np.float64), values["unit"]),
+            geometry,
             (i, j, k),
             tuple(values["offset"]),
             tuple(values["scale"]),
             bool(values["zero_stays"]),
+            slice_axis(geometry, wanted),
         )
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from semiseg.data.case_records import StoredImage, StoredLabeled, StoredPseudo
+from semiseg.data.slices import box_of, plane_of
 from semiseg.interfaces.augmentation import Augmentation, BatchAugmentation
 from semiseg.seeding import derive_seed
 from semiseg.types import Shape
@@ -20,9 +21,9 @@ Slices = tuple[slice, ...]
 
 
 def random_start(shape: Shape, size: Shape) -> Shape:
-    """Draw the start of a patch, uniform over all positions within the image, from torch's default generator.
+    """Draw the start of a box, uniform over all positions within the image, from torch's default generator.
 
-    Along an axis on which the image is smaller than the patch, the image is centered in it, and the start is negative.
+    Along an axis on which the image is smaller than the box, the image is centered in it, and the start is negative.
     """
     x, y, z = (
         int(torch.randint(n - p + 1, ())) if n > p else center_start(n, p) for n, p in zip(shape, size, strict=True)
@@ -36,7 +37,7 @@ def center_start(extent: int, size: int) -> int:
 
 
 def around(start: Shape, size: Shape, larger: Shape) -> Shape:
-    """Return the start of a larger box centered on a patch."""
+    """Return the start of a larger box centered on another."""
     x, y, z = (begin + center_start(p, n) for begin, p, n in zip(start, size, larger, strict=True))
     return x, y, z
 
@@ -133,8 +134,9 @@ def drawn_from(seed: int) -> Iterator[None]:
 class Sampler:
     """A source of samples: case, position and augmentation depend only on (seed, step, slot).
 
-    Cases are drawn uniformly with replacement, and positions of the patch uniformly. ``deferred`` samples are left as
-    read, including the margin, to be augmented later with ``change``.
+    Cases are drawn uniformly with replacement, and positions of the patch uniformly. A patch with two sides is taken
+    from one slice, across the case's slice axis. ``deferred`` samples are left as read, including the margin, to be
+    augmented later with ``change``.
     """
 
     labeled: Sequence[StoredLabeled]
@@ -165,8 +167,9 @@ class Sampler:
     def _patch(
         self, case: StoredImage, start: Shape, size: Shape, indices: NDArray[np.uint8] | None
     ) -> tuple[Tensor, Tensor | None]:
-        image = torch.from_numpy(read_patch(case, start, size))
-        label = None if indices is None else torch.from_numpy(indices).long()
+        patch, axis = self.patch_size, case.slice_axis
+        image = torch.from_numpy(plane_of(read_patch(case, start, size), patch, axis))
+        label = None if indices is None else torch.from_numpy(plane_of(indices, patch, axis)).long()
         return (image, label) if self.deferred else self.augmentation(image, label, self.patch_size)
 
     def change(self, step: int, slot: int, of: Sequence[StoredImage]) -> Any:
@@ -194,5 +197,6 @@ class Sampler:
     def _place(self, cases: Sequence[Stored]) -> tuple[Stored, Shape, Shape]:
         # The patch is drawn first: the augmentation's margin does not change its position.
         case = cases[int(torch.randint(len(cases), ()))]
-        size = self.augmentation.source_size(self.patch_size)
-        return case, around(random_start(case.shape, self.patch_size), self.patch_size, size), size
+        box = box_of(self.patch_size, case.slice_axis)
+        size = box_of(self.augmentation.source_size(self.patch_size), case.slice_axis)
+        return case, around(random_start(case.shape, box), box, size), size

@@ -6,8 +6,7 @@ from pathlib import Path
 
 from semiseg.errors import DataError, Problem, StorageError, raise_all
 from semiseg.interfaces.dataset import Dataset
-from semiseg.io.names import nifti_stem
-from semiseg.io.nifti import read_nifti_header
+from semiseg.io.labels import read_label_header
 from semiseg.threads import Progress, in_threads
 from semiseg.types import IGNORED, Case, Geometry, Volume
 
@@ -27,9 +26,9 @@ def verify_cases(
     """Return everything that is wrong with the files of the cases, in the order of the cases.
 
     Every file is read to its end. Images are checked for channels and content, labels for values and for the grid of
-    their image. ``quick`` checks only that the files exist, and the headers: of images, and of labels in NIfTI files.
-    ``look`` is called with each readable label, in the thread that read it, and ``look_image`` with each usable image;
-    with ``quick`` neither is called.
+    their image. ``quick`` checks only that the files exist, and the headers: of images, and of labels in NIfTI files
+    and pictures. ``look`` is called with each readable label, in the thread that read it, and ``look_image`` with each
+    usable image; with ``quick`` neither is called.
     """
 
     def check(case: Case) -> None:
@@ -150,11 +149,12 @@ def _quick_check(dataset: Dataset, case: Case) -> None:
 
 
 def _doubtful(label: Path, image: Geometry | None) -> bool:
-    """Return whether a label's NIfTI header looks wrong. The dataset reports the actual problem on reading it."""
-    if not nifti_stem(label):
-        return False
+    """Return whether the header of a label looks wrong (NIfTI, pictures); reading it then reports the problem."""
     try:
-        geometry, shape = read_nifti_header(label)
+        header = read_label_header(label)
     except DataError:
         return True
+    if header is None:
+        return False
+    geometry, shape = header
     return bool(shape[3:]) or (image is not None and bool(image.difference(geometry)))

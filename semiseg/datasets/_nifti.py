@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import ClassVar, TypeVar
 
 from pydantic import Field
 
@@ -11,7 +11,7 @@ from semiseg.errors import DataError, Problem, ProtocolError, raise_all
 from semiseg.interfaces.component import ComponentOptions
 from semiseg.interfaces.dataset import Dataset
 from semiseg.io.finding import CONVERT, find
-from semiseg.io.names import name_problems, nifti_stem, shared_name
+from semiseg.io.names import is_picture, name_problems, nifti_stem, shared_name
 from semiseg.io.volumes import read_image_files, read_image_geometry, read_label_file
 from semiseg.io.whole import LARGEST
 from semiseg.types import Case, Geometry, Volume
@@ -19,7 +19,8 @@ from semiseg.types import Case, Geometry, Volume
 ParseName = Callable[[Path], tuple[str, str] | None]
 """A function from an image file to its case id and modality; None if the name does not contain them."""
 
-
+Stem = Callable[[Path], str]
+"""A function from an image file to its name without the ending; empty for files that are not read."""
 Names = TypeVar("Names", bound=tuple[str, ...])
 
 
@@ -58,6 +59,8 @@ class NiftiDataset(Dataset):
     """Cases whose images and labels are NIfTI files."""
 
     Options = NiftiOptions
+    reads_pictures: ClassVar[bool] = False
+    """Whether its files may also be pictures."""
 
     @property
     def modalities(self) -> tuple[str, ...]:
@@ -66,16 +69,19 @@ class NiftiDataset(Dataset):
 
     def read_image(self, case: Case) -> Volume:
         """Return the image (C, X, Y, Z) in its stored numeric type."""
+        self._require_readable(case.images)
         return read_image_files(case.images, self.modalities)
 
     def read_geometry(self, case: Case) -> Geometry:
         """Return the grid of the image from the headers of all modalities."""
+        self._require_readable(case.images)
         return read_image_geometry(case.images, self.modalities)
 
     def read_label(self, case: Case) -> Volume:
         """Return the label (X, Y, Z) as class indices or IGNORED; it must be on the image's grid."""
         if case.label is None:
             raise ProtocolError(f"Case {case.id} has no label here.", "Its label must not be read.")
+        self._require_readable([case.label])
         info = self.info()
         label = read_label_file(case.label, info.label_map, info.ignore)
         difference = self.read_geometry(case).difference(label.geometry)
@@ -83,6 +89,11 @@ class NiftiDataset(Dataset):
             what = f"{case.images[0]} and its label {case.label} are on different grids: {difference}"
             raise DataError(Problem(f"case {case.id}", what, _grid_fix(difference)))
         return label
+
+    def _require_readable(self, files: Sequence[Path]) -> None:
+        pictures = [] if self.reads_pictures else [path for path in files if is_picture(path)]
+        what, fix = "the file is not a NIfTI image", "Convert it to .nii.gz, or use the dataset folder for pictures."
+        raise_all([Problem(str(path), what, fix) for path in pictures], DataError)
 
 
 def _grid_fix(difference: str) -> str:
@@ -158,9 +169,9 @@ def only_folder(paths: Sequence[Path]) -> Path | None:
     return paths[0] if len(paths) == 1 and paths[0].is_dir() else None
 
 
-def nifti_files_in(folder: Path) -> Sequence[Path]:
-    """Return the NIfTI files of a folder, including unreadable ones. Raises DataError if there are none."""
-    found = find(folder)
+def nifti_files_in(folder: Path, stem: Stem = nifti_stem) -> Sequence[Path]:
+    """Return the files of a folder with a stem, including unreadable ones. Raises DataError if there are none."""
+    found = find(folder, stem)
     raise_all(found.lost, DataError)
     if not found.files:
         what = f"it contains no .nii.gz or .nii files{f', but {found.formats()}' if found.other else ''}"
@@ -168,7 +179,7 @@ def nifti_files_in(folder: Path) -> Sequence[Path]:
     return found.files
 
 
-def one_case(paths: Sequence[Path], modalities: Sequence[str], parse: ParseName) -> Case:
+def one_case(paths: Sequence[Path], modalities: Sequence[str], parse: ParseName, stem: Stem = nifti_stem) -> Case:
     """Return the case with these image files, one per modality, in order.
 
     Raises DataError if the number of files is wrong, if a name indicates another modality or another case, or if a file
@@ -189,7 +200,7 @@ def one_case(paths: Sequence[Path], modalities: Sequence[str], parse: ParseName)
     if len(set(paths)) < len(paths):
         problems.append(Problem("", "a file is given more than once", order))
     raise_all(problems, DataError)
-    stems = list(map(nifti_stem, paths))
+    stems = list(map(stem, paths))
     case_id = ids[0] if ids else shared_name(stems)
     if not stems[0] or not case_id:
         raise DataError(

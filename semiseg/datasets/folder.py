@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from pydantic import Field, field_validator
 
+from semiseg.datasets._folder_names import FileNames
 from semiseg.datasets._nifti import (
     NiftiDataset,
     NiftiOptions,
@@ -23,15 +24,17 @@ from semiseg.datasets._nifti import (
 )
 from semiseg.errors import DataError, Problem
 from semiseg.io.finding import CONVERT, Found, find, is_named
-from semiseg.io.names import nifti_stem
+from semiseg.io.names import image_stem, is_picture
+from semiseg.io.pictures import LARGEST_VALUE
 from semiseg.io.volumes import UnknownValues
+from semiseg.messages import some
 from semiseg.types import Case, DatasetInfo, Volume
 
 TREE = """Expected:
       ROOT/labeled/images/CASE.nii.gz        (CASE_0000.nii.gz, CASE_0001.nii.gz, … for several modalities)
       ROOT/labeled/labels/CASE.nii.gz
-      ROOT/unlabeled/images/CASE.nii.gz      (likewise; optional)"""
-_CHANNEL = re.compile(r"(?P<case>.+)_(?P<channel>\d{4})", re.DOTALL)
+      ROOT/unlabeled/images/CASE.nii.gz      (likewise; optional)
+      or CASE.png, .jpg or .tif instead of .nii.gz (labels: CASE.png or .tif)"""
 
 
 class _Held(NamedTuple):
@@ -45,13 +48,18 @@ class _Held(NamedTuple):
 class Folder(NiftiDataset):
     """Your own data: ``labeled/images``, ``labeled/labels`` and ``unlabeled/images`` in one folder.
 
+    The files are volumes (NIfTI) or pictures: PNG, JPEG or TIFF, gray or RGB, with gray or indexed PNG or TIFF as
+    labels. A picture is a volume with a single slice, and distances are in pixels. One dataset does not mix both.
+
     The three may have other names: ``images: imagesTr``, ``labels: labelsTr`` and ``unlabeled: imagesTs`` read an
     nnU-Net dataset. ``labelled`` and ``unlabelled`` are accepted.
 
     With one modality, an image is ``CASE.nii.gz``; with several, it is one file per modality, ``CASE_0000.nii.gz``,
     ``CASE_0001.nii.gz`` and so on, as in nnU-Net. If all images end in ``_0000``, that ending is removed from the case
-    id with one modality, too. A label is ``CASE.nii.gz``.
+    id with one modality, too. A label is ``CASE.nii.gz``. An RGB picture is one file with three modalities.
     """
+
+    reads_pictures = True
 
     class Options(NiftiOptions):
         """Options of a plain folder."""
@@ -107,14 +115,17 @@ class Folder(NiftiDataset):
         problems = [problem for part in held for problem in part.problems]
         labels: dict[str, list[Path]] = defaultdict(list)
         for path in held.labels.files:
-            labels[nifti_stem(path)].append(path)
+            labels[image_stem(path)].append(path)
         if not held.images.files:
             raise DataError(problems or _no_images(held.images))
         problems += _labels_of_other_formats(held.labels)
         files = held.images.files, held.unlabeled.files
-        numbered = self._numbered([path for part in files for path in part])
-        labeled, unlabeled = (self._group(part, numbered, problems) for part in files)
-        named = {self._case_id(path, numbered) for path in files[0]}
+        problems += _mixed(self.options.root, [path for part in held for path in part.files])
+        if is_picture(held.images.files[0]):
+            problems += self._not_in_png()
+        naming = FileNames.of([path for part in files for path in part], self.modalities)
+        labeled, unlabeled = (naming.group(part, problems) for part in files)
+        named = {naming.case_id(path) for path in files[0]}
         problems += _unpaired(labeled, labels, named, (held.labels.folder, held.unlabeled.folder))
         first = {case_id: paths[0] for case_id, paths in labels.items()}
         cases = [Case(i, images, first.get(i), self._patient(i, problems)) for i, images in labeled.items()]
@@ -131,8 +142,17 @@ class Folder(NiftiDataset):
 
     def _held(self) -> _Held:
         options = self.options
-        unlabeled = find(self._place(options.unlabeled)) if options.unlabeled else Found(options.root)
-        return _Held(find(self._place(options.images)), find(self._place(options.labels)), unlabeled)
+        unlabeled = find(self._place(options.unlabeled), image_stem) if options.unlabeled else Found(options.root)
+        images, labels = (find(self._place(name), image_stem) for name in (options.images, options.labels))
+        return _Held(images, labels, unlabeled)
+
+    def _not_in_png(self) -> list[Problem]:
+        """Return a problem if predictions could not be written as PNG."""
+        name, value = max(self.options.classes.items(), key=lambda item: item[1])
+        if value <= LARGEST_VALUE:
+            return []
+        what = f"{name} has the value {value}; the largest one in a PNG, as predictions are written, is {LARGEST_VALUE}"
+        return [Problem("dataset.classes", what, "Use smaller values in the labels.")]
 
     def _place(self, name: str) -> Path:
         """Return a folder below the root, with British spelling if only that exists."""
@@ -152,63 +172,14 @@ class Folder(NiftiDataset):
         """Return cases to predict: all images in a folder, or one case's files in modality order."""
         folder = only_folder(paths)
         if folder is None:
-            numbered = self._numbered(paths)
-            return (one_case(paths, self.modalities, lambda path: self._parse(path, numbered)),)
-        files = nifti_files_in(folder)
-        problems: list[Problem] = []
-        found = self._group(files, self._numbered(files), problems)
+            naming = FileNames.of(paths, self.modalities)
+            if len(paths) > 1 and naming.together:  # a wrong number of gray pictures, or of RGB ones
+                naming = replace(naming, numbered=True, together=False)
+            return (one_case(paths, naming.parts, naming.parse, image_stem),)
+        files = nifti_files_in(folder, image_stem)
+        problems = _mixed(folder, files)
+        found = FileNames.of(files, self.modalities).group(files, problems)
         return checked_cases([Case(case_id, images) for case_id, images in found.items()], problems)
-
-    def _numbered(self, files: Sequence[Path]) -> bool:
-        """Return whether names end in a modality number. With one modality, all must: ids end in digits, too."""
-        return len(self.modalities) > 1 or all(nifti_stem(path).endswith("_0000") for path in files)
-
-    def _parse(self, path: Path, numbered: bool) -> tuple[str, str] | None:
-        """Return case id and modality from a file's name; the number itself if there is no such modality."""
-        match = _CHANNEL.fullmatch(nifti_stem(path)) if numbered else None
-        if match is None:
-            return None
-        channel = int(match["channel"])
-        return match["case"], self.modalities[channel] if channel < len(self.modalities) else match["channel"]
-
-    def _case_id(self, path: Path, numbered: bool) -> str:
-        parsed = self._parse(path, numbered)
-        return parsed[0] if parsed else nifti_stem(path)
-
-    def _group(self, files: Sequence[Path], numbered: bool, problems: list[Problem]) -> Mapping[str, tuple[Path, ...]]:
-        """Return the image files of each case in modality order; problems are appended to ``problems``."""
-        found: dict[str, dict[str, list[Path]]] = defaultdict(lambda: defaultdict(list))
-        for path in files:
-            parsed = self._parse(path, numbered)
-            if parsed is None and numbered:
-                fix = (
-                    f"Name it CASE_0000.nii.gz to CASE_{len(self.modalities) - 1:04d}.nii.gz, one file per modality, or"
-                    " set dataset.modalities to one name."
-                )
-                problems.append(Problem(str(path), "its name does not end in a modality number", fix))
-                continue
-            case_id, modality = parsed or (nifti_stem(path), self.modalities[0])
-            found[case_id][modality].append(path)
-        for case_id, by_modality in found.items():
-            problems += self._modality_problems(case_id, by_modality)
-        names = self.modalities
-        return {i: tuple(by[name][0] for name in names) for i, by in found.items() if all(by.get(n) for n in names)}
-
-    def _modality_problems(self, case_id: str, files: Mapping[str, list[Path]]) -> list[Problem]:
-        where, order = f"case {case_id}", ", ".join(f"_{i:04d} {name}" for i, name in enumerate(self.modalities))
-        problems = []
-        missing = [f"_{index:04d} ({name})" for index, name in enumerate(self.modalities) if name not in files]
-        if missing:
-            fix = f"Expected: {order}. Or set dataset.modalities to those that all cases have."
-            problems.append(Problem(where, f"modality {', '.join(missing)} is missing", fix))
-        for name, paths in files.items():
-            if name not in self.modalities:
-                fix = f"Expected: {order}. Set dataset.modalities."
-                problems.append(Problem(where, f"there is no modality for {paths[0].name}", fix))
-            elif len(paths) > 1:
-                both = ", ".join(path.name for path in paths)
-                problems.append(Problem(where, f"more than one file for {name}: {both}", "Remove the copies."))
-        return problems
 
     def _patient(self, case_id: str, problems: list[Problem]) -> str:
         if not self.options.patient:
@@ -230,6 +201,16 @@ def _or_a_class(problem: UnknownValues) -> Problem:
     return replace(problem, fix=f"{own}\n    {problem.fix}")
 
 
+def _mixed(root: Path, files: Sequence[Path]) -> list[Problem]:
+    """Return a problem if some files are volumes and others pictures."""
+    pictures = [str(path.relative_to(root)) for path in files if is_picture(path)]
+    volumes = [str(path.relative_to(root)) for path in files if not is_picture(path)]
+    if not pictures or not volumes:
+        return []
+    what = f"it has volumes ({some(volumes, 3)}) and pictures ({some(pictures, 3)})"
+    return [Problem(str(root), what, "A dataset is either: move the others to another folder, or convert them.")]
+
+
 def _no_images(held: Found) -> Problem:
     if held.other:
         return Problem(str(held.folder), f"there are no NIfTI images in it, but {held.formats()}", CONVERT)
@@ -243,7 +224,7 @@ def _labels_of_other_formats(held: Found) -> list[Problem]:
 
 
 def _unpaired(
-    images: Mapping[str, object],
+    images: Mapping[str, Sequence[Path]],
     labels: Mapping[str, Sequence[Path]],
     named: Collection[str],
     places: tuple[Path, Path],
@@ -254,8 +235,8 @@ def _unpaired(
     """
     fix = f"A label must have its image's case id. Move images without a label to {places[1]}."
     problems = [
-        Problem(f"case {case_id}", f"it has no label {places[0] / case_id}.nii.gz", fix)
-        for case_id in images
+        Problem(f"case {case_id}", f"it has no label {places[0] / case_id}{_label_ending(paths)}", fix)
+        for case_id, paths in images.items()
         if case_id not in labels
     ]
     for case_id, paths in labels.items():
@@ -265,3 +246,7 @@ def _unpaired(
             names = ", ".join(path.name for path in paths)
             problems.append(Problem(f"case {case_id}", f"more than one label: {names}", "Keep the right one."))
     return problems
+
+
+def _label_ending(images: Sequence[Path]) -> str:
+    return ".png" if is_picture(images[0]) else ".nii.gz"

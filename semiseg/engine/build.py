@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from semiseg.codings.of_task import coding_of
 from semiseg.errors import ComponentError, RecipeError
 from semiseg.interfaces.backbone import Backbone
 from semiseg.interfaces.roles import Role
@@ -69,6 +70,7 @@ def build_strategy(
 ) -> Strategy:
     """Build the strategy with new networks. Raises ComponentError if it has parameters that nothing would train."""
     strategy = cls(options, build_networks(roles, backbones, task, seed, initial_weights=initial_weights))
+    strategy.coding = coding_of(task)
     require_trained_in_networks(strategy)
     return strategy
 

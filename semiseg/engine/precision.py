@@ -22,12 +22,12 @@ def cpu_bf16_problems(network: nn.Module, inputs: Sequence[Tensor]) -> list[Prob
 
     In torch 2.13, the bf16 weight gradient of a convolution whose kernel is larger than the image along every axis
     reads uninitialized memory, so gradients are wrong and sometimes not finite. One axis at least as long as the kernel
-    makes them right (tests/unit/engine/test_precision.py).
+    makes them right (tests/unit/engine/test_precision.py). This was seen in 3D; 2D convolutions are refused alike.
     """
     found: list[nn.Module] = []
 
     def look(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        if isinstance(module, nn.Conv3d) and max(module.kernel_size) > 1:
+        if isinstance(module, nn.Conv2d | nn.Conv3d) and max(module.kernel_size) > 1:
             sides = zip(inputs[0].shape[2:], module.kernel_size, strict=True)
             if all(extent < kernel for extent, kernel in sides):
                 found.append(module)
@@ -43,9 +43,9 @@ def cpu_bf16_problems(network: nn.Module, inputs: Sequence[Tensor]) -> list[Prob
     return [Problem("", what, fix)] if found else []
 
 
-def slow_bf16_notes(placed: str) -> list[str]:
+def slow_bf16_notes(placed: str, spatial_dims: int) -> list[str]:
     """Return a note if bf16 is set on a CPU that only emulates it; ``placed`` is the key with its place."""
-    factor = cpu_bf16_factor()
+    factor = cpu_bf16_factor(spatial_dims)
     if factor < _SLOW:
         return []
     return [
@@ -55,19 +55,21 @@ def slow_bf16_notes(placed: str) -> list[str]:
 
 
 @cache
-def cpu_bf16_factor() -> float:
-    """Return the time of a 3D convolution with its gradients in bf16 on this CPU, relative to float32.
+def cpu_bf16_factor(spatial_dims: int) -> float:
+    """Return the time of a 2D or 3D convolution with its gradients in bf16 on this CPU, relative to float32.
 
     Timed once per process, in at most half a second. The random state is preserved.
     """
     with torch.random.fork_rng(devices=[]):
-        pairs = [(_conv_seconds(torch.bfloat16), _conv_seconds(torch.float32)) for _ in range(4)]
+        dtypes = (torch.bfloat16, torch.float32)
+        pairs = [[_conv_seconds(dtype, spatial_dims) for dtype in dtypes] for _ in range(4)]
     return median(low / single for low, single in pairs[1:])
 
 
-def _conv_seconds(dtype: torch.dtype) -> float:
-    layer = nn.Conv3d(16, 16, 3, padding=1)
-    image = torch.randn(1, 16, 16, 16, 16, requires_grad=True)
+def _conv_seconds(dtype: torch.dtype, spatial_dims: int) -> float:
+    convolution, extent = (nn.Conv3d, (16, 16, 16)) if spatial_dims == 3 else (nn.Conv2d, (64, 64))
+    layer = convolution(16, 16, 3, padding=1)
+    image = torch.randn(1, 16, *extent, requires_grad=True)
     started = time.perf_counter()
     with torch.autocast("cpu", dtype=torch.bfloat16, enabled=dtype == torch.bfloat16):
         result = layer(image)
@@ -75,14 +77,14 @@ def _conv_seconds(dtype: torch.dtype) -> float:
     return time.perf_counter() - started
 
 
-def bf16_problems(device: torch.device) -> list[Problem]:
-    """Return what is wrong with 3D convolutions in bf16 on a device: a self-test of at most a second.
+def bf16_problems(device: torch.device, spatial_dims: int) -> list[Problem]:
+    """Return what is wrong with 2D or 3D convolutions in bf16 on a device: a self-test of at most a second.
 
     Compares small convolutions of the kinds in MONAI's networks with float32 on the CPU: results, and gradients of
     image and weight. The inputs are exact in bf16, so results may differ only by its rounding. This finds a build of
     torch that is wrong in general, not errors at large sizes only. The random state is preserved.
     """
-    error, where = max(_bf16_errors(device))
+    error, where = max(_bf16_errors(device, spatial_dims))
     if error <= BF16_TOLERANCE:
         return []
     versions = f"torch {torch.__version__}, cuDNN {torch.backends.cudnn.version()}"
@@ -93,17 +95,19 @@ def bf16_problems(device: torch.device) -> list[Problem]:
     return [Problem("", what, "Set training.precision=32, or install another version of torch and cuDNN.")]
 
 
-def _bf16_errors(device: torch.device) -> Iterator[tuple[float, str]]:
+def _bf16_errors(device: torch.device, spatial_dims: int) -> Iterator[tuple[float, str]]:
+    is_2d = spatial_dims == 2
+    convolution, transposed = (nn.Conv2d, nn.ConvTranspose2d) if is_2d else (nn.Conv3d, nn.ConvTranspose3d)
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(0)
-        layers: dict[str, nn.Conv3d | nn.ConvTranspose3d] = {
-            "convolution": nn.Conv3d(16, 32, 3, padding=1, bias=False),
-            "strided convolution": nn.Conv3d(4, 16, 3, stride=2, padding=1, bias=False),
-            "pointwise convolution": nn.Conv3d(32, 8, 1, bias=False),
-            "transposed convolution": nn.ConvTranspose3d(32, 16, 3, 2, padding=1, output_padding=1, bias=False),
+        layers: dict[str, nn.Conv2d | nn.Conv3d | nn.ConvTranspose2d | nn.ConvTranspose3d] = {
+            "convolution": convolution(16, 32, 3, padding=1, bias=False),
+            "strided convolution": convolution(4, 16, 3, stride=2, padding=1, bias=False),
+            "pointwise convolution": convolution(32, 8, 1, bias=False),
+            "transposed convolution": transposed(32, 16, 3, 2, padding=1, output_padding=1, bias=False),
         }
         for name, layer in layers.items():
-            image = torch.randn(2, layer.in_channels, 16, 12, 8).bfloat16()
+            image = torch.randn(2, layer.in_channels, *(16, 12, 8)[:spatial_dims]).bfloat16()
             upstream = torch.randn(layer(image.float()).shape).bfloat16()
             in_bf16 = _results(layer.to(device, torch.bfloat16), image.to(device), upstream.to(device))
             in_float = _results(layer.to("cpu", torch.float32), image.float(), upstream.float())

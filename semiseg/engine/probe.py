@@ -101,10 +101,10 @@ def noise_batch(
     generator = torch.Generator(device).manual_seed(0)
     images = torch.randn((total, task.in_channels, *task.patch_size), generator=generator, device=device)
     drawn = torch.randint(
-        task.out_channels, (total, *task.patch_size), generator=generator, device=device, dtype=torch.int64
+        len(task.classes), (total, *task.patch_size), generator=generator, device=device, dtype=torch.int64
     )
     labels = drawn[:labeled]
-    made = {target.name: target.make(labels, task.out_channels) for target in targets}
+    made = {target.name: target.make(labels, len(task.classes)) for target in targets}
     slots, cases = tuple(range(total)), ("noise",) * total
     return Batch(
         LabeledStream(images[:labeled], labeled, slots[:labeled], cases[:labeled], labels, made, has_ignored),

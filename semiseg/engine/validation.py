@@ -10,18 +10,21 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from semiseg.codings.of_task import coding_of
 from semiseg.engine.runtime import Runtime
-from semiseg.inference.sliding_window import highest
-from semiseg.losses.dice import dice_from_probabilities
 from semiseg.registry import create
 from semiseg.scoring.score_case import score_case
-from semiseg.types import IGNORED, Geometry
+from semiseg.types import IGNORE, IGNORED, Geometry, Task
 
 
 class ValidationCase(Protocol):
     """A case with its label, normalized, as in the case store."""
 
     case_id: str
+
+    @property
+    def slice_axis(self) -> int:
+        """Return the axis across which networks of two dimensions slice the image."""
 
     def image(self) -> NDArray[np.float32]:
         """Return the image (C, X, Y, Z)."""
@@ -59,8 +62,8 @@ cases."""
 
 def validate(
     cases: Sequence[ValidationCase],
-    predict: Callable[[NDArray[np.float32]], Tensor],
-    n_classes: int,
+    predict: Callable[[NDArray[np.float32], int], Tensor],
+    task: Task,
     runtime: Runtime,
     after_case: Callable[[], None],
     has_ignored: bool = False,
@@ -69,20 +72,21 @@ def validate(
 
     Args:
         cases: the cases to score.
-        predict: maps (C, X, Y, Z) to class probabilities (K, X, Y, Z).
-        n_classes: including the background.
+        predict: maps an image (C, X, Y, Z) and its slice axis to class probabilities (K, X, Y, Z).
+        task: the classes, and the coding of the probabilities.
         runtime: the processes that share the work.
         after_case: called after each case; may raise to stop.
         has_ignored: labels may hold IGNORED; these voxels count neither in the loss nor in Dice.
     """
-    scores = []
+    scores, coding = [], coding_of(task)
     for index in range(runtime.rank, len(cases), runtime.world):
         case = cases[index]
-        probabilities = predict(case.image())
+        probabilities = predict(case.image(), case.slice_axis)
         label = torch.from_numpy(case.label().astype(np.int64)).to(probabilities.device)
-        counted = probabilities * (label != IGNORED) if has_ignored else probabilities
-        loss = float(dice_from_probabilities(counted[None], label[None])[0])
-        scores.append((index, loss, _dice(case, highest(probabilities), n_classes, has_ignored)))
+        if has_ignored:
+            label = torch.where(label == IGNORED, IGNORE, label)
+        loss = float(coding.dice_of_probabilities(probabilities[None], label[None], has_ignored)[0])
+        scores.append((index, loss, _dice(case, coding.decide(probabilities), task.classes, has_ignored)))
         after_case()
     gathered = sorted(score for part in runtime.gather(scores) for score in part)
     dice = np.array([d for _, _, d in gathered], dtype=np.float64)
@@ -91,13 +95,12 @@ def validate(
     return ValidationScore(float(np.mean([loss for _, loss, _ in gathered])), tuple(map(float, means)))
 
 
-def _dice(case: ValidationCase, prediction: Tensor, n_classes: int, has_ignored: bool) -> tuple[float, ...]:
+def _dice(case: ValidationCase, prediction: Tensor, names: Sequence[str], has_ignored: bool) -> tuple[float, ...]:
     """Return Dice by foreground class, computed as for the test cases."""
     indices = prediction.cpu().numpy()
     label = case.label()
     x, y, z = label.shape
     grid = Geometry((x, y, z), np.eye(4), "voxel")  # irrelevant to Dice
-    names = [str(k) for k in range(n_classes)]
     metrics = {"dice": create("metric", "dice")}
     scores = score_case(label, indices, grid, names, metrics, case=case.case_id, has_ignored=has_ignored)
     return tuple(score.value for score in scores)

@@ -6,7 +6,7 @@ from semiseg.types import Shape
 
 
 def window_count(shape: Shape, patch: Shape, overlap: float) -> int:
-    """Return the number of patch-sized windows that cover an image, as placed by ``Predictor``."""
+    """Return the number of windows that cover an image, as placed by ``Predictor``; ``patch`` has the image's axes."""
     count = 1
     for n, p in zip(shape, patch, strict=True):
         step = max(int(p * (1 - overlap)), 1)

@@ -18,9 +18,9 @@ from semiseg.types import Shape
 class Predictor:
     """Predicts images of any size with a strategy's networks, window by window.
 
-    Windows have the training patch's size, overlap by ``options.overlap`` and are weighted equally or by a Gaussian
-    whose sigma is an eighth of the window (as in nnU-Net and MONAI). Images smaller than a window are padded with
-    background.
+    Networks of two dimensions predict slice by slice, in batches of windows of several slices. Windows have the
+    training patch's size, overlap by ``options.overlap`` and are weighted equally or by a Gaussian whose sigma is an
+    eighth of the window (as in nnU-Net and MONAI). Images smaller than a window are padded with background.
     """
 
     def __init__(
@@ -38,16 +38,19 @@ class Predictor:
         self.options = options
         self.device = torch.device(device)
 
-    def probabilities(self, image: NDArray[np.float32]) -> Tensor:
+    def probabilities(self, image: NDArray[np.float32], slice_axis: int = 2) -> Tensor:
         """Return class probabilities (K, X, Y, Z) float32 on the CPU of a normalized image (C, X, Y, Z).
 
-        A strategy's networks are combined window by window, so each window is visited once. Raises TrainingError if a
-        probability is not finite: its class would be the background.
+        ``slice_axis`` is the axis across which networks of two dimensions slice the image. A strategy's networks are
+        combined window by window, so each window is visited once. Raises TrainingError if a probability is not finite:
+        its class would be the background.
         """
         from monai.inferers.utils import sliding_window_inference
 
         self.strategy.eval()
-        tensor = torch.from_numpy(np.ascontiguousarray(image, dtype=np.float32))[None]
+        volume = torch.from_numpy(np.ascontiguousarray(image, dtype=np.float32))
+        flat = len(self.patch_size) == 2
+        tensor = volume.movedim(1 + slice_axis, 0) if flat else volume[None]
         with torch.inference_mode():
             weighted: Tensor = sliding_window_inference(
                 tensor,
@@ -65,7 +68,7 @@ class Predictor:
                 "The weights are invalid, or too large for bf16 or fp16. Train with a lower training.optimizer.lr or"
                 " with training.precision=32.",
             )
-        return weighted[0]
+        return weighted.movedim(0, 1 + slice_axis) if flat else weighted[0]
 
     def seconds_per_batch(self, channels: int) -> float:
         """Measure the time of a full batch of windows with ``channels`` channels, using zeros."""
@@ -79,18 +82,6 @@ class Predictor:
                 seconds = time.perf_counter() - start
         return seconds
 
-    def labels(self, image: NDArray[np.float32]) -> NDArray[np.uint8]:
-        """Return the class of the highest mean probability, (X, Y, Z) uint8."""
-        return highest(self.probabilities(image)).numpy()
-
-
-def highest(probabilities: Tensor) -> Tensor:
-    """Return the class with the highest of (K, X, Y, Z), the first if equal: (X, Y, Z) uint8; at most 256 classes.
-
-    ``argmax`` over the first axis reads memory in strides and takes several times as long.
-    """
-    best, labels = probabilities[0].clone(), torch.zeros_like(probabilities[0], dtype=torch.uint8)
-    for index, values in enumerate(probabilities[1:], 1):
-        labels.masked_fill_(values > best, index)
-        torch.maximum(best, values, out=best)
-    return labels
+    def labels(self, image: NDArray[np.float32], slice_axis: int = 2) -> NDArray[np.uint8]:
+        """Return the label map of the mean probabilities, (X, Y, Z) uint8; arguments as for ``probabilities``."""
+        return self.strategy.coding.decide(self.probabilities(image, slice_axis)).numpy()

@@ -23,13 +23,14 @@ _ZEROS = 0.05
 class Survey:
     """Median extents in voxels along right, anterior and superior; ``foreground`` is the part that preprocessing keeps.
 
-    ``notes`` are sentences without their final period.
+    ``notes`` are sentences without their final period; ``pictures``: the images are pictures, with one slice.
     """
 
     image: Shape
     foreground: Shape
     zero_is_background: bool
     notes: tuple[str, ...] = ()
+    pictures: bool = False
 
 
 def survey(dataset: Dataset, cases: Sequence[Case]) -> Survey:
@@ -51,10 +52,11 @@ def survey(dataset: Dataset, cases: Sequence[Case]) -> Survey:
         except DataError as error:
             problems += named(case, error)
     raise_all(list(dict.fromkeys(problems)), DataError)
-    zero_is_background = float(np.median(zeros)) >= _ZEROS
+    pictures = all(geometry.unit == "pixel" for geometry in geometries)
+    zero_is_background = not pictures and float(np.median(zeros)) >= _ZEROS
     image = _median([geometry.shape for geometry in geometries])
     foreground = _median(boxes) if zero_is_background else image
-    return Survey(image, foreground, zero_is_background, tuple(mixed_spacing_note(geometries)))
+    return Survey(image, foreground, zero_is_background, tuple(mixed_spacing_note(geometries)), pictures)
 
 
 def _some(cases: Sequence[Case], most: int) -> Sequence[Case]:

@@ -4,28 +4,33 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from semiseg.errors import DataError, Problem, raise_all
-from semiseg.io.names import nifti_stem, shared_start
+from semiseg.io.names import image_stem, is_picture, shared_start
 from semiseg.io.nifti import read_nifti_header
+from semiseg.io.pictures import read_picture_header
 from semiseg.io.volumes import label_values
 
 _LABELS_READ = 10
+_NEARLY_WHITE = range(240, 255)
 
 
 def modality_names(images: Sequence[Path]) -> list[str]:
     """Return names of a case's modalities: the distinct endings of its file names, or else numbers.
 
-    A single file may hold several modalities along a last axis; it counts as one if its header cannot be read.
+    A single file may hold several modalities along a last axis; it counts as one if its header cannot be read. Those of
+    an RGB picture are its colors.
     """
-    stems = [nifti_stem(path) or path.name for path in images]
+    stems = [image_stem(path) or path.name for path in images]
     if len(stems) > 1:
         shared = shared_start(stems)
         ends = [stem.removeprefix(shared).strip("-_. ") for stem in stems]
         named = all(ends) and len(set(ends)) == len(ends) and not all(end.isdecimal() for end in ends)
         return ends if named else _numbered(len(stems))
     try:
-        _, shape = read_nifti_header(images[0])
+        _, shape = read_picture_header(images[0]) if is_picture(images[0]) else read_nifti_header(images[0])
     except (DataError, OSError):
         return ["image"]
+    if is_picture(images[0]):
+        return ["red", "green", "blue"] if len(shape) == 4 else ["image"]
     return _numbered(shape[3]) if len(shape) == 4 and shape[3] > 1 else ["image"]
 
 
@@ -50,4 +55,10 @@ def class_names(labels: Sequence[Path], where: Path) -> dict[str, int]:
     values.discard(0)
     if not values:
         raise DataError(Problem(str(where), "all labels are 0 everywhere", "Classes must have values of 1 or more."))
+    if is_picture(labels[0]) and 255 in values and any(value in values for value in _NEARLY_WHITE):
+        near = ", ".join(str(value) for value in sorted(values))
+        what = f"its masks have values next to 255 ({near}): they were resampled, or saved as JPEG in between"
+        raise DataError(
+            Problem(str(where), what, "Export them again as PNG. Or set values from 128 on to 255, others to 0.")
+        )
     return {f"class_{value}": value for value in sorted(values)}

@@ -1,5 +1,6 @@
 """A first recipe for a folder of images: the content of the folder, and settings that run."""
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -48,13 +49,13 @@ def propose_recipe(folder: Path, *, gpu: bool) -> Proposal:
     info = dataset.info()
     notes = (*notes, *found.notes, *unlabeled_note(info))
     split, split_comment = _split(folder, cases)
-    patch = patch_size(found.foreground, gpu)
+    patch = plane_patch_size(found.foreground, gpu) if found.pictures else patch_size(found.foreground, gpu)
     sections: list[Section] = [
         (_head(folder, gpu), {"name": _run_name(folder), "seed": 0}),
         (_dataset_comment(block, notes), {"dataset": block}),
         (split_comment, {"split": split}),
         _preprocessing(block, found),
-        _augmentation(block, info),
+        _augmentation(block, info, found),
         *_method(gpu),
         _training(patch, gpu),
     ]
@@ -68,7 +69,7 @@ def propose_recipe(folder: Path, *, gpu: bool) -> Proposal:
         f"Read as: {block['name']}",
         f"Cases: {len(cases)}, {labeled} with a label, of {len({case.patient for case in cases})} patients",
         f"Modalities: {', '.join(info.modalities)}; classes: {', '.join(info.classes)}",
-        f"Median image: {_by(found.image)} voxels, foreground: {_by(found.foreground)}; patch: {_by(patch)}",
+        _size_line(found, patch),
         f"Split: {roles}",
         f"Settings for: a machine {'with' if gpu else 'without'} a GPU",
         *(f"Note: {note}." for note in notes),
@@ -82,6 +83,19 @@ def patch_size(extent: Shape, gpu: bool) -> Shape:
     x, y, z = (min(max(n // 16 * 16, 16), cap) for n in extent)
     # The networks halve a side up to four times: 16 voxels per side would leave a single voxel.
     return (32, 32, 32) if x == y == z == 16 else (x, y, z)
+
+
+def plane_patch_size(extent: Shape, gpu: bool) -> Shape:
+    """Return two sides for pictures: multiples of 16 within an extent, from 32 to 512 with a GPU, to 128 without."""
+    cap = 512 if gpu else 128
+    x, y = (min(max(n // 16 * 16, 32), cap) for n in extent[:2])
+    return x, y
+
+
+def _size_line(found: Survey, patch: Shape) -> str:
+    if found.pictures:
+        return f"Median image: {_by(found.image[:2])} pixels; patch: {_by(patch)}"
+    return f"Median image: {_by(found.image)} voxels, foreground: {_by(found.foreground)}; patch: {_by(patch)}"
 
 
 def _read(block: dict[str, Any]) -> tuple[dict[str, Any], Dataset, Sequence[Case], Survey, tuple[str, ...]]:
@@ -203,6 +217,10 @@ def _preprocessing(block: Mapping[str, Any], found: Survey) -> Section:
         return "The files are already normalized, and cropped around the true label (optimistic).", {
             "preprocessing": keys
         }
+    if found.pictures:
+        return "The whole picture counts as foreground.", {
+            "preprocessing": {"normalize": "zscore", "foreground": "all"}
+        }
     if found.zero_is_background:
         comment = "Many voxels are exactly 0: they count as background, which is cropped and excluded from the mean."
         return comment, {"preprocessing": {"normalize": "zscore", "foreground": "nonzero"}}
@@ -211,12 +229,15 @@ def _preprocessing(block: Mapping[str, Any], found: Survey) -> Section:
     }
 
 
-def _augmentation(block: Mapping[str, Any], info: DatasetInfo) -> Section:
+def _augmentation(block: Mapping[str, Any], info: DatasetInfo, found: Survey) -> Section:
     words = {word for name in info.classes for word in re.split(r"[^a-z]+", name.lower())}
     if block["name"] == "brats":
         axes, comment = ["left-right", "anterior-posterior", "superior-inferior"], "Tumors may be anywhere."
     elif {"left", "right"} <= words:
         axes, comment = [], "No flips: left and right are different classes."
+    elif found.pictures:
+        axes = ["left-right", "anterior-posterior"]
+        comment = "Flips along rows (left-right) and columns (anterior-posterior). Remove one that makes no sense here."
     else:
         axes, comment = ["left-right"], "Remove left-right if left and right are different classes."
     return comment, {"augmentation": {"name": "luque2023", "flip_axes": axes}}
@@ -236,8 +257,9 @@ def _method(gpu: bool) -> list[Section]:
 
 
 def _training(patch: Shape, gpu: bool) -> Section:
-    two = gpu or patch[0] * patch[1] * patch[2] <= 48 * 64 * 48
-    per_stream = 2 if two else 1
+    flat = len(patch) == 2
+    two = gpu or flat or math.prod(patch) <= 48 * 64 * 48
+    per_stream = (8 if gpu else 4) if flat else (2 if two else 1)
     epochs, examples = (300, 250) if gpu else (20, 200 if two else 100)
     keys = {
         "epochs": epochs,

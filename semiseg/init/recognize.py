@@ -10,7 +10,7 @@ from semiseg.errors import DataError, Problem, raise_all
 from semiseg.init.made_names import class_names, modality_names
 from semiseg.io.dataset_json import channels, classes, has_cases, ignored, images_of, read_dataset_json
 from semiseg.io.finding import CONVERT, Walk, find, is_file, is_folder
-from semiseg.io.names import nifti_stem
+from semiseg.io.names import PICTURES, image_stem, is_picture, nifti_stem
 from semiseg.messages import some
 
 _BRATS = re.compile(r".+(_(t1|t1ce|t2|flair)|-(t1n|t1c|t2w|t2f))", re.IGNORECASE | re.DOTALL)
@@ -18,7 +18,7 @@ _CHANNEL = re.compile(r".+_(\d{4})", re.DOTALL)
 _NUMBERED = re.compile(r"(.+)_0\d{3}", re.DOTALL)
 _H5 = "mri_norm2.h5"
 LAYOUTS = """Supported layouts:
-      labeled/images, labeled/labels and optionally unlabeled/images: NIfTI files of your own
+      labeled/images, labeled/labels and optionally unlabeled/images: NIfTI files, or pictures, of your own
       dataset.json with imagesTr and labelsTr: the Medical Segmentation Decathlon, nnU-Net
       CASE_{t1,t1ce,t2,flair,seg}.nii.gz or CASE-{t1n,t1c,t2w,t2f,seg}.nii.gz: BraTS
       ID/mri_norm2.h5: left atria (LA 2018)"""
@@ -47,7 +47,7 @@ def recognize(folder: Path) -> dict[str, Any]:
         return {"name": name, "root": root}
     if found:
         raise _several(folder, found)
-    held = find(folder, recursive=True)
+    held = find(folder, image_stem, recursive=True)
     problems = [*held.problems]
     if held.files:
         examples = some([str(path.relative_to(folder)) for path in held.files], 3)
@@ -109,7 +109,7 @@ def _by_dataset_json(folder: Path) -> dict[str, Any]:
     manifest = read_dataset_json(path)
     if not isinstance(manifest, Mapping):
         return {"name": "decathlon"}  # reported when it is read
-    test_labels, test_images_there = find(folder / "labelsTs"), find(folder / "imagesTs")
+    test_labels, test_images_there = find(folder / "labelsTs", image_stem), find(folder / "imagesTs")
     # Test images are classified by the presence of labels, so unreadable folders are errors.
     raise_all([*test_labels.problems, *test_images_there.problems], DataError)
     has_labels = bool(test_labels.files) or _has_labels(manifest.get("test"))
@@ -154,8 +154,8 @@ def _nnunet_options(folder: Path, manifest: Mapping[str, Any]) -> dict[str, Any]
     """Return names of classes and channels. Raises DataError for unsupported files or labels."""
     path, problems = folder / "dataset.json", list[Problem]()
     ending = f".{str(manifest.get('file_ending', '.nii.gz')).lstrip('.')}"
-    held = find(folder / "imagesTr")
-    if ending.lower() not in {".nii", ".nii.gz"}:
+    held = find(folder / "imagesTr", image_stem)
+    if ending.lower() not in {".nii", ".nii.gz", *PICTURES}:
         problems.append(Problem(str(path), f"its images are {ending} files, which are not supported", CONVERT))
     elif not held.files:
         there = f"there are no NIfTI images in it{f', but {held.formats()}' if held.other else ''}"
@@ -180,16 +180,22 @@ def _has_labels(items: Any) -> bool:
 
 
 def _folder_options(images: Path, labels: Path) -> dict[str, Any]:
-    stems = [nifti_stem(path) for path in find(images).files]
+    files = find(images, image_stem).files
+    stems = [image_stem(path) for path in files]
     numbers = {match[1] for stem in stems if (match := _CHANNEL.fullmatch(stem))}
     numbered = "0001" in numbers and all(_CHANNEL.fullmatch(stem) for stem in stems)
+    # Ids may end in such numbers, too; then labels have the same names as images.
+    numbered = numbered and not {image_stem(path) for path in find(labels, image_stem).files} & {*stems}
+    colors = modality_names(files[:1]) if files and is_picture(files[0]) else []
+    if len(colors) > 1:
+        return {"classes": _classes(labels), "modalities": colors}
     modalities = {"modalities": [f"modality_{int(number)}" for number in sorted(numbers)]} if numbered else {}
     return {"classes": _classes(labels), **modalities}
 
 
 def _classes(labels: Path) -> dict[str, int]:
     """Return generated names for the values in some label files of a folder. Raises DataError."""
-    held = find(labels)
+    held = find(labels, image_stem)
     if not held.files:
         what = (
             "there are no labels in it"

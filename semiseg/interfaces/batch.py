@@ -14,7 +14,7 @@ class Stream:
     """Samples of a step, or a subset of them.
 
     Attributes:
-        image: (b, C, X, Y, Z) float32; b may be 0 in a micro-batch or on a rank.
+        image: (b, C, \\*spatial) float32, with two or three spatial axes; b may be 0 in a micro-batch or on a rank.
         count: size of this stream in the whole step, over all micro-batches and ranks. A loss is the sum over the
             samples here divided by ``count``; partial results are then added, never averaged.
         slots: the samples' numbers in the step, for ``Step.generator``.
@@ -34,8 +34,8 @@ class Stream:
 class UnlabeledStream(Stream):
     """Samples without labels.
 
-    ``pseudo`` exists in a stage with pseudo-labels (``Stage.pseudo_labels``): (b, X, Y, Z) int64 class indices that the
-    networks of the previous stage predicted for the whole cases, transformed with the image by its augmentation.
+    ``pseudo`` exists in a stage with pseudo-labels (``Stage.pseudo_labels``): (b, \\*spatial) int64 class indices that
+    the networks of the previous stage predicted for the whole cases, transformed with the image by its augmentation.
     """
 
     pseudo: Tensor | None = None
@@ -46,8 +46,8 @@ class LabeledStream(Stream):
     """Samples with labels.
 
     Attributes:
-        label: (b, X, Y, Z) int64 class indices, or IGNORE at voxels that count in no loss.
-        targets: the additional targets that the strategy requests (``BatchNeeds.targets``), each (b, C, X, Y, Z)
+        label: (b, \\*spatial) int64 class indices, or IGNORE at voxels that count in no loss.
+        targets: the additional targets that the strategy requests (``BatchNeeds.targets``), each (b, C, \\*spatial)
             float32.
         has_ignored: whether labels may contain IGNORE.
     """
@@ -65,7 +65,7 @@ class Batch:
     unlabeled: UnlabeledStream
 
     def images(self) -> Tensor:
-        """Return all images, labeled first: (n_labeled + n_unlabeled, C, X, Y, Z)."""
+        """Return all images, labeled first: (n_labeled + n_unlabeled, C, \\*spatial)."""
         return torch.cat([self.labeled.image, self.unlabeled.image])
 
     def divide(self, values: Tensor) -> tuple[Tensor, Tensor]:

@@ -31,7 +31,7 @@ class CoTraining(Strategy[OptionsT]):
         return (Role("student_a"), Role("student_b"))
 
     def student_images(self, batch: Batch, step: Step) -> Tensor:
-        """Return the images that every network is trained on: (n, C, X, Y, Z); labeled first by default."""
+        """Return the images that every network is trained on: (n, C, \\*spatial); labeled first by default."""
         return batch.images()
 
     def teacher_images(self, batch: Batch, student_images: Tensor, step: Step) -> Tensor:
@@ -40,14 +40,14 @@ class CoTraining(Strategy[OptionsT]):
 
     @abstractmethod
     def pseudo_label(self, role: str, output: Tensor, batch: Batch) -> Any:
-        """Return the pseudo-label from this network's logits (n, K, X, Y, Z); called without gradient.
+        """Return the pseudo-label from this network's logits (n, K, \\*spatial); called without gradient.
 
         It is a tensor, or tensors in lists, tuples, mappings or dataclasses, since processes exchange it.
         """
 
     @abstractmethod
     def loss(self, role: str, output: Tensor, pseudo_labels: Mapping[str, Any], batch: Batch, step: Step) -> Losses:
-        """Return one network's loss from its logits (n, K, X, Y, Z) and the other networks' pseudo-labels, by role."""
+        """Return a network's loss from its logits (n, K, \\*spatial) and the other networks' pseudo-labels, by role."""
 
     def uses_pseudo_labels(self, step: Step) -> bool:
         """Return whether this step uses pseudo-labels (not during a wait period)."""

@@ -24,7 +24,7 @@ class MaskPair:
 
     ``spacing`` is the voxel size along each axis in ``unit``; ``image_shape`` is the shape of the whole image. Axes are
     in memory order, which may be the reverse of the image's: a metric must not depend on it. ``n_reference`` and
-    ``n_prediction`` are the masks' voxel counts.
+    ``n_prediction`` are the masks' voxel counts. A 2D image has one voxel along an axis: see ``flat``.
     """
 
     reference: NDArray[np.bool_]
@@ -61,9 +61,19 @@ class MaskPair:
         return "spurious" if self.n_prediction else "both_empty"
 
     @property
+    def flat(self) -> tuple[bool, bool, bool]:
+        """For each axis, whether the whole image has one voxel along it, so that voxels have no neighbors there.
+
+        Borders, surfaces and distances are then those of a 2D image. An image of a single voxel is not flat.
+        """
+        x, y, z = (n == 1 for n in self.image_shape)
+        return (False, False, False) if x and y and z else (x, y, z)
+
+    @property
     def image_diagonal(self) -> float:
-        """Length of the image's diagonal, in ``unit``."""
-        return math.hypot(*(n * s for n, s in zip(self.image_shape, self.spacing, strict=True)))
+        """Length of the image's diagonal, in ``unit``; that of the slice in a 2D image."""
+        sides = zip(self.image_shape, self.spacing, self.flat, strict=True)
+        return math.hypot(*(n * s for n, s, flat in sides if not flat))
 
 
 class Metric(Component, ABC):

@@ -40,7 +40,7 @@ class Role:
         standalone: builds a network from the task alone, without a backbone: a critic, for example. It must be a
             single function object.
         input_shapes: returns the shapes of one sample's inputs, channels first and without the batch axis, if they are
-            not one image (C, X, Y, Z). Such a role cannot predict.
+            not one image (C, \\*spatial). Such a role cannot predict.
         optimizer: differences from the recipe's optimizer.
         initial_weights: returns the weights that the network starts from, by name as in its state dict, instead of
             those drawn; names that are missing stay as drawn (a pretrained encoder). Called whenever training starts

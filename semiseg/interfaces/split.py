@@ -26,10 +26,10 @@ class Outputs:
     """All outputs of a network with more than one.
 
     Attributes:
-        logits: (B, K, X, Y, Z), the network's prediction.
+        logits: (B, K, \\*spatial), the network's prediction.
         decoders: logits of additional decoders, each of the same shape.
         scales: logits from coarser levels, finest first, each resampled to the same shape.
-        heads: outputs of additional heads by name, (B, C, X, Y, Z).
+        heads: outputs of additional heads by name, (B, C, \\*spatial).
     """
 
     logits: Tensor
@@ -56,7 +56,7 @@ class SplitNetwork(ABC):
 
     @abstractmethod
     def encode(self, images: Tensor) -> tuple[Tensor, ...]:
-        """Return features of images (B, C, X, Y, Z), finest first: everything a decoder needs."""
+        """Return features of images (B, C, \\*spatial), finest first: everything a decoder needs."""
 
     @abstractmethod
     def decode(self, features: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
@@ -64,7 +64,7 @@ class SplitNetwork(ABC):
 
     @abstractmethod
     def classify(self, decoded: tuple[Tensor, ...]) -> Tensor:
-        """Return logits (B, K, X, Y, Z) from the finest of the decoder's features."""
+        """Return logits (B, K, \\*spatial) from the finest of the decoder's features."""
 
 
 def keep(network: nn.Module, *parts: Part) -> nn.Module:

@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import TypeVar
 
+from semiseg.codings.classes import CLASSES
+from semiseg.codings.coding import Coding
 from semiseg.interfaces.batch import Batch, Step
 from semiseg.interfaces.component import ComponentOptions
 from semiseg.interfaces.losses import Losses
@@ -34,9 +36,9 @@ class StreamNeeds:
 class Target:
     """A target computed from the labels when samples are made, in worker processes: a distance map, for example.
 
-    ``make`` takes labels (b, X, Y, Z) int64, on any device, and the number of classes, and returns (b, C, X, Y, Z)
-    float32 on that device; b may be 0. Labels may contain IGNORE if the strategy supports it (``supports_ignored``). It
-    must be a module-level function, since it is sent to other processes.
+    ``make`` takes labels (b, \\*spatial) int64, on any device, and the number of classes, and returns
+    (b, C, \\*spatial) float32 on that device; b may be 0. Labels may contain IGNORE if the strategy supports it
+    (``supports_ignored``). It must be a module-level function, since it is sent to other processes.
     """
 
     name: str
@@ -100,6 +102,10 @@ class Strategy(nn.Module, ABC, Generic[OptionsT]):
     """Capabilities that every role's backbone must offer."""
     spatial_dims: ClassVar[frozenset[int]] = frozenset({2, 3})
     """Numbers of spatial axes of the images that the strategy supports."""
+    no_regions: ClassVar[str] = "its losses are written for classes that exclude each other"
+    """Why networks cannot have overlapping regions as outputs (``training.outputs``); empty if they can.
+
+    Such a strategy takes everything that depends on the meaning of logits from ``coding``."""
     supports_ignored: ClassVar[bool] = True
     """Whether labels may contain IGNORE: these voxels then count in no loss of the labeled samples."""
     whole_batch: ClassVar[bool] = False
@@ -130,6 +136,8 @@ class Strategy(nn.Module, ABC, Generic[OptionsT]):
         super().__init__()
         self.options: OptionsT = options
         self.networks = nn.ModuleDict(networks)
+        self.coding: Coding = CLASSES
+        """What logits mean: classes, or the regions of the task; set when the engine builds the strategy."""
         self._around: Callable[[str], AbstractContextManager[Any]] = lambda role: nullcontext()
 
     @classmethod
@@ -149,7 +157,10 @@ class Strategy(nn.Module, ABC, Generic[OptionsT]):
         """Update the state after the optimizers' step: moving averages, class statistics, memory banks."""
 
     def predict(self, images: Tensor) -> Tensor:
-        """Return class probabilities (B, K, X, Y, Z) float32 of images (B, C, X, Y, Z): the predicting roles' mean."""
+        """Return class probabilities (B, K, \\*spatial) float32 of images (B, C, \\*spatial).
+
+        They are the mean over the predicting roles.
+        """
         first, *others = self.predicting
         total = self.predict_alone(first, images)
         for name in others:
@@ -162,16 +173,16 @@ class Strategy(nn.Module, ABC, Generic[OptionsT]):
         return cls.predict is not Strategy.predict or any(role.predicts for role in cls.roles(options))
 
     def predict_alone(self, role: str, images: Tensor) -> Tensor:
-        """Return the class probabilities (B, K, X, Y, Z) float32 of a single network."""
+        """Return the class probabilities (B, K, \\*spatial) float32 of a single network."""
         return self.probabilities(self.run(role, images))
 
     def probabilities(self, logits: Tensor) -> Tensor:
-        """Return class probabilities (n, K, X, Y, Z) of logits. Classes are mutually exclusive: softmax."""
-        return torch.softmax(logits, dim=1)
+        """Return the probabilities (n, K, \\*spatial) of logits, in the task's coding: softmax for classes."""
+        return self.coding.probabilities(logits)
 
     def hard(self, logits: Tensor) -> Tensor:
-        """Return the most probable class at each voxel, (n, X, Y, Z) uint8, from logits (n, K, X, Y, Z)."""
-        return torch.argmax(logits, dim=1).to(torch.uint8)
+        """Return the pseudo-label of logits (n, K, \\*spatial), (n, \\*spatial) uint8: the most probable class."""
+        return self.coding.hard(logits)
 
     @property
     def predicting(self) -> tuple[str, ...]:
@@ -181,7 +192,7 @@ class Strategy(nn.Module, ABC, Generic[OptionsT]):
     def run(self, role: str, *inputs: Tensor) -> Tensor:
         """Return one network's output, at least float32, in the engine's precision and random state.
 
-        For images (B, C, X, Y, Z), that are logits (B, K, X, Y, Z); a role may have other inputs and outputs.
+        For images (B, C, \\*spatial), that are logits (B, K, \\*spatial); a role may have other inputs and outputs.
         """
         return self.outputs(role, *inputs).logits
 

@@ -15,8 +15,9 @@ _NAMED = 4
 _FETCH = "Fetch the targets (git-annex, DataLad: `datalad get .`), or remove the links."
 _NO_IMAGES = {".csv", ".html", ".json", ".log", ".md", ".pdf", ".py", ".rst", ".tsv", ".txt", ".xls", ".xlsx", ".yaml"}
 CONVERT = (
-    "semiseg reads NIfTI (.nii.gz, .nii). Convert DICOM with dcm2niix, FreeSurfer's files with mri_convert, and most"
-    " others with SimpleITK: sitk.WriteImage(sitk.ReadImage(FILE), 'CASE.nii.gz')."
+    "semiseg reads NIfTI (.nii.gz, .nii), and PNG, JPEG and TIFF as 2D images of the dataset folder. Convert DICOM with"
+    " dcm2niix, FreeSurfer's files with mri_convert, and most others with SimpleITK:"
+    " sitk.WriteImage(sitk.ReadImage(FILE), 'CASE.nii.gz')."
 )
 
 

@@ -30,7 +30,7 @@ def parse_header(path: Path, data: bytes) -> Any:
     for header_class in (nibabel.Nifti1Header, nibabel.Nifti2Header):
         if len(data) >= header_class.sizeof_hdr and header_class.may_contain_header(data):
             return _checked(path, header_class, data)
-    raise DataError(Problem(str(path), f"the file is not a NIfTI image{_looks_like(data)}", _how_to_mend(data)))
+    raise DataError(Problem(str(path), f"the file is not a NIfTI image{looks_like(data)}", how_to_replace(data)))
 
 
 def _checked(path: Path, header_class: Any, data: bytes) -> Any:
@@ -59,7 +59,8 @@ def _require_finite(header: Any) -> None:
             raise ValueError(f"{name} is {float(header[name])}, not a finite number")
 
 
-def _looks_like(data: bytes) -> str:
+def looks_like(data: bytes) -> str:
+    """Return the kind of file that other bytes indicate, as ": it is …"; empty if unknown."""
     start = data[:200].lstrip().lower()
     if start.startswith((b"<!doctype", b"<html", b"<?xml")):
         return ": it is a web page"
@@ -70,10 +71,11 @@ def _looks_like(data: bytes) -> str:
     return ""
 
 
-def _how_to_mend(data: bytes) -> str:
-    if _looks_like(data) == ": it is a web page":
+def how_to_replace(data: bytes, wanted: str = ".nii.gz") -> str:
+    """Return the fix for a file with other content than its name says."""
+    if looks_like(data) == ": it is a web page":
         return "The download failed, perhaps because of a missing login. Download the file again."
-    return "Convert it to .nii.gz, or download it again."
+    return f"Convert it to {wanted}, or download it again."
 
 
 def header_geometry(path: Path, header: Any) -> tuple[Geometry, tuple[int, ...]]:

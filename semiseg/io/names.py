@@ -1,4 +1,4 @@
-"""File names: detection of NIfTI and other image formats, and case ids that are valid file names."""
+"""File names: detection of NIfTI, pictures and other image formats, and case ids that are valid file names."""
 
 import os
 import re
@@ -10,6 +10,9 @@ from semiseg.errors import DataError, Problem
 
 _NIFTI = re.compile(r"(?P<stem>.+?)\.nii(\.gz)?", re.IGNORECASE | re.DOTALL)
 _RENAMED = re.compile(r"(?P<stem>.+?)\.nii\b.*", re.IGNORECASE | re.DOTALL)
+PICTURES = (".jpeg", ".jpg", ".png", ".tif", ".tiff")
+"""Endings of the pictures that datasets may read: 2D images."""
+_PICTURE = re.compile(rf"(?P<stem>.+?)({'|'.join(map(re.escape, PICTURES))})", re.IGNORECASE | re.DOTALL)
 _OTHER_FORMATS = {
     "Analyze": (".hdr", ".img", ".hdr.gz", ".img.gz"),
     "compressed NIfTI": (".nii.bz2", ".nii.xz", ".nii.zip", ".nii.zst"),
@@ -20,7 +23,7 @@ _OTHER_FORMATS = {
     "MINC": (".mnc",),
     "NRRD": (".nrrd", ".nhdr", ".seg.nrrd"),
     "NumPy": (".npy", ".npz"),
-    "pictures": (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff"),
+    "pictures": (*PICTURES, ".bmp", ".gif", ".heic", ".webp"),
     "Zarr": (".zarr",),
 }
 _FORMAT_OF = {ending: name for name, endings in _OTHER_FORMATS.items() for ending in endings}
@@ -78,12 +81,29 @@ def nifti_stem(path: Path) -> str:
 
     Accented letters are composed (Unicode NFC), since macOS may write the same name differently.
     """
-    match = _NIFTI.fullmatch(path.name)
+    return _stem(_NIFTI, path)
+
+
+def image_stem(path: Path) -> str:
+    """Return the name of a NIfTI file (``nifti_stem``) or picture without its ending; empty for other files."""
+    return nifti_stem(path) or _stem(_PICTURE, path)
+
+
+def is_picture(path: Path) -> bool:
+    """Return whether a file is a PNG, JPEG or TIFF picture by its name."""
+    return bool(_stem(_PICTURE, path))
+
+
+def _stem(pattern: re.Pattern[str], path: Path) -> str:
+    match = pattern.fullmatch(path.name)
     return unicodedata.normalize("NFC", match["stem"]) if match and not path.name.startswith(".") else ""
 
 
 def other_format(path: Path) -> str:
-    """Return the non-NIfTI image format indicated by a file's ending; empty for any other ending."""
+    """Return the non-NIfTI image format indicated by a file's ending; empty for any other ending.
+
+    Pictures are among them: a dataset that reads them looks for ``image_stem`` first.
+    """
     match = _OTHER.fullmatch(path.name)
     if match:
         return _FORMAT_OF[match["ending"].lower()]

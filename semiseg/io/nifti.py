@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semiseg.errors import DataError, Problem
-from semiseg.io.atomic import write_bytes
 from semiseg.io.gzipped import MOST_EXPANSION, opened
 from semiseg.io.header import HEADER_SIZE, header_geometry, parse_header
 from semiseg.io.memory import memory_for
@@ -29,7 +28,7 @@ def read_nifti(path: Path) -> tuple[NDArray[Any], Geometry]:
     """
     path = Path(path)
     array, geometry, _ = _read(path)
-    return _finite(path, array), geometry
+    return require_finite(path, array), geometry
 
 
 def read_nifti_label(path: Path) -> tuple[NDArray[Any], Geometry]:
@@ -40,7 +39,7 @@ def read_nifti_label(path: Path) -> tuple[NDArray[Any], Geometry]:
     """
     path = Path(path)
     array, geometry, slack = _read(path)
-    return whole_numbers(_finite(path, array), slack), geometry
+    return whole_numbers(require_finite(path, array), slack), geometry
 
 
 def read_nifti_header(path: Path) -> tuple[Geometry, tuple[int, ...]]:
@@ -108,7 +107,8 @@ def _slack(header: Any, dtype: np.dtype[Any]) -> float:
     return float(step / 2 + 4 * np.finfo(np.float32).eps * abs(intercept or 0.0))
 
 
-def _finite(path: Path, array: NDArray[Any]) -> NDArray[Any]:
+def require_finite(path: Path, array: NDArray[Any]) -> NDArray[Any]:
+    """Return the array of a file unchanged. Raises DataError if it has voxels that are NaN or infinite."""
     if array.dtype.kind == "f":
         bad = array.size - int(np.count_nonzero(np.isfinite(array)))
         if bad:
@@ -125,22 +125,12 @@ def not_finite(where: str, bad: int, total: int) -> Problem:
     )
 
 
-def write_label(path: Path, values: NDArray[Any], geometry: Geometry) -> None:
-    """Write stored label values (X, Y, Z), of an integer type, as ``.nii.gz`` on a grid, atomically.
-
-    See ``label_bytes``. Raises StorageError if the disk refuses.
-    """
-    write_bytes(path, label_bytes(values, geometry))
-
-
-def label_bytes(values: NDArray[Any], geometry: Geometry) -> bytes:
+def nifti_label_bytes(values: NDArray[Any], geometry: Geometry) -> bytes:
     """Return the content of a ``.nii.gz`` file with stored label values (X, Y, Z), of an integer type, on a grid.
 
     The affine is read back bit for bit if a NIfTI-1 header can represent it, as for every affine that came from one.
     Equal arguments give equal bytes.
     """
-    if values.shape != geometry.shape or values.dtype.kind not in "iu":
-        raise ValueError(f"{values.dtype} {values.shape} is not a label map on a grid of {geometry.shape}")
     return nifti_bytes(values.astype(_smallest_type(values)), geometry)
 
 

@@ -10,7 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semiseg.errors import DataError, Problem, raise_all
-from semiseg.io.nifti import read_nifti, read_nifti_header, read_nifti_label
+from semiseg.io.labels import read_stored_label
+from semiseg.io.names import is_picture
+from semiseg.io.nifti import read_nifti, read_nifti_header
+from semiseg.io.pictures import read_picture, read_picture_header
 from semiseg.io.whole import LARGEST, whole_numbers
 from semiseg.messages import some
 from semiseg.types import IGNORED, Geometry, Volume
@@ -29,13 +32,14 @@ def read_image_files(paths: Sequence[Path], modalities: Sequence[str]) -> Volume
     """Read the image of one case, (C, X, Y, Z), C-contiguous, in the files' common numeric type.
 
     Args:
-        paths: one 3-D file per modality, in order, or one file with the modalities along its last axis.
+        paths: one 3-D file or gray picture per modality, in order, or one file with the modalities along its last
+            axis, such as an RGB picture. A picture is a volume with one slice (``read_picture``).
         modalities: their names.
 
     Raises DataError, with the problems of all files, for unreadable files, a wrong number of axes or channels, and
     files on different grids.
     """
-    arrays, geometries = zip(*_each(read_nifti, paths), strict=True)
+    arrays, geometries = zip(*_each(_read, paths), strict=True)
     geometry = _common_grid(paths, [array.shape for array in arrays], geometries, modalities)
     if len(paths) == 1:
         stored = arrays[0].reshape((*geometry.shape, len(modalities)), order="A")
@@ -48,8 +52,16 @@ def read_image_files(paths: Sequence[Path], modalities: Sequence[str]) -> Volume
 
 def read_image_geometry(paths: Sequence[Path], modalities: Sequence[str]) -> Geometry:
     """Return the grid that ``read_image_files`` would give, from headers alone. Raises the same DataErrors."""
-    geometries, shapes = zip(*_each(read_nifti_header, paths), strict=True)
+    geometries, shapes = zip(*_each(_read_header, paths), strict=True)
     return _common_grid(paths, shapes, geometries, modalities)
+
+
+def _read(path: Path) -> tuple[NDArray[Any], Geometry]:
+    return read_picture(path) if is_picture(path) else read_nifti(path)
+
+
+def _read_header(path: Path) -> tuple[Geometry, tuple[int, ...]]:
+    return read_picture_header(path) if is_picture(path) else read_nifti_header(path)
 
 
 def _each(read: Callable[[Path], T], paths: Sequence[Path]) -> list[T]:
@@ -95,6 +107,8 @@ def _axes_problem(channels: int, names: str) -> Callable[[Path, tuple[int, ...]]
     def problem(path: Path, shape: tuple[int, ...]) -> Problem | None:
         if (shape[3:] or (1,)) == (channels,):
             return None
+        if is_picture(path):
+            return Problem(str(path), *_colors_problem(len(shape) > 3, channels, names))
         wanted = "X, Y, Z" if channels == 1 else f"X, Y, Z, {channels}"
         what = f"its shape is {shape}, not ({wanted})"
         if channels > 1:
@@ -102,6 +116,17 @@ def _axes_problem(channels: int, names: str) -> Callable[[Path, tuple[int, ...]]
         return Problem(str(path), what, "Extract one 3-D volume from it, for example with `fslroi` or nibabel.")
 
     return problem
+
+
+def _colors_problem(rgb: bool, channels: int, names: str) -> tuple[str, str]:
+    """Return what is wrong with the colors of a picture that should have this number of channels."""
+    has = "it is RGB (3 channels)" if rgb else "it is gray (1 channel)"
+    if channels == 3:
+        return f"{has}, not RGB", f"Every picture must hold {names}. With Pillow: Image.open(FILE).convert('RGB')."
+    if channels > 1:
+        return f"{has}, but there are {channels} modalities ({names})", "Give one gray picture for each of them."
+    rgb_fix = "Set dataset.modalities: [red, green, blue], if all pictures are RGB. Otherwise convert it to gray."
+    return f"{has}, but one channel per file is expected ({names})", rgb_fix
 
 
 def read_label_file(path: Path, label_map: Mapping[int, int], ignore: int | None = None) -> Volume:
@@ -139,7 +164,7 @@ NEGATIVE = (
 
 
 def _read_label(path: Path) -> tuple[NDArray[Any], Geometry]:
-    array, geometry = read_nifti_label(path)
+    array, geometry = read_stored_label(path)
     if array.shape != geometry.shape:
         what = f"its shape is {array.shape}, not (X, Y, Z)"
         raise DataError(Problem(str(path), what, "Store one value per voxel, not one map per class."))

@@ -15,8 +15,8 @@ def sums(logits: Tensor, label_maps: Sequence[Tensor]) -> tuple[Tensor, Tensor, 
     """Return the sums in the Dice losses, for each sample and class; p is the softmax of the logits.
 
     Args:
-        logits: (n, K, X, Y, Z) float.
-        label_maps: M label maps, each (b, X, Y, Z) integers for the first b <= n samples.
+        logits: (n, K, \\*spatial) float.
+        label_maps: M label maps, each (b, \\*spatial) integers for the first b <= n samples.
 
     Returns:
         float64 sums over voxels: of p, (n, K); and for each label map, of p over voxels labeled as the class, and the

@@ -23,7 +23,7 @@ _LABELS = {torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64}
 
 
 def fits(logits: Tensor, label_maps: Sequence[Tensor]) -> bool:
-    """Return whether the kernels support such logits (n, K, X, Y, Z) and label maps."""
+    """Return whether the kernels support such logits (n, K, \\*spatial) and label maps."""
     return (
         logits.dtype in _LOGITS
         and logits.numel() > 0

@@ -7,7 +7,7 @@ from semiseg.types import IGNORE
 
 
 def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
-    """Return the mean cross entropy over voxels of each sample: (B, K, X, Y, Z) and (B, X, Y, Z) give (B,).
+    """Return the mean cross entropy over voxels of each sample: (B, K, \\*spatial) and (B, \\*spatial) give (B,).
 
     IGNORE voxels have cross entropy 0, and count in the number of voxels.
     """

@@ -20,8 +20,8 @@ def dice_from_probabilities(probabilities: Tensor, labels: Tensor) -> Tensor:
     (Milletari et al. 2016, arXiv:1606.04797, without squares), per sample.
 
     Args:
-        probabilities: (B, K, X, Y, Z) float, summing to 1 over K.
-        labels: (B, X, Y, Z) integer class indices.
+        probabilities: (B, K, \\*spatial) float, summing to 1 over K.
+        labels: (B, \\*spatial) integer class indices.
 
     Returns:
         (B,) losses in [0, 1].
@@ -35,7 +35,7 @@ def dice_from_probabilities(probabilities: Tensor, labels: Tensor) -> Tensor:
 
 
 def dice_loss(logits: Tensor, labels: Tensor) -> Tensor:
-    """Return ``dice_losses`` for one label map: (B, K, X, Y, Z) and (B, X, Y, Z) give (B,)."""
+    """Return ``dice_losses`` for one label map: (B, K, \\*spatial) and (B, \\*spatial) give (B,)."""
     return dice_losses(logits, [labels])[0]
 
 
@@ -48,8 +48,8 @@ def dice_losses(logits: Tensor, label_maps: Sequence[Tensor]) -> list[Tensor]:
     a trial finds them correct and faster, unless torch is set to be deterministic.
 
     Args:
-        logits: (B, K, X, Y, Z) float; the softmax is computed in float32, or in float64 for float64.
-        label_maps: each (b, X, Y, Z) integer class indices of the first b <= B samples; a voxel with any other value
+        logits: (B, K, \\*spatial) float; the softmax is computed in float32, or in float64 for float64.
+        label_maps: each (b, \\*spatial) integer class indices of the first b <= B samples; a voxel with any other value
             belongs to no class.
 
     Returns:

@@ -51,10 +51,10 @@ class Verdict:
 
 
 def passes_for(logits: Tensor, label_maps: Sequence[Tensor]) -> Passes:
-    """Return the passes for logits (n, K, X, Y, Z) and their label maps.
+    """Return the passes for logits (n, K, \\*spatial) and their label maps.
 
-    A trial decides once per process for each GPU, number of classes and dtype of the logits. Deterministic runs skip
-    it, since timings are not reproducible.
+    A trial decides once per process for each GPU, number of classes and dtype of the logits, in 2D as in 3D: the passes
+    take voxels in a row. Deterministic runs skip it, since timings are not reproducible.
     """
     if not logits.is_cuda or torch.are_deterministic_algorithms_enabled():
         return PLAIN

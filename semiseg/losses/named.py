@@ -1,6 +1,7 @@
 """The losses that strategies offer by name."""
 
 from collections.abc import Sequence
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -10,6 +11,38 @@ from semiseg.losses.dice import dice_from_probabilities, dice_losses
 from semiseg.types import IGNORE
 
 KINDS = ("dice", "cross_entropy", "dice_ce")
+
+
+class VoxelLosses(Protocol):
+    """Dice and cross entropy of logits (B, K, \\*spatial), for one meaning of the outputs."""
+
+    def dice(self, logits: Tensor, label_maps: Sequence[Tensor]) -> list[Tensor]:
+        """Return Dice losses against several label maps (b, \\*spatial) of the first b samples, each (b,)."""
+
+    def dice_of_known(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Return Dice losses over the voxels that are not IGNORE, (b,)."""
+
+    def cross_entropy(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Return the mean cross entropy over all voxels, (b,); it is 0 at IGNORE voxels."""
+
+
+class Exclusive:
+    """Losses of classes that exclude each other: of the softmax."""
+
+    def dice(self, logits: Tensor, label_maps: Sequence[Tensor]) -> list[Tensor]:
+        """Return ``dice_losses``."""
+        return dice_losses(logits, label_maps)
+
+    def dice_of_known(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Return ``dice_from_probabilities`` of the softmax, which is set to 0 at IGNORE voxels."""
+        return dice_from_probabilities(torch.softmax(logits, dim=1) * (labels != IGNORE)[:, None], labels)
+
+    def cross_entropy(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Return ``cross_entropy``."""
+        return cross_entropy(logits, labels)
+
+
+EXCLUSIVE = Exclusive()
 
 
 def require_known(kind: str) -> None:
@@ -23,35 +56,37 @@ def named_loss(logits: Tensor, labels: Tensor, kind: str, has_ignored: bool = Fa
     return named_losses(logits, [(labels, kind)], has_ignored)[0]
 
 
-def named_losses(logits: Tensor, wanted: Sequence[tuple[Tensor, str]], has_ignored: bool = False) -> list[Tensor]:
-    """Return losses of one network's logits (B, K, X, Y, Z) against several label maps, each with its loss's name.
+def named_losses(
+    logits: Tensor, wanted: Sequence[tuple[Tensor, str]], has_ignored: bool = False, losses: VoxelLosses = EXCLUSIVE
+) -> list[Tensor]:
+    """Return losses of one network's logits (B, K, \\*spatial) against several label maps, each with its loss's name.
 
-    A label map (b, X, Y, Z) covers the first b samples and gives (b,). All Dice losses are computed in one pass. With
-    ``has_ignored``, label maps may contain IGNORE: losses are then as if these voxels did not exist, at the cost of
-    the softmax's memory; a sample without other voxels has loss 0. Raises ValueError for an unknown name.
+    A label map (b, \\*spatial) covers the first b samples and gives (b,). All Dice losses are computed in one pass.
+    With ``has_ignored``, label maps may contain IGNORE: losses are then as if these voxels did not exist, at the cost
+    of the softmax's memory; a sample without other voxels has loss 0. ``losses`` are those of the task's coding, by
+    default of exclusive classes. Raises ValueError for an unknown name.
     """
     for _, kind in wanted:
         require_known(kind)
     if has_ignored:
-        return [_known_loss(logits[: len(labels)], labels, kind) for labels, kind in wanted]
-    dice = iter(dice_losses(logits, [labels for labels, kind in wanted if kind != "cross_entropy"]))
-    losses = []
+        return [_known_loss(logits[: len(labels)], labels, kind, losses) for labels, kind in wanted]
+    dice = iter(losses.dice(logits, [labels for labels, kind in wanted if kind != "cross_entropy"]))
+    found = []
     for labels, kind in wanted:
         if kind == "dice":
-            losses.append(next(dice))
+            found.append(next(dice))
             continue
         first = logits if len(labels) == len(logits) else logits[: len(labels)]
-        entropy = cross_entropy(first, labels)
-        losses.append(entropy if kind == "cross_entropy" else next(dice) + entropy)
-    return losses
+        entropy = losses.cross_entropy(first, labels)
+        found.append(entropy if kind == "cross_entropy" else next(dice) + entropy)
+    return found
 
 
-def _known_loss(logits: Tensor, labels: Tensor, kind: str) -> Tensor:
-    known = labels != IGNORE
+def _known_loss(logits: Tensor, labels: Tensor, kind: str, losses: VoxelLosses) -> Tensor:
     dice = entropy = logits.new_zeros(len(labels))
     if kind != "cross_entropy":
-        dice = dice_from_probabilities(torch.softmax(logits, dim=1) * known[:, None], labels)
+        dice = losses.dice_of_known(logits, labels)
     if kind != "dice":
-        voxels = known.flatten(1).sum(dim=1).clamp_min(1)
-        entropy = cross_entropy(logits, labels) * labels.shape[1:].numel() / voxels
+        voxels = (labels != IGNORE).flatten(1).sum(dim=1).clamp_min(1)
+        entropy = losses.cross_entropy(logits, labels) * labels.shape[1:].numel() / voxels
     return dice + entropy

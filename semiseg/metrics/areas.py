@@ -15,7 +15,8 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from semiseg.metrics.points import Mask, Points, Spacing
+from semiseg.metrics.points import VOLUME, Flat, Mask, Points, Spacing
+from semiseg.types import Shape
 
 Place = tuple[float, ...]
 Vectors = NDArray[np.float64]
@@ -23,18 +24,29 @@ Vectors = NDArray[np.float64]
 _CORNERS = tuple(itertools.product((0, 1), repeat=3))
 
 
-def surface_areas(mask: Mask, spacing: Spacing) -> tuple[Points, NDArray[np.float64]]:
+def surface_areas(mask: Mask, spacing: Spacing, flat: Flat = VOLUME) -> tuple[Points, NDArray[np.float64]]:
     """Return a mask's (X, Y, Z) surface elements: flat indices in the grid (X + 1, Y + 1, Z + 1) of corners, and areas.
 
-    Areas are float64, in the squared unit of ``spacing``. Everything beyond the array counts as outside.
+    Areas are float64, in the squared unit of ``spacing``. Everything beyond the array counts as outside. Along a
+    ``flat`` axis (``MaskPair.flat``) the mask is the same on both sides of a corner: elements are those of the contour,
+    with their lengths, on a grid with one corner along that axis (``corner_shape``).
     """
-    codes = np.zeros([n + 1 for n in mask.shape], dtype=np.uint8)
-    for bit, (x, y, z) in enumerate(_CORNERS):
-        # The voxel on side (x, y, z) of a corner: seen from the voxel, the corner is on the opposite side.
-        sides = [slice(1 - side, n + 1 - side) for side, n in zip((x, y, z), mask.shape, strict=True)]
+    codes = np.zeros(corner_shape(mask.shape, flat), dtype=np.uint8)
+    for bit, corner in enumerate(_CORNERS):
+        # The voxel on a side of a corner: seen from the voxel, the corner is on the opposite side.
+        sides = [
+            slice(None) if none else slice(1 - side, n + 1 - side)
+            for side, n, none in zip(corner, mask.shape, flat, strict=True)
+        ]
         codes[tuple(sides)] |= mask.view(np.uint8) << bit
     found = np.flatnonzero((codes != 0) & (codes != 255))
-    return found, area_table(spacing)[codes.ravel()[found]]
+    x, y, z = (1.0 if none else size for size, none in zip(spacing, flat, strict=True))
+    return found, area_table((x, y, z))[codes.ravel()[found]]
+
+
+def corner_shape(shape: Shape, flat: Flat) -> Shape:
+    """Return the shape of the grid of corners of a grid of voxels."""
+    return tuple(n if none else n + 1 for n, none in zip(shape, flat, strict=True))
 
 
 @lru_cache(maxsize=64)

@@ -28,9 +28,9 @@ class HD95(_Distance):
 
     Distances run from each border voxel of one mask (a voxel with a face neighbor outside the mask, or at the image's
     edge) to the nearest border voxel of the other. The 95th percentile interpolates linearly between order statistics;
-    the larger of both directions counts. The unit is the image's: mm, or voxels if the spacing is unknown. A missed or
-    a spurious structure is infinitely far, which the policy for means replaces or leaves out, and counts. If both masks
-    are empty, the value is undefined (nan).
+    the larger of both directions counts. The unit is the image's: mm, voxels if the spacing is unknown, or pixels. In a
+    2D image, neighbors are those in its plane. A missed or a spurious structure is infinitely far, which the policy for
+    means replaces or leaves out, and counts. If both masks are empty, the value is undefined (nan).
 
     Three definitions are in use, and differ by several times on the same masks: ``maximum``, as above, equals MONAI's
     ``compute_hausdorff_distance(percentile=95)``; ``pooled`` takes one percentile of the distances in both directions
@@ -64,9 +64,9 @@ class HD(_Distance):
     """Hausdorff distance: the largest distance from a border voxel of one mask to the nearest one of the other.
 
     Border voxels are those with a face neighbor outside the mask, or at the image's edge. The unit is the image's: mm,
-    or voxels if the spacing is unknown. A single distant voxel determines the value. A missed or a spurious structure
-    is infinitely far, which the policy for means replaces or leaves out, and counts. If both masks are empty, the value
-    is undefined (nan).
+    voxels if the spacing is unknown, or pixels. In a 2D image, neighbors are those in its plane. A single distant voxel
+    determines the value. A missed or a spurious structure is infinitely far, which the policy for means replaces or
+    leaves out, and counts. If both masks are empty, the value is undefined (nan).
 
     Source: D. P. Huttenlocher et al., "Comparing images using the Hausdorff distance", IEEE TPAMI 15, 1993. Equals
     MONAI's ``compute_hausdorff_distance`` and MedPy's ``hd``.
@@ -82,9 +82,9 @@ class ASSD(_Distance):
     """Average symmetric surface distance: the mean over the border voxels of both masks.
 
     It averages the distances from each border voxel (one with a face neighbor outside the mask, or at the image's edge)
-    of either mask to the nearest of the other. The unit is the image's: mm, or voxels if the spacing is unknown. A
-    missed or a spurious structure is infinitely far, which the policy for means replaces or leaves out, and counts. If
-    both masks are empty, the value is undefined (nan).
+    of either mask to the nearest of the other. The unit is the image's: mm, voxels if the spacing is unknown, or
+    pixels. In a 2D image, neighbors are those in its plane. A missed or a spurious structure is infinitely far, which
+    the policy for means replaces or leaves out, and counts. If both masks are empty, the value is undefined (nan).
 
     Source: T. Heimann et al., "Comparison and evaluation of methods for liver segmentation from CT datasets", IEEE TMI
     28, 2009. Equals MedPy's ``assd`` and MONAI's ``compute_average_surface_distance(symmetric=True)``.
@@ -101,8 +101,9 @@ class NSD(Metric):
     """Normalized surface distance (surface Dice): the fraction of both surfaces within a tolerance of the other.
 
     From 0 to 1, without unit. Surfaces are measured in border voxels (those with a face neighbor outside the mask, or
-    at the image's edge), or in areas of surface elements. A missed or a spurious structure counts 0; if both masks are
-    empty, the value is undefined (nan) and excluded from means.
+    at the image's edge), or in areas of surface elements. In a 2D image, neighbors are those in its plane, and areas
+    are lengths of contours. A missed or a spurious structure counts 0; if both masks are empty, the value is undefined
+    (nan) and excluded from means.
 
     Source: S. Nikolov et al., "Clinically applicable segmentation of head and neck anatomy for radiotherapy", JMIR 23,
     2021, doi:10.2196/26151. ``border`` equals MONAI's ``compute_surface_dice``, ``area`` surface-distance's
@@ -113,7 +114,7 @@ class NSD(Metric):
         """The tolerance, and the measure of surfaces."""
 
         tolerance: Annotated[float, Field(ge=0)] = 1.0
-        """Accepted distance in mm, or in voxels if the spacing is unknown: that between two annotators."""
+        """Accepted distance in mm, in voxels if the spacing is unknown, or in pixels: that between two annotators."""
         kind: Literal["border", "area"] = "border"
         """Border voxels (MONAI), or areas of surface elements (surface-distance)."""
 

@@ -12,6 +12,9 @@ Mask = NDArray[np.bool_]
 Points = NDArray[np.int64]
 Distances = NDArray[np.float64]
 Spacing = tuple[float, float, float]
+Flat = tuple[bool, bool, bool]
+"""For each axis, whether the image has a single voxel along it (``MaskPair.flat``)."""
+VOLUME: Flat = (False, False, False)
 
 _FIRST_SHELL, _SHELL = 60, 600
 """Numbers of neighboring grid points that are tried one by one, nearest first, before anything else."""
@@ -26,27 +29,30 @@ def kernels() -> ModuleType | None:
     return compiled_loops("semiseg.metrics.kernels")
 
 
-def border(mask: Mask) -> Mask:
+def border(mask: Mask, flat: Flat = VOLUME) -> Mask:
     """Return the border voxels of a mask (X, Y, Z): those with at least one of their six face neighbors outside it.
+
+    Along a ``flat`` axis (``MaskPair.flat``), voxels have no neighbors.
 
     Everything beyond the array counts as outside, so voxels at its edge are border voxels. The border is therefore the
     same for any array that contains the whole mask, whether the image or the tightest box.
     """
     # With a margin, every neighbor is a fixed offset in memory: 5 to 20 times faster than a binary erosion.
     padded = np.pad(mask, 1)
-    flat = np.ascontiguousarray(padded).ravel()
-    inner = flat.copy()
-    for step in (1, padded.shape[2], padded.shape[1] * padded.shape[2]):
-        inner[step:] &= flat[:-step]
-        inner[:-step] &= flat[step:]
+    voxels = np.ascontiguousarray(padded).ravel()
+    inner = voxels.copy()
+    steps = (padded.shape[1] * padded.shape[2], padded.shape[2], 1)
+    for step in (step for step, none in zip(steps, flat, strict=True) if not none):
+        inner[step:] &= voxels[:-step]
+        inner[:-step] &= voxels[step:]
     return mask & ~inner.reshape(padded.shape)[1:-1, 1:-1, 1:-1]
 
 
-def border_points(mask: Mask) -> Points:
+def border_points(mask: Mask, flat: Flat = VOLUME) -> Points:
     """Return flat indices (C order, ascending) of the border voxels of a mask (X, Y, Z); see ``border``."""
     loops = kernels()
-    if loops is None or not mask.size:
-        return np.flatnonzero(border(mask))
+    if loops is None or not mask.size or any(flat):  # numpy is fast enough for a single slice
+        return np.flatnonzero(border(mask, flat))
     points: Points = loops.border_points(np.ascontiguousarray(mask).view(np.uint8))
     return points
 

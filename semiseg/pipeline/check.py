@@ -9,14 +9,16 @@ from numpy.typing import NDArray
 
 from semiseg.data.preprocessing_record import count_foreground
 from semiseg.data.scan_checks import Statistics, channel_statistics, exchanged, same_scans, scan_digest
+from semiseg.data.slices import AXES, box_of, slice_axis
 from semiseg.data.verify import verify_cases
 from semiseg.engine.memory import MemoryEstimate
 from semiseg.engine.runtime import accelerator
 from semiseg.engine.step_mode_choice import StepModeChoice
 from semiseg.errors import DataError, RecipeError, raise_all
+from semiseg.io.orientation import grid_in_ras
 from semiseg.messages import counted, some
 from semiseg.pipeline.model import try_strategy
-from semiseg.pipeline.plan import Plan, make_plan, n_steps, padding_note
+from semiseg.pipeline.plan import Plan, is_smaller, make_plan, n_steps, padding_note
 from semiseg.pipeline.spacing import mixed_spacing_note
 from semiseg.pipeline.step_mode import forecast, launch, memory_problems
 from semiseg.progress import Reporter
@@ -197,12 +199,24 @@ def _grid_notes(plan: Plan) -> list[str]:
     used = set(plan.split.ids())
     grids = {case.id: dataset.read_geometry(case) for case in plan.cases if case.id in used}
     trained = {case.id for case in (*plan.split.labeled, *plan.split.unlabeled)}  # as in the run's own note
+    axes = {case_id: slice_axis(grid, plan.recipe.preprocessing.slice_axis) for case_id, grid in grids.items()}
     small = [
         case_id
         for case_id, grid in grids.items()
-        if case_id in trained and any(n < p for n, p in zip(sorted(grid.shape), sorted(patch), strict=True))
+        if case_id in trained and is_smaller(grid_in_ras(grid).shape, box_of(patch, axes[case_id]))
     ]
-    return [*padding_note(small), *mixed_spacing_note(grids.values())]
+    slices = _slice_notes(axes) if len(patch) == 2 else []
+    return [*slices, *padding_note(small), *mixed_spacing_note(grids.values())]
+
+
+def _slice_notes(axes: Mapping[str, int]) -> list[str]:
+    """Return a note if cases are sliced across different axes; a network of two dimensions then sees other views."""
+    found = {axis: [case for case in axes if axes[case] == axis] for axis in sorted(set(axes.values()))}
+    if len(found) < 2:
+        return []
+    named = (f"{AXES[axis]} {counted(len(cases), 'case')}, {some(cases, 3)}" for axis, cases in found.items())
+    views = f"volumes are sliced across different axes ({'; '.join(named)})"
+    return [f"{views}; set preprocessing.slice_axis to use one for all"]
 
 
 def _gib(count: int) -> str:

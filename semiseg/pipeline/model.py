@@ -58,9 +58,15 @@ class Model:
             **({"ignore": info.ignore} if info.has_ignored else {}),
             "dataset": info.name,
             "patch_size": list(self.task.patch_size),
+            **({"regions": self._named_regions()} if self.task.regions else {}),
             "precision": self.precision,
             "spacing": self.spacing,
         }
+
+    def _named_regions(self) -> dict[str, list[str]]:
+        """Return the regions that networks output, with the names of their classes, in order."""
+        names = self.task.classes
+        return {region: [names[index] for index in members] for region, members in self.task.regions.items()}
 
 
 def new_model(plan: Plan, runtime: Runtime) -> Model:
@@ -115,10 +121,11 @@ class KeptModel:
             tuple(record["class_values"]),
             ignore=record.get("ignore"),
         )
-        x, y, z = record["patch_size"]
         components = resolve(self.recipe)
         components = replace(components, dataset=_as_recorded(components.dataset, info))
-        task = Task(len(info.modalities), info.classes, (x, y, z))
+        found = record.get("regions", {})
+        regions = {name: tuple(map(info.classes.index, members)) for name, members in found.items()}
+        task = Task(len(info.modalities), info.classes, tuple(record["patch_size"]), regions)
         if (empty := _without_memory(self.recipe, components, task)) is not None:
             require_fit(weights, state["strategy"], empty.state_dict(), _DESCRIBES)
         model = _assemble(self.recipe, components, info, task, runtime, is_new=False)

@@ -11,7 +11,7 @@ from semiseg.engine.runtime import Runtime
 from semiseg.errors import DataError, Problem, TrainingError, raise_all
 from semiseg.inference.sliding_window import Predictor
 from semiseg.interfaces.dataset import Dataset
-from semiseg.io.nifti import label_bytes
+from semiseg.io.labels import label_bytes
 from semiseg.pipeline.model import Model
 from semiseg.pipeline.predictions import predicted
 from semiseg.progress import Reporter
@@ -66,7 +66,7 @@ class Predicting:
     def __call__(
         self, cases: Sequence[Case], write: Callable[[Case, bytes], None], problems: Sequence[Problem]
     ) -> None:
-        """Predict each case and pass the content of its NIfTI file to ``write``.
+        """Predict each case and pass the content of its label file to ``write``.
 
         Raises, after all cases, DataError with ``problems`` (those of other images) and the problems of these images;
         TrainingError if these are only memory that ran out, or probabilities that are not finite.

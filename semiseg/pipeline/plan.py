@@ -11,6 +11,7 @@ from semiseg.engine.schedule import TrainingSchedule
 from semiseg.errors import DataError, RecipeError, raise_all
 from semiseg.interfaces.strategy import BatchNeeds, Strategy
 from semiseg.messages import some
+from semiseg.pipeline.outputs import output_notes, output_problems, task_of
 from semiseg.pipeline.plan_checks import (
     Networks,
     augmentation_problems,
@@ -24,12 +25,13 @@ from semiseg.pipeline.plan_checks import (
     placed,
     region_problems,
     scored_regions,
+    spatial_problems,
     step_problems,
 )
 from semiseg.recipe.components import Components, resolve
 from semiseg.recipe.dump import resolved
 from semiseg.recipe.schema import BatchSize, Recipe, Training
-from semiseg.types import Case, DatasetInfo, Task
+from semiseg.types import Case, DatasetInfo, Shape, Task
 
 
 @dataclass(frozen=True)
@@ -64,13 +66,13 @@ def make_plan(recipe: Recipe, *, on_this_machine: bool = True) -> Plan:
     components = resolve(recipe)
     dataset = components.dataset
     info = dataset.info()
-    task = Task(len(info.modalities), info.classes, recipe.training.patch_size)
+    task = task_of(recipe, info)
     networks = networks_once(components, task)
-    unfit = patch_problems(components, task, recipe)
+    unfit = spatial_problems(components, task, recipe) or patch_problems(components, task, recipe)
     problems = unfit or (machine_problems(components, networks, task, recipe) if known else [])
     problems += optimizer_problems(components, recipe)
-    problems += region_problems(recipe, info) + augmentation_problems(components, recipe)
-    problems += ignored_problems(components, recipe, info)
+    problems += region_problems(recipe, info) + output_problems(components, recipe, info)
+    problems += augmentation_problems(components, recipe) + ignored_problems(components, recipe, info)
     try:
         cases = tuple(dataset.cases())
         draw = recipe.seed if recipe.split.draw is None else recipe.split.draw
@@ -81,14 +83,14 @@ def make_plan(recipe: Recipe, *, on_this_machine: bool = True) -> Plan:
         raise DataError([*problems, *error.problems]) from error
     batch_size, notes = fit_batch(recipe.training.batch_size, components.strategy.needs, bool(split.unlabeled))
     notes = [*notes, *unused_note(len(split.unlabeled), recipe.training.batch_size, components.strategy.needs)]
-    notes += [*target_note(components, recipe), *dataset.notes()]
+    notes += [*target_note(components, recipe), *output_notes(task), *dataset.notes()]
     problems += batch_problems(batch_size, components.strategy.needs, recipe)
     if not unfit:
         problems += copy_problems(components, networks, recipe)
         problems += step_problems(components, networks, batch_size, recipe, known)
     raise_all(problems, RecipeError)
     if known and bf16_on_cpu(recipe):
-        notes += slow_bf16_notes(placed("training.precision", recipe))
+        notes += slow_bf16_notes(placed("training.precision", recipe), task.spatial_dims)
     return Plan(recipe, components, info, cases, split, task, batch_size, (*recipe.notes, *notes), networks)
 
 
@@ -136,6 +138,11 @@ def timetable_of(plan: Plan, strategy: Strategy) -> TrainingSchedule:
     options = plan.recipe.training
     examples, batch = options.examples_per_epoch, plan.batch_size.total
     return TrainingSchedule(strategy.stages(), options.epochs, examples, batch, plan.recipe.seed)
+
+
+def is_smaller(shape: Shape, box: Shape) -> bool:
+    """Return whether an image is smaller than a box along some axis, and is then padded."""
+    return any(n < p for n, p in zip(shape, box, strict=True))
 
 
 def padding_note(small: Sequence[str]) -> list[str]:

@@ -1,6 +1,6 @@
 """Checks of a recipe against its data and this machine, before training."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from pydantic import ValidationError
 from torch import nn
@@ -11,11 +11,12 @@ from semiseg.engine.precision import cpu_bf16_problems
 from semiseg.engine.runtime import accelerator, precision_on
 from semiseg.engine.step_modes import StepMode, inexact
 from semiseg.errors import DataError, Problem
-from semiseg.interfaces.augmentation import BatchAugmentation
+from semiseg.interfaces.augmentation import Augmentation, BatchAugmentation
 from semiseg.interfaces.backbone import Backbone
 from semiseg.interfaces.roles import Role
-from semiseg.interfaces.strategy import BatchNeeds
+from semiseg.interfaces.strategy import BatchNeeds, Strategy
 from semiseg.messages import some
+from semiseg.recipe.component_slots import component_title
 from semiseg.recipe.components import Components
 from semiseg.recipe.schema import BatchSize, Recipe
 from semiseg.scoring.score_case import find_regions
@@ -23,6 +24,43 @@ from semiseg.types import DatasetInfo, Task
 
 Networks = Callable[[], Mapping[str, nn.Module]]
 """Returns each role's network on the meta device, built only when needed."""
+
+
+def spatial_problems(components: Components, task: Task, recipe: Recipe) -> list[Problem]:
+    """Return the components that do not support images with the patch's number of axes."""
+    sides, supported = task.spatial_dims, {2: "two", 3: "three"}
+    key = placed("training.patch_size", recipe)
+    problems = []
+    for component, named, instead in _with_spatial_dims(components, recipe):
+        if sides not in component.spatial_dims:
+            axes = " or ".join(supported.get(n, str(n)) for n in sorted(component.spatial_dims))
+            what = f"{key} has {supported[sides]} sides, but {named} supports only images with {axes} axes."
+            problems.append(Problem("", what, f"Choose {axes} sides for training.patch_size, or {instead}."))
+    return problems
+
+
+def _with_spatial_dims(
+    components: Components, recipe: Recipe
+) -> Iterator[tuple[type[Strategy] | Backbone | Augmentation, str, str]]:
+    """Yield strategy, backbones and augmentation, each with its name and key in the recipe, and the alternative."""
+    strategy = f"{placed('strategy', recipe)} {component_title(recipe.strategy.name)}"
+    yield components.strategy, strategy, "another strategy"
+    found: dict[str, tuple[Backbone, str, str]] = {}
+    own = {role.name: role.backbone for role in components.roles}
+    for role, backbone in components.backbones.items():
+        key = f"strategy.networks.{role}"
+        if role in recipe.strategy.networks:
+            named = f"{placed(key, recipe)} {component_title(recipe.strategy.networks[role].name)}"
+            found[named] = backbone, named, "another backbone"
+        elif own[role] is not None:
+            named = f"backbone {own[role]}, which {strategy} uses for {role},"
+            found[named] = backbone, named, f"another backbone in {key}"
+        else:
+            named = f"{placed('backbone', recipe)} {component_title(recipe.backbone.name)}"
+            found[named] = backbone, named, "another backbone"
+    yield from found.values()
+    augmentation = f"{placed('augmentation', recipe)} {component_title(recipe.augmentation.name)}"
+    yield components.augmentation, augmentation, "another augmentation"
 
 
 def patch_problems(components: Components, task: Task, recipe: Recipe) -> list[Problem]:

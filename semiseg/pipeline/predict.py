@@ -1,7 +1,7 @@
 """Prediction of new images with a finished run."""
 
 import gzip
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,8 +12,9 @@ from semiseg.engine.runtime import Runtime, accelerator, precision_on
 from semiseg.errors import DataError, RunError
 from semiseg.io.atomic import make_folder, require_file, write_bytes
 from semiseg.io.finding import find
+from semiseg.io.labels import label_ending
 from semiseg.io.lock import locked
-from semiseg.io.names import nifti_stem
+from semiseg.io.names import image_stem
 from semiseg.messages import some
 from semiseg.pipeline.cost import cost_note
 from semiseg.pipeline.model import KeptModel, kept_model
@@ -36,7 +37,9 @@ def predict(
     device: str = "auto",
     reporter: Reporter | None = None,
 ) -> list[Path]:
-    """Predict new images; each prediction is a NIfTI file on its image's grid, with the dataset's label values.
+    """Predict new images; each prediction is on its image's grid, with the dataset's label values.
+
+    Predictions of volumes are NIfTI files, those of pictures are PNG.
 
     The result equals the run's own prediction, in its precision if the device supports it. The training data need not
     be available.
@@ -44,9 +47,9 @@ def predict(
     Args:
         run: the run folder.
         images: a folder of cases, or the image files of one case in the order of the model's modalities.
-        output: a folder for ``CASE.nii.gz`` and ``predictions.json``, which records the weights, the images and the
-            digests of the predictions. An unchanged prediction by the same weights of the same images is kept, so that
-            a stopped call resumes. Or, for one case, a new file ``NAME.nii.gz``.
+        output: a folder for ``CASE.nii.gz`` (``CASE.png``) and ``predictions.json``, which records the weights, the
+            images and the digests of the predictions. An unchanged prediction by the same weights of the same images is
+            kept, so that a stopped call resumes. Or, for one case, a new file ``NAME.nii.gz`` (``NAME.png``).
         checkpoint: ``best`` or ``last``.
         device: ``auto``, ``cpu`` or ``cuda``.
         reporter: receives progress.
@@ -80,7 +83,7 @@ def predict(
     if len(paths) > 1:
         taken = ", ".join(f"{name} {path.name}" for name, path in zip(model.info.modalities, paths, strict=False))
         reporter.say(f"Modalities in the order given: {taken}.")
-    one_file = bool(nifti_stem(home)) and not home.is_dir()
+    one_file = bool(image_stem(home)) and not home.is_dir()
     if one_file and len(cases) > 1:
         raise RunError(f"{home} is a single file, but there are {len(cases)} images.", "Give a folder as --output.")
     seen, problems = look_at(cases, dataset, reporter)
@@ -88,23 +91,26 @@ def predict(
         raise DataError(problems)
     predictor = model.predictor(runtime.device)
     grids = {name: look.grid for name, look in seen.items()}
-    for note in (spacing_note(kept.record.get("spacing"), grids), cost_note(grids, predictor, model.task)):
+    names = {name: f"{name}{label_ending(grid.unit)}" for name, grid in grids.items()}
+    cost = cost_note(grids, predictor, model.task, kept.recipe.preprocessing)
+    for note in (spacing_note(kept.record.get("spacing"), grids), cost):
         if note:
             reporter.say(f"Note: {note.removesuffix('.')}.")
     usable = [case for case in cases if case.id in seen]
     predict_each = Predicting(model, predictor, runtime, reporter)
     if one_file:
+        _require_ending(home, label_ending(grids[usable[0].id].unit))
         require_file(home)
         predict_each(usable, lambda case, content: _write_new(home, content), problems)
         return [home]
     make_folder(home)
     with locked(home):
-        claimed = claim(home, maker, {_name(case): seen[case.id].digests for case in usable})
-        missing = _missing(usable, claimed, reporter)
+        claimed = claim(home, maker, {names[case.id]: seen[case.id].digests for case in usable})
+        missing = _missing(usable, names, claimed, reporter)
         if there := len(usable) - len(missing):
             reporter.say(f"Note: {there} of {len(usable)} predictions from these weights are already in {home}.")
-        predict_each(missing, lambda case, content: _write(case, content, claimed, reporter), problems)
-    return [home / _name(case) for case in usable]
+        predict_each(missing, lambda case, content: _write(names[case.id], content, claimed, reporter), problems)
+    return [home / names[case.id] for case in usable]
 
 
 def _not_predicted(cases: Sequence[Case], paths: Sequence[Path]) -> Iterator[str]:
@@ -116,22 +122,24 @@ def _not_predicted(cases: Sequence[Case], paths: Sequence[Path]) -> Iterator[str
         yield from replace(held, other=other, deeper=() if used & {*held.deeper} else held.deeper).notes()
 
 
-def _name(case: Case) -> str:
-    return f"{case.id}.nii.gz"
+def _require_ending(output: Path, ending: str) -> None:
+    if not output.name.lower().endswith((ending, ending.removesuffix(".gz"))):
+        what = f"{output} does not have the format of the image: its prediction is a {ending} file."
+        raise RunError(what, f"Give NAME{ending}, or a folder, as --output.")
 
 
-def _missing(cases: Sequence[Case], claimed: Claimed, reporter: Reporter) -> list[Case]:
+def _missing(cases: Sequence[Case], names: Mapping[str, str], claimed: Claimed, reporter: Reporter) -> list[Case]:
     """Return the cases whose prediction is absent or has changed, and report the changed ones."""
-    missing = [case for case in cases if not claimed.is_intact(_name(case))]
-    there = [_name(case) for case in missing if (claimed.home / _name(case)).exists()]
+    missing = [case for case in cases if not claimed.is_intact(names[case.id])]
+    there = [names[case.id] for case in missing if (claimed.home / names[case.id]).exists()]
     if there:
         reporter.say(f"Note: predicted again, because {NOTE} has no matching digest: {some(there)}.")
     return missing
 
 
-def _write(case: Case, content: bytes, claimed: Claimed, reporter: Reporter) -> None:
-    if aside := claimed.write(_name(case), content):
-        reporter.say(f"Note: the previous {_name(case)} is kept as {aside.name}.")
+def _write(name: str, content: bytes, claimed: Claimed, reporter: Reporter) -> None:
+    if aside := claimed.write(name, content):
+        reporter.say(f"Note: the previous {name} is kept as {aside.name}.")
 
 
 def _write_new(path: Path, content: bytes) -> None:
@@ -141,14 +149,15 @@ def _write_new(path: Path, content: bytes) -> None:
 def _runtime(kept: KeptModel, device: str, reporter: Reporter) -> Runtime:
     """Return a runtime in the run's precision, or in float32, with a note, if the device lacks it or gets it wrong."""
     options = kept.recipe.training
+    spatial_dims = len(options.patch_size)
     precision, note = precision_for(options.precision, kept.precision, accelerator(device))
     runtime = Runtime(device, precision, options.deterministic)
-    if runtime.precision == "bf16" and (wrong := bf16_problems(runtime.device)):
+    if runtime.precision == "bf16" and (wrong := bf16_problems(runtime.device, spatial_dims)):
         note = f"{wrong[0].what} {_IN_FLOAT32}"
         runtime.precision = "32"
     notes = [note] if note else []
     if runtime.precision == "bf16" and runtime.device.type == "cpu":
-        notes += [f"{slow}." for slow in slow_bf16_notes("training.precision of the run")]
+        notes += [f"{slow}." for slow in slow_bf16_notes("training.precision of the run", spatial_dims)]
     for text in notes:
         reporter.say(f"Note: {text}")
     return runtime

@@ -2,7 +2,6 @@
 
 import filecmp
 import shutil
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from semiseg.errors import DataError
 from semiseg.inference.sliding_window import Predictor
 from semiseg.interfaces.dataset import Dataset
 from semiseg.io.atomic import atomic_file
-from semiseg.io.nifti import write_label
+from semiseg.io.labels import LABEL_ENDINGS, label_ending, write_label
 from semiseg.io.volumes import read_label_file
 from semiseg.messages import some
 from semiseg.pipeline.cost import cost_note
@@ -39,9 +38,9 @@ def weights_digest(folder: RunFolder, checkpoint: str) -> str:
     return file_digest(folder.weights(checkpoint))
 
 
-def prediction_path(folder: RunFolder, checkpoint: str, case: Case) -> Path:
-    """Return the path of a test case's prediction."""
-    return folder.predictions / checkpoint / f"{case.id}.nii.gz"
+def prediction_path(folder: RunFolder, checkpoint: str, case: Case, dataset: Dataset) -> Path:
+    """Return the path of a test case's prediction, whose format depends on the unit of the image's grid."""
+    return folder.predictions / checkpoint / f"{case.id}{label_ending(dataset.read_geometry(case).unit)}"
 
 
 def best_is_last(folder: RunFolder, runtime: Runtime) -> bool:
@@ -63,20 +62,23 @@ def predict_test_cases(
     if runtime.is_main:
         folder.open_test_set("run", {"weights": digests})
         for checkpoint in CHECKPOINTS:
-            discard_others(folder.predictions / checkpoint, digests[checkpoint], "*.nii.gz")
+            discard_others(
+                folder.predictions / checkpoint, digests[checkpoint], *(f"*{ending}" for ending in LABEL_ENDINGS)
+            )
             _remove_damaged(plan, folder, checkpoint, reporter)
     runtime.barrier()
     checkpoints = shown(CHECKPOINTS, same)
     if runtime.is_main:
         grids = {case.id: plan.components.dataset.read_geometry(case) for case in plan.split.test}
-        if note := cost_note(grids, model.predictor(runtime.device), plan.task, len(checkpoints)):
+        predictor, options = model.predictor(runtime.device), plan.recipe.preprocessing
+        if note := cost_note(grids, predictor, plan.task, options, len(checkpoints)):
             reporter.say(f"Note: {note}.")
     with reporter.work("predicting test cases", len(checkpoints) * len(plan.split.test), unit="case") as meter:
         for checkpoint in checkpoints:
             _predict_missing(plan, model, folder, checkpoint, runtime, meter)
             runtime.barrier()
     if same and runtime.is_main:
-        _copy_predictions(folder, plan.split.test)
+        _copy_predictions(plan, folder)
 
 
 def _predict_missing(
@@ -86,7 +88,7 @@ def _predict_missing(
     predictor = model.predictor(runtime.device)
     with raising_on_oom(runtime.device, PREDICTION_FIX):
         for index, case in enumerate(plan.split.test):
-            path = prediction_path(folder, checkpoint, case)
+            path = prediction_path(folder, checkpoint, case, plan.components.dataset)
             if index % runtime.world == runtime.rank and not path.exists():
                 predict_case(case, plan.components.dataset, predictor, plan.recipe, plan.info, path)
             meter.advance()
@@ -97,7 +99,7 @@ def _remove_damaged(plan: Plan, folder: RunFolder, checkpoint: str, reporter: Re
     indices = {value: index for index, value in enumerate(plan.info.class_values)}
     damaged = []
     for case in plan.split.test:
-        path = prediction_path(folder, checkpoint, case)
+        path = prediction_path(folder, checkpoint, case, plan.components.dataset)
         if not path.exists():
             continue
         try:
@@ -112,14 +114,15 @@ def _remove_damaged(plan: Plan, folder: RunFolder, checkpoint: str, reporter: Re
         reporter.say(f"Note: damaged predictions in {folder.predictions / checkpoint} are redone: {some(damaged)}.")
 
 
-def _copy_predictions(folder: RunFolder, cases: Sequence[Case]) -> None:
+def _copy_predictions(plan: Plan, folder: RunFolder) -> None:
     """Copy ``predictions/last`` to ``predictions/best``.
 
     Copies are small, and with links a file edited or damaged in one folder would change in the other too. A copy that
     differs from its source, for instance because the source was rebuilt, is copied again.
     """
-    for case in cases:
-        source, target = (prediction_path(folder, checkpoint, case) for checkpoint in CHECKPOINTS)
+    dataset = plan.components.dataset
+    for case in plan.split.test:
+        source, target = (prediction_path(folder, checkpoint, case, dataset) for checkpoint in CHECKPOINTS)
         if not target.exists() or not filecmp.cmp(source, target, shallow=False):
             with atomic_file(target) as temporary:
                 shutil.copyfile(source, temporary)
@@ -128,7 +131,7 @@ def _copy_predictions(folder: RunFolder, cases: Sequence[Case]) -> None:
 def predict_case(
     case: Case, dataset: Dataset, predictor: Predictor, recipe: Recipe, info: DatasetInfo, path: Path
 ) -> None:
-    """Predict one case and write it as NIfTI on the image's own grid, with the dataset's label values.
+    """Predict one case and write it (``write_label``) on the image's own grid, with the dataset's label values.
 
     Raises DataError, naming a file or the case, for an unusable image.
     """
@@ -144,6 +147,6 @@ def predicted(
         prepared = prepare(volume, recipe.preprocessing, f"case {case.id}")
     except DataError as error:
         raise DataError(named(case, error)) from error
-    labels = prepared.restore(predictor.labels(prepared.normalized()))
+    labels = prepared.restore(predictor.labels(prepared.normalized(), prepared.preparation.slice_axis))
     values = np.asarray(info.class_values)
     return values[labels], volume.geometry

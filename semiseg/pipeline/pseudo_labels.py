@@ -95,7 +95,7 @@ class PseudoLabels:
             for index, case in enumerate(self.unlabeled):
                 path = files[case.case_id]
                 if index % self.runtime.world == self.runtime.rank and not path.exists():
-                    labels = predictor.labels(case.image())
+                    labels = predictor.labels(case.image(), case.slice_axis)
                     with atomic_file(path) as temporary, temporary.open("wb") as file:
                         np.save(file, labels)
                     after_case()
@@ -120,7 +120,7 @@ class PseudoLabels:
 
     def _stability(self, last: Mapping[str, Path], earlier: Sequence[Mapping[str, Path]]) -> dict[str, float]:
         """Return by case the mean, over snapshots, of the mean IoU with the last prediction; 1 without snapshots."""
-        n_classes = self.model.task.out_channels
+        n_classes = len(self.model.task.classes)
         stability = {}
         for case, path in last.items():
             ious = [mean_iou(np.load(files[case]), np.load(path), n_classes) for files in earlier]

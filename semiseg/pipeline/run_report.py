@@ -43,16 +43,16 @@ def _about(plan: Plan) -> dict[str, str]:
 def _worst(plan: Plan, folder: RunFolder, scores: Sequence[Score], titles: Mapping[str, str]) -> list[ViewedCase]:
     metric = next(iter(plan.components.metrics.items()))
     name, higher = metric[0], metric[1].higher_is_better
-    cases = {case.id: case for case in plan.split.test}
+    cases, dataset = {case.id: case for case in plan.split.test}, plan.components.dataset
     worst = worst_cases(
         [score for score in scores if score.checkpoint == "last"], name, higher_is_better=higher, count=WORST
     )
     return [
         view_case(
             cases[case_id],
-            plan.components.dataset,
+            dataset,
             plan.info,
-            {title: prediction_path(folder, weights, cases[case_id]) for weights, title in titles.items()},
+            {title: prediction_path(folder, weights, cases[case_id], dataset) for weights, title in titles.items()},
             f"mean {name} {value:.3f}, {titles['last']} weights",
         )
         for case_id, value in worst

@@ -71,7 +71,8 @@ def _score(case: Case, plan: Plan, folder: RunFolder, same: bool) -> list[Score]
 
 def _read_prediction(case: Case, checkpoint: str, plan: Plan, folder: RunFolder) -> NDArray[np.uint8]:
     indices = {value: index for index, value in enumerate(plan.info.class_values)}
-    return read_label_file(prediction_path(folder, checkpoint, case), indices).array
+    path = prediction_path(folder, checkpoint, case, plan.components.dataset)
+    return read_label_file(path, indices).array
 
 
 def show_scores(
@@ -91,8 +92,9 @@ def show_scores(
 
 
 def _preview(case: Case, plan: Plan, folder: RunFolder, same: bool) -> ViewedCase:
-    predictions = {title: prediction_path(folder, name, case) for name, title in shown(CHECKPOINTS, same).items()}
-    return view_case(case, plan.components.dataset, plan.info, predictions)
+    dataset, titles = plan.components.dataset, shown(CHECKPOINTS, same)
+    predictions = {title: prediction_path(folder, name, case, dataset) for name, title in titles.items()}
+    return view_case(case, dataset, plan.info, predictions)
 
 
 def _summary(scores: list[Score], plan: Plan, folder: RunFolder, same: bool) -> dict[str, Any]:

@@ -58,7 +58,7 @@ def _sharing_problems(plan: Plan, world: int) -> list[Problem]:
 
 def require_machine(plan: Plan, runtime: Runtime) -> None:
     """Raise RecipeError, with all reasons, if training with this recipe would be wrong on this machine."""
-    unfit = bf16_problems(runtime.device) if runtime.precision == "bf16" else []
+    unfit = bf16_problems(runtime.device, plan.task.spatial_dims) if runtime.precision == "bf16" else []
     raise_all([*process_problems(plan, runtime.world), *unfit], RecipeError)
 
 

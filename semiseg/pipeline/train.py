@@ -13,6 +13,7 @@ from torch import nn
 from semiseg.cores import available_cores
 from semiseg.data.batches import TrainingBatches
 from semiseg.data.samples import center_patch
+from semiseg.data.slices import box_of
 from semiseg.data.store import CaseStore, StoredLabeled
 from semiseg.engine.build import build_networks, compile_networks
 from semiseg.engine.collectives import alone
@@ -24,13 +25,14 @@ from semiseg.errors import RecipeError
 from semiseg.io.json import read_json
 from semiseg.pipeline.cache import Use
 from semiseg.pipeline.model import Model
-from semiseg.pipeline.plan import Plan, padding_note, timetable_of
+from semiseg.pipeline.plan import Plan, is_smaller, padding_note, timetable_of
 from semiseg.pipeline.pseudo_labels import PseudoLabels
 from semiseg.pipeline.spacing import mixed_spacing_note
 from semiseg.pipeline.step_mode import choose_step_mode
 from semiseg.progress import Reporter
 from semiseg.runs.belonging import record_digest
 from semiseg.runs.folder import RunFolder
+from semiseg.types import Shape
 
 
 def fill_store(plan: Plan, reporter: Reporter) -> CaseStore:
@@ -46,7 +48,7 @@ def fill_store(plan: Plan, reporter: Reporter) -> CaseStore:
     use.of(store.entries())
     stored = [store.image(case.id) for role in (split.labeled, split.unlabeled) for case in role]
     patch = plan.task.patch_size
-    small = [case.case_id for case in stored if any(n < p for n, p in zip(case.shape, patch, strict=True))]
+    small = [case.case_id for case in stored if is_smaller(case.shape, box_of(patch, case.slice_axis))]
     seen = [*stored, *(store.image(case.id) for case in split.validation)]
     grids = [case.preparation.geometry for case in seen]
     grids += [plan.components.dataset.read_geometry(case) for case in split.test]
@@ -114,7 +116,7 @@ def training_batches(plan: Plan, store: CaseStore, runtime: Runtime) -> Training
         sharing.world,
         deferred=options.augmentation_on == "device",
         needs=plan.components.strategy.needs,
-        n_classes=plan.task.out_channels,
+        n_classes=len(plan.task.classes),
         pin=runtime.device.type == "cuda",
         has_ignored=plan.info.has_ignored,
     )
@@ -142,8 +144,9 @@ def _main_can_be_imported() -> bool:
 class _Center:
     """A validation case cropped to the center patch."""
 
-    def __init__(self, case: StoredLabeled, size: tuple[int, int, int]) -> None:
-        self.case_id, self._case, self._size = case.case_id, case, size
+    def __init__(self, case: StoredLabeled, patch_size: Shape) -> None:
+        self.case_id, self.slice_axis, self._case = case.case_id, case.slice_axis, case
+        self._size = box_of(patch_size, case.slice_axis)
 
     def image(self) -> NDArray[np.float32]:
         return center_patch(self._case.image(), self._size)
@@ -165,7 +168,7 @@ def validator(plan: Plan, model: Model, store: CaseStore, runtime: Runtime) -> V
 
     def score(after_case: Callable[[], None], role: str | None) -> ValidationScore:
         predict = model.predictor(runtime.device, role).probabilities
-        return validate(cases, predict, plan.task.out_channels, runtime, after_case, plan.info.has_ignored)
+        return validate(cases, predict, plan.task, runtime, after_case, plan.info.has_ignored)
 
     return score
 

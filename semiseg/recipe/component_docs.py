@@ -4,7 +4,7 @@ import ast
 import inspect
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.machinery import ModuleSpec
 from pathlib import Path
@@ -26,7 +26,8 @@ class Option:
 def summary(entry: Entry) -> str:
     """Return the first line of a component's docstring, read from its source; empty if unavailable.
 
-    Nothing is imported, not even the module's parent packages.
+    If the class declares that it supports images of one number of axes only, that is added: "(3D only)". Nothing is
+    imported, not even the module's parent packages.
     """
     module, _, name = entry.target.partition(":")
     try:
@@ -36,8 +37,27 @@ def summary(entry: Entry) -> str:
         return ""
     for node in tree.body if tree else ():
         if isinstance(node, ast.ClassDef) and node.name == name:
-            return (ast.get_docstring(node) or "").partition("\n")[0]
+            first = (ast.get_docstring(node) or "").partition("\n")[0]
+            only = only_dimension(_written_spatial_dims(node))
+            return f"{first} ({only})".strip() if only else first
     return ""
+
+
+def only_dimension(spatial_dims: Collection[int]) -> str:
+    """Return "2D only" or "3D only" for a component that declares one number of spatial axes; else an empty string."""
+    return f"{min(spatial_dims)}D only" if len(spatial_dims) == 1 else ""
+
+
+def _written_spatial_dims(node: ast.ClassDef) -> Collection[int]:
+    """Return the ``spatial_dims`` written in a class's body as ``frozenset({3})``; empty if there are none."""
+    for statement in node.body:
+        match statement:
+            case ast.Assign([ast.Name("spatial_dims")], value) | ast.AnnAssign(ast.Name("spatial_dims"), _, value):
+                match value:
+                    case ast.Call(_, [ast.Set(elements)]):
+                        values = [element.value for element in elements if isinstance(element, ast.Constant)]
+                        return {value for value in values if isinstance(value, int)}
+    return ()
 
 
 def _source(module: str) -> Path | None:
@@ -73,6 +93,11 @@ def options(entry: Entry) -> Iterator[Option]:
 def docstring(entry: Entry) -> str:
     """Return a component's docstring. Raises ComponentError if it cannot be loaded."""
     return inspect.cleandoc(load(entry.kind, entry.name).__doc__ or "")
+
+
+def only_for(entry: Entry) -> str:
+    """Return "2D only" or "3D only", or an empty string. Raises ComponentError if the component cannot be loaded."""
+    return only_dimension(getattr(load(entry.kind, entry.name), "spatial_dims", ()))
 
 
 def show_default(value: Any) -> str:

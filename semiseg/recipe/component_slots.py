@@ -37,9 +37,12 @@ class Slot:
     @property
     def title(self) -> str:
         """The component's name, or its class's if the recipe has a class or an object."""
-        if isinstance(self.name, str):
-            return self.name
-        return getattr(self.name, "__name__", type(self.name).__name__)
+        return component_title(self.name)
+
+
+def component_title(name: Any) -> str:
+    """Return a component's name in a recipe, or its class's if the recipe has a class or an object."""
+    return name if isinstance(name, str) else getattr(name, "__name__", type(name).__name__)
 
 
 def kind_at(path: tuple[str, ...]) -> Kind | None:

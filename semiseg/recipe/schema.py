@@ -17,6 +17,7 @@ from pydantic import (
 
 from semiseg.recipe.source_locations import Places
 
+SliceAxis = Literal["auto", "right", "anterior", "superior"]
 Precision = Annotated[
     Literal["auto", "32", "bf16", "fp16"],
     # "32" may be written without quotes.
@@ -103,7 +104,7 @@ class Preprocessing(_Model):
     """Foreground voxels: those that are not 0 (skull-stripped MR), or all (CT). Background stays 0."""
     crop: bool = True
     """Crop to the bounding box of the foreground."""
-    slice_axis: Literal["auto", "right", "anterior", "superior"] = "auto"
+    slice_axis: SliceAxis = "auto"
     """With a two-sided patch, the axis across which volumes are sliced; auto: the one with the largest spacing."""
     store: Path | None = None
     """Folder of the case store; by default $SEMISEG_CACHE/store, or ~/.cache/semiseg/store."""
@@ -185,6 +186,9 @@ class Training(_Model):
     """Samples drawn per epoch, over both streams: ceil(examples / batch) steps."""
     patch_size: PatchSize = (128, 128, 128)
     """Voxels along right, anterior and superior; two sides for training on slices (``preprocessing.slice_axis``)."""
+    outputs: Literal["classes", "regions"] = "classes"
+    """Outputs of the networks: one per class, or one per region (``evaluation.regions``, or the dataset's); regions may
+    overlap."""
     batch_size: BatchSize = BatchSize()
     """Samples of each stream per step."""
     step: StepMode = StepMode()

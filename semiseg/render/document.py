@@ -85,7 +85,8 @@ class ViewedCase:
 
     ``image`` (X, Y, Z) is one channel, ``labels`` are class indices (X, Y, Z) by title (truth first, then predictions).
     Axes are R, A, S; ``spacing`` is in mm; ``about`` is a line such as "mean Dice 0.41 supervised, 0.52 CPS". With
-    ``has_ignored``, the truth may hold IGNORED.
+    ``has_ignored``, the truth may hold IGNORED. A ``picture`` has one slice, shown as a whole and as stored; in color
+    if ``image`` is (X, Y, 1, 3) uint8.
     """
 
     name: str
@@ -94,6 +95,7 @@ class ViewedCase:
     labels: Mapping[str, NDArray[np.uint8]]
     spacing: tuple[float, float, float]
     has_ignored: bool = False
+    picture: bool = False
 
     def of_classes(self) -> Mapping[str, NDArray[np.uint8]]:
         """Return the label maps with background instead of IGNORED."""

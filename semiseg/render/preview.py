@@ -1,4 +1,4 @@
-"""A picture of predictions next to the truth: one axial slice per case, in radiological orientation."""
+"""A picture of predictions next to the truth: one axial slice per case, in radiological orientation, or 2D images."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -54,8 +54,8 @@ def best_slice(labels: NDArray[np.uint8]) -> int:
 
 
 def overlay(gray: NDArray[np.uint8], labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return class colors over a gray picture: (H, W) and (H, W) give (H, W, 3)."""
-    picture = np.repeat(gray[..., None], 3, axis=2).astype(np.float32)
+    """Return class colors (H, W) over a gray picture (H, W) or one in color (H, W, 3), as (H, W, 3)."""
+    picture = _in_color(gray).astype(np.float32)
     for index in np.unique(labels[labels > 0]):
         color = np.asarray(GRAY if index == IGNORED else COLORS[(int(index) - 1) % len(COLORS)], dtype=np.float32)
         mask = labels == index
@@ -65,10 +65,18 @@ def overlay(gray: NDArray[np.uint8], labels: NDArray[np.uint8]) -> NDArray[np.ui
 
 def _row(case: ViewedCase) -> list[Any]:
     z = best_slice(next(iter(case.of_classes().values())))
-    gray = gray_slice(case.image[..., z], case.image)
-    pictures = [np.repeat(gray[..., None], 3, axis=2)]
-    pictures += [overlay(gray, labels[..., z]) for labels in case.labels.values()]
+    shown = displayed(case, case.image[:, :, z])
+    pictures = [_in_color(shown), *(overlay(shown, labels[..., z]) for labels in case.labels.values())]
     return [_panel(radiological(picture), case.spacing) for picture in pictures]
+
+
+def _in_color(gray: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return np.repeat(gray[..., None], 3, axis=2) if gray.ndim == 2 else gray
+
+
+def displayed(case: ViewedCase, part: NDArray[Any]) -> NDArray[np.uint8]:
+    """Return a part of a case's image as levels from 0 to 255: as stored for a picture of 8 bits, else windowed."""
+    return part if case.picture and part.dtype == np.uint8 else gray_slice(part, case.image)
 
 
 def gray_slice(slice_: NDArray[Any], volume: NDArray[Any]) -> NDArray[np.uint8]:

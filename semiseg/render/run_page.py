@@ -12,6 +12,7 @@ from semiseg.runs.lagging_networks import behind, each_network
 from semiseg.scoring.ignored import ignored_note
 from semiseg.scoring.same_weights import sentence, shown
 from semiseg.scoring.score_case import Score
+from semiseg.types import UNIT_NAMES
 
 _COLUMNS = ("metric", "class", "n", "mean", "std", "95 % interval", "median", "missed", "spurious", "in neither")
 
@@ -96,7 +97,7 @@ def _sentences(summary: Mapping[str, Any], titles: Mapping[str, str]) -> list[st
             if whole["mean"] is None:
                 continue
             digits = 3 if block["unit"] == "1" else 2
-            unit = "" if block["unit"] == "1" else f" {block['unit']}"
+            unit = "" if block["unit"] == "1" else f" {UNIT_NAMES.get(block['unit'], block['unit'])}"
             low, high = whole["interval"] or (None, None)
             text = f"{metric}, {title} weights: {whole['mean']:.{digits}f}{unit}"
             if low is not None:

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
+
 from semiseg.interfaces.dataset import Dataset
 from semiseg.io.orientation import to_ras
 from semiseg.io.volumes import read_label_file
@@ -15,12 +17,15 @@ def view_case(
 ) -> ViewedCase:
     """Return a case's last modality, its truth if it has one, and predictions by title, read from label files.
 
-    Raises DataError if a file cannot be read.
+    An RGB picture is returned in color. Raises DataError if a file cannot be read.
     """
     image = dataset.read_image(case)
     indices = {value: index for index, value in enumerate(info.class_values)}
     labels = {"reference": dataset.read_label(case).array} if case.label is not None else {}
     labels |= {title: read_label_file(path, indices).array for title, path in predictions.items()}
-    channel, geometry = to_ras(image.array[-1], image.geometry)
-    turned = {title: to_ras(array, image.geometry)[0] for title, array in labels.items()}
-    return ViewedCase(case.id, about, channel, turned, geometry.spacing, info.has_ignored)
+    array, geometry = to_ras(image.array, image.geometry)
+    picture = image.geometry.unit == "pixel"
+    colors = picture and len(array) == 3 and len(case.images) == 1 and array.dtype == np.uint8
+    shown = np.moveaxis(array, 0, -1) if colors else array[-1]
+    turned = {title: to_ras(label, image.geometry)[0] for title, label in labels.items()}
+    return ViewedCase(case.id, about, shown, turned, geometry.spacing, info.has_ignored, picture)

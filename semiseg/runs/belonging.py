@@ -27,7 +27,7 @@ class _Record(BaseModel):
     label_map: dict[int, int]
     class_values: tuple[_STORED, ...]
     ignore: int | None = None
-    patch_size: tuple[int, int, int]
+    patch_size: Annotated[tuple[int, ...], Field(min_length=2, max_length=3)]
 
     @model_validator(mode="after")
     def _of_one_size(self) -> "_Record":

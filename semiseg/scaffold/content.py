@@ -33,7 +33,7 @@ class Content:
 
 CONTENT: Mapping[Kind, Content] = {
     "strategy": Content("a supervised loss plus entropy minimization on the unlabeled stream", "loss: dice_ce"),
-    "backbone": Content("a 3D U-Net with two levels", "channels: 12"),
+    "backbone": Content("a U-Net with two levels, in 2D or 3D", "channels: 12"),
     "dataset": Content(
         "a folder of NIfTI images, with labels of the same name",
         "root: data",

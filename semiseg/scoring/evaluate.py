@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from semiseg.errors import DataError, Problem, raise_all
 from semiseg.interfaces.metric import Metric
 from semiseg.io.atomic import write_json
-from semiseg.io.nifti import read_nifti_label
+from semiseg.io.labels import read_stored_label
 from semiseg.io.volumes import NEGATIVE
 from semiseg.messages import some
 from semiseg.progress import Reporter
@@ -58,7 +58,7 @@ def evaluate(
     workers: int | None = None,
     reporter: Reporter | None = None,
 ) -> Evaluation:
-    """Score the NIfTI label files in one folder against those in another, matched by case id; or a pair of files.
+    """Score the label files (NIfTI or pictures) in one folder against those in another, by case id; or a pair of files.
 
     Args:
         predictions: a folder of label files, named as in BraTS, nnU-Net or Decathlon (see ``find_labels``); or a file.
@@ -213,7 +213,7 @@ def _check_pair(files: _Files) -> None:
 
 
 def _read(path: Path) -> tuple[NDArray[Any], Geometry]:
-    array, geometry = read_nifti_label(path)
+    array, geometry = read_stored_label(path)
     if array.shape != geometry.shape:
         raise DataError(
             Problem(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from semiseg.errors import DataError, Problem, raise_all
 from semiseg.io.finding import CONVERT, Found, find
-from semiseg.io.names import nifti_stem
+from semiseg.io.names import image_stem
 
 _SEGMENTATION = re.compile(r"(^|[_-])segm?$", re.IGNORECASE)
 
@@ -31,12 +31,13 @@ def find_labels(folder: Path) -> dict[str, Path]:
 
     Either the files are in the folder itself, CASE.nii.gz (nnU-Net, Decathlon) or CASE_seg.nii.gz (BraTS, also
     CASE-seg), or each case has a folder of its name with one label file. Images next to a ``_seg`` file of the same
-    case, and hidden files, are skipped. Raises DataError if there is no label file, or if a case has two.
+    case, and hidden files, are skipped. Without NIfTI files, pictures named likewise are taken. Raises DataError if
+    there is no label file, or if a case has two.
     """
     folder = Path(folder)
     if not folder.is_dir():
         raise DataError(Problem(str(folder), "folder not found"))
-    held = find(folder)
+    held = _labels_in(folder)
     found = _flat(held.files) or _in_case_folders(folder)
     problems = [*held.problems]
     if not found and not problems:
@@ -54,8 +55,14 @@ def label_notes(folder: Path) -> Iterator[str]:
     """Yield notes on the other contents of a folder of label files, each a sentence without its period."""
     if Path(folder).is_file():
         return
-    held = find(Path(folder))
+    held = _labels_in(Path(folder))
     yield from (replace(held, deeper=()) if not _flat(held.files) else held).notes()
+
+
+def _labels_in(folder: Path) -> Found:
+    """Return the NIfTI files of a folder; if there are none, its pictures."""
+    held = find(folder)
+    return held if held.files else find(folder, image_stem)
 
 
 def _flat(files: Sequence[Path]) -> list[tuple[str, Path]]:
@@ -66,7 +73,7 @@ def _flat(files: Sequence[Path]) -> list[tuple[str, Path]]:
 def _in_case_folders(folder: Path) -> list[tuple[str, Path]]:
     found = list[tuple[str, Path]]()
     for inner in _folders(folder):
-        files = [*find(inner).files]
+        files = [*_labels_in(inner).files]
         files = [path for path in files if _is_marked(path)] or [*files]
         if len(files) == 1:
             found.append((inner.name, files[0]))
@@ -79,24 +86,27 @@ def _folders(folder: Path) -> list[Path]:
 
 def _belongs_to(path: Path, cases: set[str]) -> bool:
     """Return whether this is an image of one of the cases: its name is the case's plus a suffix (CASE_flair)."""
-    stem = nifti_stem(path)
+    stem = image_stem(path)
     return any(stem[:i] in cases for i, letter in enumerate(stem) if letter in "_-")
 
 
 def _is_marked(path: Path) -> bool:
-    return _SEGMENTATION.search(nifti_stem(path)) is not None
+    return _SEGMENTATION.search(image_stem(path)) is not None
 
 
 def _case_id(path: Path) -> str:
-    return _SEGMENTATION.sub("", nifti_stem(path)) or nifti_stem(path)
+    return _SEGMENTATION.sub("", image_stem(path)) or image_stem(path)
 
 
 def _nothing(folder: Path, held: Found) -> tuple[str, str]:
     """Return what a folder without label files holds instead, and how to fix it."""
-    several = [inner.name for inner in _folders(folder) if len(find(inner).files) > 1]
+    several = [inner.name for inner in _folders(folder) if len(_labels_in(inner).files) > 1]
     if several:
         fix = f"It contains folders with several files each ({', '.join(several[:5])}); give one of those."
         return "contains no label files", fix
     if held.other:
         return f"contains no NIfTI label files, but {held.formats()}", CONVERT
-    return "contains no label files", "Expected CASE.nii.gz or CASE_seg.nii.gz in it, or in one folder per case."
+    return (
+        "contains no label files",
+        "Expected CASE.nii.gz or CASE_seg.nii.gz in it, or in one folder per case; or .png.",
+    )

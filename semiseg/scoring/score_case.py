@@ -25,11 +25,11 @@ class Score:
         class_name: the class or region ("class" in the file).
         metric: the metric's name.
         value: the raw value; for empty masks infinite or nan, as the metric declares.
-        unit: "1" for a number without unit; "mm" or "voxel" for a length.
+        unit: "1" for a number without unit; "mm", "voxel" or "pixel" for a length.
         status: whether reference and prediction have voxels of the class.
         n_reference: the class's voxels in the reference.
         n_prediction: the class's voxels in the prediction.
-        image_diagonal: length of the image's diagonal in mm or voxels, by default the value of a miss.
+        image_diagonal: length of the image's diagonal in the image's unit, by default the value of a miss.
         kind: a class, or a region made of several.
         definition: meaning of the value (``Metric.definition``); empty if a table lacks it.
         reference_digest: digest of the reference's mask and grid, and of its ignored voxels if there are any, which

@@ -1,7 +1,7 @@
 """Cross pseudo supervision: two networks that train on each other's pseudo-labels."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, NonNegativeInt, model_validator
 from torch import Tensor
@@ -10,7 +10,6 @@ from semiseg.interfaces.batch import Batch, Step
 from semiseg.interfaces.co_training import CoTraining
 from semiseg.interfaces.losses import Losses, Term
 from semiseg.interfaces.strategy import StrategyOptions
-from semiseg.losses.named import named_losses
 from semiseg.strategy_parts.streams import mean_of_each_stream, without_ignored
 
 
@@ -46,6 +45,8 @@ class CrossPseudoSupervision(CoTraining[CPSOptions]):
     original method (Chen et al. 2021, arXiv:2106.01226) is phi 1.5, ``cross_entropy``.
     """
 
+    no_regions: ClassVar[str] = ""
+
     def uses_pseudo_labels(self, step: Step) -> bool:
         """Return whether the wait period is over."""
         if self.options.wait_epochs is not None:
@@ -53,7 +54,7 @@ class CrossPseudoSupervision(CoTraining[CPSOptions]):
         return step.index >= (self.options.wait_share or 0.0) * step.total
 
     def pseudo_label(self, role: str, output: Tensor, batch: Batch) -> Tensor:
-        """Return the most probable class, (n, X, Y, Z) uint8: the paper's pseudo-label."""
+        """Return the most probable class, (n, \\*spatial) uint8: the paper's pseudo-label."""
         return self.hard(output)
 
     def loss(self, role: str, output: Tensor, pseudo_labels: Mapping[str, Any], batch: Batch, step: Step) -> Losses:
@@ -61,7 +62,7 @@ class CrossPseudoSupervision(CoTraining[CPSOptions]):
         o = self.options
         peers = (without_ignored(labels, batch) for labels in pseudo_labels.values())
         wanted = [(batch.labeled.label, o.loss), *((labels, o.pseudo_loss) for labels in peers)]
-        own, *others = named_losses(output, wanted, batch.labeled.has_ignored)
+        own, *others = self.coding.losses(output, wanted, batch.labeled.has_ignored)
         pseudo = sum((self._pseudo(values, batch) for values in others), Term())
         return Losses({"supervised": Term(own, batch.labeled), "pseudo": o.phi * pseudo}, role)
 

@@ -1,7 +1,7 @@
 """Cross teaching: two networks of different architectures that train on each other's pseudo-labels."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 from torch import Tensor
@@ -11,7 +11,6 @@ from semiseg.interfaces.co_training import CoTraining
 from semiseg.interfaces.losses import Losses, Term
 from semiseg.interfaces.roles import Role
 from semiseg.interfaces.strategy import StrategyOptions
-from semiseg.losses.named import named_loss
 from semiseg.strategy_parts.ramps import RampName, weight_at
 from semiseg.strategy_parts.streams import supervised_loss
 
@@ -33,13 +32,15 @@ class CrossTeaching(CoTraining[CrossTeachingOptions]):
     """Cross teaching (CTCT): a convolutional network and a transformer, each trained on the other's argmax.
 
     Luo et al. 2022, "Semi-Supervised Medical Image Segmentation via Cross Teaching between CNN and Transformer"
-    (arXiv:2112.04894), equations 4 to 6, in 3D: for each network the supervised loss plus a weight times the Dice loss
-    of unlabeled samples against the other network's argmax. The defaults are those of its public code (SSL4MIS,
+    (arXiv:2112.04894), equations 4 to 6: for each network the supervised loss plus a weight times the Dice loss of
+    unlabeled samples against the other network's argmax. The defaults are those of its public code (SSL4MIS,
     train_cross_teaching_between_cnn_transformer_2D.py): weight 0.1, and a sigmoid ramp-up over the whole training.
     There the supervised loss is half of Dice plus cross entropy: ``loss=dice_ce, weight=0.2`` is twice its loss. The
     paper tests only the convolutional network; here both predict. Networks: the recipe's backbone and ``unetr`` (the
     paper: U-Net and Swin-UNet, in 2D), or those named in ``strategy.networks``.
     """
+
+    no_regions: ClassVar[str] = ""
 
     @classmethod
     def roles(cls, options: CrossTeachingOptions) -> tuple[Role, ...]:
@@ -47,13 +48,13 @@ class CrossTeaching(CoTraining[CrossTeachingOptions]):
         return (Role("student_a"), Role("student_b", backbone="unetr"))
 
     def pseudo_label(self, role: str, output: Tensor, batch: Batch) -> Tensor:
-        """Return the most probable class of the unlabeled samples, (b, X, Y, Z) uint8."""
+        """Return the most probable class of the unlabeled samples, (b, \\*spatial) uint8."""
         return self.hard(batch.divide(output)[1])
 
     def loss(self, role: str, output: Tensor, pseudo_labels: Mapping[str, Any], batch: Batch, step: Step) -> Losses:
         """Return the loss of one network."""
         labeled, unlabeled = batch.divide(output)
         (labels,) = pseudo_labels.values()
-        supervised = supervised_loss(labeled, batch, self.options.loss)
-        pseudo = Term(named_loss(unlabeled, labels, "dice"), batch.unlabeled)
+        supervised = supervised_loss(labeled, batch, self.options.loss, self.coding)
+        pseudo = Term(self.coding.loss(unlabeled, labels, "dice"), batch.unlabeled)
         return Losses({"supervised": supervised, "pseudo": weight_at(self.options, step) * pseudo}, role)

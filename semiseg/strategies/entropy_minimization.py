@@ -2,12 +2,13 @@
 
 import math
 from collections.abc import Iterator
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
-import torch
 from pydantic import Field
 from torch import Tensor
 
+from semiseg.codings.classes import CLASSES
+from semiseg.codings.coding import Coding
 from semiseg.interfaces.batch import Batch, Step
 from semiseg.interfaces.losses import Losses, Term
 from semiseg.interfaces.roles import Role
@@ -42,6 +43,8 @@ class EntropyMinimization(Strategy[EntropyMinimizationOptions]):
     ``ramp=constant``.
     """
 
+    no_regions: ClassVar[str] = ""
+
     @classmethod
     def roles(cls, options: EntropyMinimizationOptions) -> tuple[Role, ...]:
         """Return one network, called model."""
@@ -52,21 +55,25 @@ class EntropyMinimization(Strategy[EntropyMinimizationOptions]):
         o = self.options
         logits = self.run("model", batch.images())
         labeled, unlabeled = batch.divide(logits)
-        supervised = supervised_loss(labeled, batch, o.loss)
+        supervised = supervised_loss(labeled, batch, o.loss, self.coding)
         if o.entropy_on == "unlabeled":
-            uncertain = Term(normalized_entropy(unlabeled), batch.unlabeled)
+            uncertain = Term(normalized_entropy(unlabeled, self.coding), batch.unlabeled)
         else:
             streams = (batch.labeled, batch.unlabeled)
-            uncertain = Term(mean_over_voxels(entropy(logits), *streams) / math.log(logits.shape[1]), *streams)
+            per_voxel = mean_over_voxels(entropy(logits, self.coding), *streams)
+            uncertain = Term(per_voxel / math.log(self.coding.n_states(logits.shape[1])), *streams)
         yield Losses({"supervised": supervised, "entropy": weight_at(o, step) * uncertain}, "model")
 
 
-def normalized_entropy(logits: Tensor) -> Tensor:
-    """Return the mean of H(p) / ln K over voxels for each sample: (n, K, X, Y, Z) gives (n,) in [0, 1]; K >= 2."""
-    return entropy(logits).flatten(1).mean(dim=1) / math.log(logits.shape[1])
+def normalized_entropy(logits: Tensor, coding: Coding = CLASSES) -> Tensor:
+    """Return the mean of H(p) / ln K over voxels for each sample: (n, K, \\*spatial) gives (n,) in [0, 1]; K >= 2.
+
+    For regions, it is the mean over these, with K = 2 for each.
+    """
+    return entropy(logits, coding).flatten(1).mean(dim=1) / math.log(coding.n_states(logits.shape[1]))
 
 
-def entropy(logits: Tensor) -> Tensor:
-    """Return H(p) in nats at each voxel: (n, K, X, Y, Z) gives (n, X, Y, Z)."""
-    log_p = torch.log_softmax(logits, dim=1)
-    return -(log_p.exp() * log_p).sum(dim=1)
+def entropy(logits: Tensor, coding: Coding = CLASSES) -> Tensor:
+    """Return H(p) in nats at each voxel: (n, K, \\*spatial) gives (n, \\*spatial); for regions the mean over these."""
+    log_p = coding.log_probabilities(logits)
+    return -(log_p.exp() * log_p).sum(dim=2).mean(dim=1)

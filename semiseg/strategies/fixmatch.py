@@ -1,7 +1,7 @@
 """FixMatch: confident predictions on a weak view are the labels of a strong view."""
 
 from collections.abc import Iterator
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -57,6 +57,8 @@ class FixMatch(Strategy[FixMatchOptions]):
     background.
     """
 
+    no_regions: ClassVar[str] = ""
+
     @classmethod
     def roles(cls, options: FixMatchOptions) -> tuple[Role, ...]:
         """Return one network, called model, and with ``labels_from=teacher`` also its moving average."""
@@ -70,18 +72,18 @@ class FixMatch(Strategy[FixMatchOptions]):
         labels = self._labels(batch)
         strong = strong_view(unlabeled.image, unlabeled.slots, step, "fixmatch", o.strength, o.cut_out)
         on_labeled, on_strong = batch.divide(self.run("model", torch.cat([batch.labeled.image, strong])))
-        supervised = supervised_loss(on_labeled, batch, o.loss)
-        pseudo = Term(masked_loss(on_strong, labels, o.pseudo_loss), unlabeled)
+        supervised = supervised_loss(on_labeled, batch, o.loss, self.coding)
+        pseudo = Term(masked_loss(on_strong, labels, o.pseudo_loss, self.coding), unlabeled)
         accepted = Term(accepted_share(labels), unlabeled)
         terms = {"supervised": supervised, "pseudo": weight_at(o, step) * pseudo}
         yield Losses(terms, "model", log={"accepted": accepted})
 
     def _labels(self, batch: Batch) -> Tensor:
-        """Return labels of the weak views, (b, X, Y, Z) int64 or IGNORE."""
+        """Return labels of the weak views, (b, \\*spatial) int64 or IGNORE."""
         images, teacher = batch.unlabeled.image, self.options.labels_from == "teacher"
         with torch.no_grad():
             if len(images):  # a network need not support an empty batch
-                return confident_labels(self.run(self.options.labels_from, images), self.options.threshold)
+                return confident_labels(self.run(self.options.labels_from, images), self.options.threshold, self.coding)
             if teacher and batch.unlabeled.count == 0 and has_statistics(self.networks["teacher"]):
                 # Without unlabeled samples, the teacher's running statistics would keep their initial values.
                 self.run("teacher", batch.labeled.image)

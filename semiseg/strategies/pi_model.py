@@ -1,7 +1,7 @@
 """The Pi-model: consistent predictions for two views of a sample."""
 
 from collections.abc import Iterator
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -50,6 +50,8 @@ class PiModel(Strategy[PiModelOptions]):
     weight 100 times the labeled fraction of the cases.
     """
 
+    no_regions: ClassVar[str] = ""
+
     @classmethod
     def roles(cls, options: PiModelOptions) -> tuple[Role, ...]:
         """Return one network, called model."""
@@ -61,7 +63,7 @@ class PiModel(Strategy[PiModelOptions]):
         streams = (batch.unlabeled,) if o.consistency_on == "unlabeled" else (batch.labeled, batch.unlabeled)
         logits = self.run("model", batch.images())
         labeled, unlabeled = batch.divide(logits)
-        supervised = supervised_loss(labeled, batch, o.loss)
+        supervised = supervised_loss(labeled, batch, o.loss, self.coding)
         first = self.probabilities(unlabeled if o.consistency_on == "unlabeled" else logits)
         images = torch.cat([stream.image for stream in streams])
         second = self._second(images, [slot for stream in streams for slot in stream.slots], step, first)
@@ -70,7 +72,7 @@ class PiModel(Strategy[PiModelOptions]):
         yield Losses({"supervised": supervised, "consistency": weight_at(o, step) * difference}, "model")
 
     def _second(self, images: Tensor, slots: list[int], step: Step, first: Tensor) -> Tensor:
-        """Return probabilities of the second view, (n, K, X, Y, Z), in the orientation of the first."""
+        """Return probabilities of the second view, (n, K, \\*spatial), in the orientation of the first."""
         if not len(images):  # a network need not support an empty batch
             return first
         view = strong_view(images, slots, step, "pi_model", self.options.strength)

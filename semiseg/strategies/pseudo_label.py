@@ -1,7 +1,7 @@
 """Online pseudo-labels: the network trains on its own confident predictions."""
 
 from collections.abc import Iterator
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -51,6 +51,8 @@ class PseudoLabel(Strategy[PseudoLabelOptions]):
     go through the network together, as in Lee's method.
     """
 
+    no_regions: ClassVar[str] = ""
+
     @classmethod
     def roles(cls, options: PseudoLabelOptions) -> tuple[Role, ...]:
         """Return one network, called model."""
@@ -60,9 +62,9 @@ class PseudoLabel(Strategy[PseudoLabelOptions]):
         """Yield the supervised loss plus the weighted loss against pseudo-labels, from one forward pass."""
         o = self.options
         labeled, unlabeled = batch.divide(self.run("model", batch.images()))
-        supervised = supervised_loss(labeled, batch, o.loss)
-        labels = confident_labels(unlabeled, o.threshold)
-        pseudo = Term(masked_loss(unlabeled, labels, o.pseudo_loss), batch.unlabeled)
+        supervised = supervised_loss(labeled, batch, o.loss, self.coding)
+        labels = confident_labels(unlabeled, o.threshold, self.coding)
+        pseudo = Term(masked_loss(unlabeled, labels, o.pseudo_loss, self.coding), batch.unlabeled)
         accepted = Term(accepted_share(labels), batch.unlabeled)
         terms = {"supervised": supervised, "pseudo": weight_at(o, step, o.wait_share) * pseudo}
         yield Losses(terms, "model", log={"accepted": accepted})

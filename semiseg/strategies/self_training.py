@@ -1,7 +1,7 @@
 """Self-training: a network labels the unlabeled cases, and a new network trains on all cases."""
 
 from collections.abc import Iterator
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -10,7 +10,6 @@ from semiseg.interfaces.batch import Batch, Step
 from semiseg.interfaces.losses import Losses, Term
 from semiseg.interfaces.roles import Role
 from semiseg.interfaces.strategy import Stage, Strategy, StrategyOptions
-from semiseg.losses.named import named_loss
 from semiseg.strategy_parts.streams import supervised_loss
 from semiseg.strategy_parts.views import strong_view
 
@@ -48,6 +47,8 @@ class SelfTraining(Strategy[SelfTrainingOptions]):
     again from scratch. There each training has the full budget; here the stages share it.
     """
 
+    no_regions: ClassVar[str] = ""
+
     @classmethod
     def roles(cls, options: SelfTrainingOptions) -> tuple[Role, ...]:
         """Return one network, called model: first the teacher, then each student."""
@@ -72,10 +73,10 @@ class SelfTraining(Strategy[SelfTrainingOptions]):
         if unlabeled.pseudo is None:
             images = batch.labeled.image if len(batch.labeled) else unlabeled.image  # never an empty batch
             logits = self.run("model", images)[: len(batch.labeled)]
-            yield Losses({"supervised": supervised_loss(logits, batch, o.loss)}, "model")
+            yield Losses({"supervised": supervised_loss(logits, batch, o.loss, self.coding)}, "model")
             return
         strong = strong_view(unlabeled.image, unlabeled.slots, step, "self_training", o.strength, o.cut_out)
         on_labeled, on_strong = batch.divide(self.run("model", torch.cat([batch.labeled.image, strong])))
-        supervised = supervised_loss(on_labeled, batch, o.loss)
-        pseudo = Term(named_loss(on_strong, unlabeled.pseudo, o.pseudo_loss), unlabeled)
+        supervised = supervised_loss(on_labeled, batch, o.loss, self.coding)
+        pseudo = Term(self.coding.loss(on_strong, unlabeled.pseudo, o.pseudo_loss), unlabeled)
         yield Losses({"supervised": supervised, "pseudo": o.weight * pseudo}, "model")

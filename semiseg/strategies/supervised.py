@@ -24,6 +24,7 @@ class Supervised(Strategy[SupervisedOptions]):
     Dice plus cross entropy.
     """
 
+    no_regions: ClassVar[str] = ""
     needs: ClassVar[BatchNeeds] = BatchNeeds(unlabeled=StreamNeeds(uses=False))
 
     @classmethod
@@ -34,4 +35,4 @@ class Supervised(Strategy[SupervisedOptions]):
     def losses(self, batch: Batch, step: Step) -> Iterator[Losses]:
         """Yield the supervised loss."""
         logits = self.run("model", batch.labeled.image)
-        yield Losses({"supervised": supervised_loss(logits, batch, self.options.loss)}, "model")
+        yield Losses({"supervised": supervised_loss(logits, batch, self.options.loss, self.coding)}, "model")

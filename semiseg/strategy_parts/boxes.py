@@ -1,4 +1,4 @@
-"""Random boxes in a volume."""
+"""Random boxes in an image."""
 
 from collections.abc import Sequence
 
@@ -8,10 +8,10 @@ Box = tuple[slice, ...]
 
 
 def random_box(shape: Sequence[int], sides: Sequence[float], generator: torch.Generator) -> Box:
-    """Draw a box inside a volume, uniformly over all positions.
+    """Draw a box inside an image, uniformly over all positions; in 2D, it is a rectangle.
 
     Args:
-        shape: the volume's sides in voxels, such as X, Y, Z.
+        shape: the sides of the image in voxels.
         sides: the box's sides as fractions of the shape, in [0, 1]; they are rounded to voxels.
         generator: on the CPU.
 

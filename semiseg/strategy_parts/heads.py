@@ -53,9 +53,9 @@ class MoreHeads(nn.Module):
 
 
 class MoreScales(nn.Module):
-    """One network with a 1x1x1 convolution to logits on each coarser level of its decoder. Capability: "scales".
+    """One network with a convolution of size 1 to logits on each coarser level of its decoder. Capability: "scales".
 
-    The logits of a level are resampled to the image's size by trilinear interpolation.
+    The logits of a level are resampled to the image's size by linear interpolation along each axis.
     """
 
     def __init__(self, backbone: Backbone, task: Task, dropout: float = 0.0) -> None:

@@ -1,4 +1,4 @@
-"""Mixing of two volumes: CutMix boxes, copy-paste boxes and mixup weights, drawn for each sample."""
+"""Mixing of two images: CutMix boxes, copy-paste boxes and mixup weights, drawn for each sample."""
 
 from collections.abc import Callable, Sequence
 
@@ -21,21 +21,21 @@ def cutmix_masks(
 ) -> Tensor:
     """Draw CutMix masks for each sample: True in boxes of random position and shape.
 
-    French et al. 2020 (arXiv:1906.01916) in 3D, with the settings of CPS with CutMix (arXiv:2106.01226) in its public
-    code: each of n boxes covers 1/n of a volume fraction drawn uniformly between two bounds. Where boxes overlap, the
-    mask is inverted again, as in that code. There, the logarithm of the area is split uniformly between two sides;
-    here, that of the volume among all of its sides.
+    French et al. 2020 (arXiv:1906.01916), with the settings of CPS with CutMix (arXiv:2106.01226) in its public code:
+    each of n boxes covers 1/n of a fraction of the image that is drawn uniformly between two bounds. Where boxes
+    overlap, the mask is inverted again, as in that code. In 2D, as there, the logarithm of that fraction is split
+    uniformly between the two sides; in 3D, among the three.
 
     Args:
-        shape: the sides in voxels, such as X, Y, Z.
+        shape: the sides in voxels, two or three of them.
         slots: the samples' numbers in the step: a mask depends only on (seed, step, slot, name).
         step: the position in training.
         name: name of the draw.
-        share: bounds of the volume fraction, in [0, 1], before overlaps and rounding to voxels.
+        share: bounds of the fraction, in [0, 1], before overlaps and rounding to voxels.
         boxes: n.
 
     Returns:
-        (n, X, Y, Z) boolean, on the CPU.
+        (n, \\*spatial) boolean, on the CPU.
     """
 
     def draw(generator: torch.Generator) -> Tensor:
@@ -54,10 +54,10 @@ def cutmix_masks(
 
 
 def copy_paste_masks(shape: Shape, slots: Sequence[int], step: Step, name: str, side: float = 2 / 3) -> Tensor:
-    """Draw a box for each sample at a random position, with sides of a fixed fraction of the volume's; True inside.
+    """Draw a box for each sample at a random position, with sides of a fixed fraction of the image's; True inside.
 
-    Bidirectional copy-paste (BCP, arXiv:2305.00673) uses 2/3. Returns (n, X, Y, Z) boolean, on the CPU; arguments as
-    for ``cutmix_masks``.
+    Bidirectional copy-paste (BCP, arXiv:2305.00673) uses 2/3, in volumes and in slices. Returns (n, \\*spatial)
+    boolean, on the CPU; arguments as for ``cutmix_masks``.
     """
 
     def draw(generator: torch.Generator) -> Tensor:
@@ -78,9 +78,9 @@ def mixup_weights(slots: Sequence[int], step: Step, name: str, alpha: float) -> 
 
 
 def paste(inside: Tensor, outside: Tensor, masks: Tensor) -> Tensor:
-    """Return ``inside`` where the masks (n, X, Y, Z) are True, else ``outside``.
+    """Return ``inside`` where the masks (n, \\*spatial) are True, else ``outside``.
 
-    Both are (n, C, X, Y, Z) or (n, X, Y, Z), of one dtype, on one device; the masks may be on another.
+    Both are (n, C, \\*spatial) or (n, \\*spatial), of one dtype, on one device; the masks may be on another.
     """
     masks = masks.to(inside.device)
     return torch.where(masks if inside.dim() == masks.dim() else masks[:, None], inside, outside)

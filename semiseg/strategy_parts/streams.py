@@ -3,16 +3,20 @@
 import torch
 from torch import Tensor
 
+from semiseg.codings.classes import CLASSES
+from semiseg.codings.coding import Coding
 from semiseg.interfaces.batch import Batch, LabeledStream, Stream
 from semiseg.interfaces.losses import Term
-from semiseg.losses.named import named_loss
 from semiseg.types import IGNORE
 
 
-def supervised_loss(logits: Tensor, batch: Batch, kind: str) -> Term:
-    """Return the supervised loss: ``named_loss`` of the labeled samples' logits (b, K, X, Y, Z)."""
+def supervised_loss(logits: Tensor, batch: Batch, kind: str, coding: Coding = CLASSES) -> Term:
+    """Return the supervised loss of the labeled samples' logits (b, K, \\*spatial), by name (``named_loss``).
+
+    ``coding``: what the logits mean; a strategy gives its ``coding``.
+    """
     labeled = batch.labeled
-    return Term(named_loss(logits, labeled.label, kind, labeled.has_ignored), labeled)
+    return Term(coding.loss(logits, labeled.label, kind, labeled.has_ignored), labeled)
 
 
 def mean_of_each_stream(values: Tensor, batch: Batch) -> Term:

@@ -26,7 +26,7 @@ def strong_view(
     (arXiv:1708.04552), set to 0 in all channels.
 
     Args:
-        images: (n, C, X, Y, Z) float on any device; not modified.
+        images: (n, C, \\*spatial) float on any device; not modified.
         slots: the samples' numbers in the step: a sample's change depends only on (seed, step, slot, name).
         step: the position in training.
         name: name of the view; different names give different draws.
@@ -34,7 +34,7 @@ def strong_view(
         cut_out: the longest side of the box as a fraction of the image's; each side is uniform between 0 and that.
 
     Returns:
-        (n, C, X, Y, Z), of the images' dtype and device.
+        (n, C, \\*spatial), of the images' dtype and device.
     """
     view = images
     if strength > 0 and len(images):

@@ -8,12 +8,12 @@ from semiseg.engine.probe import Measured
 from semiseg.engine.runtime import Runtime
 from semiseg.errors import DataError, SemisegError
 from semiseg.pipeline.model import new_model
+from semiseg.pipeline.outputs import task_of
 from semiseg.pipeline.plan import Plan, fit_batch, n_steps, networks_once, timetable_of
 from semiseg.pipeline.step_mode import NoiseTrial, OpenModes, choose_step_mode
 from semiseg.recipe.components import resolve
 from semiseg.recipe.schema import BatchSize
 from semiseg.study.models import StudyModel
-from semiseg.types import Task
 
 _NO_CASES = Split((), (), (), ())
 
@@ -79,7 +79,7 @@ def _forecast(model: StudyModel, measure: bool) -> Forecast:
         if measure:
             raise DataError(error.problems) from error
         return Forecast(steps, batch, None, None)
-    task = Task(len(info.modalities), info.classes, training.patch_size)
+    task = task_of(model.recipe, info)
     plan = Plan(model.recipe, components, info, (), _NO_CASES, task, batch, (), networks_once(components, task))
     found = OpenModes(plan, world=1)
     memory = [found.estimate(mode) for mode in found.modes]

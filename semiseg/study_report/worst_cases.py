@@ -86,7 +86,7 @@ def _view(runs: dict[str, ScoredRun], worst: Sequence[tuple[str, float]], metric
             dataset,
             info,
             {
-                method: prediction_path(RunFolder(Path(run.path)), run.checkpoint, cases[case_id])
+                method: prediction_path(RunFolder(Path(run.path)), run.checkpoint, cases[case_id], dataset)
                 for method, run in runs.items()
             },
             _about(case_id, runs, metric),

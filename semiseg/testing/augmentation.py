@@ -28,23 +28,31 @@ N_SHIFTS = 48
 
 
 def make_sample(augmentation: Augmentation, patch_size: Shape, n_channels: int = 2) -> tuple[Tensor, Tensor]:
-    """Return a sample of the augmentation's source size: an asymmetric object of classes 0, 1 and 3.
+    """Return a 2D or 3D sample of the augmentation's source size: an asymmetric object of classes 0, 1 and 3.
 
     The first channel equals the label; the others are noise within the object, and 0 around it.
     """
     label = torch.zeros(augmentation.source_size(patch_size), dtype=torch.int64)
-    x, y, z = label.shape
-    label[x // 4 : x * 3 // 4, y // 3 : y * 2 // 3, z // 4 : z * 3 // 4] = 1
-    label[x // 4 : x // 2, y // 3 : y * 5 // 6, z // 4 : z // 2] = 3
+    x, y = label.shape[:2]
+    large = [slice(x // 4, x * 3 // 4), slice(y // 3, y * 2 // 3)]
+    small = [slice(x // 4, x // 2), slice(y // 3, y * 5 // 6)]
+    for z in label.shape[2:]:
+        large.append(slice(z // 4, z * 3 // 4))
+        small.append(slice(z // 4, z // 2))
+    label[tuple(large)] = 1
+    label[tuple(small)] = 3
     return _with_noise(label, n_channels), label
 
 
 def make_ellipsoid(augmentation: Augmentation, patch_size: Shape) -> tuple[Tensor, Tensor]:
-    """Return a sample whose object is a centered ellipsoid of one class, two thirds of the patch long on each axis."""
+    """Return a sample whose object is a centered ellipsoid of one class, two thirds of the patch long on each axis.
+
+    In 2D it is an ellipse.
+    """
     size = augmentation.source_size(patch_size)
     places = [3 * (torch.arange(n) - (n - 1) / 2) / p for n, p in zip(size, patch_size, strict=True)]
-    x, y, z = torch.meshgrid(*places, indexing="ij")
-    label = (x**2 + y**2 + z**2 < 1).long()
+    squares = torch.stack(torch.meshgrid(*places, indexing="ij")).square()
+    label = (squares.sum(0) < 1).long()
     return _with_noise(label, 2), label
 
 
@@ -75,15 +83,26 @@ def _voxels(distances: Tensor) -> str:
 
 
 class AugmentationContract:
-    """Contract of every augmentation. The fixture ``augmentation`` returns the one under test."""
+    """Contract of every augmentation, for each number of spatial axes that it declares (``spatial_dims``).
+
+    The fixture ``augmentation`` returns the one under test.
+    """
 
     deterministic: ClassVar[bool] = False
     """Set to True for an augmentation without randomness."""
 
+    @pytest.fixture(params=[3, 2], ids=["3D", "2D"])
+    def spatial_dims(self, request: pytest.FixtureRequest, augmentation: Augmentation) -> int:
+        """Return each declared number of axes in turn."""
+        dims: int = request.param
+        if dims not in augmentation.spatial_dims:
+            pytest.skip(f"{dims}D is not declared")
+        return dims
+
     @pytest.fixture
-    def patch_size(self) -> Shape:
-        """Return three different sides, so that axes cannot be confused."""
-        return 24, 32, 20
+    def patch_size(self, spatial_dims: int) -> Shape:
+        """Return different sides, so that axes cannot be confused."""
+        return (24, 32, 20) if spatial_dims == 3 else (48, 64)
 
     @staticmethod
     def apply(
@@ -93,9 +112,15 @@ class AugmentationContract:
         image, label = make_sample(augmentation, patch_size, n_channels)
         return _seeded(augmentation, image, label if labeled else None, patch_size, seed)
 
+    def test_numbers_of_axes_are_declared(self, augmentation: Augmentation) -> None:
+        """``spatial_dims``: 2, 3 or both."""
+        assert augmentation.spatial_dims
+        assert augmentation.spatial_dims <= {2, 3}
+
     def test_it_reads_at_least_the_patch(self, augmentation: Augmentation, patch_size: Shape) -> None:
         """The source is at least as large as the patch, and has the same center."""
         source = augmentation.source_size(patch_size)
+        assert len(source) == len(patch_size)
         assert all(s >= p and (s - p) % 2 == 0 for s, p in zip(source, patch_size, strict=True)), source
 
     def test_sizes_and_types(self, augmentation: Augmentation, patch_size: Shape) -> None:

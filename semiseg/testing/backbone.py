@@ -19,17 +19,28 @@ MOST_BF16_OPERATIONS = 2e9
 
 
 class BackboneContract(CapabilityTests):
-    """Contract tests of a backbone. Provide a ``backbone`` fixture and, if needed, a small ``task`` that it accepts."""
+    """Contract tests of a backbone, for each number of spatial axes that it declares (``Backbone.spatial_dims``).
+
+    Provide a ``backbone`` fixture and, if needed, a small ``task`` with ``spatial_dims`` axes that it accepts.
+    """
 
     @pytest.fixture
     def backbone(self) -> Backbone:
         """Return the backbone under test."""
         raise NotImplementedError
 
+    @pytest.fixture(params=[2, 3], ids=["2D", "3D"])
+    def spatial_dims(self, request: pytest.FixtureRequest, backbone: Backbone) -> int:
+        """Return the number of spatial axes of the test's images."""
+        chosen: int = request.param
+        if chosen not in backbone.spatial_dims:
+            pytest.skip(f"the backbone declares spatial_dims {sorted(backbone.spatial_dims)}")
+        return chosen
+
     @pytest.fixture
-    def task(self) -> Task:
+    def task(self, spatial_dims: int) -> Task:
         """Return a task with two modalities, three classes and patches of 32 voxels per side."""
-        return Task(2, ("background", "a", "b"), (32, 32, 32))
+        return Task(2, ("background", "a", "b"), (32,) * spatial_dims)
 
     @pytest.fixture
     def bf16_task(self, backbone: Backbone, task: Task) -> Task:
@@ -38,7 +49,7 @@ class BackboneContract(CapabilityTests):
         Long, because torch's CPU kernels are wrong if they are larger than a level (see semiseg.engine.precision);
         thin, because many CPUs emulate bf16.
         """
-        tasks = [replace(task, patch_size=(80, side, side)) for side in (8, 16)]
+        tasks = [replace(task, patch_size=(80, *(side,) * (task.spatial_dims - 1))) for side in (8, 16)]
         fitting = (thin for thin in tasks if not backbone.patch_problems(thin))
         return next(fitting, replace(task, patch_size=(80, *task.patch_size[1:])))
 
@@ -55,11 +66,16 @@ class BackboneContract(CapabilityTests):
         return torch.randn((count, task.in_channels, *task.patch_size), generator=torch.Generator().manual_seed(1))
 
     def test_logits_have_one_channel_per_class(self, backbone: Backbone, task: Task) -> None:
-        """(B, C, X, Y, Z) gives finite (B, K, X, Y, Z)."""
+        """(B, C, *spatial) gives finite (B, K, *spatial)."""
         assert backbone.patch_problems(task) == []
         logits = self.build(backbone, task)(self.images(task))
         assert logits.shape == (2, task.out_channels, *task.patch_size)
         assert torch.isfinite(logits).all()
+
+    def test_numbers_of_axes_are_declared(self, backbone: Backbone) -> None:
+        """``spatial_dims``: 2, 3 or both."""
+        assert backbone.spatial_dims
+        assert backbone.spatial_dims <= {2, 3}
 
     def test_weights_come_from_torch_s_seed(self, backbone: Backbone, task: Task) -> None:
         """The same seed gives the same weights; another seed gives others."""
@@ -85,7 +101,7 @@ class BackboneContract(CapabilityTests):
 
     def test_a_patch_that_does_not_fit_is_refused(self, backbone: Backbone, task: Task) -> None:
         """A patch with odd sides either runs or is reported as a problem beforehand."""
-        odd = Task(task.in_channels, task.classes, (33, 35, 37))
+        odd = Task(task.in_channels, task.classes, (33, 35, 37)[: task.spatial_dims])
         if not backbone.patch_problems(odd):
             assert self.build(backbone, odd)(self.images(odd)).shape[2:] == odd.patch_size
 

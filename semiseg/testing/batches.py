@@ -9,21 +9,28 @@ from torch import Tensor
 
 from semiseg.interfaces.batch import Batch, LabeledStream, UnlabeledStream
 from semiseg.interfaces.strategy import Target
-from semiseg.types import Task
+from semiseg.types import Shape, Task
 
 CLASSES = 3
 SIZE = (8, 8, 8)
 TASK = Task(2, tuple(f"class {index}" for index in range(CLASSES)), SIZE)
+TASKS: Mapping[int, Task] = {2: replace(TASK, patch_size=(16, 8)), 3: TASK}
+"""The task of the tests by number of spatial axes."""
 
 
 def make_batch(
-    labeled: int = 2, unlabeled: int = 2, seed: int = 0, targets: Sequence[Target] = (), pseudo: bool = False
+    labeled: int = 2,
+    unlabeled: int = 2,
+    seed: int = 0,
+    targets: Sequence[Target] = (),
+    pseudo: bool = False,
+    size: Shape = SIZE,
 ) -> Batch:
     """Return a batch of noise with random labels, targets computed from them and, on request, pseudo-labels."""
     generator = torch.Generator().manual_seed(seed)
     total = labeled + unlabeled
-    images = torch.randn((total, 2, *SIZE), generator=generator)
-    drawn = torch.randint(0, CLASSES, (total, *SIZE), generator=generator)
+    images = torch.randn((total, 2, *size), generator=generator)
+    drawn = torch.randint(0, CLASSES, (total, *size), generator=generator)
     made = {target.name: target.make(drawn[:labeled], CLASSES) for target in targets}
     slots, cases = tuple(range(total)), tuple(f"case{i}" for i in range(total))
     return Batch(
@@ -46,7 +53,7 @@ def poisoned(batch: Batch, targets: Sequence[Target]) -> Batch:
     """Return the batch with wrong labels and targets in its unlabeled stream."""
     stream = batch.unlabeled
     values: dict[str, Any] = {entry.name: getattr(stream, entry.name) for entry in fields(stream)}
-    labels = torch.full((len(stream), *SIZE), CLASSES - 1)
+    labels = torch.full((len(stream), *stream.image.shape[2:]), CLASSES - 1)
     made = {target.name: target.make(labels, CLASSES) for target in targets}
     return replace(batch, unlabeled=_Poisoned(**values, label=labels, targets=made))
 

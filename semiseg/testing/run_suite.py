@@ -96,6 +96,11 @@ class _Listener:
         """Return the component under test."""
         return self._subject
 
+    def pytest_collection_modifyitems(self, items: list[pytest.Function]) -> None:
+        """Leave out checks with a number of spatial axes that the component does not declare."""
+        declared = getattr(self._subject.cls, "spatial_dims", frozenset[int]())
+        items[:] = [item for item in items if _spatial_dims(item) in (None, *declared)]
+
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(
         self, item: pytest.Function, call: pytest.CallInfo[None]
@@ -123,11 +128,17 @@ def _outcome(item: pytest.Function, call: pytest.CallInfo[None], report: pytest.
     return Outcome(check, "FAIL", "\n".join([*shown, f"at {_place(call.excinfo, cls)}"]))
 
 
+def _spatial_dims(item: pytest.Function) -> int | None:
+    """Return the number of spatial axes of a check's images; None for a check that has no such parameter."""
+    parameters: Mapping[str, Any] = item.callspec.params if hasattr(item, "callspec") else {}
+    return parameters.get("spatial_dims")
+
+
 def _in_words(item: pytest.Function) -> str:
     """Return a test's name as a sentence, its parameters, and the first line of its docstring."""
     name = item.originalname.removeprefix("test_").replace("_", " ")
     parameters = item.name.removeprefix(item.originalname)
-    about = (inspect.getdoc(item.function) or "").partition("\n")[0].replace("``", "`")
+    about = (inspect.getdoc(item.function) or "").partition("\n")[0].replace("``", "`").replace(r"\*", "*")
     return f"{name.capitalize()}{' ' if parameters else ''}{parameters}. {about}".rstrip()
 
 

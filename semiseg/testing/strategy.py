@@ -17,7 +17,7 @@ from semiseg.interfaces.co_training import CoTraining
 from semiseg.interfaces.strategy import Strategy
 from semiseg.testing.batches import CLASSES, SIZE, TASK, in_double, make_batch, poisoned
 from semiseg.testing.steps import in_two_processes, run_steps
-from semiseg.testing.strategy_base import other_gradients
+from semiseg.testing.strategy_base import in_2d_and_3d, other_gradients, task_of
 from semiseg.testing.strategy_learning import LearningTests
 from semiseg.testing.strategy_schedule import ScheduleTests
 from semiseg.testing.strategy_state import StateTests
@@ -28,7 +28,13 @@ __all__ = ["CLASSES", "SIZE", "TASK", "StrategyContract", "make_batch"]
 class StrategyContract(LearningTests, ScheduleTests, StateTests):
     """Contract tests of a strategy. Provide a ``strategy_class`` fixture, and ``options`` other than the defaults."""
 
+    def test_numbers_of_spatial_axes_are_known(self, strategy_class: type[Strategy]) -> None:
+        """``spatial_dims`` contains 2, 3 or both."""
+        assert strategy_class.spatial_dims
+        assert strategy_class.spatial_dims <= {2, 3}
+
     @pytest.mark.parametrize("index", [0, 50, 99])
+    @in_2d_and_3d
     def test_losses_are_finite_scalars(self, strategy: Strategy, index: int) -> None:
         """At the start, middle and end of training; parts are scalars without gradient."""
         step = self.at(strategy, index)
@@ -44,6 +50,7 @@ class StrategyContract(LearningTests, ScheduleTests, StateTests):
             assert all(not part.requires_grad and part.shape == () for part in losses.parts.values())
 
     @pytest.mark.parametrize("index", [0, 99])
+    @in_2d_and_3d
     def test_gradients_reach_what_is_updated(self, strategy: Strategy, index: int) -> None:
         """Every parameter of a role that a loss of the step updates has a finite gradient; others have none."""
         step = self.at(strategy, index)
@@ -55,6 +62,7 @@ class StrategyContract(LearningTests, ScheduleTests, StateTests):
                 assert (gradient is not None) == (role in updated), name
                 assert gradient is None or torch.isfinite(gradient).all(), name
 
+    @in_2d_and_3d
     def test_no_gradient_leaks(self, strategy: Strategy) -> None:
         """No gradient reaches an untrained role, or flows from one network's loss into those that labeled for it."""
         step, roles = self.at(strategy, 99), strategy.roles(strategy.options)
@@ -69,12 +77,14 @@ class StrategyContract(LearningTests, ScheduleTests, StateTests):
                 assert all(p.grad is None for p in strategy.networks[role].parameters()), role
 
     @pytest.mark.parametrize("index", [0, 99])
+    @in_2d_and_3d
     def test_a_step_can_be_repeated(self, strategy: Strategy, index: int) -> None:
         """The same batch gives the same gradients again, and is not modified."""
         self.train(strategy, 0, 2)  # so that networks that start as copies differ
         step = self.at(strategy, index)
         self.require_repeatable(strategy, self.batch(strategy, step), step)
 
+    @in_2d_and_3d
     def test_labels_of_unlabeled_samples_change_nothing(self, strategy: Strategy) -> None:
         """Wrong labels and targets in the unlabeled stream do not change the gradients."""
         self.train(strategy, 0, 2)
@@ -93,6 +103,7 @@ class StrategyContract(LearningTests, ScheduleTests, StateTests):
         for losses in strategy.losses(self.batch(strategy, step), step):
             assert losses.updated is None or (losses.updated and losses.updated <= trained)
 
+    @in_2d_and_3d
     def test_micro_batches_add_up_to_the_whole_batch(self, strategy: Strategy) -> None:
         """Gradients of micro-batches add up to the whole batch's, unless the strategy declares ``whole_batch``."""
         if strategy.whole_batch:
@@ -110,22 +121,26 @@ class StrategyContract(LearningTests, ScheduleTests, StateTests):
             if gradient is not None:
                 assert torch.allclose(total[name], gradient, atol=1e-12, rtol=1e-9), name
 
+    @in_2d_and_3d
     def test_declared_modes_give_the_joint_step(
-        self, strategy_class: type[Strategy], options: Mapping[str, Any]
+        self, strategy_class: type[Strategy], options: Mapping[str, Any], spatial_dims: int
     ) -> None:
         """Every declared step mode for a single process leads to the weights of the joint step."""
         assert strategy_class.exact <= {"alternating", "split"}
         assert issubclass(strategy_class, CoTraining) or not strategy_class.exact & {"alternating", "split"}
         sizes = (None,) if strategy_class.whole_batch else (None, 3, 2)
         names: tuple[ModeName, ...] = ("joint", "alternating") if "alternating" in strategy_class.exact else ("joint",)
-        weights = [self.stepped(strategy_class, options, StepMode(name, size)) for name in names for size in sizes]
+        modes = [StepMode(name, size) for name in names for size in sizes]
+        weights = [self.stepped(strategy_class, options, mode, spatial_dims) for mode in modes]
         for other in weights[1:]:
             for key, value in weights[0].items():
                 assert torch.allclose(other[key], value, atol=1e-12, rtol=1e-9), key
 
-    def stepped(self, strategy_class: type[Strategy], options: Mapping[str, Any], mode: StepMode) -> dict[str, Tensor]:
+    def stepped(
+        self, strategy_class: type[Strategy], options: Mapping[str, Any], mode: StepMode, spatial_dims: int
+    ) -> dict[str, Tensor]:
         """Return the state after one step of the engine by plain gradient descent, in float64."""
-        strategy = self.make(strategy_class, options).double()
+        strategy = self.make(strategy_class, options, spatial_dims).double()
         step = self.at(strategy, 99)
         run_steps(strategy, [(in_double(self.batch(strategy, step)), step)], Runtime("cpu", "32"), mode)
         return strategy.state_dict()
@@ -150,7 +165,8 @@ class StrategyContract(LearningTests, ScheduleTests, StateTests):
         for step, groups in zip(steps, (2, 1 if needs.unlabeled.uses else 2, 2), strict=True):
             # With one group per stream, one process has the labeled samples and the other the unlabeled ones.
             sizes = [groups * max(n.minimum, n.unit) if n.uses else 0 for n in (needs.labeled, needs.unlabeled)]
-            batch = make_batch(sizes[0], sizes[1], step.index, needs.targets, pseudo[step.stage])
+            size = task_of(strategy).patch_size
+            batch = make_batch(sizes[0], sizes[1], step.index, needs.targets, pseudo[step.stage], size)
             batches.append((in_double(batch), step))
         start = partial(self.make, strategy_class, options)
         one, two = in_two_processes(start, batches)
@@ -159,16 +175,18 @@ class StrategyContract(LearningTests, ScheduleTests, StateTests):
             assert torch.equal(one[key], two[key]), key
             assert torch.allclose(one[key], value, atol=1e-10, rtol=1e-8), key
 
+    @in_2d_and_3d
     def test_prediction_is_a_probability(self, strategy: Strategy) -> None:
-        """(B, K, X, Y, Z), in [0, 1], summing to 1; repeatable in eval mode."""
+        """(B, K, \\*spatial), in [0, 1], summing to 1; repeatable in eval mode."""
         predicts = strategy.can_predict(strategy.options)
         assert predicts, "no role predicts: set predicts=True on one, or override predict"
-        images = make_batch().images()
+        size = task_of(strategy).patch_size
+        images = make_batch(size=size).images()
         strategy.eval()
         with torch.no_grad():
             one, two = strategy.predict(images), strategy.predict(images)
-        assert one.shape == (4, CLASSES, *SIZE)
-        assert torch.allclose(one.sum(1), torch.ones(4, *SIZE), atol=1e-5)
+        assert one.shape == (4, CLASSES, *size)
+        assert torch.allclose(one.sum(1), torch.ones(4, *size), atol=1e-5)
         assert (one >= 0).all()
         assert torch.equal(one, two)
 

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import pytest
 import torch
@@ -17,13 +18,22 @@ from semiseg.interfaces.batch import Batch, Step
 from semiseg.interfaces.strategy import Strategy
 from semiseg.messages import some
 from semiseg.seeding import derive_seed
-from semiseg.testing.batches import TASK, copied, differing, make_batch
+from semiseg.testing.batches import TASK, TASKS, copied, differing, make_batch
 from semiseg.testing.steps import run_steps
 from semiseg.testing.tiny import TinyBackbone
+from semiseg.types import Task
+
+in_2d_and_3d = pytest.mark.parametrize("spatial_dims", [2, 3], ids=["2D", "3D"], indirect=True)
+"""Runs a test once for each number of spatial axes that the strategy declares."""
+_TASKS: WeakKeyDictionary[Strategy, Task] = WeakKeyDictionary()
 
 
 class StrategyTests:
-    """Base of all tests of a strategy."""
+    """Base of all tests of a strategy.
+
+    What depends on the shapes of images is tested in 2D and in 3D (``in_2d_and_3d``), the rest only in 3D. A strategy
+    that does not declare both in ``Strategy.spatial_dims`` is tested only in the one that it declares.
+    """
 
     @pytest.fixture
     def strategy_class(self) -> type[Strategy]:
@@ -36,9 +46,18 @@ class StrategyTests:
         return {}
 
     @pytest.fixture
-    def strategy(self, strategy_class: type[Strategy], options: Mapping[str, Any]) -> Strategy:
+    def spatial_dims(self, request: pytest.FixtureRequest, strategy_class: type[Strategy]) -> int:
+        """Return the number of spatial axes of the test's images."""
+        declared = strategy_class.spatial_dims
+        chosen: int = getattr(request, "param", default_spatial_dims(strategy_class))
+        if chosen not in declared:
+            pytest.skip(f"the strategy declares spatial_dims {sorted(declared)}")
+        return chosen
+
+    @pytest.fixture
+    def strategy(self, strategy_class: type[Strategy], options: Mapping[str, Any], spatial_dims: int) -> Strategy:
         """Return the strategy with one tiny network per role."""
-        return self.make(strategy_class, options)
+        return self.make(strategy_class, options, spatial_dims)
 
     @staticmethod
     def backbone() -> Backbone:
@@ -46,11 +65,17 @@ class StrategyTests:
         return TinyBackbone()
 
     @classmethod
-    def make(cls, strategy_class: type[Strategy], options: Mapping[str, Any]) -> Strategy:
-        """Build a strategy from fixed seeds."""
+    def make(
+        cls, strategy_class: type[Strategy], options: Mapping[str, Any], spatial_dims: int | None = None
+    ) -> Strategy:
+        """Build a strategy from fixed seeds, by default for images of three axes if it supports them."""
+        task = TASKS[default_spatial_dims(strategy_class) if spatial_dims is None else spatial_dims]
         chosen = strategy_class.Options.model_validate(options)
         roles = strategy_class.roles(chosen)
-        return strategy_class(chosen, build_networks(roles, {role.name: cls.backbone() for role in roles}, TASK, 0))
+        networks = build_networks(roles, {role.name: cls.backbone() for role in roles}, task, 0)
+        strategy = strategy_class(chosen, networks)
+        _TASKS[strategy] = task
+        return strategy
 
     @staticmethod
     def timetable(strategy: Strategy, total: int = 100) -> TrainingSchedule:
@@ -68,7 +93,8 @@ class StrategyTests:
         """Return a batch that meets the strategy's needs at a step: at least two groups of each stream."""
         needs = strategy.needs
         sizes = [max(n.minimum, 2 * n.unit) if n.uses else 0 for n in (needs.labeled, needs.unlabeled)]
-        return make_batch(sizes[0], sizes[1], seed, needs.targets, StrategyTests.has_pseudo_labels(strategy, step))
+        pseudo = StrategyTests.has_pseudo_labels(strategy, step)
+        return make_batch(sizes[0], sizes[1], seed, needs.targets, pseudo, task_of(strategy).patch_size)
 
     @staticmethod
     def has_pseudo_labels(strategy: Strategy, step: Step) -> bool:
@@ -126,6 +152,16 @@ class StrategyTests:
         steps = [self.at(strategy, index, 6) for index in range(start, stop)]
         batches = [(self.batch(strategy, step, step.index), step) for step in steps]
         run_steps(strategy, batches, Runtime("cpu", "32"), lr=0.1)
+
+
+def task_of(strategy: Strategy) -> Task:
+    """Return the task that a strategy was made for."""
+    return _TASKS.get(strategy, TASK)
+
+
+def default_spatial_dims(strategy_class: type[Strategy]) -> int:
+    """Return 3, or 2 for a strategy that does not support three axes."""
+    return max(strategy_class.spatial_dims)
 
 
 def other_gradients(ones: Mapping[str, Tensor | None], others: Mapping[str, Tensor | None]) -> str:

@@ -12,7 +12,7 @@ from semiseg.interfaces.batch import Step
 from semiseg.interfaces.co_training import CoTraining
 from semiseg.interfaces.strategy import Strategy
 from semiseg.testing.batches import make_batch
-from semiseg.testing.strategy_base import StrategyTests, other_gradients
+from semiseg.testing.strategy_base import StrategyTests, in_2d_and_3d, other_gradients, task_of
 
 LONG = 1000
 """Number of steps in which an untrained network has to change."""
@@ -45,6 +45,7 @@ class LearningTests(StrategyTests):
             "whether the other networks have initial weights or make confident predictions"
         )
 
+    @in_2d_and_3d
     def test_it_trains_without_unlabeled_samples(self, strategy: Strategy) -> None:
         """Without unlabeled cases, all samples of a step are labeled; a micro-batch may also have only labeled ones."""
         needs = strategy.needs
@@ -55,7 +56,8 @@ class LearningTests(StrategyTests):
         looked = sorted({0, 99, *(min(span.start, 99) for span in self.timetable(strategy).spans)})
         learns = False
         for step in (self.at(strategy, index) for index in looked):
-            batch = make_batch(labeled, 0, 0, needs.targets, self.has_pseudo_labels(strategy, step))
+            pseudo, size = self.has_pseudo_labels(strategy, step), task_of(strategy).patch_size
+            batch = make_batch(labeled, 0, 0, needs.targets, pseudo, size)
             found = list(strategy.losses(batch, step))
             assert found or always, (
                 f"no loss without unlabeled samples, at step {step.index} of 100: yield the supervised loss, and 0"

@@ -27,7 +27,7 @@ class TinyNetwork(SplitNetwork, nn.Module):
         self.parts = {"encoder": ("first", "down"), "decoder": ("up",), "head": ("head",)}
 
     def encode(self, images: Tensor) -> tuple[Tensor, ...]:
-        """Return 4 channels at the resolution of (B, C, X, Y, Z) images and 6 at half of it."""
+        """Return 4 channels at the resolution of (B, C, \\*spatial) images and 6 at half of it."""
         if not len(images):
             raise ValueError("a network got an empty batch, which networks need not accept")
         fine = self.first(images).tanh()
@@ -44,7 +44,7 @@ class TinyNetwork(SplitNetwork, nn.Module):
         return logits
 
     def forward(self, images: Tensor) -> Tensor:
-        """Map (B, C, X, Y, Z) to (B, K, X, Y, Z); sides must be even.
+        """Map (B, C, \\*spatial) to (B, K, \\*spatial); sides must be even.
 
         Raises ValueError for an empty batch, as networks may.
         """

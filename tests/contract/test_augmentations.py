@@ -11,7 +11,7 @@ from semiseg.interfaces.augmentation import Augmentation
 from semiseg.registry import create
 from semiseg.testing.augmentation import AugmentationContract
 
-PATCH = (24, 32, 20)
+in_2d_and_3d = pytest.mark.parametrize("patch", [(24, 32, 20), (48, 64)], ids=["3D", "2D"])
 
 
 class TestPaper(AugmentationContract):
@@ -84,7 +84,7 @@ class Shifted(Augmentation):
             label = label.roll(1, 0)
         if torch.rand(()) < 0.5:
             image, label = image.flip(1), None if label is None else label.flip(0)
-        return image, label if label is None or self.before_flip else label.roll(1, 2)
+        return image, label if label is None or self.before_flip else label.roll(1, -1)
 
 
 class TwoChannels(NoAugmentation):
@@ -137,12 +137,14 @@ CAUGHT_BY = {
 }
 
 
+@in_2d_and_3d
 @pytest.mark.parametrize("fault", CAUGHT_BY)
-def test_the_contract_catches(fault):
+def test_the_contract_catches(fault, patch):
     with pytest.raises(AssertionError):
-        getattr(AugmentationContract(), CAUGHT_BY[fault])(Broken(fault), PATCH)
+        getattr(AugmentationContract(), CAUGHT_BY[fault])(Broken(fault), patch)
 
 
+@in_2d_and_3d
 @pytest.mark.parametrize(
     ("augmentation", "caught_by", "error", "reason"),
     [
@@ -155,19 +157,36 @@ def test_the_contract_catches(fault):
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Augmentation) else None,
 )
-def test_the_contract_catches_more(augmentation, caught_by, error, reason):
+def test_the_contract_catches_more(augmentation, caught_by, error, reason, patch):
     check = getattr(AugmentationContract(), caught_by)
     with pytest.raises(error, match=reason):
-        check(augmentation, PATCH)
+        check(augmentation, patch)
+
+
+class OnlyIn3D(NoAugmentation):
+    """Fails in 2D, as it declares."""
+
+    spatial_dims = frozenset({3})
+
+    def __call__(self, image, label, patch_size):
+        return image.flip(3), None if label is None else label.flip(2)
+
+
+class TestOnlyIn3D(AugmentationContract):
+    deterministic = True
+
+    @pytest.fixture
+    def augmentation(self):
+        return OnlyIn3D()
 
 
 class CutOut(Augmentation):
-    """Right: a cube of each image is zero, and what is seen of the object lies a little off its middle."""
+    """Right: a cube or square of each image is zero; what is seen of the object lies a little off its middle."""
 
     def __call__(self, image, label, patch_size):
         image = image.clone()
-        x, y, z = (int(torch.randint(0, n - 7, ())) for n in patch_size)
-        image[:, x : x + 7, y : y + 7, z : z + 7] = 0
+        starts = [int(torch.randint(0, n - 7, ())) for n in patch_size]
+        image[(slice(None), *(slice(start, start + 7) for start in starts))] = 0
         return image, label
 
 

@@ -42,7 +42,9 @@ class TestVNet(BackboneContract):
 
 
 class Plain(Backbone):
-    """Offers nothing but logits."""
+    """Offers nothing but logits, in 3D alone."""
+
+    spatial_dims = frozenset({3})
 
     def build(self, task):
         return nn.Conv3d(task.in_channels, task.out_channels, 3, padding=1)

@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import ClassVar
 
 import h5py
+import helpers_pictures as pictures
 import helpers_volumes as made
 import numpy as np
 import pytest
 
+from semiseg.datasets.acdc import ACDC
 from semiseg.datasets.brats import Brats
 from semiseg.datasets.decathlon import Decathlon
 from semiseg.datasets.folder import Folder
@@ -23,7 +25,9 @@ from semiseg.types import IGNORED, Volume
 
 
 def test_the_built_in_datasets_are_installed():
-    assert {"brats", "decathlon", "folder", "la2018", "phantom"} <= {entry.name for entry in installed("dataset")}
+    assert {"acdc", "brats", "decathlon", "folder", "la2018", "phantom"} <= {
+        entry.name for entry in installed("dataset")
+    }
 
 
 class TestBrats(DatasetContract):
@@ -83,6 +87,24 @@ class TestFolderOfTwoModalities(DatasetContract):
         return Folder(Folder.Options(root=root, classes={"front": 1, "back": 2}, modalities=("t1", "t2")))
 
 
+class TestFolderOfPictures(DatasetContract):
+    name = "folder"
+
+    @pytest.fixture
+    def dataset(self, tmp_path):
+        root = pictures.write_pictures(tmp_path, labeled=3, unlabeled=1)
+        return Folder(Folder.Options(root=root, classes={"disk": 255}, modalities=("red", "green", "blue")))
+
+
+class TestFolderOfGrayPictures(DatasetContract):
+    name = "folder"
+
+    @pytest.fixture
+    def dataset(self, tmp_path):
+        root = pictures.write_pictures(tmp_path, labeled=3, unlabeled=1, gray=True, ending=".jpg")
+        return Folder(Folder.Options(root=root, classes={"disk": 255}))
+
+
 class TestLA2018(DatasetContract):
     name = "la2018"
 
@@ -109,6 +131,14 @@ class TestLA2018WithAnIgnoredValue(DatasetContract):
         label = dataset.read_label(dataset.cases()[0]).array
         assert (label[0] == IGNORED).all()
         assert (label[1:] != IGNORED).all()
+
+
+class TestACDC(DatasetContract):
+    name = "acdc"
+
+    @pytest.fixture(params=[made.write_acdc, made.write_acdc_nifti])
+    def dataset(self, request, tmp_path):
+        return ACDC(ACDC.Options(root=request.param(tmp_path)))
 
 
 class TestPhantom(DatasetContract):
@@ -164,6 +194,15 @@ class TestRealLA2018(DatasetContract):
     @pytest.fixture
     def dataset(self):
         return LA2018(LA2018.Options(root=real("la2018")))
+
+
+@pytest.mark.real_data
+class TestRealACDC(DatasetContract):
+    name = "acdc"
+
+    @pytest.fixture
+    def dataset(self):
+        return ACDC(ACDC.Options(root=real("acdc")))
 
 
 class ReadsWhileListing(Brats):

@@ -26,12 +26,13 @@ from semiseg.types import Task
 
 
 class Critic(nn.Module):
-    """Judges an image with its segmentation: (b, C, X, Y, Z) and (b, K, X, Y, Z) give (b,) logits."""
+    """Judges an image with its segmentation: (b, C, *spatial) and (b, K, *spatial) give (b,) logits."""
 
     def __init__(self, task: Task) -> None:
         super().__init__()
-        self.first = nn.Conv3d(task.in_channels + task.out_channels, 4, 3, padding=1)
-        self.last = nn.Conv3d(4, 1, 1)
+        convolution = nn.Conv2d if task.spatial_dims == 2 else nn.Conv3d
+        self.first = convolution(task.in_channels + task.out_channels, 4, 3, padding=1)
+        self.last = convolution(4, 1, 1)
 
     def forward(self, images: Tensor, probabilities: Tensor) -> Tensor:
         seen = self.first(torch.cat([images, probabilities], dim=1)).relu()

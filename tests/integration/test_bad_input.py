@@ -184,7 +184,7 @@ def test_a_precision_that_torch_gets_wrong(recipe):
 
 
 def test_bf16_on_a_cpu_that_emulates_it_is_told_and_goes_on(recipe, tmp_path, monkeypatch):
-    monkeypatch.setattr("semiseg.engine.precision.cpu_bf16_factor", lambda: 5.0)
+    monkeypatch.setattr("semiseg.engine.precision.cpu_bf16_factor", lambda spatial_dims: 5.0)
     recipe["training"] |= {"precision": "bf16", "epochs": 1, "examples_per_epoch": 2, "device": "cpu"}
     recipe["backbone"]["strides"] = [1]  # no level smaller than a kernel
     listener = Listener()

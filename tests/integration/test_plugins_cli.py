@@ -100,6 +100,28 @@ def test_a_stranger_s_first_line_is_read_without_running_its_package(distributio
     assert "cold" not in sys.modules
 
 
+VOLUMES = '''
+    """A strategy for volumes."""
+    from typing import ClassVar
+
+    from semiseg.strategies.cps import CrossPseudoSupervision
+
+    class Volumes(CrossPseudoSupervision):
+        """CPS of volumes."""
+
+        spatial_dims: ClassVar[frozenset[int]] = frozenset({3})
+'''
+
+
+def test_a_component_of_one_number_of_axes_is_marked(distribution, call):
+    distribution(
+        "semiseg-volumes", {"semiseg.strategies": {"volumes": "semiseg_volumes:Volumes"}}, semiseg_volumes=VOLUMES
+    )
+    assert "volumes semiseg-volumes 1.0 CPS of volumes. (3D only)" in lines_of(call("plugins"))
+    assert "Images: 3D only." in lines_of(call("plugins", "show", "volumes"))
+    assert "only." not in call("plugins", "show", "cps").partition("Options:")[0]
+
+
 def test_a_broken_plugin_is_listed_and_the_others_are_shown(distribution, call):
     distribution("semiseg-warm", {"semiseg.metrics": {"warm": "warm:Warm"}}, warm=WARM)
     distribution("semiseg-lost", {"semiseg.metrics": {"lost": "nowhere_at_all.deep:Lost"}})

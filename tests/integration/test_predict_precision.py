@@ -71,7 +71,7 @@ def test_what_the_device_lacks_is_said_and_done_in_float32(run, images, tmp_path
 
 def test_a_wrong_bf16_is_said_and_not_used(run, images, tmp_path, monkeypatch):
     heard, wrong = Heard(), Problem("", "bf16 is wrong on this machine.")
-    monkeypatch.setattr(module, "bf16_problems", lambda device: [wrong])
+    monkeypatch.setattr(module, "bf16_problems", lambda device, spatial_dims: [wrong])
     found = labels(with_precision(run, tmp_path / "r", "bf16", "bf16"), images, tmp_path, "a", reporter=heard)
     in_float = labels(with_precision(run, tmp_path / "32", "32", "32"), images, tmp_path, "b")
     assert all(np.array_equal(a, b) for a, b in zip(found, in_float, strict=True))

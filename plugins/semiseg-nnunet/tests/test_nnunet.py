@@ -17,10 +17,13 @@ from semiseg_nnunet.nnunet_plain import NNUNetPlain
 from semiseg_nnunet.nnunet_resenc import NNUNetResEnc
 
 TASK = Task(2, ("background", "a", "b"), (32, 48, 32))
+FLAT = Task(2, ("background", "a", "b"), (32, 48))
 NARROW = {"features_per_stage": (4, 6, 8)}
 BOTH = pytest.mark.parametrize("kind", [NNUNetPlain, NNUNetResEnc])
 ALL = (2, 2, 2)
 ODD_STRIDES = {"strides": ((1, 1, 1), (1, 2, 2), (2, 2, 1)), "kernel_sizes": ((1, 3, 3), (3, 3, 3))}
+FLAT_STRIDES = {"strides": ((1, 1), (1, 2), (2, 2)), "kernel_sizes": ((1, 3), (3, 3))}
+TASKS = pytest.mark.parametrize("task", [TASK, FLAT], ids=["3D", "2D"])
 
 
 def made(kind, task=TASK, **options):
@@ -28,23 +31,22 @@ def made(kind, task=TASK, **options):
     return kind(kind.Options(**{**NARROW, **options})).build(task)
 
 
-def theirs(kind, **changes):
-    """The network that nnU-Net builds for ``TASK``, but narrow."""
+def theirs(kind, axes=3):
+    """The network that nnU-Net builds for ``TASK`` or ``FLAT``, but narrow."""
     arguments = {
         "input_channels": 2,
         "num_classes": 3,
         "n_stages": 4,
         "features_per_stage": (4, 6, 8, 8),
-        "conv_op": nn.Conv3d,
-        "kernel_sizes": [[3, 3, 3]] * 4,
-        "strides": [[1, 1, 1], [2, 2, 2], [2, 2, 2], [2, 2, 2]],
+        "conv_op": nn.Conv3d if axes == 3 else nn.Conv2d,
+        "kernel_sizes": [[3] * axes] * 4,
+        "strides": [[1] * axes, [2] * axes, [2] * axes, [2] * axes],
         "conv_bias": True,
-        "norm_op": nn.InstanceNorm3d,
+        "norm_op": nn.InstanceNorm3d if axes == 3 else nn.InstanceNorm2d,
         "norm_op_kwargs": {"eps": 1e-5, "affine": True},
         "dropout_op": None,
         "nonlin": nn.LeakyReLU,
         "nonlin_kwargs": {"inplace": True},
-        **changes,
     }
     torch.manual_seed(0)
     if kind is NNUNetPlain:
@@ -69,15 +71,37 @@ def scrambled(network):
 
 
 class TestNNUNetPlain(BackboneContract):
-    @pytest.fixture(params=[{}, {**ODD_STRIDES, "upsampling": "trilinear", "n_conv_per_stage": (1, 2)}])
-    def backbone(self, request):
-        return NNUNetPlain(NNUNetPlain.Options(**NARROW, **request.param))
+    @pytest.fixture
+    def backbone(self):
+        return NNUNetPlain(NNUNetPlain.Options(**NARROW))
 
 
 class TestNNUNetResEnc(BackboneContract):
-    @pytest.fixture(params=[{}, {**ODD_STRIDES, "upsampling": "nearest", "n_blocks_per_stage": (1,)}])
+    @pytest.fixture
+    def backbone(self):
+        return NNUNetResEnc(NNUNetResEnc.Options(**NARROW))
+
+
+class OfTheStrides(BackboneContract):
+    """Strides fix the number of axes."""
+
+    @pytest.fixture
+    def spatial_dims(self, backbone):
+        return len(backbone.options.strides[0])
+
+
+class TestNNUNetPlainWithStrides(OfTheStrides):
+    @pytest.fixture(params=[ODD_STRIDES, FLAT_STRIDES], ids=["3D", "2D"])
     def backbone(self, request):
-        return NNUNetResEnc(NNUNetResEnc.Options(**NARROW, **request.param))
+        more = {"upsampling": "trilinear", "n_conv_per_stage": (1, 2)}
+        return NNUNetPlain(NNUNetPlain.Options(**NARROW, **request.param, **more))
+
+
+class TestNNUNetResEncWithStrides(OfTheStrides):
+    @pytest.fixture(params=[ODD_STRIDES, FLAT_STRIDES], ids=["3D", "2D"])
+    def backbone(self, request):
+        more = {"upsampling": "nearest", "n_blocks_per_stage": (1,)}
+        return NNUNetResEnc(NNUNetResEnc.Options(**NARROW, **request.param, **more))
 
 
 def test_they_are_found_by_their_names():
@@ -85,25 +109,28 @@ def test_they_are_found_by_their_names():
     assert load("backbone", "nnunet_resenc") is NNUNetResEnc
 
 
+@TASKS
 @BOTH
-def test_weights_and_logits_are_those_of_nnunet_s_network(kind):
-    ours, reference = made(kind), theirs(kind)
+def test_weights_and_logits_are_those_of_nnunet_s_network(kind, task):
+    ours, reference = made(kind, task), theirs(kind, task.spatial_dims)
     expected = reference.state_dict()
     assert all(torch.equal(value, expected[key]) for key, value in ours.state_dict().items())
-    assert torch.equal(ours(images()), reference(images()))
+    assert torch.equal(ours(images(task)), reference(images(task)))
 
 
+@TASKS
 @BOTH
-def test_a_state_dict_of_nnunet_s_fits(kind):
-    ours, reference = made(kind), scrambled(theirs(kind))
+def test_a_state_dict_of_nnunet_s_fits(kind, task):
+    ours, reference = made(kind, task), scrambled(theirs(kind, task.spatial_dims))
     assert ours.load_state_dict(reference.state_dict(), strict=False).missing_keys == []
     with torch.no_grad():
-        assert torch.equal(ours(images()), reference(images()))
+        assert torch.equal(ours(images(task)), reference(images(task)))
 
 
+@TASKS
 @BOTH
-def test_each_parameter_has_one_name(kind):
-    network, reference = made(kind), theirs(kind)
+def test_each_parameter_has_one_name(kind, task):
+    network, reference = made(kind, task), theirs(kind, task.spatial_dims)
     names = [name for name, _ in network.named_parameters()]
     assert list(network.state_dict()) == names
     assert sorted(names) == sorted(name for name, _ in network.named_parameters(remove_duplicate=False))
@@ -112,11 +139,13 @@ def test_each_parameter_has_one_name(kind):
     assert sum(p.numel() for p in network.parameters()) == values
 
 
+@TASKS
 @BOTH
-def test_the_stages_work_for_nnunet_s_estimate_of_memory(kind):
+def test_the_stages_work_for_nnunet_s_estimate_of_memory(kind, task):
     """``compute_conv_feature_map_size`` reads the encoder's strides through the decoder."""
-    patch = TASK.patch_size
-    assert made(kind).compute_conv_feature_map_size(patch) == theirs(kind).compute_conv_feature_map_size(patch)
+    ours, reference = made(kind, task), theirs(kind, task.spatial_dims)
+    size = reference.compute_conv_feature_map_size(task.patch_size)
+    assert ours.compute_conv_feature_map_size(task.patch_size) == size
 
 
 @BOTH
@@ -150,6 +179,12 @@ def test_channels_double_up_to_320(kind):
     assert network.encoder.output_channels == (32, 64, 128, 256, 320, 320)
 
 
+def test_a_spacing_of_equal_sides_fits_any_number_of_axes():
+    flat = {spacing: made(NNUNetPlain, FLAT, spacing=spacing) for spacing in ((1, 1, 1), (2, 2))}
+    assert {network.encoder.strides[1] for network in flat.values()} == {(2, 2)}
+    assert made(NNUNetPlain, FLAT, spacing=(1, 5)).encoder.strides[1] == (2, 1)
+
+
 def test_blocks_and_convolutions_a_stage_are_the_presets():
     task = Task(1, ("background", "a"), (128, 128, 128))
     with torch.device("meta"):
@@ -171,12 +206,14 @@ def test_a_coarse_axis_has_flat_kernels_and_strides():
     assert network.encoder.stages[0][0].convs[0].all_modules[0].kernel_size == (3, 3, 1)
 
 
+@TASKS
 @BOTH
-def test_with_upsampling_replaces_every_transposed_convolution(kind):
+def test_with_upsampling_replaces_every_transposed_convolution(kind, task):
     backbone = kind(kind.Options(**NARROW))
+    transposed = nn.ConvTranspose3d if task is TASK else nn.ConvTranspose2d
     for mode, count in (("transposed", 3), ("trilinear", 0), ("nearest", 0)):
-        network = backbone.with_upsampling(mode).build(TASK)
-        assert sum(isinstance(module, nn.ConvTranspose3d) for module in network.modules()) == count
+        network = backbone.with_upsampling(mode).build(task)
+        assert sum(isinstance(module, transposed) for module in network.modules()) == count
 
 
 @pytest.mark.parametrize(
@@ -192,6 +229,18 @@ def test_with_upsampling_replaces_every_transposed_convolution(kind):
             {"strides": ((1, 1, 1), ALL, ALL)},
             ["a patch of 4 x 4 x 4 leaves a single voxel at the lowest stage: double one side"],
         ),
+        ((216, 256), {}, ["216 is not a multiple of 32"]),
+        ((8, 8), {}, ["nnU-Net plans 2 stages for a patch of 8 x 8, fewer than 3"]),
+        (
+            (64, 64),
+            {**ODD_STRIDES, "spacing": (1, 1, 5)},
+            [
+                "spacing has 3 numbers, but the patch has 2 sides",
+                "strides has 3 numbers per stage, but the patch has 2 sides",
+                "kernel_sizes has 3 numbers per stage, but the patch has 2 sides",
+            ],
+        ),
+        ((64, 64, 64), {"spacing": (1, 5)}, ["spacing has 2 numbers, but the patch has 3 sides"]),
     ],
 )
 def test_a_patch_that_does_not_fit_is_refused_in_words(patch, options, told):
@@ -208,6 +257,11 @@ def test_a_patch_that_does_not_fit_is_refused_in_words(patch, options, told):
         ({"strides": ((1, 1, 1), ALL)}, "at least 3"),
         ({"strides": ((1, 1, 1), ALL, ALL), "n_stages": 4}, "3 strides make 3 stages"),
         ({"kernel_sizes": ((2, 3, 3),)}, "odd sizes"),
+        ({"strides": ((1, 1), (2, 2), (2, 2, 2))}, "some stages have two numbers and some three"),
+        ({"kernel_sizes": ((3, 3), (3, 3, 3))}, "some stages have two numbers and some three"),
+        ({"strides": ((1, 2), (2, 2), (2, 2))}, "first stage must have stride 1"),
+        ({"spacing": (1,)}, "at least 2"),
+        ({"spacing": (1, 1, 1, 1)}, "at most 3"),
         ({"features_per_stage": ()}, "at least 1"),
         ({"n_stages": 2}, "greater than or equal to 3"),
     ],

@@ -37,6 +37,34 @@ def test_strides_follow_from_the_patch(patch, strides):
     assert topology.kernel_sizes == (CUBE,) * len(strides)
 
 
+@pytest.mark.parametrize(
+    ("patch", "stages", "factors"),
+    [
+        ((512, 512), 8, (128, 128)),  # 512 256 128 64 32 16 8 4
+        ((256, 224), 6, (32, 32)),  # 256 224, ..., 8 7: a single axis needs 12
+        ((384, 224), 7, (64, 32)),  # 384 224, ..., 12 7, and then 6 7
+        ((256, 216), 6, (32, 32)),  # 256 216, 128 108, 64 54, 32 27, 16 14, 8 7
+        ((56, 40), 4, (8, 8)),  # 56 40, 28 20, 14 10, 7 5
+        ((40, 40), 4, (8, 8)),
+        ((12, 7), 2, (2, 1)),  # 6 7
+        ((8, 7), 1, (1, 1)),
+    ],
+)
+def test_plans_in_2d(patch, stages, factors):
+    topology = planned(patch)
+    assert len(topology.strides) == stages
+    assert topology.factors[-1] == factors
+    assert topology.kernel_sizes == ((3, 3),) * stages
+
+
+def test_in_2d_too_a_coarse_axis_is_halved_later():
+    topology = planned((32, 128), (4.0, 1.0))  # 4 to 1, 4 to 2, 4 to 4; sides 32 128, 32 64, 32 32, 16 16, 8 8, 4 4
+    assert topology.strides == ((1, 1), (1, 2), (1, 2), (2, 2), (2, 2), (2, 2))
+    assert topology.kernel_sizes == ((1, 3), (1, 3), (3, 3), (3, 3), (3, 3), (3, 3))
+    turned = planned((128, 32), (1.0, 4.0))
+    assert turned.strides == tuple((y, x) for x, y in topology.strides)
+
+
 def test_a_coarse_axis_is_halved_later_and_its_kernels_span_one_voxel_until_then():
     topology = planned((20, 256, 224), (10.0, 1.5, 1.5))  # 10 to 1.5, 10 to 3, then 10 to 6; sides 20 64 56, ..., 5 8 7
     flat, late = (1, 2, 2), (1, 3, 3)

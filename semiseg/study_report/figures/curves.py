@@ -12,6 +12,7 @@ from semiseg.render.figure_style import BAND, BASELINE_COLOR, count_axis, draw, 
 from semiseg.study_report.figures.notes import interval_note
 from semiseg.study_report.results import StudyArm, StudyResults
 from semiseg.study_report.study_metric import Estimate, StudyMetric, baseline_curve, estimate, method_curve
+from semiseg.types import UNIT_NAMES
 
 Curve = Sequence[tuple[int, Estimate]]
 _DODGE, _WIDEST = 1.04, 1.2  # methods are shifted sideways so that their bars do not overlap, within the axis
@@ -85,7 +86,7 @@ def _words(curve: Curve, metric: StudyMetric) -> str:
 
 
 def _value(score: Estimate, metric: StudyMetric) -> str:
-    unit = "" if metric.unit == "1" else f" {metric.unit}"
+    unit = "" if metric.unit == "1" else f" {UNIT_NAMES.get(metric.unit, metric.unit)}"
     text = f"{score.mean:.{metric.digits}f}"
     if score.interval is not None:
         text += f" ({score.interval[0]:.{metric.digits}f} to {score.interval[1]:.{metric.digits}f})"

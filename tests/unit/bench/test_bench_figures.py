@@ -124,6 +124,12 @@ def test_full_memory_asks_for_smaller_patches_too():
     assert any("patch_size" in text for text in said(result(peak=15 * GIB)))
 
 
+def test_a_patch_with_two_sides_gets_two_smaller_ones():
+    (text,) = said(result(peak=15 * GIB), recipe(training={"patch_size": [256, 224]}))
+    assert text.startswith("training.patch_size=[192, 160]: steps take ")
+    assert "with 54% of the voxels" in text
+
+
 def test_patches_are_not_made_smaller_than_they_can_be():
     small = recipe(training={"patch_size": [16, 16, 16]})
     assert said(result(step=100.0), small)[0].startswith("No bottleneck found")

@@ -106,7 +106,7 @@ def test_a_label_of_another_format_leaves_no_case_unlabeled(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("ending", "named"), [(".nrrd", "NRRD"), (".img", "Analyze"), (".dcm", "DICOM"), (".PNG", "pictures")]
+    ("ending", "named"), [(".nrrd", "NRRD"), (".img", "Analyze"), (".dcm", "DICOM"), (".BMP", "pictures")]
 )
 def test_other_formats_are_named_with_how_to_convert_them(tmp_path, ending, named):
     (tmp_path / "images").mkdir()

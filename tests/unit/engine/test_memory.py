@@ -3,6 +3,7 @@ import torch
 
 from semiseg.backbones.unet import UNet
 from semiseg.backbones.unetr import UNETR
+from semiseg.backbones.vnet import VNet
 from semiseg.engine.build import build_networks
 from semiseg.engine.memory import (
     NetworkMemory,
@@ -23,6 +24,45 @@ def test_saved_bytes_by_hand():
     # A convolution saves its input; the ReLU its output. 8 voxels a side, 2 channels in, 3 out, float32.
     net = torch.nn.Sequential(torch.nn.Conv3d(2, 3, 3, padding=1), torch.nn.ReLU()).to("meta")
     assert saved_bytes(net, [torch.empty(1, 2, 8, 8, 8, device="meta")]) == (2 + 3) * 8**3 * 4
+    net = torch.nn.Sequential(torch.nn.Conv2d(2, 3, 3, padding=1), torch.nn.ReLU()).to("meta")
+    assert saved_bytes(net, [torch.empty(1, 2, 8, 8, device="meta")]) == (2 + 3) * 8**2 * 4
+
+
+@pytest.mark.parametrize("patch", [(64, 48), (32, 32, 16)], ids=["2D", "3D"])
+@pytest.mark.parametrize(
+    "backbone",
+    [
+        UNet(),
+        UNet(UNet.Options(upsampling="trilinear", norm="batch", num_res_units=0)),
+        VNet(),
+        UNETR(UNETR.Options(feature_size=4, hidden_size=48, mlp_dim=96, num_heads=4)),
+    ],
+    ids=lambda backbone: type(backbone).__name__,
+)
+def test_the_estimate_of_activations_is_what_a_forward_pass_saves(backbone, patch):
+    task, role = Task(2, ("background", "a", "b"), patch), Role("model")
+    (estimated,) = measure_networks([role], meta_networks([role], {"model": backbone}, task), task)
+    network = build_networks([role], {"model": backbone}, task, 0)["model"]
+    measured: dict[int, torch.Tensor] = {}
+    weights = {p.data_ptr() for p in network.parameters()}
+
+    def keep(tensor):
+        if tensor.untyped_storage().data_ptr() not in weights:
+            measured[tensor.untyped_storage().data_ptr()] = tensor
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        network.train()(torch.randn(1, 2, *patch))
+    saved = sum(tensor.untyped_storage().nbytes() for tensor in measured.values())
+    assert estimated.saved == pytest.approx(saved, rel=0.1)
+    assert estimated.parameters == sum(p.numel() for p in network.parameters())
+
+
+def test_a_batch_of_slices_by_hand():
+    task = Task(1, ("background", "a", "b", "c"), (256, 256))
+    estimate = estimate_memory([NetworkMemory(100, 10, True)], task, StepMode(), batch=24)
+    assert estimate.batch == 24 * 256**2 * (4 + 8)  # a float32 image and an int64 label for each sample
+    assert estimate.activations == 24 * 100
 
 
 @pytest.mark.parametrize(

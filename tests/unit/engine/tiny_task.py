@@ -52,6 +52,7 @@ class MadeBatches:
 class MadeCase:
     case_id: str
     seed: int
+    slice_axis: int = 2
 
     def image(self):
         return sample(self.seed)[0].numpy()

@@ -12,6 +12,7 @@ from semiseg.engine.validation import validate
 from semiseg.inference.sliding_window import Predictor
 from semiseg.progress import Reporter
 from semiseg.recipe import schema
+from semiseg.types import Task
 
 WHOLE = StepMode()
 
@@ -56,7 +57,8 @@ def tiny_trainer(
 
     def score(after_case, role):
         predict = Predictor(strategy, SIZE, schema.Inference(), "cpu", role).probabilities
-        return validate(cases, predict, 2, runtime, after_case)
+        task = Task(1, ("background", "bright"), SIZE)
+        return validate(cases, predict, task, runtime, after_case)
 
     folder.mkdir(exist_ok=True)
     parts = TrainingSetup(

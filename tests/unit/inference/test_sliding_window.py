@@ -9,7 +9,8 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from semiseg.inference.sliding_window import Predictor, highest
+from semiseg.codings.classes import highest
+from semiseg.inference.sliding_window import Predictor
 from semiseg.interfaces.strategy import StrategyOptions
 from semiseg.recipe import schema
 from semiseg.strategies.cps import CrossPseudoSupervision
@@ -109,3 +110,33 @@ def test_prediction_is_in_eval_mode():
 
     strategy = supervised(Watch(1.0)).train()
     Predictor(strategy, (8, 8, 8), schema.Inference(), "cpu").labels(np.zeros((1, 8, 8, 8), np.float32))
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_a_volume_is_predicted_slice_by_slice(axis):
+    image = np.random.default_rng(3).normal(size=(1, 11, 9, 6)).astype(np.float32)
+    net = Voxelwise(2.0)
+    predictor = Predictor(supervised(net), (8, 8), schema.Inference(batch_size=4), "cpu")
+    found = predictor.probabilities(image, axis)
+    expected = torch.softmax(Voxelwise(2.0)(torch.from_numpy(image)[None]), 1)[0]
+    assert torch.allclose(found, expected, atol=1e-5)
+    assert {s[2:] for s in net.shapes} == {(8, 8)}
+    assert max(s[0] for s in net.shapes) == 4  # windows of several slices share a forward pass
+    np.testing.assert_array_equal(predictor.labels(image, axis), highest(found).numpy())
+
+
+class SliceMean(nn.Module):
+    """Logits that depend on the whole window, so that a window of two slices would show."""
+
+    def forward(self, x):
+        mean = x.mean(dim=(2, 3), keepdim=True).expand_as(x)
+        return torch.cat([mean, -mean], 1)
+
+
+def test_no_slice_sees_another():
+    image = np.random.default_rng(4).normal(size=(1, 8, 8, 5)).astype(np.float32)
+    predictor = Predictor(supervised(SliceMean()), (8, 8), schema.Inference(batch_size=3), "cpu")
+    whole = predictor.probabilities(image)
+    for z in range(5):
+        alone = predictor.probabilities(image[..., z : z + 1])
+        assert torch.allclose(whole[..., z : z + 1], alone, atol=1e-6)

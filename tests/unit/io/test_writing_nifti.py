@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from semiseg.errors import StorageError
-from semiseg.io.nifti import read_nifti, read_nifti_header, write_label
+from semiseg.io.labels import write_label
+from semiseg.io.nifti import read_nifti, read_nifti_header
 from semiseg.types import Geometry
 
 

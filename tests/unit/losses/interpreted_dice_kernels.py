@@ -58,7 +58,10 @@ def assert_alike(logits, maps, everywhere, inside):
     seed=st.integers(0, 2**31),
     batch=st.integers(1, 3),
     classes=st.sampled_from([2, 3, 4, 5, 14, 64]),
-    size=st.tuples(st.integers(1, 9), st.integers(1, 9), st.integers(1, 40)),
+    size=st.one_of(
+        st.tuples(st.integers(1, 9), st.integers(1, 9), st.integers(1, 40)),
+        st.tuples(st.integers(1, 30), st.integers(1, 80)),
+    ),
     shares=st.lists(st.integers(0, 3), min_size=1, max_size=3),
     dtype=st.sampled_from([torch.float32, torch.bfloat16, torch.float16]),
     labels_type=st.sampled_from([torch.uint8, torch.int16, torch.int32, torch.int64]),
@@ -77,6 +80,8 @@ def test_voxels_of_no_class_count_for_none():
 
 
 def test_logits_and_labels_may_lie_in_memory_as_they_like():
+    flat, *rest = drawn(size=(9, 20))
+    assert_alike(flat.to(memory_format=torch.channels_last), *rest)
     logits, maps, *constants = drawn()
     whole = torch.randn(3, 9, *SIZE)
     whole[:, 2:6] = logits

@@ -182,7 +182,7 @@ def on_a_gpu(monkeypatch):
         monkeypatch.setattr(dice_kernels, "_triton", lambda: tried.append(kernels) or kernels)
         if slow:
             monkeypatch.setattr(dice_kernels, "PLAIN", Slow())
-        return lambda k, dtype: torch.zeros((2, k, 4, 4, 4), dtype=dtype).as_subclass(Logits)
+        return lambda k, dtype, axes=3: torch.zeros((2, k, *(4,) * axes), dtype=dtype).as_subclass(Logits)
 
     monkeypatch.setattr(dice_kernels, "_SIZE", 3000)
     monkeypatch.setattr(dice_kernels, "_told", {})
@@ -198,6 +198,7 @@ def test_each_kind_of_logits_is_tried_once_and_told(on_a_gpu):
     for _ in range(3):
         assert passes_for(logits(3, torch.float32), []) is kernels
     assert passes_for(logits(4, torch.bfloat16), []) is kernels
+    assert passes_for(logits(4, torch.bfloat16, axes=2), []) is kernels
     assert len(tried) == 2
     first, second = verdicts()
     assert first.startswith("Dice loss (3 classes, float32): Triton kernels, ")

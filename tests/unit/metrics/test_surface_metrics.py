@@ -37,7 +37,8 @@ def brute_force(reference, prediction, spacing):
 
     def surface(mask):
         padded = np.pad(mask, 1)
-        steps = [(1, 0, 0), (-1, 0, 0), (0, 1, 0), (0, -1, 0), (0, 0, 1), (0, 0, -1)]
+        axes = [axis for axis, n in enumerate(mask.shape) if n > 1] or range(3)  # an image of one slice is a plane
+        steps = [tuple(step * (i == axis) for i in range(3)) for axis in axes for step in (1, -1)]
         return [
             place
             for place in map(tuple, np.argwhere(padded).tolist())
@@ -240,7 +241,9 @@ masks = arrays(np.bool_, array_shapes(min_dims=3, max_dims=3, min_side=1, max_si
 @given(masks, st.data())
 def test_properties_on_any_masks(reference, data):
     prediction = data.draw(arrays(np.bool_, reference.shape))
-    pair, swapped = make_pair(reference, prediction, ANISOTROPIC), make_pair(prediction, reference, ANISOTROPIC)
+    image = tuple(n + 4 for n in reference.shape)
+    pair = make_pair(reference, prediction, ANISOTROPIC, image)
+    swapped = make_pair(prediction, reference, ANISOTROPIC, image)
     symmetric = (Dice(), Jaccard(), HD(), ASSD(), NSD(), *(HD95(HD95.Options(kind=k)) for k in KINDS))
     for metric in symmetric:
         np.testing.assert_equal(metric(pair), metric(swapped))
@@ -249,7 +252,7 @@ def test_properties_on_any_masks(reference, data):
         assert HD95(HD95.Options(kind="pooled"))(pair) <= HD()(pair)
         assert ASSD()(pair) <= HD()(pair)
         assert NSD(NSD.Options(tolerance=HD()(pair)))(pair) == 1
-        larger = make_pair(reference, prediction, tuple(3 * size for size in ANISOTROPIC))
+        larger = make_pair(reference, prediction, tuple(3 * size for size in ANISOTROPIC), image)
         for metric in (HD(), ASSD(), HD95()):
             assert metric(larger) == pytest.approx(3 * metric(pair))
     padded = make_pair(np.pad(reference, 2), np.pad(prediction, 2), ANISOTROPIC)

@@ -25,7 +25,7 @@ def note(shapes, classes=5, seconds=0.5, rounds=1, **options):
     )
     grids = {name: Geometry(shape, np.eye(4)) for name, shape in shapes.items()}
     task = Task(1, tuple(map(str, range(classes))), predictor.patch_size)
-    return cost_note(grids, predictor, task, rounds), timed
+    return cost_note(grids, predictor, task, schema.Preprocessing(), rounds), timed
 
 
 def test_a_small_image_is_not_worth_a_word_and_nothing_is_timed():

@@ -1,1 +1,1 @@
-"""BCP and CPS with CutMix: methods that paste part of one volume into another."""
+"""BCP and CPS with CutMix: methods that paste part of one image into another."""

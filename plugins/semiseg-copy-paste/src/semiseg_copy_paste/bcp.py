@@ -1,4 +1,4 @@
-"""BCP: bidirectional copy-paste between labeled and unlabeled volumes."""
+"""BCP: bidirectional copy-paste between labeled and unlabeled images."""
 
 from collections.abc import Iterator
 from typing import Annotated, ClassVar, Literal
@@ -8,9 +8,11 @@ from pydantic import Field
 from torch import Tensor
 
 from semiseg.plugin import (
+    CLASSES,
     IGNORE,
     Batch,
     BatchNeeds,
+    Coding,
     Losses,
     Role,
     Stage,
@@ -21,7 +23,6 @@ from semiseg.plugin import (
     StreamNeeds,
     Term,
     copy_paste_masks,
-    named_loss,
     paste,
     update_teacher,
 )
@@ -48,7 +49,7 @@ class BCPOptions(StrategyOptions):
 
 
 class BidirectionalCopyPaste(Strategy[BCPOptions]):
-    """BCP: train on mixes of a labeled and an unlabeled volume, made by pasting a box of one into the other.
+    """BCP: train on mixes of a labeled and an unlabeled sample, made by pasting a box of one into the other.
 
     Bai et al. 2023, "Bidirectional Copy-Paste for Semi-Supervised Medical Image Segmentation" (arXiv:2305.00673),
     as in its public code for the left atrium (DeepMed-Lab-ECNU/BCP, LA_BCP_train.py and BCP_utils.py). Two stages:
@@ -73,10 +74,12 @@ class BidirectionalCopyPaste(Strategy[BCPOptions]):
 
     The public code's versions for other datasets cannot be reproduced exactly: both keep the optimizer of the first
     stage. Apart from that, Pancreas is close to ``pretrain_share=0.23`` (with 18-connectivity), and ACDC to
-    ``pretrain_share=0.5`` (30000 iterations each, as its ``pre_iterations`` is never read), in 2D, with a Dice with
-    squares over the whole batch, and averaged running statistics.
+    ``pretrain_share=0.5`` (30000 iterations each, as its ``pre_iterations`` is never read) on slices, with a Dice with
+    squares over the whole batch, and averaged running statistics. On slices the box is a rectangle, and components are
+    those of a slice, as there.
     """
 
+    no_regions: ClassVar[str] = ""
     needs: ClassVar[BatchNeeds] = BatchNeeds(StreamNeeds(minimum=2, unit=2), StreamNeeds(unit=2))
     # A part of the batch may have fewer pairs of one stream than of the other.
     whole_batch: ClassVar[bool] = True
@@ -107,7 +110,7 @@ class BidirectionalCopyPaste(Strategy[BCPOptions]):
         masks = self._masks(stream, step)
         logits = self.run("model", paste(stream.image[1::2], stream.image[::2], masks))
         labels = paste(stream.label[1::2], stream.label[::2], masks)
-        supervised = Term(region_loss(logits, labels, self.options.loss), stream, samples_each=2)
+        supervised = Term(region_loss(logits, labels, self.options.loss, self.coding), stream, samples_each=2)
         return Losses({"supervised": supervised}, "model")
 
     def _both_ways(self, batch: Batch, step: Step) -> Losses:
@@ -121,8 +124,8 @@ class BidirectionalCopyPaste(Strategy[BCPOptions]):
         labels = torch.where(is_labeled, firsts_then_seconds(batch.labeled.label[: len(fewer)]), IGNORE)
         pseudo_labels = torch.where(is_labeled, IGNORE, firsts_then_seconds(taught))
         # Each direction has one mixed sample for two of the stream, and its own mean.
-        supervised = Term(2 * region_loss(logits, labels, o.loss), fewer)
-        pseudo = Term(2 * region_loss(logits, pseudo_labels, o.loss), fewer)
+        supervised = Term(2 * region_loss(logits, labels, o.loss, self.coding), fewer)
+        pseudo = Term(2 * region_loss(logits, pseudo_labels, o.loss, self.coding), fewer)
         return Losses({"supervised": supervised, "pseudo": o.weight * pseudo}, "model")
 
     def _masks(self, stream: Stream, step: Step) -> Tensor:
@@ -130,11 +133,11 @@ class BidirectionalCopyPaste(Strategy[BCPOptions]):
         return copy_paste_masks(tuple(stream.image.shape[2:]), stream.slots[::2], step, "bcp", self.options.side)
 
     def _pseudo_labels(self, images: Tensor) -> Tensor:
-        """Return the teacher's labels of unlabeled images (n, C, X, Y, Z): (n, X, Y, Z) int64."""
+        """Return the teacher's labels of unlabeled images (n, C, \\*spatial): (n, \\*spatial) int64."""
         with torch.no_grad():
             logits = self.run("teacher", images)
         labels = self.hard(logits).long()
-        return largest_components(labels, logits.shape[1]) if self.options.largest_component else labels
+        return largest_components(labels, int(labels.max()) + 1) if self.options.largest_component else labels
 
     def after_step(self, step: Step) -> None:
         """Copy the model to the teacher in the first stage; then average, with the teacher's own running statistics."""
@@ -145,18 +148,19 @@ class BidirectionalCopyPaste(Strategy[BCPOptions]):
             update_teacher(teacher, model, self.options.decay, buffers="own")
 
 
-def region_loss(logits: Tensor, labels: Tensor, kind: str) -> Tensor:
+def region_loss(logits: Tensor, labels: Tensor, kind: str, coding: Coding = CLASSES) -> Tensor:
     """Return the loss of each sample over the voxels that are not ignored, as if there were no others.
 
     Args:
-        logits: (n, K, X, Y, Z) float.
-        labels: (n, X, Y, Z) int64 class indices, or IGNORE.
+        logits: (n, K, \\*spatial) float.
+        labels: (n, \\*spatial) int64 class indices, or IGNORE.
         kind: "dice", or "dice_ce" for half the sum of Dice and mean cross entropy.
+        coding: what the logits mean.
 
     Returns:
         (n,) losses; 0 if all voxels are ignored.
     """
-    loss = named_loss(logits, labels, kind, has_ignored=True)
+    loss = coding.loss(logits, labels, kind, has_ignored=True)
     return loss / 2 if kind == "dice_ce" else loss
 
 

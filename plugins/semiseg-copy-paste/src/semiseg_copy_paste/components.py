@@ -9,18 +9,19 @@ from torch import Tensor
 def largest_components(labels: Tensor, classes: int) -> Tensor:
     """Return the labels with only the largest connected component of each foreground class; other voxels become 0.
 
-    Voxels that share a face, an edge or a corner are connected. Among components of equal size, the first in array
-    order is kept. Computed on the CPU.
+    Voxels that share a face, an edge or a corner are connected: 26 neighbors, or 8 in 2D, as in the public code
+    of BCP for volumes and for slices. Among components of equal size, the first in array order is kept. Computed on the
+    CPU.
 
     Args:
-        labels: (n, X, Y, Z) int64 on any device; not modified.
+        labels: (n, \\*spatial) int64 on any device; not modified.
         classes: number of classes, including background (0).
 
     Returns:
-        (n, X, Y, Z) int64, on the same device.
+        (n, \\*spatial) int64, on the same device.
     """
     volumes = labels.cpu().numpy()
-    neighbors = ndimage.generate_binary_structure(volumes.ndim - 1, volumes.ndim - 1)  # all 26, in 3D
+    neighbors = ndimage.generate_binary_structure(volumes.ndim - 1, volumes.ndim - 1)  # all 26, or 8
     kept = np.zeros_like(volumes)
     for volume, result in zip(volumes, kept, strict=True):
         for label in range(1, classes):

@@ -18,7 +18,6 @@ from semiseg.plugin import (
     StreamNeeds,
     Term,
     cutmix_masks,
-    named_loss,
     paste,
     supervised_loss,
     weight_at,
@@ -43,7 +42,7 @@ class CPSCutMixOptions(StrategyOptions):
     boxes: PositiveInt = 3
     """Number of boxes of a mask; each further overlap inverts the mask again."""
     mixed_share: tuple[Share, Share] = (0.25, 0.5)
-    """Bounds of the boxes' total share of the volume, before overlaps."""
+    """Bounds of the boxes' total share of the image, before overlaps."""
     loss: Literal["dice", "dice_ce"] = "dice"
     """Supervised loss: dice, or the sum of Dice and cross entropy."""
 
@@ -58,17 +57,18 @@ class CPSCutMixOptions(StrategyOptions):
 class CutMixCPS(CoTraining[CPSCutMixOptions]):
     """CPS with CutMix: two networks, each trained on mixed unlabeled samples against the other's argmax, mixed alike.
 
-    Chen et al. 2021, "Semi-Supervised Semantic Segmentation with Cross Pseudo Supervision" (arXiv:2106.01226), in 3D;
-    the mixing follows French et al. 2020 (arXiv:1906.01916). Each network predicts two unmixed unlabeled samples
-    without gradient. Inside the boxes of a mask, image and argmax are taken from the second sample, elsewhere from the
-    first. The loss of a network is the supervised loss plus the weighted loss of its prediction on the mixed sample
-    against the other network's mixed argmax. The defaults are those of the public code (charlesCXK/TorchSemiSeg,
+    Chen et al. 2021, "Semi-Supervised Semantic Segmentation with Cross Pseudo Supervision" (arXiv:2106.01226); the
+    mixing follows French et al. 2020 (arXiv:1906.01916). Each network predicts two unmixed unlabeled samples without
+    gradient. Inside the boxes of a mask, image and argmax are taken from the second sample, elsewhere from the first.
+    The loss of a network is the supervised loss plus the weighted loss of its prediction on the mixed sample against
+    the other network's mixed argmax. The defaults are those of the public code (charlesCXK/TorchSemiSeg,
     voc8.res50v3+.CPS+CutMix): cross entropy on unlabeled samples only (plain CPS includes the labeled ones), no
     threshold, no ramp-up, weight 1; for Cityscapes (city8.res50v3+.CPS+CutMix) use ``weight=5``. The supervised loss
     there is cross entropy; here it includes Dice, as in the other strategies. Labeled and mixed samples share one
     forward pass, instead of two there; this affects batch normalization only.
     """
 
+    no_regions: ClassVar[str] = ""
     needs: ClassVar[BatchNeeds] = BatchNeeds(unlabeled=StreamNeeds(unit=2))
 
     def uses_pseudo_labels(self, step: Step) -> bool:
@@ -84,7 +84,7 @@ class CutMixCPS(CoTraining[CPSCutMixOptions]):
         return batch.unlabeled.image if len(batch.unlabeled) else student_images
 
     def pseudo_label(self, role: str, output: Tensor, batch: Batch) -> Tensor:
-        """Return the most probable class of the unlabeled samples, (b, X, Y, Z) uint8, not yet mixed."""
+        """Return the most probable class of the unlabeled samples, (b, \\*spatial) uint8, not yet mixed."""
         return self.hard(output[: len(batch.unlabeled)])
 
     def loss(self, role: str, output: Tensor, pseudo_labels: Mapping[str, Any], batch: Batch, step: Step) -> Losses:
@@ -93,16 +93,16 @@ class CutMixCPS(CoTraining[CPSCutMixOptions]):
         labeled, mixed = output.tensor_split([len(batch.labeled)])
         pseudo = Term()
         for pseudo_label in pseudo_labels.values():
-            values = named_loss(mixed, self._mixed(pseudo_label, batch, step), o.pseudo_loss)
+            values = self.coding.loss(mixed, self._mixed(pseudo_label, batch, step), o.pseudo_loss)
             pseudo += Term(values, batch.unlabeled, samples_each=2)
         terms = {
-            "supervised": supervised_loss(labeled, batch, o.loss),
+            "supervised": supervised_loss(labeled, batch, o.loss, self.coding),
             "pseudo": weight_at(o, step, o.wait_share) * pseudo,
         }
         return Losses(terms, role)
 
     def _mixed(self, values: Tensor, batch: Batch, step: Step) -> Tensor:
-        """Mix the unlabeled samples' images (b, C, X, Y, Z) or labels (b, X, Y, Z) in pairs: b / 2 results.
+        """Mix the unlabeled samples' images (b, C, \\*spatial) or labels (b, \\*spatial) in pairs: b / 2 results.
 
         The masks are redrawn on each call, but depend only on step and slots, so images and labels get the same ones.
         """

@@ -1,7 +1,7 @@
 """Shared base of this package's methods: a student, its averaged teacher, and the noise on the teacher's images."""
 
 from collections.abc import Sequence
-from typing import Annotated, Literal, Self, TypeVar
+from typing import Annotated, ClassVar, Literal, Self, TypeVar
 
 import torch
 from pydantic import Field, model_validator
@@ -59,6 +59,8 @@ OptionsT = TypeVar("OptionsT", bound=AveragedOptions)
 class AveragedTeacher(Strategy[OptionsT]):
     """A trained student and a teacher that is its exponential moving average."""
 
+    no_regions: ClassVar[str] = ""
+
     @classmethod
     def roles(cls, options: OptionsT) -> tuple[Role, ...]:
         """Return the student, and the teacher, which starts as its copy."""
@@ -69,7 +71,7 @@ class AveragedTeacher(Strategy[OptionsT]):
         )
 
     def teach(self, images: Tensor) -> Tensor:
-        """Return the teacher's probabilities, (n, K, X, Y, Z), without gradient, in the mode of the options; n > 0."""
+        """Return the teacher's probabilities (n, K, \\*spatial) without gradient, in the mode of the options; n > 0."""
         with torch.no_grad(), teaching(self.networks["teacher"], self.options.teacher_mode):
             return self.probabilities(self.run("teacher", images))
 
@@ -97,7 +99,7 @@ def with_noise(images: Tensor, slots: Sequence[int], step: Step, name: str, std:
     """Return images plus normal noise clipped at a limit; a sample's noise depends only on its slot within the step.
 
     Args:
-        images: (n, C, X, Y, Z) float on any device; not modified.
+        images: (n, C, \\*spatial) float on any device; not modified.
         slots: slots of the samples in the step.
         step: position in training.
         name: name of the random draw.

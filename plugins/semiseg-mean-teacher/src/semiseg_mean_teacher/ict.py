@@ -38,7 +38,7 @@ class ICT(AveragedTeacher[ICTOptions]):
         mixed = mix(unlabeled.image, weights)
         logits = self.run("student", torch.cat([batch.labeled.image, mixed]))
         labeled, on_mixed = logits.split([len(batch.labeled), len(mixed)])
-        supervised = supervised_loss(labeled, batch, o.loss)
+        supervised = supervised_loss(labeled, batch, o.loss, self.coding)
         consistency = Term()
         if len(mixed):  # a network need not accept an empty batch
             target = mix(self.teach(unlabeled.image), weights)

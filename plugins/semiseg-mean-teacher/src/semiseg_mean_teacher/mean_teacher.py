@@ -41,7 +41,7 @@ class MeanTeacher(AveragedTeacher[MeanTeacherOptions]):
         streams = (batch.labeled, batch.unlabeled) if everywhere else (batch.unlabeled,)
         logits = self.run("student", batch.images())
         labeled, unlabeled = batch.divide(logits)
-        supervised = supervised_loss(labeled, batch, o.loss)
+        supervised = supervised_loss(labeled, batch, o.loss, self.coding)
         student = self.probabilities(logits if everywhere else unlabeled)
         slots = [slot for stream in streams for slot in stream.slots]
         consistency = Term()

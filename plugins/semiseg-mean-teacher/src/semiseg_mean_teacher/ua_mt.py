@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator
 from typing import Annotated, ClassVar
 
+import torch
 from pydantic import Field
 from torch import Tensor
 
@@ -45,11 +46,11 @@ class UAMT(AveragedTeacher[UAMTOptions]):
         """Yield the supervised loss plus the weighted difference from the teacher where the teacher is certain."""
         o = self.options
         labeled, unlabeled = batch.divide(self.run("student", batch.images()))
-        supervised = supervised_loss(labeled, batch, o.loss)
+        supervised = supervised_loss(labeled, batch, o.loss, self.coding)
         consistency, sure = Term(), Term()
         if len(batch.unlabeled):
             student, teacher = self.probabilities(unlabeled), self._look(batch, step, "ua_mt")
-            mask = self._uncertainty(batch, step) < self._limit(step, student.shape[1])
+            mask = self._uncertainty(batch, step) < self._limit(step, self.coding.n_states(student.shape[1]))
             consistency = Term.of_whole_batch(masked_difference(student, teacher, mask))
             sure = Term.of_whole_batch(mask.float().mean())
         else:
@@ -61,19 +62,20 @@ class UAMT(AveragedTeacher[UAMTOptions]):
         return self.teach(with_noise(unlabeled.image, unlabeled.slots, step, name, o.noise, o.noise_limit))
 
     def _uncertainty(self, batch: Batch, step: Step) -> Tensor:
-        """Return the entropy of the mean of the noisy predictions, (n, X, Y, Z)."""
+        """Return the entropy of the mean of the noisy predictions, (n, \\*spatial); for regions the mean over these."""
         mean = self._look(batch, step, "ua_mt/0")
         for index in range(1, self.options.passes):
             mean = mean + self._look(batch, step, f"ua_mt/{index}")
-        return entropy(mean / self.options.passes)
+        variables = self.coding.states(mean / self.options.passes).unbind(dim=1)
+        return torch.stack([entropy(states) for states in variables]).mean(dim=0)
 
-    def _limit(self, step: Step, n_classes: int) -> float:
+    def _limit(self, step: Step, n_states: int) -> float:
         start = float(self.options.threshold)
-        return (start + (1 - start) * ramp("sigmoid", step.index / step.total, 1.0)) * math.log(n_classes)
+        return (start + (1 - start) * ramp("sigmoid", step.index / step.total, 1.0)) * math.log(n_states)
 
 
 def entropy(probabilities: Tensor) -> Tensor:
-    """Return -sum p ln(p + 1e-6) over the classes, as in the public code: (n, K, X, Y, Z) gives (n, X, Y, Z)."""
+    """Return -sum p ln(p + 1e-6) over the classes, as in the public code: (n, K, \\*spatial) gives (n, \\*spatial)."""
     return -(probabilities * (probabilities + 1e-6).log()).sum(dim=1)
 
 
@@ -81,9 +83,9 @@ def masked_difference(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
     """Return sum(M d) / (K sum(M) + 1e-16), with d = (p - p')^2; 0 if no voxel is certain.
 
     Args:
-        student: probabilities (n, K, X, Y, Z).
+        student: probabilities (n, K, \\*spatial).
         teacher: likewise.
-        mask: (n, X, Y, Z) boolean, True where the teacher is certain.
+        mask: (n, \\*spatial) boolean, True where the teacher is certain.
     """
     chosen = mask[:, None].to(student.dtype)
     squared: Tensor = ((student - teacher).square() * chosen).sum()

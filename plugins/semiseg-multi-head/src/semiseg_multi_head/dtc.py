@@ -64,6 +64,7 @@ class DTC(Strategy[DTCOptions]):
     Variant: the same repository's train_la_dtc_v2.py is ``weight=0.1, ramp=constant``.
     """
 
+    no_regions: ClassVar[str] = "it compares a distance map of each class with the class's probability"
     needs: ClassVar[BatchNeeds] = BatchNeeds(targets=(Target(HEAD, signed_distances),))
     requires: ClassVar[frozenset[str]] = frozenset({"split"})
     # The distance to a boundary that may run through unlabeled voxels is unknown, also at labeled ones.
@@ -80,7 +81,7 @@ class DTC(Strategy[DTCOptions]):
         outputs = self.outputs("model", batch.images())
         distance = outputs.heads[HEAD].tanh()
         on_labeled, _ = batch.divide(outputs.logits)
-        supervised = supervised_loss(on_labeled, batch, o.loss)
+        supervised = supervised_loss(on_labeled, batch, o.loss, self.coding)
         error = batch.divide(distance)[0] - batch.labeled.targets[HEAD]
         regression = Term(error.square().flatten(1).mean(dim=1), batch.labeled)
         mask = torch.sigmoid(-o.steepness * distance)

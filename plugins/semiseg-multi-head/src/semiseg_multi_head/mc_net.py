@@ -27,7 +27,7 @@ from semiseg.plugin import (
 
 
 def two_decoders(backbone: Backbone, task: Task) -> nn.Module:
-    """Return one encoder with two decoders: transposed convolutions and trilinear upsampling (MC-Net)."""
+    """Return one encoder with two decoders: transposed convolutions and (bi- or) trilinear upsampling (MC-Net)."""
     return MoreDecoders(backbone, task, ("transposed", "trilinear"))
 
 
@@ -66,9 +66,11 @@ class MCNet(Strategy[MCNetOptions]):
     40 % of training (6000 of 15000 iterations). Sharpening is p^(1/T) divided by its sum over all classes; for two
     classes this is the published binary form. The first decoder predicts, as in that code. Two differences: Dice in the
     public code is that of the foreground, here the mean over all classes; and its trilinear interpolation aligns
-    corners.
+    corners. On images of two axes the interpolation is bilinear. There the public code's 2D networks differ further:
+    the bilinear decoder comes first and predicts, and a convolution of size 1 precedes the interpolation.
     """
 
+    no_regions: ClassVar[str] = ""
     requires: ClassVar[frozenset[str]] = frozenset({"split", "upsampling"})
 
     @classmethod
@@ -81,7 +83,7 @@ class MCNet(Strategy[MCNetOptions]):
         o = self.options
         outputs = self.outputs("model", batch.images())
         decoders = (outputs.logits, *outputs.decoders)
-        each = (0.5 * supervised_loss(batch.divide(logits)[0], batch, o.loss) for logits in decoders)
+        each = (0.5 * supervised_loss(batch.divide(logits)[0], batch, o.loss, self.coding) for logits in decoders)
         supervised = sum(each, Term())
         consistency = Term(self._consistency(decoders, batch), batch.labeled, batch.unlabeled)
         yield Losses({"supervised": supervised, "consistency": weight_at(o, step) * consistency}, "model")
@@ -89,18 +91,9 @@ class MCNet(Strategy[MCNetOptions]):
     def _consistency(self, decoders: tuple[Tensor, ...], batch: Batch) -> Tensor:
         """Return for each sample the sum over ordered pairs, (n,)."""
         plain = [self.probabilities(logits) for logits in decoders]
-        sharp = [sharpened(logits, self.options.temperature) for logits in decoders]
+        sharp = [self.coding.sharpened(logits, self.options.temperature) for logits in decoders]
         if self.options.stop_gradient:
             sharp = [probabilities.detach() for probabilities in sharp]
         streams = (batch.labeled, batch.unlabeled)
         squared = ((plain[i] - sharp[j]).square() for i, j in permutations(range(len(decoders)), 2))
         return torch.stack([mean_over_voxels(values, *streams) for values in squared]).sum(dim=0)
-
-
-def sharpened(logits: Tensor, temperature: float) -> Tensor:
-    """Return p^(1/T) divided by its sum over classes, for p the softmax of logits (n, K, X, Y, Z).
-
-    Computed as the softmax of logits / T, which is finite at every temperature: at T = 0.01, the powers of three equal
-    probabilities underflow to 0, and the quotient is 0 / 0.
-    """
-    return torch.softmax(logits / temperature, dim=1)

@@ -9,8 +9,10 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from semiseg.plugin import (
+    CLASSES,
     Backbone,
     Batch,
+    Coding,
     Losses,
     MoreScales,
     RampName,
@@ -65,6 +67,7 @@ class URPC(Strategy[URPCOptions]):
     so the loss cannot be computed in parts. The scale with the image's resolution predicts.
     """
 
+    no_regions: ClassVar[str] = ""
     requires: ClassVar[frozenset[str]] = frozenset({"scales"})
     whole_batch: ClassVar[bool] = True
 
@@ -78,27 +81,29 @@ class URPC(Strategy[URPCOptions]):
         o = self.options
         outputs = self.outputs("model", batch.images())
         scales = [batch.divide(logits) for logits in (outputs.logits, *outputs.scales)]
-        supervised = sum((supervised_loss(labeled, batch, o.loss) / len(scales) for labeled, _ in scales), Term())
-        consistency = Term.of_whole_batch(pyramid_consistency([unlabeled for _, unlabeled in scales]))
+        each = (supervised_loss(labeled, batch, o.loss, self.coding) for labeled, _ in scales)
+        supervised = sum((term / len(scales) for term in each), Term())
+        consistency = Term.of_whole_batch(pyramid_consistency([unlabeled for _, unlabeled in scales], self.coding))
         yield Losses({"supervised": supervised, "consistency": weight_at(o, step) * consistency}, "model")
 
 
-def pyramid_consistency(scales: list[Tensor]) -> Tensor:
+def pyramid_consistency(scales: list[Tensor], coding: Coding = CLASSES) -> Tensor:
     """Return equation 4 as in the public code, a scalar; 0 if there is no sample.
 
     For each scale i, with m the mean of all scales' probabilities and D_i = KL(m || p_i) at a voxel:
     mean((m - p_i)^2 exp(-D_i)) / (mean(exp(-D_i)) + 1e-8) + mean(D_i); then the mean over scales.
 
     Args:
-        scales: logits (n, K, X, Y, Z), one tensor per scale.
+        scales: logits (n, K, \\*spatial), one tensor per scale.
+        coding: what they mean; for regions, the divergence is the sum over these.
     """
     if not len(scales[0]):
         return scales[0].new_zeros(())
-    logs = [torch.log_softmax(logits, dim=1) for logits in scales]
+    logs = [coding.log_probabilities(logits) for logits in scales]
     mean = torch.stack([log.exp() for log in logs]).mean(dim=0)
     terms = []
     for log in logs:
-        divergence = (mean * (mean.clamp_min(1e-30).log() - log)).sum(dim=1, keepdim=True)
+        divergence = (mean * (mean.clamp_min(1e-30).log() - log)).sum(dim=(1, 2), keepdim=True)
         sure = torch.exp(-divergence)
         distance = (mean - log.exp()).square()
         terms.append((distance * sure).mean() / (sure.mean() + 1e-8) + divergence.mean())

@@ -19,7 +19,7 @@ def held(values: tuple[T, ...], count: int) -> tuple[T, ...]:
 
 
 class NNUNetBackbone(Backbone):
-    """A U-Net as built by nnU-Net: instance normalization, leaky ReLU, biases, He initialization."""
+    """A U-Net as built by nnU-Net, in 2D or 3D: instance normalization, leaky ReLU, biases, He initialization."""
 
     capabilities: ClassVar[frozenset[str]] = frozenset({"split", "scales", "upsampling"})
 
@@ -28,12 +28,16 @@ class NNUNetBackbone(Backbone):
         """Return a network with its parts, from the arguments that both networks share."""
 
     def topology(self, task: Task) -> Topology:
-        """Return strides and kernels: those of the options, or nnU-Net's plan for the task's patch size."""
+        """Return strides and kernels: those of the options, or nnU-Net's plan for the task's patch size.
+
+        Each option must have one number per side of the patch.
+        """
         o = self.options
         if o.strides is None:
-            plan = planned(task.patch_size, o.spacing, o.n_stages)
+            # Voxels of equal sides are the same plan for any number of axes, so the default fits 2D as well.
+            plan = planned(task.patch_size, o.spacing if len(set(o.spacing)) > 1 else None, o.n_stages)
         else:
-            plan = Topology(o.strides, ((3, 3, 3),) * len(o.strides))
+            plan = Topology(o.strides, ((3,) * task.spatial_dims,) * len(o.strides))
         return plan if o.kernel_sizes is None else Topology(plan.strides, held(o.kernel_sizes, len(plan.strides)))
 
     def build(self, task: Task) -> nn.Module:
@@ -45,6 +49,7 @@ class NNUNetBackbone(Backbone):
             raise ValueError("; ".join(problems))
         topology = self.topology(task)
         stages = len(topology.strides)
+        is_2d = task.spatial_dims == 2
         network = self.network(
             input_channels=task.in_channels,
             num_classes=task.out_channels,
@@ -52,9 +57,9 @@ class NNUNetBackbone(Backbone):
             features_per_stage=held(self.options.features_per_stage, stages),
             strides=topology.strides,
             kernel_sizes=topology.kernel_sizes,
-            conv_op=nn.Conv3d,
+            conv_op=nn.Conv2d if is_2d else nn.Conv3d,
             conv_bias=True,
-            norm_op=nn.InstanceNorm3d,
+            norm_op=nn.InstanceNorm2d if is_2d else nn.InstanceNorm3d,
             norm_op_kwargs={"eps": 1e-5, "affine": True},
             nonlin=nn.LeakyReLU,
             nonlin_kwargs={"inplace": True},
@@ -63,7 +68,9 @@ class NNUNetBackbone(Backbone):
         return network
 
     def patch_problems(self, task: Task) -> list[str]:
-        """Return problems of a patch that the strides do not divide or that is too small for the stages."""
+        """Return problems of a patch with other axes than the options, not divided by the strides, or too small."""
+        if problems := self._axis_problems(task):
+            return problems
         topology = self.topology(task)
         size = " x ".join(map(str, task.patch_size))
         stages, wanted = len(topology.strides), self.options.n_stages or MIN_STAGES
@@ -74,3 +81,13 @@ class NNUNetBackbone(Backbone):
         if not problems and math.prod(task.patch_size) == math.prod(bottom):
             problems.append(f"a patch of {size} leaves a single voxel at the lowest stage: double one side")
         return problems
+
+    def _axis_problems(self, task: Task) -> list[str]:
+        """Return the options whose numbers are not one per side of the patch."""
+        o, n = self.options, task.spatial_dims
+        given = {
+            "spacing has {} numbers": len(o.spacing) if len(set(o.spacing)) > 1 else n,
+            "strides has {} numbers per stage": n if o.strides is None else len(o.strides[0]),
+            "kernel_sizes has {} numbers per stage": n if o.kernel_sizes is None else len(o.kernel_sizes[0]),
+        }
+        return [f"{what.format(count)}, but the patch has {n} sides" for what, count in given.items() if count != n]

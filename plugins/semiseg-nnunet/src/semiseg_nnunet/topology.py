@@ -9,7 +9,7 @@ from semiseg.plugin import Shape
 MIN_EDGE = 4
 """Minimum side of a feature map after halving."""
 
-Spacing = tuple[float, float, float]
+Spacing = tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,35 +27,36 @@ class Topology:
 
 def cumulated(strides: Iterable[Shape]) -> tuple[Shape, ...]:
     """Return the cumulative products of the strides down to each stage."""
-    return tuple(accumulate(strides, lambda a, b: (a[0] * b[0], a[1] * b[1], a[2] * b[2])))
+    return tuple(accumulate(strides, lambda above, stride: tuple(a * b for a, b in zip(above, stride, strict=True))))
 
 
-def planned(patch_size: Shape, spacing: Spacing = (1.0, 1.0, 1.0), n_stages: int | None = None) -> Topology:
-    """Return nnU-Net's topology for a patch size, with at most ``n_stages`` stages.
+def planned(patch_size: Shape, spacing: Spacing | None = None, n_stages: int | None = None) -> Topology:
+    """Return nnU-Net's topology for a patch size of any number of axes, with at most ``n_stages`` stages.
 
     The rule of ``get_pool_and_conv_props`` in nnU-Net 2: a stage halves each axis that is long enough, except those
     whose voxels are at least twice as large as the smallest. Kernels have size 1 along such an axis until the others
     have caught up, and size 3 along all axes at the lowest stage. nnU-Net puts the coarsest axis first; here it may be
     any.
     """
-    size, voxel, kernel = list(patch_size), list(spacing), [1, 1, 1]
-    strides: list[Shape] = [(1, 1, 1)]
+    axes = range(len(patch_size))
+    size, voxel, kernel = list(patch_size), list(spacing or (1.0,) * len(patch_size)), [1] * len(patch_size)
+    strides: list[Shape] = [(1,) * len(patch_size)]
     kernels: list[Shape] = []
-    while len(strides) != n_stages and (axes := _halved(size, voxel)):
-        for axis in range(3):
+    while len(strides) != n_stages and (halved := _halved(size, voxel)):
+        for axis in axes:
             if voxel[axis] < 2 * min(voxel):
                 kernel[axis] = 3
-        kernels.append((kernel[0], kernel[1], kernel[2]))
-        step = [2 if axis in axes else 1 for axis in range(3)]
-        strides.append((step[0], step[1], step[2]))
+        kernels.append(tuple(kernel))
+        step = [2 if axis in halved else 1 for axis in axes]
+        strides.append(tuple(step))
         size = [-(-n // s) for n, s in zip(size, step, strict=True)]
         voxel = [v * s for v, s in zip(voxel, step, strict=True)]
-    return Topology(tuple(strides), (*kernels, (3, 3, 3)))
+    return Topology(tuple(strides), (*kernels, (3,) * len(patch_size)))
 
 
 def _halved(size: list[int], voxel: list[float]) -> list[int]:
     """Return the axes to halve next; empty at the last stage."""
-    roomy = [axis for axis in range(3) if size[axis] >= 2 * MIN_EDGE]
+    roomy = [axis for axis in range(len(size)) if size[axis] >= 2 * MIN_EDGE]
     axes = [axis for axis in roomy if voxel[axis] < 2 * min(voxel[a] for a in roomy)]
     if len(axes) == 1 and size[axes[0]] < 3 * MIN_EDGE:
         return []  # nnU-Net adds no stage for a single axis that is already short

@@ -1,0 +1,39 @@
+"""Slices of volumes, for training in two dimensions: the slice axis of a case, and a patch as a box of its volume."""
+
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from semiseg.io.orientation import grid_in_ras
+from semiseg.recipe.schema import SliceAxis
+from semiseg.types import Geometry, Shape
+
+AXES: tuple[SliceAxis, ...] = ("right", "anterior", "superior")
+_SAME = 1.01
+"""Ratio of voxel sizes up to which they count as equal: headers are rounded."""
+Value = TypeVar("Value", bound=np.generic)
+
+
+def slice_axis(geometry: Geometry, wanted: SliceAxis = "auto") -> int:
+    """Return the axis (R, A or S: 0, 1 or 2) across which a volume is sliced.
+
+    ``auto`` is the axis with the largest spacing, and superior if several have it (axial slices). A 2D image has no
+    other axis than its own.
+    """
+    grid = grid_in_ras(geometry)
+    if geometry.unit == "pixel":
+        return grid.shape.index(1)
+    if wanted != "auto":
+        return AXES.index(wanted)
+    return max(axis for axis, size in enumerate(grid.spacing) if size * _SAME >= max(grid.spacing))
+
+
+def box_of(patch: Shape, axis: int) -> Shape:
+    """Return the box of a volume that a patch covers: a patch with two sides is one voxel thick along ``axis``."""
+    return patch if len(patch) == 3 else (*patch[:axis], 1, *patch[axis:])
+
+
+def plane_of(box: NDArray[Value], patch: Shape, axis: int) -> NDArray[Value]:
+    """Return an array of a patch's box, (..., x, y, z), without the axis that the patch lacks."""
+    return box if len(patch) == 3 else box.squeeze(axis - 3)

@@ -1,0 +1,41 @@
+"""The task of a recipe: classes, or regions as outputs of the networks (``training.outputs``)."""
+
+from semiseg.codings.region_table import MOST_REGIONS, region_notes
+from semiseg.errors import Problem
+from semiseg.pipeline.plan_checks import placed, region_problems, scored_regions
+from semiseg.recipe.components import Components
+from semiseg.recipe.schema import Recipe
+from semiseg.types import DatasetInfo, Task
+
+
+def task_of(recipe: Recipe, info: DatasetInfo) -> Task:
+    """Return the task; one of classes if the regions have problems, which are reported (``output_problems``)."""
+    training = recipe.training
+    regions: dict[str, tuple[int, ...]] = {}
+    if training.outputs == "regions" and not region_problems(recipe, info):
+        found = scored_regions(recipe, info)
+        regions = {name: tuple(map(info.classes.index, members)) for name, members in found.items()}
+    return Task(len(info.modalities), info.classes, training.patch_size, regions)
+
+
+def output_problems(components: Components, recipe: Recipe, info: DatasetInfo) -> list[Problem]:
+    """Return problems if networks are to have regions as outputs and cannot."""
+    if recipe.training.outputs == "classes":
+        return []
+    key, n = placed("training.outputs", recipe), len(scored_regions(recipe, info))
+    problems = []
+    if not n:
+        fix = "List them in evaluation.regions, as {NAME: [CLASS, …]}, or set it to classes."
+        problems.append(Problem("", f"{key} is regions, but dataset {info.name} has none.", fix))
+    elif n > MOST_REGIONS:
+        what = f"{key} is regions, and there are {n}; at most {MOST_REGIONS} are supported."
+        problems.append(Problem("", what, "List fewer in evaluation.regions."))
+    if why := components.strategy.no_regions:
+        what = f"{key} is regions, which strategy {recipe.strategy.name} does not support: {why}."
+        problems.append(Problem("", what, "Set it to classes, or choose another strategy."))
+    return problems
+
+
+def output_notes(task: Task) -> list[str]:
+    """Return notes on classes that a network with regions as outputs cannot predict."""
+    return region_notes(task.regions, task.classes) if task.regions else []
