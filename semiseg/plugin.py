@@ -50,14 +50,15 @@ if TYPE_CHECKING:
     from semiseg.strategy_parts.mixing import copy_paste_masks, cutmix_masks, mixup_weights, paste
     from semiseg.strategy_parts.ramps import RampName, ramp, weight_at
     from semiseg.strategy_parts.signed_distance import signed_distances
-    from semiseg.strategy_parts.streams import mean_of_each_stream, supervised_loss
+    from semiseg.strategy_parts.streams import mean_of_each_stream, mean_over_voxels, supervised_loss, without_ignored
     from semiseg.strategy_parts.upsampling import replace_upsampling
     from semiseg.strategy_parts.views import strong_view
-    from semiseg.types import IGNORE, Case, DatasetInfo, Geometry, Shape, Task, Volume
+    from semiseg.types import IGNORE, IGNORED, Case, DatasetInfo, Geometry, Shape, Task, Volume
 
 __all__ = [
     "CLASSES",
     "IGNORE",
+    "IGNORED",
     "Augmentation",
     "Backbone",
     "Batch",
@@ -118,6 +119,7 @@ __all__ = [
     "image_stem",
     "masked_loss",
     "mean_of_each_stream",
+    "mean_over_voxels",
     "mixup_weights",
     "name_problems",
     "named_loss",
@@ -138,6 +140,7 @@ __all__ = [
     "update_teacher",
     "warmed_decay",
     "weight_at",
+    "without_ignored",
 ]
 
 _HOMES = {
@@ -170,10 +173,10 @@ _HOMES = {
     "semiseg.strategy_parts.mixing": "copy_paste_masks cutmix_masks mixup_weights paste",
     "semiseg.strategy_parts.ramps": "RampName ramp weight_at",
     "semiseg.strategy_parts.signed_distance": "signed_distances",
-    "semiseg.strategy_parts.streams": "mean_of_each_stream supervised_loss",
+    "semiseg.strategy_parts.streams": "mean_of_each_stream mean_over_voxels supervised_loss without_ignored",
     "semiseg.strategy_parts.upsampling": "replace_upsampling",
     "semiseg.strategy_parts.views": "strong_view",
-    "semiseg.types": "IGNORE Case DatasetInfo Geometry Shape Task Volume",
+    "semiseg.types": "IGNORE IGNORED Case DatasetInfo Geometry Shape Task Volume",
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names.split()}
 

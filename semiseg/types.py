@@ -9,10 +9,10 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from semiseg.errors import DataError, Problem
+from semiseg.errors import DataError, Problem, raise_all
 
-MOST_CLASSES = 255
-"""Maximum number of classes besides the background: class indices are uint8."""
+MOST_CLASSES = 254
+"""Maximum number of classes besides the background: class indices are uint8, and 255 is IGNORED."""
 Shape = tuple[int, ...]
 """Voxels along each spatial axis."""
 Unit = Literal["mm", "voxel", "pixel"]
@@ -20,6 +20,8 @@ UNIT_NAMES = {"mm": "mm", "voxel": "voxels", "pixel": "pixels"}
 """The units of distances in a sentence: after a number, or after "in"."""
 IGNORE = -100
 """The label of a voxel that losses ignore; torch's default for that."""
+IGNORED = 255
+"""The value of an ignored voxel in label arrays (uint8), as read, stored and scored; IGNORE in training labels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +87,7 @@ class Geometry:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Volume:
-    """Voxels with their grid: (C, X, Y, Z) for an image, (X, Y, Z) class indices (uint8) for a label."""
+    """Voxels with their grid: (C, X, Y, Z) for an image, (X, Y, Z) class indices or IGNORED (uint8) for a label."""
 
     array: NDArray[Any]
     geometry: Geometry
@@ -96,6 +98,8 @@ _FEWER = (
     "    of them or to background with dataset.label_map: {VALUE: INDEX}."
 )
 
+_OTHER_VALUE = "Remove the value from the classes and from dataset.label_map, or store another one in ignored voxels."
+
 
 @dataclass(frozen=True, slots=True)
 class DatasetInfo:
@@ -103,7 +107,8 @@ class DatasetInfo:
 
     ``classes`` are names by class index, background first. ``label_map`` maps each stored value to its class index, and
     ``class_values`` are the values to write for the class indices. ``regions`` are unions of classes that are scored in
-    addition, as names of their classes by the region's name.
+    addition, as names of their classes by the region's name. ``ignore`` is the stored value of ignored voxels, which
+    count in no loss and no score; only labels of a dataset with such a value may hold IGNORED.
     """
 
     name: str
@@ -112,12 +117,24 @@ class DatasetInfo:
     label_map: Mapping[int, int]
     class_values: tuple[int, ...]
     regions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    ignore: int | None = None
 
     def __post_init__(self) -> None:
-        """Raise DataError if there are more classes than class indices."""
+        """Raise DataError if there are more classes than class indices, or if the ignored value is that of a class."""
+        problems = []
         if len(self.classes) > 1 + MOST_CLASSES:
             what = f"{len(self.classes) - 1} classes besides the background; at most {MOST_CLASSES} are supported"
-            raise DataError(Problem(f"dataset {self.name}", what, _FEWER))
+            problems.append(Problem(f"dataset {self.name}", what, _FEWER))
+        if self.ignore is not None and self.ignore in self.label_map:
+            meant = self.classes[self.label_map[self.ignore]]
+            what = f"the value {self.ignore} cannot be ignored, because it is also that of {meant}"
+            problems.append(Problem("dataset.ignore", what, _OTHER_VALUE))
+        raise_all(problems, DataError)
+
+    @property
+    def has_ignored(self) -> bool:
+        """Whether labels may hold IGNORED."""
+        return self.ignore is not None
 
 
 @dataclass(frozen=True, slots=True)

@@ -107,3 +107,43 @@ def write_la2018(root):
         write_la_case(folder, number, label=label(turned((0, 1, 1), number)))
     (root / "train.list").write_text("ID0\nID1\n")
     return root
+
+
+def write_acdc_case(path, seed=0, **arrays):
+    """An h5 file of the papers: (Z, Y, X)."""
+    import h5py
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    arrays = {"image": image(seed, np.float32).T / 1000, "label": label(turned((0, 1, 2, 3), seed)).T, **arrays}
+    with h5py.File(path, "w") as file:
+        for name, array in arrays.items():
+            if array is not None:
+                file.create_dataset(name, data=array, compression="gzip")
+    return path
+
+
+ACDC_IDS = ("patient001_frame01", "patient001_frame12", "patient002_frame01", "patient002_frame09")
+
+
+def write_acdc(root):
+    """Two patients in the papers' form, with the files of single slices and lists of cases that lie beside them."""
+    for number, case_id in enumerate(ACDC_IDS):
+        write_acdc_case(root / "data" / f"{case_id}.h5", number)
+        for index in range(2):
+            flat = {"image": image(number, np.float32)[..., index].T, "label": label((0, 1, 2, 3))[..., index].T}
+            write_acdc_case(root / "data" / "slices" / f"{case_id}_slice_{index}.h5", **flat)
+    (root / "test.list").write_text("patient001_frame01\n")
+    return root
+
+
+def write_acdc_nifti(root):
+    """Two patients as downloaded, one in each of the challenge's parts."""
+    for number, case_id in enumerate(ACDC_IDS):
+        patient = case_id[:10]
+        folder = root / ("training" if patient == "patient001" else "testing") / patient
+        affine = np.diag([1.5, 1.5, 10.0, 1.0])
+        save(folder / f"{case_id}.nii.gz", image(number), affine)
+        save(folder / f"{case_id}_gt.nii.gz", label(turned((0, 1, 2, 3), number)), affine)
+        save(folder / f"{patient}_4d.nii.gz", image(number, shape=(*SHAPE, 2)), affine)
+        (folder / "Info.cfg").write_text("ED: 1\n")
+    return root

@@ -22,9 +22,9 @@ def curve_table(curve: Curve) -> Tensor:
 
 
 def apply_table(channel: Tensor, curve: Curve, keep_zero: bool) -> Tensor:
-    """Do the same as ``intensity.apply_curve`` by table. The channel (\\*spatial) float32, on any device, is not modified.
+    """Do the same as ``intensity.apply_curve`` by table, on any device; on a GPU it does not synchronize.
 
-    On a GPU it does not synchronize.
+    The channel (\\*spatial) float32 is not modified.
     """
     mask = channel != 0 if keep_zero else torch.ones_like(channel, dtype=torch.bool)
     changed = channel

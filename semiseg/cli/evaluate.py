@@ -17,7 +17,8 @@ def evaluate(
         typer.Option(
             metavar="VALUE=NAME,…",
             help="Names of the stored values. Values with the same name are one class (3=enhancing,4=enhancing); "
-            "255=background makes 255 background, and other=background all values not listed. "
+            "255=background makes 255 background, and other=background all values not listed; 255=ignore leaves "
+            "out the voxels with 255 in the reference. "
             "By default every value in the references is a class, named by its number.",
         ),
     ] = None,

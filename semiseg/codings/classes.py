@@ -26,6 +26,10 @@ class Classes(Coding):
         """Return one variable, (n, 1, K, \\*spatial)."""
         return probabilities.unsqueeze(1)
 
+    def n_states(self, n_outputs: int) -> int:
+        """Return the number of classes."""
+        return n_outputs
+
     def hard(self, logits: Tensor) -> Tensor:
         """Return the most probable class."""
         return torch.argmax(logits, dim=1).to(torch.uint8)
@@ -38,9 +42,9 @@ class Classes(Coding):
         """Return the class with the highest probability."""
         return highest(probabilities)
 
-    def dice_of_probabilities(self, probabilities: Tensor, labels: Tensor) -> Tensor:
+    def dice_of_probabilities(self, probabilities: Tensor, labels: Tensor, has_ignored: bool = False) -> Tensor:
         """Return the mean over classes."""
-        if (labels == IGNORE).any():
+        if has_ignored:
             probabilities = probabilities * (labels != IGNORE)[:, None]
         return dice_from_probabilities(probabilities, labels)
 

@@ -34,6 +34,10 @@ class Coding(ABC):
         """Return probabilities (n, K, \\*spatial) as (n, V, S, \\*spatial), as ``log_probabilities``."""
 
     @abstractmethod
+    def n_states(self, n_outputs: int) -> int:
+        """Return S, the number of states of each variable, for a number of outputs."""
+
+    @abstractmethod
     def hard(self, logits: Tensor) -> Tensor:
         """Return the pseudo-label: class indices (n, \\*spatial) uint8."""
 
@@ -46,8 +50,8 @@ class Coding(ABC):
         """Return the label map (\\*spatial) uint8 of the probabilities (K, \\*spatial) of one image."""
 
     @abstractmethod
-    def dice_of_probabilities(self, probabilities: Tensor, labels: Tensor) -> Tensor:
-        """Return Dice losses (n,) of probabilities (n, K, \\*spatial) against label maps, without IGNORE voxels."""
+    def dice_of_probabilities(self, probabilities: Tensor, labels: Tensor, has_ignored: bool = False) -> Tensor:
+        """Return Dice losses (n,) of probabilities (n, K, \\*spatial); with ``has_ignored`` without IGNORE voxels."""
 
     @abstractmethod
     def sharpened(self, logits: Tensor, temperature: float) -> Tensor:

@@ -38,6 +38,10 @@ class Regions(Coding):
         """Return the probabilities of outside and inside for each region, (n, R, 2, \\*spatial)."""
         return torch.stack([1 - probabilities, probabilities], dim=2)
 
+    def n_states(self, n_outputs: int) -> int:
+        """Return 2: outside and inside."""
+        return 2
+
     def hard(self, logits: Tensor) -> Tensor:
         """Return the class of the regions with a probability above 0.5."""
         return self._classes(logits > 0, dim=1)
@@ -50,9 +54,9 @@ class Regions(Coding):
         """Return the class of the regions with a probability above 0.5."""
         return self._classes(probabilities > 0.5, dim=0)
 
-    def dice_of_probabilities(self, probabilities: Tensor, labels: Tensor) -> Tensor:
+    def dice_of_probabilities(self, probabilities: Tensor, labels: Tensor, has_ignored: bool = False) -> Tensor:
         """Return the mean over regions."""
-        return self._losses.dice_of_probabilities(probabilities, labels, labels != IGNORE)
+        return self._losses.dice_of_probabilities(probabilities, labels, labels != IGNORE if has_ignored else None)
 
     def sharpened(self, logits: Tensor, temperature: float) -> Tensor:
         """Return the sigmoid of logits / temperature."""

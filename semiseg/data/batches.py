@@ -3,12 +3,12 @@
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 
-import torch
 from torch import Tensor
 
 from semiseg.data.case_records import StoredImage, StoredLabeled
-from semiseg.data.packing import PackedBatch, make_targets, pack
+from semiseg.data.packing import PackedBatch, for_losses, make_targets, pack
 from semiseg.data.rank_shares import share_of
 from semiseg.data.samples import Sampler, one_thread
 from semiseg.data.workers import in_workers
@@ -41,12 +41,13 @@ class TrainingBatches:
         needs: BatchNeeds = BatchNeeds(),  # noqa: B008 (frozen)
         n_classes: int = 0,
         pin: bool = False,
+        has_ignored: bool = False,
     ) -> None:
         """Raise ValueError if a stream is requested and there are no cases to draw from.
 
         ``deferred``: samples are made with the augmentation's margin, and ``finish`` augments them, a batch at a time.
         ``needs``: the strategy's, for a task with ``n_classes`` classes. ``pin``: batches from workers come in pinned
-        memory, for a GPU.
+        memory, for a GPU. ``has_ignored``: labels may hold IGNORED.
         """
         for name, size, cases in (
             ("labeled", batch_size.labeled, labeled),
@@ -59,7 +60,7 @@ class TrainingBatches:
         self._channels = (*labeled, *unlabeled)[0].channels
         self._workers, self._rank, self._world = workers, rank, world
         self._needs, self._n_classes = needs, n_classes
-        self._pin = pin
+        self._pin, self._has_ignored = pin, has_ignored
 
     def serve_unlabeled(self, cases: Sequence[StoredImage]) -> None:
         """Draw unlabeled samples from these cases (with pseudo-labels, say) from the next call of ``steps`` on."""
@@ -73,9 +74,11 @@ class TrainingBatches:
         """
         if self._workers == 0 or start >= stop:
             for step in range(start, stop):
-                yield self.packed(step).unpack()
+                yield self.packed(step).unpack(self._sampler.deferred)
             return
-        unpack = PackedBatch.unpack_pinned if self._pin else PackedBatch.unpack
+        unpack = partial(
+            PackedBatch.unpack_pinned if self._pin else PackedBatch.unpack, keep_ignored=self._sampler.deferred
+        )
         with closing(in_workers(self.packed, unpack, range(start, stop), self._workers)) as batches:
             yield from batches
 
@@ -85,11 +88,11 @@ class TrainingBatches:
         labeled = [self._sampler.draw_labeled(step, slot) for slot in mine]
         unlabeled = [self._sampler.draw_unlabeled(step, self._counts[0] + slot) for slot in others]
         shape = (self._channels, *self._sampler.sample_size)
-        packed = pack(labeled, unlabeled, self._counts, shape, self._sampler.with_pseudo)
+        packed = pack(labeled, unlabeled, self._counts, shape, self._sampler.with_pseudo, self._has_ignored)
         if self._sampler.deferred or not self._needs.targets:
             return packed
         with one_thread():
-            made = make_targets(self._needs.targets, torch.from_numpy(packed.label).long(), self._n_classes)
+            made = make_targets(self._needs.targets, packed.labels(), self._n_classes)
         return replace(packed, targets={name: target.numpy() for name, target in made.items()})
 
     def finish(self, batch: Batch, step: int) -> Batch:
@@ -100,6 +103,8 @@ class TrainingBatches:
         labeled, unlabeled = batch.labeled, batch.unlabeled
         image, label = self._augmented(labeled.image, labeled.label, step, labeled.slots, sampler.labeled)
         assert label is not None
+        if self._has_ignored:
+            label = for_losses(label)
         targets = make_targets(self._needs.targets, label, self._n_classes)
         others, pseudo = self._augmented(unlabeled.image, unlabeled.pseudo, step, unlabeled.slots, sampler.unlabeled)
         return Batch(

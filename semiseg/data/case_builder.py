@@ -12,12 +12,12 @@ from semiseg.data.case_records import StoredImage, StoredLabeled
 from semiseg.data.digests import Digests, digest_text, digest_volume
 from semiseg.data.fingerprint import describe_reader
 from semiseg.data.preprocess import nonzero_box, prepare
-from semiseg.data.preprocessing_record import Preparation
+from semiseg.data.preprocessing_record import Preparation, count_foreground
 from semiseg.data.verify import check_image, check_label
 from semiseg.interfaces.dataset import Dataset
 from semiseg.messages import some
 from semiseg.recipe import schema
-from semiseg.types import Case
+from semiseg.types import IGNORED, Case
 
 FORMAT = 3
 """Increase this whenever semiseg makes different entries from the same files, so that old ones are no longer used."""
@@ -82,17 +82,20 @@ class CaseMaker:
         if record is None:
             label = self._dataset.read_label(case)
             check_label(self._dataset, case, label, image.preparation.geometry)
-            cut, n_outside = image.preparation.cut_label(label.array)
+            has_ignored = self._dataset.info().has_ignored
+            cut, n_outside = image.preparation.cut_label(label.array, has_ignored)
             box = nonzero_box(cut[None]) or ((0, 1),) * 3  # an empty file cannot be memory-mapped
             record = {
-                "n_foreground": int(np.count_nonzero(cut)),
+                "n_foreground": count_foreground(cut, has_ignored),
                 "n_outside": n_outside,
                 "start": [first for first, _ in box],
             }
+            if has_ignored:
+                record["n_known"] = int(np.count_nonzero(cut != IGNORED))
             self._entries.write(key, np.ascontiguousarray(cut[tuple(slice(*side) for side in box)]), record)
             self.made.add(case.id)
         label_file, (x, y, z) = self._entries.path(key) / ARRAY, record["start"]
-        counts = record["n_foreground"], record["n_outside"]
+        counts = record["n_foreground"], record["n_outside"], record.get("n_known")
         return StoredLabeled(case.id, image.image_file, image.preparation, label_file, (x, y, z), *counts)
 
     def check_once(self, case: Case, check: Callable[[], object]) -> None:
@@ -138,7 +141,8 @@ class CaseMaker:
 
     def _label_meaning(self) -> Any:
         info = self._dataset.info()
-        return [sorted(info.label_map.items()), list(info.classes)]
+        meaning = [sorted(info.label_map.items()), list(info.classes)]
+        return [*meaning, info.ignore] if info.has_ignored else meaning
 
     def _key(self, *parts: Any) -> str:
         return digest_text(json.dumps([FORMAT, *parts], sort_keys=True, default=str))

@@ -62,24 +62,26 @@ class StoredPseudo(StoredImage):
 class StoredLabeled(StoredImage):
     """A preprocessed image with its label.
 
-    The file holds only the part of the label around its foreground; the rest is background. ``n_foreground`` counts the
-    stored foreground voxels, ``n_outside`` those outside the image's foreground box, which are not stored.
+    The file holds only the part of the label around its foreground and its IGNORED voxels; the rest is background.
+    ``n_foreground`` counts the stored foreground voxels, ``n_outside`` those outside the image's foreground box, which
+    are not stored, and ``n_known`` the voxels in the box that are not ignored; None if the dataset ignores none.
     """
 
     label_file: Path
     label_start: Shape
     n_foreground: int
     n_outside: int
+    n_known: int | None = None
 
     def raw_label(self) -> NDArray[np.uint8]:
-        """Return class indices of the part that begins at ``label_start`` in the image's box, memory-mapped.
+        """Return class indices or IGNORED of the part that begins at ``label_start`` in the image's box, memory-mapped.
 
         Raises DataError if the file is missing or damaged.
         """
         return _open(self.label_file, self.case_id)
 
     def label(self) -> NDArray[np.uint8]:
-        """Return class indices (x, y, z)."""
+        """Return class indices or IGNORED (x, y, z)."""
         part, label = self.raw_label(), np.zeros(self.shape, np.uint8)
         label[tuple(slice(s, s + n) for s, n in zip(self.label_start, part.shape, strict=True))] = part
         return label

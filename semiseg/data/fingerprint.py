@@ -29,6 +29,8 @@ def describe_reader(dataset: Dataset, digests: Digests) -> list[Any]:
     contains its address, or an array that cannot be read.
     """
     cls, options = type(dataset), dict(dataset.options)
+    if options.get("ignore", 0) is None:  # entries of earlier versions, without this option, remain valid
+        del options["ignore"]
     folders = [value for value in options.values() if isinstance(value, Path) and _holds(value)]
     described = {name: _described(name, value, folders, digests) for name, value in options.items()}
     code = code_digest(cls)

@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 from semiseg.data.samples import LabeledSample, PseudoSample, Sample
 from semiseg.interfaces.batch import Batch, LabeledStream, UnlabeledStream
 from semiseg.interfaces.strategy import Target
+from semiseg.types import IGNORE, IGNORED
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PackedBatch:
     """The arrays of a batch: images (b, C, X, Y, Z) float32, labels and pseudo-labels (b, X, Y, Z) uint8.
 
-    ``targets`` are (b, C, X, Y, Z) float32 by name, for the labeled samples.
+    ``targets`` are (b, C, X, Y, Z) float32 by name, for the labeled samples. ``has_ignored``: labels may hold IGNORED.
     """
 
     labeled: NDArray[np.float32]
@@ -28,17 +29,19 @@ class PackedBatch:
     slots: tuple[tuple[int, ...], tuple[int, ...]]
     cases: tuple[tuple[str, ...], tuple[str, ...]]
     counts: tuple[int, int]
+    has_ignored: bool = False
 
-    def unpack(self) -> Batch:
-        """Return the batch, with labels as int64."""
+    def unpack(self, keep_ignored: bool = False) -> Batch:
+        """Return the batch, with labels as int64: class indices and IGNORE, or still IGNORED with ``keep_ignored``."""
         return Batch(
             LabeledStream(
                 torch.from_numpy(self.labeled),
                 self.counts[0],
                 self.slots[0],
                 self.cases[0],
-                torch.from_numpy(self.label).long(),
+                self.labels(keep_ignored),
                 {name: torch.from_numpy(array) for name, array in self.targets.items()},
+                self.has_ignored,
             ),
             UnlabeledStream(
                 torch.from_numpy(self.unlabeled),
@@ -49,9 +52,19 @@ class PackedBatch:
             ),
         )
 
-    def unpack_pinned(self) -> Batch:
+    def labels(self, keep_ignored: bool = False) -> torch.Tensor:
+        """Return the labels as ``unpack`` does."""
+        labels = torch.from_numpy(self.label).long()
+        return for_losses(labels) if self.has_ignored and not keep_ignored else labels
+
+    def unpack_pinned(self, keep_ignored: bool = False) -> Batch:
         """Return the batch in page-locked memory, which allows asynchronous copies to a GPU."""
-        return self.unpack().apply(torch.Tensor.pin_memory)
+        return self.unpack(keep_ignored).apply(torch.Tensor.pin_memory)
+
+
+def for_losses(labels: torch.Tensor) -> torch.Tensor:
+    """Return int64 labels with IGNORE instead of IGNORED, which augmentations move like any other value."""
+    return torch.where(labels == IGNORED, IGNORE, labels)
 
 
 def pack(
@@ -60,6 +73,7 @@ def pack(
     counts: tuple[int, int],
     shape: tuple[int, ...],
     with_pseudo: bool = False,
+    has_ignored: bool = False,
 ) -> PackedBatch:
     """Pack samples of ``shape`` (C, X, Y, Z) into a batch without targets; either stream may be empty."""
     pseudo = [sample.pseudo.numpy() for sample in unlabeled if isinstance(sample, PseudoSample)]
@@ -72,11 +86,12 @@ def pack(
         (tuple(sample.slot for sample in labeled), tuple(sample.slot for sample in unlabeled)),
         (tuple(sample.case_id for sample in labeled), tuple(sample.case_id for sample in unlabeled)),
         counts,
+        has_ignored,
     )
 
 
 def make_targets(targets: Sequence[Target], labels: torch.Tensor, n_classes: int) -> dict[str, torch.Tensor]:
-    """Return a strategy's additional targets by name, made from the labels (b, X, Y, Z) int64."""
+    """Return a strategy's additional targets by name, made from the labels (b, X, Y, Z) int64, or IGNORE."""
     return {target.name: target.make(labels, n_classes) for target in targets}
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from semiseg.data.slices import slice_axis
 from semiseg.io.orientation import to_ras
 from semiseg.recipe.schema import SliceAxis
-from semiseg.types import Geometry, Shape
+from semiseg.types import IGNORED, Geometry, Shape
 
 _SLAB = 8
 """Number of planes normalized at a time: few enough to stay in the processor's cache."""
@@ -69,11 +69,14 @@ class Preparation:
         turned[self._slices()] = labels
         return result
 
-    def cut_label(self, label: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], int]:
-        """Cut a label on the file's grid to the box; also return how many of its foreground voxels lie outside."""
+    def cut_label(self, label: NDArray[np.uint8], has_ignored: bool = False) -> tuple[NDArray[np.uint8], int]:
+        """Cut a label on the file's grid to the box; also return how many of its foreground voxels lie outside.
+
+        With ``has_ignored``, the label may hold IGNORED, which is no foreground.
+        """
         turned, _ = to_ras(label, self.geometry)
         cut = np.ascontiguousarray(turned[self._slices()])
-        return cut, int(np.count_nonzero(label)) - int(np.count_nonzero(cut))
+        return cut, count_foreground(label, has_ignored) - count_foreground(cut, has_ignored)
 
     def _slices(self) -> tuple[slice, ...]:
         return tuple(slice(start, stop) for start, stop in self.box)
@@ -103,3 +106,9 @@ class Preparation:
             bool(values["zero_stays"]),
             slice_axis(geometry, wanted),
         )
+
+
+def count_foreground(label: NDArray[np.uint8], has_ignored: bool = False) -> int:
+    """Return the number of voxels of foreground classes; with ``has_ignored``, the label may hold IGNORED."""
+    count = int(np.count_nonzero(label))
+    return count - int(np.count_nonzero(label == IGNORED)) if has_ignored else count

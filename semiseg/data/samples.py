@@ -51,7 +51,7 @@ def read_patch(stored: StoredImage, start: Shape, size: Shape) -> NDArray[np.flo
 
 
 def read_label_patch(stored: StoredLabeled, start: Shape, size: Shape) -> NDArray[np.uint8]:
-    """Read the same box of the label, (*size) class indices; 0 (background) outside the image."""
+    """Read the same box of the label, (*size) class indices or IGNORED; 0 (background) outside the image."""
     x, y, z = (begin - own for begin, own in zip(start, stored.label_start, strict=True))
     return _cut(stored.raw_label(), (x, y, z), size)
 
@@ -105,7 +105,7 @@ class PseudoSample(Sample):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LabeledSample(Sample):
-    """A patch of a labeled case, with its label, (\\*patch) int64."""
+    """A patch of a labeled case, with its label, (\\*patch) int64: class indices or IGNORED."""
 
     label: Tensor
 

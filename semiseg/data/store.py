@@ -11,6 +11,7 @@ from semiseg.data.verify import check_case, check_label, problems_of
 from semiseg.errors import DataError, ProtocolError, raise_all
 from semiseg.interfaces.dataset import Dataset
 from semiseg.io.cache import cache_folder
+from semiseg.messages import counted
 from semiseg.recipe import schema
 from semiseg.threads import Progress, in_threads
 from semiseg.types import Case, Volume
@@ -132,7 +133,13 @@ class CaseStore:
     def _notes(self) -> tuple[str, ...]:
         stored = [self.labeled(case.id) for case in (*self._split.labeled, *self._split.validation)]
         notes = []
-        empty = sorted(case.case_id for case in stored if case.n_foreground == 0)
+        unknown = sorted(case.case_id for case in stored if case.n_known == 0)
+        if unknown:
+            notes.append(
+                f"{counted(len(unknown), 'label')} {'has' if len(unknown) == 1 else 'have'} only ignored voxels within"
+                f" the image's foreground box, so that no supervised loss uses them: {_some(unknown)}"
+            )
+        empty = sorted(case.case_id for case in stored if case.n_foreground == 0 and case.n_known != 0)
         if empty:
             notes.append(f"{len(empty)} label maps are empty (background only): {_some(empty)}")
         outside = sorted(f"{case.case_id} ({case.n_outside})" for case in stored if case.n_outside)

@@ -8,7 +8,7 @@ from semiseg.errors import DataError, Problem, StorageError, raise_all
 from semiseg.interfaces.dataset import Dataset
 from semiseg.io.labels import read_label_header
 from semiseg.threads import Progress, in_threads
-from semiseg.types import Case, Geometry, Volume
+from semiseg.types import IGNORED, Case, Geometry, Volume
 
 Look = Callable[[Case, Volume], object]
 
@@ -121,9 +121,12 @@ def check_label(dataset: Dataset, case: Case, label: Volume, geometry: Geometry 
     difference = geometry.difference(label.geometry) if geometry is not None else ""
     if difference:
         problems.append(Problem(where, f"the image and the label are on different grids: {difference}", _SAME_GRID))
-    classes = dataset.info().classes
-    if int(label.array.max(initial=0)) >= len(classes):
-        problems.append(Problem(where, f"the label has class {int(label.array.max())}, beyond {', '.join(classes)}"))
+    info = dataset.info()
+    highest = int(label.array.max(initial=0))
+    if info.has_ignored and highest == IGNORED:
+        highest = int(label.array.max(initial=0, where=label.array != IGNORED))
+    if highest >= len(info.classes):
+        problems.append(Problem(where, f"the label has class {highest}, beyond {', '.join(info.classes)}"))
     raise_all(problems, DataError)
 
 

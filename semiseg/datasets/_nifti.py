@@ -49,6 +49,10 @@ class NiftiOptions(ComponentOptions):
 
     label_map: dict[int, int] = Field(default_factory=dict)
     """Class index (0 is background) of additional stored label values, such as `{205: 1}`."""
+    ignore: int | None = None
+    """Stored value of ignored voxels, which count in no loss and no score: those that nobody labeled, for example."""
+
+    newer = frozenset({"ignore"})
 
 
 class NiftiDataset(Dataset):
@@ -74,11 +78,12 @@ class NiftiDataset(Dataset):
         return read_image_geometry(case.images, self.modalities)
 
     def read_label(self, case: Case) -> Volume:
-        """Return the label (X, Y, Z) as class indices; it must be on the image's grid."""
+        """Return the label (X, Y, Z) as class indices or IGNORED; it must be on the image's grid."""
         if case.label is None:
             raise ProtocolError(f"Case {case.id} has no label here.", "Its label must not be read.")
         self._require_readable([case.label])
-        label = read_label_file(case.label, self.info().label_map)
+        info = self.info()
+        label = read_label_file(case.label, info.label_map, info.ignore)
         difference = self.read_geometry(case).difference(label.geometry)
         if difference:
             what = f"{case.images[0]} and its label {case.label} are on different grids: {difference}"

@@ -74,7 +74,8 @@ class Brats(NiftiDataset):
         if written == 4 or not self._all_modern:
             label_map[4] = _ENHANCING
         label_map = merged_label_map(label_map, self.options.label_map, CLASSES)
-        return DatasetInfo("brats", self.modalities, CLASSES, label_map, (0, 1, 2, written), REGIONS)
+        values, ignore = (0, 1, 2, written), self.options.ignore
+        return DatasetInfo("brats", self.modalities, CLASSES, label_map, values, REGIONS, ignore)
 
     def cases(self) -> tuple[Case, ...]:
         """Return all cases, ordered by id. Raises DataError with every missing modality and duplicate file."""

@@ -22,7 +22,7 @@ from semiseg.datasets._nifti import (
     only_folder,
 )
 from semiseg.errors import DataError, Problem, raise_all
-from semiseg.io.dataset_json import channels, classes, has_cases, images_of, read_dataset_json
+from semiseg.io.dataset_json import channels, classes, has_cases, ignored, images_of, read_dataset_json
 from semiseg.io.finding import find
 from semiseg.io.names import nifti_stem
 from semiseg.messages import counted, some
@@ -39,7 +39,7 @@ class Decathlon(NiftiDataset):
     does not have. Its test images have no labels: with ``test_images: unlabeled``, those listed in ``test`` and those
     in ``imagesTs`` are unlabeled cases. An image is one file, with several modalities along the last axis, or ``image``
     is a list with a file for each modality. Lists for MONAI may name neither modalities nor classes: set the options
-    ``modalities`` and ``classes`` then.
+    ``modalities`` and ``classes`` then. As in nnU-Net, the label named ``ignore`` is that of ignored voxels.
 
     Source: Antonelli et al., Nature Communications 13 (2022) 4128, arXiv:2106.05735.
     """
@@ -57,7 +57,7 @@ class Decathlon(NiftiDataset):
         classes: dict[str, int] = Field(default_factory=dict)
         """Stored value of each class, such as `{liver: 1, tumor: 2}`, if dataset.json has none or to override them."""
 
-        newer = frozenset({"test_images", "modalities", "classes"})
+        newer = NiftiOptions.newer | {"test_images", "modalities", "classes"}
 
         _distinct_values = field_validator("classes")(distinct_values)
         _no_duplicates = field_validator("modalities")(no_modality_twice)
@@ -94,7 +94,16 @@ class Decathlon(NiftiDataset):
             classes=ordered,
             label_map=merged_label_map(usual, self.options.label_map, ordered),
             class_values=tuple(values),
+            ignore=self._ignore(),
         )
+
+    def _ignore(self) -> int | None:
+        """Return the value of ignored voxels, from the options or dataset.json. Raises DataError if they differ."""
+        own, listed = self.options.ignore, ignored(self._manifest)
+        if own is not None and listed not in {None, own}:
+            what = f"{own} is to be ignored, but in dataset.json the label ignore has the value {listed}"
+            raise DataError(Problem("dataset.ignore", what, "Ignore one value, and map the other to a class."))
+        return listed if own is None else own
 
     def cases(self) -> tuple[Case, ...]:
         """Return the training and the unlabeled cases, ordered by id. Raises DataError with all missing files."""

@@ -79,7 +79,7 @@ class Folder(NiftiDataset):
         patient: str = ""
         """Regular expression with one group for the patient in a case id, such as `(.+)_scan\\d+`; default: the id."""
 
-        newer = frozenset({"images", "labels", "unlabeled"})
+        newer = NiftiOptions.newer | {"images", "labels", "unlabeled"}
 
         _distinct_values = field_validator("classes")(distinct_values)
         _no_duplicates = field_validator("modalities")(no_modality_twice)
@@ -101,7 +101,7 @@ class Folder(NiftiDataset):
         classes = ("background", *self.options.classes)
         usual = {value: index for index, value in enumerate(values)}
         label_map = merged_label_map(usual, self.options.label_map, classes)
-        return DatasetInfo("folder", self.modalities, classes, label_map, values)
+        return DatasetInfo("folder", self.modalities, classes, label_map, values, ignore=self.options.ignore)
 
     @property
     def modalities(self) -> tuple[str, ...]:

@@ -91,22 +91,23 @@ def noise_batch(
     device: torch.device,
     targets: Sequence[Target] = (),
     pseudo: bool = False,
+    has_ignored: bool = False,
 ) -> Batch:
     """Return a noise batch of the task's shapes with random labels and the strategy's ``targets``.
 
-    ``pseudo``: add pseudo-labels for the unlabeled samples.
+    ``pseudo``: add pseudo-labels for the unlabeled samples. ``has_ignored``: as of the run's labels, for its costs.
     """
     total = labeled + unlabeled
     generator = torch.Generator(device).manual_seed(0)
     images = torch.randn((total, task.in_channels, *task.patch_size), generator=generator, device=device)
     drawn = torch.randint(
-        task.out_channels, (total, *task.patch_size), generator=generator, device=device, dtype=torch.int64
+        len(task.classes), (total, *task.patch_size), generator=generator, device=device, dtype=torch.int64
     )
     labels = drawn[:labeled]
-    made = {target.name: target.make(labels, task.out_channels) for target in targets}
+    made = {target.name: target.make(labels, len(task.classes)) for target in targets}
     slots, cases = tuple(range(total)), ("noise",) * total
     return Batch(
-        LabeledStream(images[:labeled], labeled, slots[:labeled], cases[:labeled], labels, made),
+        LabeledStream(images[:labeled], labeled, slots[:labeled], cases[:labeled], labels, made, has_ignored),
         UnlabeledStream(
             images[labeled:], unlabeled, slots[labeled:], cases[labeled:], drawn[labeled:] if pseudo else None
         ),

@@ -14,7 +14,7 @@ from semiseg.codings.of_task import coding_of
 from semiseg.engine.runtime import Runtime
 from semiseg.registry import create
 from semiseg.scoring.score_case import score_case
-from semiseg.types import Geometry, Task
+from semiseg.types import IGNORE, IGNORED, Geometry, Task
 
 
 class ValidationCase(Protocol):
@@ -30,7 +30,7 @@ class ValidationCase(Protocol):
         """Return the image (C, X, Y, Z)."""
 
     def label(self) -> NDArray[np.uint8]:
-        """Return class indices (X, Y, Z)."""
+        """Return class indices or IGNORED (X, Y, Z)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +66,7 @@ def validate(
     task: Task,
     runtime: Runtime,
     after_case: Callable[[], None],
+    has_ignored: bool = False,
 ) -> ValidationScore:
     """Score the cases; each process takes its share.
 
@@ -75,14 +76,17 @@ def validate(
         task: the classes, and the coding of the probabilities.
         runtime: the processes that share the work.
         after_case: called after each case; may raise to stop.
+        has_ignored: labels may hold IGNORED; these voxels count neither in the loss nor in Dice.
     """
     scores, coding = [], coding_of(task)
     for index in range(runtime.rank, len(cases), runtime.world):
         case = cases[index]
         probabilities = predict(case.image(), case.slice_axis)
         label = torch.from_numpy(case.label().astype(np.int64)).to(probabilities.device)
-        loss = float(coding.dice_of_probabilities(probabilities[None], label[None])[0])
-        scores.append((index, loss, _dice(case, coding.decide(probabilities), task.classes)))
+        if has_ignored:
+            label = torch.where(label == IGNORED, IGNORE, label)
+        loss = float(coding.dice_of_probabilities(probabilities[None], label[None], has_ignored)[0])
+        scores.append((index, loss, _dice(case, coding.decide(probabilities), task.classes, has_ignored)))
         after_case()
     gathered = sorted(score for part in runtime.gather(scores) for score in part)
     dice = np.array([d for _, _, d in gathered], dtype=np.float64)
@@ -91,11 +95,12 @@ def validate(
     return ValidationScore(float(np.mean([loss for _, loss, _ in gathered])), tuple(map(float, means)))
 
 
-def _dice(case: ValidationCase, prediction: Tensor, names: Sequence[str]) -> tuple[float, ...]:
+def _dice(case: ValidationCase, prediction: Tensor, names: Sequence[str], has_ignored: bool) -> tuple[float, ...]:
     """Return Dice by foreground class, computed as for the test cases."""
     indices = prediction.cpu().numpy()
     label = case.label()
     x, y, z = label.shape
     grid = Geometry((x, y, z), np.eye(4), "voxel")  # irrelevant to Dice
-    scores = score_case(label, indices, grid, names, {"dice": create("metric", "dice")}, case=case.case_id)
+    metrics = {"dice": create("metric", "dice")}
+    scores = score_case(label, indices, grid, names, metrics, case=case.case_id, has_ignored=has_ignored)
     return tuple(score.value for score in scores)

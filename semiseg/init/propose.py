@@ -123,9 +123,8 @@ def unlabeled_note(info: DatasetInfo) -> list[str]:
     highest = found[-1][0] if len(found) > 1 else 0
     far = highest in _MARK_VALUES or (highest > 0 and highest > _FAR * found[-2][0])
     return [
-        f"value {value} is read as a class, {name}; training and scores exclude no value, so if it marks voxels that"
-        " nobody labeled, use its cases as unlabeled, or count it as background (remove it from the classes, and set"
-        f" dataset.label_map: {{{value}: 0}})"
+        f"value {value} is read as a class, {name}; if it marks voxels that nobody labeled, remove it from the classes,"
+        f" and set dataset.ignore: {value}, so that they count in no loss and no score"
         for value, name in found
         if name.lower() in _MARK_NAMES or (far and value == highest)
     ]

@@ -8,7 +8,7 @@ from typing import Any
 
 from semiseg.errors import DataError, Problem, raise_all
 from semiseg.init.made_names import class_names, modality_names
-from semiseg.io.dataset_json import channels, classes, has_cases, images_of, read_dataset_json
+from semiseg.io.dataset_json import channels, classes, has_cases, ignored, images_of, read_dataset_json
 from semiseg.io.finding import CONVERT, Walk, find, is_file, is_folder
 from semiseg.io.names import PICTURES, image_stem, is_picture, nifti_stem
 from semiseg.messages import some
@@ -161,11 +161,7 @@ def _nnunet_options(folder: Path, manifest: Mapping[str, Any]) -> dict[str, Any]
         there = f"there are no NIfTI images in it{f', but {held.formats()}' if held.other else ''}"
         problems.append(Problem(str(held.folder), there, CONVERT if held.other else LAYOUTS))
     names, modalities = classes(manifest), channels(manifest)
-    labels = manifest.get("labels")
-    if isinstance(labels, Mapping) and "ignore" in labels:
-        what = f'"ignore" ({labels["ignore"]}) marks voxels that nobody labeled, which cannot be excluded yet'
-        problems.append(Problem(str(path), what, "Remove the cases with such voxels from the labeled ones."))
-    elif names is None:
+    if names is None:
         what = '"labels" is not understood, or its labels are overlapping regions'
         fix = 'Write "labels": {"background": 0, "liver": 1}: a stored value for each class.'
         problems.append(Problem(str(path), what, fix))
@@ -174,7 +170,9 @@ def _nnunet_options(folder: Path, manifest: Mapping[str, Any]) -> dict[str, Any]
         problems.append(Problem(str(path), '"channel_names" is missing or not understood', fix))
     raise_all(problems, DataError)
     values = {name: value for value, name in sorted((names or {}).items()) if value}
-    return {"classes": values, "modalities": list(modalities or ())}
+    ignore = ignored(manifest)
+    unknown = {} if ignore is None else {"ignore": ignore}
+    return {"classes": values, **unknown, "modalities": list(modalities or ())}
 
 
 def _has_labels(items: Any) -> bool:

@@ -37,8 +37,8 @@ class Target:
     """A target computed from the labels when samples are made, in worker processes: a distance map, for example.
 
     ``make`` takes labels (b, \\*spatial) int64, on any device, and the number of classes, and returns
-    (b, C, \\*spatial) float32 on that device; b may be 0. It must be a module-level function, since it is sent to other
-    processes.
+    (b, C, \\*spatial) float32 on that device; b may be 0. Labels may contain IGNORE if the strategy supports it
+    (``supports_ignored``). It must be a module-level function, since it is sent to other processes.
     """
 
     name: str
@@ -106,6 +106,8 @@ class Strategy(nn.Module, ABC, Generic[OptionsT]):
     """Why networks cannot have overlapping regions as outputs (``training.outputs``); empty if they can.
 
     Such a strategy takes everything that depends on the meaning of logits from ``coding``."""
+    supports_ignored: ClassVar[bool] = True
+    """Whether labels may contain IGNORE: these voxels then count in no loss of the labeled samples."""
     whole_batch: ClassVar[bool] = False
     """Whether a loss is more than a mean over samples: ``losses`` then always gets a step's whole batch, and the step
     cannot be divided into micro-batches or among processes."""

@@ -8,6 +8,8 @@ from typing import Any
 from semiseg.errors import DataError, Problem
 from semiseg.io.whole import LARGEST
 
+_IGNORE = "ignore"
+
 
 def read_dataset_json(path: Path) -> Any:
     """Return the content of the file, which may start with a byte order mark. Raises DataError if it is not JSON."""
@@ -34,8 +36,20 @@ def channels(manifest: Mapping[str, Any]) -> tuple[str, ...] | None:
 def classes(manifest: Mapping[str, Any]) -> dict[int, str] | None:
     """Return class names by stored value, from either direction, including background; None if not understood.
 
-    Labels are understood if values and names correspond one to one and some are foreground.
+    Labels are understood if values and names correspond one to one and some are foreground. The label ``ignore`` is no
+    class: see ``ignored``.
     """
+    names = _names(manifest)
+    found = {value: name for value, name in (names or {}).items() if name != _IGNORE}
+    return found if len(found) >= 2 else None
+
+
+def ignored(manifest: Mapping[str, Any]) -> int | None:
+    """Return the stored value of the label named ``ignore``, as in nnU-Net; None if there is none."""
+    return next((value for value, name in (_names(manifest) or {}).items() if name == _IGNORE), None)
+
+
+def _names(manifest: Mapping[str, Any]) -> dict[int, str] | None:
     labels = manifest.get("labels")
     if not isinstance(labels, dict):
         return None

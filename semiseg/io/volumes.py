@@ -16,7 +16,7 @@ from semiseg.io.nifti import read_nifti, read_nifti_header
 from semiseg.io.pictures import read_picture, read_picture_header
 from semiseg.io.whole import LARGEST, whole_numbers
 from semiseg.messages import some
-from semiseg.types import Geometry, Volume
+from semiseg.types import IGNORED, Geometry, Volume
 
 T = TypeVar("T")
 
@@ -129,15 +129,16 @@ def _colors_problem(rgb: bool, channels: int, names: str) -> tuple[str, str]:
     return f"{has}, but one channel per file is expected ({names})", rgb_fix
 
 
-def read_label_file(path: Path, label_map: Mapping[int, int]) -> Volume:
+def read_label_file(path: Path, label_map: Mapping[int, int], ignore: int | None = None) -> Volume:
     """Read a label file as class indices (X, Y, Z) uint8.
 
-    ``label_map`` maps each stored value to its class index. Raises DataError, with all problems, for an unreadable
-    file, fractional values and values that are not in ``label_map``, with their voxel counts. Values that are whole
-    numbers up to the file's precision (``read_nifti_label``) are rounded.
+    ``label_map`` maps each stored value to its class index; the stored value ``ignore`` becomes IGNORED. Raises
+    DataError, with all problems, for an unreadable file, fractional values and values that are not in ``label_map``,
+    with their voxel counts. Values that are whole numbers up to the file's precision (``read_nifti_label``) are
+    rounded.
     """
     array, geometry = _read_label(path)
-    return Volume(to_classes(path, array, label_map), geometry)
+    return Volume(to_classes(path, array, label_map, ignore), geometry)
 
 
 def label_values(path: Path) -> set[int]:
@@ -157,7 +158,8 @@ def label_values(path: Path) -> set[int]:
 
 NEGATIVE = (
     "Values of classes are 1 or more. If the file is an image (in Hounsfield units?), give its label instead. If a"
-    " value marks\n    unlabeled voxels: semiseg has no such value; write 0, or leave the case out."
+    " value marks\n    unlabeled voxels, have it ignored: dataset.ignore in a recipe, --labels VALUE=ignore in semiseg"
+    " evaluate."
 )
 
 
@@ -169,8 +171,12 @@ def _read_label(path: Path) -> tuple[NDArray[Any], Geometry]:
     return array, geometry
 
 
-def to_classes(path: Path, stored: NDArray[Any], label_map: Mapping[int, int]) -> NDArray[np.uint8]:
-    """Map stored label values to class indices, C-contiguous uint8. Raises DataError as ``read_label_file``."""
+def to_classes(
+    path: Path, stored: NDArray[Any], label_map: Mapping[int, int], ignore: int | None = None
+) -> NDArray[np.uint8]:
+    """Map stored label values to class indices, C-contiguous uint8. Arguments and errors as for ``read_label_file``."""
+    if ignore is not None:
+        label_map = {**label_map, ignore: IGNORED}
     stored = whole_numbers(stored)
     values, counts = np.unique(stored, return_counts=True)
     whole = values == np.floor(values)

@@ -2,8 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
+from semiseg.data.preprocessing_record import count_foreground
 from semiseg.data.scan_checks import Statistics, channel_statistics, exchanged, same_scans, scan_digest
 from semiseg.data.slices import AXES, box_of, slice_axis
 from semiseg.data.verify import verify_cases
@@ -20,7 +24,7 @@ from semiseg.pipeline.step_mode import forecast, launch, memory_problems
 from semiseg.progress import Reporter
 from semiseg.recipe.load import load_recipe
 from semiseg.recipe.schema import Recipe
-from semiseg.types import Case, Volume
+from semiseg.types import IGNORED, Case, Volume
 
 
 def check(
@@ -66,20 +70,36 @@ def check(
     too_much = memory_problems(plan, memory)
     raise_all([*problems, *same, *too_much], DataError if problems or same else RecipeError)
     notes = [*_notes(plan), *([] if quick else [*classes.notes(), *twice, *images.notes()])]
-    return [*_describe(plan, choice, memory), *(f"Note: {note}." for note in notes), "No problems found."]
+    described = [*_describe(plan, choice, memory), *([] if quick else classes.describe())]
+    return [*described, *(f"Note: {note}." for note in notes), "No problems found."]
+
+
+class _Counts(NamedTuple):
+    """Numbers of voxels in a label: ignored, of foreground classes, and of all."""
+
+    ignored: int
+    foreground: int
+    size: int
+
+    @classmethod
+    def of(cls, label: NDArray[np.uint8]) -> "_Counts":
+        return cls(int(np.count_nonzero(label == IGNORED)), count_foreground(label, has_ignored=True), label.size)
 
 
 class _Classes:
-    """The classes that occur in the labeled cases. Other labels are ignored, since training does not use them."""
+    """The classes and ignored voxels of the labeled cases. Other labels are left out: training does not use them."""
 
     def __init__(self, plan: Plan) -> None:
         self._info = plan.info
         self._labeled = {case.id for case in plan.split.labeled}
         self._missing = set(range(1, len(plan.info.classes)))
+        self._counts: dict[str, _Counts] = {}
 
     def look(self, case: Case, label: Volume) -> None:
-        """Mark the classes of a label as found; called from several threads at once."""
+        """Mark the classes of a label as found, and count its ignored voxels; called from several threads at once."""
         if case.id in self._labeled:
+            if self._info.has_ignored:
+                self._counts[case.id] = _Counts.of(label.array)
             for index in tuple(self._missing):
                 if (label.array == index).any():
                     self._missing.discard(index)
@@ -87,7 +107,25 @@ class _Classes:
     def notes(self) -> list[str]:
         """Return notes on classes that occur in no label."""
         names = [f"{self._info.classes[i]} (value {self._info.class_values[i]})" for i in sorted(self._missing)]
-        return [f"no labeled case has class {', '.join(names)}"] if names else []
+        return [*([f"no labeled case has class {', '.join(names)}"] if names else []), *self._partly()]
+
+    def _partly(self) -> list[str]:
+        """Return notes on labeled cases with ignored voxels only, or with no foreground in the others."""
+        unknown = sorted(case for case, counts in self._counts.items() if counts.ignored == counts.size)
+        empty = sorted(case for case, counts in self._counts.items() if not counts.foreground and case not in unknown)
+        return [
+            f"{counted(len(cases), 'labeled case')} {'has' if len(cases) == 1 else 'have'} {what}: {some(cases, 5)}"
+            for cases, what in ((unknown, "only ignored voxels"), (empty, "no foreground among the voxels not ignored"))
+            if cases
+        ]
+
+    def describe(self) -> list[str]:
+        """Return a line with the share of ignored voxels, if the dataset ignores a value."""
+        if not self._counts:
+            return []
+        ignored, size = (sum(getattr(counts, name) for counts in self._counts.values()) for name in ("ignored", "size"))
+        share = f"{ignored / size:.1%} of the voxels of the labeled cases"
+        return [f"Ignored: {share} (value {self._info.ignore})"]
 
 
 class _Images:

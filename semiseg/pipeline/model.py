@@ -55,6 +55,7 @@ class Model:
             "classes": list(info.classes),
             "label_map": {str(k): v for k, v in info.label_map.items()},
             "class_values": list(info.class_values),
+            **({"ignore": info.ignore} if info.has_ignored else {}),
             "dataset": info.name,
             "patch_size": list(self.task.patch_size),
             **({"regions": self._named_regions()} if self.task.regions else {}),
@@ -118,6 +119,7 @@ class KeptModel:
             tuple(record["classes"]),
             {int(k): v for k, v in record["label_map"].items()},
             tuple(record["class_values"]),
+            ignore=record.get("ignore"),
         )
         components = resolve(self.recipe)
         components = replace(components, dataset=_as_recorded(components.dataset, info))

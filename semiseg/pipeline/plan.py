@@ -18,6 +18,7 @@ from semiseg.pipeline.plan_checks import (
     batch_problems,
     bf16_on_cpu,
     copy_problems,
+    ignored_problems,
     machine_problems,
     optimizer_problems,
     patch_problems,
@@ -71,7 +72,7 @@ def make_plan(recipe: Recipe, *, on_this_machine: bool = True) -> Plan:
     problems = unfit or (machine_problems(components, networks, task, recipe) if known else [])
     problems += optimizer_problems(components, recipe)
     problems += region_problems(recipe, info) + output_problems(components, recipe, info)
-    problems += augmentation_problems(components, recipe)
+    problems += augmentation_problems(components, recipe) + ignored_problems(components, recipe, info)
     try:
         cases = tuple(dataset.cases())
         draw = recipe.seed if recipe.split.draw is None else recipe.split.draw

@@ -159,6 +159,15 @@ def scored_regions(recipe: Recipe, info: DatasetInfo) -> Mapping[str, Sequence[s
     return info.regions if asked is None else asked
 
 
+def ignored_problems(components: Components, recipe: Recipe, info: DatasetInfo) -> list[Problem]:
+    """Return a problem if the dataset ignores a value and the strategy cannot leave out voxels."""
+    if not info.has_ignored or components.strategy.supports_ignored:
+        return []
+    key = placed("strategy.name", recipe)
+    what = f"{key} is {recipe.strategy.name}, which cannot train on labels with ignored voxels (value {info.ignore})."
+    return [Problem("", what, "Choose another strategy, or label all voxels of the labeled cases.")]
+
+
 def augmentation_problems(components: Components, recipe: Recipe) -> list[Problem]:
     """Return problems if the augmentation should run on the device and cannot."""
     if recipe.training.augmentation_on == "workers" or isinstance(components.augmentation, BatchAugmentation):

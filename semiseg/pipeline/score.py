@@ -64,6 +64,7 @@ def _score(case: Case, plan: Plan, folder: RunFolder, same: bool) -> list[Score]
             run=plan.recipe.name,
             checkpoint=checkpoint,
             regions=plan.regions,
+            has_ignored=plan.info.has_ignored,
         )
     ]
 

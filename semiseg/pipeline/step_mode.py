@@ -179,7 +179,8 @@ class NoiseTrial:
     def _batch(self) -> Batch:
         strategy, whole = self._strategy, self._plan.batch_size
         pseudo = next(stage.pseudo_labels for stage in strategy.stages() if stage.name == self._late.stage)
-        made = noise_batch(self._plan.task, *self._share, self._runtime.device, strategy.needs.targets, pseudo)
+        targets, has_ignored = strategy.needs.targets, self._plan.info.has_ignored
+        made = noise_batch(self._plan.task, *self._share, self._runtime.device, targets, pseudo, has_ignored)
         # Counts are of the whole step: losses divide by a stream's count, and a share may have no samples of it.
         labeled, unlabeled = replace(made.labeled, count=whole.labeled), replace(made.unlabeled, count=whole.unlabeled)
         return Batch(labeled, unlabeled)

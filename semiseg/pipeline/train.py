@@ -118,6 +118,7 @@ def training_batches(plan: Plan, store: CaseStore, runtime: Runtime) -> Training
         needs=plan.components.strategy.needs,
         n_classes=len(plan.task.classes),
         pin=runtime.device.type == "cuda",
+        has_ignored=plan.info.has_ignored,
     )
 
 
@@ -167,7 +168,7 @@ def validator(plan: Plan, model: Model, store: CaseStore, runtime: Runtime) -> V
 
     def score(after_case: Callable[[], None], role: str | None) -> ValidationScore:
         predict = model.predictor(runtime.device, role).probabilities
-        return validate(cases, predict, plan.task, runtime, after_case)
+        return validate(cases, predict, plan.task, runtime, after_case, plan.info.has_ignored)
 
     return score
 

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from semiseg.types import IGNORED
+
 
 @dataclass(frozen=True, slots=True)
 class Cell:
@@ -82,8 +84,9 @@ class ViewedCase:
     """A case in the slice viewer.
 
     ``image`` (X, Y, Z) is one channel, ``labels`` are class indices (X, Y, Z) by title (truth first, then predictions).
-    Axes are R, A, S; ``spacing`` is in mm; ``about`` is a line such as "mean Dice 0.41 supervised, 0.52 CPS".
-    A ``picture`` has one slice, shown as a whole and as stored; in color if ``image`` is (X, Y, 1, 3) uint8.
+    Axes are R, A, S; ``spacing`` is in mm; ``about`` is a line such as "mean Dice 0.41 supervised, 0.52 CPS". With
+    ``has_ignored``, the truth may hold IGNORED. A ``picture`` has one slice, shown as a whole and as stored; in color
+    if ``image`` is (X, Y, 1, 3) uint8.
     """
 
     name: str
@@ -91,7 +94,14 @@ class ViewedCase:
     image: NDArray[Any]
     labels: Mapping[str, NDArray[np.uint8]]
     spacing: tuple[float, float, float]
+    has_ignored: bool = False
     picture: bool = False
+
+    def of_classes(self) -> Mapping[str, NDArray[np.uint8]]:
+        """Return the label maps with background instead of IGNORED."""
+        if not self.has_ignored:
+            return self.labels
+        return {title: np.where(labels == IGNORED, np.uint8(0), labels) for title, labels in self.labels.items()}
 
 
 @dataclass(frozen=True, slots=True)

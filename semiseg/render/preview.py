@@ -9,7 +9,10 @@ from numpy.typing import NDArray
 
 from semiseg.io.atomic import atomic_file
 from semiseg.render.document import ViewedCase
+from semiseg.types import IGNORED
 
+GRAY = (150, 150, 150)
+"""Color of ignored voxels."""
 COLORS = ((230, 60, 60), (70, 170, 80), (250, 200, 50), (70, 120, 230), (200, 90, 210), (60, 200, 210))
 OPACITY = 0.5
 PANEL = 256
@@ -19,7 +22,10 @@ BACKGROUND, TEXT = (18, 18, 20), (230, 230, 230)
 
 
 def write_preview(path: Path, cases: Sequence[ViewedCase], classes: Sequence[str]) -> None:
-    """Write a PNG: one row per case, with its image alone and under each label map; classes are named below."""
+    """Write a PNG: one row per case, with its image alone and under each label map; classes are named below.
+
+    Ignored voxels of a reference are gray.
+    """
     from PIL import Image, ImageDraw
 
     titles = ["image", *cases[0].labels]
@@ -36,7 +42,7 @@ def write_preview(path: Path, cases: Sequence[ViewedCase], classes: Sequence[str
         for column, panel in enumerate(panels):
             canvas.paste(panel, (MARGIN + column * (PANEL + MARGIN), top))
         draw.text((MARGIN + 4, top + PANEL - 20), case.name, TEXT, font)
-    _legend(draw, font, classes, height - HEADER + 4)
+    _legend(draw, font, classes, any(case.has_ignored for case in cases), height - HEADER + 4)
     with atomic_file(path) as temporary:
         canvas.save(temporary)
 
@@ -51,14 +57,14 @@ def overlay(gray: NDArray[np.uint8], labels: NDArray[np.uint8]) -> NDArray[np.ui
     """Return class colors (H, W) over a gray picture (H, W) or one in color (H, W, 3), as (H, W, 3)."""
     picture = _in_color(gray).astype(np.float32)
     for index in np.unique(labels[labels > 0]):
-        color = np.asarray(COLORS[(int(index) - 1) % len(COLORS)], dtype=np.float32)
+        color = np.asarray(GRAY if index == IGNORED else COLORS[(int(index) - 1) % len(COLORS)], dtype=np.float32)
         mask = labels == index
         picture[mask] = (1 - OPACITY) * picture[mask] + OPACITY * color
     return picture.round().astype(np.uint8)
 
 
 def _row(case: ViewedCase) -> list[Any]:
-    z = best_slice(next(iter(case.labels.values())))
+    z = best_slice(next(iter(case.of_classes().values())))
     shown = displayed(case, case.image[:, :, z])
     pictures = [_in_color(shown), *(overlay(shown, labels[..., z]) for labels in case.labels.values())]
     return [_panel(radiological(picture), case.spacing) for picture in pictures]
@@ -99,10 +105,11 @@ def _panel(picture: NDArray[np.uint8], spacing: tuple[float, float, float]) -> A
     return panel
 
 
-def _legend(draw: Any, font: Any, classes: Sequence[str], top: int) -> None:
+def _legend(draw: Any, font: Any, classes: Sequence[str], has_ignored: bool, top: int) -> None:
     left = MARGIN
-    for index, name in enumerate(" ".join(name.split()) for name in classes[1:]):  # names must fit on one line
-        draw.rectangle((left, top + 4, left + 12, top + 16), COLORS[index % len(COLORS)])
+    entries = [(" ".join(name.split()), COLORS[i % len(COLORS)]) for i, name in enumerate(classes[1:])]  # on one line
+    for name, color in [*entries, *([("ignored", GRAY)] if has_ignored else [])]:
+        draw.rectangle((left, top + 4, left + 12, top + 16), color)
         draw.text((left + 18, top), name, TEXT, font)
         left += 18 + round(draw.textlength(name, font)) + 16
 

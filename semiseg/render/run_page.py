@@ -9,6 +9,7 @@ from semiseg.render.case_scores import case_scores
 from semiseg.render.document import Cell, Page, Section, Table, ViewedCase
 from semiseg.render.training_curves import TrainingLogs, run_figure
 from semiseg.runs.lagging_networks import behind, each_network
+from semiseg.scoring.ignored import ignored_note
 from semiseg.scoring.same_weights import sentence, shown
 from semiseg.scoring.score_case import Score
 from semiseg.types import UNIT_NAMES
@@ -43,7 +44,7 @@ def run_page(
     tables = tuple(_table(name, title, checkpoints[name]) for name, title in titles.items())
     networks = _networks(each_network(log), classes)
     sections = (
-        Section("Scores", tuple(filter(None, (sentence(summary),))), tables),
+        Section("Scores", tuple(filter(None, (sentence(summary), ignored_note(summary["scores"])))), tables),
         Section("Training", tables=networks, figures=() if figure is None else (figure,)),
     )
     return Page(

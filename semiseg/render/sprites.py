@@ -2,7 +2,7 @@
 
 import base64
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,6 +46,8 @@ class Sprites:
 def make_sprites(case: ViewedCase, classes: int) -> Sprites:
     """Crop a case to its content, take at most MAX_SLICES slices, and shrink them to at most MAX_SIDE pixels.
 
+    Ignored voxels are shown as background, as the note says.
+
     Args:
         case: image and label maps (X, Y, Z) of one shape; the first label map determines the slice shown first.
         classes: number of classes, including background, at most 256.
@@ -53,6 +55,8 @@ def make_sprites(case: ViewedCase, classes: int) -> Sprites:
     Raises:
         ValueError: if a label map does not have the image's shape, or has an index that is not a class.
     """
+    note = " Ignored voxels are shown as background." if case.has_ignored else ""
+    case = replace(case, labels=case.of_classes())
     _check(case, classes)
     across, down, through = _box(case)
     truth = next(iter(case.labels.values()), np.zeros(case.image.shape[:3], np.uint8))
@@ -74,7 +78,7 @@ def make_sprites(case: ViewedCase, classes: int) -> Sprites:
             title: _uri(_strip(labels[chosen], width, height, smooth=False), classes)
             for title, labels in case.labels.items()
         },
-        note=_picture_note(case, scale) if case.picture else _note(slices, case.image.shape[2], scale),
+        note=(_picture_note(case, scale) if case.picture else _note(slices, case.image.shape[2], scale)) + note,
         picture=case.picture,
     )
 

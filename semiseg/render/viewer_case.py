@@ -28,4 +28,4 @@ def view_case(
     colors = picture and len(array) == 3 and len(case.images) == 1 and array.dtype == np.uint8
     shown = np.moveaxis(array, 0, -1) if colors else array[-1]
     turned = {title: to_ras(label, image.geometry)[0] for title, label in labels.items()}
-    return ViewedCase(case.id, about, shown, turned, geometry.spacing, picture)
+    return ViewedCase(case.id, about, shown, turned, geometry.spacing, info.has_ignored, picture)

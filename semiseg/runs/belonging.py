@@ -26,6 +26,7 @@ class _Record(BaseModel):
     classes: _NAMED
     label_map: dict[int, int]
     class_values: tuple[_STORED, ...]
+    ignore: int | None = None
     patch_size: Annotated[tuple[int, ...], Field(min_length=2, max_length=3)]
 
     @model_validator(mode="after")

@@ -64,8 +64,9 @@ def evaluate(
         predictions: a folder of label files, named as in BraTS, nnU-Net or Decathlon (see ``find_labels``); or a file.
         references: likewise.
         labels: the name of each stored value except 0. Values with the same name form one class ({3: "enhancing", 4:
-            "enhancing"}); those named background are background. Unnamed values are refused, or background with
-            {"other": "background"}. Without ``labels`` every value in a reference is a class, named by its number.
+            "enhancing"}); those named background are background, and voxels of the references with a value named ignore
+            are left out. Unnamed values are refused, or background with {"other": "background"}. Without ``labels``
+            every value in a reference is a class, named by its number.
         regions: unions of classes to score in addition, by name: {"tumor core": ["necrosis", "enhancing"]}.
         output: a folder for scores.csv and summary.json.
         metrics: installed metrics, each as ``NAME`` or ``NAME:OPTION=VALUE,…``, or a mapping from title to installed
@@ -174,7 +175,16 @@ def _score(
     files: _Files, label_map: LabelMap, regions: Mapping[str, Sequence[str]] | None, metrics: Mapping[str, Metric]
 ) -> list[Score]:
     truth, predicted, geometry = _read_pair(files, label_map.to_indices)
-    return score_case(truth, predicted, geometry, label_map.classes, metrics, case=files.case, regions=regions)
+    return score_case(
+        truth,
+        predicted,
+        geometry,
+        label_map.classes,
+        metrics,
+        case=files.case,
+        regions=regions,
+        has_ignored=label_map.has_ignored,
+    )
 
 
 def _read_pair(

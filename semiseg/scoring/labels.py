@@ -9,19 +9,19 @@ from numpy.typing import NDArray
 
 from semiseg.errors import ArgumentError, DataError, Problem, raise_all
 from semiseg.io.whole import whole_numbers
+from semiseg.types import IGNORED, MOST_CLASSES
 
 Labels = Mapping[int, str] | Mapping[int | str, str]
-"""Stored value → name; also OTHER → BACKGROUND, which makes unnamed values background."""
+"""Stored value → name; also OTHER → BACKGROUND, which makes unnamed values background, and value → IGNORE."""
 
-BACKGROUND, OTHER = "background", "other"
-_IGNORE = "ignore"
+BACKGROUND, OTHER, IGNORE = "background", "other", "ignore"
 _TABLE = 65536
 """Values from which on a search is used instead of a lookup table, which would be too large."""
 
 
 @dataclass(frozen=True, slots=True)
 class LabelMap:
-    """Class names by index, background first, and the class index of each stored value (0 is the background).
+    """Class names by index, background first, and the index of each stored value (0 is the background), or IGNORED.
 
     ``rest``: whether unlisted values are background too.
     """
@@ -32,21 +32,35 @@ class LabelMap:
 
     @classmethod
     def of(cls, labels: Labels) -> "LabelMap":
-        """Create a map from stored value → name; values with the same name form one class, background is none.
+        """Create a map from stored value → name; values of one name form one class, background and ignore are none.
 
         Raises ArgumentError for invalid names, DataError for invalid values alone.
         """
         named = {value: name for value, name in labels.items() if not isinstance(value, str)}
         others = {value: name for value, name in labels.items() if isinstance(value, str)}
-        names = tuple(dict.fromkeys(name for name in named.values() if not _is_background(name)))
+        names = tuple(dict.fromkeys(n for n in named.values() if not _is_background(n) and not _is_ignored(n)))
         wrong = [*_wrong_names(named, others), *([] if names else [_NO_CLASS])]
         problems = [*wrong, *_wrong_values(named, names)]
         raise_all(problems, ArgumentError if wrong else DataError)  # values may be from files
-        indices = {0: 0} | {v: 0 if _is_background(name) else names.index(name) + 1 for v, name in named.items()}
+
+        def index_of(name: str) -> int:
+            if _is_ignored(name):
+                return IGNORED
+            return 0 if _is_background(name) else names.index(name) + 1
+
+        indices = {0: 0} | {value: index_of(name) for value, name in named.items()}
         return cls((BACKGROUND, *names), indices, OTHER in others)
 
+    @property
+    def has_ignored(self) -> bool:
+        """Whether a value is ignored."""
+        return IGNORED in self.indices.values()
+
     def to_indices(self, array: NDArray[Any]) -> NDArray[np.uint8]:
-        """Convert stored values to class indices (uint8). Raises DataError, with the values, if one has no class."""
+        """Convert stored values to class indices or IGNORED (uint8).
+
+        Raises DataError, with the values, if one has no class.
+        """
         array = as_integers(array)
         found = stored_values(array)
         unknown = sorted(found - set(self.indices))
@@ -54,7 +68,8 @@ class LabelMap:
             array = np.where(np.isin(array, unknown), 0, array)
             found -= set(unknown)
         elif unknown:
-            known = ", ".join(f"{value}={self.classes[index]}" for value, index in self.indices.items())
+            names = {**dict(enumerate(self.classes)), IGNORED: IGNORE}
+            known = ", ".join(f"{value}={names[index]}" for value, index in self.indices.items())
             raise DataError(
                 f"label {_listed(unknown)} has no class; known: {known}",
                 "Name every value with --labels. Values with the same name are one class (3=enhancing,4=enhancing);"
@@ -75,6 +90,10 @@ def _is_background(name: str) -> bool:
     return name.casefold() == BACKGROUND
 
 
+def _is_ignored(name: str) -> bool:
+    return name.casefold() == IGNORE
+
+
 _NO_CLASS = Problem("labels", "no classes are named", "Example: 1=necrosis,2=edema,3=enhancing.")
 
 
@@ -84,11 +103,7 @@ def _wrong_names(named: Mapping[int, str], others: Mapping[str, str]) -> list[Pr
     if not _is_background(named.get(0, BACKGROUND)):
         problems.append(Problem("labels", "0 is the background, which is not scored", "Leave it out."))
     for value, name in [*named.items(), *others.items()]:
-        if name.casefold() == _IGNORE:
-            what = f"{value}={name}: voxels cannot be left out of the scores, and a class of this name would be scored"
-            fix = f"Write {value}={BACKGROUND} to count it as background, or remove those voxels from both files."
-            problems.append(Problem("labels", what, fix))
-        elif isinstance(value, str) and not (value == OTHER and _is_background(name)):
+        if isinstance(value, str) and not (value == OTHER and _is_background(name)):
             what, fix = (
                 f"{value}={name}: {value!r} is not a stored value",
                 f"Values must be numbers, or {OTHER}={BACKGROUND}.",
@@ -98,14 +113,18 @@ def _wrong_names(named: Mapping[int, str], others: Mapping[str, str]) -> list[Pr
 
 
 def _wrong_values(named: Mapping[int, str], names: Sequence[str]) -> list[Problem]:
-    problems = [Problem("labels", f"{value} is negative; labels are 0 or more") for value in named if value < 0]
-    if len(names) > 255:
-        problems.append(Problem("labels", f"{len(names)} classes; at most 255 are supported"))
+    problems = [
+        Problem("labels", f"{value} is negative; labels are 0 or more")
+        for value, name in named.items()
+        if value < 0 and not _is_ignored(name)
+    ]
+    if len(names) > MOST_CLASSES:
+        problems.append(Problem("labels", f"{len(names)} classes; at most {MOST_CLASSES} are supported"))
     return problems
 
 
 def parse_labels(text: str) -> dict[int | str, str]:
-    """Parse stored value → name from ``1=necrosis,2=edema,3=enhancing,other=background``.
+    """Parse stored value → name from ``1=necrosis,2=edema,3=enhancing,255=ignore,other=background``.
 
     Raises ArgumentError with all problems.
     """
@@ -113,7 +132,8 @@ def parse_labels(text: str) -> dict[int | str, str]:
     problems = []
     for part in text.split(","):
         value, equals, name = (piece.strip() for piece in part.partition("="))
-        key: int | str = int(value) if value.isdecimal() else value
+        is_number = (value.removeprefix("-") if _is_ignored(name) else value).isdecimal()
+        key: int | str = int(value) if is_number else value
         if not (equals and name and (isinstance(key, int) or key == OTHER)):
             problems.append(Problem("labels", f"{part.strip()!r} is not VALUE=NAME", "Example: 1=necrosis,2=edema."))
         elif key in labels:

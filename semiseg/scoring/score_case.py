@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from semiseg.errors import ArgumentError, ComponentError, DataError, Problem, SemisegError, raise_all
 from semiseg.interfaces.metric import MaskPair, Metric, Status
+from semiseg.scoring.ignored import Ignored, without_ignored
 from semiseg.scoring.masks import Kind, LabelPair, Target
 from semiseg.types import Geometry, Unit
 
@@ -31,7 +32,9 @@ class Score:
         image_diagonal: length of the image's diagonal in the image's unit, by default the value of a miss.
         kind: a class, or a region made of several.
         definition: meaning of the value (``Metric.definition``); empty if a table lacks it.
-        reference_digest: digest of the reference's mask and grid, which identifies the reference; empty likewise.
+        reference_digest: digest of the reference's mask and grid, and of its ignored voxels if there are any, which
+            identifies the reference; empty likewise.
+        n_ignored: the case's voxels that are left out because the reference marks them as ignored.
     """
 
     run: str
@@ -48,6 +51,7 @@ class Score:
     kind: Kind = "class"
     definition: str = ""
     reference_digest: str = ""
+    n_ignored: int = 0
 
     @property
     def is_distance(self) -> bool:
@@ -66,14 +70,19 @@ def score_case(
     run: str = "",
     checkpoint: str = "",
     regions: Mapping[str, Sequence[str]] | None = None,
+    has_ignored: bool = False,
 ) -> list[Score]:
     """Return the scores of one case: one per foreground class and metric, classes in order, then the regions.
 
     ``reference`` and ``prediction`` (X, Y, Z) hold class indices of any integer type, on the grid ``geometry``;
-    ``classes`` are names by index, background first; ``regions`` map names of regions to names of their classes.
-    Raises DataError, naming the case, if an array has a different shape, is not of integers, or holds an index that is
-    no class, and ArgumentError if a region names an unknown class.
+    ``classes`` are names by index, background first; ``regions`` map names of regions to names of their classes. With
+    ``has_ignored``, voxels that are IGNORED in the reference are left out: they are background in both. Raises
+    DataError, naming the case, if an array has a different shape, is not of integers, or holds an index that is no
+    class, and ArgumentError if a region names an unknown class.
     """
+    ignored = Ignored()
+    if has_ignored:
+        reference, prediction, ignored = without_ignored(reference, prediction, case)
     _require_labels({"reference": reference, "prediction": prediction}, geometry, len(classes), case)
     targets = [Target(name, "class", (index,)) for index, name in enumerate(classes) if index]
     targets += find_regions(regions or {}, classes)
@@ -81,13 +90,13 @@ def score_case(
         reference.astype(np.uint8, copy=False), prediction.astype(np.uint8, copy=False), geometry, len(classes)
     )
     names = {"run": run, "checkpoint": checkpoint, "case": case}
-    return [score for target in targets for score in _score_target(labels, target, metrics, names)]
+    return [score for target in targets for score in _score_target(labels, target, metrics, names, ignored)]
 
 
 def _score_target(
-    labels: LabelPair, target: Target, metrics: Mapping[str, Metric], names: Mapping[str, str]
+    labels: LabelPair, target: Target, metrics: Mapping[str, Metric], names: Mapping[str, str], ignored: Ignored
 ) -> list[Score]:
-    pair, digest = labels.masks(target), labels.reference_digest(target)
+    pair, digest = labels.masks(target), ignored.added_to(labels.reference_digest(target))
     return [
         Score(
             **names,
@@ -102,6 +111,7 @@ def _score_target(
             kind=target.kind,
             definition=metric.definition,
             reference_digest=digest,
+            n_ignored=ignored.count,
         )
         for name, metric in metrics.items()
     ]

@@ -7,6 +7,7 @@ from rich.box import SIMPLE
 from rich.markup import escape
 from rich.table import Table
 
+from semiseg.scoring.ignored import ignored_note
 from semiseg.scoring.same_weights import shown
 
 _NONE = "–"
@@ -89,6 +90,10 @@ def _range(pair: list[float | None] | None, block: Mapping[str, Any]) -> str:
 
 
 def _caption(summary: Mapping[str, Any]) -> str:
+    return " ".join(filter(None, (_policy(summary), ignored_note(summary))))
+
+
+def _policy(summary: Mapping[str, Any]) -> str:
     counted = "n: values in the mean."
     if summary.get("preset"):
         empty = f"Definitions and values for empty masks follow {summary['preset']}"

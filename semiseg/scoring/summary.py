@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from semiseg.errors import DataError, Problem, raise_all
 from semiseg.interfaces.metric import Status
+from semiseg.scoring.ignored import count_ignored
 from semiseg.scoring.masks import Kind
 from semiseg.scoring.policy import find_policy
 from semiseg.scoring.score_case import Score
@@ -34,6 +35,7 @@ def summarize(
       are ok, missed, spurious, both_empty. n + excluded = the number of cases;
     - ``foreground``: mean of the classes' means and its interval, over ``n`` values of ``n_classes`` classes, with the
       numbers of those left out in ``excluded`` and ``excluded_classes``;
+    - ``ignored``, only if there are any: the number of ignored ``voxels``, and of ``cases`` with such voxels;
     - ``worst``: the five worst cases by their mean over the classes, worst first.
 
     Raises ArgumentError for an unknown policy, DataError for several runs, duplicate rows, or a metric with two units.
@@ -46,7 +48,13 @@ def summarize(
         descending = rows[0].is_distance or metric in lower_is_better
         checkpoints.setdefault(checkpoint, {})[metric] = _metric(rows, policy, descending)
     bootstrap = {"resamples": RESAMPLES, "seed": SEED, "level": 0.95}
-    return {"policy": policy, "bootstrap": bootstrap, "checkpoints": checkpoints}
+    ignored = count_ignored(scores)
+    return {
+        "policy": policy,
+        "bootstrap": bootstrap,
+        **({"ignored": ignored} if ignored else {}),
+        "checkpoints": checkpoints,
+    }
 
 
 def _require_one_table(scores: Sequence[Score]) -> None:

@@ -29,20 +29,26 @@ COLUMNS = (
     "definition",
     "reference_digest",
 )
+_IGNORED = "n_ignored"
+"""A further column, written only if some voxel is ignored."""
 _REQUIRED = COLUMNS[:-3]  # a table from elsewhere may lack the others
 
 
 def write_scores(path: Path, scores: Iterable[Score]) -> None:
     """Write scores as CSV (UTF-8), atomically.
 
-    Numbers are written so that reading returns the same float64; infinity is ``inf``, an undefined value ``nan``. A
-    name that a spreadsheet would run as a formula is prefixed with ``'``, which reading removes.
+    The column ``n_ignored`` is written only if a case has ignored voxels. Numbers are written so that reading returns
+    the same float64; infinity is ``inf``, an undefined value ``nan``. A name that a spreadsheet would run as a formula
+    is prefixed with ``'``, which reading removes.
     Raises StorageError if the disk is full.
     """
+    scores = list(scores)
     with atomic_file(Path(path)) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(COLUMNS)
-        writer.writerows([as_cell(v) if isinstance(v, str) else v for v in astuple(score)] for score in scores)
+        columns = (*COLUMNS, _IGNORED) if any(score.n_ignored for score in scores) else COLUMNS
+        writer.writerow(columns)
+        rows = (astuple(score)[: len(columns)] for score in scores)
+        writer.writerows([as_cell(v) if isinstance(v, str) else v for v in row] for row in rows)
 
 
 def read_scores(path: Path) -> list[Score]:
@@ -59,7 +65,7 @@ def read_scores(path: Path) -> list[Score]:
             if lacking:
                 raise DataError(Problem(str(path), f"not a table of scores: it lacks {', '.join(lacking)}"))
             for row in reader:
-                if all(key == cell for key, cell in row.items()):
+                if all(row[column] == column for column in _REQUIRED):
                     continue  # a repeated header: tables of several folds, concatenated
                 try:
                     scores.append(_score({key: from_cell(cell) for key, cell in row.items() if isinstance(cell, str)}))
@@ -89,6 +95,7 @@ def _score(row: Mapping[str, str]) -> Score:
         kind=kind,
         definition=row.get("definition", ""),
         reference_digest=row.get("reference_digest", ""),
+        n_ignored=int(row.get(_IGNORED) or 0),
     )
 
 

@@ -10,7 +10,7 @@ from semiseg.interfaces.batch import Batch, Step
 from semiseg.interfaces.co_training import CoTraining
 from semiseg.interfaces.losses import Losses, Term
 from semiseg.interfaces.strategy import StrategyOptions
-from semiseg.strategy_parts.streams import mean_of_each_stream
+from semiseg.strategy_parts.streams import mean_of_each_stream, without_ignored
 
 
 class CPSOptions(StrategyOptions):
@@ -60,7 +60,8 @@ class CrossPseudoSupervision(CoTraining[CPSOptions]):
     def loss(self, role: str, output: Tensor, pseudo_labels: Mapping[str, Any], batch: Batch, step: Step) -> Losses:
         """Return equations 2 to 4 for one network."""
         o = self.options
-        wanted = [(batch.labeled.label, o.loss), *((labels, o.pseudo_loss) for labels in pseudo_labels.values())]
+        peers = (without_ignored(labels, batch) for labels in pseudo_labels.values())
+        wanted = [(batch.labeled.label, o.loss), *((labels, o.pseudo_loss) for labels in peers)]
         own, *others = self.coding.losses(output, wanted, batch.labeled.has_ignored)
         pseudo = sum((self._pseudo(values, batch) for values in others), Term())
         return Losses({"supervised": Term(own, batch.labeled), "pseudo": o.phi * pseudo}, role)

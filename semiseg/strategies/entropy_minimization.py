@@ -14,7 +14,7 @@ from semiseg.interfaces.losses import Losses, Term
 from semiseg.interfaces.roles import Role
 from semiseg.interfaces.strategy import Strategy, StrategyOptions
 from semiseg.strategy_parts.ramps import RampName, weight_at
-from semiseg.strategy_parts.streams import supervised_loss
+from semiseg.strategy_parts.streams import mean_over_voxels, supervised_loss
 
 
 class EntropyMinimizationOptions(StrategyOptions):
@@ -59,7 +59,9 @@ class EntropyMinimization(Strategy[EntropyMinimizationOptions]):
         if o.entropy_on == "unlabeled":
             uncertain = Term(normalized_entropy(unlabeled, self.coding), batch.unlabeled)
         else:
-            uncertain = Term(normalized_entropy(logits, self.coding), batch.labeled, batch.unlabeled)
+            streams = (batch.labeled, batch.unlabeled)
+            per_voxel = mean_over_voxels(entropy(logits, self.coding), *streams)
+            uncertain = Term(per_voxel / math.log(self.coding.n_states(logits.shape[1])), *streams)
         yield Losses({"supervised": supervised, "entropy": weight_at(o, step) * uncertain}, "model")
 
 
@@ -68,6 +70,10 @@ def normalized_entropy(logits: Tensor, coding: Coding = CLASSES) -> Tensor:
 
     For regions, it is the mean over these, with K = 2 for each.
     """
+    return entropy(logits, coding).flatten(1).mean(dim=1) / math.log(coding.n_states(logits.shape[1]))
+
+
+def entropy(logits: Tensor, coding: Coding = CLASSES) -> Tensor:
+    """Return H(p) in nats at each voxel: (n, K, \\*spatial) gives (n, \\*spatial); for regions the mean over these."""
     log_p = coding.log_probabilities(logits)
-    entropy = -(log_p.exp() * log_p).sum(dim=2).mean(dim=1)
-    return entropy.flatten(1).mean(dim=1) / math.log(log_p.shape[2])
+    return -(log_p.exp() * log_p).sum(dim=2).mean(dim=1)

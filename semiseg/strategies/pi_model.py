@@ -13,7 +13,7 @@ from semiseg.interfaces.roles import Role
 from semiseg.interfaces.strategy import Strategy, StrategyOptions
 from semiseg.strategy_parts.flips import draw_flips, flip
 from semiseg.strategy_parts.ramps import RampName, weight_at
-from semiseg.strategy_parts.streams import supervised_loss
+from semiseg.strategy_parts.streams import mean_over_voxels, supervised_loss
 from semiseg.strategy_parts.views import strong_view
 
 
@@ -68,7 +68,7 @@ class PiModel(Strategy[PiModelOptions]):
         images = torch.cat([stream.image for stream in streams])
         second = self._second(images, [slot for stream in streams for slot in stream.slots], step, first)
         target = first.detach() if o.gradient == "second" else first
-        difference = Term((second - target).square().flatten(1).mean(dim=1), *streams)
+        difference = Term(mean_over_voxels((second - target).square(), *streams), *streams)
         yield Losses({"supervised": supervised, "consistency": weight_at(o, step) * difference}, "model")
 
     def _second(self, images: Tensor, slots: list[int], step: Step, first: Tensor) -> Tensor:

@@ -13,10 +13,11 @@ def signed_distances(labels: Tensor, n_classes: int) -> Tensor:
     Li et al. 2020, SASSNet (arXiv:2007.10732), equation 1, as implemented in its public code and DTC's: Euclidean
     distances in voxels, divided by the largest distance, separately outside and inside. The boundary consists of the
     voxels of the class with one of their six neighbors (in 2D, four) outside it; the edge of the volume does not count.
-    For an absent class the map is 0, as in that code; for a class that fills the volume it is -1.
+    For an absent class the map is 0, as in that code; for a class that fills the volume it is -1. IGNORE belongs to no
+    class, so with ignored voxels the distances are to the boundary of what was labeled.
 
     Args:
-        labels: (b, \\*spatial) integer class indices; b may be 0.
+        labels: (b, \\*spatial) integer class indices, or IGNORE; b may be 0.
         n_classes: number of classes, including background.
 
     Returns:

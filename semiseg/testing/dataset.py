@@ -27,7 +27,7 @@ from semiseg.errors import DataError, ProtocolError
 from semiseg.interfaces.dataset import Dataset
 from semiseg.io.names import safe_name
 from semiseg.registry import load
-from semiseg.types import Case
+from semiseg.types import IGNORED, Case
 
 
 class _Watch:
@@ -106,6 +106,7 @@ class DatasetContract:
         assert len(set(info.classes)) == len(info.classes)
         assert set(info.label_map.values()) == set(range(len(info.classes)))
         assert [info.label_map[value] for value in info.class_values] == list(range(len(info.classes)))
+        assert info.ignore not in info.class_values
 
     def test_regions_are_unions_of_foreground_classes(self, dataset: Dataset) -> None:
         """Each region consists of existing foreground classes, and its name is not that of a class."""
@@ -130,14 +131,15 @@ class DatasetContract:
             assert geometry.unit == image.geometry.unit
 
     def test_labels_are_class_indices_on_the_image_grid(self, dataset: Dataset) -> None:
-        """Labels are (X, Y, Z) uint8, with no index beyond the classes."""
+        """Labels are (X, Y, Z) uint8, with no index beyond the classes but IGNORED, if a value is ignored."""
         labeled = self._labeled(dataset)
         assert labeled
         for case in labeled:
             label = dataset.read_label(case)
             assert label.array.dtype == np.uint8
             assert label.array.shape == label.geometry.shape
-            assert label.array.max() < len(dataset.info().classes)
+            known = label.array[label.array != IGNORED] if dataset.info().has_ignored else label.array
+            assert known.max(initial=0) < len(dataset.info().classes)
             assert not dataset.read_geometry(case).difference(label.geometry)
 
     def test_each_case_has_its_own_label(self, dataset: Dataset) -> None:

@@ -99,6 +99,7 @@ def _share(batch: Batch, rank: int, needs: BatchNeeds) -> Batch:
             tuple(l.cases[i] for i in mine),
             l.label[mine],
             {name: target[mine] for name, target in l.targets.items()},
+            l.has_ignored,
         ),
         UnlabeledStream(
             u.image[others],

@@ -5,11 +5,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
+import h5py
 import helpers_pictures as pictures
 import helpers_volumes as made
 import numpy as np
 import pytest
 
+from semiseg.datasets.acdc import ACDC
 from semiseg.datasets.brats import Brats
 from semiseg.datasets.decathlon import Decathlon
 from semiseg.datasets.folder import Folder
@@ -19,11 +21,13 @@ from semiseg.interfaces.component import ComponentOptions
 from semiseg.io.nifti import read_nifti
 from semiseg.registry import installed
 from semiseg.testing.dataset import DatasetContract, watch_opens
-from semiseg.types import Volume
+from semiseg.types import IGNORED, Volume
 
 
 def test_the_built_in_datasets_are_installed():
-    assert {"brats", "decathlon", "folder", "la2018", "phantom"} <= {entry.name for entry in installed("dataset")}
+    assert {"acdc", "brats", "decathlon", "folder", "la2018", "phantom"} <= {
+        entry.name for entry in installed("dataset")
+    }
 
 
 class TestBrats(DatasetContract):
@@ -66,6 +70,14 @@ class TestFolder(DatasetContract):
         return Folder(Folder.Options(root=made.write_folder(tmp_path), classes={"front": 1, "back": 2}))
 
 
+class TestFolderWithAnIgnoredValue(DatasetContract):
+    name = "folder"
+
+    @pytest.fixture
+    def dataset(self, tmp_path):
+        return Folder(Folder.Options(root=made.write_folder(tmp_path), classes={"front": 1}, ignore=2))
+
+
 class TestFolderOfTwoModalities(DatasetContract):
     name = "folder"
 
@@ -99,6 +111,34 @@ class TestLA2018(DatasetContract):
     @pytest.fixture
     def dataset(self, tmp_path):
         return LA2018(LA2018.Options(root=made.write_la2018(tmp_path)))
+
+
+class TestLA2018WithAnIgnoredValue(DatasetContract):
+    name = "la2018"
+
+    @pytest.fixture
+    def dataset(self, tmp_path):
+        root = made.write_la2018(tmp_path)
+        for path in root.rglob("*.h5"):
+            with h5py.File(path, "r+") as file:
+                label = file["label"][()].astype(np.int8)
+                del file["label"]
+                label[0] = -1
+                file["label"] = label
+        return LA2018(LA2018.Options(root=root, ignore=-1))
+
+    def test_ignored_voxels_are_marked(self, dataset):
+        label = dataset.read_label(dataset.cases()[0]).array
+        assert (label[0] == IGNORED).all()
+        assert (label[1:] != IGNORED).all()
+
+
+class TestACDC(DatasetContract):
+    name = "acdc"
+
+    @pytest.fixture(params=[made.write_acdc, made.write_acdc_nifti])
+    def dataset(self, request, tmp_path):
+        return ACDC(ACDC.Options(root=request.param(tmp_path)))
 
 
 class TestPhantom(DatasetContract):
@@ -154,6 +194,15 @@ class TestRealLA2018(DatasetContract):
     @pytest.fixture
     def dataset(self):
         return LA2018(LA2018.Options(root=real("la2018")))
+
+
+@pytest.mark.real_data
+class TestRealACDC(DatasetContract):
+    name = "acdc"
+
+    @pytest.fixture
+    def dataset(self):
+        return ACDC(ACDC.Options(root=real("acdc")))
 
 
 class ReadsWhileListing(Brats):

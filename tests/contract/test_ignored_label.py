@@ -55,27 +55,80 @@ def test_a_sample_of_which_nothing_is_known_has_no_gradient():
     assert not logits.grad.any()
 
 
-# Strategies with split networks or with targets computed from labels need more than a voxelwise network.
+# Networks of split strategies are not voxelwise.
 NAMES = [
     entry.name
     for entry in installed("strategy")
     if not load("strategy", entry.name).requires and not load("strategy", entry.name).needs.targets
 ]
+EVERYWHERE = {
+    "cps": [{"pseudo_loss": "cross_entropy", "loss": "dice_ce"}],
+    "pi_model": [{"consistency_on": "labeled_and_unlabeled"}],
+    "mean_teacher": [{"consistency_on": "labeled_and_unlabeled"}],
+    "bcp": [{"largest_component": False}],
+}
+"""Options with which unsupervised losses include labeled samples, and others that need the same care."""
+
+
+def start(name, options):
+    cls = load("strategy", name)
+    chosen = cls.Options.model_validate(options)
+    roles = cls.roles(chosen)
+    return cls(chosen, build_networks(roles, {role.name: Voxelwise() for role in roles}, TASK, 0))
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_images_of_unknown_voxels_do_not_change_the_supervised_loss(name):
-    cls = load("strategy", name)
-    options = cls.Options()
-    roles = cls.roles(options)
-    backbones = {role.name: Voxelwise() for role in roles}
-    strategy = cls(options, build_networks(roles, backbones, TASK, 0))
-    stage = strategy.stages()[0]
-    step = Step(0, 100, 10, stage=stage.name)
-    batch = partly(make_batch(2, 2 if cls.needs.unlabeled.uses else 0))
+    strategy = start(name, {})
+    step = Step(0, 100, 10, stage=strategy.stages()[0].name)
+    batch = partly(make_batch(2, 2 if strategy.needs.unlabeled.uses else 0))
     found = []
     for one in (batch, poisoned(batch)):
         torch.manual_seed(0)
         first, *_ = strategy.losses(one, step)
         found.append(first.parts["supervised"].item())
     assert found[0] == pytest.approx(found[1], rel=1e-6)
+
+
+def rearranged(batch: Batch, where: torch.Tensor) -> Batch:
+    """Return the batch with other voxels in some planes of the labeled samples: one channel's values in another order.
+
+    Statistics of a channel, which views may depend on, stay the same.
+    """
+    image = batch.labeled.image.clone()
+    image[:, 0, where] = image[:, 0, where].flatten(1).flip(1).reshape(image[:, 0, where].shape)
+    return Batch(replace(batch.labeled, image=image), batch.unlabeled)
+
+
+@pytest.mark.parametrize(("name", "options"), [(n, o) for n in NAMES for o in ({}, *EVERYWHERE.get(n, []))])
+def test_no_loss_of_a_step_depends_on_unknown_voxels(name, options):
+    """Every stage, term, log entry and gradient: an unknown voxel is no target of pseudo-labels or consistency, too."""
+    strategy = start(name, options)
+    planes = torch.arange(make_batch().labeled.label.shape[1])
+    for stage in strategy.stages():
+        step = Step(99, 100, 10, stage.name, 99, 100)
+        sizes = (2, 2 if strategy.needs.unlabeled.uses else 0)
+        batch = partly(make_batch(*sizes, pseudo=stage.pseudo_labels))
+
+        def parts(one, step=step):
+            torch.manual_seed(0)
+            strategy.zero_grad()
+            found = {}
+            for number, losses in enumerate(strategy.losses(one, step)):
+                losses.total.backward()
+                found |= {f"{number} {key}": value.item() for key, value in losses.parts.items()}
+            gradients = [p.grad.flatten() for p in strategy.parameters() if p.grad is not None]
+            return found, torch.cat(gradients).tolist()
+
+        expected, gradient = parts(batch)
+        found, same = parts(rearranged(batch, planes % 3 == 0))
+        assert found == pytest.approx(expected, rel=1e-5)
+        assert same == pytest.approx(gradient, rel=1e-4, abs=1e-7)
+        assert parts(rearranged(batch, planes % 3 == 1))[0] != pytest.approx(expected, rel=1e-5)
+
+
+def test_every_strategy_with_its_own_targets_says_whether_it_supports_ignored_voxels():
+    for entry in installed("strategy"):
+        strategy = load("strategy", entry.name)
+        if strategy.needs.targets:
+            assert "supports_ignored" in vars(strategy), f"{entry.name} makes targets from labels"

@@ -188,6 +188,29 @@ class Peeks(Right):
         return taught if label is None else taught * (label[:, None] == 0)
 
 
+class MirroredVolumes(Right):
+    """Wrong in 2D: flips three axes. Right where it declares that it supports volumes only."""
+
+    def noisy(self, batch, step):
+        return super().noisy(batch, step).flip((2, 3, 4))
+
+
+class OnlyVolumes(MirroredVolumes):
+    """Right: likewise, and declared."""
+
+    spatial_dims = frozenset({3})
+
+
+class OnlySlices(Right):
+    """Right: flips two axes, of images that have no more."""
+
+    spatial_dims = frozenset({2})
+
+    def noisy(self, batch, step):
+        assert batch.images().dim() == 4
+        return super().noisy(batch, step).flip((2, 3))
+
+
 class NobodyPredicts(Right):
     """Wrong: it could be trained, but not be used."""
 
@@ -255,6 +278,25 @@ def test_a_leak_is_one():
     reason = refusal(contract.test_labels_of_unlabeled_samples_change_nothing, Peeks)
 
     assert reason.startswith("labels of unlabeled samples change the gradients of networks.student.first.weight and 7")
+
+
+def test_what_works_in_3d_alone_is_told_in_2d():
+    contract.test_losses_are_finite_scalars(contract.make(MirroredVolumes, {}, 3), 0)
+    with pytest.raises(IndexError):
+        contract.test_losses_are_finite_scalars(contract.make(MirroredVolumes, {}, 2), 0)
+
+
+@pytest.mark.parametrize(("strategy_class", "sides"), [(Right, 3), (OnlyVolumes, 3), (OnlySlices, 2)])
+def test_checks_of_learning_have_images_of_a_declared_number_of_axes(strategy_class, sides):
+    strategy = contract.make(strategy_class, {})
+    assert contract.batch(strategy, contract.at(strategy, 0)).images().dim() == 2 + sides
+    contract.test_every_trained_role_is_updated(strategy)
+
+
+@pytest.mark.parametrize("dims", [set(), {1}, {3, 4}])
+def test_unknown_numbers_of_axes_are_refused(dims):
+    with pytest.raises(AssertionError):
+        contract.test_numbers_of_spatial_axes_are_known(type("Other", (Right,), {"spatial_dims": frozenset(dims)}))
 
 
 def test_a_strategy_that_cannot_predict_is_told_so():

@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 from semiseg.cli.evaluate import evaluate
 from semiseg.errors import DataError
+from semiseg.scoring.table import read_scores
 
 SHAPE = (12, 10, 8)
 HEAVY = ("torch", "monai", "torchio", "lightning_fabric", "h5py")
@@ -91,6 +92,26 @@ def test_names_that_look_like_markup_are_shown_as_they_are(app, tmp_path):
     result = run(app, tmp_path / "a", tmp_path / "a", "--labels", "1=[red]core")
     assert "x[bold]" in result.stdout
     assert "[red]core" in result.stdout
+
+
+def test_a_value_of_the_references_is_ignored(app, folders):
+    for name in ("case_1", "case_2"):
+        path = folders / "truth" / f"{name}.nii.gz"
+        truth = np.asarray(nibabel.load(path).dataobj).copy()
+        truth[:, :, int(name[-1]) // 2] = 255  # where the prediction differs
+        save(path, truth)
+    with pytest.raises(DataError, match="label 255 has no class"):
+        run(app, folders / "predicted", folders / "truth", "--labels", "1=core,2=edema")
+    labels = ("--labels", "1=core,2=edema,255=ignore")
+    result = run(app, folders / "predicted", folders / "truth", *labels, "-o", folders / "out")
+    assert "240 voxels of 2 cases are ignored." in " ".join(result.stdout.split())
+    scores = {(s.case, s.class_name, s.metric): s for s in read_scores(folders / "out" / "scores.csv")}
+    for name, n_ignored in (("case_1", 120), ("case_2", 120), ("case_3", 0)):
+        assert scores[name, "edema", "dice"].n_ignored == n_ignored
+        assert scores[name, "core", "dice"].value == 1
+    save(folders / "predicted" / "case_3.nii.gz", np.full(SHAPE, 255, np.uint8))
+    with pytest.raises(DataError, match="case case_3, prediction: 960 voxels have the ignored value where"):
+        run(app, folders / "predicted", folders / "truth", *labels)
 
 
 def test_errors_are_semiseg_errors(app, folders):

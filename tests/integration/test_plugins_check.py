@@ -94,7 +94,7 @@ def broken(distribution, tmp_path):
             "augmentation",
             "label.flip(0)",
             "label",
-            "Image and label stay aligned",
+            "Image and label stay aligned [2D]",
             "the Dice of image and label is only",
         ),
     ],
@@ -141,7 +141,19 @@ def test_a_strategy_is_run_with_networks_that_are_named():
     assert result.exit_code == 0, result.stdout
     assert result.stdout.splitlines()[0].startswith("strategy cps (semiseg ")
     assert result.stdout.splitlines()[1].startswith("with a small unet for each role: channels=(4, 8)")
+    assert result.stdout.splitlines()[2] == "on images with 2 and 3 spatial axes"
     assert result.stdout.splitlines()[-1].startswith("No failures in ")
+
+
+def test_a_strategy_is_checked_for_the_numbers_of_axes_that_it_declares(broken):
+    broken("strategy", "    @classmethod", "    spatial_dims = frozenset({3})\n\n    @classmethod")
+    result = check("broken")
+
+    assert result.exit_code == 0, result.stdout
+    assert "on images with 3 spatial axes only, as the component declares in spatial_dims" in result.stdout
+    assert "Losses are finite scalars [3D-50]" in result.stdout
+    assert "2D" not in result.stdout
+    assert "skip  Losses" not in result.stdout
 
 
 def test_what_a_strategy_requires_and_unet_does_not_offer_is_told(broken):
@@ -178,7 +190,7 @@ def test_required_options_are_named_with_how_to_give_them():
 def test_what_cannot_be_seen_from_outside_is_declared(name, flag, about):
     undeclared = check(name)
 
-    assert list(failing(undeclared)) == [about]
+    assert {failed.partition(" [")[0] for failed in failing(undeclared)} == {about}
     assert f"--declare {flag}" in str(undeclared.exception)
     assert check(name, "--declare", flag).exit_code == 0
     assert str(check("cps", "--declare", flag).exception).startswith(f"Unknown flag '{flag}' in --declare.")

@@ -2,11 +2,13 @@
 
 import itertools
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 
 from semiseg.losses.named import named_loss
+from semiseg.plugin import IGNORE
 from semiseg.registry import load
 from semiseg.testing.strategy import StrategyContract, make_batch
 from semiseg_multi_head.mc_net import MCNet, sharpened
@@ -63,6 +65,22 @@ def test_the_loss_is_the_paper_s(decoders):
             consistency += ((p - q / q.sum(1, keepdim=True)) ** 2).mean()
     weight = math.exp(-5 * (1 - 0.2 / 0.4) ** 2)
     assert losses.total.item() == pytest.approx((0.5 * dice + weight * consistency).item(), rel=1e-5)
+
+
+def test_the_consistency_leaves_out_ignored_voxels():
+    strategy, batch = StrategyContract.make(MCNet, {}), make_batch()
+    label = batch.labeled.label.clone()
+    label[:, :3] = IGNORE
+    batch = replace(batch, labeled=replace(batch.labeled, label=label, has_ignored=True))
+    logits = [torch.randn((4, 3, *label.shape[1:]), generator=torch.Generator().manual_seed(i)) for i in range(3)]
+    expected = strategy._consistency(tuple(logits), batch)
+    for one in logits:
+        one[:2, :, :3] *= -1
+    assert torch.equal(strategy._consistency(tuple(logits), batch), expected)
+    logits[0][2:, :, :3] *= -1
+    found = strategy._consistency(tuple(logits), batch)
+    assert torch.equal(found[:2], expected[:2])
+    assert (found[2:] != expected[2:]).all()
 
 
 def test_the_weight_is_full_after_40_percent():

@@ -39,11 +39,12 @@ class TestFused(AugmentationContract):
 
 
 def made_sample(size):
-    """Smooth noise within a ball, 0 around it; classes 0 to 3."""
+    """Smooth noise within a ball or disk, 0 around it; classes 0 to 3."""
     noise = torch.randn((2, *(n // 3 + 2 for n in size)), generator=torch.Generator().manual_seed(5))
-    image = torch.nn.functional.interpolate(noise[None], size=size, mode="trilinear")[0]
-    away = [(torch.arange(n) - (n - 1) / 2) / n for n in size]
-    outside = away[0][:, None, None] ** 2 + away[1][:, None] ** 2 + away[2] ** 2 > 0.2
+    mode = "trilinear" if len(size) == 3 else "bilinear"
+    image = torch.nn.functional.interpolate(noise[None], size=size, mode=mode)[0]
+    away = torch.meshgrid(*((torch.arange(n) - (n - 1) / 2) / n for n in size), indexing="ij")
+    outside = torch.stack(away).square().sum(0) > 0.2
     label = torch.bucketize(image[0], torch.tensor([0.0, 0.3, 0.6]))
     return image.masked_fill(outside, 0), label.masked_fill(outside, 0)
 
@@ -57,13 +58,14 @@ def compare(options, image, label, size, seed):
             results.append((*kind(options)(image, label, size), torch.rand(1)))
     (expected, expected_label, number), (changed, changed_label, other_number) = results
     assert number == other_number, "the number of draws differs"
-    extent = expected.amax((1, 2, 3), True) - expected.amin((1, 2, 3), True)
+    axes = tuple(range(1, expected.ndim))
+    extent = expected.amax(axes, True) - expected.amin(axes, True)
     return (changed - expected).abs() / extent, changed_label, expected_label
 
 
-@pytest.mark.parametrize("options", OPTIONS)
-def test_the_same_seed_gives_what_torchio_gives(options, way):
-    size = (40, 36, 44)
+@pytest.mark.parametrize("size", [(40, 36, 44), (80, 68)], ids=["3D", "2D"])
+@pytest.mark.parametrize("options", [*OPTIONS, {"probability": 1.0, "flip_axes": ["superior-inferior"]}])
+def test_the_same_seed_gives_what_torchio_gives(options, size, way):
     options = Luque2023Augmentation.Options(**options)
     image, label = made_sample(FusedAugmentation(options).source_size(size))
     for seed in range(10):

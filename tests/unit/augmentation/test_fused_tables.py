@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from semiseg.augmentation.fused_kernels import change_intensities
+from semiseg.augmentation.fused_numba import fast_table
 from semiseg.augmentation.intensity import Curve, apply_curve
 from semiseg.augmentation.intensity_lookup import apply_table, curve_table
 from semiseg.augmentation.luque2023 import draw_heights
@@ -76,6 +77,18 @@ def test_within_the_stated_tolerance_of_the_exact_curve(apply, seed, gamma, n_po
     assert error[values > values.min() + (values.max() - values.min()) / 100].max() < 4e-5
     if keep_zero:
         assert torch.equal(changed == 0, values == 0)
+
+
+@given(st.integers(0, 2**32), st.floats(0.3, 3), st.none() | st.integers(3, 12))
+def test_a_fast_table_is_the_table_in_single_precision(seed, gamma, n_points):
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        heights = draw_heights(n_points, 1.0) if n_points else None
+    curve = Curve(gamma, heights)
+    expected, fast = curve_table(curve), torch.from_numpy(fast_table(curve))
+    steepest = 1.0 if heights is None else max(1.0, float(heights.diff().max()) * (n_points - 1))
+    assert (fast - expected).abs().max() < 4e-7 * steepest
+    assert fast[0] == 0
 
 
 @given(st.integers(0, 2**32), st.floats(0.3, 3))

@@ -68,3 +68,4 @@ def test_blocks_change_nothing():
     whole = apply_curve(values, curve, keep_zero=False)
     in_one = apply_curve(values.reshape(1, -1, 5), curve, keep_zero=False).reshape(values.shape)
     torch.testing.assert_close(whole, in_one)
+    torch.testing.assert_close(whole.flatten(), apply_curve(values.flatten(1), curve, keep_zero=False).flatten())

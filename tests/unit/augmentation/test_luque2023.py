@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from semiseg.augmentation.luque2023 import Luque2023Augmentation
 
-SIZE = (16, 12, 10)
+SIZES = [(16, 12, 10), (16, 12)]
 
 
 def only(operation, **options):
@@ -20,25 +20,43 @@ def only(operation, **options):
 def apply(augmentation, image, label=None, seed=0):
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
-        return augmentation(image, label, SIZE)
+        return augmentation(image, label, tuple(image.shape[1:]))
 
 
-@pytest.fixture
-def image():
-    image = torch.randn((2, *SIZE), generator=torch.Generator().manual_seed(3))
+@pytest.fixture(params=SIZES, ids=["3D", "2D"])
+def image(request):
+    image = torch.randn((2, *request.param), generator=torch.Generator().manual_seed(3))
     image[:, :5] = 0
     return image
 
 
 def test_flips_only_the_axes_it_may(image):
     for axes, dims in (["left-right"], (1,)), ([1, 2], (2, 3)), (["superior-inferior"], (3,)):
-        changed, _ = apply(only("flipping", flip_axes=axes), image)
-        assert torch.equal(changed, image.flip(dims))
+        changed, label = apply(only("flipping", flip_axes=axes), image, image[0].long())
+        present = [dim for dim in dims if dim < image.ndim]  # an image in 2D has no third axis
+        assert torch.equal(changed, image.flip(present))
+        assert torch.equal(label, image[0].long().flip([dim - 1 for dim in present]))
+
+
+def test_in_2d_it_turns_in_the_plane_by_the_angle_around_the_third_axis(monkeypatch):
+    image = torch.arange(49.0).reshape(1, 7, 7)
+    augmentation = Luque2023Augmentation(Luque2023Augmentation.Options(probability=0))
+    monkeypatch.setattr(augmentation, "_draw_pose", lambda: (1.0, (20.0, -30.0, 90.0)))
+    changed, label = apply(augmentation, image, image[0].long())
+    torch.testing.assert_close(changed, torch.rot90(image, 1, (1, 2)), atol=1e-3, rtol=0)
+    assert torch.equal(label, torch.rot90(image[0].long()))
+
+
+def test_in_2d_rotations_out_of_the_plane_and_a_zoom_of_1_change_nothing(monkeypatch):
+    image = torch.randn((2, 7, 9), generator=torch.Generator().manual_seed(3))
+    augmentation = Luque2023Augmentation(Luque2023Augmentation.Options(probability=0))
+    monkeypatch.setattr(augmentation, "_draw_pose", lambda: (1.0, (20.0, -30.0, 0.0)))
+    assert torch.equal(apply(augmentation, image)[0], image)
 
 
 @pytest.mark.parametrize("operation", ["gamma", "histogram_shift", "intensity_shift", "intensity_scaling"])
 def test_intensity_operations_move_values_of_each_channel_alone_and_no_background(image, operation):
-    same = image[:1].expand(2, *SIZE)
+    same = image[:1].expand_as(image)
     changed, label = apply(only(operation), same, (same[0] > 0).long())
     assert not torch.equal(changed[0], changed[1])
     assert torch.equal(changed == 0, same == 0)

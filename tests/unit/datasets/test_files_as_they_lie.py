@@ -13,6 +13,7 @@ from semiseg.datasets.folder import Folder
 from semiseg.datasets.la2018 import LA2018
 from semiseg.errors import DataError
 from semiseg.init.recognize import recognize
+from semiseg.types import IGNORED
 
 READ = {"brats": Brats, "la2018": LA2018, "folder": Folder, "decathlon": Decathlon}
 
@@ -207,11 +208,28 @@ def test_nnunet_s_test_images_that_have_labels_are_left_to_be_tested_by(tmp_path
     assert [case.id for case in read(root).cases()] == ["x_0", "x_1", "x_2"]
 
 
+def test_the_label_named_ignore_in_dataset_json_is_ignored(tmp_path):
+    labels = {"background": 0, "a": 1, "b": 2, "ignore": 3}
+    write_nnunet(tmp_path / "nnunet", **{"channel_names": {"0": "CT"}, **V2, "labels": labels})
+    block = recognize(tmp_path / "nnunet")
+    assert (block["classes"], block["ignore"]) == ({"a": 1, "b": 2}, 3)
+    for names in (labels, {"0": "background", "1": "a", "2": "b", "3": "ignore"}):
+        root = made.write_decathlon(tmp_path / "decathlon", labels=names)
+        made.save(root / "labelsTr" / "part_0.nii.gz", made.label((0, 1, 2, 3)), np.eye(4))
+        dataset = Decathlon(Decathlon.Options(root=root))
+        assert (dataset.info().classes, dataset.info().ignore) == (("background", "a", "b"), 3)
+        expected = made.label((0, 1, 2, IGNORED))
+        np.testing.assert_array_equal(dataset.read_label(dataset.cases()[0]).array, expected)
+        two = Decathlon(Decathlon.Options(root=root, ignore=4))
+        assert "4 is to be ignored, but in dataset.json the label ignore has the value 3" in refusal(two.info)
+        only = Decathlon(Decathlon.Options(root=made.write_decathlon(tmp_path / "no", labels={"ignore": 1})))
+        assert '"labels" is missing or invalid' in refusal(only.info)
+
+
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
         ({"file_ending": ".nrrd"}, "dataset.json: its images are .nrrd files, which are not supported\n"),
-        ({"labels": {"background": 0, "a": 1, "ignore": 3}}, 'dataset.json: "ignore" (3) marks voxels that nobody'),
         ({"labels": {"background": 0, "whole": [1, 2]}}, "its labels are overlapping regions\n"),
         ({"channel_names": ["CT"]}, '"channel_names" is missing or not understood\n'),
     ],

@@ -9,7 +9,7 @@ import pytest
 from semiseg.errors import DataError
 from semiseg.io.names import name_problems, safe_name
 from semiseg.io.volumes import label_values, read_image_files, read_image_geometry, read_label_file
-from semiseg.types import Geometry
+from semiseg.types import IGNORED, DatasetInfo, Geometry
 
 TWO = ("t1", "t2")
 
@@ -200,3 +200,30 @@ def test_ids_that_can_not(case_id):
     with pytest.raises(DataError, match="file name"):
         safe_name(case_id)
     assert len(name_problems([case_id, "fine"])) == 1
+
+
+@pytest.mark.parametrize(("value", "dtype"), [(2, np.uint8), (-1, np.int16), (300, np.float32)])
+def test_one_stored_value_is_ignored(tmp_path, value, dtype):
+    path = made.save(tmp_path / "seg.nii.gz", made.label((0, 1, value), dtype=dtype))
+    expected = made.label((0, 1, IGNORED))
+    np.testing.assert_array_equal(read_label_file(path, {0: 0, 1: 1}, ignore=value).array, expected)
+    assert f"{value} (" in message(read_label_file, path, {0: 0, 1: 1})
+
+
+def test_a_label_file_with_negative_values_is_told_how_to_ignore_one(tmp_path):
+    path = made.save(tmp_path / "seg.nii.gz", made.label((0, 1, -1), dtype=np.int16))
+    assert "have it ignored: dataset.ignore in a recipe, --labels VALUE=ignore in semiseg" in message(
+        label_values, path
+    )
+
+
+def test_a_dataset_has_at_most_254_classes_and_ignores_no_value_of_a_class():
+    def info(n, **more):
+        values = {value: value for value in range(n + 1)}
+        return DatasetInfo("d", ("ct",), tuple(map(str, values)), values, tuple(values), **more)
+
+    assert not info(254).has_ignored
+    assert info(254, ignore=255).has_ignored
+    assert "255 classes besides the background; at most 254" in message(info, 255)
+    with pytest.raises(DataError, match="the value 3 cannot be ignored, because it is also that of 3"):
+        info(4, ignore=3)

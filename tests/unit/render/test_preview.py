@@ -3,7 +3,9 @@ import pytest
 from PIL import Image
 
 from semiseg.render.document import ViewedCase
-from semiseg.render.preview import COLORS, HEADER, MARGIN, PANEL, best_slice, overlay, write_preview
+from semiseg.render.preview import COLORS, GRAY, HEADER, MARGIN, PANEL, best_slice, overlay, write_preview
+from semiseg.render.sprites import make_sprites
+from semiseg.types import IGNORED
 
 
 def test_the_slice_with_most_foreground_is_shown():
@@ -19,6 +21,40 @@ def test_class_colors_lie_over_the_gray():
     assert picture[0, 0].tolist() == [100, 100, 100]
     for column, color in ((1, COLORS[0]), (2, COLORS[1])):
         assert np.abs(picture[0, column] - (0.5 * 100 + 0.5 * np.array(color))).max() <= 1
+
+
+def test_ignored_voxels_are_gray_and_named_in_the_legend(tmp_path):
+    truth = np.zeros((8, 8, 3), np.uint8)
+    truth[:, :, 0] = IGNORED
+    truth[2, 2, 1], truth[3:6, :, 1] = 1, IGNORED
+    image = np.zeros((8, 8, 3))
+    gray = overlay(np.full((1, 1), 50, np.uint8), np.full((1, 1), IGNORED, np.uint8))
+    assert gray[0, 0].tolist() == [(50 + GRAY[0]) // 2] * 3
+    pictures = []
+    for has_ignored in (False, True):
+        case = ViewedCase("c", "", image, {"reference": np.where(truth == 1, 1, 0)}, (1, 1, 1))
+        if has_ignored:
+            case = ViewedCase("c", "", image, {"reference": truth}, (1, 1, 1), has_ignored=True)
+        write_preview(tmp_path / "p.png", [case], ("background", "a"))
+        pictures.append(np.asarray(Image.open(tmp_path / "p.png")).astype(int))
+    before, after = pictures
+    # The slice is that with most foreground; ignored voxels count for nothing.
+    left = 2 * MARGIN + PANEL
+    panel = np.s_[HEADER : HEADER + PANEL, left : left + PANEL]
+    changed = (before[panel] != after[panel]).any(axis=2)
+    assert changed.mean() == pytest.approx(3 / 8, abs=0.02)
+    legend = np.s_[HEADER + PANEL + MARGIN :]
+    assert (after[legend] == GRAY).all(axis=2).sum() > (before[legend] == GRAY).all(axis=2).sum() + 50
+
+
+def test_the_viewer_shows_ignored_voxels_as_background_and_says_so():
+    truth = np.zeros((6, 6, 3), np.uint8)
+    truth[1, 1, 1], truth[3:, :, 1] = 1, IGNORED
+    case = ViewedCase("c", "", np.ones((6, 6, 3)), {"reference": truth}, (1, 1, 1), has_ignored=True)
+    plain = ViewedCase("c", "", np.ones((6, 6, 3)), {"reference": np.where(truth == 1, truth, 0)}, (1, 1, 1))
+    marked, sprites = make_sprites(case, 2), make_sprites(plain, 2)
+    assert marked.labels == sprites.labels
+    assert marked.note == f"{sprites.note} Ignored voxels are shown as background."
 
 
 def test_left_is_on_the_right_and_front_is_up(tmp_path):

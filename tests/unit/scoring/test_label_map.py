@@ -5,6 +5,7 @@ import pytest
 
 from semiseg.errors import ArgumentError, DataError
 from semiseg.scoring.labels import LabelMap, as_integers, parse_labels, stored_values
+from semiseg.types import IGNORED
 
 
 def test_values_of_one_name_are_one_class():
@@ -48,10 +49,23 @@ def test_all_others_can_be_background(dtype):
     assert label_map.to_indices(np.array([-1, 5, 70_000, -90])).tolist() == [0, 1, 0, 0]
 
 
-@pytest.mark.parametrize("text", ["1=liver,255=ignore", "1=liver,255=Ignore", "1=liver,other=ignore"])
-def test_an_ignore_value_is_refused_in_words(text):
-    with pytest.raises(ArgumentError, match=r"=[iI]gnore: voxels cannot be left out of the scores.*\n.*=background"):
-        LabelMap.of(parse_labels(text))
+@pytest.mark.parametrize("value", [255, 7, -1])
+@pytest.mark.parametrize("name", ["ignore", "Ignore"])
+def test_a_value_can_be_ignored(value, name):
+    label_map = LabelMap.of(parse_labels(f"1=liver,{value}={name}"))
+    assert label_map.classes == ("background", "liver")
+    assert label_map.has_ignored
+    assert label_map.to_indices(np.array([0, value, 1])).tolist() == [0, IGNORED, 1]
+    assert not LabelMap.of({1: "liver"}).has_ignored
+    with pytest.raises(DataError, match=f"label 9 has no class; known: 0=background, 1=liver, {value}=ignore"):
+        label_map.to_indices(np.array([9]))
+
+
+def test_all_other_values_cannot_be_ignored():
+    with pytest.raises(ArgumentError, match=r"other=ignore: 'other' is not a stored value\n.*other=background"):
+        LabelMap.of(parse_labels("1=liver,other=ignore"))
+    with pytest.raises(ArgumentError, match="0 is the background"):
+        LabelMap.of(parse_labels("1=liver,0=ignore"))
 
 
 def test_others_are_background_or_nothing():
@@ -106,5 +120,5 @@ def test_labels_that_cannot_be():
     assert len(caught.value.problems) == 2
     with pytest.raises(DataError, match="no classes are named"):
         LabelMap.of({})
-    with pytest.raises(DataError, match="at most 255"):
+    with pytest.raises(DataError, match="at most 254"):
         LabelMap.of({value: str(value) for value in range(1, 300)})

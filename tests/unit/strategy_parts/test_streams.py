@@ -1,10 +1,13 @@
+from dataclasses import replace
+
 import pytest
 import torch
 
 from semiseg.interfaces.losses import Term
 from semiseg.losses.named import named_loss
-from semiseg.strategy_parts.streams import mean_of_each_stream, supervised_loss
+from semiseg.strategy_parts.streams import mean_of_each_stream, mean_over_voxels, supervised_loss, without_ignored
 from semiseg.testing.strategy import CLASSES, SIZE, make_batch
+from semiseg.types import IGNORE
 
 
 def test_parts_of_a_batch_add_up_to_the_mean():
@@ -29,3 +32,30 @@ def test_the_supervised_loss_is_the_mean_over_the_step():
         parts = [batch.part(slice(0, 1), slice(0)), batch.part(slice(1, 3), slice(0))]
         both = supervised_loss(logits[:1], parts[0], kind) + supervised_loss(logits[1:], parts[1], kind)
         assert both.mean().item() == pytest.approx(whole.item())
+
+
+def test_means_leave_out_the_ignored_voxels_of_labeled_samples():
+    batch = make_batch(labeled=2, unlabeled=1)
+    values = torch.randn((3, CLASSES, *SIZE), generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    streams = (batch.labeled, batch.unlabeled)
+    assert torch.equal(mean_over_voxels(values, *streams), values.flatten(1).mean(dim=1))
+    label = batch.labeled.label.clone()
+    label[0, :3], label[1] = IGNORE, IGNORE
+    partly = replace(batch, labeled=replace(batch.labeled, label=label, has_ignored=True))
+    expected = [values[0, :, 3:].mean().item(), 0, values[2].mean().item()]
+    streams = (partly.labeled, partly.unlabeled)
+    assert mean_over_voxels(values, *streams).tolist() == pytest.approx(expected)
+    assert mean_over_voxels(values[:, 0], *streams)[0].item() == pytest.approx(values[0, 0, 3:].mean().item())
+    assert mean_over_voxels(values[2:], partly.unlabeled).item() == pytest.approx(values[2].mean().item())
+
+
+def test_pseudo_labels_leave_out_the_ignored_voxels_of_labeled_samples():
+    batch = make_batch(labeled=2, unlabeled=1)
+    pseudo = torch.randint(0, CLASSES, (3, *SIZE), dtype=torch.uint8)
+    assert without_ignored(pseudo, batch) is pseudo
+    label = batch.labeled.label.clone()
+    label[0, :3] = IGNORE
+    partly = replace(batch, labeled=replace(batch.labeled, label=label, has_ignored=True))
+    expected = pseudo.long()
+    expected[0, :3] = IGNORE
+    assert torch.equal(without_ignored(pseudo, partly), expected)

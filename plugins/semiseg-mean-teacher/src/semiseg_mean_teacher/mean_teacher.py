@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from semiseg.plugin import Batch, Losses, Step, Term, supervised_loss
+from semiseg.plugin import Batch, Losses, Step, Term, mean_over_voxels, supervised_loss
 from semiseg_mean_teacher.averaged import AveragedOptions, AveragedTeacher, with_noise
 
 
@@ -48,7 +48,7 @@ class MeanTeacher(AveragedTeacher[MeanTeacherOptions]):
         if slots:  # a network need not accept an empty batch
             images = batch.images() if everywhere else batch.unlabeled.image
             teacher = self.teach(with_noise(images, slots, step, "mean_teacher", o.noise, o.noise_limit))
-            consistency = Term((student - teacher).square().flatten(1).mean(dim=1), *streams)
+            consistency = Term(mean_over_voxels((student - teacher).square(), *streams), *streams)
         else:
             self.gather_statistics(batch)
         yield self.weighted(supervised, consistency, step)

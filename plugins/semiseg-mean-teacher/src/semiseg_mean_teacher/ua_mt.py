@@ -50,7 +50,7 @@ class UAMT(AveragedTeacher[UAMTOptions]):
         consistency, sure = Term(), Term()
         if len(batch.unlabeled):
             student, teacher = self.probabilities(unlabeled), self._look(batch, step, "ua_mt")
-            mask = self._uncertainty(batch, step) < self._limit(step, self.coding.states(student).shape[2])
+            mask = self._uncertainty(batch, step) < self._limit(step, self.coding.n_states(student.shape[1]))
             consistency = Term.of_whole_batch(masked_difference(student, teacher, mask))
             sure = Term.of_whole_batch(mask.float().mean())
         else:

@@ -67,6 +67,8 @@ class DTC(Strategy[DTCOptions]):
     no_regions: ClassVar[str] = "it compares a distance map of each class with the class's probability"
     needs: ClassVar[BatchNeeds] = BatchNeeds(targets=(Target(HEAD, signed_distances),))
     requires: ClassVar[frozenset[str]] = frozenset({"split"})
+    # The distance to a boundary that may run through unlabeled voxels is unknown, also at labeled ones.
+    supports_ignored: ClassVar[bool] = False
 
     @classmethod
     def roles(cls, options: DTCOptions) -> tuple[Role, ...]:

@@ -20,6 +20,7 @@ from semiseg.plugin import (
     StrategyOptions,
     Task,
     Term,
+    mean_over_voxels,
     supervised_loss,
     weight_at,
 )
@@ -84,14 +85,15 @@ class MCNet(Strategy[MCNetOptions]):
         decoders = (outputs.logits, *outputs.decoders)
         each = (0.5 * supervised_loss(batch.divide(logits)[0], batch, o.loss, self.coding) for logits in decoders)
         supervised = sum(each, Term())
-        consistency = Term(self._consistency(decoders), batch.labeled, batch.unlabeled)
+        consistency = Term(self._consistency(decoders, batch), batch.labeled, batch.unlabeled)
         yield Losses({"supervised": supervised, "consistency": weight_at(o, step) * consistency}, "model")
 
-    def _consistency(self, decoders: tuple[Tensor, ...]) -> Tensor:
+    def _consistency(self, decoders: tuple[Tensor, ...], batch: Batch) -> Tensor:
         """Return for each sample the sum over ordered pairs, (n,)."""
         plain = [self.probabilities(logits) for logits in decoders]
         sharp = [self.coding.sharpened(logits, self.options.temperature) for logits in decoders]
         if self.options.stop_gradient:
             sharp = [probabilities.detach() for probabilities in sharp]
-        pairs = permutations(range(len(decoders)), 2)
-        return torch.stack([(plain[i] - sharp[j]).square().flatten(1).mean(dim=1) for i, j in pairs]).sum(dim=0)
+        streams = (batch.labeled, batch.unlabeled)
+        squared = ((plain[i] - sharp[j]).square() for i, j in permutations(range(len(decoders)), 2))
+        return torch.stack([mean_over_voxels(values, *streams) for values in squared]).sum(dim=0)

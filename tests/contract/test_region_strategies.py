@@ -1,0 +1,100 @@
+"""Every strategy with overlapping regions as outputs, or its reason why not."""
+
+import pytest
+import torch
+from torch import nn
+
+from semiseg.engine.build import build_strategy
+from semiseg.engine.probe import noise_batch
+from semiseg.engine.runtime import Runtime
+from semiseg.interfaces.backbone import Backbone
+from semiseg.interfaces.batch import Step
+from semiseg.registry import installed, load
+from semiseg.testing.steps import run_steps
+from semiseg.testing.tiny import TinyBackbone
+from semiseg.types import Task
+
+CLASSES = ("background", "a", "b", "c")
+REGIONS = {"all": (1, 2, 3), "core": (2, 3), "inner": (3,)}
+NAMES = [entry.name for entry in installed("strategy")]
+WITH_REGIONS = [name for name in NAMES if not load("strategy", name).no_regions]
+
+
+def built(name, backbone, task, **options):
+    cls = load("strategy", name)
+    given = cls.Options.model_validate(options)
+    roles = cls.roles(given)
+    return build_strategy(cls, given, roles, {role.name: backbone for role in roles}, task, 0)
+
+
+def a_step(strategy, task):
+    stage = strategy.stages()[-1]
+    batch = noise_batch(task, 2, 2, torch.device("cpu"), strategy.needs.targets, stage.pseudo_labels)
+    (report,) = run_steps(strategy, [(batch, Step(99, 100, 9, stage=stage.name))], Runtime("cpu", "32"), lr=0.1)
+    return report
+
+
+def test_what_does_not_support_regions_says_why():
+    assert {name: load("strategy", name).no_regions for name in NAMES if name not in WITH_REGIONS} == {
+        "dtc": "it compares a distance map of each class with the class's probability"
+    }
+
+
+@pytest.mark.parametrize("size", [(12, 8), (16, 8, 8)], ids=["2D", "3D"])
+@pytest.mark.parametrize("name", WITH_REGIONS)
+def test_it_trains_and_predicts_regions(name, size):
+    task = Task(2, CLASSES, size, REGIONS)
+    strategy = built(name, TinyBackbone(), task)
+    before = {key: value.clone() for key, value in strategy.state_dict().items()}
+    assert torch.isfinite(torch.tensor(list(a_step(strategy, task).values()))).all()
+    assert any(not torch.equal(value, before[key]) for key, value in strategy.state_dict().items())
+    predicted = strategy.eval().predict(torch.randn((2, 2, *size), generator=torch.Generator().manual_seed(0)))
+    assert predicted.shape == (2, 3, *size)
+    assert (predicted > 0).all()
+    assert (predicted < 1).all()
+    assert strategy.coding.decide(predicted[0]).max() <= 3
+
+
+class Binary(Backbone):
+    """Logits at a voxel from that voxel alone; for two classes, those of the background are 0."""
+
+    def build(self, task):
+        convolution = (nn.Conv2d if task.spatial_dims == 2 else nn.Conv3d)(task.in_channels, 1, 1)
+        return convolution if task.regions else WithZeros(convolution)
+
+
+class WithZeros(nn.Module):
+    def __init__(self, convolution):
+        super().__init__()
+        self.convolution = convolution
+
+    def forward(self, images):
+        logits = self.convolution(images)
+        return torch.cat([torch.zeros_like(logits), logits], dim=1)
+
+
+# Loss terms other than Dice, which has no background among regions. Options make pseudo-labels' losses cross entropy.
+BINARY = {
+    "cps": {"pseudo_loss": "cross_entropy"},
+    "cps_cutmix": {},
+    "entropy_minimization": {},
+    "fixmatch": {"threshold": 0.6},
+    "ict": {},
+    "mean_teacher": {},
+    "pi_model": {},
+    "pseudo_label": {"threshold": 0.6},
+    "self_training": {},
+    "ua_mt": {},
+}
+
+
+@pytest.mark.parametrize("name", BINARY)
+def test_one_region_of_one_class_is_a_binary_softmax(name):
+    tasks = [Task(2, ("background", "a"), (12, 8), regions) for regions in ({}, {"a": (1,)})]
+    classes, regions = (a_step(built(name, Binary(), task, **BINARY[name]), task) for task in tasks)
+    assert classes.keys() == regions.keys()
+    compared = classes.keys() - {"loss", "supervised"}
+    assert compared
+    for term in compared:
+        assert regions[term] == pytest.approx(classes[term], rel=1e-4), term
+        assert term == "accepted" or classes[term] > 0
