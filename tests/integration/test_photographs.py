@@ -55,6 +55,7 @@ def test_distances_are_in_pixels_and_equal_those_of_evaluate(finished):
     assert (finished / "run" / "preview.png").exists()
     report = (finished / "run" / "report.html").read_text()
     assert "hd95 [pixel]" in report
+    assert " pixels, averaged over the classes of 1 test cases." in report
     assert "40 x 32 pixels." in report
 
 
