@@ -30,7 +30,7 @@ if TYPE_CHECKING:
         Target,
     )
     from semiseg.io.finding import find
-    from semiseg.io.names import name_problems, nifti_stem
+    from semiseg.io.names import image_stem, name_problems, nifti_stem
     from semiseg.io.volumes import read_image_files, read_image_geometry, read_label_file
     from semiseg.losses.cross_entropy import cross_entropy
     from semiseg.losses.dice import dice_from_probabilities
@@ -116,6 +116,7 @@ __all__ = [
     "find",
     "flip",
     "has_statistics",
+    "image_stem",
     "masked_loss",
     "mean_of_each_stream",
     "mean_over_voxels",
@@ -159,7 +160,7 @@ _HOMES = {
     "semiseg.interfaces.split": "Level Outputs SplitNetwork Upsampling",
     "semiseg.interfaces.strategy": "BatchNeeds Stage Strategy StrategyOptions StreamNeeds Target",
     "semiseg.io.finding": "find",
-    "semiseg.io.names": "name_problems nifti_stem",
+    "semiseg.io.names": "image_stem name_problems nifti_stem",
     "semiseg.io.volumes": "read_image_files read_image_geometry read_label_file",
     "semiseg.losses.cross_entropy": "cross_entropy",
     "semiseg.losses.dice": "dice_from_probabilities",

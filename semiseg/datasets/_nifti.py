@@ -203,7 +203,8 @@ def one_case(paths: Sequence[Path], modalities: Sequence[str], parse: ParseName,
     stems = list(map(stem, paths))
     case_id = ids[0] if ids else shared_name(stems)
     if not stems[0] or not case_id:
-        raise DataError(
-            Problem(str(paths[0]), "by its name, it is not a NIfTI file", "Images must be .nii.gz or .nii.")
-        )
+        what, fix = "by its name, it is not a NIfTI file", "Images must be .nii.gz or .nii."
+        if stem is not nifti_stem:
+            what, fix = f"{what} or picture", "Images must be .nii.gz, .nii, .png, .jpg or .tif."
+        raise DataError(Problem(str(paths[0]), what, fix))
     return checked_cases([Case(case_id, tuple(paths))])[0]

@@ -31,9 +31,11 @@ def write_label(path: Path, values: NDArray[Any], geometry: Geometry) -> None:
 def label_bytes(values: NDArray[Any], geometry: Geometry) -> bytes:
     """Return the content of a label file: PNG if the grid's unit is "pixel", else ``.nii.gz``.
 
-    It is read back with the same values and grid. Equal arguments give equal bytes.
+    It is read back with the same values and grid. Equal arguments give equal bytes. Raises DataError for values that
+    the format cannot store.
     """
-    if values.shape != geometry.shape or values.dtype.kind not in "iu":
+    flat = geometry.unit != "pixel" or geometry.shape[2] == 1
+    if values.shape != geometry.shape or values.dtype.kind not in "iu" or not flat:
         raise ValueError(f"{values.dtype} {values.shape} is not a label map on a grid of {geometry.shape}")
     return mask_bytes(values) if geometry.unit == "pixel" else nifti_label_bytes(values, geometry)
 

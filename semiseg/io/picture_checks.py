@@ -85,7 +85,10 @@ def _orientation(picture: Opened) -> int:
     # In a PNG, tags may follow the pixels, which Pillow would decode to find them.
     if picture.kind == "PNG" and picture.image.tile and "exif" not in picture.image.info:
         return 0
-    return int(picture.image.getexif().get(_ORIENTATION, 0))
+    try:
+        return int(picture.image.getexif().get(_ORIENTATION, 0))
+    except Exception:  # of many types, for malformed tags, which other programs ignore as well
+        return 0
 
 
 def _depth_problem(picture: Opened) -> Found:

@@ -140,7 +140,8 @@ class _Images:
     def look(self, case: Case, image: Volume) -> None:
         """Keep a digest and a few statistics of an image; called from several threads at once."""
         self.digests[case.id] = scan_digest(image)
-        if len(self._modalities) > 1:
+        colors = image.geometry.unit == "pixel" and len(case.images) == 1  # one file, in the order of its format
+        if len(self._modalities) > 1 and not colors:
             self._statistics[case.id] = channel_statistics(image.array)
 
     def notes(self) -> list[str]:

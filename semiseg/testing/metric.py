@@ -130,6 +130,27 @@ class MetricContract:
             assert value >= 0
             assert value == 0 or not np.array_equal(reference, prediction)
 
+    def test_an_image_of_one_slice_is_a_plane(self, metric: Metric) -> None:
+        """In a 2D image, it does not matter which axis has one voxel; for a distance, nor does the size along it."""
+        masks = [mask[..., 4:5] for mask in _blocks()]
+        expected = metric(make_pair(masks[0], masks[1], (0.5, 0.75, 2.0)))
+        assert math.isfinite(expected)
+        for order, spacing in (((2, 0, 1), (2.0, 0.5, 0.75)), ((0, 2, 1), (0.5, 2.0, 0.75))):
+            turned = [mask.transpose(order) for mask in masks]
+            assert metric(make_pair(turned[0], turned[1], spacing)) == pytest.approx(expected)
+        if metric.distance:
+            thick = metric(make_pair(masks[0], masks[1], (0.5, 0.75, 40.0)))
+            assert thick == pytest.approx(expected), "the size of the only slice counts as a distance"
+
+    @pytest.mark.parametrize("masks", _EXTREMES)
+    def test_masks_of_any_size_in_a_plane_have_a_value(self, metric: Metric, masks: str) -> None:
+        """Nonempty masks in a 2D image give a finite number; a distance is 0 for equal masks."""
+        reference, prediction = (np.asarray(mask.any(axis=2)[..., None]) for mask in _boxes(*_EXTREMES[masks]))
+        value = metric(make_pair(*_cut(reference, prediction), image_shape=(*_IMAGE[:2], 1)))
+        assert math.isfinite(value)
+        assert not metric.distance or value >= 0
+        assert not metric.distance or value == 0 or not np.array_equal(reference, prediction)
+
     def test_masks_are_not_written_to(self, metric: Metric) -> None:
         """The harness passes the same masks to every metric."""
         masks = _blocks()

@@ -366,3 +366,22 @@ def test_a_run_and_its_study_write_pages_that_work(browser, tmp_path):
         assert len(before) >= 3  # the image, the truth, predictions
         log = browser.get_log("browser")
         assert log == [], log
+
+
+def test_a_picture_is_shown_in_color_without_slices_and_sides(browser, tmp_path):
+    random = np.random.default_rng(0)
+    image = random.integers(0, 255, (12, 9, 1, 3)).astype(np.uint8)
+    labels = random.integers(0, 3, (12, 9, 1)).astype(np.uint8)
+    case = ViewedCase("photo", "about it", image, {"truth": labels}, (1, 1, 1), picture=True)
+    write_page(tmp_path / "report.html", Page("Pictures", cases=(case,), classes=CLASSES))
+    browser.get((tmp_path / "report.html").as_uri())
+    WebDriverWait(browser, 20).until(lambda b: len(b.find_elements(By.CSS_SELECTOR, "canvas[role=img]")) == 2)
+    shown, plane = radiological(image[:, :, 0]), radiological(labels[..., 0])
+    for picture, mask in zip(pixels(browser), (np.zeros_like(plane), plane), strict=True):
+        assert np.abs(picture - overlay(shown, mask)).max() <= 1
+    assert not browser.find_element(By.ID, "viewer-slice").is_displayed()
+    assert "Seen from the feet" not in browser.find_element(By.TAG_NAME, "body").text
+    assert browser.find_element(By.ID, "viewer-note").text == "12 x 9 pixels."
+    assert browser.find_element(By.TAG_NAME, "canvas").get_attribute("aria-label") == "image of photo"
+    script = "return getComputedStyle(document.querySelector('.frame'), '::before').content"
+    assert browser.execute_script(script) == "none"

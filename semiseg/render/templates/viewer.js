@@ -34,7 +34,7 @@ if (document.getElementById("viewer-data")) {
     const frame = document.createElement("div");
     const canvas = document.createElement("canvas");
     const caption = document.createElement("figcaption");
-    frame.className = "frame";
+    frame.className = data.picture ? "frame" : "frame sides"; // R and L of a patient
     canvas.width = data.width;
     canvas.height = data.height;
     canvas.style.aspectRatio = `${data.size[0]} / ${data.size[1]}`;

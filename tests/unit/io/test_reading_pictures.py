@@ -143,6 +143,9 @@ def test_written_masks_have_distinct_colors_and_0_and_255_are_black_and_white(tm
     assert colors[[0, 255]].tolist() == [[0] * 3, [255] * 3]
     with pytest.raises(DataError, match="cannot store the label value 70000"):
         label_bytes(np.full((256, 1, 1), 70000), grid)
+    deep = Geometry((4, 3, 2), grid.affine, "pixel")
+    with pytest.raises(ValueError, match=r"not a label map on a grid of \(4, 3, 2\)"):
+        label_bytes(np.zeros((4, 3, 2), np.uint8), deep)
 
 
 @pytest.mark.parametrize("cut", [1, 5, 30, 0.5, 0.1])
@@ -215,6 +218,12 @@ def test_a_rotating_exif_tag_is_refused(tmp_path, ending):
     assert "exif_transpose" in told
     exif[0x0112] = 1
     assert read_picture(made.save(path, RGB, exif=exif))[1].shape == (32, 24, 1)
+
+
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF data")
+def test_malformed_exif_tags_are_ignored(tmp_path):
+    path = made.save(tmp_path / "a.jpg", RGB, exif=b"Exif\0\0MM\0*\0\0\0\x08\0\x05 no tags")
+    assert read_picture(path)[1].shape == (32, 24, 1)
 
 
 def test_rgb_and_jpeg_masks_are_refused(tmp_path):
