@@ -20,8 +20,8 @@ class FusedAugmentation(Luque2023Augmentation, BatchAugmentation):
     """The transforms of ``luque2023``, four times faster: one resampling, and one intensity table per channel.
 
     Same options, same distribution and, from the same seed, the same draws. Images agree within the tolerance of the
-    tables (``tables.INTERVALS``), labels except at points halfway between two voxels. It runs in numba, or in torch (as
-    fast as ``luque2023``) if numba cannot be imported.
+    tables (``intensity_lookup.INTERVALS``), labels except at points halfway between two voxels. It runs in numba, or in
+    torch (as fast as ``luque2023``) if numba cannot be imported.
     """
 
     def __call__(self, image: Tensor, label: Tensor | None, patch_size: Shape) -> tuple[Tensor, Tensor | None]:

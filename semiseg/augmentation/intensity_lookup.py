@@ -22,9 +22,9 @@ def curve_table(curve: Curve) -> Tensor:
 
 
 def apply_table(channel: Tensor, curve: Curve, keep_zero: bool) -> Tensor:
-    """Do the same as ``intensity.apply_curve`` by table, on any device; on a GPU it does not synchronize.
+    """Do the same as ``intensity.apply_curve`` by table, for a channel (\\*spatial) float32 on any device.
 
-    The channel (\\*spatial) float32 is not modified.
+    The channel is not modified. On a GPU it does not synchronize.
     """
     mask = channel != 0 if keep_zero else torch.ones_like(channel, dtype=torch.bool)
     changed = channel

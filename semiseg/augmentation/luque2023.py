@@ -32,6 +32,9 @@ class Luque2023Augmentation(Augmentation):
     Segmentation". The paper gives no ranges, probabilities or order: those here are semiseg's. Zoom and rotation are in
     voxels. Intensities change independently for each channel, and whether an operation is applied is also drawn for
     each channel (each axis for flipping).
+
+    2D images are zoomed along both axes, rotated in the plane and flipped along its axes. The numbers drawn are those
+    of 3D; two angles and the third axis's flip have no effect.
     """
 
     class Options(ComponentOptions):
@@ -40,9 +43,12 @@ class Luque2023Augmentation(Augmentation):
         scaling: Range = (0.9, 1.1)
         """Zoom, the same along all axes; 1.1 enlarges by a tenth."""
         rotation: Annotated[float, Field(ge=0, le=180)] = 15.0
-        """Largest angle around each axis, in degrees."""
+        """Largest angle around each axis, in degrees; in 2D, in the plane."""
         flip_axes: tuple[Axis, ...] = AXES
-        """Axes that may be flipped; omit one if its two sides are different classes."""
+        """Axes that may be flipped; omit one if its two sides are different classes.
+
+        In 2D, ``left-right`` is the first axis of the plane and ``anterior-posterior`` the second, whatever they are
+        in the patient: in sagittal slices, ``left-right`` flips front and back. ``superior-inferior`` has no effect."""
         gamma: Range = (0.7, 1.5)
         """Exponent on the channel rescaled to [0, 1], log-uniform."""
         histogram_points: Annotated[int, Field(ge=3)] = 10

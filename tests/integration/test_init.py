@@ -381,7 +381,7 @@ def test_a_value_that_may_mark_voxels_that_nobody_labeled_is_said_to_be_a_class(
     assert len(said) == noted
     if noted:
         assert f"class_{mark};" in said[0]
-        assert f"dataset.label_map: {{{mark}: 0}}" in said[0]
+        assert f"set dataset.ignore: {mark}" in said[0]
         assert f"# Value {mark} is read as a class" in proposal.text
 
 

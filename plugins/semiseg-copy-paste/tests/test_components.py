@@ -27,6 +27,16 @@ def test_a_corner_connects_and_another_class_between_does_not():
     assert torch.equal(largest_components(volume(*cut), 3), volume(*cut[:3]))
 
 
+def test_in_2d_a_corner_connects_too():
+    """The public code for ACDC labels each slice with skimage's default, all eight neighbors."""
+    labels = torch.zeros(1, 4, 4, dtype=torch.int64)
+    labels[0, [0, 1, 2], [0, 1, 2]] = 1
+    kept = labels.clone()
+    labels[0, 0, 3] = 1
+    assert torch.equal(largest_components(labels, 2), kept)
+    assert torch.equal(largest_components(labels[..., None], 2)[..., 0], kept)
+
+
 def test_of_two_of_one_size_the_first_is_kept():
     assert torch.equal(largest_components(volume((0, 0, 0, 1), (3, 3, 3, 1)), 2), volume((0, 0, 0, 1)))
 

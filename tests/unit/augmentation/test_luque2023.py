@@ -38,6 +38,11 @@ def test_flips_only_the_axes_it_may(image):
         assert torch.equal(label, image[0].long().flip([dim - 1 for dim in present]))
 
 
+def test_a_volume_of_one_slice_is_flipped_along_all_axes():
+    image = torch.randn((2, 8, 6, 1), generator=torch.Generator().manual_seed(3))
+    assert torch.equal(apply(only("flipping"), image)[0], image.flip(1, 2))
+
+
 def test_in_2d_it_turns_in_the_plane_by_the_angle_around_the_third_axis(monkeypatch):
     image = torch.arange(49.0).reshape(1, 7, 7)
     augmentation = Luque2023Augmentation(Luque2023Augmentation.Options(probability=0))

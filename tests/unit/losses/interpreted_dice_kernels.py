@@ -91,6 +91,14 @@ def test_logits_and_labels_may_lie_in_memory_as_they_like():
         assert_alike(view, maps, *constants)
 
 
+@pytest.mark.parametrize("size", [(9, 67), (1, 5000)])
+def test_images_of_two_axes_may_lie_in_memory_as_they_like(size):
+    logits, maps, *constants = drawn(size=size)
+    for view in (logits, logits.to(memory_format=torch.channels_last), logits.mT.contiguous().mT):
+        assert torch.equal(view, logits)
+        assert_alike(view, maps, *constants)
+
+
 def test_large_logits_do_not_overflow():
     logits, maps, *constants = drawn()
     assert_alike(100 * logits, maps, *constants)

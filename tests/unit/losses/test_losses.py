@@ -31,6 +31,23 @@ def test_dice_and_its_gradient_are_monai_s(seed, batch, classes, size, scale):
     assert torch.allclose(a, b, atol=1e-13)
 
 
+@pytest.mark.parametrize("has_ignored", [False, True])
+@pytest.mark.parametrize("kind", ["dice", "cross_entropy", "dice_ce"])
+def test_a_slice_has_the_loss_of_a_volume_of_one_slice(kind, has_ignored):
+    logits, labels = drawn(0, 2, 4, (7, 5))
+    if has_ignored:
+        labels[:, ::3] = -100
+    flat = named_loss(logits, labels, kind, has_ignored)
+    thin = named_loss(logits[..., None], labels[..., None], kind, has_ignored)
+    assert torch.allclose(flat, thin, rtol=1e-14, atol=0)
+    (a,), (b,) = (torch.autograd.grad(loss.sum(), logits, retain_graph=True) for loss in (flat, thin))
+    assert torch.allclose(a, b, rtol=1e-12, atol=1e-16)
+    if not has_ignored:
+        peer = {"dice": DiceLoss, "dice_ce": DiceCELoss}.get(kind)
+        theirs = peer(softmax=True, to_onehot_y=True)(logits, labels[:, None]) if peer else None
+        assert theirs is None or flat.mean().item() == pytest.approx(theirs.item(), abs=1e-12)
+
+
 def test_dice_in_float32_is_monai_s_to_1e_6():
     logits, labels = drawn(0, 2, 4, (48, 48, 48))
     single = logits.detach().float()

@@ -43,6 +43,25 @@ def test_one_cutmix_box_has_a_share_of_the_volume_that_is_uniform():
     assert lengths.max() > 0.95
 
 
+def test_in_2d_the_logarithm_of_the_area_is_split_uniformly_between_the_sides():
+    """French et al. 2020, as in their public code: a side is the area to the power of a uniform number."""
+    size = 500
+    masks = cutmix_masks((size, size), range(200), STEP, "mask", boxes=1)
+    sides = torch.tensor([[int(mask.any(dim=1 - axis).sum()) for axis in range(2)] for mask in masks]) / size
+    areas = masks.flatten(1).double().mean(1)
+    assert torch.allclose(sides.prod(dim=1).double(), areas, rtol=1e-5)
+    assert kstest(areas.numpy(), uniform(0.25, 0.25).cdf).pvalue > 1e-3
+    assert kstest((sides[:, 0].log() / sides.log().sum(dim=1)).numpy(), uniform(0, 1).cdf).pvalue > 1e-3
+
+
+def test_a_copy_paste_box_of_a_slice_has_two_thirds_of_each_side():
+    masks = copy_paste_masks((30, 24), range(20), STEP, "mask")
+    assert all(mask.any(dim=1).sum() == 20 and mask.any(dim=0).sum() == 16 for mask in masks)
+    assert (masks.flatten(1).sum(dim=1) == 20 * 16).all()
+    images = paste(torch.ones((20, 3, 30, 24)), torch.zeros((20, 3, 30, 24)), masks)
+    assert all(torch.equal(images[:, c], masks.float()) for c in range(3))
+
+
 def test_several_boxes_share_the_volume():
     """Of a share so small that they hardly overlap, three boxes have together what one would have."""
     masks = cutmix_masks((60, 60, 60), range(200), STEP, "mask", share=(0.03, 0.03), boxes=3)

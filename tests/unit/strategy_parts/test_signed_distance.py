@@ -44,6 +44,20 @@ def test_a_class_that_fills_the_volume_is_inside_everywhere_and_no_samples_give_
     assert (empty.shape, empty.dtype) == ((0, 3, 3, 4, 5), torch.float32)
 
 
+def test_in_2d_the_boundary_has_one_of_four_neighbors_outside():
+    labels = torch.ones(1, 5, 5, dtype=torch.int64)
+    labels[0, 0, 0] = 0
+    found = signed_distances(labels, 2)[0, 0]
+    assert found[0, 1] == found[1, 0] == 0
+    assert found[1, 1] < 0  # it touches the background only by a corner
+
+
+@given(arrays(np.int64, (2, 5, 4), elements=st.integers(0, 2)))
+def test_a_slice_has_the_distances_of_a_volume_of_one_slice(indices):
+    labels = torch.from_numpy(indices)
+    assert torch.equal(signed_distances(labels, 3), signed_distances(labels[..., None], 3)[..., 0])
+
+
 @given(arrays(np.int64, (2, 5, 4, 3), elements=st.integers(0, 2)))
 def test_signs_range_and_independence_of_samples(indices):
     labels = torch.from_numpy(indices)

@@ -74,6 +74,29 @@ def test_the_box_is_cut_from_all_channels_and_no_longer_than_asked():
     assert torch.equal(cut[:, 0].flatten(1).sum(1), sides[0] * sides[1] * sides[2])
 
 
+def test_in_2d_the_box_is_a_rectangle_and_background_stays_zero():
+    before = torch.ones((40, 2, 10, 20))
+    view = strong_view(before, range(40), STEP, "view", strength=0, cut_out=0.5)
+    cut = view == 0
+    assert torch.equal(cut[:, 0], cut[:, 1])
+    sides = cut[:, 0].any(dim=2).sum(1), cut[:, 0].any(dim=1).sum(1)
+    assert (int(sides[0].max()), int(sides[1].max())) == (5, 10)
+    assert torch.equal(cut[:, 0].flatten(1).sum(1), sides[0] * sides[1])
+    slices = images()[..., 0]
+    changed = strong_view(slices, SLOTS, STEP, "view")
+    assert (changed[slices == 0] == 0).all()
+    assert (changed[slices != 0] != slices[slices != 0]).float().mean() > 0.99
+
+
+def test_in_2d_two_axes_are_flipped_and_never_channels():
+    slices = images()[..., 0]
+    flips = draw_flips(range(3), STEP, "flips", slices.dim() - 2)
+    assert flips.shape == (3, 2)
+    assert torch.equal(flip(flip(slices, flips), flips), slices)
+    by_hand = torch.tensor([[True, False], [False, False], [True, True]])
+    assert torch.equal(flip(slices, by_hand), torch.stack([slices[0].flip(1), slices[1], slices[2].flip(1, 2)]))
+
+
 def test_a_flip_undoes_itself_for_images_outputs_and_labels():
     flips = draw_flips(SLOTS, STEP, "flips")
     for volumes in (images(), images()[:, 0], torch.arange(3 * 24).reshape(3, 2, 3, 4)):
