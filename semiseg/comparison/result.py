@@ -6,8 +6,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from semiseg.csv_cells import as_cell
 from semiseg.io.atomic import atomic_file, write_json
-from semiseg.io.cells import as_cell
 
 Verdict = Literal["better", "worse", "mixed", ""]
 Interval = tuple[float, float]

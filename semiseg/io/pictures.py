@@ -116,7 +116,7 @@ def _picture(path: Path, stream: IO[bytes] | Any, check: _Check) -> Iterator[_Op
     except DataError:
         raise
     except Exception as error:
-        truncated = "truncat" in str(error).lower() or isinstance(error, EOFError)
+        truncated = "truncated" in str(error).lower() or isinstance(error, EOFError)
         what = "the file is truncated" if truncated else "the file is damaged"
         raise DataError(Problem(str(path), f"{what}: {str(error).rstrip('.') or repr(error)}", _AGAIN)) from error
 

@@ -6,7 +6,7 @@ from functools import cached_property
 import torch
 from torch.optim import Optimizer
 
-from semiseg.data.rank_shares import largest_share, n_groups
+from semiseg.data.batches import largest_share, n_groups
 from semiseg.engine.collectives import alone
 from semiseg.engine.memory import (
     MemoryEstimate,

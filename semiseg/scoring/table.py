@@ -6,10 +6,10 @@ from dataclasses import astuple
 from pathlib import Path
 from typing import Any, get_args
 
+from semiseg.csv_cells import as_cell, from_cell
 from semiseg.errors import DataError, Problem, raise_all
 from semiseg.interfaces.metric import Status
 from semiseg.io.atomic import atomic_file
-from semiseg.io.cells import as_cell, from_cell
 from semiseg.scoring.masks import Kind
 from semiseg.scoring.score_case import Score
 

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from semiseg.data.rank_shares import share_of
+from semiseg.data.batches import share_of
 from semiseg.engine.runtime import Runtime
 from semiseg.engine.step import StepRunner
 from semiseg.engine.step_modes import StepMode

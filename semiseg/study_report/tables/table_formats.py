@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from semiseg.csv_cells import as_cell
 from semiseg.io.atomic import write_text
-from semiseg.io.cells import as_cell
 from semiseg.render.cells import NONE
 from semiseg.render.document import Cell, Table
 from semiseg.render.table_markup import as_latex, as_markdown

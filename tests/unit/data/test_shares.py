@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from semiseg.data.rank_shares import largest_share, n_groups, share_of
+from semiseg.data.batches import largest_share, n_groups, share_of
 from semiseg.interfaces.strategy import BatchNeeds, StreamNeeds
 
 

@@ -52,7 +52,7 @@ def test_a_small_recipe_fits_it(faults, minimal):
     ("old", "new", "word"),
     [
         ("  epochs: 3", "  epohcs: 3", "epohcs"),
-        ("  epochs: 3", "  patch_size: [8, 8]", "[8, 8]"),
+        ("  epochs: 3", "  patch_size: [8]", "[8]"),
         ("  epochs: 3", "  patch_size: [8, 8, 8, 8]", "[8, 8, 8, 8]"),
         ("  phi: 0.25", "  phy: 0.25", "strategy"),
         ("  phi: 0.25", "  phi: -1", "strategy"),
