@@ -24,8 +24,8 @@ from semiseg.datasets._nifti import (
 )
 from semiseg.errors import DataError, Problem
 from semiseg.io.finding import CONVERT, Found, find, is_named
+from semiseg.io.labels import LARGEST_VALUE
 from semiseg.io.names import image_stem, is_picture
-from semiseg.io.pictures import LARGEST_VALUE
 from semiseg.io.volumes import UnknownValues
 from semiseg.messages import some
 from semiseg.types import Case, DatasetInfo, Volume

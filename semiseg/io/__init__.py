@@ -1,1 +1,1 @@
-"""Reading volumes with integrity checks, and writing them on their original grid."""
+"""Reading volumes and pictures with integrity checks, and writing labels on their original grid."""

@@ -1,16 +1,21 @@
 """Label files in the format of their images: NIfTI for volumes, PNG for pictures."""
 
+import io
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
+from semiseg.errors import DataError
 from semiseg.io.atomic import write_bytes
 from semiseg.io.names import is_picture, nifti_stem
 from semiseg.io.nifti import nifti_label_bytes, read_nifti_header, read_nifti_label
-from semiseg.io.pictures import mask_bytes, read_mask, read_picture_header
+from semiseg.io.pictures import read_mask, read_picture_header
 from semiseg.types import Geometry, Unit
 
+LARGEST_VALUE = 65535
+"""The largest value that a PNG can store."""
 LABEL_ENDINGS = (".nii.gz", ".png")
 """Endings of the label files that ``write_label`` writes."""
 
@@ -37,7 +42,7 @@ def label_bytes(values: NDArray[Any], geometry: Geometry) -> bytes:
     flat = geometry.unit != "pixel" or geometry.shape[2] == 1
     if values.shape != geometry.shape or values.dtype.kind not in "iu" or not flat:
         raise ValueError(f"{values.dtype} {values.shape} is not a label map on a grid of {geometry.shape}")
-    return mask_bytes(values) if geometry.unit == "pixel" else nifti_label_bytes(values, geometry)
+    return _png_bytes(values) if geometry.unit == "pixel" else nifti_label_bytes(values, geometry)
 
 
 def read_stored_label(path: Path) -> tuple[NDArray[Any], Geometry]:
@@ -54,3 +59,40 @@ def read_label_header(path: Path) -> tuple[Geometry, tuple[int, ...]] | None:
     if is_picture(path):
         return read_picture_header(path, mask=True)
     return read_nifti_header(path) if nifti_stem(path) else None
+
+
+def _png_bytes(values: NDArray[Any]) -> bytes:
+    """Return the content of a PNG with label values (X, Y, 1) from 0 to 65535, without a date.
+
+    Up to 255, they are indices into a palette with distinct colors: black for 0 and white for 255. Others are 16-bit
+    gray. Raises DataError for values that a PNG cannot store.
+    """
+    from PIL import Image
+
+    rows = np.ascontiguousarray(values[:, :, 0].T)
+    low, high = (int(rows.min()), int(rows.max())) if rows.size else (0, 0)
+    if low < 0 or high > LARGEST_VALUE:
+        raise DataError(
+            f"A PNG cannot store the label value {low if low < 0 else high}.",
+            f"Use values from 0 to {LARGEST_VALUE} for the classes.",
+        )
+    image = Image.fromarray(rows.astype(np.uint8 if high <= 255 else np.uint16))
+    if high <= 255:
+        image.putpalette(_palette())
+    file = io.BytesIO()
+    image.save(file, "PNG")
+    return file.getvalue()
+
+
+def _palette() -> bytes:
+    """Return 256 distinct colors: those of PASCAL VOC, which spread an index's bits over red, green and blue.
+
+    The last one is white, so that a mask of 0 and 255 has the same values as a gray picture.
+    """
+    index = np.arange(256)
+    colors = np.zeros((256, 3), np.uint8)
+    for place in range(8):
+        for color in range(3):
+            colors[:, color] |= ((index >> (3 * place + color) & 1) << (7 - place)).astype(np.uint8)
+    colors[255] = 255
+    return colors.tobytes()

@@ -1,11 +1,11 @@
-"""Single pictures (PNG, JPEG, TIFF): read as images or masks with integrity checks; masks written as PNG."""
+"""Single pictures (PNG, JPEG, TIFF): read as images or as masks, with every possible integrity check."""
 
-import io
 import math
 import struct
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
@@ -17,16 +17,35 @@ from semiseg.io.gzipped import MOST_EXPANSION, opened
 from semiseg.io.header import how_to_replace, looks_like
 from semiseg.io.memory import memory_for
 from semiseg.io.nifti import require_finite
-from semiseg.io.picture_checks import Found, Opened, image_problem, mask_problem, size_problem
 from semiseg.types import Geometry
 
-LARGEST_VALUE = 65535
-"""The largest value that a PNG can store."""
 _SIGNATURES = {b"\x89PNG\r\n\x1a\n": "PNG", b"\xff\xd8\xff": "JPEG", b"II*\0": "TIFF", b"MM\0*": "TIFF"}
 _SIGNATURES |= {b"II+\0": "TIFF", b"MM\0+": "TIFF"}  # BigTIFF
-_Check = Callable[[Opened], Found]
 _LEFT_POSTERIOR = np.diag([-1.0, -1.0, 1.0, 1.0])
 _AGAIN = "Download or copy it again, or save it again with the program that wrote it."
+_TURNED = range(2, 9)
+_ORIENTATION = 0x0112
+_LOSSY = {"jpeg", "tiff_jpeg", "webp"}
+_MOST_PIXELS = 2**28
+_PILLOW = "With Pillow:"
+
+_Found = tuple[str, str] | None
+"""What is wrong, and how to fix it; None if nothing is."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """A picture before its pixels are decoded.
+
+    ``image`` is Pillow's object; ``kind`` is PNG, JPEG or TIFF; ``bits`` are those of one sample in the file.
+    """
+
+    image: Any
+    kind: str
+    bits: int
+
+
+_Check = Callable[[_Opened], _Found]
 
 
 def read_picture(path: Path) -> tuple[NDArray[Any], Geometry]:
@@ -40,7 +59,7 @@ def read_picture(path: Path) -> tuple[NDArray[Any], Geometry]:
     picture; if it has transparency, an indexed palette, other colors than gray or RGB, more than 8 bits per color,
     several pages or frames, or an EXIF tag by which it is displayed rotated.
     """
-    return _read(path, image_problem)
+    return _read(path, _image_problem)
 
 
 def read_mask(path: Path) -> tuple[NDArray[Any], Geometry]:
@@ -49,50 +68,13 @@ def read_mask(path: Path) -> tuple[NDArray[Any], Geometry]:
     The values of an indexed picture are its indices, those of a gray one of 1, 2 or 4 bits the stored numbers. Raises
     DataError as ``read_picture``, and for RGB and JPEG.
     """
-    return _read(path, mask_problem)
+    return _read(path, _mask_problem)
 
 
 def read_picture_header(path: Path, *, mask: bool = False) -> tuple[Geometry, tuple[int, ...]]:
     """Return the grid and the shape of the array of a picture or mask, from its header. Raises DataError likewise."""
-    with opened(path) as stream, _picture(path, stream, mask_problem if mask else image_problem) as picture:
+    with opened(path) as stream, _picture(path, stream, _mask_problem if mask else _image_problem) as picture:
         return _grid(picture), _shape(picture)
-
-
-def mask_bytes(values: NDArray[Any]) -> bytes:
-    """Return the content of a PNG with label values (X, Y, 1) from 0 to 65535, without a date.
-
-    Up to 255, they are indices into a palette with distinct colors: black for 0 and white for 255. Others are 16-bit
-    gray. Raises DataError for values that a PNG cannot store.
-    """
-    from PIL import Image
-
-    rows = np.ascontiguousarray(values[:, :, 0].T)
-    low, high = (int(rows.min()), int(rows.max())) if rows.size else (0, 0)
-    if low < 0 or high > LARGEST_VALUE:
-        raise DataError(
-            f"A PNG cannot store the label value {low if low < 0 else high}.",
-            f"Use values from 0 to {LARGEST_VALUE} for the classes.",
-        )
-    image = Image.fromarray(rows.astype(np.uint8 if high <= 255 else np.uint16))
-    if high <= 255:
-        image.putpalette(_palette())
-    file = io.BytesIO()
-    image.save(file, "PNG")
-    return file.getvalue()
-
-
-def _palette() -> bytes:
-    """Return 256 distinct colors: those of PASCAL VOC, which spread an index's bits over red, green and blue.
-
-    The last one is white, so that a mask of 0 and 255 has the same values as a gray picture.
-    """
-    index = np.arange(256)
-    colors = np.zeros((256, 3), np.uint8)
-    for place in range(8):
-        for color in range(3):
-            colors[:, color] |= ((index >> (3 * place + color) & 1) << (7 - place)).astype(np.uint8)
-    colors[255] = 255
-    return colors.tobytes()
 
 
 def _read(path: Path, check: _Check) -> tuple[NDArray[Any], Geometry]:
@@ -116,7 +98,7 @@ def _read(path: Path, check: _Check) -> tuple[NDArray[Any], Geometry]:
 
 
 @contextmanager
-def _picture(path: Path, stream: IO[bytes] | Any, check: _Check) -> Iterator[Opened]:
+def _picture(path: Path, stream: IO[bytes] | Any, check: _Check) -> Iterator[_Opened]:
     """Open a picture; errors of Pillow within the block, which are of many types, are damage of the file."""
     start = stream.read(200)
     if not start:
@@ -128,7 +110,7 @@ def _picture(path: Path, stream: IO[bytes] | Any, check: _Check) -> Iterator[Ope
     stream.seek(0)
     try:
         picture = _open(stream, kind, start)
-        if problem := size_problem(picture) or check(picture):
+        if problem := _size_problem(picture) or check(picture):
             raise DataError(Problem(str(path), *problem))
         yield picture
     except DataError:
@@ -139,31 +121,31 @@ def _picture(path: Path, stream: IO[bytes] | Any, check: _Check) -> Iterator[Ope
         raise DataError(Problem(str(path), f"{what}: {str(error).rstrip('.') or repr(error)}", _AGAIN)) from error
 
 
-def _open(stream: Any, kind: str, start: bytes) -> Opened:
+def _open(stream: Any, kind: str, start: bytes) -> _Opened:
     # Image.open would also try other formats, and print a warning for large pictures.
     from PIL.JpegImagePlugin import jpeg_factory
     from PIL.PngImagePlugin import PngImageFile
     from PIL.TiffImagePlugin import TiffImageFile
 
     if kind == "PNG":
-        return Opened(PngImageFile(stream), kind, start[24])
+        return _Opened(PngImageFile(stream), kind, start[24])
     if kind == "JPEG":
-        return Opened(jpeg_factory(stream), kind, 8)
+        return _Opened(jpeg_factory(stream), kind, 8)
     image = TiffImageFile(stream)
-    return Opened(image, kind, max(image.tag_v2.get(258, (1,))))
+    return _Opened(image, kind, max(image.tag_v2.get(258, (1,))))
 
 
-def _shape(picture: Opened) -> tuple[int, ...]:
+def _shape(picture: _Opened) -> tuple[int, ...]:
     width, height = picture.image.size
     return (width, height, 1, 3) if picture.image.mode == "RGB" else (width, height, 1)
 
 
-def _grid(picture: Opened) -> Geometry:
+def _grid(picture: _Opened) -> Geometry:
     width, height = picture.image.size
     return Geometry((width, height, 1), _LEFT_POSTERIOR.copy(), "pixel")
 
 
-def _stored(pixels: NDArray[Any], picture: Opened) -> NDArray[Any]:
+def _stored(pixels: NDArray[Any], picture: _Opened) -> NDArray[Any]:
     """Return the numbers in the file from those of Pillow, which scales gray levels of fewer than 8 bits to 255."""
     if pixels.dtype == np.bool_:
         return pixels.astype(np.uint8)
@@ -189,3 +171,76 @@ def _require_png_checksums(path: Path, stream: Any) -> None:
         if name == b"IEND":
             break
     stream.seek(0)
+
+
+def _image_problem(picture: _Opened) -> _Found:
+    """Return why a picture cannot be an image: it must be gray or RGB, of one page and not rotated."""
+    mode = picture.image.mode
+    if mode == "P":
+        what = "it is an indexed picture: its pixels are numbers of colors in a palette, not intensities"
+        return what, f"Convert it to RGB or gray. {_PILLOW} Image.open(FILE).convert('RGB').save(NEW)."
+    return _common_problem(picture) or _depth_problem(picture)
+
+
+def _mask_problem(picture: _Opened) -> _Found:
+    """Return why a picture cannot be a mask: it must be gray or indexed, and compressed without loss."""
+    image = picture.image
+    if picture.kind == "JPEG" or image.info.get("compression") in _LOSSY:
+        what = "it is a mask with JPEG compression, which changes values"
+        return what, "Export the mask again as PNG: converting this file would keep the wrong values."
+    if image.mode == "RGB" and not _common_problem(picture):
+        what = "it is an RGB picture, but a mask has one value per pixel"
+        return what, (
+            "Write a gray or indexed PNG with a number for each class, 0 for background. If its three channels are\n"
+            f"    equal, {_PILLOW.lower()} Image.open(FILE).convert('L').save(NEW)."
+        )
+    return _common_problem(picture)
+
+
+def _size_problem(picture: _Opened) -> _Found:
+    """Return why a picture is too large: a small file may declare billions of pixels."""
+    width, height = picture.image.size
+    if width * height <= _MOST_PIXELS:
+        return None
+    what = f"it declares {width:,} x {height:,} pixels; at most {_MOST_PIXELS:,} are read"
+    return what, "If it is not that large, download or copy it again. Otherwise cut it into tiles."
+
+
+def _common_problem(picture: _Opened) -> _Found:
+    image = picture.image
+    frames = getattr(image, "n_frames", 1)
+    if frames > 1:
+        parts = "pages" if picture.kind == "TIFF" else "frames"
+        return f"it has {frames} {parts}", "Save each as a separate picture; give a volume as NIfTI."
+    if "a" in image.mode.lower() and image.mode != "LAB":
+        what = f"it has an alpha channel (transparency): its mode is {image.mode}"
+        to = "L" if image.mode.startswith("L") else "RGB"
+        return what, f"Save it without. {_PILLOW} Image.open(FILE).convert({to!r}).save(NEW)."
+    if image.mode not in {"1", "L", "I", "F", "P", "RGB"} and not image.mode.startswith("I;16"):
+        fix = f"Convert it to RGB or gray. {_PILLOW} Image.open(FILE).convert('RGB').save(NEW)."
+        return f"its colors are {image.mode}, not gray or RGB", fix
+    if (orientation := _orientation(picture)) in _TURNED:
+        what = f"by its EXIF tag (Orientation {orientation}), it is displayed rotated or mirrored"
+        return what, (
+            "Programs differ in whether they apply the tag, so a mask may fit either way. If its mask fits the\n"
+            f"    picture as displayed, apply it. {_PILLOW} ImageOps.exif_transpose(Image.open(FILE)).save(NEW).\n"
+            "    Otherwise remove the tag: exiftool -Orientation= FILE."
+        )
+    return None
+
+
+def _orientation(picture: _Opened) -> int:
+    # In a PNG, tags may follow the pixels, which Pillow would decode to find them.
+    if picture.kind == "PNG" and picture.image.tile and "exif" not in picture.image.info:
+        return 0
+    try:
+        return int(picture.image.getexif().get(_ORIENTATION, 0))
+    except Exception:  # of many types, for malformed tags, which other programs ignore as well
+        return 0
+
+
+def _depth_problem(picture: _Opened) -> _Found:
+    if picture.image.mode == "RGB" and picture.bits > 8:
+        what = f"it has {picture.bits} bits per color, of which only 8 would be read"
+        return what, "Save it with 8 bits per color, or as three gray pictures of 16 bits, CASE_0000 to CASE_0002."
+    return None
