@@ -62,7 +62,7 @@ def made(tmp_path):
         image[0, 0] = 0.9
         image[0, 1, :number] = 0.45
         np.save(tmp_path / f"{name}.npy", image)
-        cases.append(Case(name, tmp_path / f"{name}.npy", preparation=None))
+        cases.append(Case(name, tmp_path / f"{name}.npy", preparation=SimpleNamespace(slice_axis=2)))
     model = FakeModel()
     labels = PseudoLabels(cases, model, RunFolder(tmp_path / "run"), Runtime("cpu", "32"), Reporter())
     return labels, model, cases
