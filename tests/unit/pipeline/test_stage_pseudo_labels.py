@@ -42,12 +42,12 @@ class FakeModel:
 
     def __init__(self):
         self.strategy, self.predicted = Threshold(), 0
-        self.task = SimpleNamespace(out_channels=3)
+        self.task = SimpleNamespace(classes=("background", "a", "b"))
 
     def predictor(self, device):
         return self
 
-    def labels(self, image):
+    def labels(self, image, slice_axis):
         self.predicted += 1
         return (image[0] > float(self.strategy.at.detach())).astype(np.uint8)
 
