@@ -207,7 +207,7 @@ def _grid_notes(plan: Plan) -> list[str]:
         if case_id in trained and is_smaller(grid_in_ras(grid).shape, box_of(patch, axes[case_id]))
     ]
     slices = _slice_notes(axes) if len(patch) == 2 else []
-    return [*slices, *padding_note(small), *mixed_spacing_note(grids.values())]
+    return [*slices, *padding_note(small), *mixed_spacing_note(grids.values(), plan.slices)]
 
 
 def _slice_notes(axes: Mapping[str, int]) -> list[str]:

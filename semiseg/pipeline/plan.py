@@ -30,7 +30,7 @@ from semiseg.pipeline.plan_checks import (
 )
 from semiseg.recipe.components import Components, resolve
 from semiseg.recipe.dump import resolved
-from semiseg.recipe.schema import BatchSize, Recipe, Training
+from semiseg.recipe.schema import BatchSize, Recipe, SliceAxis, Training
 from semiseg.types import Case, DatasetInfo, Shape, Task
 
 
@@ -48,6 +48,11 @@ class Plan:
     notes: tuple[str, ...]
     networks: Networks = field(repr=False)
     """Each role's network on the meta device, built once."""
+
+    @property
+    def slices(self) -> SliceAxis | None:
+        """``preprocessing.slice_axis`` if networks have two dimensions; None if they have three."""
+        return self.recipe.preprocessing.slice_axis if self.task.spatial_dims == 2 else None
 
     @property
     def regions(self) -> Mapping[str, Sequence[str]]:

@@ -1,13 +1,15 @@
 """Voxel spacings: differences between cases, and new images whose spacing differs from the training cases'."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from semiseg.data.slices import slice_axis
 from semiseg.io.orientation import grid_in_ras
 from semiseg.messages import some
+from semiseg.recipe.schema import SliceAxis
 from semiseg.types import Geometry
 
 CLEARLY = 1.25
@@ -15,17 +17,18 @@ CLEARLY = 1.25
 _AXES = ("left-right", "front-back", "up-down")
 
 
-def mixed_spacing_note(geometries: Iterable[Geometry]) -> list[str]:
-    """Return a note if the cases' voxel sizes differ by more than a quarter along an axis."""
+def mixed_spacing_note(geometries: Iterable[Geometry], slices: SliceAxis | None = None) -> list[str]:
+    """Return a note if the cases' voxel sizes differ by more than a quarter along an axis.
+
+    ``slices``: ``preprocessing.slice_axis`` for networks of two dimensions, which do not see the distance of slices.
+    """
     grids = list(geometries)
-    sizes = np.array([_spacing(grid) for grid in grids])
-    if not grids or (sizes.max(axis=0) <= CLEARLY * sizes.min(axis=0)).all():
+    seen = {axis: along[~np.isnan(along)] for axis, along in zip(_AXES, _columns(grids, slices), strict=True)}
+    sizes = {axis: along for axis, along in seen.items() if along.size}
+    if all(along.max() <= CLEARLY * along.min() for along in sizes.values()):
         return []
     unit = "mm" if all(grid.unit == "mm" for grid in grids) else "voxels"
-    found = (
-        f"{axis} {along.min():.3g}, {np.median(along):.3g}, {along.max():.3g}"
-        for axis, along in zip(_AXES, sizes.T, strict=True)
-    )
+    found = (f"{axis} {along.min():.3g}, {np.median(along):.3g}, {along.max():.3g}" for axis, along in sizes.items())
     return [
         f"spacing differs between cases (min, median and max in {unit}: {'; '.join(found)}); semiseg does not resample,"
         " so resample images and labels to a common spacing first"
@@ -44,16 +47,19 @@ def training_spacing(grids: Iterable[Geometry]) -> dict[str, Any] | None:
     return {"unit": "mm", **{name: [round(float(size), 6) for size in sizes] for name, sizes in figures.items()}}
 
 
-def spacing_note(trained: Mapping[str, Any] | None, images: Mapping[str, Geometry]) -> str:
+def spacing_note(
+    trained: Mapping[str, Any] | None, images: Mapping[str, Geometry], slices: SliceAxis | None = None
+) -> str:
     """Return a note on the images, by case, whose spacing clearly differs from all training cases; empty if none.
 
-    ``trained`` is the result of ``training_spacing``; None if unknown.
+    ``trained`` is the result of ``training_spacing``; None if unknown. ``slices`` as for ``mixed_spacing_note``.
     """
     if not trained:
         return ""
     low, high = np.array(trained["min"]) / CLEARLY, np.array(trained["max"]) * CLEARLY
-    spaced = {name: _spacing(grid) for name, grid in images.items() if grid.unit == "mm"}
-    others = [f"{name} ({_text(s)})" for name, s in spaced.items() if (s < low).any() or (s > high).any()]
+    spaced = {name: grid for name, grid in images.items() if grid.unit == "mm"}
+    compared = zip(spaced.items(), (_compared(grid, slices) for grid in spaced.values()), strict=True)
+    others = [f"{name} ({_text(_spacing(grid))})" for (name, grid), s in compared if ((s < low) | (s > high)).any()]
     if not others:
         return ""
     counted = f"{len(others)} image{' has' if len(others) == 1 else 's have'}"
@@ -67,6 +73,18 @@ def spacing_note(trained: Mapping[str, Any] | None, images: Mapping[str, Geometr
 def _spacing(grid: Geometry) -> NDArray[np.float64]:
     """Return the voxel size along right, anterior and superior."""
     return np.array(grid_in_ras(grid).spacing)
+
+
+def _compared(grid: Geometry, slices: SliceAxis | None) -> NDArray[np.float64]:
+    """Return ``_spacing``, with NaN along the axis across which the image is sliced."""
+    sizes = _spacing(grid)
+    if slices is not None:
+        sizes[slice_axis(grid, slices)] = np.nan
+    return sizes
+
+
+def _columns(grids: Sequence[Geometry], slices: SliceAxis | None) -> NDArray[np.float64]:
+    return np.array([_compared(grid, slices) for grid in grids]).reshape(-1, len(_AXES)).T
 
 
 def _text(sizes: NDArray[np.float64]) -> str:

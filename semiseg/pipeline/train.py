@@ -52,7 +52,7 @@ def fill_store(plan: Plan, reporter: Reporter) -> CaseStore:
     seen = [*stored, *(store.image(case.id) for case in split.validation)]
     grids = [case.preparation.geometry for case in seen]
     grids += [plan.components.dataset.read_geometry(case) for case in split.test]
-    for note in (*notes, *padding_note(small), *mixed_spacing_note(grids)):
+    for note in (*notes, *padding_note(small), *mixed_spacing_note(grids, plan.slices)):
         reporter.say(f"Note: {note}.")
     return store
 

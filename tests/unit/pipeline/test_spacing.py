@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from semiseg.pipeline.spacing import spacing_note, training_spacing
+from semiseg.pipeline.spacing import mixed_spacing_note, spacing_note, training_spacing
 from semiseg.types import Geometry
 
 
@@ -40,3 +40,17 @@ def test_an_image_within_the_range_of_mixed_training_cases_is_none():
 def test_nothing_is_told_where_a_spacing_is_not_known():
     assert spacing_note(None, {"x": grid(3, 3, 3)}) == ""
     assert spacing_note(training_spacing([grid(1, 1, 1)]), {"x": grid(3, 3, 3, unit="voxel")}) == ""
+
+
+def test_networks_of_two_dimensions_do_not_see_the_distance_of_slices():
+    thin, thick = grid(1, 1, 5), grid(1, 1, 10)
+    assert mixed_spacing_note([thin, thick])
+    assert mixed_spacing_note([thin, thick], "auto") == []
+    (note,) = mixed_spacing_note([thin, grid(1, 2, 10)], "auto")
+    assert "left-right 1, 1, 1; front-back 1, 1.5, 2)" in note
+    (note,) = mixed_spacing_note([thin, thick], "right")  # sagittal slices
+    assert "front-back 1, 1, 1; up-down 5, 7.5, 10)" in note
+    trained = training_spacing([thin])
+    assert spacing_note(trained, {"x": thick})
+    assert spacing_note(trained, {"x": thick}, "auto") == ""
+    assert "x (1 x 2 x 5)" in spacing_note(trained, {"x": grid(1, 2, 5)}, "auto")
