@@ -3,6 +3,7 @@
 import math
 import pickle
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -15,7 +16,7 @@ from semiseg.engine.runtime import Runtime
 from semiseg.engine.step_modes import ModeName, StepMode, micro_batches
 from semiseg.interfaces.co_training import CoTraining
 from semiseg.interfaces.strategy import Strategy
-from semiseg.testing.batches import CLASSES, SIZE, TASK, in_double, make_batch, poisoned
+from semiseg.testing.batches import CLASSES, SIZE, TASK, TASKS, in_double, make_batch, poisoned
 from semiseg.testing.steps import in_two_processes, run_steps
 from semiseg.testing.strategy_base import in_2d_and_3d, other_gradients, task_of
 from semiseg.testing.strategy_learning import LearningTests
@@ -189,6 +190,27 @@ class StrategyContract(LearningTests, ScheduleTests, StateTests):
         assert torch.allclose(one.sum(1), torch.ones(4, *size), atol=1e-5)
         assert (one >= 0).all()
         assert torch.equal(one, two)
+
+    @in_2d_and_3d
+    def test_regions_as_outputs(
+        self, strategy_class: type[Strategy], options: Mapping[str, Any], spatial_dims: int
+    ) -> None:
+        """With overlapping regions as outputs, losses are finite, and probabilities are not those of classes."""
+        if strategy_class.no_regions:
+            pytest.skip(f"the strategy declares no_regions: {strategy_class.no_regions}")
+        task = replace(TASKS[spatial_dims], regions={"all": (1, 2), "inner": (2,)})
+        strategy = self.make(strategy_class, options, task=task)
+        for index in (0, 99):
+            step = self.at(strategy, index)
+            for losses in strategy.losses(self.batch(strategy, step), step):
+                assert torch.isfinite(losses.total)
+        with torch.no_grad():
+            predicted = strategy.eval().predict(make_batch(size=task.patch_size).images())
+        assert predicted.shape == (4, 2, *task.patch_size)
+        assert ((predicted >= 0) & (predicted <= 1)).all()
+        assert not torch.allclose(predicted.sum(1), torch.ones(4, *task.patch_size), atol=1e-3), (
+            "probabilities of overlapping regions sum to 1: take them from self.probabilities"
+        )
 
     def test_targets_can_be_sent_to_worker_processes(self, strategy: Strategy) -> None:
         """They are pickled, which works for functions of a module but not for lambdas or nested functions."""

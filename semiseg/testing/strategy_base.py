@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from semiseg.engine.build import build_networks
+from semiseg.engine.build import build_strategy
 from semiseg.engine.runtime import Runtime
 from semiseg.engine.schedule import TrainingSchedule
 from semiseg.interfaces.backbone import Backbone
@@ -66,14 +66,18 @@ class StrategyTests:
 
     @classmethod
     def make(
-        cls, strategy_class: type[Strategy], options: Mapping[str, Any], spatial_dims: int | None = None
+        cls,
+        strategy_class: type[Strategy],
+        options: Mapping[str, Any],
+        spatial_dims: int | None = None,
+        task: Task | None = None,
     ) -> Strategy:
         """Build a strategy from fixed seeds, by default for images of three axes if it supports them."""
-        task = TASKS[default_spatial_dims(strategy_class) if spatial_dims is None else spatial_dims]
+        task = task or TASKS[default_spatial_dims(strategy_class) if spatial_dims is None else spatial_dims]
         chosen = strategy_class.Options.model_validate(options)
         roles = strategy_class.roles(chosen)
-        networks = build_networks(roles, {role.name: cls.backbone() for role in roles}, task, 0)
-        strategy = strategy_class(chosen, networks)
+        backbones = {role.name: cls.backbone() for role in roles}
+        strategy = build_strategy(strategy_class, chosen, roles, backbones, task, 0)
         _TASKS[strategy] = task
         return strategy
 

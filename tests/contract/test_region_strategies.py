@@ -11,11 +11,8 @@ from semiseg.interfaces.backbone import Backbone
 from semiseg.interfaces.batch import Step
 from semiseg.registry import installed, load
 from semiseg.testing.steps import run_steps
-from semiseg.testing.tiny import TinyBackbone
 from semiseg.types import Task
 
-CLASSES = ("background", "a", "b", "c")
-REGIONS = {"all": (1, 2, 3), "core": (2, 3), "inner": (3,)}
 NAMES = [entry.name for entry in installed("strategy")]
 WITH_REGIONS = [name for name in NAMES if not load("strategy", name).no_regions]
 
@@ -38,21 +35,6 @@ def test_what_does_not_support_regions_says_why():
     assert {name: load("strategy", name).no_regions for name in NAMES if name not in WITH_REGIONS} == {
         "dtc": "it compares a distance map of each class with the class's probability"
     }
-
-
-@pytest.mark.parametrize("size", [(12, 8), (16, 8, 8)], ids=["2D", "3D"])
-@pytest.mark.parametrize("name", WITH_REGIONS)
-def test_it_trains_and_predicts_regions(name, size):
-    task = Task(2, CLASSES, size, REGIONS)
-    strategy = built(name, TinyBackbone(), task)
-    before = {key: value.clone() for key, value in strategy.state_dict().items()}
-    assert torch.isfinite(torch.tensor(list(a_step(strategy, task).values()))).all()
-    assert any(not torch.equal(value, before[key]) for key, value in strategy.state_dict().items())
-    predicted = strategy.eval().predict(torch.randn((2, 2, *size), generator=torch.Generator().manual_seed(0)))
-    assert predicted.shape == (2, 3, *size)
-    assert (predicted > 0).all()
-    assert (predicted < 1).all()
-    assert strategy.coding.decide(predicted[0]).max() <= 3
 
 
 class Binary(Backbone):
