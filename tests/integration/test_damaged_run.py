@@ -167,6 +167,8 @@ RECORDS = {
     "modalities is missing": {"modalities": None},
     "patch_size is [0, 16, 16], not [16, 16, 16]": {"patch_size": [0, 16, 16]},
     "patch_size is [8192, 8192, 8192], not [16, 16, 16]": {"patch_size": [8192] * 3},
+    "patch_size is [16, 16], not [16, 16, 16]": {"patch_size": [16, 16]},
+    "patch_size: tuple should have at most 3 items": {"patch_size": [16] * 4},
     "patch_size.1: input should be a valid integer": {"patch_size": [16, "x", 16]},
     "4 class_values for 3 classes": {"classes": ["background", "a", "b"]},
     "label_map has indices beyond the 4 classes": {"label_map": {"0": 9}},

@@ -11,7 +11,7 @@ import pytest
 from semiseg.data.split import make_split
 from semiseg.datasets.acdc import ACDC
 from semiseg.errors import DataError
-from semiseg.recipe.schema import Split
+from semiseg.recipe.load import load_recipe
 
 CLASSES = ("background", "right ventricle", "myocardium", "left ventricle")
 BOTH = pytest.mark.parametrize("write", [made.write_acdc, made.write_acdc_nifti])
@@ -175,7 +175,12 @@ def test_real_volumes():
     assert (case.id, image.array.dtype, image.array.shape) == ("patient002_frame01", np.uint16, (1, 116, 128, 10))
     assert set(np.unique(label.array)) == {0, 1, 2, 3}
     assert label.array.shape == image.geometry.shape == (116, 128, 10)
-    split = make_split(cases, Split(test=40, validation=20, labeled=14), draw=0)
+    recipe = load_recipe("acdc_cps", [f"dataset.root={dataset.options.root}"])
+    split = make_split(cases, recipe.split, draw=recipe.seed)
     sides = [{case.patient for case in split.cases(role)} for role in ("labeled", "unlabeled", "validation", "test")]
     assert [len(side) for side in sides] == [7, 43, 10, 20]
     assert len(set().union(*sides)) == 80  # no patient is in two parts
+    same = {case.patient: case for case in cases if case.id in {"patient074_frame01", "patient076_frame01"}}
+    first, second = (dataset.read_image(case).array for case in same.values())
+    assert np.array_equal(first, second)
+    assert not {*same} & (sides[2] | sides[3])  # as the recipe's header says
