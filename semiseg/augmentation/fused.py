@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class FusedAugmentation(Luque2023Augmentation, BatchAugmentation):
-    """The transforms of ``luque2023``, four times faster: one resampling, and one intensity table per channel.
+    """The transforms of ``luque2023``, three to four times faster: one resampling, and one intensity table per channel.
 
     Same options, same distribution and, from the same seed, the same draws. Images agree within the tolerance of the
     tables (``intensity_lookup.INTERVALS``), labels except at points halfway between two voxels. It runs in numba, or in

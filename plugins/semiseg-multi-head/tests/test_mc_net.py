@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from semiseg.losses.named import named_loss
-from semiseg.plugin import IGNORE
+from semiseg.plugin import CLASSES, IGNORE
 from semiseg.registry import load
 from semiseg.testing.strategy import StrategyContract, make_batch
-from semiseg_multi_head.mc_net import MCNet, sharpened
+from semiseg_multi_head.mc_net import MCNet
 
 
 class TestMCNet(StrategyContract):
@@ -32,19 +32,19 @@ def test_of_two_classes_sharpening_is_the_published_one():
     logits = torch.randn(2, 2, 3, 3, 3, dtype=torch.float64)
     p = logits.softmax(1)
     published = p**10 / (p**10 + (1 - p) ** 10)
-    assert torch.allclose(sharpened(logits, 0.1), published, atol=1e-12)
+    assert torch.allclose(CLASSES.sharpened(logits, 0.1), published, atol=1e-12)
 
 
 def test_of_more_classes_it_is_the_powers_normalized():
     p = torch.tensor([0.5, 0.3, 0.2], dtype=torch.float64).reshape(1, 3, 1, 1, 1)
     powers = [0.5**10, 0.3**10, 0.2**10]
-    assert sharpened(p.log(), 0.1).flatten().tolist() == pytest.approx([x / sum(powers) for x in powers])
-    assert sharpened(p.log(), 1.0).flatten().tolist() == pytest.approx([0.5, 0.3, 0.2])
+    assert CLASSES.sharpened(p.log(), 0.1).flatten().tolist() == pytest.approx([x / sum(powers) for x in powers])
+    assert CLASSES.sharpened(p.log(), 1.0).flatten().tolist() == pytest.approx([0.5, 0.3, 0.2])
 
 
 def test_sharpening_is_finite_where_powers_would_be_0_by_0():
     even = torch.zeros(1, 3, 1, 1, 1, requires_grad=True)  # (1/3)^100 is no float32
-    found = sharpened(even, 0.01)
+    found = CLASSES.sharpened(even, 0.01)
     (gradient,) = torch.autograd.grad(found[0, 0].sum(), even)
     assert found.flatten().tolist() == pytest.approx([1 / 3] * 3)
     assert torch.isfinite(gradient).all()
@@ -104,7 +104,7 @@ def test_the_gradient_goes_through_the_sharpened_side_unless_it_is_stopped():
     stopped, strategy, batch = gradient_of("network.head.weight", stop_gradient=True)
     outputs = strategy.networks["model"](batch.images())
     own, other = outputs.logits, outputs.decoders[0]
-    target = sharpened(other, 0.1).detach()
+    target = CLASSES.sharpened(other, 0.1).detach()
     dice = 0.5 * named_loss(own[:2], batch.labeled.label, "dice").mean()
     (expected,) = torch.autograd.grad(
         dice + ((own.softmax(1) - target) ** 2).mean(), strategy.networks["model"].network.head.weight

@@ -42,12 +42,12 @@ class FakeModel:
 
     def __init__(self):
         self.strategy, self.predicted = Threshold(), 0
-        self.task = SimpleNamespace(out_channels=3)
+        self.task = SimpleNamespace(classes=("background", "a", "b"))
 
     def predictor(self, device):
         return self
 
-    def labels(self, image):
+    def labels(self, image, slice_axis):
         self.predicted += 1
         return (image[0] > float(self.strategy.at.detach())).astype(np.uint8)
 
@@ -62,7 +62,7 @@ def made(tmp_path):
         image[0, 0] = 0.9
         image[0, 1, :number] = 0.45
         np.save(tmp_path / f"{name}.npy", image)
-        cases.append(Case(name, tmp_path / f"{name}.npy", preparation=None))
+        cases.append(Case(name, tmp_path / f"{name}.npy", preparation=SimpleNamespace(slice_axis=2)))
     model = FakeModel()
     labels = PseudoLabels(cases, model, RunFolder(tmp_path / "run"), Runtime("cpu", "32"), Reporter())
     return labels, model, cases
