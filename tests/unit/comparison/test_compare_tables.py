@@ -282,3 +282,15 @@ def test_published_scores_against_numpy_and_scipy():
         assert entry.p == pytest.approx(wilcoxon(differences, method="exact").pvalue)
         half = 1.96 * differences.std(ddof=1) / len(differences) ** 0.5
         assert entry.interval == pytest.approx((differences.mean() - half, differences.mean() + half), abs=half / 8)
+
+
+def test_distances_of_pictures_are_told_in_pixels(pair):
+    from rich.console import Console
+
+    from semiseg.comparison.show import comparison_tables
+
+    rows = table(VALUES, metric="hd95", unit="pixel", definition="HD95 1")
+    comparison = compare(pair(lambda rows: rows, rows))
+    console = Console(width=120, record=True)
+    console.print(*comparison_tables(comparison))
+    assert "hd95 in pixels: lower is better" in console.export_text()
