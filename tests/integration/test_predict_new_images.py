@@ -79,7 +79,7 @@ def test_a_case_without_memory_is_told_and_the_others_are_predicted(run, tmp_pat
         made.save(tmp_path / "new" / f"{case}.nii.gz", made.image(seed))
     predicted, calls = Predictor.probabilities, []
 
-    def probabilities(self, image):
+    def probabilities(self, image, slice_axis):
         calls.append(image)
         if len(calls) == 2:
             ask()
