@@ -5,7 +5,29 @@ from typing import Any, ClassVar
 from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer
 
 
-class ComponentOptions(BaseModel):
+class GrowingModel(BaseModel):
+    """Base of models whose written form stays the same when they get further fields: recipes and options."""
+
+    newer: ClassVar[frozenset[str]] = frozenset()
+    """Fields added when runs already existed. They are not written while at their defaults, so that the recipes of
+    those runs, and their hashes, stay the same."""
+
+    def written(self) -> dict[str, Any]:
+        """Return the values of the fields that are written, by name."""
+        return {name: value for name, value in self if self._is_written(name)}
+
+    def _is_written(self, name: str) -> bool:
+        field = type(self).model_fields.get(name)
+        if field is None or name not in self.newer:
+            return True
+        return bool(getattr(self, name) != field.get_default(call_default_factory=True))
+
+    @model_serializer(mode="wrap")
+    def _without_newer(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {name: value for name, value in write(self).items() if self._is_written(name)}
+
+
+class ComponentOptions(GrowingModel):
     """Base of a component's options: validates the recipe's block and rejects unknown keys.
 
     Give every field a description, and a default if there is a sensible one. The declaration serves validation,
@@ -13,17 +35,6 @@ class ComponentOptions(BaseModel):
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False)
-
-    newer: ClassVar[frozenset[str]] = frozenset()
-    """Options added when runs already existed. They are not written while at their defaults, so that the recipes of
-    those runs, and their hashes, stay the same."""
-
-    @model_serializer(mode="wrap")
-    def _without_newer(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        written: dict[str, Any] = write(self)
-        fields = type(self).model_fields
-        usual = {key: fields[key].get_default(call_default_factory=True) for key in self.newer & {*fields}}
-        return {key: v for key, v in written.items() if key not in usual or getattr(self, key) != usual[key]}
 
 
 class Component:

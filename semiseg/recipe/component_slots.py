@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from semiseg.interfaces.component import GrowingModel
 from semiseg.registry import Kind
 
 _KINDS: Mapping[tuple[str, ...], Kind] = {
@@ -69,7 +70,7 @@ def slots(data: Any, path: tuple[str, ...] = ()) -> Iterator[Slot]:
 def plain(value: Any) -> Any:
     """Copy a recipe, or a part of one, to dictionaries and lists; components given as objects are kept as they are."""
     if isinstance(value, BaseModel):
-        value = dict(value)
+        value = value.written() if isinstance(value, GrowingModel) else dict(value)
     if isinstance(value, Mapping):
         return {key: plain(below) for key, below in value.items()}
     if isinstance(value, list | tuple):

@@ -6,7 +6,6 @@ from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
@@ -15,6 +14,7 @@ from pydantic import (
     model_validator,
 )
 
+from semiseg.interfaces.component import GrowingModel
 from semiseg.recipe.source_locations import Places
 
 SliceAxis = Literal["auto", "right", "anterior", "superior"]
@@ -46,7 +46,7 @@ PositiveCount = Annotated[int, Field(gt=0, le=10**9)]
 Seed = Annotated[int, Field(ge=-(2**63), lt=2**63)]
 
 
-class _Model(BaseModel):
+class _Model(GrowingModel):
     model_config = ConfigDict(
         extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False, arbitrary_types_allowed=True
     )
@@ -74,7 +74,7 @@ class Block(_Model):
 class StrategyBlock(Block):
     """A strategy; ``networks`` overrides the recipe's backbone for single roles."""
 
-    networks: dict[str, Block] = {}
+    networks: dict[str, Block] = Field(default={})
     """Backbone by role, for instance ``{student_b: {name: unetr}}``."""
 
 
@@ -97,6 +97,8 @@ class Split(_Model):
 
 class Preprocessing(_Model):
     """Processing of every case, once, before training. It never uses labels."""
+
+    newer = frozenset({"slice_axis"})
 
     normalize: Literal["zscore", "minmax", "none"] = "zscore"
     """Per modality over its foreground: zero mean and unit variance, or the range 0 to 1."""
@@ -180,6 +182,8 @@ class StepMode(_Model):
 class Training(_Model):
     """The training loop."""
 
+    newer = frozenset({"outputs"})
+
     epochs: PositiveCount = 1000
     """Number of epochs."""
     examples_per_epoch: PositiveCount = 250
@@ -229,7 +233,7 @@ class Inference(_Model):
 class Evaluation(_Model):
     """Scores of the test cases, for the last and the best checkpoint."""
 
-    metrics: Annotated[list[Block], Field(min_length=1)] = [Block(name="dice"), Block(name="hd95")]
+    metrics: list[Block] = Field(default=[Block(name="dice"), Block(name="hd95")], min_length=1)
     """Metrics by name; one may be listed several times with different options."""
     regions: dict[str, list[str]] | None = None
     """Unions of classes to score in addition, as ``{core: [necrosis, enhancing]}``; by default the dataset's."""

@@ -183,3 +183,15 @@ def test_the_hash_does_not_depend_on_the_order_of_keys_or_the_way_numbers_are_wr
 
     assert recipe_hash(one) == recipe_hash(two)
     assert len(recipe_hash(one)) == 64
+
+
+def test_recipes_of_earlier_versions_keep_their_hashes():
+    # Runs, studies and comparisons identify a recipe by its hash: a new key with a default must not change it.
+    quickstart = load_recipe("quickstart")
+    assert recipe_hash(quickstart) == "725c6f515b2c61794f7323d2419ab96af5b57db6385744f8571937a8e7209346"  # 0.2.0
+    assert "slice_axis" not in dump_recipe(quickstart)
+    for change in ("preprocessing.slice_axis=right", "training.outputs=regions"):
+        changed = load_recipe("quickstart", [change])
+        assert recipe_hash(changed) != recipe_hash(quickstart)
+        assert change.partition("=")[0].partition(".")[2] in dump_recipe(changed)
+        assert parse_yaml(dump_recipe(changed), "dump")[0] == resolved(changed)
