@@ -125,8 +125,8 @@ class DatasetInfo:
         if len(self.classes) > 1 + MOST_CLASSES:
             what = f"{len(self.classes) - 1} classes besides the background; at most {MOST_CLASSES} are supported"
             problems.append(Problem(f"dataset {self.name}", what, _FEWER))
-        if self.ignore is not None and self.ignore in self.label_map:
-            meant = self.classes[self.label_map[self.ignore]]
+        if self.ignore is not None and (self.ignore in self.label_map or self.ignore == 0):
+            meant = self.classes[self.label_map.get(self.ignore, 0)] if self.ignore else "background"
             what = f"the value {self.ignore} cannot be ignored, because it is also that of {meant}"
             problems.append(Problem("dataset.ignore", what, _OTHER_VALUE))
         raise_all(problems, DataError)

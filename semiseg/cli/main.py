@@ -37,7 +37,7 @@ class _Commands(TyperGroup):
 app = typer.Typer(
     name="semiseg",
     cls=_Commands,
-    help="Train 3D segmentation networks on a few annotated scans and many unannotated ones."
+    help="Train 2D and 3D segmentation networks on a few annotated scans and many unannotated ones."
     "\n\nFirst steps:  semiseg run quickstart  ·  semiseg init FOLDER  ·  semiseg recipes  ·  semiseg plugins",
     no_args_is_help=True,
     pretty_exceptions_enable=False,

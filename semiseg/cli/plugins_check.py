@@ -68,7 +68,9 @@ def check(
         typer.echo(
             "with a small unet for each role: " + ", ".join(f"{key}={value}" for key, value in SMALL_UNET.items())
         )
-    if declared := sorted(getattr(cls, "spatial_dims", ())):
+    from semiseg.interfaces.component import declared_axes
+
+    if declared := sorted(declared_axes(cls)):
         only = "" if len(declared) > 1 else " only, as the component declares in spatial_dims"
         typer.echo(f"on images with {' and '.join(map(str, declared))} spatial axes{only}")
     outcomes = run_contract(subject, _show)

@@ -40,6 +40,7 @@ def region_notes(regions: Mapping[str, Sequence[int]], classes: Sequence[str]) -
     if outside:
         notes.append(f"no region contains {', '.join(outside)}: training treats it as background")
     if alike:
-        same = "lies in the same regions as another class" if len(alike) == 1 else "lie in the same regions as others"
-        notes.append(f"{', '.join(alike)} {same}, so that predictions never contain it")
+        one = len(alike) == 1
+        same = "lies in the same regions as another class" if one else "lie in the same regions as others"
+        notes.append(f"{', '.join(alike)} {same}, so that predictions never contain {'it' if one else 'them'}")
     return notes

@@ -47,8 +47,12 @@ class Regions(Coding):
         return self._classes(logits > 0, dim=1)
 
     def confidence(self, logits: Tensor) -> Tensor:
-        """Return the lowest confidence among the regions: max(p, 1 - p)."""
-        return torch.sigmoid(logits.abs()).amin(dim=1)
+        """Return the lowest probability, over regions, of what the pseudo-label says: p inside a region, 1 - p outside.
+
+        It is below 0.5 where no class has the regions above 0.5, so that the pseudo-label contradicts one of them.
+        """
+        inside = self._losses.inside(self.hard(logits))
+        return torch.sigmoid(torch.where(inside, logits, -logits)).amin(dim=1)
 
     def decide(self, probabilities: Tensor) -> Tensor:
         """Return the class of the regions with a probability above 0.5."""

@@ -18,14 +18,16 @@ Value = TypeVar("Value", bound=np.generic)
 def slice_axis(geometry: Geometry, wanted: SliceAxis = "auto") -> int:
     """Return the axis (R, A or S: 0, 1 or 2) across which a volume is sliced.
 
-    ``auto`` is the axis with the largest spacing, and superior if several have it (axial slices). A 2D image is one
-    slice across the last axis.
+    ``auto`` is the axis with a single voxel if there is one; otherwise that with the largest spacing, and superior if
+    several have it (axial slices). A 2D image is one slice across the last axis.
     """
     if geometry.unit == "pixel":
         return 2
     if wanted != "auto":
         return AXES.index(wanted)
     grid = grid_in_ras(geometry)
+    if grid.shape.count(1) == 1:
+        return grid.shape.index(1)
     return max(axis for axis, size in enumerate(grid.spacing) if size * _SAME >= max(grid.spacing))
 
 

@@ -6,12 +6,11 @@ from pathlib import Path
 from semiseg.data.case_builder import CaseMaker
 from semiseg.data.case_records import StoredImage, StoredLabeled
 from semiseg.data.scan_checks import digest_of, same_scans, scan_digest
-from semiseg.data.split import Split
+from semiseg.data.split import Role, Split
 from semiseg.data.verify import check_case, check_label, problems_of
 from semiseg.errors import DataError, ProtocolError, raise_all
 from semiseg.interfaces.dataset import Dataset
 from semiseg.io.cache import cache_folder
-from semiseg.messages import counted
 from semiseg.recipe import schema
 from semiseg.threads import Progress, in_threads
 from semiseg.types import Case, Volume
@@ -133,12 +132,15 @@ class CaseStore:
     def _notes(self) -> tuple[str, ...]:
         stored = [self.labeled(case.id) for case in (*self._split.labeled, *self._split.validation)]
         notes = []
-        unknown = sorted(case.case_id for case in stored if case.n_known == 0)
-        if unknown:
-            notes.append(
-                f"{counted(len(unknown), 'label')} {'has' if len(unknown) == 1 else 'have'} only ignored voxels within"
-                f" the image's foreground box, so that no supervised loss uses them: {_some(unknown)}"
-            )
+        effects: dict[Role, str] = {"labeled": "no supervised loss uses", "validation": "validation leaves out"}
+        for role, effect in effects.items():
+            unknown = [case.id for case in self._split.cases(role) if self.labeled(case.id).n_known == 0]
+            if unknown:
+                has = "1 label has" if len(unknown) == 1 else f"{len(unknown)} labels have"
+                notes.append(
+                    f"{has} only ignored voxels within the image's foreground box, so that {effect} these cases:"
+                    f" {_some(unknown)}"
+                )
         empty = sorted(case.case_id for case in stored if case.n_foreground == 0 and case.n_known != 0)
         if empty:
             notes.append(f"{len(empty)} label maps are empty (background only): {_some(empty)}")

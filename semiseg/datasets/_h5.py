@@ -44,9 +44,15 @@ def h5_shape(path: Path, axes: str) -> Shape:
     return shape
 
 
-def h5_geometry(shape: Shape, spacing_mm: tuple[float, float, float] | None) -> Geometry:
-    """Return the grid of a volume (X, Y, Z), in voxels if no spacing is given: the files store none."""
-    affine = np.diag([*(spacing_mm or (1.0, 1.0, 1.0)), 1.0])
+def h5_geometry(
+    shape: Shape, spacing_mm: tuple[float, float, float] | None, directions: tuple[int, int, int] = (1, 1, 1)
+) -> Geometry:
+    """Return the grid of a volume (X, Y, Z), in voxels if no spacing is given: the files store none.
+
+    ``directions``: 1 for an axis toward right, anterior or superior, -1 for one toward left, posterior or inferior.
+    """
+    sizes = spacing_mm or (1.0, 1.0, 1.0)
+    affine = np.diag([*(size * way for size, way in zip(sizes, directions, strict=True)), 1.0])
     return Geometry((shape[0], shape[1], shape[2]), affine, "mm" if spacing_mm else "voxel")
 
 

@@ -34,6 +34,9 @@ _EXPECTED = (
     " depth."
 )
 
+_DIRECTIONS = (-1, -1, 1)
+"""As in the challenge's files, of which the h5 files are copies: to the left, to the back and up."""
+
 
 class ACDC(NiftiDataset):
     """Short-axis heart MR of the ACDC challenge, end diastole and end systole: challenge NIfTI, or the papers' h5.
@@ -114,21 +117,21 @@ class ACDC(NiftiDataset):
         if not is_h5(path):
             return super().read_image(case)
         array = h5_image(path, _AXES).T
-        return Volume(array[None], h5_geometry(array.shape, self.options.spacing_mm))
+        return Volume(array[None], h5_geometry(array.shape, self.options.spacing_mm, _DIRECTIONS))
 
     def read_geometry(self, case: Case) -> Geometry:
         """Return the grid of the image, without reading voxels."""
         path = case.images[0]
         if not is_h5(path):
             return super().read_geometry(case)
-        return h5_geometry(h5_shape(path, _AXES)[::-1], self.options.spacing_mm)
+        return h5_geometry(h5_shape(path, _AXES)[::-1], self.options.spacing_mm, _DIRECTIONS)
 
     def read_label(self, case: Case) -> Volume:
         """Return the label (X, Y, Z) as class indices or IGNORED, uint8."""
         if case.label is None or not is_h5(case.label):
             return super().read_label(case)
         array, info = h5_label(case.label, _AXES).T, self.info()
-        geometry = h5_geometry(array.shape, self.options.spacing_mm)
+        geometry = h5_geometry(array.shape, self.options.spacing_mm, _DIRECTIONS)
         return Volume(to_classes(case.label, array, info.label_map, info.ignore), geometry)
 
 

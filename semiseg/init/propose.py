@@ -237,7 +237,7 @@ def _augmentation(block: Mapping[str, Any], info: DatasetInfo, found: Survey) ->
         axes, comment = [], "No flips: left and right are different classes."
     elif found.pictures:
         axes = ["left-right", "anterior-posterior"]
-        comment = "Flips along rows (left-right) and columns (anterior-posterior). Remove one that makes no sense here."
+        comment = "left-right mirrors left to right, anterior-posterior top to bottom. Remove one that makes no sense."
     else:
         axes, comment = ["left-right"], "Remove left-right if left and right are different classes."
     return comment, {"augmentation": {"name": "luque2023", "flip_axes": axes}}

@@ -1,8 +1,11 @@
 """The base of all components: a class found by an entry point, with nested options."""
 
+from collections.abc import Set
 from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer
+
+from semiseg.errors import ComponentError
 
 
 class GrowingModel(BaseModel):
@@ -35,6 +38,21 @@ class ComponentOptions(GrowingModel):
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False)
+
+
+def declared_axes(component: Any) -> frozenset[int]:
+    """Return the ``spatial_dims`` of a component's class or object; empty for a kind without.
+
+    Raises ComponentError unless they are {2}, {3} or both.
+    """
+    declared: Any = getattr(component, "spatial_dims", frozenset())
+    if not isinstance(declared, Set) or not declared <= {2, 3}:
+        cls = component if isinstance(component, type) else type(component)
+        raise ComponentError(
+            f"{cls.__module__}.{cls.__qualname__}.spatial_dims is {declared!r}.",
+            "It is the set of supported numbers of axes: frozenset({2}), frozenset({3}) or frozenset({2, 3}).",
+        )
+    return frozenset(declared)
 
 
 class Component:

@@ -40,13 +40,13 @@ def classes(manifest: Mapping[str, Any]) -> dict[int, str] | None:
     class: see ``ignored``.
     """
     names = _names(manifest)
-    found = {value: name for value, name in (names or {}).items() if name != _IGNORE}
+    found = {value: name for value, name in (names or {}).items() if name.casefold() != _IGNORE}
     return found if len(found) >= 2 else None
 
 
 def ignored(manifest: Mapping[str, Any]) -> int | None:
     """Return the stored value of the label named ``ignore``, as in nnU-Net; None if there is none."""
-    return next((value for value, name in (_names(manifest) or {}).items() if name == _IGNORE), None)
+    return next((value for value, name in (_names(manifest) or {}).items() if name.casefold() == _IGNORE), None)
 
 
 def _names(manifest: Mapping[str, Any]) -> dict[int, str] | None:

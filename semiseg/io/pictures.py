@@ -24,7 +24,7 @@ _SIGNATURES |= {b"II+\0": "TIFF", b"MM\0+": "TIFF"}  # BigTIFF
 _LEFT_POSTERIOR = np.diag([-1.0, -1.0, 1.0, 1.0])
 _AGAIN = "Download or copy it again, or save it again with the program that wrote it."
 _TURNED = range(2, 9)
-_ORIENTATION = 0x0112
+_ORIENTATION, _PHOTOMETRIC, _SAMPLE_FORMAT = 0x0112, 262, 339
 _LOSSY = {"jpeg", "tiff_jpeg", "webp"}
 _MOST_PIXELS = 2**28
 _PILLOW = "With Pillow:"
@@ -116,6 +116,9 @@ def _picture(path: Path, stream: IO[bytes] | Any, check: _Check) -> Iterator[_Op
     except DataError:
         raise
     except Exception as error:
+        if "unknown pixel mode" in str(error):
+            fix = "Save it with 8 or 16 bits per pixel, or as 32-bit floating-point numbers."
+            raise DataError(Problem(str(path), "its pixels are of a type that is not read", fix)) from error
         truncated = "truncated" in str(error).lower() or isinstance(error, EOFError)
         what = "the file is truncated" if truncated else "the file is damaged"
         raise DataError(Problem(str(path), f"{what}: {str(error).rstrip('.') or repr(error)}", _AGAIN)) from error
@@ -211,6 +214,8 @@ def _common_problem(picture: _Opened) -> _Found:
     frames = getattr(image, "n_frames", 1)
     if frames > 1:
         parts = "pages" if picture.kind == "TIFF" else "frames"
+        if picture.kind == "JPEG":  # with a thumbnail or a gain map, as some phones write
+            return f"it has {frames} pictures", f"Save the first. {_PILLOW} Image.open(FILE).convert('RGB').save(NEW)."
         return f"it has {frames} {parts}", "Save each as a separate picture; give a volume as NIfTI."
     if "a" in image.mode.lower() and image.mode != "LAB":
         what = f"it has an alpha channel (transparency): its mode is {image.mode}"
@@ -219,6 +224,24 @@ def _common_problem(picture: _Opened) -> _Found:
     if image.mode not in {"1", "L", "I", "F", "P", "RGB"} and not image.mode.startswith("I;16"):
         fix = f"Convert it to RGB or gray. {_PILLOW} Image.open(FILE).convert('RGB').save(NEW)."
         return f"its colors are {image.mode}, not gray or RGB", fix
+    return _tiff_problem(picture) or _orientation_problem(picture)
+
+
+def _tiff_problem(picture: _Opened) -> _Found:
+    """Return which numbers of a TIFF Pillow would read as others."""
+    tags = picture.image.tag_v2 if picture.kind == "TIFF" else {}
+    unsigned, signed = (kind in tags.get(_SAMPLE_FORMAT, (1,)) for kind in (1, 2))
+    if (signed and picture.bits == 8) or (unsigned and picture.bits == 32):
+        sign = "signed" if signed else "unsigned"
+        what = f"its pixels are {sign} numbers of {picture.bits} bits, which would be read as others"
+        return what, "Save it with unsigned numbers of 8 or 16 bits."
+    if tags.get(_PHOTOMETRIC) == 0 and picture.bits > 1:
+        what = "it stores white as 0 (MinIsWhite), so that values would be read inverted"
+        return what, f"Save it as PNG, and check the values. {_PILLOW} Image.open(FILE).save(NEW)."
+    return None
+
+
+def _orientation_problem(picture: _Opened) -> _Found:
     if (orientation := _orientation(picture)) in _TURNED:
         what = f"by its EXIF tag (Orientation {orientation}), it is displayed rotated or mirrored"
         return what, (

@@ -18,7 +18,7 @@ from semiseg.errors import DataError, RecipeError, raise_all
 from semiseg.io.orientation import grid_in_ras
 from semiseg.messages import counted, some
 from semiseg.pipeline.model import try_strategy
-from semiseg.pipeline.plan import Plan, is_smaller, make_plan, n_steps, padding_note
+from semiseg.pipeline.plan import Plan, is_smaller, make_plan, n_steps, padding_note, picture_problems
 from semiseg.pipeline.spacing import mixed_spacing_note
 from semiseg.pipeline.step_mode import forecast, launch, memory_problems
 from semiseg.progress import Reporter
@@ -67,8 +67,10 @@ def check(
         )
     same, twice = same_scans(plan.split, images.digests)
     choice, memory = forecast(plan)
-    too_much = memory_problems(plan, memory)
-    raise_all([*problems, *same, *too_much], DataError if problems or same else RecipeError)
+    wrong = memory_problems(plan, memory)
+    if not problems:  # headers can be read
+        wrong += picture_problems((dataset.read_geometry(case) for case in cases), plan.task)
+    raise_all([*problems, *same, *wrong], DataError if problems or same else RecipeError)
     notes = [*_notes(plan), *([] if quick else [*classes.notes(), *twice, *images.notes()])]
     described = [*_describe(plan, choice, memory), *([] if quick else classes.describe())]
     return [*described, *(f"Note: {note}." for note in notes), "No problems found."]
@@ -161,6 +163,7 @@ def _describe(plan: Plan, choice: StepModeChoice, memory: MemoryEstimate) -> lis
     return [
         f"Recipe {recipe.name}: {recipe.strategy.name} with {recipe.backbone.name} on {plan.info.name}",
         f"Modalities: {', '.join(plan.info.modalities)}; classes: {', '.join(plan.info.classes)}",
+        *([f"Outputs: overlapping regions {', '.join(plan.task.regions)}"] if plan.task.regions else []),
         *_order_of_files(plan),
         f"Cases: {len(split.labeled)} labeled, {len(split.unlabeled)} unlabeled, {len(split.validation)} validation,"
         f" {len(split.test)} test, of {len(plan.cases)}",

@@ -63,10 +63,10 @@ class Model:
             "spacing": self.spacing,
         }
 
-    def _named_regions(self) -> dict[str, list[str]]:
-        """Return the regions that networks output, with the names of their classes, in order."""
+    def _named_regions(self) -> list[list[Any]]:
+        """Return the regions that networks output, in order, each with the names of its classes."""
         names = self.task.classes
-        return {region: [names[index] for index in members] for region, members in self.task.regions.items()}
+        return [[region, [names[index] for index in members]] for region, members in self.task.regions.items()]
 
 
 def new_model(plan: Plan, runtime: Runtime) -> Model:
@@ -123,8 +123,8 @@ class KeptModel:
         )
         components = resolve(self.recipe)
         components = replace(components, dataset=_as_recorded(components.dataset, info))
-        found = record.get("regions", {})
-        regions = {name: tuple(map(info.classes.index, members)) for name, members in found.items()}
+        found = record.get("regions", [])
+        regions = {name: tuple(map(info.classes.index, members)) for name, members in found}
         task = Task(len(info.modalities), info.classes, tuple(record["patch_size"]), regions)
         if (empty := _without_memory(self.recipe, components, task)) is not None:
             require_fit(weights, state["strategy"], empty.state_dict(), _DESCRIBES)

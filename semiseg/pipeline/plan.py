@@ -1,6 +1,6 @@
 """The plan of a run: a recipe resolved against its data (split, task, batch), with all problems reported at once."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, partial
 
@@ -8,7 +8,7 @@ from semiseg.data.split import Split, make_split
 from semiseg.engine.memory import meta_networks
 from semiseg.engine.precision import slow_bf16_notes
 from semiseg.engine.schedule import TrainingSchedule
-from semiseg.errors import DataError, RecipeError, raise_all
+from semiseg.errors import DataError, Problem, RecipeError, raise_all
 from semiseg.interfaces.strategy import BatchNeeds, Strategy
 from semiseg.messages import some
 from semiseg.pipeline.outputs import output_notes, output_problems, task_of
@@ -31,7 +31,7 @@ from semiseg.pipeline.plan_checks import (
 from semiseg.recipe.components import Components, resolve
 from semiseg.recipe.dump import resolved
 from semiseg.recipe.schema import BatchSize, Recipe, SliceAxis, Training
-from semiseg.types import Case, DatasetInfo, Shape, Task
+from semiseg.types import Case, DatasetInfo, Geometry, Shape, Task
 
 
 @dataclass(frozen=True)
@@ -143,6 +143,15 @@ def timetable_of(plan: Plan, strategy: Strategy) -> TrainingSchedule:
     options = plan.recipe.training
     examples, batch = options.examples_per_epoch, plan.batch_size.total
     return TrainingSchedule(strategy.stages(), options.epochs, examples, batch, plan.recipe.seed)
+
+
+def picture_problems(grids: Iterable[Geometry], task: Task) -> list[Problem]:
+    """Return a problem if the images are 2D and the patch has three sides."""
+    if task.spatial_dims == 2 or not any(grid.unit == "pixel" for grid in grids):
+        return []
+    sides = list(task.patch_size)
+    what = f"training.patch_size has three sides, {sides}, but the images are 2D."
+    return [Problem("", what, f"Give two: training.patch_size={sides[:2]}.")]
 
 
 def is_smaller(shape: Shape, box: Shape) -> bool:

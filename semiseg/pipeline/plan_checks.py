@@ -13,6 +13,7 @@ from semiseg.engine.step_modes import StepMode, inexact
 from semiseg.errors import DataError, Problem
 from semiseg.interfaces.augmentation import Augmentation, BatchAugmentation
 from semiseg.interfaces.backbone import Backbone
+from semiseg.interfaces.component import declared_axes
 from semiseg.interfaces.roles import Role
 from semiseg.interfaces.strategy import BatchNeeds, Strategy
 from semiseg.messages import some
@@ -32,8 +33,9 @@ def spatial_problems(components: Components, task: Task, recipe: Recipe) -> list
     key = placed("training.patch_size", recipe)
     problems = []
     for component, named, instead in _with_spatial_dims(components, recipe):
-        if sides not in component.spatial_dims:
-            axes = " or ".join(supported.get(n, str(n)) for n in sorted(component.spatial_dims))
+        declared = declared_axes(component)
+        if sides not in declared:
+            axes = " or ".join(supported[n] for n in sorted(declared))
             what = f"{key} has {supported[sides]} sides, but {named} supports only images with {axes} axes."
             problems.append(Problem("", what, f"Choose {axes} sides for training.patch_size, or {instead}."))
     return problems

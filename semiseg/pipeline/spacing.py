@@ -38,8 +38,12 @@ def mixed_spacing_note(geometries: Iterable[Geometry], slices: SliceAxis | None 
 def training_spacing(grids: Iterable[Geometry]) -> dict[str, Any] | None:
     """Return the minimum, median and maximum voxel size of the training cases, for the run folder.
 
-    In mm along right, anterior and superior, the axes of the networks' input. None if no file stores a spacing.
+    In mm along right, anterior and superior, the axes of the networks' input; without sizes for 2D images, in pixels.
+    None if no file stores a spacing.
     """
+    grids = list(grids)
+    if grids and all(grid.unit == "pixel" for grid in grids):
+        return {"unit": "pixel"}
     known = [_spacing(grid) for grid in grids if grid.unit == "mm"]
     if not known:
         return None
@@ -50,11 +54,18 @@ def training_spacing(grids: Iterable[Geometry]) -> dict[str, Any] | None:
 def spacing_note(
     trained: Mapping[str, Any] | None, images: Mapping[str, Geometry], slices: SliceAxis | None = None
 ) -> str:
-    """Return a note on the images, by case, whose spacing clearly differs from all training cases; empty if none.
+    """Return a note on images, by case, that clearly differ from all training cases: in spacing, or 2D or volumes.
+
+    Empty if there are none.
 
     ``trained`` is the result of ``training_spacing``; None if unknown. ``slices`` as for ``mixed_spacing_note``.
     """
-    if not trained:
+    flat = trained is not None and trained["unit"] == "pixel"
+    unlike = [name for name, grid in images.items() if (grid.unit == "pixel") != flat]
+    if unlike:
+        had, have = ("2D images", "volumes") if flat else ("volumes", "2D images")
+        return f"the model was trained on {had}, and these are {have}: {some(unlike, 5)}"
+    if not trained or flat:
         return ""
     low, high = np.array(trained["min"]) / CLEARLY, np.array(trained["max"]) * CLEARLY
     spaced = {name: grid for name, grid in images.items() if grid.unit == "mm"}

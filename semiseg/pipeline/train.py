@@ -21,11 +21,11 @@ from semiseg.engine.runtime import Runtime
 from semiseg.engine.trainer import Trainer
 from semiseg.engine.training_setup import TrainingSetup
 from semiseg.engine.validation import Validate, ValidationScore, validate
-from semiseg.errors import RecipeError
+from semiseg.errors import DataError, RecipeError, raise_all
 from semiseg.io.json import read_json
 from semiseg.pipeline.cache import Use
 from semiseg.pipeline.model import Model
-from semiseg.pipeline.plan import Plan, is_smaller, padding_note, timetable_of
+from semiseg.pipeline.plan import Plan, is_smaller, padding_note, picture_problems, timetable_of
 from semiseg.pipeline.pseudo_labels import PseudoLabels
 from semiseg.pipeline.spacing import mixed_spacing_note
 from semiseg.pipeline.step_mode import choose_step_mode
@@ -49,6 +49,7 @@ def fill_store(plan: Plan, reporter: Reporter) -> CaseStore:
     stored = [store.image(case.id) for role in (split.labeled, split.unlabeled) for case in role]
     patch = plan.task.patch_size
     small = [case.case_id for case in stored if is_smaller(case.shape, box_of(patch, case.slice_axis))]
+    raise_all(picture_problems((case.preparation.geometry for case in stored), plan.task), RecipeError)
     seen = [*stored, *(store.image(case.id) for case in split.validation)]
     grids = [case.preparation.geometry for case in seen]
     grids += [plan.components.dataset.read_geometry(case) for case in split.test]
@@ -158,10 +159,12 @@ class _Center:
 def validator(plan: Plan, model: Model, store: CaseStore, runtime: Runtime) -> Validate:
     """Return a function that scores the validation cases with the model or one role's network.
 
-    It calls its first argument after each case.
+    It calls its first argument after each case. Cases with only ignored voxels are left out; DataError if all are such.
     """
     options = plan.recipe.training
-    stored = [store.labeled(case.id) for case in plan.split.validation]
+    stored = [case for case in (store.labeled(case.id) for case in plan.split.validation) if case.n_known != 0]
+    if not stored:
+        raise DataError("All voxels of the validation cases are ignored.", "Label some, or set split.validation to 0.")
     cases: Sequence[Any] = (
         stored if options.validation.mode == "volume" else [_Center(case, options.patch_size) for case in stored]
     )

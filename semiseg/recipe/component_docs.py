@@ -10,6 +10,7 @@ from importlib.machinery import ModuleSpec
 from pathlib import Path
 from typing import Any
 
+from semiseg.interfaces.component import declared_axes
 from semiseg.registry import Entry, load
 
 
@@ -97,7 +98,7 @@ def docstring(entry: Entry) -> str:
 
 def only_for(entry: Entry) -> str:
     """Return "2D only" or "3D only", or an empty string. Raises ComponentError if the component cannot be loaded."""
-    return only_dimension(getattr(load(entry.kind, entry.name), "spatial_dims", ()))
+    return only_dimension(declared_axes(load(entry.kind, entry.name)))
 
 
 def show_default(value: Any) -> str:

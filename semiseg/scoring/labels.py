@@ -73,7 +73,8 @@ class LabelMap:
             raise DataError(
                 f"label {_listed(unknown)} has no class; known: {known}",
                 "Name every value with --labels. Values with the same name are one class (3=enhancing,4=enhancing);"
-                f" {OTHER}={BACKGROUND} makes all others background.",
+                f" {unknown[0]}={IGNORE} leaves the voxels with that value out of all scores, and {OTHER}={BACKGROUND}"
+                " makes all other values background.",
             )
         values = sorted(found)
         indices = np.array([self.indices[value] for value in values], dtype=np.uint8)

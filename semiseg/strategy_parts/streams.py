@@ -28,8 +28,8 @@ def mean_of_each_stream(values: Tensor, batch: Batch) -> Term:
 def mean_over_voxels(values: Tensor, *streams: Stream) -> Tensor:
     """Return each sample's mean over its voxels and channels, without the ignored voxels of labeled samples.
 
-    ``values`` are (n, X, Y, Z) or (n, K, X, Y, Z) float for the samples of the streams, in order. Returns (n,) means; 0
-    for a sample whose voxels are all ignored.
+    ``values`` are (n, \\*spatial) or (n, K, \\*spatial) float for the samples of the streams, in order. Returns (n,)
+    means; 0 for a sample whose voxels are all ignored.
     """
     if not any(isinstance(stream, LabeledStream) and stream.has_ignored for stream in streams):
         return values.flatten(1).mean(dim=1)
@@ -49,7 +49,7 @@ def _mean_over_known(values: Tensor, stream: Stream) -> Tensor:
 def without_ignored(pseudo_labels: Tensor, batch: Batch) -> Tensor:
     """Return pseudo-labels with IGNORE at the ignored voxels of labeled samples; unchanged if there are none.
 
-    They are (n, X, Y, Z) integers, in the order of ``batch.images()``; with ignored voxels, the result is int64.
+    They are (n, \\*spatial) integers, in the order of ``batch.images()``; with ignored voxels, the result is int64.
     """
     if not batch.labeled.has_ignored:
         return pseudo_labels

@@ -11,6 +11,8 @@ from semiseg.interfaces.split import Level, SplitNetwork, Upsampling
 from semiseg.strategy_parts.upsampling import replace_upsampling
 from semiseg.types import Task
 
+EMPTY_BATCH = "a network got an empty batch, which networks need not accept"
+
 
 class TinyNetwork(SplitNetwork, nn.Module):
     """Two levels, 2D or 3D; logits do not depend on other samples of a batch, and every parameter has a gradient."""
@@ -29,7 +31,7 @@ class TinyNetwork(SplitNetwork, nn.Module):
     def encode(self, images: Tensor) -> tuple[Tensor, ...]:
         """Return 4 channels at the resolution of (B, C, \\*spatial) images and 6 at half of it."""
         if not len(images):
-            raise ValueError("a network got an empty batch, which networks need not accept")
+            raise ValueError(EMPTY_BATCH)
         fine = self.first(images).tanh()
         return fine, self.down(fine).tanh()
 

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 import semiseg
-from semiseg.errors import RunError
+from semiseg.errors import RecipeError, RunError
 from semiseg.init.propose import propose_recipe
 from semiseg.scoring.evaluate import evaluate
 
@@ -35,6 +35,15 @@ def test_check_finds_no_problems(finished):
     lines = semiseg.check(finished / "recipe.yaml")
     assert "Modalities: red, green, blue; classes: background, class_255" in lines
     assert lines[-1] == "No problems found."
+
+
+def test_a_patch_with_three_sides_is_refused(finished, tmp_path):
+    three = ["training.patch_size=[32,32,32]", *SMALL]
+    wanted = r"has three sides, \[32, 32, 32\], but the images are 2D\.\n.*training\.patch_size=\[32, 32\]"
+    with pytest.raises(RecipeError, match=wanted):
+        semiseg.check(finished / "recipe.yaml", overrides=three, quick=True)
+    with pytest.raises(RecipeError, match=wanted):
+        semiseg.run(finished / "recipe.yaml", overrides=three, output=tmp_path / "run")
 
 
 def test_predictions_are_png_with_the_values_of_the_masks(finished):

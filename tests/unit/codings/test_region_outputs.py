@@ -1,6 +1,7 @@
 """Regions as outputs: from logits to label maps, and their losses."""
 
 import itertools
+import math
 
 import numpy as np
 import pytest
@@ -66,6 +67,8 @@ def test_classes_that_cannot_be_predicted_are_named():
         "no region contains c: training treats it as background",
         "b lies in the same regions as another class, so that predictions never contain it",
     ]
+    (note,) = region_notes({"all": (1, 2, 3)}, classes)
+    assert note == "b, c lie in the same regions as others, so that predictions never contain them"
     assert region_notes({"x": (1, 2, 3), "y": (2, 3), "z": (3,)}, classes) == []
 
 
@@ -80,8 +83,12 @@ def test_probabilities_pseudo_labels_and_predictions_agree(size):
     for sample, expected in zip(p, hard, strict=True):
         assert torch.equal(coding.decide(sample), expected)
     assert not coding.decide(torch.full((3, 2, 2), 0.5)).any()  # 0.5 is outside
-    sure = torch.maximum(p, 1 - p).min(dim=1).values
-    torch.testing.assert_close(coding.confidence(logits), sure)
+    inside = coding.voxel_losses.inside(hard)
+    torch.testing.assert_close(coding.confidence(logits), torch.where(inside, p, 1 - p).min(dim=1).values)
+    agree = (inside == (p > 0.5)).all(dim=1)  # a class has exactly these regions
+    torch.testing.assert_close(coding.confidence(logits)[agree], torch.maximum(p, 1 - p).min(dim=1).values[agree])
+    assert (coding.confidence(logits)[~agree] < 0.5).all()
+    assert (~agree).any()
     torch.testing.assert_close(coding.log_probabilities(logits).exp(), coding.states(p))
     torch.testing.assert_close(coding.sharpened(logits, 0.5), p**2 / (p**2 + (1 - p) ** 2))
 
@@ -154,3 +161,11 @@ def test_a_task_of_regions_has_an_output_for_each():
     task = Task(4, ("background", "a", "b", "c"), (8, 8), {"all": (1, 2, 3), "c": (3,)})
     assert task.out_channels == 2
     assert coding_of(task).hard(torch.ones((1, 2, 3, 3))).unique().tolist() == [3]
+
+
+def test_a_pseudo_label_that_contradicts_a_confident_output_is_not_confident():
+    # Core without the whole tumor, which contains it: the label says that the whole tumor is there, too.
+    coding = Regions([(1, 2), (2,)], 3)
+    logits = torch.tensor([-5.0, 5.0]).reshape(1, 2, 1, 1)
+    assert coding.hard(logits).item() == 2
+    assert coding.confidence(logits).item() == pytest.approx(1 / (1 + math.exp(5)))

@@ -47,6 +47,12 @@ def test_the_slice_axis_is_anatomical():
     assert [slice_axis(turned, name) for name in ("right", "anterior", "superior")] == [0, 1, 2]
 
 
+def test_an_image_of_one_slice_is_that_slice():
+    assert slice_axis(grid((1, 1, 1), shape=(1, 20, 18))) == 0
+    assert slice_axis(grid((1, 1, 5), shape=(20, 1, 18))) == 1
+    assert slice_axis(grid((1, 1, 1), shape=(1, 1, 18))) == 2
+
+
 def test_a_picture_has_one_slice_whatever_the_recipe_says():
     assert slice_axis(grid((1, 1, 1), shape=(40, 30, 1), unit="pixel"), "right") == 2
 

@@ -213,7 +213,7 @@ def test_the_label_named_ignore_in_dataset_json_is_ignored(tmp_path):
     write_nnunet(tmp_path / "nnunet", **{"channel_names": {"0": "CT"}, **V2, "labels": labels})
     block = recognize(tmp_path / "nnunet")
     assert (block["classes"], block["ignore"]) == ({"a": 1, "b": 2}, 3)
-    for names in (labels, {"0": "background", "1": "a", "2": "b", "3": "ignore"}):
+    for names in (labels, {"0": "background", "1": "a", "2": "b", "3": "Ignore"}):
         root = made.write_decathlon(tmp_path / "decathlon", labels=names)
         made.save(root / "labelsTr" / "part_0.nii.gz", made.label((0, 1, 2, 3)), np.eye(4))
         dataset = Decathlon(Decathlon.Options(root=root))

@@ -263,3 +263,22 @@ def test_values_between_0_and_255_are_unknown(tmp_path):
     path = made.save(tmp_path / "a.png", np.array([[0, 253, 254, 255]], np.uint8))
     told = refusal(read_label_file, path, {0: 0, 255: 1})
     assert "it has values that belong to no class: 253 (1 voxels), 254 (1 voxels)" in told
+
+
+def test_numbers_that_would_be_read_as_others_are_refused(tmp_path):
+    path = tmp_path / "a.tif"
+    Image.fromarray(np.zeros((4, 5), np.uint8)).save(path, tiffinfo={339: 2})
+    assert "signed numbers of 8 bits" in refusal(read_mask, path)
+    Image.fromarray(np.zeros((4, 5), np.int32)).save(path)
+    sample_format = struct.pack("<HHIH", 339, 3, 1, 2)
+    content = path.read_bytes()
+    assert content.count(sample_format) == 1
+    path.write_bytes(content.replace(sample_format, struct.pack("<HHIH", 339, 3, 1, 1)))
+    assert "unsigned numbers of 32 bits" in refusal(read_mask, path)
+
+
+def test_white_as_0_is_refused(tmp_path):
+    path = tmp_path / "a.tif"
+    Image.fromarray(np.full((4, 5), 1, np.uint8)).save(path, tiffinfo={262: 0})
+    told = refusal(read_mask, path)
+    assert "MinIsWhite" in told

@@ -54,3 +54,14 @@ def test_networks_of_two_dimensions_do_not_see_the_distance_of_slices():
     assert spacing_note(trained, {"x": thick})
     assert spacing_note(trained, {"x": thick}, "auto") == ""
     assert "x (1 x 2 x 5)" in spacing_note(trained, {"x": grid(1, 2, 5)}, "auto")
+
+
+def test_pictures_for_a_model_of_volumes_and_the_reverse_are_noted():
+    picture = Geometry((4, 5, 1), np.eye(4), "pixel")
+    assert training_spacing([picture]) == {"unit": "pixel"}
+    assert spacing_note({"unit": "pixel"}, {"x": picture}) == ""
+    assert spacing_note({"unit": "pixel"}, {"x": grid(1, 1, 1)}) == (
+        "the model was trained on 2D images, and these are volumes: x"
+    )
+    for trained in (None, training_spacing([grid(1, 1, 1)])):
+        assert spacing_note(trained, {"x": picture}) == "the model was trained on volumes, and these are 2D images: x"
