@@ -49,8 +49,8 @@ def broken(distribution, tmp_path):
     [
         (
             "strategy",
-            "Term(mean_entropy(unlabeled), ",
-            "Term(mean_entropy(unlabeled) / len(batch.unlabeled), ",
+            "log_probabilities(unlabeled)), ",
+            "log_probabilities(unlabeled)) / len(batch.unlabeled), ",
             "Micro batches add up to the whole batch",
             "AssertionError: networks.model.",
         ),
