@@ -31,12 +31,18 @@ def write_run_report(plan: Plan, folder: RunFolder, scores: Sequence[Score], sum
 
 def _about(plan: Plan) -> dict[str, str]:
     recipe, batch = plan.recipe, plan.batch_size
+    further = {}
+    if plan.task.regions:
+        further["outputs of the networks"] = f"overlapping regions: {', '.join(plan.task.regions)}"
+    if plan.info.has_ignored:
+        further["ignored label value"] = str(plan.info.ignore)
     return {
         "strategy": str(recipe.strategy.name),
         "backbone": str(recipe.backbone.name),
         "dataset": f"{recipe.dataset.name}: {plan.info.name}",
         "training": f"{n_steps(recipe.training, batch)} steps of {batch.labeled} labeled and {batch.unlabeled} "
         f"unlabeled patches of {' x '.join(map(str, recipe.training.patch_size))}",
+        **further,
     }
 
 

@@ -30,6 +30,7 @@ def test_predictions_are_label_maps_of_the_classes(finished):
     assert set(np.unique(np.asarray(nib.load(path).dataobj)).tolist()) <= {0, 1, 2, 4}
     record = json.loads((finished / "model.json").read_text())
     assert record["regions"] == [[name, members] for name, members in REGIONS.items()]
+    assert "overlapping regions: all, core, inner" in (finished / "report.html").read_text()
 
 
 def test_new_images_are_predicted_as_the_run_predicted_them(finished, tmp_path):
