@@ -93,7 +93,9 @@ def test_what_is_validated_is_what_the_recipe_says(recipe, mode, monkeypatch):
     shapes = []
     whole = Predictor.probabilities
     monkeypatch.setattr(
-        Predictor, "probabilities", lambda self, image: shapes.append(image.shape[1:]) or whole(self, image)
+        Predictor,
+        "probabilities",
+        lambda self, image, axis=2: shapes.append(image.shape[1:]) or whole(self, image, axis),
     )
     bench(recipe, overrides=[f"training.validation.mode={mode}"], steps=1)
     patch = (16, 16, 16)

@@ -63,7 +63,9 @@ def test_all_components_are_listed_with_package_version_and_first_line(call):
     lines = lines_of(call("plugins"))
 
     assert lines[0] == "backbone"
-    assert f"unet semiseg {OWN} MONAI's residual UNet in 2D or 3D, with the sizes of its tutorials as defaults." in lines
+    assert (
+        f"unet semiseg {OWN} MONAI's residual UNet in 2D or 3D, with the sizes of its tutorials as defaults." in lines
+    )
     assert f"supervised semiseg {OWN} One network, trained on labeled cases alone." in lines
     assert [line for line in lines if " " not in line] == [
         "backbone", "dataset", "strategy", "augmentation", "metric", "launcher", "",

@@ -9,6 +9,8 @@ from small_run import SMALL
 
 import semiseg
 from semiseg.errors import RecipeError, RunError
+from semiseg.plugin import Role, Strategy
+from semiseg.recipe.schema import Recipe
 
 REGIONS = {"all": ["necrosis", "edema", "enhancing"], "core": ["necrosis", "enhancing"], "inner": ["enhancing"]}
 RECIPE = {
@@ -51,10 +53,20 @@ def test_regions_in_another_order_are_another_model(finished):
         semiseg.run(turned, output=finished, resume=True)
 
 
+class WithoutRegions(Strategy):
+    @classmethod
+    def roles(cls, options):
+        return (Role("model"),)
+
+    def losses(self, batch, step):
+        raise NotImplementedError
+
+
 def test_a_strategy_that_has_no_regions_says_why():
-    recipe = {**RECIPE, "strategy": {"name": "dtc"}, "backbone": {"name": "unet"}}
-    with pytest.raises(RecipeError, match=r"strategy dtc does not support: it compares a distance map of each class"):
-        semiseg.check(recipe, quick=True)
+    recipe = {**RECIPE, "strategy": {"name": WithoutRegions}}
+    why = r"does not support: its losses are written for classes that exclude each other"
+    with pytest.raises(RecipeError, match=why):
+        semiseg.check(Recipe.model_validate(recipe), quick=True)
     none = {**RECIPE, "evaluation": {"regions": {}}}
     with pytest.raises(RecipeError, match=r"training\.outputs is regions, but dataset phantom has none"):
         semiseg.check(none, quick=True)

@@ -65,11 +65,11 @@ def calls(monkeypatch):
 
     made = Calls()
 
-    def counted(self, image):
+    def counted(self, image, slice_axis):
         if len(made) == made.most:
             raise Kill
         made.append(image.shape)
-        return plain(self, image)
+        return plain(self, image, slice_axis)
 
     monkeypatch.setattr(Predictor, "labels", counted)
     return made

@@ -97,8 +97,10 @@ def test_a_case_without_known_voxels_is_noted(tmp_path):
 
     labeled, _, notes = stored(Unknown(tmp_path / "data", 4), tmp_path)
     assert [entry.n_known for entry in labeled] == [0, 0]
-    (note,) = notes
-    assert note.startswith("3 labels have only ignored voxels within the image's foreground box")
+    where = "only ignored voxels within the image's foreground box"
+    assert notes[0].startswith(f"2 labels have {where}, so that no supervised loss uses these cases: ")
+    assert notes[1].startswith(f"1 label has {where}, so that validation leaves out these cases: ")
+    assert len(notes) == 2
 
 
 def test_the_value_is_an_unknown_class_unless_it_is_to_be_ignored(tmp_path):
