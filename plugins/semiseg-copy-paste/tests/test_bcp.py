@@ -173,7 +173,7 @@ def test_self_training_is_the_published_loss_and_gradient(sizes):
     model, teacher = strategy.networks["model"], strategy.networks["teacher"]
     l, u = batch.labeled, batch.unlabeled  # noqa: E741
     box = boxes_of(l.slots, SELF_TRAIN)
-    pseudo = largest_components(teacher(u.image).argmax(1), 3)
+    pseudo = largest_components(teacher(u.image).argmax(1))
     m = box[:, None]
     mixed_l = l.image[::2] * (1 - m) + u.image[::2] * m
     mixed_u = u.image[1::2] * (1 - m) + l.image[1::2] * m
@@ -205,7 +205,7 @@ def test_pseudo_labels_are_one_piece_a_class_unless_told_otherwise():
         strategy = made(largest_component=option)
         raw = strategy.networks["teacher"](batch.unlabeled.image).argmax(1)
         found = strategy._pseudo_labels(batch.unlabeled.image)
-        assert torch.equal(found, largest_components(raw, 3) if option else raw)
+        assert torch.equal(found, largest_components(raw) if option else raw)
         assert torch.equal(found, raw) != option
 
 

@@ -17,14 +17,14 @@ def test_the_smaller_piece_of_each_class_becomes_background():
     ones = [(0, 0, 0, 1), (0, 0, 1, 1), (3, 3, 3, 1)]
     twos = [(0, 3, 0, 2), (3, 0, 0, 2), (3, 0, 1, 2)]
     expected = volume(*ones[:2], *twos[1:])
-    assert torch.equal(largest_components(volume(*ones, *twos), 3), expected)
+    assert torch.equal(largest_components(volume(*ones, *twos)), expected)
 
 
 def test_a_corner_connects_and_another_class_between_does_not():
     diagonal = [(0, 0, 0, 1), (1, 1, 1, 1), (2, 2, 2, 1)]
-    assert torch.equal(largest_components(volume(*diagonal), 2), volume(*diagonal))
+    assert torch.equal(largest_components(volume(*diagonal)), volume(*diagonal))
     cut = [(0, 0, 0, 1), (0, 0, 1, 1), (0, 0, 2, 2), (0, 0, 3, 1)]
-    assert torch.equal(largest_components(volume(*cut), 3), volume(*cut[:3]))
+    assert torch.equal(largest_components(volume(*cut)), volume(*cut[:3]))
 
 
 def test_in_2d_a_corner_connects_too():
@@ -33,12 +33,12 @@ def test_in_2d_a_corner_connects_too():
     labels[0, [0, 1, 2], [0, 1, 2]] = 1
     kept = labels.clone()
     labels[0, 0, 3] = 1
-    assert torch.equal(largest_components(labels, 2), kept)
-    assert torch.equal(largest_components(labels[..., None], 2)[..., 0], kept)
+    assert torch.equal(largest_components(labels), kept)
+    assert torch.equal(largest_components(labels[..., None])[..., 0], kept)
 
 
 def test_of_two_of_one_size_the_first_is_kept():
-    assert torch.equal(largest_components(volume((0, 0, 0, 1), (3, 3, 3, 1)), 2), volume((0, 0, 0, 1)))
+    assert torch.equal(largest_components(volume((0, 0, 0, 1), (3, 3, 3, 1))), volume((0, 0, 0, 1)))
 
 
 def test_a_class_that_is_not_there_stays_away_and_samples_are_apart():
@@ -46,9 +46,9 @@ def test_a_class_that_is_not_there_stays_away_and_samples_are_apart():
     both = torch.cat([volume(), volume((0, 0, 0, 2)), volume((0, 0, 0, 2), (0, 0, 1, 2), (3, 3, 3, 2))])
     before = both.clone()
     expected = torch.cat([volume(), volume((0, 0, 0, 2)), volume((0, 0, 0, 2), (0, 0, 1, 2))])
-    assert torch.equal(largest_components(both, 3), expected)
+    assert torch.equal(largest_components(both), expected)
     assert torch.equal(both, before)
 
 
 def test_no_sample_gives_none():
-    assert largest_components(volume()[:0], 3).shape == (0, 4, 4, 4)
+    assert largest_components(volume()[:0]).shape == (0, 4, 4, 4)

@@ -137,7 +137,7 @@ class BidirectionalCopyPaste(Strategy[BCPOptions]):
         with torch.no_grad():
             logits = self.run("teacher", images)
         labels = self.hard(logits).long()
-        return largest_components(labels, int(labels.max()) + 1) if self.options.largest_component else labels
+        return largest_components(labels) if self.options.largest_component else labels
 
     def after_step(self, step: Step) -> None:
         """Copy the model to the teacher in the first stage; then average, with the teacher's own running statistics."""
