@@ -162,7 +162,7 @@ def _pairs(files: Sequence[Path]) -> tuple[Case, ...]:
     labels = {(path.parent, found["case"]): path for path in files if (found := _LABEL.fullmatch(_stem(path)))}
     images = [path for path in files if _VOLUME.fullmatch(_stem(path))]
     cases = [_case(path, labels.pop((path.parent, _stem(path)), None)) for path in images]
-    fix = "A label lies beside its image, and its name is the image's with _gt."
+    fix = "A label is in the folder of its image, with the image's name and _gt."
     return checked_cases(cases, [Problem(str(path), "it has no image", fix) for path in labels.values()])
 
 
