@@ -20,6 +20,7 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from semiseg.interfaces.augmentation import Augmentation
+from semiseg.testing.capabilities import declared_or_skip
 from semiseg.types import Shape
 
 N_SEEDS = 12
@@ -94,10 +95,7 @@ class AugmentationContract:
     @pytest.fixture(params=[3, 2], ids=["3D", "2D"])
     def spatial_dims(self, request: pytest.FixtureRequest, augmentation: Augmentation) -> int:
         """Return each declared number of axes in turn."""
-        dims: int = request.param
-        if dims not in augmentation.spatial_dims:
-            pytest.skip(f"{dims}D is not declared")
-        return dims
+        return declared_or_skip(request.param, augmentation)
 
     @pytest.fixture
     def patch_size(self, spatial_dims: int) -> Shape:

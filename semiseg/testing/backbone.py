@@ -11,7 +11,7 @@ from torch._subclasses import FakeTensorMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from semiseg.interfaces.backbone import Backbone
-from semiseg.testing.capabilities import CapabilityTests
+from semiseg.testing.capabilities import CapabilityTests, declared_or_skip
 from semiseg.types import Task
 
 MOST_BF16_OPERATIONS = 2e9
@@ -32,10 +32,7 @@ class BackboneContract(CapabilityTests):
     @pytest.fixture(params=[2, 3], ids=["2D", "3D"])
     def spatial_dims(self, request: pytest.FixtureRequest, backbone: Backbone) -> int:
         """Return the number of spatial axes of the test's images."""
-        chosen: int = request.param
-        if chosen not in backbone.spatial_dims:
-            pytest.skip(f"the backbone declares spatial_dims {sorted(backbone.spatial_dims)}")
-        return chosen
+        return declared_or_skip(request.param, backbone)
 
     @pytest.fixture
     def task(self, spatial_dims: int) -> Task:

@@ -9,11 +9,20 @@ import torch
 from torch import nn
 
 from semiseg.interfaces.backbone import Backbone
+from semiseg.interfaces.component import declared_axes
 from semiseg.interfaces.split import SplitNetwork, Upsampling, keep
 from semiseg.types import Task
 
 KNOWN = frozenset({"split", "scales", "upsampling"})
 WAYS_UP: tuple[Upsampling, ...] = ("transposed", "trilinear", "nearest")
+
+
+def declared_or_skip(spatial_dims: int, component: Any) -> int:
+    """Return a number of axes; skip the test if the component's class or object does not declare it."""
+    declared = declared_axes(component)
+    if spatial_dims not in declared:
+        pytest.skip(f"it declares spatial_dims {sorted(declared)}")
+    return spatial_dims
 
 
 class CapabilityTests:

@@ -20,6 +20,7 @@ from semiseg.interfaces.strategy import Strategy
 from semiseg.messages import some
 from semiseg.seeding import derive_seed
 from semiseg.testing.batches import TASK, TASKS, copied, differing, make_batch
+from semiseg.testing.capabilities import declared_or_skip
 from semiseg.testing.steps import run_steps
 from semiseg.testing.tiny import TinyBackbone
 from semiseg.types import Task
@@ -49,11 +50,7 @@ class StrategyTests:
     @pytest.fixture
     def spatial_dims(self, request: pytest.FixtureRequest, strategy_class: type[Strategy]) -> int:
         """Return the number of spatial axes of the test's images."""
-        declared = strategy_class.spatial_dims
-        chosen: int = getattr(request, "param", default_spatial_dims(strategy_class))
-        if chosen not in declared:
-            pytest.skip(f"the strategy declares spatial_dims {sorted(declared)}")
-        return chosen
+        return declared_or_skip(getattr(request, "param", default_spatial_dims(strategy_class)), strategy_class)
 
     @pytest.fixture
     def strategy(self, strategy_class: type[Strategy], options: Mapping[str, Any], spatial_dims: int) -> Strategy:
