@@ -4,9 +4,8 @@ import torch
 from torch import Tensor
 
 from semiseg.codings.coding import Coding
-from semiseg.losses.dice import dice_from_probabilities
+from semiseg.losses.dice import dice_from_probabilities, dice_of_known
 from semiseg.losses.named import EXCLUSIVE
-from semiseg.types import IGNORE
 
 
 class Classes(Coding):
@@ -44,9 +43,7 @@ class Classes(Coding):
 
     def dice_of_probabilities(self, probabilities: Tensor, labels: Tensor, has_ignored: bool = False) -> Tensor:
         """Return the mean over classes."""
-        if has_ignored:
-            probabilities = probabilities * (labels != IGNORE)[:, None]
-        return dice_from_probabilities(probabilities, labels)
+        return (dice_of_known if has_ignored else dice_from_probabilities)(probabilities, labels)
 
     def sharpened(self, logits: Tensor, temperature: float) -> Tensor:
         """Return the softmax of logits / temperature, which is finite at every temperature."""

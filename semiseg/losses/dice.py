@@ -9,6 +9,7 @@ from torch import Tensor
 
 from semiseg.losses._dice_plain import working_type
 from semiseg.losses.dice_kernels import passes_for
+from semiseg.types import IGNORE
 
 SMOOTH = 1e-5
 
@@ -32,6 +33,11 @@ def dice_from_probabilities(probabilities: Tensor, labels: Tensor) -> Tensor:
         overlap = torch.where(t, p, 0).sum(1)
         classes.append(1 - (2 * overlap + SMOOTH) / (p.sum(1) + t.sum(1) + SMOOTH))
     return torch.stack(classes, dim=1).mean(dim=1)
+
+
+def dice_of_known(probabilities: Tensor, labels: Tensor) -> Tensor:
+    """Return ``dice_from_probabilities`` over the voxels that are not IGNORE: elsewhere, probabilities count as 0."""
+    return dice_from_probabilities(probabilities * (labels != IGNORE)[:, None], labels)
 
 
 def dice_loss(logits: Tensor, labels: Tensor) -> Tensor:

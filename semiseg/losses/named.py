@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from semiseg.losses.cross_entropy import cross_entropy
-from semiseg.losses.dice import dice_from_probabilities, dice_losses
+from semiseg.losses.dice import dice_losses, dice_of_known
 from semiseg.types import IGNORE
 
 KINDS = ("dice", "cross_entropy", "dice_ce")
@@ -34,8 +34,8 @@ class Exclusive:
         return dice_losses(logits, label_maps)
 
     def dice_of_known(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Return ``dice_from_probabilities`` of the softmax, which is set to 0 at IGNORE voxels."""
-        return dice_from_probabilities(torch.softmax(logits, dim=1) * (labels != IGNORE)[:, None], labels)
+        """Return ``dice_of_known`` of the softmax."""
+        return dice_of_known(torch.softmax(logits, dim=1), labels)
 
     def cross_entropy(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Return ``cross_entropy``."""

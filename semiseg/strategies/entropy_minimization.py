@@ -9,7 +9,7 @@ from torch import Tensor
 
 from semiseg.codings.classes import CLASSES
 from semiseg.codings.coding import Coding
-from semiseg.interfaces.batch import Batch, Step
+from semiseg.interfaces.batch import Batch, Step, Stream
 from semiseg.interfaces.losses import Losses, Term
 from semiseg.interfaces.roles import Role
 from semiseg.interfaces.strategy import Strategy, StrategyOptions
@@ -60,17 +60,17 @@ class EntropyMinimization(Strategy[EntropyMinimizationOptions]):
             uncertain = Term(normalized_entropy(unlabeled, self.coding), batch.unlabeled)
         else:
             streams = (batch.labeled, batch.unlabeled)
-            per_voxel = mean_over_voxels(entropy(logits, self.coding), *streams)
-            uncertain = Term(per_voxel / math.log(self.coding.n_states(logits.shape[1])), *streams)
+            uncertain = Term(normalized_entropy(logits, self.coding, *streams), *streams)
         yield Losses({"supervised": supervised, "entropy": weight_at(o, step) * uncertain}, "model")
 
 
-def normalized_entropy(logits: Tensor, coding: Coding = CLASSES) -> Tensor:
+def normalized_entropy(logits: Tensor, coding: Coding = CLASSES, *streams: Stream) -> Tensor:
     """Return the mean of H(p) / ln K over voxels for each sample: (n, K, \\*spatial) gives (n,) in [0, 1]; K >= 2.
 
-    For regions, it is the mean over these, with K = 2 for each.
+    For regions, it is the mean over these, with K = 2 for each. ``streams``: those of the samples, whose ignored voxels
+    are left out.
     """
-    return entropy(logits, coding).flatten(1).mean(dim=1) / math.log(coding.n_states(logits.shape[1]))
+    return mean_over_voxels(entropy(logits, coding), *streams) / math.log(coding.n_states(logits.shape[1]))
 
 
 def entropy(logits: Tensor, coding: Coding = CLASSES) -> Tensor:
