@@ -250,7 +250,7 @@ def test_properties_on_any_masks(reference, data):
     if pair.status == "ok":
         assert 0 <= HD95()(pair) <= HD()(pair) <= pair.image_diagonal
         assert HD95(HD95.Options(kind="pooled"))(pair) <= HD()(pair)
-        assert ASSD()(pair) <= HD()(pair)
+        assert ASSD()(pair) <= HD()(pair) * (1 + 1e-12)  # six times 0.8 is summed to 4.800000000000001
         assert NSD(NSD.Options(tolerance=HD()(pair)))(pair) == 1
         larger = make_pair(reference, prediction, tuple(3 * size for size in ANISOTROPIC), image)
         for metric in (HD(), ASSD(), HD95()):
