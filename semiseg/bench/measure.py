@@ -15,7 +15,6 @@ from torch import Tensor
 from semiseg.data.batches import TrainingBatches
 from semiseg.data.case_records import StoredPseudo
 from semiseg.data.samples import Sampler
-from semiseg.data.slices import box_of
 from semiseg.data.split import Split
 from semiseg.data.store import CaseStore
 from semiseg.engine.build import compile_networks
@@ -30,6 +29,7 @@ from semiseg.pipeline.plan import Plan
 from semiseg.pipeline.predictions import predict_case
 from semiseg.pipeline.step_mode import choose_step_mode
 from semiseg.pipeline.train import training_batches, validator
+from semiseg.preprocessing.slices import box_of
 from semiseg.progress import Meter
 from semiseg.recipe.schema import Training, Validation
 from semiseg.types import Shape

@@ -11,11 +11,11 @@ from semiseg.data.case_files import ARRAY, Entries, writing_to
 from semiseg.data.case_records import StoredImage, StoredLabeled
 from semiseg.data.digests import Digests, digest_text, digest_volume
 from semiseg.data.fingerprint import describe_reader
-from semiseg.data.preprocess import nonzero_box, prepare
-from semiseg.data.preprocessing_record import Preparation, count_foreground
 from semiseg.data.verify import check_image, check_label
 from semiseg.interfaces.dataset import Dataset
 from semiseg.messages import some
+from semiseg.preprocessing.preparation import Preparation, count_foreground
+from semiseg.preprocessing.prepare import nonzero_box, prepare
 from semiseg.recipe import schema
 from semiseg.types import IGNORED, Case
 

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from semiseg.data.preprocessing_record import Preparation
 from semiseg.errors import DataError
+from semiseg.preprocessing.preparation import Preparation
 from semiseg.types import Shape
 
 

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from semiseg.data.case_records import StoredImage, StoredLabeled, StoredPseudo
-from semiseg.data.slices import box_of, plane_of
 from semiseg.interfaces.augmentation import Augmentation, BatchAugmentation
+from semiseg.preprocessing.slices import box_of, plane_of
 from semiseg.seeding import derive_seed
 from semiseg.types import Shape
 

@@ -7,11 +7,11 @@ from collections.abc import Collection, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from semiseg.data.preprocess import nonzero_box
 from semiseg.data.split import Split
 from semiseg.errors import Problem
 from semiseg.io.orientation import to_ras
 from semiseg.messages import some
+from semiseg.preprocessing.prepare import nonzero_box
 from semiseg.types import Volume
 
 _SLAB = 16

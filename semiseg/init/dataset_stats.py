@@ -5,12 +5,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from semiseg.data.preprocess import foreground_box
 from semiseg.data.verify import named
 from semiseg.errors import DataError, Problem, raise_all
 from semiseg.interfaces.dataset import Dataset
 from semiseg.io.orientation import grid_in_ras, to_ras
 from semiseg.pipeline.spacing import mixed_spacing_note
+from semiseg.preprocessing.prepare import foreground_box
 from semiseg.types import Case, Geometry, Shape
 
 _IMAGES_READ = 5

@@ -7,9 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from semiseg.data.preprocessing_record import count_foreground
 from semiseg.data.scan_checks import Statistics, channel_statistics, exchanged, same_scans, scan_digest
-from semiseg.data.slices import AXES, box_of, slice_axis
 from semiseg.data.verify import verify_cases
 from semiseg.engine.memory import MemoryEstimate
 from semiseg.engine.runtime import accelerator
@@ -21,6 +19,8 @@ from semiseg.pipeline.model import try_strategy
 from semiseg.pipeline.plan import Plan, is_smaller, make_plan, n_steps, padding_note, picture_problems
 from semiseg.pipeline.spacing import mixed_spacing_note
 from semiseg.pipeline.step_mode import forecast, launch, memory_problems
+from semiseg.preprocessing.preparation import count_foreground
+from semiseg.preprocessing.slices import AXES, box_of, slice_axis
 from semiseg.progress import Reporter
 from semiseg.recipe.load import load_recipe
 from semiseg.recipe.schema import Recipe

@@ -3,11 +3,11 @@
 import math
 from collections.abc import Mapping
 
-from semiseg.data.slices import box_of, slice_axis
 from semiseg.engine.memory import memory_room
 from semiseg.inference.estimate import prediction_memory, window_count
 from semiseg.inference.sliding_window import Predictor
 from semiseg.io.orientation import grid_in_ras
+from semiseg.preprocessing.slices import box_of, slice_axis
 from semiseg.progress import duration
 from semiseg.recipe.schema import Preprocessing
 from semiseg.types import Geometry, Task

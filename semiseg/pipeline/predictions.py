@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from semiseg.data.preprocess import prepare
 from semiseg.data.verify import named
 from semiseg.engine.memory import PREDICTION_FIX, raising_on_oom
 from semiseg.engine.runtime import Runtime
@@ -22,6 +21,7 @@ from semiseg.messages import some
 from semiseg.pipeline.cost import cost_note
 from semiseg.pipeline.model import Model, load_weights
 from semiseg.pipeline.plan import Plan
+from semiseg.preprocessing.prepare import prepare
 from semiseg.progress import Meter, Reporter
 from semiseg.recipe.schema import Recipe
 from semiseg.runs.checkpoint import file_digest, same_weights

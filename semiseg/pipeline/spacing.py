@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from semiseg.data.slices import slice_axis
 from semiseg.io.orientation import grid_in_ras
 from semiseg.messages import some
+from semiseg.preprocessing.slices import slice_axis
 from semiseg.recipe.schema import SliceAxis
 from semiseg.types import Geometry
 

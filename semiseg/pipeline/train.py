@@ -13,7 +13,6 @@ from torch import nn
 from semiseg.cores import available_cores
 from semiseg.data.batches import TrainingBatches
 from semiseg.data.samples import center_patch
-from semiseg.data.slices import box_of
 from semiseg.data.store import CaseStore, StoredLabeled
 from semiseg.engine.build import build_networks, compile_networks
 from semiseg.engine.collectives import alone
@@ -29,6 +28,7 @@ from semiseg.pipeline.plan import Plan, is_smaller, padding_note, picture_proble
 from semiseg.pipeline.pseudo_labels import PseudoLabels
 from semiseg.pipeline.spacing import mixed_spacing_note
 from semiseg.pipeline.step_mode import choose_step_mode
+from semiseg.preprocessing.slices import box_of
 from semiseg.progress import Reporter
 from semiseg.runs.belonging import record_digest
 from semiseg.runs.folder import RunFolder

@@ -18,9 +18,9 @@ import torch
 from monai.inferers.utils import sliding_window_inference
 from torch import nn
 
-from semiseg.data.preprocess import foreground_statistics, prepare
 from semiseg.inference.sliding_window import Predictor
 from semiseg.interfaces.strategy import StrategyOptions
+from semiseg.preprocessing.prepare import foreground_statistics, prepare
 from semiseg.recipe import schema
 from semiseg.registry import create, load
 from semiseg.scoring.score_case import score_case

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import numpy as np
 
-from semiseg.data.preprocess import prepare
 from semiseg.engine.runtime import Runtime
 from semiseg.pipeline.model import kept_model
 from semiseg.pipeline.plan import make_plan
+from semiseg.preprocessing.prepare import prepare
 from semiseg.recipe.load import load_recipe
 from semiseg.registry import create
 from semiseg.scoring.score_case import score_case

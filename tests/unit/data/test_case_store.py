@@ -14,11 +14,11 @@ from made_dataset import LPS, SHAPE, MadeDataset
 from semiseg.data.case_files import ARRAY, RECORD, Entries
 from semiseg.data.case_records import StoredImage, StoredLabeled
 from semiseg.data.digests import Digests
-from semiseg.data.preprocess import prepare
 from semiseg.data.samples import read_label_patch
 from semiseg.data.split import make_split
 from semiseg.data.store import CaseStore, default_root
 from semiseg.errors import DataError, ProtocolError
+from semiseg.preprocessing.prepare import prepare
 from semiseg.recipe import schema
 from semiseg.types import Case, Geometry, Volume
 

@@ -9,9 +9,9 @@ import torch
 
 from semiseg.augmentation.luque2023 import Luque2023Augmentation
 from semiseg.data.batches import TrainingBatches
-from semiseg.data.preprocess import prepare
 from semiseg.data.split import make_split
 from semiseg.data.store import CaseStore
+from semiseg.preprocessing.prepare import prepare
 from semiseg.recipe import schema
 from semiseg.registry import create
 

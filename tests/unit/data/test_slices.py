@@ -6,11 +6,11 @@ import torch
 from made_dataset import MadeDataset
 
 from semiseg.data.batches import TrainingBatches
-from semiseg.data.slices import box_of, plane_of, slice_axis
 from semiseg.data.split import make_split
 from semiseg.data.store import CaseStore
 from semiseg.interfaces.augmentation import Augmentation
 from semiseg.interfaces.component import ComponentOptions
+from semiseg.preprocessing.slices import box_of, plane_of, slice_axis
 from semiseg.recipe import schema
 from semiseg.types import Geometry
 

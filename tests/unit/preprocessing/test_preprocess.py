@@ -4,10 +4,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from semiseg.data.preprocess import prepare
-from semiseg.data.preprocessing_record import Preparation
 from semiseg.errors import DataError
 from semiseg.io.orientation import to_ras
+from semiseg.preprocessing.preparation import Preparation
+from semiseg.preprocessing.prepare import prepare
 from semiseg.recipe.schema import Preprocessing
 from semiseg.types import Geometry, Volume
 

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from semiseg.data.slices import slice_axis
 from semiseg.io.orientation import to_ras
+from semiseg.preprocessing.slices import slice_axis
 from semiseg.recipe.schema import SliceAxis
 from semiseg.types import IGNORED, Geometry, Shape
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from semiseg.data.preprocessing_record import Box, Preparation
-from semiseg.data.slices import slice_axis
 from semiseg.errors import DataError, Problem
 from semiseg.io.orientation import to_ras
+from semiseg.preprocessing.preparation import Box, Preparation
+from semiseg.preprocessing.slices import slice_axis
 from semiseg.recipe import schema
 from semiseg.types import Volume
 

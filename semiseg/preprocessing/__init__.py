@@ -1,0 +1,1 @@
+"""Preprocessing of a case: its axes, box, grid and intensities, and the way back to its file."""
