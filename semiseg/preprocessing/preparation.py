@@ -29,6 +29,8 @@ class Preparation:
         scale: then multiplied with each channel.
         zero_stays: voxels stored as 0 are background, and stay exactly 0.
         slice_axis: the axis across which the image is sliced for networks of two dimensions.
+        grid: the shape (x, y, z) to which the box was resampled; None if it keeps the file's voxels.
+        apart: the coarse axis that was resampled apart from the others, slice by slice; None if there is none.
     """
 
     geometry: Geometry
@@ -37,10 +39,17 @@ class Preparation:
     scale: tuple[float, ...]
     zero_stays: bool
     slice_axis: int = 2
+    grid: Shape | None = None
+    apart: int | None = None
 
     @property
     def shape(self) -> Shape:
-        """Shape of the box, in voxels."""
+        """Shape of the preprocessed image, in voxels of its own grid."""
+        return self.box_shape if self.grid is None else self.grid
+
+    @property
+    def box_shape(self) -> Shape:
+        """Shape of the box, in voxels of the file."""
         x, y, z = (stop - start for start, stop in self.box)
         return x, y, z
 
