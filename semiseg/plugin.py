@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         StreamNeeds,
         Target,
     )
+    from semiseg.interfaces.topology import Topology, cumulative_strides, planned_topology
     from semiseg.io.finding import find
     from semiseg.io.names import image_stem, name_problems, nifti_stem
     from semiseg.io.volumes import read_image_files, read_image_geometry, read_label_file
@@ -103,6 +104,7 @@ __all__ = [
     "Task",
     "TeacherMode",
     "Term",
+    "Topology",
     "UnlabeledStream",
     "Upsampling",
     "Volume",
@@ -110,6 +112,7 @@ __all__ = [
     "confident_labels",
     "copy_paste_masks",
     "cross_entropy",
+    "cumulative_strides",
     "cutmix_masks",
     "dice_from_probabilities",
     "draw_flips",
@@ -126,6 +129,7 @@ __all__ = [
     "named_losses",
     "nifti_stem",
     "paste",
+    "planned_topology",
     "raise_all",
     "ramp",
     "random_box",
@@ -158,6 +162,7 @@ _HOMES = {
     "semiseg.interfaces.co_training": "CoTraining",
     "semiseg.interfaces.roles": "Role RoleOptimizer",
     "semiseg.interfaces.split": "Level Outputs SplitNetwork Upsampling",
+    "semiseg.interfaces.topology": "Topology cumulative_strides planned_topology",
     "semiseg.interfaces.strategy": "BatchNeeds Stage Strategy StrategyOptions StreamNeeds Target",
     "semiseg.io.finding": "find",
     "semiseg.io.names": "image_stem name_problems nifti_stem",

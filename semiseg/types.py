@@ -142,13 +142,14 @@ class Task:
     """A network's task: input channels, classes (including background), and patch size in voxels.
 
     ``regions`` are the outputs of networks, with their class indices, if these are overlapping regions instead of
-    classes.
+    classes. ``spacing`` is the voxel size in mm along the patch's axes if all images are resampled to it.
     """
 
     in_channels: int
     classes: tuple[str, ...]
     patch_size: Shape
     regions: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    spacing: tuple[float, ...] | None = None
 
     @property
     def out_channels(self) -> int:

@@ -8,6 +8,7 @@ from monai.networks.nets.unet import UNet
 from torch import Tensor, nn
 
 from semiseg.interfaces.split import Level, SplitNetwork
+from semiseg.interfaces.topology import cumulative_strides, per_axis
 
 _NEXT = "1.submodule"
 """Path of the next level within a level's Sequential: inside the skip connection."""
@@ -30,11 +31,11 @@ class SplitUNet(SplitNetwork, UNet):  # type: ignore[misc]
             "decoder": tuple(f"{name}.2" for name in names[1:]),
             "head": (f"{names[0]}.2",),
         }
-        channels, factor, levels = [*self.channels], 1, []
-        for index, stride in enumerate(self.strides):
-            factor *= stride
+        channels, levels = [*self.channels], []
+        factors = cumulative_strides(per_axis(stride, self.dimensions) for stride in self.strides)
+        for index, factor in enumerate(factors):
             below = channels[index] if index < len(self.strides) - 1 else channels[index + 1]
-            levels.append(Level(channels[index] + below, (factor,) * self.dimensions))
+            levels.append(Level(channels[index] + below, factor))
         self.levels = tuple(levels)
 
     def _nested(self) -> Iterator[tuple[str, nn.Module]]:

@@ -94,9 +94,9 @@ def _steps(result: BenchResult, recipe: Recipe, fits: Callable[[Shape], bool]) -
     if not machine.has_gpu and steps > LONG:
         yield f"Use a GPU: {share}, {duration(result.seconds('step'))} each on {machine.cores} CPU cores."
     full = machine.has_gpu and machine.peak > FULL * machine.room
-    smaller = _smaller(recipe.training.patch_size)
-    if (steps > LONG or full) and smaller != recipe.training.patch_size and fits(smaller):
-        part = math.prod(smaller) / math.prod(recipe.training.patch_size)
+    smaller = _smaller(recipe.training.patch)
+    if (steps > LONG or full) and smaller != recipe.training.patch and fits(smaller):
+        part = math.prod(smaller) / math.prod(recipe.training.patch)
         memory = f", with {_gib(machine.peak)} of {_gib(machine.room)}" if machine.has_gpu else ""
         yield (
             f"training.patch_size={list(smaller)}: {share}{memory}; with {part:.0%} of the voxels they would take"

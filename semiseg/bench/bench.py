@@ -56,7 +56,8 @@ def bench(
         raise TypeError("overrides cannot be applied to a Recipe: give a path, a name or a mapping")
     options = recipe.training
     runtime, reporter = Runtime(options.device, options.precision, options.deterministic), reporter or Reporter()
-    plan = make_plan(recipe)
+    plan = make_plan(recipe, reporter=reporter)
+    recipe = plan.recipe
     require_machine(plan, runtime)
     for note in (*plan.notes, *runtime.notes):
         reporter.say(f"Note: {note}.")

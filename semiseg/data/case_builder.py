@@ -11,6 +11,7 @@ from semiseg.data.case_files import ARRAY, Entries, writing_to
 from semiseg.data.case_records import StoredImage, StoredLabeled
 from semiseg.data.digests import Digests, digest_text, digest_volume
 from semiseg.data.fingerprint import describe_reader
+from semiseg.data.scan_checks import digest_of, scan_digest
 from semiseg.data.verify import check_image, check_label
 from semiseg.interfaces.dataset import Dataset
 from semiseg.messages import some
@@ -67,8 +68,10 @@ class CaseMaker:
         if record is None:
             volume = self._dataset.read_image(case)
             check_image(self._dataset, volume)
-            prepared = prepare(volume, self._options, f"case {case.id}")
+            prepared = prepare(volume, self._options, f"case {case.id}", self._dataset.info().modalities)
             record = prepared.preparation.as_dict()
+            if prepared.preparation.grid:  # the entry no longer has the scan's voxels
+                self.scan(case, lambda: scan_digest(volume))
             self._entries.write(key, prepared.array, record)
             self.made.add(case.id)
         preparation = Preparation.from_dict(record, self._options.slice_axis)
@@ -130,12 +133,20 @@ class CaseMaker:
             self._no_files[case.id] = digest_volume(self._dataset.read_image(case))
         return self._no_files[case.id]
 
+    def scan_of_entry(self, case: Case, image: StoredImage) -> str:
+        """Return the digest of a training case's voxels (``same_scans``), from its entry if that has them."""
+        if image.preparation.grid:
+            return self.scan(case, lambda: scan_digest(self._dataset.read_image(case)))
+        return self.scan(case, lambda: digest_of(image.raw()))
+
     def scan(self, case: Case, work: Callable[[], str]) -> str:
         """Return the digest of a case's voxels (``same_scans``), from ``work`` if it is not cached."""
         return self._digests.remembered(self._key("scan", self._image_key(case.without_label())), work)
 
     def _image_key(self, case: Case) -> str:
-        preprocessing = self._options.model_dump(mode="json", exclude={"store", "slice_axis"})
+        spacing = self._options.spacing
+        in_plane = not isinstance(spacing, str) and len(spacing) == 2  # then the grid depends on the slice axis
+        preprocessing = self._options.model_dump(mode="json", exclude={"store", *(() if in_plane else ("slice_axis",))})
         contents = [self._digests.of(path) for path in case.images] or ["voxels", self._voxels(case)]
         return self._key("image", case.id, contents, self._reader, preprocessing)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from semiseg.data.case_builder import CaseMaker
 from semiseg.data.case_records import StoredImage, StoredLabeled
-from semiseg.data.scan_checks import digest_of, same_scans, scan_digest
+from semiseg.data.scan_checks import same_scans, scan_digest
 from semiseg.data.split import Role, Split
 from semiseg.data.verify import check_case, check_label, problems_of
 from semiseg.errors import DataError, ProtocolError, raise_all
@@ -115,7 +115,7 @@ class CaseStore:
                 self._scans[case.id] = self._maker.scan(case, lambda: scan_digest(self._dataset.read_image(case)))
             return
         image = self._maker.image(case.without_label())
-        self._scans[case.id] = self._maker.scan(case, lambda: digest_of(image.raw()))
+        self._scans[case.id] = self._maker.scan_of_entry(case, image)
         if role != "unlabeled":
             self._served[case.id] = self._maker.labeled(case, image)
             return

@@ -169,7 +169,7 @@ def look(store: Path | None = None) -> list[Kept]:
     kept = [_case(path, uses) for path in _entries(root)]
     if store is None:
         kept += [_made(path, uses) for path in sorted(cache_folder().glob("phantom/[!.]*"))]
-    kept += [_plain(root / name, "notes") for name in ("digests", "checked") if (root / name).is_dir()]
+    kept += [_plain(root / name, "notes") for name in ("digests", "checked", "measures") if (root / name).is_dir()]
     aside = [*root.glob(f"{_ASIDE}*"), *root.glob(f"entries/*/{_ASIDE}*")]
     aside += cache_folder().glob(f"phantom/{_ASIDE}*") if store is None else []
     leftovers = (_plain(path, "leftover") for path in sorted(aside))

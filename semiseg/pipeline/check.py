@@ -55,7 +55,7 @@ def check(
     reporter = reporter or Reporter()
     if not isinstance(recipe, Recipe):
         recipe = load_recipe(recipe, overrides)
-    plan = make_plan(recipe)
+    plan = make_plan(recipe, reporter=reporter)
     try_strategy(plan)
     used = set(plan.split.ids())
     cases = [case for case in plan.cases if case.id in used]
@@ -159,10 +159,11 @@ class _Images:
 def _describe(plan: Plan, choice: StepModeChoice, memory: MemoryEstimate) -> list[str]:
     recipe, split, training = plan.recipe, plan.split, plan.recipe.training
     steps = n_steps(training, plan.batch_size)
-    patch = " x ".join(map(str, training.patch_size))
+    patch = " x ".join(map(str, training.patch))
     return [
         f"Recipe {recipe.name}: {recipe.strategy.name} with {recipe.backbone.name} on {plan.info.name}",
         f"Modalities: {', '.join(plan.info.modalities)}; classes: {', '.join(plan.info.classes)}",
+        *(plan.settled.described() if plan.settled else []),
         *([f"Outputs: overlapping regions {', '.join(plan.task.regions)}"] if plan.task.regions else []),
         *_order_of_files(plan),
         f"Cases: {len(split.labeled)} labeled, {len(split.unlabeled)} unlabeled, {len(split.validation)} validation,"

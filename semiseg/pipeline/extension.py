@@ -44,8 +44,8 @@ def extend(plan: Plan, folder: RunFolder, epochs_before: int, reporter: Reporter
         _keep_results(folder, aside)
         kept = f" Predictions and scores after {epochs_before} epochs are kept in {aside.name}/."
     _write_down(folder, {"epochs": [epochs_before, plan.recipe.training.epochs], "step": done, "meaning": meaning})
-    folder.write_model(plan.recipe, read_json(folder.model))
-    write_text(folder.recipe, dump_recipe(plan.recipe))
+    folder.write_model(plan.written, read_json(folder.model))
+    write_text(folder.recipe, dump_recipe(plan.written))
     reporter.say(f"Note: {meaning}{kept}")
 
 

@@ -4,11 +4,12 @@ import warnings
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from copy import copy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import ValidationError
 
 from semiseg.engine.build import build_strategy
 from semiseg.engine.runtime import Runtime
@@ -16,7 +17,9 @@ from semiseg.errors import Problem, RecipeError, RunError
 from semiseg.inference.sliding_window import Predictor
 from semiseg.interfaces.dataset import Dataset
 from semiseg.interfaces.strategy import Strategy
+from semiseg.pipeline.outputs import target_spacing
 from semiseg.pipeline.plan import Plan, timetable_of
+from semiseg.planning.settle import open_keys, with_values
 from semiseg.recipe.components import Components, resolve
 from semiseg.recipe.load import load_recipe
 from semiseg.recipe.schema import Recipe
@@ -32,7 +35,7 @@ class Model:
     """A strategy with networks, and the information needed to use it on new images.
 
     ``precision`` applies to all forward passes outside training steps. ``spacing`` is that of the training cases, from
-    ``training_spacing``, if known.
+    ``training_spacing``, if known. ``planned`` has the values that are "auto" in the recipe as written.
     """
 
     recipe: Recipe
@@ -42,6 +45,7 @@ class Model:
     strategy: Strategy
     precision: str
     spacing: Mapping[str, Any] | None = None
+    planned: Mapping[str, Any] = field(default_factory=dict)
 
     def predictor(self, device: torch.device | str, role: str | None = None) -> Predictor:
         """Return a predictor for preprocessed images with the current weights, or those of one role's network alone."""
@@ -59,6 +63,7 @@ class Model:
             "dataset": info.name,
             "patch_size": list(self.task.patch_size),
             **({"regions": self._named_regions()} if self.task.regions else {}),
+            **({"planned": dict(self.planned)} if self.planned else {}),
             "precision": self.precision,
             "spacing": self.spacing,
         }
@@ -71,7 +76,8 @@ class Model:
 
 def new_model(plan: Plan, runtime: Runtime) -> Model:
     """Create a model with new weights; all forward passes outside training steps use the runtime's precision."""
-    return _assemble(plan.recipe, plan.components, plan.info, plan.task, runtime, is_new=True)
+    model = _assemble(plan.recipe, plan.components, plan.info, plan.task, runtime, is_new=True)
+    return replace(model, planned=plan.planned)
 
 
 def try_strategy(plan: Plan) -> None:
@@ -125,7 +131,8 @@ class KeptModel:
         components = replace(components, dataset=_as_recorded(components.dataset, info))
         found = record.get("regions", [])
         regions = {name: tuple(map(info.classes.index, members)) for name, members in found}
-        task = Task(len(info.modalities), info.classes, tuple(record["patch_size"]), regions)
+        spacing = target_spacing(self.recipe)
+        task = Task(len(info.modalities), info.classes, tuple(record["patch_size"]), regions, spacing)
         if (empty := _without_memory(self.recipe, components, task)) is not None:
             require_fit(weights, state["strategy"], empty.state_dict(), _DESCRIBES)
         model = _assemble(self.recipe, components, info, task, runtime, is_new=False)
@@ -147,7 +154,21 @@ def kept_model(run: Path) -> KeptModel:
     except RecipeError:
         folder.kept_recipe()  # raises if the file is damaged, which is the better message
         raise
-    return KeptModel(folder, recipe, record)
+    return KeptModel(folder, _with_planned(recipe, folder, record.get("planned", {})), record)
+
+
+def _with_planned(recipe: Recipe, folder: RunFolder, planned: Mapping[str, Any]) -> Recipe:
+    """Return the recipe with the values of model.json in place of "auto". Raises RunError if they are not complete."""
+    try:
+        found = with_values(recipe, planned)
+    except ValidationError as error:
+        raise RunError(f"{folder.model} is damaged: its planned values are not valid.", _RESTORE) from error
+    if lacking := open_keys(found):
+        raise RunError(f"{folder.model} is damaged: it lacks the planned {', '.join(lacking)}.", _RESTORE)
+    return found
+
+
+_RESTORE = "Restore it from a copy of the run folder."
 
 
 def load_weights(model: Model, path: Path) -> None:

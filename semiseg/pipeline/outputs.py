@@ -15,7 +15,16 @@ def task_of(recipe: Recipe, info: DatasetInfo) -> Task:
     if training.outputs == "regions" and not region_problems(recipe, info):
         found = scored_regions(recipe, info)
         regions = {name: tuple(map(info.classes.index, members)) for name, members in found.items()}
-    return Task(len(info.modalities), info.classes, training.patch_size, regions)
+    return Task(len(info.modalities), info.classes, training.patch, regions, target_spacing(recipe))
+
+
+def target_spacing(recipe: Recipe) -> tuple[float, ...] | None:
+    """Return the voxel size along the patch's axes to which images are resampled; None if they are not.
+
+    One with other axes than the patch is a problem, which is reported (``normalization_problems``).
+    """
+    spacing = recipe.preprocessing.spacing
+    return None if isinstance(spacing, str) or len(spacing) != len(recipe.training.patch) else spacing
 
 
 def output_problems(components: Components, recipe: Recipe, info: DatasetInfo) -> list[Problem]:

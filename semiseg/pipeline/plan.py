@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, partial
+from typing import Any
 
 from semiseg.data.split import Split, make_split
 from semiseg.engine.memory import meta_networks
@@ -20,6 +21,7 @@ from semiseg.pipeline.plan_checks import (
     copy_problems,
     ignored_problems,
     machine_problems,
+    normalization_problems,
     optimizer_problems,
     patch_problems,
     placed,
@@ -28,6 +30,9 @@ from semiseg.pipeline.plan_checks import (
     spatial_problems,
     step_problems,
 )
+from semiseg.pipeline.plan_values import settle_recipe
+from semiseg.planning.settle import Settled
+from semiseg.progress import Reporter
 from semiseg.recipe.components import Components, resolve
 from semiseg.recipe.dump import resolved
 from semiseg.recipe.schema import BatchSize, Recipe, SliceAxis, Training
@@ -48,6 +53,20 @@ class Plan:
     notes: tuple[str, ...]
     networks: Networks = field(repr=False)
     """Each role's network on the meta device, built once."""
+    settled: Settled | None = None
+    """The values that were "auto" in the recipe as written, and their reasons; ``recipe`` has none."""
+    as_written: Recipe | None = None
+    """The recipe as written; None if it is ``recipe``."""
+
+    @property
+    def written(self) -> Recipe:
+        """The recipe as written, which the run folder keeps."""
+        return self.recipe if self.as_written is None else self.as_written
+
+    @property
+    def planned(self) -> Mapping[str, Any]:
+        """The values that were "auto", by key."""
+        return {} if self.settled is None else self.settled.values
 
     @property
     def slices(self) -> SliceAxis | None:
@@ -60,22 +79,37 @@ class Plan:
         return scored_regions(self.recipe, self.info)
 
 
-def make_plan(recipe: Recipe, *, on_this_machine: bool = True) -> Plan:
-    """Resolve a recipe against its data without reading voxels. Raises SemisegError with every problem found.
+def make_plan(
+    recipe: Recipe,
+    *,
+    on_this_machine: bool = True,
+    kept: Mapping[str, Any] | None = None,
+    reporter: Reporter | None = None,
+) -> Plan:
+    """Resolve a recipe against its data. Raises SemisegError with every problem found.
 
-    ``on_this_machine``: the run will be on this machine. Otherwise a missing GPU is no error: the plan made where the
-    run starts checks the hardware.
+    Voxels are read only for values that are "auto" (``semiseg.planning``).
+
+    Args:
+        recipe: the recipe as written.
+        on_this_machine: the run will be on this machine. Otherwise a missing GPU is no error: the plan made where the
+            run starts checks the hardware.
+        kept: the values by key that a resumed run began with, in place of "auto".
+        reporter: receives the progress of reading.
     """
     known = on_this_machine or recipe.training.device == "cpu"
     resolved(recipe)  # reports what cannot be serialized before anything is read
     components = resolve(recipe)
     dataset = components.dataset
     info = dataset.info()
+    written, settled = recipe, settle_recipe(recipe, components, info, kept or {}, reporter)
+    recipe = settled.recipe
     task = task_of(recipe, info)
     networks = networks_once(components, task)
     unfit = spatial_problems(components, task, recipe) or patch_problems(components, task, recipe)
     problems = unfit or (machine_problems(components, networks, task, recipe) if known else [])
     problems += optimizer_problems(components, recipe)
+    problems += normalization_problems(recipe, info)
     problems += region_problems(recipe, info) + output_problems(components, recipe, info)
     problems += augmentation_problems(components, recipe) + ignored_problems(components, recipe, info)
     try:
@@ -86,8 +120,8 @@ def make_plan(recipe: Recipe, *, on_this_machine: bool = True) -> Plan:
         if not problems:
             raise
         raise DataError([*problems, *error.problems]) from error
-    batch_size, notes = fit_batch(recipe.training.batch_size, components.strategy.needs, bool(split.unlabeled))
-    notes = [*notes, *unused_note(len(split.unlabeled), recipe.training.batch_size, components.strategy.needs)]
+    batch_size, notes = fit_batch(recipe.training.batch, components.strategy.needs, bool(split.unlabeled))
+    notes = [*notes, *unused_note(len(split.unlabeled), recipe.training.batch, components.strategy.needs)]
     notes += [*target_note(components, recipe), *output_notes(task), *dataset.notes()]
     problems += batch_problems(batch_size, components.strategy.needs, recipe)
     if not unfit:
@@ -96,7 +130,8 @@ def make_plan(recipe: Recipe, *, on_this_machine: bool = True) -> Plan:
     raise_all(problems, RecipeError)
     if known and bf16_on_cpu(recipe):
         notes += slow_bf16_notes(placed("training.precision", recipe), task.spatial_dims)
-    return Plan(recipe, components, info, cases, split, task, batch_size, (*recipe.notes, *notes), networks)
+    notes = [*recipe.notes, *notes]
+    return Plan(recipe, components, info, cases, split, task, batch_size, tuple(notes), networks, settled, written)
 
 
 def target_note(components: Components, recipe: Recipe) -> list[str]:

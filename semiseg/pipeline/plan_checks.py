@@ -10,13 +10,14 @@ from semiseg.engine.optim import options_of
 from semiseg.engine.precision import cpu_bf16_problems
 from semiseg.engine.runtime import accelerator, precision_on
 from semiseg.engine.step_modes import StepMode, inexact
-from semiseg.errors import DataError, Problem
+from semiseg.errors import DataError, Problem, RecipeError
 from semiseg.interfaces.augmentation import Augmentation, BatchAugmentation
 from semiseg.interfaces.backbone import Backbone
 from semiseg.interfaces.component import declared_axes
 from semiseg.interfaces.roles import Role
 from semiseg.interfaces.strategy import BatchNeeds, Strategy
 from semiseg.messages import some
+from semiseg.preprocessing.normalization import methods_of
 from semiseg.recipe.component_slots import component_title
 from semiseg.recipe.components import Components
 from semiseg.recipe.schema import BatchSize, Recipe
@@ -141,6 +142,28 @@ def optimizer_problems(components: Components, recipe: Recipe) -> list[Problem]:
             where = f"The optimizer of role {role.name} of strategy {components.strategy.__name__} is invalid"
             what = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
             problems.append(Problem("", f"{where}: {what}.", "Correct Role.optimizer in the strategy's code."))
+    return problems
+
+
+def normalization_problems(recipe: Recipe, info: DatasetInfo) -> list[Problem]:
+    """Return problems of normalization by modality, and of a voxel size with other axes than the patch."""
+    options, problems = recipe.preprocessing, list[Problem]()
+    try:
+        methods = methods_of(options, info.modalities)
+    except RecipeError as error:
+        problems += error.problems
+    else:
+        wanted = {name for name, method in zip(info.modalities, methods, strict=True) if method == "ct"}
+        known = set(options.intensities) if isinstance(options.intensities, dict) else set()
+        if lacking := sorted(wanted - known):
+            key = placed("preprocessing.intensities", recipe)
+            what = f"{key} lacks {some(lacking)}, which preprocessing.normalize takes for CT."
+            problems.append(Problem("", what, "Add them, or set it to auto."))
+    sides = len(recipe.training.patch)
+    if not isinstance(options.spacing, str) and len(options.spacing) != sides:
+        key = placed("preprocessing.spacing", recipe)
+        what = f"{key} has {len(options.spacing)} numbers, but training.patch_size has {sides} sides."
+        problems.append(Problem("", what, f"Give {sides}: in the plane of the slices, two; for volumes, three."))
     return problems
 
 

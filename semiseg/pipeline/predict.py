@@ -155,7 +155,7 @@ def _write_new(path: Path, content: bytes) -> None:
 def _runtime(kept: KeptModel, device: str, reporter: Reporter) -> Runtime:
     """Return a runtime in the run's precision, or in float32, with a note, if the device lacks it or gets it wrong."""
     options = kept.recipe.training
-    spatial_dims = len(options.patch_size)
+    spatial_dims = len(options.patch)
     precision, note = precision_for(options.precision, kept.precision, accelerator(device))
     runtime = Runtime(device, precision, options.deterministic)
     if runtime.precision == "bf16" and (wrong := bf16_problems(runtime.device, spatial_dims)):

@@ -144,7 +144,7 @@ def predicted(
     """Return what ``predict_case`` writes: the dataset's label values (X, Y, Z) and the image's own grid."""
     try:
         volume = dataset.read_image(case)
-        prepared = prepare(volume, recipe.preprocessing, f"case {case.id}")
+        prepared = prepare(volume, recipe.preprocessing, f"case {case.id}", info.modalities)
     except DataError as error:
         raise DataError(named(case, error)) from error
     labels = prepared.restore(predictor.labels(prepared.normalized(), prepared.preparation.slice_axis))

@@ -77,10 +77,12 @@ def run(
         runtime.barrier()  # every process has read the folder before it changes
         if runtime.is_main and (mended := folder.mend_recipe(recipe)):
             reporter.say(f"Note: {mended}.")
-        plan = make_plan(recipe)
+        plan = make_plan(recipe, kept=folder.planned(), reporter=reporter)
         if folder.recipe.exists() and (before or not folder.is_finished):
             folder.require_split(plan.split.as_dict())
         require_machine(plan, runtime)
+        for line in plan.settled.described() if plan.settled else []:
+            reporter.say(f"{line}.")
         for note in (*plan.notes, *runtime.notes):
             reporter.say(f"Note: {note}.")
         return _run(plan, folder, runtime, reporter, tensorboard, before)
@@ -141,10 +143,10 @@ def _is_whole(plan: Plan, folder: RunFolder, model: Model, reporter: Reporter) -
 
 def _begin(plan: Plan, folder: RunFolder, model: Model, reporter: Reporter) -> None:
     if not folder.recipe.exists():
-        folder.write_start(plan.recipe, plan.split.as_dict(), model.record())
+        folder.write_start(plan.written, plan.split.as_dict(), model.record())
         return
     if not require_same_model(folder.model, model.record()):
-        folder.write_model(plan.recipe, model.record())
+        folder.write_model(plan.written, model.record())
         reporter.say(f"Note: {folder.model} was missing or damaged and has been rewritten.")
     if changed := folder.note_resumption():
         reporter.say(f"Note: changed since the run began: {changed}. Results may differ in the last digits.")

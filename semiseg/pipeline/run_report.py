@@ -41,7 +41,7 @@ def _about(plan: Plan) -> dict[str, str]:
         "backbone": str(recipe.backbone.name),
         "dataset": f"{recipe.dataset.name}: {plan.info.name}",
         "training": f"{n_steps(recipe.training, batch)} steps of {batch.labeled} labeled and {batch.unlabeled} "
-        f"unlabeled patches of {' x '.join(map(str, recipe.training.patch_size))}",
+        f"unlabeled patches of {' x '.join(map(str, recipe.training.patch))}",
         **further,
     }
 

@@ -103,7 +103,7 @@ def _summary(scores: list[Score], plan: Plan, folder: RunFolder, same: bool) -> 
     extended = folder.extensions()
     return {
         "name": recipe.name,
-        "recipe_hash": recipe_hash(recipe),
+        "recipe_hash": recipe_hash(plan.written),
         "evaluation_hash": split.evaluation_hash,
         "cases_hash": split.cases_hash,
         "seed": recipe.seed,

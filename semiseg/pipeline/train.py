@@ -109,7 +109,7 @@ def training_batches(plan: Plan, store: CaseStore, runtime: Runtime) -> Training
         [store.labeled(case.id) for case in split.labeled],
         [store.image(case.id) for case in split.unlabeled],
         plan.components.augmentation,
-        options.patch_size,
+        options.patch,
         plan.batch_size,
         plan.recipe.seed,
         n_workers(options.workers, runtime.device.type == "cuda"),
@@ -166,7 +166,7 @@ def validator(plan: Plan, model: Model, store: CaseStore, runtime: Runtime) -> V
     if not stored:
         raise DataError("All voxels of the validation cases are ignored.", "Label some, or set split.validation to 0.")
     cases: Sequence[Any] = (
-        stored if options.validation.mode == "volume" else [_Center(case, options.patch_size) for case in stored]
+        stored if options.validation.mode == "volume" else [_Center(case, options.patch) for case in stored]
     )
 
     def score(after_case: Callable[[], None], role: str | None) -> ValidationScore:

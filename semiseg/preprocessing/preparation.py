@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semiseg.io.orientation import to_ras
+from semiseg.preprocessing.resampling import resample_label
 from semiseg.preprocessing.slices import slice_axis
 from semiseg.recipe.schema import SliceAxis
 from semiseg.types import IGNORED, Geometry, Shape
@@ -31,6 +32,7 @@ class Preparation:
         slice_axis: the axis across which the image is sliced for networks of two dimensions.
         grid: the shape (x, y, z) to which the box was resampled; None if it keeps the file's voxels.
         apart: the coarse axis that was resampled apart from the others, slice by slice; None if there is none.
+        limits: the range to which each channel is clipped before that, None for one that is not; None for all.
     """
 
     geometry: Geometry
@@ -41,6 +43,7 @@ class Preparation:
     slice_axis: int = 2
     grid: Shape | None = None
     apart: int | None = None
+    limits: tuple[tuple[float, float] | None, ...] | None = None
 
     @property
     def shape(self) -> Shape:
@@ -56,16 +59,25 @@ class Preparation:
     def normalize(self, array: NDArray[Any], out: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
         """Normalize stored values (C, …) for networks; any part of an image gives the same values as the whole."""
         result = np.empty(array.shape, np.float32) if out is None else out
-        for values, target, offset, scale in zip(array, result, self.offset, self.scale, strict=True):
+        limits = self.limits or (None,) * len(self.offset)
+        for values, target, *numbers, ends in zip(array, result, self.offset, self.scale, limits, strict=True):
+            offset, scale = map(np.float32, numbers)
             for first in range(0, len(values), _SLAB):
                 slab = slice(first, first + _SLAB)
-                self._normalize(values[slab], target[slab], np.float32(offset), np.float32(scale))
+                self._normalize(values[slab], target[slab], offset, scale, ends)
         return result
 
     def _normalize(
-        self, values: NDArray[Any], target: NDArray[np.float32], offset: np.float32, scale: np.float32
+        self,
+        values: NDArray[Any],
+        target: NDArray[np.float32],
+        offset: np.float32,
+        scale: np.float32,
+        ends: tuple[float, float] | None,
     ) -> None:
         np.copyto(target, values, casting="same_kind")  # faster than a converting subtraction
+        if ends is not None:
+            np.clip(target, *ends, out=target)
         np.subtract(target, offset, out=target)
         np.multiply(target, scale, out=target)
         if self.zero_stays:
@@ -79,13 +91,14 @@ class Preparation:
         return result
 
     def cut_label(self, label: NDArray[np.uint8], has_ignored: bool = False) -> tuple[NDArray[np.uint8], int]:
-        """Cut a label on the file's grid to the box; also return how many of its foreground voxels lie outside.
+        """Return a label of the file's grid on this grid, and how many of its foreground voxels lie outside the box.
 
         With ``has_ignored``, the label may hold IGNORED, which is no foreground.
         """
         turned, _ = to_ras(label, self.geometry)
         cut = np.ascontiguousarray(turned[self._slices()])
-        return cut, count_foreground(label, has_ignored) - count_foreground(cut, has_ignored)
+        n_outside = count_foreground(label, has_ignored) - count_foreground(cut, has_ignored)
+        return cut if self.grid is None else resample_label(cut, self.grid, self.apart), n_outside
 
     def _slices(self) -> tuple[slice, ...]:
         return tuple(slice(start, stop) for start, stop in self.box)
@@ -100,6 +113,8 @@ class Preparation:
             "offset": list(self.offset),
             "scale": list(self.scale),
             "zero_stays": self.zero_stays,
+            **({"limits": [ends and list(ends) for ends in self.limits]} if self.limits else {}),
+            **({"grid": list(self.grid), "apart": self.apart} if self.grid else {}),
         }
 
     @classmethod
@@ -114,6 +129,9 @@ class Preparation:
             tuple(values["scale"]),
             bool(values["zero_stays"]),
             slice_axis(geometry, wanted),
+            tuple(values["grid"]) if "grid" in values else None,
+            values.get("apart"),
+            tuple(ends and (ends[0], ends[1]) for ends in values["limits"]) if "limits" in values else None,
         )
 
 

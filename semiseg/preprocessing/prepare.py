@@ -1,24 +1,26 @@
-"""Preprocessing of every case: axes to R, A, S, the foreground box, and the normalization constants."""
+"""Preprocessing of every case: axes to R, A, S, the foreground box, intensities, and the grid of the networks."""
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from semiseg.errors import DataError, Problem
-from semiseg.io.orientation import to_ras
+from semiseg.io.orientation import grid_in_ras, to_ras
+from semiseg.preprocessing.normalization import scalings
 from semiseg.preprocessing.preparation import Box, Preparation
+from semiseg.preprocessing.resampling import Interpolation, axis_apart, resample_channel, resample_mask, resampled_shape
 from semiseg.preprocessing.slices import slice_axis
 from semiseg.recipe import schema
-from semiseg.types import Volume
+from semiseg.types import Geometry, Shape, Volume
 
 Array = NDArray[np.integer | np.float32]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Prepared:
-    """A preprocessed image: (C, x, y, z) in its stored values, cut to the foreground box, axes R, A, S."""
+    """A preprocessed image: (C, x, y, z) as stored, cut to the foreground box, axes R, A, S."""
 
     array: Array
     preparation: Preparation
@@ -32,14 +34,22 @@ class Prepared:
         return self.preparation.restore(labels)
 
 
-def prepare(volume: Volume, options: schema.Preprocessing, where: str = "") -> Prepared:
+def prepare(volume: Volume, options: schema.Preprocessing, where: str = "", modalities: Sequence[str] = ()) -> Prepared:
     """Preprocess an image (C, X, Y, Z), without using its label.
 
     Integers of up to 16 bits stay as stored; other types become float32. Statistics are computed in float64 over each
-    modality's own foreground, since one modality may cover less of the head than another.
+    modality's own foreground, since one modality may cover less of the head than another. An image that is resampled
+    (``preprocessing.spacing``) is normalized first, as in nnU-Net, and stored as float32.
+
+    Args:
+        volume: the image on its file's grid.
+        options: the recipe's, without values that are still "auto".
+        where: the image's name in messages.
+        modalities: the names of the channels, which normalization by modality needs.
 
     Raises:
-        DataError: the image has no foreground, or values too large for float32. ``where`` is the name in the message.
+        DataError: the image has no foreground, values too large for float32, or a voxel size that is unknown or out of
+            proportion to the recipe's. RecipeError: options that do not fit the modalities.
     """
     array, geometry = to_ras(volume.array, volume.geometry)
     x, y, z = geometry.shape
@@ -49,11 +59,87 @@ def prepare(volume: Volume, options: schema.Preprocessing, where: str = "") -> P
     cut = _compact(array[(slice(None), *(slice(*side) for side in box))], where)
     if options.foreground == "nonzero" and not cut.any():
         raise _no_foreground(where)
-    pairs = [_normalization(channel, options) for channel in cut]
-    offset, scale = zip(*pairs, strict=True)
-    axis = slice_axis(volume.geometry, options.slice_axis)
+    found = scalings(cut, options, modalities)
     zero_stays = options.foreground == "nonzero" and options.normalize != "none"
-    return Prepared(cut, Preparation(volume.geometry, box, offset, scale, zero_stays, axis))
+    plain = Preparation(
+        volume.geometry,
+        box,
+        tuple(scaling.offset for scaling in found),
+        tuple(scaling.scale for scaling in found),
+        zero_stays,
+        slice_axis(volume.geometry, options.slice_axis),
+        limits=tuple(scaling.limits for scaling in found) if any(scaling.limits for scaling in found) else None,
+    )
+    if isinstance(options.spacing, str):
+        return Prepared(cut, plain)
+    grid, apart = network_grid(volume.geometry, plain.box_shape, options, where)
+    return Prepared(cut, plain) if grid is None else _resampled(cut, plain, grid, apart, options.interpolation)
+
+
+def network_grid(
+    geometry: Geometry, shape: Shape, options: schema.Preprocessing, where: str = ""
+) -> tuple[Shape | None, int | None]:
+    """Return the shape to which part of an image is resampled, and the axis that is resampled apart.
+
+    Args:
+        geometry: the image's grid, as in its file.
+        shape: the part's shape in voxels, axes R, A, S.
+        options: the recipe's, with a voxel size of two sides (in the plane of the slices) or three.
+        where: the image's name in messages.
+
+    Returns:
+        (None, None) if the part keeps its voxels. With two sides, slices stay as they are.
+
+    Raises DataError if the image stores no voxel size, or one by which its extent would be multiplied by more than 20.
+    """
+    if isinstance(options.spacing, str) or geometry.unit == "pixel":
+        return None, None
+    if geometry.unit != "mm":
+        what = f"its file stores no voxel size, so that it cannot be resampled to {_mm(options.spacing)} mm"
+        raise DataError(Problem(where, what, "Set preprocessing.spacing to none, or store the voxel size in the file."))
+    own, target = grid_in_ras(geometry).spacing, options.spacing
+    apart = None
+    if len(target) == 2:
+        apart = slice_axis(geometry, options.slice_axis)
+        target = (*target[:apart], own[apart], *target[apart:])
+    grid = resampled_shape(shape, own, target)
+    if any(new > _MOST * old for new, old in zip(grid, shape, strict=True)):
+        what = f"its voxels are {_mm(own)} mm, too large to be resampled to {_mm(options.spacing)} mm"
+        raise DataError(Problem(where, what, "Correct the voxel size in its header, or leave the case out."))
+    if grid == shape:
+        return None, None
+    return grid, axis_apart(own, target) if apart is None else apart
+
+
+_MOST = 20
+"""Number of voxels into which one may be divided along an axis."""
+
+
+def _mm(spacing: Sequence[float]) -> str:
+    return " x ".join(f"{size:.3g}" for size in spacing)
+
+
+def _resampled(
+    cut: Array, plain: Preparation, grid: Shape, apart: int | None, interpolation: Interpolation
+) -> Prepared:
+    """Normalize, then resample; where zeros are background, voxels that are mostly background become 0."""
+    found = np.empty((len(cut), *grid), np.float32)
+    for index, channel in enumerate(plain.normalize(cut)):
+        found[index] = resample_channel(channel, grid, apart, interpolation)
+        if plain.zero_stays:
+            found[index][~resample_mask(cut[index] != 0, grid, apart)] = 0
+    return Prepared(
+        found,
+        replace(
+            plain,
+            offset=(0.0,) * len(cut),
+            scale=(1.0,) * len(cut),
+            limits=None,
+            zero_stays=False,
+            grid=grid,
+            apart=apart,
+        ),
+    )
 
 
 def foreground_box(array: NDArray[np.generic], where: str = "") -> Box:
@@ -95,43 +181,3 @@ def _compact(array: NDArray[np.generic], where: str) -> Array:
     if kind == "f" and size > 4 and not np.isfinite(compact).all():
         raise DataError(Problem(where, "the image has values too large for float32", "Scale its intensities."))
     return compact
-
-
-def _normalization(channel: Array, options: schema.Preprocessing) -> tuple[float, float]:
-    """Return the offset subtracted from a channel (x, y, z), and the factor it is then multiplied by."""
-    if options.normalize == "none":
-        return 0.0, 1.0
-    nonzero = options.foreground == "nonzero"
-    if options.normalize == "minmax":
-        low, high = foreground_range(channel, nonzero)
-        return low, 1 / (high - low) if high > low else 1.0
-    mean, deviation = foreground_statistics(channel, nonzero)
-    return mean, 1 / deviation if deviation > 0 else 1.0
-
-
-def foreground_statistics(channel: Array, nonzero: bool) -> tuple[float, float]:
-    """Return mean and population standard deviation of a channel (x, y, z); (0, 0) if it has no foreground.
-
-    ``nonzero``: voxels of 0 are background. Two passes, so that a large mean costs no precision.
-    """
-    count = _total(channel, nonzero, lambda values: float(values.size))
-    if not count:
-        return 0.0, 0.0
-    mean = _total(channel, nonzero, lambda values: float(values.sum())) / count
-    variance = _total(channel, nonzero, lambda values: float(np.square(values - mean).sum())) / count
-    return mean, variance**0.5
-
-
-def foreground_range(channel: Array, nonzero: bool) -> tuple[float, float]:
-    """Return minimum and maximum of a channel's foreground; (0, 0) if it has none."""
-    ends = [(float(values.min()), float(values.max())) for values in _slabs(channel, nonzero) if values.size]
-    return (min(low for low, _ in ends), max(high for _, high in ends)) if ends else (0.0, 0.0)
-
-
-def _total(channel: Array, nonzero: bool, measure: Callable[[NDArray[np.float64]], float]) -> float:
-    return sum(measure(values) for values in _slabs(channel, nonzero))
-
-
-def _slabs(channel: Array, nonzero: bool) -> Iterator[NDArray[np.float64]]:
-    for slab in channel:
-        yield (slab[slab != 0] if nonzero else slab).astype(np.float64)

@@ -1,5 +1,6 @@
 """Slices of volumes, for training in two dimensions: the slice axis of a case, and a patch as a box of its volume."""
 
+from collections.abc import Sequence
 from typing import TypeVar
 
 import numpy as np
@@ -23,12 +24,17 @@ def slice_axis(geometry: Geometry, wanted: SliceAxis = "auto") -> int:
     """
     if geometry.unit == "pixel":
         return 2
+    grid = grid_in_ras(geometry)
+    return axis_of_slices(grid.shape, grid.spacing, wanted)
+
+
+def axis_of_slices(shape: Shape, spacing: Sequence[float], wanted: SliceAxis = "auto") -> int:
+    """Return ``slice_axis`` of a volume whose shape and voxel size are known along R, A and S."""
     if wanted != "auto":
         return AXES.index(wanted)
-    grid = grid_in_ras(geometry)
-    if grid.shape.count(1) == 1:
-        return grid.shape.index(1)
-    return max(axis for axis, size in enumerate(grid.spacing) if size * _SAME >= max(grid.spacing))
+    if shape.count(1) == 1:
+        return shape.index(1)
+    return max(axis for axis, size in enumerate(spacing) if size * _SAME >= max(spacing))
 
 
 def box_of(patch: Shape, axis: int) -> Shape:

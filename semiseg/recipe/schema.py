@@ -41,6 +41,9 @@ FolderName = Annotated[str, AfterValidator(_usable_as_folder)]
 Share = Annotated[float, Field(ge=0, lt=1)]
 Extent = Annotated[int, Field(ge=8, le=4096)]
 PatchSize = Annotated[tuple[Extent, ...], Field(min_length=2, max_length=3)]
+VoxelSize = Annotated[float, Field(ge=0.01, le=50)]
+Spacing = Annotated[tuple[VoxelSize, ...], Field(min_length=2, max_length=3)]
+Normalization = Literal["zscore", "minmax", "ct", "none"]
 Count = Annotated[int, Field(ge=0, le=10**9)]
 PositiveCount = Annotated[int, Field(gt=0, le=10**9)]
 Seed = Annotated[int, Field(ge=-(2**63), lt=2**63)]
@@ -95,21 +98,56 @@ class Split(_Model):
     """Seed for the order of the training cases; by default the recipe's seed."""
 
 
+class Intensities(_Model):
+    """A modality's intensities within the classes of the labeled training cases, with which ``ct`` normalizes."""
+
+    low: float
+    """The 0.5th percentile: lower values are raised to it."""
+    high: float
+    """The 99.5th percentile: higher values are lowered to it."""
+    mean: float
+    """Subtracted after that."""
+    deviation: PositiveFloat
+    """The standard deviation, by which the difference is divided."""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "Intensities":
+        if self.low >= self.high:
+            raise ValueError(f"low ({self.low}) must be less than high ({self.high})")
+        return self
+
+
 class Preprocessing(_Model):
-    """Processing of every case, once, before training. It never uses labels."""
+    """Processing of every case, once, before training. No case's own label is used."""
 
-    newer = frozenset({"slice_axis"})
+    newer = frozenset({"slice_axis", "spacing", "interpolation", "intensities"})
 
-    normalize: Literal["zscore", "minmax", "none"] = "zscore"
-    """Per modality over its foreground: zero mean and unit variance, or the range 0 to 1."""
-    foreground: Literal["nonzero", "all"] = "nonzero"
-    """Foreground voxels: those that are not 0 (skull-stripped MR), or all (CT). Background stays 0."""
+    normalize: Normalization | Literal["auto"] | dict[str, Normalization] = "zscore"
+    """zscore and minmax: per modality over its foreground, to zero mean and unit variance, or to the range 0 to 1. ct:
+    by the ``intensities`` of all training cases. auto: ct for CT, otherwise zscore. Or a mapping by modality."""
+    foreground: Literal["nonzero", "all", "auto"] = "nonzero"
+    """Foreground voxels: those that are not 0 (skull-stripped MR), or all (CT). Background stays 0. auto: nonzero if
+    many voxels are 0 and no modality is CT."""
     crop: bool = True
     """Crop to the bounding box of the foreground."""
+    spacing: Literal["auto", "none"] | Spacing = "none"
+    """Voxel size in mm to which images are resampled, along right, anterior and superior; in the plane with a two-sided
+    patch. auto: the median of the training cases, finer along a coarse axis. none: each image keeps its voxels."""
+    interpolation: Literal["spline", "linear"] = "spline"
+    """Interpolation of images that are resampled: cubic splines, or linear."""
+    intensities: Literal["auto"] | dict[str, Intensities] = "auto"
+    """For ct, by modality. auto: measured in the labeled training cases."""
     slice_axis: SliceAxis = "auto"
     """With a two-sided patch, the axis across which volumes are sliced; auto: the one with the largest spacing."""
     store: Path | None = None
     """Folder of the case store; by default $SEMISEG_CACHE/store, or ~/.cache/semiseg/store."""
+
+    @model_validator(mode="after")
+    def _air_is_not_zero(self) -> "Preprocessing":
+        methods = self.normalize.values() if isinstance(self.normalize, dict) else [self.normalize]
+        if "ct" in methods and self.foreground == "nonzero":
+            raise ValueError("in CT, 0 is water, not background: with normalize ct, set foreground to all")
+        return self
 
 
 class BatchSize(_Model):
@@ -188,13 +226,14 @@ class Training(_Model):
     """Number of epochs."""
     examples_per_epoch: PositiveCount = 250
     """Samples drawn per epoch, over both streams: ceil(examples / batch) steps."""
-    patch_size: PatchSize = (128, 128, 128)
-    """Voxels along right, anterior and superior; two sides for training on slices (``preprocessing.slice_axis``)."""
+    patch_size: Literal["auto", "auto-2d"] | PatchSize = (128, 128, 128)
+    """Voxels along right, anterior and superior; two sides for training on slices (``preprocessing.slice_axis``). auto:
+    from the images and the memory there is, with three sides for volumes; auto-2d: with two."""
     outputs: Literal["classes", "regions"] = "classes"
     """Outputs of the networks: one per class, or one per region (``evaluation.regions``, or the dataset's); regions may
     overlap."""
-    batch_size: BatchSize = BatchSize()
-    """Samples of each stream per step."""
+    batch_size: Literal["auto"] | BatchSize = BatchSize()
+    """Samples of each stream per step; auto: from the patch, the images and the memory there is."""
     step: StepMode = StepMode()
     """Computation of a step; auto: the fastest way that fits into memory."""
     optimizer: Optimizer = Optimizer()
@@ -217,6 +256,20 @@ class Training(_Model):
     """Prediction of the validation cases."""
     checkpoint: Checkpoint = Checkpoint()
     """Saving of the training state."""
+
+    @property
+    def patch(self) -> tuple[int, ...]:
+        """``patch_size`` once it is settled (``semiseg.planning``)."""
+        if isinstance(self.patch_size, str):
+            raise ValueError(f"training.patch_size is {self.patch_size}, and not settled yet")
+        return self.patch_size
+
+    @property
+    def batch(self) -> BatchSize:
+        """``batch_size`` once it is settled (``semiseg.planning``)."""
+        if isinstance(self.batch_size, str):
+            raise ValueError("training.batch_size is auto, and not settled yet")
+        return self.batch_size
 
 
 class Inference(_Model):

@@ -52,9 +52,9 @@ def record_digest(record: Mapping[str, Any]) -> str:
 
 def require_patch(path: Path, record: Mapping[str, Any], recipe: Recipe) -> None:
     """Raise RunError unless a model.json has the recipe's patch size."""
-    if tuple(record["patch_size"]) != recipe.training.patch_size:
+    if tuple(record["patch_size"]) != recipe.training.patch:
         what = f"it does not match recipe.yaml: its patch_size is {record['patch_size']}"
-        raise RunError(Problem(str(path), f"{what}, not {list(recipe.training.patch_size)}", _BACK))
+        raise RunError(Problem(str(path), f"{what}, not {list(recipe.training.patch)}", _BACK))
 
 
 def require_belonging(model: Path, record: Mapping[str, Any], weights: Path, state: Mapping[str, Any]) -> list[str]:

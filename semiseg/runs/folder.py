@@ -125,6 +125,14 @@ class RunFolder:
         write_json(self.environment, environment())
         write_text(self.recipe, dump_recipe(recipe))
 
+    def planned(self) -> Mapping[str, Any]:
+        """Return the values that the run began with in place of "auto", by key; empty if there are none, or no run."""
+        try:
+            found = json.loads(self.model.read_text(encoding="utf-8")).get("planned", {})
+        except (OSError, ValueError, AttributeError):
+            return {}
+        return found if isinstance(found, dict) else {}
+
     def write_model(self, recipe: Recipe, model: Mapping[str, Any]) -> None:
         """Write model.json with the hash of its recipe without data paths.
 

@@ -9,8 +9,9 @@ from semiseg.engine.runtime import Runtime
 from semiseg.errors import DataError, SemisegError
 from semiseg.pipeline.model import new_model
 from semiseg.pipeline.outputs import task_of
-from semiseg.pipeline.plan import Plan, fit_batch, n_steps, networks_once, timetable_of
+from semiseg.pipeline.plan import Plan, fit_batch, make_plan, n_steps, networks_once, timetable_of
 from semiseg.pipeline.step_mode import NoiseTrial, OpenModes, choose_step_mode
+from semiseg.planning.settle import open_keys
 from semiseg.recipe.components import resolve
 from semiseg.recipe.schema import BatchSize
 from semiseg.study.models import StudyModel
@@ -64,14 +65,18 @@ def forecasts(
 
 def _alike(model: StudyModel) -> str:
     recipe = model.recipe
-    parts = (recipe.dataset, recipe.backbone, recipe.strategy, recipe.training, model.any_unlabeled)
-    return repr(parts)
+    made = recipe.split if open_keys(recipe) else None  # then the cases count
+    parts = (recipe.dataset, recipe.preprocessing, recipe.backbone, recipe.strategy, recipe.training, made)
+    return repr((parts, model.any_unlabeled))
 
 
 def _forecast(model: StudyModel, measure: bool) -> Forecast:
-    training = model.recipe.training
-    components = resolve(model.recipe)
-    batch, _ = fit_batch(training.batch_size, components.strategy.needs, model.any_unlabeled)
+    recipe = model.recipe
+    if open_keys(recipe):  # only the data tell
+        recipe = make_plan(recipe, on_this_machine=False).recipe
+    training = recipe.training
+    components = resolve(recipe)
+    batch, _ = fit_batch(training.batch, components.strategy.needs, model.any_unlabeled)
     steps = n_steps(training, batch)
     try:
         info = components.dataset.info()
@@ -79,8 +84,8 @@ def _forecast(model: StudyModel, measure: bool) -> Forecast:
         if measure:
             raise DataError(error.problems) from error
         return Forecast(steps, batch, None, None)
-    task = task_of(model.recipe, info)
-    plan = Plan(model.recipe, components, info, (), _NO_CASES, task, batch, (), networks_once(components, task))
+    task = task_of(recipe, info)
+    plan = Plan(recipe, components, info, (), _NO_CASES, task, batch, (), networks_once(components, task))
     found = OpenModes(plan, world=1)
     memory = [found.estimate(mode) for mode in found.modes]
     return Forecast(steps, batch, memory[0], min(memory), _time(plan) if measure else None)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from semiseg_nnunet.topology import planned
+from semiseg.plugin import planned_topology
 
 ALL = (2, 2, 2)
 ONE = (1, 1, 1)
@@ -11,7 +11,7 @@ CUBE = (3, 3, 3)
 
 def test_an_axis_too_short_to_be_halved_at_all():
     """nnU-Net's own function stops with an IndexError here."""
-    topology = planned((64, 64, 4))
+    topology = planned_topology((64, 64, 4))
     assert topology.strides == (ONE, *[(2, 2, 1)] * 4)
     assert topology.kernel_sizes == (CUBE,) * 5
 
@@ -32,7 +32,7 @@ def test_an_axis_too_short_to_be_halved_at_all():
     ],
 )
 def test_strides_follow_from_the_patch(patch, strides):
-    topology = planned(patch)
+    topology = planned_topology(patch)
     assert topology.strides == strides
     assert topology.kernel_sizes == (CUBE,) * len(strides)
 
@@ -51,22 +51,24 @@ def test_strides_follow_from_the_patch(patch, strides):
     ],
 )
 def test_plans_in_2d(patch, stages, factors):
-    topology = planned(patch)
+    topology = planned_topology(patch)
     assert len(topology.strides) == stages
     assert topology.factors[-1] == factors
     assert topology.kernel_sizes == ((3, 3),) * stages
 
 
 def test_in_2d_too_a_coarse_axis_is_halved_later():
-    topology = planned((32, 128), (4.0, 1.0))  # 4 to 1, 4 to 2, 4 to 4; sides 32 128, 32 64, 32 32, 16 16, 8 8, 4 4
+    # 4 to 1, 4 to 2, 4 to 4; sides 32 128, 32 64, 32 32, 16 16, 8 8, 4 4
+    topology = planned_topology((32, 128), (4.0, 1.0))
     assert topology.strides == ((1, 1), (1, 2), (1, 2), (2, 2), (2, 2), (2, 2))
     assert topology.kernel_sizes == ((1, 3), (1, 3), (3, 3), (3, 3), (3, 3), (3, 3))
-    turned = planned((128, 32), (1.0, 4.0))
+    turned = planned_topology((128, 32), (1.0, 4.0))
     assert turned.strides == tuple((y, x) for x, y in topology.strides)
 
 
 def test_a_coarse_axis_is_halved_later_and_its_kernels_span_one_voxel_until_then():
-    topology = planned((20, 256, 224), (10.0, 1.5, 1.5))  # 10 to 1.5, 10 to 3, then 10 to 6; sides 20 64 56, ..., 5 8 7
+    # 10 to 1.5, 10 to 3, then 10 to 6; sides 20 64 56, ..., 5 8 7
+    topology = planned_topology((20, 256, 224), (10.0, 1.5, 1.5))
     flat, late = (1, 2, 2), (1, 3, 3)
     assert topology.strides == (ONE, flat, flat, ALL, ALL, flat)
     assert topology.kernel_sizes == (late, late, CUBE, CUBE, CUBE, CUBE)
@@ -74,17 +76,17 @@ def test_a_coarse_axis_is_halved_later_and_its_kernels_span_one_voxel_until_then
 
 
 def test_the_coarse_axis_may_be_any():
-    first, last = planned((20, 256, 224), (10.0, 1.5, 1.5)), planned((256, 224, 20), (1.5, 1.5, 10.0))
+    first, last = planned_topology((20, 256, 224), (10.0, 1.5, 1.5)), planned_topology((256, 224, 20), (1.5, 1.5, 10.0))
     assert last.strides == tuple((y, z, x) for x, y, z in first.strides)
     assert last.kernel_sizes == tuple((y, z, x) for x, y, z in first.kernel_sizes)
 
 
 def test_it_ends_early_where_told():
-    assert planned((128, 128, 128), n_stages=4).strides == planned((128, 128, 128)).strides[:4]
-    assert planned((32, 32, 32), n_stages=9) == planned((32, 32, 32))
-    flat = planned((8, 64, 64), (10.0, 1.0, 1.0), n_stages=3)
+    assert planned_topology((128, 128, 128), n_stages=4).strides == planned_topology((128, 128, 128)).strides[:4]
+    assert planned_topology((32, 32, 32), n_stages=9) == planned_topology((32, 32, 32))
+    flat = planned_topology((8, 64, 64), (10.0, 1.0, 1.0), n_stages=3)
     assert flat.kernel_sizes == ((1, 3, 3), (1, 3, 3), CUBE)
 
 
 def test_factors_are_the_products_of_the_strides():
-    assert planned((112, 160, 128)).factors[-2:] == ((16, 16, 16), (16, 32, 32))
+    assert planned_topology((112, 160, 128)).factors[-2:] == ((16, 16, 16), (16, 32, 32))

@@ -6,8 +6,7 @@ from typing import Any, ClassVar, TypeVar
 
 from torch import nn
 
-from semiseg.plugin import Backbone, Task, replace_upsampling
-from semiseg_nnunet.topology import Topology, planned
+from semiseg.plugin import Backbone, Task, Topology, planned_topology, replace_upsampling
 
 T = TypeVar("T")
 MIN_STAGES = 3
@@ -35,7 +34,7 @@ class NNUNetBackbone(Backbone):
         o = self.options
         if o.strides is None:
             # Voxels of equal sides are the same plan for any number of axes, so the default fits 2D as well.
-            plan = planned(task.patch_size, o.spacing if len(set(o.spacing)) > 1 else None, o.n_stages)
+            plan = planned_topology(task.patch_size, o.spacing if len(set(o.spacing)) > 1 else task.spacing, o.n_stages)
         else:
             plan = Topology(o.strides, ((3,) * task.spatial_dims,) * len(o.strides))
         return plan if o.kernel_sizes is None else Topology(plan.strides, held(o.kernel_sizes, len(plan.strides)))

@@ -13,8 +13,7 @@ from dynamic_network_architectures.building_blocks.simple_conv_blocks import (  
 )
 from torch import Tensor, nn
 
-from semiseg.plugin import Level, SplitNetwork
-from semiseg_nnunet.topology import cumulated
+from semiseg.plugin import Level, SplitNetwork, cumulative_strides
 
 
 class _Split(SplitNetwork, nn.Module):
@@ -27,7 +26,7 @@ class _Split(SplitNetwork, nn.Module):
         super().__init__(**arguments)
         self.apply(self.initialize)  # type: ignore[arg-type]
         channels, strides = self.encoder.output_channels, self.encoder.strides
-        self.levels = tuple(Level(c, f) for c, f in zip(channels[:-1], cumulated(strides[:-1]), strict=True))
+        self.levels = tuple(Level(c, f) for c, f in zip(channels[:-1], cumulative_strides(strides[:-1]), strict=True))
         self.parts = {
             "encoder": ("encoder",),
             "decoder": ("decoder.transpconvs", "decoder.stages"),

@@ -31,7 +31,8 @@ class NetworkOptions(ComponentOptions):
     n_stages: Annotated[int, Field(ge=3)] | None = None
     """Maximum number of stages; the plan's number if not given."""
     spacing: Annotated[tuple[PositiveFloat, ...], Field(min_length=2, max_length=3)] = (1.0, 1.0, 1.0)
-    """Voxel size along each axis of the patch, in any unit: coarse axes are halved later. Equal sizes fit 2D, too."""
+    """Voxel size along each axis of the patch, in any unit: coarse axes are halved later. Equal sizes, the default,
+    stand for those to which images are resampled (preprocessing.spacing), if they are, and fit 2D, too."""
     strides: Annotated[tuple[PerAxis, ...], Field(min_length=3), AfterValidator(_alike)] | None = None
     """Stride of each stage, top first, instead of the plan's; the first must be 1 along each axis."""
     kernel_sizes: (

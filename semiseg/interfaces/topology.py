@@ -1,10 +1,10 @@
-"""nnU-Net's plan for a patch size: number of stages and the axes that each one halves. Does not import torch."""
+"""nnU-Net's topology for a patch size: the number of stages, and the axes that each one halves."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import accumulate
 
-from semiseg.plugin import Shape
+from semiseg.types import Shape
 
 MIN_EDGE = 4
 """Minimum side of a feature map after halving."""
@@ -22,15 +22,20 @@ class Topology:
     @property
     def factors(self) -> tuple[Shape, ...]:
         """Image voxels per voxel of each stage, along each axis."""
-        return cumulated(self.strides)
+        return cumulative_strides(self.strides)
 
 
-def cumulated(strides: Iterable[Shape]) -> tuple[Shape, ...]:
+def cumulative_strides(strides: Iterable[Shape]) -> tuple[Shape, ...]:
     """Return the cumulative products of the strides down to each stage."""
     return tuple(accumulate(strides, lambda above, stride: tuple(a * b for a, b in zip(above, stride, strict=True))))
 
 
-def planned(patch_size: Shape, spacing: Spacing | None = None, n_stages: int | None = None) -> Topology:
+def per_axis(stride: int | Shape, axes: int) -> Shape:
+    """Return a stride with one number for each axis."""
+    return (stride,) * axes if isinstance(stride, int) else tuple(stride)
+
+
+def planned_topology(patch_size: Shape, spacing: Spacing | None = None, n_stages: int | None = None) -> Topology:
     """Return nnU-Net's topology for a patch size of any number of axes, with at most ``n_stages`` stages.
 
     The rule of ``get_pool_and_conv_props`` in nnU-Net 2: a stage halves each axis that is long enough, except those

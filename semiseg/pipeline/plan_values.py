@@ -1,0 +1,70 @@
+"""The values of a plan that are "auto" in the recipe: what a training step of its networks may take on this machine."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from semiseg.data.split import make_split
+from semiseg.data.store import default_root
+from semiseg.engine.memory import estimate_memory, measure_networks, memory_room, meta_networks
+from semiseg.engine.runtime import accelerator, precision_on
+from semiseg.engine.step_modes import StepMode
+from semiseg.pipeline.outputs import task_of
+from semiseg.pipeline.plan_checks import spatial_problems
+from semiseg.planning.settle import Machine, Settled, open_keys, settle, with_values
+from semiseg.progress import Reporter
+from semiseg.recipe.components import Components
+from semiseg.recipe.schema import Recipe
+from semiseg.types import DatasetInfo, Shape, Task
+
+
+def settle_recipe(
+    recipe: Recipe,
+    components: Components,
+    info: DatasetInfo,
+    kept: Mapping[str, Any],
+    reporter: Reporter | None = None,
+) -> Settled:
+    """Return the recipe with all "auto" values settled: the ``kept`` ones if they are complete, else from the data.
+
+    Raises DataError with every problem of the split or of a file.
+    """
+    keys = open_keys(recipe)
+    if not keys:
+        return Settled(recipe)
+    if set(keys) - {"preprocessing.intensities"} <= set(kept):
+        return Settled(with_values(recipe, kept), dict(kept), {key: f"{kept[key]}, as before" for key in kept})
+    dataset, options = components.dataset, recipe.preprocessing
+    draw = recipe.seed if recipe.split.draw is None else recipe.split.draw
+    split = make_split(tuple(dataset.cases()), recipe.split, draw)
+    root = Path(options.store or default_root()).expanduser()
+    machine = _machine(recipe, components, info)
+    return settle(recipe, dataset, split, root, machine, components.strategy.needs.unlabeled.uses, reporter)
+
+
+def _machine(recipe: Recipe, components: Components, info: DatasetInfo) -> Machine:
+    kind = accelerator(recipe.training.device)
+    half = precision_on(recipe.training.precision, kind) != "32"
+    room = memory_room(kind)
+
+    def task(patch: Shape, values: Mapping[str, Any]) -> Task:
+        return task_of(with_values(recipe, {**values, "training.patch_size": list(patch)}), info)
+
+    def fits(patch: Shape, samples: int, values: Mapping[str, Any]) -> bool:
+        if room is None:
+            return True
+        of = task(patch, values)
+        if spatial_problems(components, of, recipe):  # reported by the plan
+            return True
+        networks = meta_networks(components.roles, components.backbones, of)
+        measured = measure_networks(components.roles, networks, of)
+        found = estimate_memory(measured, of, StepMode("joint"), samples)
+        return found.total - (found.activations // 2 if half else 0) <= room
+
+    def unfit(patch: Shape, values: Mapping[str, Any]) -> bool:
+        of = task(patch, values)
+        if spatial_problems(components, of, recipe):
+            return False
+        return any(backbone.patch_problems(of) for backbone in components.backbones.values())
+
+    return Machine(kind, fits, unfit)

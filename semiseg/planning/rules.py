@@ -1,0 +1,91 @@
+"""Voxel size, normalization and foreground from the measures of the training cases.
+
+The rules are nnU-Net's (``default_experiment_planner.py`` and ``fingerprint_extractor.py`` of nnU-Net 2; Isensee et al.
+2021, doi:10.1038/s41592-020-01008-z), on the axes R, A and S.
+"""
+
+import re
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from semiseg.planning.measures import CaseMeasures
+from semiseg.preprocessing.resampling import ANISOTROPIC
+from semiseg.recipe.schema import Intensities
+
+_FINE = 10
+"""Percentile of the spacings along a coarse axis that becomes the target there."""
+_ZEROS = 0.05
+"""Share of voxels equal to 0 from which 0 counts as background, as in skull-stripped images."""
+_DIGITS = 6
+LOW, HIGH = 0.5, 99.5
+"""Percentiles to which ct clips."""
+
+
+def target_spacing(cases: Sequence[CaseMeasures]) -> tuple[float, float, float] | None:
+    """Return the voxel size in mm to which images are resampled; None if no case has one.
+
+    The median along each axis. If the axis with the largest is more than three times as coarse as each other one, and
+    has less than a third of their voxels, its target is the 10th percentile instead, but not finer than the others: the
+    few slices of a coarse axis suffer most from interpolation.
+    """
+    known = [case for case in cases if case.spacing is not None]
+    if not known:
+        return None
+    sizes = np.array([case.spacing for case in known])
+    target = np.median(sizes, axis=0)
+    shape = np.median([case.box for case in known], axis=0)
+    coarse = int(np.argmax(target))
+    others = [axis for axis in range(3) if axis != coarse]
+    largest = float(target[others].max())
+    if target[coarse] > ANISOTROPIC * largest and shape[coarse] * ANISOTROPIC < shape[others].min():
+        target[coarse] = max(float(np.percentile(sizes[:, coarse], _FINE)), largest)
+    x, y, z = (round(float(size), _DIGITS) for size in target)
+    return x, y, z
+
+
+def resampled_median(cases: Sequence[CaseMeasures], target: Sequence[float] | None, cropped: bool) -> NDArray[np.intp]:
+    """Return the median shape of the images as networks see them, along R, A and S."""
+    shapes = [
+        [
+            n * own / new
+            for n, own, new in zip(
+                case.box if cropped else case.shape,
+                case.spacing if target is not None and case.spacing is not None else (1.0,) * 3,
+                target if target is not None and case.spacing is not None else (1.0,) * 3,
+                strict=True,
+            )
+        ]
+        for case in cases
+    ]
+    return np.maximum(np.rint(np.median(shapes, axis=0)), 1).astype(np.intp)
+
+
+def is_ct(name: str, channel: int, cases: Sequence[CaseMeasures]) -> bool:
+    """Return whether a modality is CT: by its name, or because most cases have Hounsfield values."""
+    if re.search(r"(?<![a-z0-9])ct(?![a-z0-9])", name.lower()):
+        return True
+    return float(np.mean([case.channels[channel].in_hounsfield for case in cases])) > 0.5
+
+
+def zero_is_background(cases: Sequence[CaseMeasures]) -> bool:
+    """Return whether 0 is background: in the median case it is the value of at least 5 % of the voxels."""
+    return float(np.median([case.zeros for case in cases])) >= _ZEROS
+
+
+def intensities_of(channel: int, labeled: Sequence[CaseMeasures]) -> Intensities | None:
+    """Return a modality's intensities within the foreground classes; None if no case has foreground, or one value.
+
+    Each case counts alike. As in nnU-Net, mean and deviation include the values that are clipped.
+    """
+    known = [case.channels[channel] for case in labeled if case.channels[channel].count]
+    if not known:
+        return None
+    low, high = (float(n) for n in np.percentile(np.concatenate([case.quantiles for case in known]), [LOW, HIGH]))
+    mean = float(np.mean([case.mean for case in known]))
+    variance = float(np.mean([case.deviation**2 + (case.mean - mean) ** 2 for case in known]))
+    if not low < high:
+        return None
+    rounded = (float(f"{value:.{_DIGITS}g}") for value in (low, high, mean, variance**0.5))
+    return Intensities(**dict(zip(("low", "high", "mean", "deviation"), rounded, strict=True)))

@@ -1,0 +1,294 @@
+"""The plan: a recipe with each "auto" value replaced by one made from the data, and the reasons in words."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from semiseg.data.split import Split
+from semiseg.errors import DataError
+from semiseg.interfaces.dataset import Dataset
+from semiseg.messages import counted
+from semiseg.planning.measures import CaseMeasures, measure_cases
+from semiseg.planning.patches import plan_batch, plan_patch
+from semiseg.planning.rules import intensities_of, is_ct, resampled_median, target_spacing, zero_is_background
+from semiseg.preprocessing.slices import axis_of_slices
+from semiseg.progress import Reporter
+from semiseg.recipe.schema import BatchSize, Preprocessing, Recipe, Training
+from semiseg.types import DatasetInfo, Shape
+
+MEASURED = 100
+"""Number of unlabeled cases of which images are read, besides all labeled ones."""
+CPU_VOXELS = {2: 150_000, 3: 600_000}
+"""Voxels of a training step on a CPU, where time is what limits it."""
+Values = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """What a training step may take.
+
+    ``kind`` is "cpu" or "cuda"; ``fits`` returns whether a step of so many samples of such a patch fits into the
+    memory, with these values of the plan; ``unfit`` whether the backbones object to a patch.
+    """
+
+    kind: str
+    fits: Callable[[Shape, int, Values], bool]
+    unfit: Callable[[Shape, Values], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """A recipe without "auto" values, these values by key as plain data, and their reasons by key, as sentences."""
+
+    recipe: Recipe
+    values: Mapping[str, Any] = field(default_factory=dict)
+    reasons: Mapping[str, str] = field(default_factory=dict)
+
+    def described(self) -> list[str]:
+        """Return the plan in words, one line for each key."""
+        return [f"Planned {key}: {reason}" for key, reason in self.reasons.items()]
+
+
+def open_keys(recipe: Recipe) -> list[str]:
+    """Return the keys of a recipe that are "auto" and made from the data, in the order in which they are settled."""
+    preprocessing, training = recipe.preprocessing, recipe.training
+    needs_intensities = preprocessing.normalize in ("ct", "auto") or (
+        isinstance(preprocessing.normalize, dict) and "ct" in preprocessing.normalize.values()
+    )
+    keys = {
+        "preprocessing.normalize": preprocessing.normalize == "auto",
+        "preprocessing.foreground": preprocessing.foreground == "auto",
+        "preprocessing.intensities": preprocessing.intensities == "auto" and needs_intensities,
+        "preprocessing.spacing": preprocessing.spacing == "auto",
+        "training.patch_size": isinstance(training.patch_size, str),
+        "training.batch_size": training.batch_size == "auto",
+    }
+    return [key for key, is_open in keys.items() if is_open]
+
+
+def with_values(recipe: Recipe, values: Mapping[str, Any]) -> Recipe:
+    """Return a recipe with values at such keys, as plain data; messages still name the places of the original's keys.
+
+    Raises pydantic's ValidationError for a value that is not valid.
+    """
+    changed: dict[str, Any] = {}
+    models: tuple[tuple[str, type[Preprocessing] | type[Training]], ...] = (
+        ("preprocessing", Preprocessing),
+        ("training", Training),
+    )
+    for block, model in models:
+        own = {key.partition(".")[2]: value for key, value in values.items() if key.startswith(f"{block}.")}
+        if own:
+            changed[block] = model.model_validate({**getattr(recipe, block).model_dump(), **own})
+    return recipe.model_copy(update=changed)
+
+
+def settle(
+    recipe: Recipe,
+    dataset: Dataset,
+    split: Split,
+    root: Path,
+    machine: Machine,
+    uses_unlabeled: bool = True,
+    reporter: Reporter | None = None,
+) -> Settled:
+    """Settle a recipe's "auto" values from its training cases.
+
+    Labels of the labeled cases alone are read, of them and of up to 100 unlabeled ones the images; test and validation
+    cases are not opened.
+
+    Args:
+        recipe: the recipe.
+        dataset: its dataset.
+        split: the cases by role.
+        root: the folder of the case store, where measures are cached.
+        machine: what a training step may take.
+        uses_unlabeled: whether a step has unlabeled samples.
+        reporter: receives progress.
+
+    Raises DataError with every problem of every file.
+    """
+    keys = open_keys(recipe)
+    if not keys:
+        return Settled(recipe)
+    every = [*split.labeled, *_some(split.unlabeled)]
+    with (reporter or Reporter()).work("measuring training cases", len(every), unit="case") as meter:
+        cases = measure_cases(dataset, every, root, meter.advance)
+    planner = _Planner(recipe, dataset.info(), cases, len(split.labeled), len(split.unlabeled), machine, uses_unlabeled)
+    for key in keys:
+        planner.settle(key)
+    return Settled(planner.recipe, planner.values, planner.reasons)
+
+
+def _some(cases: Sequence[Any]) -> Sequence[Any]:
+    return cases[:: -(-len(cases) // MEASURED) or 1]
+
+
+class _Planner:
+    """Settles one key after the other; each may depend on those before."""
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        info: DatasetInfo,
+        cases: Sequence[CaseMeasures],
+        n_labeled: int,
+        n_unlabeled: int,
+        machine: Machine,
+        uses_unlabeled: bool,
+    ) -> None:
+        self.recipe, self._info, self._cases, self._machine = recipe, info, cases, machine
+        self._labeled = cases[:n_labeled]
+        self._n_cases = n_labeled + n_unlabeled
+        self._streams = 2 if uses_unlabeled and n_unlabeled else 1
+        self.values: Values = {}
+        self.reasons: dict[str, str] = {}
+
+    def settle(self, key: str) -> None:
+        value, reason = getattr(self, f"_{key.rpartition('.')[2]}")()
+        if value == "auto":  # not needed
+            return
+        self.values[key], self.reasons[key] = value, f"{_text(value)}; {reason}"
+        self.recipe = with_values(self.recipe, {key: value})
+
+    def _normalize(self) -> tuple[Any, str]:
+        found = {
+            name: "ct" if is_ct(name, index, self._cases) else "zscore"
+            for index, name in enumerate(self._info.modalities)
+        }
+        kinds = set(found.values())
+        if kinds == {"zscore"}:
+            return "zscore", "no modality is named CT or has Hounsfield values"
+        which = ", ".join(name for name, method in found.items() if method == "ct")
+        return ("ct" if kinds == {"ct"} else found), f"CT, by its name or Hounsfield values: {which}"
+
+    def _foreground(self) -> tuple[Any, str]:
+        normalize = self.recipe.preprocessing.normalize
+        if "ct" in (normalize.values() if isinstance(normalize, dict) else (normalize,)):
+            return "all", "in CT, 0 is water"
+        if any(case.unit == "pixel" for case in self._cases):
+            return "all", "the images are pictures"
+        if zero_is_background(self._cases):
+            return "nonzero", "many voxels are exactly 0"
+        return "all", "few voxels are exactly 0"
+
+    def _intensities(self) -> tuple[Any, str]:
+        normalize = self.recipe.preprocessing.normalize
+        names = self._info.modalities
+        wanted = [name for name in names if (normalize[name] if isinstance(normalize, dict) else normalize) == "ct"]
+        found = {name: intensities_of(names.index(name), self._labeled) for name in wanted}
+        known = {name: one.model_dump() for name, one in found.items() if one is not None}
+        if not wanted:
+            return "auto", ""
+        if len(known) < len(wanted):
+            what = "CT is normalized by the intensities within the labeled classes, but no labeled case has any."
+            raise DataError(what, "Label some, or set preprocessing.intensities, or preprocessing.normalize to zscore.")
+        return known, f"within the classes of {counted(len(self._labeled), 'labeled case')}"
+
+    def _spacing(self) -> tuple[Any, str]:
+        cases = [case for case in self._cases if case.spacing is not None]
+        target = target_spacing(cases)
+        if target is None:
+            return "none", "the files store no voxel size"
+        if self._is_flat():
+            rows = [self._in_plane(case, case.spacing) for case in cases if case.spacing is not None]
+            own = tuple(round(median(column), 6) for column in zip(*rows, strict=True))
+            return list(own), f"the median in the plane of the slices of {counted(len(cases), 'training case')}"
+        columns = zip(*(case.spacing for case in cases if case.spacing is not None), strict=True)
+        ranges = " x ".join(_range(column) for column in columns)
+        return list(target), f"training cases have {ranges} mm (right, anterior, superior)"
+
+    def _patch_size(self) -> tuple[Any, str]:
+        image, spacing = self._image()
+        patch = plan_patch(image, spacing, self._fits, self._unfit, self._smallest_batch())
+        limit = "the time of a step on a CPU" if self._machine.kind == "cpu" else "the memory of the GPU"
+        whole = all(n >= size for n, size in zip(patch, image, strict=True))
+        why = "it covers the median image" if whole else f"as much of the median image as {limit} allows"
+        extent = "" if self._recipe_spacing() is None else f", {_by(_extents(patch, spacing))} mm"
+        return list(patch), f"voxels{extent}: {why}, {_by(image)}"
+
+    def _batch_size(self) -> tuple[Any, str]:
+        image, _ = self._image()
+        patch = self.recipe.training.patch
+        batch = plan_batch(patch, self._fits, math.prod(image) * self._n_cases, self._smallest_batch())
+        each = batch // self._streams
+        size = BatchSize(labeled=each, unlabeled=each if self._streams == 2 else 0)
+        limit = "the time of a step on a CPU" if self._machine.kind == "cpu" else "the memory of the GPU"
+        return size.model_dump(), f"as {limit} and the number of cases allow"
+
+    def _smallest_batch(self) -> int:
+        """Return nnU-Net's smallest batch, two samples; on a GPU of each stream."""
+        return 2 if self._machine.kind == "cpu" else 2 * self._streams
+
+    def _image(self) -> tuple[Shape, tuple[float, ...]]:
+        """Return the median shape of the networks' images along the patch's axes, and their voxel size."""
+        options = self.recipe.preprocessing
+        cropped = options.crop and options.foreground == "nonzero"
+        target = self._recipe_spacing()
+        if not self._is_flat():
+            shape = tuple(int(n) for n in resampled_median(self._cases, target, cropped))
+            return shape, target or self._median_spacing()
+        rows = []
+        for case in self._cases:
+            sides = self._in_plane(case, case.box if cropped else case.shape)
+            own = self._in_plane(case, case.spacing or (1.0,) * 3)
+            rows.append([n * a / b for n, a, b in zip(sides, own, target or own, strict=True)])
+        return tuple(max(round(median(column)), 1) for column in zip(*rows, strict=True)), target or (1.0, 1.0)
+
+    def _in_plane(self, case: CaseMeasures, values: Sequence[float]) -> tuple[float, ...]:
+        """Return the values of a case along the axes of its slices."""
+        axis = axis_of_slices(case.shape, case.spacing or (1.0,) * 3, self.recipe.preprocessing.slice_axis)
+        axis = 2 if case.unit == "pixel" else axis
+        return (*values[:axis], *values[axis + 1 :])
+
+    def _is_flat(self) -> bool:
+        patch = self.recipe.training.patch_size
+        if isinstance(patch, str):
+            return patch == "auto-2d" or all(case.unit == "pixel" for case in self._cases)
+        return len(patch) == 2
+
+    def _recipe_spacing(self) -> tuple[float, ...] | None:
+        spacing = self.recipe.preprocessing.spacing
+        return None if isinstance(spacing, str) else spacing
+
+    def _median_spacing(self) -> tuple[float, ...]:
+        known = [case.spacing for case in self._cases if case.spacing is not None]
+        return tuple(median(column) for column in zip(*known, strict=True)) if known else (1.0,) * 3
+
+    def _fits(self, patch: Shape, samples: int) -> bool:
+        if self._machine.kind == "cpu" and math.prod(patch) * samples > CPU_VOXELS[len(patch)]:
+            return False
+        return self._machine.fits(patch, samples, self.values)
+
+    def _unfit(self, patch: Shape) -> bool:
+        return self._machine.unfit(patch, self.values)
+
+
+def _range(values: Sequence[float]) -> str:
+    low, high = f"{min(values):.3g}", f"{max(values):.3g}"
+    return low if low == high else f"{low} to {high}"
+
+
+def _by(sizes: Sequence[float]) -> str:
+    return " x ".join(f"{size:.4g}" for size in sizes)
+
+
+def _extents(patch: Shape, spacing: Sequence[float]) -> list[float]:
+    return [round(n * size) for n, size in zip(patch, spacing, strict=True)]
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, list):
+        return _by(value)
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_inner(part)}" for key, part in value.items()) or "none"
+    return str(value)
+
+
+def _inner(value: Any) -> str:
+    if isinstance(value, dict):
+        return f"{value['low']:g} to {value['high']:g}, mean {value['mean']:g}, deviation {value['deviation']:g}"
+    return str(value)

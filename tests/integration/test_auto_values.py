@@ -1,0 +1,154 @@
+"""Recipes with "auto": what is planned from the data, that it stays with the run, and overriding single keys."""
+
+import json
+
+import nibabel
+import numpy as np
+import pytest
+
+import semiseg
+from semiseg.errors import RecipeError
+from semiseg.pipeline.plan import make_plan
+from semiseg.progress import Reporter
+from semiseg.recipe.load import load_recipe
+from semiseg.recipe.schema import Preprocessing
+
+TINY = {"name": "unet", "channels": [4, 8, 8], "strides": "auto", "num_res_units": 0}
+
+
+def write(path, array, spacing):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    nibabel.save(nibabel.Nifti1Image(array, np.diag([*spacing, 1.0])), path)
+
+
+def ct_case(folder, name, spacing, seed, labeled=True):
+    """Write a body in air with an organ of 60 HU, on a grid of 48 x 40 x 32 mm."""
+    generator = np.random.default_rng(seed)
+    shape = tuple(round(n / s) for n, s in zip((48, 40, 32), spacing, strict=True))
+    centers = np.meshgrid(*((np.arange(n) + 0.5) * s for n, s in zip(shape, spacing, strict=True)), indexing="ij")
+    body = sum(((c - m) / r) ** 2 for c, m, r in zip(centers, (24, 20, 16), (20, 16, 40), strict=True)) < 1
+    organ = sum((c - m) ** 2 for c, m in zip(centers, (20, 20, 16), strict=True)) < 8**2
+    image = np.where(body, 0.0, -1000.0) + organ * 60 + generator.normal(0, 10, shape)
+    image[body & (centers[0] > 40)] = 700
+    part = "labeled" if labeled else "unlabeled"
+    write(folder / part / "images" / f"{name}.nii.gz", image.astype(np.int16), spacing)
+    if labeled:
+        write(folder / part / "labels" / f"{name}.nii.gz", organ.astype(np.uint8), spacing)
+
+
+@pytest.fixture(scope="module")
+def scans(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("scans")
+    for index in range(6):
+        ct_case(folder, f"c{index}", (1, 1, 1) if index % 2 else (1, 1, 4), index)
+    for index in range(2):
+        ct_case(folder, f"u{index}", (2, 2, 2), 10 + index, labeled=False)
+    return folder
+
+
+def recipe(scans, **changes):
+    return {
+        "name": "auto",
+        "dataset": {"name": "folder", "root": str(scans), "classes": {"organ": 1}},
+        "split": {"test": 2, "validation": 1, "labeled": "all"},
+        "preprocessing": {"normalize": "auto", "foreground": "auto", "spacing": "auto"},
+        "augmentation": "none",
+        "backbone": TINY,
+        "strategy": "supervised",
+        "training": {
+            "epochs": 1,
+            "examples_per_epoch": 4,
+            "patch_size": "auto",
+            "batch_size": "auto",
+            "device": "cpu",
+            "precision": "32",
+        },
+        "inference": {"overlap": 0},
+        **changes,
+    }
+
+
+class Lines(Reporter):
+    def __init__(self):
+        self.lines = []
+
+    def say(self, text):
+        self.lines.append(text)
+
+
+def test_everything_is_planned_from_the_training_cases(scans):
+    plan = make_plan(load_recipe(recipe(scans)))
+    settled = plan.recipe.preprocessing
+    assert (settled.normalize, settled.foreground) == ("ct", "all")
+    assert len(settled.spacing) == 3
+    known = settled.intensities["image"]
+    assert known.mean == pytest.approx(60, abs=2)
+    assert known.deviation == pytest.approx(10, abs=1)
+    assert known.low < 60 - 20 < 60 + 20 < known.high
+    assert plan.task.patch_size == plan.recipe.training.patch
+    assert plan.task.spacing == settled.spacing
+    assert (plan.batch_size.labeled, plan.batch_size.unlabeled) >= (2, 0)
+    assert set(plan.planned) == {
+        "preprocessing.normalize",
+        "preprocessing.foreground",
+        "preprocessing.intensities",
+        "preprocessing.spacing",
+        "training.patch_size",
+        "training.batch_size",
+    }
+    words = "\n".join(plan.settled.described())
+    assert "CT, by its name or Hounsfield values: image" in words
+    assert "training cases have" in words
+    assert plan.written.training.patch_size == "auto"
+
+
+def test_each_key_can_be_overridden(scans):
+    changed = recipe(scans)
+    changed["preprocessing"] = {"normalize": "auto", "foreground": "all", "spacing": [2, 2, 2]}
+    changed["training"] = {**changed["training"], "patch_size": [16, 16, 16]}
+    plan = make_plan(load_recipe(changed))
+    assert plan.recipe.preprocessing.spacing == (2, 2, 2)
+    assert plan.task.patch_size == (16, 16, 16)
+    assert set(plan.planned) == {"preprocessing.normalize", "preprocessing.intensities", "training.batch_size"}
+
+
+def test_slices_are_planned_in_their_plane(scans):
+    changed = recipe(scans)
+    changed["training"] = {**changed["training"], "patch_size": "auto-2d"}
+    plan = make_plan(load_recipe(changed))
+    assert len(plan.task.patch_size) == len(plan.recipe.preprocessing.spacing) == 2
+
+
+def test_a_run_keeps_its_plan_and_predicts_with_it_on_any_grid(scans, tmp_path):
+    said = Lines()
+    found = semiseg.run(recipe(scans), tmp_path / "run", reporter=said)
+    assert any(line.startswith("Planned preprocessing.spacing: ") for line in said.lines)
+    kept = json.loads((tmp_path / "run" / "model.json").read_text())["planned"]
+    assert kept["preprocessing.normalize"] == "ct"
+    assert "spacing: auto" in (tmp_path / "run" / "recipe.yaml").read_text()
+    assert {score.case for score in found.scores} <= {f"c{index}" for index in range(6)}
+    again = semiseg.run(recipe(scans), tmp_path / "run", resume=True)
+    assert again.scores == found.scores
+    ct_case(tmp_path / "new", "fine", (0.8, 0.8, 0.8), 50)
+    ct_case(tmp_path / "new", "coarse", (2, 2, 5), 51)
+    images = tmp_path / "new" / "labeled" / "images"
+    written = semiseg.predict(tmp_path / "run", images, tmp_path / "out")
+    for path in written:
+        prediction, image = nibabel.load(path), nibabel.load(images / path.name)
+        assert prediction.shape == image.shape
+        np.testing.assert_array_equal(prediction.affine, image.affine)
+
+
+def test_modalities_and_sides_are_checked(scans):
+    wrong = recipe(scans)
+    wrong["preprocessing"] = {"normalize": {"flair": "zscore"}, "spacing": [1, 1]}
+    wrong["training"] = {**wrong["training"], "patch_size": [16, 16, 16], "batch_size": {"labeled": 1}}
+    with pytest.raises(RecipeError) as caught:
+        make_plan(load_recipe(wrong))
+    assert "preprocessing.normalize is by modality, for flair; the dataset's are image." in str(caught.value)
+    assert "preprocessing.spacing has 2 numbers, but training.patch_size has 3 sides." in str(caught.value)
+
+
+def test_in_ct_zero_is_no_background(scans):
+    with pytest.raises(ValueError, match="0 is water"):
+        Preprocessing(normalize="ct")
