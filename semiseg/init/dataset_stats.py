@@ -9,7 +9,9 @@ from semiseg.data.verify import named
 from semiseg.errors import DataError, Problem, raise_all
 from semiseg.interfaces.dataset import Dataset
 from semiseg.io.orientation import grid_in_ras, to_ras
-from semiseg.pipeline.spacing import mixed_spacing_note
+from semiseg.pipeline.spacing import CLEARLY
+from semiseg.planning.measures import looks_like_ct
+from semiseg.planning.rules import is_named_ct, target_spacing
 from semiseg.preprocessing.prepare import foreground_box
 from semiseg.types import Case, Geometry, Shape
 
@@ -19,25 +21,45 @@ _ZEROS = 0.05
 """Share of voxels equal to 0 from which 0 counts as background, as in skull-stripped images."""
 
 
+Spacing = tuple[float, float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class _Grid:
+    """A case's voxel size and shape, from its header."""
+
+    spacing: Spacing | None
+    box: Shape
+
+
 @dataclass(frozen=True, slots=True)
 class Survey:
     """Median extents in voxels along right, anterior and superior; ``foreground`` is the part that preprocessing keeps.
 
-    ``notes`` are sentences without their final period; ``pictures``: the images are pictures, with one slice.
+    Attributes:
+        image: of the images as stored.
+        foreground: of the part that preprocessing keeps, resampled to ``spacing``.
+        zero_is_background: many voxels are 0.
+        pictures: the images are pictures, with one slice.
+        spacing: the voxel size in mm to resample to; None if it is unknown.
+        sizes: the smallest and the largest voxel size along each axis, if they differ between cases.
+        ct: the modalities that are CT.
     """
 
     image: Shape
     foreground: Shape
     zero_is_background: bool
-    notes: tuple[str, ...] = ()
     pictures: bool = False
+    spacing: Spacing | None = None
+    sizes: tuple[Spacing, Spacing] | None = None
+    ct: tuple[str, ...] = ()
 
 
 def survey(dataset: Dataset, cases: Sequence[Case]) -> Survey:
     """Survey the headers of some cases and the voxels of a few. Raises DataError with every unreadable file."""
     problems: list[Problem] = []
     geometries: list[Geometry] = []
-    boxes, zeros = [], []
+    boxes, zeros, hounsfield = [], [], []
     for case in _some(cases, _HEADERS_READ):
         try:
             geometries.append(grid_in_ras(dataset.read_geometry(case)))
@@ -49,14 +71,27 @@ def survey(dataset: Dataset, cases: Sequence[Case]) -> Survey:
             array, _ = to_ras(volume.array, volume.geometry)
             boxes.append([stop - start for start, stop in foreground_box(array, f"case {case.id}")])
             zeros.append(1.0 - float(np.mean(array.any(axis=0))))
+            hounsfield.append([looks_like_ct(channel) for channel in array])
         except DataError as error:
             problems += named(case, error)
     raise_all(list(dict.fromkeys(problems)), DataError)
     pictures = all(geometry.unit == "pixel" for geometry in geometries)
-    zero_is_background = not pictures and float(np.median(zeros)) >= _ZEROS
+    shares = zip(dataset.info().modalities, np.mean(hounsfield, axis=0), strict=True)
+    ct = () if pictures else tuple(name for name, share in shares if is_named_ct(name) or share > 0.5)
+    zero_is_background = not pictures and not ct and float(np.median(zeros)) >= _ZEROS
     image = _median([geometry.shape for geometry in geometries])
     foreground = _median(boxes) if zero_is_background else image
-    return Survey(image, foreground, zero_is_background, tuple(mixed_spacing_note(geometries)), pictures)
+    grids = [_Grid(grid.spacing if grid.unit == "mm" else None, grid.shape) for grid in geometries]
+    spacing = target_spacing(grids) if all(grid.spacing for grid in grids) else None
+    sizes = np.array([grid.spacing for grid in grids]) if spacing else np.ones((1, 3))
+    if spacing:
+        own = np.median(sizes, axis=0)
+        foreground = _median([[n * a / b for n, a, b in zip(foreground, own, spacing, strict=True)]])
+    ends = None
+    if (sizes.max(axis=0) > CLEARLY * sizes.min(axis=0)).any():
+        (a, b, c), (d, e, f) = sizes.min(axis=0).tolist(), sizes.max(axis=0).tolist()
+        ends = (a, b, c), (d, e, f)
+    return Survey(image, foreground, zero_is_background, pictures, spacing, ends, ct)
 
 
 def _some(cases: Sequence[Case], most: int) -> Sequence[Case]:

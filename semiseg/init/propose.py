@@ -25,6 +25,8 @@ from semiseg.types import Case, DatasetInfo, Shape
 _NAMED = 3
 _MARK_NAMES = ("ignore", "unlabeled", "unlabelled", "void")
 _MARK_VALUES = (255, 65535)
+_COARSE = 2.0
+"""Ratio of the sides of a voxel from which patch and network are planned for it."""
 _FAR = 10
 """Ratio to the next lower value above which a value may not be a class."""
 Section = tuple[str, Mapping[str, Any]]
@@ -47,17 +49,18 @@ def propose_recipe(folder: Path, *, gpu: bool) -> Proposal:
     """
     block, dataset, cases, found, notes = _read(recognize(folder))
     info = dataset.info()
-    notes = (*notes, *found.notes, *unlabeled_note(info))
+    notes = (*notes, *unlabeled_note(info))
     split, split_comment = _split(folder, cases)
     patch = plane_patch_size(found.foreground, gpu) if found.pictures else patch_size(found.foreground, gpu)
+    is_coarse = found.spacing is not None and max(found.spacing) >= _COARSE * min(found.spacing)
     sections: list[Section] = [
         (_head(folder, gpu), {"name": _run_name(folder), "seed": 0}),
         (_dataset_comment(block, notes), {"dataset": block}),
         (split_comment, {"split": split}),
-        _preprocessing(block, found),
+        _preprocessing(block, found, info.modalities),
         _augmentation(block, info, found),
-        *_method(gpu),
-        _training(patch, gpu),
+        *_method(gpu, is_coarse),
+        _training(patch, gpu, is_coarse),
     ]
     text = "\n".join(_commented(comment) + to_yaml(keys) for comment, keys in sections)
     plan = make_plan(load_recipe(parse_yaml(text, "the proposed recipe")[0], expand=False))
@@ -69,7 +72,9 @@ def propose_recipe(folder: Path, *, gpu: bool) -> Proposal:
         f"Read as: {block['name']}",
         f"Cases: {len(cases)}, {labeled} with a label, of {len({case.patient for case in cases})} patients",
         f"Modalities: {', '.join(info.modalities)}; classes: {', '.join(info.classes)}",
-        _size_line(found, patch),
+        _size_line(found, None if is_coarse else patch),
+        *_spacing_line(found),
+        *([f"CT: {', '.join(found.ct)}"] if found.ct else []),
         f"Split: {roles}",
         f"Settings for: a machine {'with' if gpu else 'without'} a GPU",
         *(f"Note: {note}." for note in notes),
@@ -92,10 +97,26 @@ def plane_patch_size(extent: Shape, gpu: bool) -> Shape:
     return x, y
 
 
-def _size_line(found: Survey, patch: Shape) -> str:
+def _size_line(found: Survey, patch: Shape | None) -> str:
+    size = "auto" if patch is None else _by(patch)
     if found.pictures:
-        return f"Median image: {_by(found.image[:2])} pixels; patch: {_by(patch)}"
-    return f"Median image: {_by(found.image)} voxels, foreground: {_by(found.foreground)}; patch: {_by(patch)}"
+        return f"Median image: {_by(found.image[:2])} pixels; patch: {size}"
+    return f"Median image: {_by(found.image)} voxels, foreground: {_by(found.foreground)}; patch: {size}"
+
+
+def _spacing_line(found: Survey) -> list[str]:
+    if found.spacing is None or found.sizes is None:
+        return []
+    return [f"Voxels: {_ranges(found)} mm; images are resampled to {_mm(found.spacing)} mm"]
+
+
+def _ranges(found: Survey) -> str:
+    assert found.sizes is not None
+    return " x ".join(f"{a:.3g}" if a == b else f"{a:.3g} to {b:.3g}" for a, b in zip(*found.sizes, strict=True))
+
+
+def _mm(spacing: Sequence[float]) -> str:
+    return " x ".join(f"{size:.3g}" for size in spacing)
 
 
 def _read(block: dict[str, Any]) -> tuple[dict[str, Any], Dataset, Sequence[Case], Survey, tuple[str, ...]]:
@@ -211,22 +232,37 @@ def _evaluation_counts(cases: Sequence[Case], test: int, validation: int) -> tup
     raise refused
 
 
-def _preprocessing(block: Mapping[str, Any], found: Survey) -> Section:
+def _preprocessing(block: Mapping[str, Any], found: Survey, modalities: Sequence[str]) -> Section:
     if block["name"] == "la2018":
-        keys: dict[str, Any] = {"normalize": "none", "foreground": "all", "crop": False}
+        stored: dict[str, Any] = {"normalize": "none", "foreground": "all", "crop": False}
         return "The files are already normalized, and cropped around the true label (optimistic).", {
-            "preprocessing": keys
+            "preprocessing": stored
         }
     if found.pictures:
         return "The whole picture counts as foreground.", {
             "preprocessing": {"normalize": "zscore", "foreground": "all"}
         }
-    if found.zero_is_background:
+    keys: dict[str, Any]
+    if found.ct:
+        comment = "CT: clipped and scaled by the intensities within the classes of the labeled cases."
+        keys = {"normalize": _by_modality(found, modalities), "foreground": "all"}
+    elif found.zero_is_background:
         comment = "Many voxels are exactly 0: they count as background, which is cropped and excluded from the mean."
-        return comment, {"preprocessing": {"normalize": "zscore", "foreground": "nonzero"}}
-    return "Few voxels are exactly 0: the whole image counts as foreground.", {
-        "preprocessing": {"normalize": "zscore", "foreground": "all"}
-    }
+        keys = {"normalize": "zscore", "foreground": "nonzero"}
+    else:
+        comment = "Few voxels are exactly 0: the whole image counts as foreground."
+        keys = {"normalize": "zscore", "foreground": "all"}
+    if found.spacing is not None:
+        comment += "\nVoxel size in mm along right, anterior and superior to which images are resampled"
+        comment += ", the median." if found.sizes is None else f": theirs are {_ranges(found)}."
+        keys["spacing"] = list(found.spacing)
+    return comment, {"preprocessing": keys}
+
+
+def _by_modality(found: Survey, modalities: Sequence[str]) -> Any:
+    if len(found.ct) == len(modalities):
+        return "ct"
+    return {name: "ct" if name in found.ct else "zscore" for name in modalities}
 
 
 def _augmentation(block: Mapping[str, Any], info: DatasetInfo, found: Survey) -> Section:
@@ -243,8 +279,10 @@ def _augmentation(block: Mapping[str, Any], info: DatasetInfo, found: Survey) ->
     return comment, {"augmentation": {"name": "luque2023", "flip_axes": axes}}
 
 
-def _method(gpu: bool) -> list[Section]:
-    small = {} if gpu else {"channels": [16, 32, 64, 128], "strides": [2, 2, 2], "num_res_units": 1}
+def _method(gpu: bool, is_coarse: bool) -> list[Section]:
+    small: dict[str, Any] = {} if gpu else {"channels": [16, 32, 64, 128], "strides": [2, 2, 2], "num_res_units": 1}
+    if is_coarse:
+        small["strides"] = "auto"  # the coarse axis is halved later
     wait = 0.1 if gpu else 0.4
     return [
         ("`semiseg plugins` lists other networks and methods.", {"backbone": {"name": "unet", **small}}),
@@ -256,7 +294,7 @@ def _method(gpu: bool) -> list[Section]:
     ]
 
 
-def _training(patch: Shape, gpu: bool) -> Section:
+def _training(patch: Shape, gpu: bool, is_coarse: bool) -> Section:
     flat = len(patch) == 2
     two = gpu or flat or math.prod(patch) <= 48 * 64 * 48
     per_stream = (8 if gpu else 4) if flat else (2 if two else 1)
@@ -264,7 +302,7 @@ def _training(patch: Shape, gpu: bool) -> Section:
     keys = {
         "epochs": epochs,
         "examples_per_epoch": examples,
-        "patch_size": list(patch),
+        "patch_size": "auto" if is_coarse else list(patch),
         "batch_size": {"labeled": per_stream, "unlabeled": per_stream},
         "optimizer": {"name": "adam", "lr": 5e-4 if gpu else 3e-3, "weight_decay": 2e-5},
     }

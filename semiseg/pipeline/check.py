@@ -13,13 +13,13 @@ from semiseg.engine.memory import MemoryEstimate
 from semiseg.engine.runtime import accelerator
 from semiseg.engine.step_mode_choice import StepModeChoice
 from semiseg.errors import DataError, RecipeError, raise_all
-from semiseg.io.orientation import grid_in_ras
 from semiseg.messages import counted, some
 from semiseg.pipeline.model import try_strategy
 from semiseg.pipeline.plan import Plan, is_smaller, make_plan, n_steps, padding_note, picture_problems
 from semiseg.pipeline.spacing import mixed_spacing_note
 from semiseg.pipeline.step_mode import forecast, launch, memory_problems
 from semiseg.preprocessing.preparation import count_foreground
+from semiseg.preprocessing.prepare import network_shape
 from semiseg.preprocessing.slices import AXES, box_of, slice_axis
 from semiseg.progress import Reporter
 from semiseg.recipe.load import load_recipe
@@ -208,10 +208,11 @@ def _grid_notes(plan: Plan) -> list[str]:
     small = [
         case_id
         for case_id, grid in grids.items()
-        if case_id in trained and is_smaller(grid_in_ras(grid).shape, box_of(patch, axes[case_id]))
+        if case_id in trained
+        and is_smaller(network_shape(grid, plan.recipe.preprocessing), box_of(patch, axes[case_id]))
     ]
     slices = _slice_notes(axes) if len(patch) == 2 else []
-    return [*slices, *padding_note(small), *mixed_spacing_note(grids.values(), plan.slices)]
+    return [*slices, *padding_note(small), *mixed_spacing_note(grids.values(), plan.slices, plan.resamples)]
 
 
 def _slice_notes(axes: Mapping[str, int]) -> list[str]:

@@ -74,6 +74,11 @@ class Plan:
         return self.recipe.preprocessing.slice_axis if self.task.spatial_dims == 2 else None
 
     @property
+    def resamples(self) -> bool:
+        """Whether images are resampled to one voxel size."""
+        return self.recipe.preprocessing.spacing != "none"
+
+    @property
     def regions(self) -> Mapping[str, Sequence[str]]:
         """The scored regions: the recipe's, or the dataset's if the recipe names none."""
         return scored_regions(self.recipe, self.info)

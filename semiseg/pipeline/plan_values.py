@@ -1,8 +1,11 @@
 """The values of a plan that are "auto" in the recipe: what a training step of its networks may take on this machine."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+from pydantic import ValidationError
 
 from semiseg.data.split import make_split
 from semiseg.data.store import default_root
@@ -32,8 +35,10 @@ def settle_recipe(
     keys = open_keys(recipe)
     if not keys:
         return Settled(recipe)
-    if set(keys) - {"preprocessing.intensities"} <= set(kept):
-        return Settled(with_values(recipe, kept), dict(kept), {key: f"{kept[key]}, as before" for key in kept})
+    known = {key: kept[key] for key in keys if key in kept}
+    with suppress(ValidationError):  # model.json was edited: it is compared with the plan later
+        if not open_keys(as_before := with_values(recipe, known)):
+            return Settled(as_before, known, dict.fromkeys(known, "as when the run began"))
     dataset, options = components.dataset, recipe.preprocessing
     draw = recipe.seed if recipe.split.draw is None else recipe.split.draw
     split = make_split(tuple(dataset.cases()), recipe.split, draw)

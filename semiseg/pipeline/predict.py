@@ -98,8 +98,9 @@ def predict(
     grids = {name: look.grid for name, look in seen.items()}
     names = {name: f"{name}{label_ending(grid.unit)}" for name, grid in grids.items()}
     cost = cost_note(grids, predictor, model.task, kept.recipe.preprocessing)
+    resampled = kept.recipe.preprocessing.spacing != "none"
     slices = kept.recipe.preprocessing.slice_axis if model.task.spatial_dims == 2 else None
-    for note in (spacing_note(kept.record.get("spacing"), grids, slices), cost):
+    for note in (spacing_note(kept.record.get("spacing"), grids, slices, resampled), cost):
         if note:
             reporter.say(f"Note: {note.removesuffix('.')}.")
     usable = [case for case in cases if case.id in seen]

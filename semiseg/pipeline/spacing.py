@@ -17,11 +17,16 @@ CLEARLY = 1.25
 _AXES = ("left-right", "front-back", "up-down")
 
 
-def mixed_spacing_note(geometries: Iterable[Geometry], slices: SliceAxis | None = None) -> list[str]:
+def mixed_spacing_note(
+    geometries: Iterable[Geometry], slices: SliceAxis | None = None, resampled: bool = False
+) -> list[str]:
     """Return a note if the cases' voxel sizes differ by more than a quarter along an axis.
 
     ``slices``: ``preprocessing.slice_axis`` for networks of two dimensions, which do not see the distance of slices.
+    ``resampled``: the recipe resamples images to one size.
     """
+    if resampled:
+        return []
     grids = list(geometries)
     seen = {axis: along[~np.isnan(along)] for axis, along in zip(_AXES, _columns(grids, slices), strict=True)}
     sizes = {axis: along for axis, along in seen.items() if along.size}
@@ -30,8 +35,8 @@ def mixed_spacing_note(geometries: Iterable[Geometry], slices: SliceAxis | None 
     unit = "mm" if all(grid.unit == "mm" for grid in grids) else "voxels"
     found = (f"{axis} {along.min():.3g}, {np.median(along):.3g}, {along.max():.3g}" for axis, along in sizes.items())
     return [
-        f"spacing differs between cases (min, median and max in {unit}: {'; '.join(found)}); semiseg does not resample,"
-        " so resample images and labels to a common spacing first"
+        f"spacing differs between cases (min, median and max in {unit}: {'; '.join(found)}), and images keep their"
+        " voxels: set preprocessing.spacing to auto to resample them"
     ]
 
 
@@ -52,20 +57,23 @@ def training_spacing(grids: Iterable[Geometry]) -> dict[str, Any] | None:
 
 
 def spacing_note(
-    trained: Mapping[str, Any] | None, images: Mapping[str, Geometry], slices: SliceAxis | None = None
+    trained: Mapping[str, Any] | None,
+    images: Mapping[str, Geometry],
+    slices: SliceAxis | None = None,
+    resampled: bool = False,
 ) -> str:
     """Return a note on images, by case, that clearly differ from all training cases: in spacing, or 2D or volumes.
 
     Empty if there are none.
 
-    ``trained`` is the result of ``training_spacing``; None if unknown. ``slices`` as for ``mixed_spacing_note``.
+    ``trained`` is the result of ``training_spacing``; None if unknown. The others as for ``mixed_spacing_note``.
     """
     flat = trained is not None and trained["unit"] == "pixel"
     unlike = [name for name, grid in images.items() if (grid.unit == "pixel") != flat]
     if unlike:
         had, have = ("2D images", "volumes") if flat else ("volumes", "2D images")
         return f"the model was trained on {had}, and these are {have}: {some(unlike, 5)}"
-    if not trained or flat:
+    if not trained or flat or resampled:
         return ""
     low, high = np.array(trained["min"]) / CLEARLY, np.array(trained["max"]) * CLEARLY
     spaced = {name: grid for name, grid in images.items() if grid.unit == "mm"}
@@ -77,7 +85,8 @@ def spacing_note(
     return (
         f"{counted} a clearly different spacing from the training cases, whose voxels are {_range(trained)} mm (right,"
         f" anterior, superior): {some(others, 5)}. Images are not resampled, and the model was not trained on such"
-        f" images: resample them to about {_text(np.array(trained['median']))} mm, or do not rely on their predictions."
+        f" images: resample them to about {_text(np.array(trained['median']))} mm, or do not rely on their predictions;"
+        " a model trained with preprocessing.spacing resamples by itself."
     )
 
 

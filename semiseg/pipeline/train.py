@@ -53,7 +53,7 @@ def fill_store(plan: Plan, reporter: Reporter) -> CaseStore:
     seen = [*stored, *(store.image(case.id) for case in split.validation)]
     grids = [case.preparation.geometry for case in seen]
     grids += [plan.components.dataset.read_geometry(case) for case in split.test]
-    for note in (*notes, *padding_note(small), *mixed_spacing_note(grids, plan.slices)):
+    for note in (*notes, *padding_note(small), *mixed_spacing_note(grids, plan.slices, plan.resamples)):
         reporter.say(f"Note: {note}.")
     return store
 

@@ -6,6 +6,7 @@ The rules are nnU-Net's (``default_experiment_planner.py`` and ``fingerprint_ext
 
 import re
 from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from semiseg.planning.measures import CaseMeasures
 from semiseg.preprocessing.resampling import ANISOTROPIC
 from semiseg.recipe.schema import Intensities
+from semiseg.types import Shape
 
 _FINE = 10
 """Percentile of the spacings along a coarse axis that becomes the target there."""
@@ -23,7 +25,19 @@ LOW, HIGH = 0.5, 99.5
 """Percentiles to which ct clips."""
 
 
-def target_spacing(cases: Sequence[CaseMeasures]) -> tuple[float, float, float] | None:
+class Extent(Protocol):
+    """A case's voxel size in mm, None if its file stores none, and its shape without margins, along R, A and S."""
+
+    @property
+    def spacing(self) -> tuple[float, float, float] | None:
+        """Return the voxel size."""
+
+    @property
+    def box(self) -> Shape:
+        """Return the shape."""
+
+
+def target_spacing(cases: Sequence[Extent]) -> tuple[float, float, float] | None:
     """Return the voxel size in mm to which images are resampled; None if no case has one.
 
     The median along each axis. If the axis with the largest is more than three times as coarse as each other one, and
@@ -64,9 +78,12 @@ def resampled_median(cases: Sequence[CaseMeasures], target: Sequence[float] | No
 
 def is_ct(name: str, channel: int, cases: Sequence[CaseMeasures]) -> bool:
     """Return whether a modality is CT: by its name, or because most cases have Hounsfield values."""
-    if re.search(r"(?<![a-z0-9])ct(?![a-z0-9])", name.lower()):
-        return True
-    return float(np.mean([case.channels[channel].in_hounsfield for case in cases])) > 0.5
+    return is_named_ct(name) or float(np.mean([case.channels[channel].in_hounsfield for case in cases])) > 0.5
+
+
+def is_named_ct(name: str) -> bool:
+    """Return whether a modality's name has the word CT."""
+    return re.search(r"(?<![a-z0-9])ct(?![a-z0-9])", name.lower()) is not None
 
 
 def zero_is_background(cases: Sequence[CaseMeasures]) -> bool:

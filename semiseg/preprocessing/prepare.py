@@ -111,6 +111,12 @@ def network_grid(
     return grid, axis_apart(own, target) if apart is None else apart
 
 
+def network_shape(geometry: Geometry, options: schema.Preprocessing, where: str = "") -> Shape:
+    """Return the shape of a whole image, not cropped, as networks see it. Arguments and errors as ``network_grid``."""
+    shape = grid_in_ras(geometry).shape
+    return network_grid(geometry, shape, options, where)[0] or shape
+
+
 _MOST = 20
 """Number of voxels into which one may be divided along an axis."""
 

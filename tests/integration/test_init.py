@@ -395,15 +395,39 @@ def test_classes_that_say_so_and_classes_that_do_not():
     assert not notes(("background",), (0,))
 
 
-def test_spacings_that_differ_are_noted(tmp_path):
+def test_where_spacings_differ_images_are_resampled_and_it_is_said(tmp_path):
     folder = fill_folder(tmp_path / "d", labeled=4, unlabeled=1)
-    assert "spacing differs" not in "\n".join(propose_recipe(folder, gpu=False).findings)
+    assert "resampled" not in "\n".join(propose_recipe(folder, gpu=False).findings)
+    assert proposed(folder, tmp_path).preprocessing.spacing == (1, 1, 1)
     image, label = scan(0)
     save(folder / "labeled" / "images" / "scan_00.nii.gz", image, np.diag([1, 1, 3.0, 1]))
     save(folder / "labeled" / "labels" / "scan_00.nii.gz", label, np.diag([1, 1, 3.0, 1]))
-    (note,) = [line for line in propose_recipe(folder, gpu=False).findings if "spacing differs" in line]
-    assert note.startswith("Note: ")
-    assert "left-right 1, 1, 1; front-back 1, 1, 1; up-down 1, 1, 3" in note
+    proposal = propose_recipe(folder, gpu=False)
+    assert "Voxels: 1 x 1 x 1 to 3 mm; images are resampled to 1 x 1 x 1 mm" in proposal.findings
+    assert "to which images are resampled: theirs are 1 x 1 x 1 to 3.\n" in proposal.text
+
+
+def test_a_coarse_axis_has_patch_and_network_planned_for_it(tmp_path):
+    for index in range(5):
+        image, label = scan(index, (40, 52, 24))
+        part = "labeled"
+        save(tmp_path / "d" / part / "images" / f"s{index}.nii.gz", image, np.diag([1, 1, 4.0, 1]))
+        save(tmp_path / "d" / part / "labels" / f"s{index}.nii.gz", label, np.diag([1, 1, 4.0, 1]))
+    recipe = proposed(tmp_path / "d", tmp_path)
+    assert (recipe.training.patch_size, recipe.backbone.values["strides"]) == ("auto", "auto")
+    assert make_plan(recipe).task.patch_size[2] < make_plan(recipe).task.patch_size[0]
+
+
+def test_ct_is_seen_in_its_values(tmp_path):
+    folder = fill_folder(tmp_path / "d", labeled=4, unlabeled=1)
+    for path in (folder / "labeled" / "images").iterdir():
+        image = nibabel.load(path)
+        array = np.asarray(image.dataobj).astype(np.int16)
+        save(path, np.where(array == 0, -1000, array - 20).astype(np.int16), image.affine)
+    recipe = proposed(folder, tmp_path)
+    assert (recipe.preprocessing.normalize, recipe.preprocessing.foreground) == ("ct", "all")
+    assert "CT: image" in propose_recipe(folder, gpu=False).findings
+    assert set(make_plan(recipe).recipe.preprocessing.intensities) == {"image"}
 
 
 def test_damaged_files_are_all_named(tmp_path):

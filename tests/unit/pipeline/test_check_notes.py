@@ -93,7 +93,7 @@ def test_spacings_that_differ_by_more_than_a_quarter_are_noted_by_axis():
     assert mixed_spacing_note(grids((1, 1, 4), (1.25, 1, 5), (1, 1, 4.5))) == []
     (note,) = mixed_spacing_note(grids((0.7, 0.7, 5), (1, 1, 1), (0.3, 0.5, 6)))
     assert "(min, median and max in mm: left-right 0.3, 0.7, 1; front-back 0.5, 0.7, 1; up-down 1, 5, 6)" in note
-    assert "semiseg does not resample" in note
+    assert "set preprocessing.spacing to auto" in note
 
 
 def test_spacings_are_those_along_the_body_whatever_the_axes_of_the_files():
