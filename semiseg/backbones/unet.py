@@ -80,6 +80,13 @@ class UNet(Backbone):
             problems.append(f"a patch of {size} voxels leaves a single voxel at the lowest level: double one side")
         return problems
 
+    def planned(self, task: Task) -> str:
+        """Return the levels with strides auto."""
+        if self.options.strides != "auto":
+            return ""
+        steps = ["x".join(map(str, per_axis(stride, task.spatial_dims))) for stride in self._strides(task)]
+        return f"{len(steps) + 1} levels, downsampled by {', '.join(steps)}"
+
     def _strides(self, task: Task) -> tuple[int | tuple[int, ...], ...]:
         if self.options.strides != "auto":
             return tuple(self.options.strides)

@@ -40,3 +40,7 @@ class Backbone(Component, ABC):
     def patch_problems(self, task: Task) -> list[str]:
         """Return the reasons why ``task.patch_size`` does not suit these networks; empty if it does."""
         return []
+
+    def planned(self, task: Task) -> str:
+        """Return what is planned from the task's patch and voxel size, in words; empty if the options set all."""
+        return ""

@@ -19,6 +19,12 @@ class Topology:
     strides: tuple[Shape, ...]
     kernel_sizes: tuple[Shape, ...]
 
+    def __str__(self) -> str:
+        """Return the topology in words."""
+        steps = ", ".join("x".join(map(str, stride)) for stride in self.strides[1:])
+        kernels = ", ".join("x".join(map(str, kernel)) for kernel in self.kernel_sizes)
+        return f"{len(self.strides)} stages, downsampled by {steps or 'nothing'}; kernels {kernels}"
+
     @property
     def factors(self) -> tuple[Shape, ...]:
         """Image voxels per voxel of each stage, along each axis."""

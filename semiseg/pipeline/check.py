@@ -163,7 +163,7 @@ def _describe(plan: Plan, choice: StepModeChoice, memory: MemoryEstimate) -> lis
     return [
         f"Recipe {recipe.name}: {recipe.strategy.name} with {recipe.backbone.name} on {plan.info.name}",
         f"Modalities: {', '.join(plan.info.modalities)}; classes: {', '.join(plan.info.classes)}",
-        *(plan.settled.described() if plan.settled else []),
+        *plan.described(),
         *([f"Outputs: overlapping regions {', '.join(plan.task.regions)}"] if plan.task.regions else []),
         *_order_of_files(plan),
         f"Cases: {len(split.labeled)} labeled, {len(split.unlabeled)} unlabeled, {len(split.validation)} validation,"

@@ -68,6 +68,12 @@ class Plan:
         """The values that were "auto", by key."""
         return {} if self.settled is None else self.settled.values
 
+    def described(self) -> list[str]:
+        """Return in words what was planned from the data: one line per value, and the networks that follow."""
+        values = [] if self.settled is None else self.settled.described()
+        found = {backbone.planned(self.task) for backbone in self.components.backbones.values()}
+        return [*values, *(f"Planned network: {text}" for text in sorted(filter(None, found)))]
+
     @property
     def slices(self) -> SliceAxis | None:
         """``preprocessing.slice_axis`` if networks have two dimensions; None if they have three."""

@@ -81,7 +81,7 @@ def run(
         if folder.recipe.exists() and (before or not folder.is_finished):
             folder.require_split(plan.split.as_dict())
         require_machine(plan, runtime)
-        for line in plan.settled.described() if plan.settled else []:
+        for line in plan.described():
             reporter.say(f"{line}.")
         for note in (*plan.notes, *runtime.notes):
             reporter.say(f"Note: {note}.")
@@ -143,7 +143,7 @@ def _is_whole(plan: Plan, folder: RunFolder, model: Model, reporter: Reporter) -
 
 def _begin(plan: Plan, folder: RunFolder, model: Model, reporter: Reporter) -> None:
     if not folder.recipe.exists():
-        folder.write_start(plan.written, plan.split.as_dict(), model.record())
+        folder.write_start(plan.written, plan.split.as_dict(), model.record(), plan.described())
         return
     if not require_same_model(folder.model, model.record()):
         folder.write_model(plan.written, model.record())

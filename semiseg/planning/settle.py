@@ -49,7 +49,7 @@ class Settled:
 
     def described(self) -> list[str]:
         """Return the plan in words, one line for each key."""
-        return [f"Planned {key}: {reason}" for key, reason in self.reasons.items()]
+        return [f"Planned {key}: {_text(self.values[key])}; {reason}" for key, reason in self.reasons.items()]
 
 
 def open_keys(recipe: Recipe) -> list[str]:
@@ -151,7 +151,7 @@ class _Planner:
         value, reason = getattr(self, f"_{key.rpartition('.')[2]}")()
         if value == "auto":  # not needed
             return
-        self.values[key], self.reasons[key] = value, f"{_text(value)}; {reason}"
+        self.values[key], self.reasons[key] = value, reason
         self.recipe = with_values(self.recipe, {key: value})
 
     def _normalize(self) -> tuple[Any, str]:

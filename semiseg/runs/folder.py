@@ -1,7 +1,7 @@
 """The run folder: its files, and whether a recipe may continue in it."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -44,6 +44,7 @@ class RunFolder:
         self.split = self.path / "split.json"
         self.environment = self.path / "environment.json"
         self.model = self.path / "model.json"
+        self.plan = self.path / "plan.txt"
         self.log = self.path / "log.jsonl"
         self.checkpoints = self.path / "checkpoints"
         self.pseudo_labels = self.path / "pseudo_labels"
@@ -87,7 +88,7 @@ class RunFolder:
 
     def _is_of_a_start(self, path: Path) -> bool:
         """Return whether a file may exist without a run: recipe.yaml is written last, and locks may outlive a kill."""
-        return path in {self.split, self.model, self.environment} or is_of_lock(path)
+        return path in {self.split, self.model, self.environment, self.plan} or is_of_lock(path)
 
     def require_split(self, split: Mapping[str, Any]) -> None:
         """Check that every case still has its role from the start of the run.
@@ -118,8 +119,15 @@ class RunFolder:
                 ]
             )
 
-    def write_start(self, recipe: Recipe, split: dict[str, Any], model: dict[str, Any]) -> None:
-        """Write the files known before training. ``recipe.yaml`` comes last and makes the folder a run."""
+    def write_start(
+        self, recipe: Recipe, split: dict[str, Any], model: dict[str, Any], plan: Sequence[str] = ()
+    ) -> None:
+        """Write the files known before training. ``recipe.yaml`` comes last and makes the folder a run.
+
+        ``plan`` says in words what was planned from the data; the values are in the model.
+        """
+        if plan:
+            write_text(self.plan, "".join(f"{line}.\n" for line in plan))
         write_json(self.split, split)
         self.write_model(recipe, model)
         write_json(self.environment, environment())

@@ -123,6 +123,9 @@ def test_a_run_keeps_its_plan_and_predicts_with_it_on_any_grid(scans, tmp_path):
     said = Lines()
     found = semiseg.run(recipe(scans), tmp_path / "run", reporter=said)
     assert any(line.startswith("Planned preprocessing.spacing: ") for line in said.lines)
+    words = (tmp_path / "run" / "plan.txt").read_text()
+    assert "Planned preprocessing.normalize: ct; CT, by its name or Hounsfield values: image.\n" in words
+    assert "Planned network: " in words
     kept = json.loads((tmp_path / "run" / "model.json").read_text())["planned"]
     assert kept["preprocessing.normalize"] == "ct"
     assert "spacing: auto" in (tmp_path / "run" / "recipe.yaml").read_text()

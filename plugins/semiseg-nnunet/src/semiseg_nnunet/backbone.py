@@ -66,6 +66,11 @@ class NNUNetBackbone(Backbone):
         replace_upsampling(network, self.options.upsampling)
         return network
 
+    def planned(self, task: Task) -> str:
+        """Return stages, strides and kernels if they follow from the patch."""
+        is_planned = self.options.strides is None and not self._axis_problems(task)
+        return str(self.topology(task)) if is_planned else ""
+
     def patch_problems(self, task: Task) -> list[str]:
         """Return problems of a patch with other axes than the options, not divided by the strides, or too small."""
         if problems := self._axis_problems(task):
