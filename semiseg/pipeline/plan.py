@@ -81,13 +81,15 @@ def make_plan(recipe: Recipe, *, on_this_machine: bool = True) -> Plan:
     try:
         cases = tuple(dataset.cases())
         draw = recipe.seed if recipe.split.draw is None else recipe.split.draw
-        split = make_split(cases, recipe.split, draw)
+        own_folds = dataset.folds() if recipe.split.folds == "dataset" else None
+        split = make_split(cases, recipe.split, draw, own_folds)
     except DataError as error:
         if not problems:
             raise
         raise DataError([*problems, *error.problems]) from error
     batch_size, notes = fit_batch(recipe.training.batch_size, components.strategy.needs, bool(split.unlabeled))
     notes = [*notes, *unused_note(len(split.unlabeled), recipe.training.batch_size, components.strategy.needs)]
+    notes += split.fold.notes if split.fold else ()
     notes += [*target_note(components, recipe), *output_notes(task), *dataset.notes()]
     problems += batch_problems(batch_size, components.strategy.needs, recipe)
     if not unfit:
