@@ -41,8 +41,9 @@ def compare(
 
     Args:
         runs: run folders, output folders of ``evaluate`` or scores.csv files; ``NAME=PATH`` names the method. Runs
-            whose recipes differ only in the seed belong to one method, and so do folds, which differ in the split and
-            have no test case in common. Or a mapping from names to paths.
+            whose recipes differ only in the seed or in ``split.fold`` belong to one method, and so do folds with test
+            cases of their own, which differ in the split and have no test case in common. Or a mapping from names to
+            paths.
         baseline: the method that the others are compared with; the first if None.
         checkpoint: last or best; if None last, or the only one available.
         metrics: metrics to compare; if None all that every run has.

@@ -1,4 +1,7 @@
-"""Folds: runs of one method with disjoint test cases, joined into one table of scores."""
+"""Folds with test cases of their own: runs of one method with disjoint test cases, joined into one table of scores.
+
+Folds of ``split.folds`` have the same test cases: see ``semiseg.comparison.repetitions``.
+"""
 
 from collections.abc import Sequence
 from dataclasses import replace

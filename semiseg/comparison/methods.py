@@ -1,4 +1,4 @@
-"""Methods: groups of runs that differ only in the seed, with distinct names."""
+"""Methods: groups of runs that differ only in the seed or the fold, with distinct names."""
 
 import os
 import re
@@ -8,6 +8,7 @@ from pathlib import Path
 
 from semiseg.comparison.folds import cases_of, join_folds
 from semiseg.comparison.read import ScoredRun, read_run
+from semiseg.comparison.repetitions import Repetition, repetitions
 from semiseg.errors import DataError, Problem, SemisegError, raise_all
 from semiseg.recipe.diff import changes
 
@@ -28,13 +29,18 @@ class Method:
 
     @property
     def tables(self) -> tuple[ScoredRun, ...]:
-        """The scores of each seed: those of a run, or of the folds that share the test cases among them."""
+        """The scores of all test cases: those of a run, or of the folds that share the test cases among them."""
         return join_folds(self.runs)
 
     @property
+    def repetitions(self) -> tuple[Repetition, ...]:
+        """The repetitions of the method, which may combine tables of several folds."""
+        return repetitions(self.name, self.tables)
+
+    @property
     def seeds(self) -> tuple[int | str, ...]:
-        """A name for each table: its seed, or, if unknown, one that no other method has."""
-        return tuple(f"{self.name} {i}" if run.seed is None else run.seed for i, run in enumerate(self.tables))
+        """A name for each repetition: its seed, or, if unknown, one that no other method has."""
+        return tuple(one.name for one in self.repetitions)
 
 
 @dataclass(slots=True)
@@ -43,7 +49,7 @@ class _Group:
     runs: list[ScoredRun]
 
     def takes(self, name: str | None, run: ScoredRun) -> bool:
-        """Return whether a run belongs to this method: by given name, or if only the seed or harmless keys differ.
+        """Return whether a run belongs to this method: by given name, or if only seed, fold or harmless keys differ.
 
         A run that differs only in the split also belongs if it is another fold, without a test case in common with the
         runs of its seed.
@@ -61,8 +67,8 @@ class _Group:
 
 
 def differing_keys(first: ScoredRun, second: ScoredRun) -> list[str]:
-    """Return the keys, except the seed, in which two runs' recipes differ and that can change a result."""
-    return [change.key for change in changes(first.recipe, second.recipe) if change.key != "seed"]
+    """Return the keys, except seed and fold, in which two runs' recipes differ and that can change a result."""
+    return [change.key for change in changes(first.recipe, second.recipe) if change.key not in {"seed", "split.fold"}]
 
 
 def read_methods(
@@ -71,9 +77,9 @@ def read_methods(
     """Read tables of scores and group them by method, in the order given.
 
     ``runs`` has paths (``read_run``) or texts ``NAME=PATH``, or maps names to paths. Unnamed runs with a recipe belong
-    together if their recipes differ only in the seed and keys that do not change results; as folds, they may also
-    differ in the split if they have no test case in common. Methods are named by recipe, or by folder if those names
-    are equal. Raises DataError with the problems of all.
+    together if their recipes differ only in the seed, in ``split.fold`` and in keys that do not change results; as
+    folds with test cases of their own, they may also differ in the split if they have no test case in common. Methods
+    are named by recipe, or by folder if those names are equal. Raises DataError with the problems of all.
     """
     requests = list(_requests(runs))
     groups: list[_Group] = []
@@ -93,9 +99,12 @@ def read_methods(
         problems.append(_too_few(groups))
     raise_all(problems, DataError)
     return tuple(
-        Method(name, tuple(sorted(group.runs, key=lambda run: (run.seed or 0, str(run.path)))))
-        for name, group in zip(_names(groups), groups, strict=True)
+        Method(name, tuple(sorted(group.runs, key=_order))) for name, group in zip(_names(groups), groups, strict=True)
     )
+
+
+def _order(run: ScoredRun) -> tuple[int, int, str]:
+    return run.seed or 0, run.fold or 0, str(run.path)
 
 
 def _requests(runs: Sequence[Path | str] | Mapping[str, Sequence[Path | str]]) -> list[tuple[str | None, Path]]:
@@ -128,7 +137,8 @@ def _too_few(groups: Sequence[_Group]) -> Problem:
     given, runs = groups[0].given, groups[0].runs
     if given is not None:
         return Problem("", f"All runs are of one method, {given!r}, by the names given.", fix)
-    differs = "the seed" if len(join_folds(runs)) == len(runs) else "the fold or the seed"
+    folded = len(join_folds(runs)) < len(runs) or len({run.fold for run in runs}) > 1
+    differs = "the fold or the seed" if folded else "the seed"
     return Problem("", f"All runs are of one method, {runs[0].name!r}: only {differs} differs.", fix)
 
 

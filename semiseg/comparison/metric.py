@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semiseg.comparison.methods import Method
+from semiseg.comparison.repetitions import average
 from semiseg.comparison.result import Entry, Interval, MetricComparison, Rank, Row, Verdict
 from semiseg.scoring.score_case import Score
 from semiseg.statistics.bootstrap import class_means, finite_mean, has_spread, mean_of_means, resampled_means
@@ -60,9 +61,9 @@ def compare_metric(
     """Compare methods whose runs scored the same cases and classes (``require_comparable``).
 
     ``value`` maps a score to its value, nan if undefined; its case is then excluded, for that class, in all methods. A
-    case's value is its mean over a method's seeds, so that the cases are the units of the test: n is their number,
-    regardless of the number of seeds. The mean's row averages the classes' means; its test uses each case's mean over
-    its defined classes. A table of one class has no such row.
+    case's value is its mean over a method's seeds (``semiseg.comparison.repetitions``), so that the cases are the units
+    of the test: n is their number, regardless of the number of seeds. The mean's row averages the classes' means; its
+    test uses each case's mean over its defined classes. A table of one class has no such row.
     """
     first = methods[0].tables[0]
     kinds = {key[1]: score.kind for key, score in first.scores.items() if key[0] == metric}
@@ -93,6 +94,7 @@ def _gather(
     left_out = undefined.any(axis=0)
     for array in raw.values():
         array[:, left_out] = np.nan
+    raw = {method.name: average(raw[method.name], method.repetitions) for method in methods}
     samples = resampled_means(raw, {method.name: method.seeds for method in methods})
     return _Values(raw, samples, left_out, left_out & ~undefined.all(axis=0))
 

@@ -55,12 +55,23 @@ class ScoredRun:
         return seed if isinstance(seed, int) else None
 
     @property
+    def fold(self) -> int | None:
+        """The fold of a cross-validation whose test cases are those of all folds (``split.fold``); None without one."""
+        split = self.recipe.get("split")
+        fold = split.get("fold") if isinstance(split, Mapping) else None
+        return fold if isinstance(fold, int) else None
+
+    @property
     def labeled_and_total(self) -> tuple[int, int] | None:
-        """Numbers of labeled training cases and of all training cases; None if unknown."""
+        """Numbers of labeled cases and of these and unlabeled ones; None if unknown.
+
+        The validation cases of a fold are labeled cases too.
+        """
         counts = self.summary.get("cases", {})
         if not {"labeled", "unlabeled"} <= set(counts):
             return None
-        return counts["labeled"], counts["labeled"] + counts["unlabeled"]
+        labeled = counts["labeled"] + (0 if self.fold is None else counts.get("validation", 0))
+        return labeled, labeled + counts["unlabeled"]
 
     @property
     def metrics(self) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations
 
+from semiseg.data.folds import Fold, divide, notes_on_fold, problems_of_count, problems_of_given
 from semiseg.errors import DataError, Problem, raise_all
 from semiseg.messages import nearest
 from semiseg.recipe import schema
@@ -14,9 +15,17 @@ from semiseg.types import Case
 class Drawing:
     """One draw of a split from the cases of a dataset."""
 
-    def __init__(self, cases: Sequence[Case], options: schema.Split, draw: int) -> None:
+    def __init__(
+        self,
+        cases: Sequence[Case],
+        options: schema.Split,
+        draw: int,
+        own_folds: Sequence[Sequence[str]] | None = None,
+    ) -> None:
         self.cases = {case.id: case for case in cases}
-        self.options, self.draw = options, draw
+        self.options, self.draw, self.own_folds = options, draw, own_folds
+        self.fold: Fold | None = None
+        self._left_out: list[Case] = []
         self.problems = [
             Problem(f"case {name}", f"the dataset returns it {n} times", "Case ids must be unique.")
             for name, n in Counter(case.id for case in cases).items()
@@ -39,6 +48,8 @@ class Drawing:
             self._check_training_lists()
             roles = {role: self.evaluation[role] for role in ("test", "validation")}
             roles["labeled"], roles["unlabeled"] = self._training()
+            if self.options.folds is not None:
+                self._take_fold(roles)
         raise_all(self.problems, DataError)
         return roles
 
@@ -143,10 +154,32 @@ class Drawing:
         elif options.labeled == "all" and not labeled:
             self._problem("labeled", "there are no labeled cases among the training cases")
         unlabeled = _without(pool, labeled)
+        if options.folds is not None:
+            patients = {case.patient for case in labeled}
+            self._left_out = [case for case in unlabeled if case.patient in patients]
+            unlabeled = _without(unlabeled, self._left_out)
         if isinstance(options.total, int) and options.labeled != "all":
-            self._check_left("total", options.total, len(labeled) + len(unlabeled), "")
+            kind = f"(without {len(self._left_out)} of patients with labels) " if self._left_out else ""
+            self._check_left("total", options.total, len(labeled) + len(unlabeled), kind)
             unlabeled = unlabeled[: options.total - len(labeled)]
         return labeled, unlabeled
+
+    def _take_fold(self, roles: dict[str, list[Case]]) -> None:
+        """Make one fold of the labeled cases the validation cases."""
+        count, number = self.options.folds, self.options.fold
+        assert count is not None
+        assert number is not None
+        labeled = sorted(roles["labeled"], key=self._training_order)
+        if count == "dataset":
+            self.problems += problems_of_given(self.own_folds, number, labeled, self.cases)
+        else:
+            self.problems += problems_of_count(labeled, count)
+        if self.problems:
+            return
+        folds = (self.own_folds or ()) if count == "dataset" else divide(labeled, count)
+        roles["validation"] = [case for case in labeled if case.id in folds[number]]
+        roles["labeled"] = _without(labeled, roles["validation"])
+        self.fold = Fold(number, len(folds), notes_on_fold(folds, labeled, self._left_out))
 
     def _training_order(self, case: Case) -> tuple[int, str, int, str]:
         # By patient first: the border between labeled and unlabeled then seldom separates two scans of a patient.

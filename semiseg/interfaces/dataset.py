@@ -42,6 +42,13 @@ class Dataset(Component, ABC):
         """
         return ()
 
+    def folds(self) -> tuple[tuple[str, ...], ...] | None:
+        """Return the ids of the validation cases of each fold of a cross-validation; None if the dataset has no folds.
+
+        Like ``cases()``, it reads only names and lists. Raises DataError for a damaged list.
+        """
+        return None
+
     @abstractmethod
     def new_cases(self, paths: Sequence[Path]) -> Sequence[Case]:
         """Return cases to predict, without labels: one folder, or the image files of one case in modality order.

@@ -168,6 +168,7 @@ def _describe(plan: Plan, choice: StepModeChoice, memory: MemoryEstimate) -> lis
         *_order_of_files(plan),
         f"Cases: {len(split.labeled)} labeled, {len(split.unlabeled)} unlabeled, {len(split.validation)} validation,"
         f" {len(split.test)} test, of {len(plan.cases)}",
+        *([split.fold.describe(len(split.labeled), len(split.validation))] if split.fold else []),
         f"Training: {steps} steps of {plan.batch_size.labeled} labeled and {plan.batch_size.unlabeled} unlabeled"
         f" patches of {patch}",
         f"Step mode: {choice}",

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from functools import cache, partial
 from typing import Any
 
-from semiseg.data.split import Split, make_split
+from semiseg.data.split import Split
 from semiseg.engine.memory import meta_networks
 from semiseg.engine.precision import slow_bf16_notes
 from semiseg.engine.schedule import TrainingSchedule
@@ -30,7 +30,7 @@ from semiseg.pipeline.plan_checks import (
     spatial_problems,
     step_problems,
 )
-from semiseg.pipeline.plan_values import settle_recipe
+from semiseg.pipeline.plan_values import settle_recipe, split_of
 from semiseg.planning.settle import Settled
 from semiseg.progress import Reporter
 from semiseg.recipe.components import Components, resolve
@@ -125,14 +125,14 @@ def make_plan(
     problems += augmentation_problems(components, recipe) + ignored_problems(components, recipe, info)
     try:
         cases = tuple(dataset.cases())
-        draw = recipe.seed if recipe.split.draw is None else recipe.split.draw
-        split = make_split(cases, recipe.split, draw)
+        split = split_of(recipe, dataset, cases)
     except DataError as error:
         if not problems:
             raise
         raise DataError([*problems, *error.problems]) from error
     batch_size, notes = fit_batch(recipe.training.batch, components.strategy.needs, bool(split.unlabeled))
     notes = [*notes, *unused_note(len(split.unlabeled), recipe.training.batch, components.strategy.needs)]
+    notes += split.fold.notes if split.fold else ()
     notes += [*target_note(components, recipe), *output_notes(task), *dataset.notes()]
     problems += batch_problems(batch_size, components.strategy.needs, recipe)
     if not unfit:

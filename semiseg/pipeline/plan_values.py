@@ -1,24 +1,25 @@
 """The values of a plan that are "auto" in the recipe: what a training step of its networks may take on this machine."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
-from semiseg.data.split import make_split
+from semiseg.data.split import Split, make_split
 from semiseg.data.store import default_root
 from semiseg.engine.memory import estimate_memory, measure_networks, memory_room, meta_networks
 from semiseg.engine.runtime import accelerator, precision_on
 from semiseg.engine.step_modes import StepMode
+from semiseg.interfaces.dataset import Dataset
 from semiseg.pipeline.outputs import task_of
 from semiseg.pipeline.plan_checks import spatial_problems
 from semiseg.planning.settle import Machine, Settled, open_keys, settle, with_values
 from semiseg.progress import Reporter
 from semiseg.recipe.components import Components
 from semiseg.recipe.schema import Recipe
-from semiseg.types import DatasetInfo, Shape, Task
+from semiseg.types import Case, DatasetInfo, Shape, Task
 
 
 def settle_recipe(
@@ -40,11 +41,16 @@ def settle_recipe(
         if not open_keys(as_before := with_values(recipe, known)):
             return Settled(as_before, known, dict.fromkeys(known, "as when the run began"))
     dataset, options = components.dataset, recipe.preprocessing
-    draw = recipe.seed if recipe.split.draw is None else recipe.split.draw
-    split = make_split(tuple(dataset.cases()), recipe.split, draw)
+    split = split_of(recipe, dataset, dataset.cases())
     root = Path(options.store or default_root()).expanduser()
     machine = _machine(recipe, components, info)
     return settle(recipe, dataset, split, root, machine, components.strategy.needs.unlabeled.uses, reporter)
+
+
+def split_of(recipe: Recipe, dataset: Dataset, cases: Sequence[Case]) -> Split:
+    """Return the recipe's split of a dataset's cases. Raises DataError with every problem."""
+    draw = recipe.seed if recipe.split.draw is None else recipe.split.draw
+    return make_split(cases, recipe.split, draw, dataset.folds() if recipe.split.folds == "dataset" else None)
 
 
 def _machine(recipe: Recipe, components: Components, info: DatasetInfo) -> Machine:

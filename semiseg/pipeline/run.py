@@ -81,6 +81,8 @@ def run(
         if folder.recipe.exists() and (before or not folder.is_finished):
             folder.require_split(plan.split.as_dict())
         require_machine(plan, runtime)
+        if fold := plan.split.fold:
+            reporter.say(f"{fold.describe(len(plan.split.labeled), len(plan.split.validation))}.")
         for line in plan.described():
             reporter.say(f"{line}.")
         for note in (*plan.notes, *runtime.notes):

@@ -28,12 +28,14 @@ class TrainingLogs:
         labeled: number of labeled training cases.
         total: number of training cases, labeled and unlabeled.
         logs: records of log.jsonl, one run per seed.
+        repeated: what the runs differ in: seed, or "seed or fold".
     """
 
     method: str
     labeled: int
     total: int
     logs: tuple[_Log, ...]
+    repeated: str = "seed"
 
 
 def run_figure(logs: TrainingLogs) -> Figure | None:
@@ -58,7 +60,8 @@ def training_curves(title: str, arms: Mapping[str, TrainingLogs], looks: _Looks)
 def _note(arms: Mapping[str, TrainingLogs]) -> str:
     counts = sorted({len(arm.logs) for arm in arms.values()})
     seeds = " or ".join(map(str, counts))
-    several = f"Thin lines: each of {seeds} seeds. Thick lines: their mean, in the epochs common to all."
+    what = "seeds" if all(arm.repeated == "seed" for arm in arms.values()) else "models, which differ in seed or fold"
+    several = f"Thin lines: each of {seeds} {what}. Thick lines: their mean, in the epochs common to all."
     sums = "The loss is the sum of all its terms" + (", which differ between methods." if len(arms) > 1 else ".")
     return f"{several if counts[-1] > 1 else 'One seed.'} {sums}"
 

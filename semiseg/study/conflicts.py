@@ -9,7 +9,7 @@ from semiseg.study.models import StudyModel
 from semiseg.study.schema import StudyRecipe, full_key
 
 _LONGEST = 200  # bytes of a name: related files add suffixes, and file systems allow 255
-_OF_AN_ARM = {"seed", "name", "split.labeled", "split.total", "split.draw"}
+_OF_AN_ARM = {"seed", "name", "split.fold", "split.labeled", "split.total", "split.draw"}
 
 
 def conflicts(models: Sequence[StudyModel], recipe: StudyRecipe) -> list[Problem]:
@@ -82,7 +82,7 @@ def _same(models: Sequence[StudyModel]) -> Iterator[Problem]:
 
 
 def _mixed(models: Sequence[StudyModel]) -> Iterator[Problem]:
-    """Require that a method's models in one setting differ only in counts and seed, so that they form one curve."""
+    """Require that a method's models in one setting differ only in counts, seed, fold: they form one curve."""
     first: dict[tuple[str, str], StudyModel] = {}
     told: set[tuple[str, str]] = set()
     for model in models:

@@ -149,7 +149,7 @@ def _manifest(study: Study, plans: Mapping[str, Plan], places: Mapping[str, str]
 
 
 def _record(model: StudyModel, plan: Plan, run: str) -> dict[str, Any]:
-    labeled = len(plan.split.labeled)
+    labeled = plan.split.n_labels
     unlabeled = len(plan.split.unlabeled) if model.takes_unlabeled else 0
     return {
         "name": model.name,
@@ -159,6 +159,7 @@ def _record(model: StudyModel, plan: Plan, run: str) -> dict[str, Any]:
         "labeled": labeled,
         "total": labeled + unlabeled,
         "seed": model.seed,
+        **({} if model.fold is None else {"fold": model.fold}),
         "recipe_hash": model.hash,
         "evaluation_hash": plan.split.evaluation_hash,
         "cases_hash": plan.split.cases_hash,
@@ -166,5 +167,8 @@ def _record(model: StudyModel, plan: Plan, run: str) -> dict[str, Any]:
 
 
 def _training_cases(plans: Mapping[str, Plan]) -> int:
-    """Return the largest number of training cases in any model's split, used by its method or not."""
-    return max(len(plan.split.labeled) + len(plan.split.unlabeled) for plan in plans.values())
+    """Return the largest number of training cases in any model's split, used by its method or not.
+
+    The validation cases of a fold are included: other folds train on them.
+    """
+    return max(plan.split.n_labels + len(plan.split.unlabeled) for plan in plans.values())

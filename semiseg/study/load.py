@@ -32,7 +32,7 @@ from semiseg.study.schema import StudyRecipe
 
 @dataclass(frozen=True)
 class Study:
-    """A study recipe with its models, in the order of the matrix, seeds innermost.
+    """A study recipe with its models, in the order of the matrix, folds and then seeds innermost.
 
     Attributes:
         recipe: the study recipe as written.
@@ -89,6 +89,7 @@ def load_study(path: str | Path, overrides: Sequence[str] = (), *, expand: bool 
         base, base_places = _base(recipe, file.path, places)
         _refuse_base(overrides)
         apply_overrides(base, base_places, overrides)
+        _refuse_other_folds(recipe, base, base_places)
         recipes = _recipes(spanned, base, base_places, block_places(recipe, places), expand)
     except RecipeError as error:
         raise RecipeError([*problems, *error.problems]) from error
@@ -162,8 +163,17 @@ def _model(point: Point, varied: Sequence[str], own: frozenset[str], recipe: Rec
     setting = setting_of(recipe, [key for key in varied if key not in own])
     draft = StudyModel("", recipe, setting, point.method or method_of(strategy, point.values, varied))
     total_is_varied = "split.total" in varied and takes_unlabeled(strategy)
-    name = name_of(draft.setting, draft.method, counts_of(draft.labeled, draft.total, total_is_varied), recipe.seed)
+    counts = counts_of(draft.labeled, draft.total, total_is_varied)
+    name = name_of(draft.setting, draft.method, counts, recipe.seed, draft.fold)
     return StudyModel(name, recipe.model_copy(update={"name": name}), draft.setting, draft.method)
+
+
+def _refuse_other_folds(recipe: StudyRecipe, base: Mapping[Any, Any], places: Places) -> None:
+    split = base.get("split")
+    keys = [key for key in ("folds", "fold") if isinstance(split, Mapping) and key in split]
+    what, fix = "the study's folds set this key of every model", "Leave it out, or leave out the study's folds."
+    found = [Problem(f"split.{key} ({places.where(f'split.{key}')})", what, fix) for key in keys if recipe.folds]
+    raise_all(found, RecipeError)
 
 
 def _refuse_base(overrides: Sequence[str]) -> None:

@@ -26,13 +26,17 @@ class Point:
 
 
 def points(recipe: StudyRecipe) -> Iterator[Point]:
-    """Yield all points, blocks in order, seeds innermost."""
+    """Yield all points, blocks in order, the study's folds and then its seeds innermost."""
+    folds: list[Varied] = [{}]
+    if recipe.folds is not None:
+        folds = [{"split.folds": recipe.folds, "split.fold": fold} for fold in range(recipe.folds)]
     for number, block in enumerate(recipe.matrix):
         named = _named(block)
         choices = [value if isinstance(value, list) else [value] for value in named.values()]
         for values in product(*choices):
-            for seed in recipe.seeds:
-                yield Point(dict(zip(named, values, strict=True)), number, seed, str(block.get(METHOD, "")).strip())
+            for fold, seed in product(folds, recipe.seeds):
+                varied = {**dict(zip(named, values, strict=True)), **fold}
+                yield Point(varied, number, seed, str(block.get(METHOD, "")).strip())
 
 
 def owned_keys(recipe: StudyRecipe) -> frozenset[str]:

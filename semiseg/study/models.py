@@ -15,7 +15,7 @@ Varied = Mapping[str, Any]
 """A model's values of the keys that the study varies."""
 
 _COUNTS = ("split.labeled", "split.total")
-_PLACES = ("seed", "name", *_COUNTS)
+_PLACES = ("seed", "name", "split.fold", *_COUNTS)
 
 
 @dataclass(frozen=True)
@@ -25,8 +25,8 @@ class StudyModel:
     Attributes:
         name: name of its run and its folder.
         recipe: everything that its run depends on.
-        setting: varied keys other than method, cases and seed, such as the backbone: ``unetr``; empty if there are
-            none.
+        setting: varied keys other than method, cases, seed and fold, such as the backbone: ``unetr``; empty if there
+            are none.
         method: the name given by the study; else the strategy's name with its varied options.
     """
 
@@ -41,8 +41,13 @@ class StudyModel:
         return self.recipe.seed
 
     @property
+    def fold(self) -> int | None:
+        """Fold of the recipe; None without a cross-validation."""
+        return self.recipe.split.fold
+
+    @property
     def labeled(self) -> Count:
-        """Number of labeled cases; "all" if unknown without the data."""
+        """Number of labeled cases, validation cases of a fold included; "all" if unknown without the data."""
         return _count(self.recipe.split.labeled)
 
     @property
@@ -92,9 +97,9 @@ def setting_of(recipe: Recipe, varied: Sequence[str]) -> str:
     return " ".join(_token(key, _at(data, key)) for key in keys)
 
 
-def name_of(setting: str, method: str, counts: str, seed: int) -> str:
-    """Return a name that is valid for a folder: ``unetr_cps_25of1050_s0``."""
-    parts = [*setting.split(), *method.split(), counts, f"s{seed}"]
+def name_of(setting: str, method: str, counts: str, seed: int, fold: int | None = None) -> str:
+    """Return a name that is valid for a folder: ``unetr_cps_25of1050_s0``, or ``cps_25_f3_s0`` of a fold."""
+    parts = [*setting.split(), *method.split(), counts, *([] if fold is None else [f"f{fold}"]), f"s{seed}"]
     return "_".join("".join(c if c.isalnum() or c in "-.+" else "-" for c in part) for part in parts)
 
 

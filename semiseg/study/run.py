@@ -135,7 +135,8 @@ def _unlike(plans: Mapping[str, Plan]) -> list[Problem]:
         Problem(
             "matrix",
             what,
-            "Models are compared on the same cases: do not vary split.test, split.validation or split.seed.",
+            "Models are compared on the same cases: do not vary split.test, split.validation or split.seed, nor "
+            "whether there are split.folds.",
         )
     ]
 

@@ -46,6 +46,8 @@ class StudyRecipe(BaseModel):
     method; a key with a single value in that block then belongs to the method, and is not a setting."""
     seeds: list[int] = Field(default=[0], min_length=1)
     """Seeds to run every model with. A seed draws labeled cases, weights and samples, but never the test cases."""
+    folds: Annotated[int, Field(ge=2, le=100)] | None = None
+    """Cross-validation: every model once for each fold (``split.folds`` and ``split.fold`` of its recipe)."""
     baseline: str = "supervised"
     """Strategy that the others are compared with."""
     checkpoint: Literal["last", "best"] = "last"
@@ -71,6 +73,14 @@ class StudyRecipe(BaseModel):
         if launcher == "slurm" and self.slurm:
             return "slurm", self.slurm
         return f"launchers.{launcher}", self.launchers.get(launcher, {})
+
+    @field_validator("folds")
+    @classmethod
+    def _folds_are_there_once(cls, folds: int | None, info: ValidationInfo) -> int | None:
+        keys = {full_key(key) for block in info.data.get("matrix", ()) for key in block}
+        if folds is not None and keys & {"split.folds", "split.fold"}:
+            raise ValueError("the folds are given twice, here and in the matrix")
+        return folds
 
     @field_validator("seeds")
     @classmethod

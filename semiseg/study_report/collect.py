@@ -89,7 +89,7 @@ def _other(scored: ScoredRun, record: Mapping[str, Any]) -> list[Problem]:
 
 
 def _arm(key: ArmKey, runs: Sequence[tuple[ScoredRun, Sequence[Mapping[str, Any]]]]) -> StudyArm:
-    ordered = sorted(runs, key=lambda pair: (pair[0].seed or 0, str(pair[0].path)))
+    ordered = sorted(runs, key=lambda pair: (pair[0].seed or 0, pair[0].fold or 0, str(pair[0].path)))
     return StudyArm(*key, tuple(run for run, _ in ordered), tuple(log for _, log in ordered))
 
 

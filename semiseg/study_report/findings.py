@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from semiseg.errors import DataError
 from semiseg.statistics.bootstrap import finite_mean
@@ -137,7 +137,11 @@ def _gaps(
 def _power(ours: StudyArm, arm: StudyArm, metric: StudyMetric) -> tuple[PowerPlan, PowerPlan]:
     (first, names), (second, others) = _value(arm, metric), _value(ours, metric)
     pair = (finite_mean(first, axis=2), names), (finite_mean(second, axis=2), others)
-    return plan_cases(*pair), plan_seeds(*pair)
+    seeds = plan_seeds(*pair)
+    if "fold" in (ours.repeated, arm.repeated):
+        why = "folds of one seed share labeled cases"
+        seeds = replace(seeds, needed=None, achieved=None, detectable=None, reason=why)
+    return plan_cases(*pair), seeds
 
 
 def _values(arms: Sequence[StudyArm], metric: StudyMetric) -> Mapping[int, ArmValues]:
@@ -145,4 +149,4 @@ def _values(arms: Sequence[StudyArm], metric: StudyMetric) -> Mapping[int, ArmVa
 
 
 def _value(arm: StudyArm, metric: StudyMetric) -> ArmValues:
-    return arm_values(arm, metric), arm.as_method().seeds
+    return arm_values(arm, metric), arm.seeds

@@ -18,8 +18,15 @@ def protocol(folder: StudyFolder, results: StudyResults, checkpoint: str) -> dic
     run = results.arms[0].runs[0]
     counts = run.summary["cases"]
     models = manifest["models"]
+    evaluation = {"test and validation cases": f"{counts['test']} and {counts['validation']}, the same for all models"}
+    if results.folds:
+        folds = ", ".join(map(str, results.folds))
+        evaluation = {
+            "number of test cases": f"{counts['test']}, the same for all models",
+            "validation cases": f"one fold of the labeled cases of each model; folds {folds}",
+        }
     return {
-        "test and validation cases": f"{counts['test']} and {counts['validation']}, the same for all models",
+        **evaluation,
         "training cases": f"{results.training_cases}; labeled sets are nested, and a total includes its labeled cases",
         "seeds": ", ".join(map(str, manifest["seeds"]))
         + "; each draws the labeled cases, weights and samples, and never the test cases",

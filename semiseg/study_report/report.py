@@ -21,6 +21,7 @@ from semiseg.study_report.results import StudyResults
 from semiseg.study_report.study_controls import controlled
 from semiseg.study_report.study_metric import study_metric
 from semiseg.study_report.summary_json import numbers, scope
+from semiseg.study_report.tables.cross_validation import cross_validation_table
 from semiseg.study_report.tables.finding_tables import finding_tables
 from semiseg.study_report.tables.published_tables import published_applies
 from semiseg.study_report.tables.study_tables import arms_tables, study_tables
@@ -71,6 +72,8 @@ def report_study(
         controls = controlled(results, metric, make)
         meter.advance()
         tables, of_findings = study_tables(results, make), finding_tables(results, found, following, metric)
+        validated = cross_validation_table(results)
+        tables = tables if validated is None else (*tables, validated)
         others = _others(folder, chosen, scores)
         meter.advance()
         figures, savings = study_figures(results), savings_of(results, found, metric)
@@ -150,6 +153,7 @@ def _sections(
         Section("Methods compared with their controls", controls, having(tables, "control_")),
         Section("Label savings", saved, having(of_findings, "label_savings", "gap_closed"), drawn("savings")),
         Section("Number of unlabeled cases", (), having(tables, "totals_"), drawn("totals_")),
+        Section("Cross-validation", (), having(tables, "cross_validation")),
         Section("Training", (), (), drawn("training")),
         Section("Planning the next study", (), having(of_findings, "next_labels", "power")),
         Section("Every class and arm", (), (*having(tables, "classes_", "arms_"), *others)),

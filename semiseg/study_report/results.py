@@ -2,24 +2,25 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from semiseg.comparison.methods import Method
 from semiseg.comparison.read import ScoredRun
+from semiseg.comparison.repetitions import are_folds
 from semiseg.study.published import Published
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class StudyArm:
-    """Models that differ only in the seed.
+    """Models that differ only in the seed and the fold.
 
     Attributes:
-        setting: varied keys other than method, cases and seed, such as the backbone: ``unetr``; empty if there are
-            none.
+        setting: varied keys other than method, cases, seed and fold, such as the backbone: ``unetr``; empty if there
+            are none.
         method: the strategy, with its varied options: ``cps``.
-        labeled: number of labeled training cases.
+        labeled: number of labeled training cases; a fold's validation cases are included.
         total: number of training cases; ``labeled`` for a method that uses no unlabeled cases.
-        runs: one per seed, ordered by seed, each at the study's checkpoint.
+        runs: one per seed and fold, ordered by seed and then fold, each at the study's checkpoint.
         logs: for each run the records of its log.jsonl, one per epoch: ``epoch``, ``train`` (losses by name, ``loss``
             is their sum) and, in some, ``validation`` with ``loss``, ``dice`` by class and ``mean_dice``.
     """
@@ -34,6 +35,21 @@ class StudyArm:
     def as_method(self) -> Method:
         """Return the arm under its method's name, as input of ``compare_metric``."""
         return Method(self.method, self.runs)
+
+    @property
+    def seeds(self) -> tuple[int | str, ...]:
+        """Names of its repetitions: the seeds, whose folds are averaged, or the folds of a single seed."""
+        return self.as_method().seeds
+
+    @property
+    def repeated(self) -> Literal["seed", "fold"]:
+        """The kind of its repetitions."""
+        return "fold" if are_folds(self.runs) else "seed"
+
+    @property
+    def folds(self) -> tuple[int, ...]:
+        """The folds of its runs, in order; empty without a cross-validation."""
+        return tuple(sorted({run.fold for run in self.runs if run.fold is not None}))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -73,6 +89,16 @@ class StudyResults:
         """Metrics that every run has."""
         runs = [run for arm in self.arms for run in arm.runs]
         return tuple(m for m in (runs[0].metrics if runs else ()) if all(m in run.metrics for run in runs))
+
+    @property
+    def repeated(self) -> Literal["seed", "fold"]:
+        """The kind of the arms' repetitions: folds if there is only one seed of some arm."""
+        return "fold" if any(arm.repeated == "fold" for arm in self.arms) else "seed"
+
+    @property
+    def folds(self) -> tuple[int, ...]:
+        """The folds of all arms, in order; empty without a cross-validation."""
+        return tuple(sorted({fold for arm in self.arms for fold in arm.folds}))
 
     def find(self, setting: str, method: str, labeled: int, total: int | None = None) -> StudyArm | None:
         """Return an arm, or None; without ``total`` the one with the most training cases."""

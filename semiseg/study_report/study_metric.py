@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from semiseg.comparison.checks import require_comparable
 from semiseg.comparison.compare import metric_direction
 from semiseg.comparison.metric import LEVEL, compare_metric
+from semiseg.comparison.repetitions import average
 from semiseg.comparison.result import Interval, MetricComparison
 from semiseg.scoring.policy import find_policy
 from semiseg.statistics.bootstrap import has_spread, interval_of, mean_of_means, resampled_means
@@ -83,7 +84,8 @@ class Estimate:
         seed_std: standard deviation (n - 1) of the seeds' means; None with one seed.
         interval: 95 % bootstrap interval of the mean, over cases and seeds; None with one case.
         n: number of cases.
-        seeds: number of seeds.
+        seeds: number of seeds, or of the folds of a single seed.
+        repeated: which of the two, seed or fold.
     """
 
     mean: float | None
@@ -91,6 +93,7 @@ class Estimate:
     interval: Interval | None
     n: int
     seeds: int
+    repeated: str = "seed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,9 +124,9 @@ def estimate(arm: StudyArm, metric: StudyMetric) -> Estimate:
     seed_std = float(means.std(ddof=1)) if len(means) > 1 and n else None
     interval = None
     if has_spread(values):
-        interval = interval_of(resampled_means({"": values}, {"": arm.as_method().seeds})[""], LEVEL)
+        interval = interval_of(resampled_means({"": values}, {"": arm.seeds})[""], LEVEL)
     mean = float(means.mean())
-    return Estimate(mean if math.isfinite(mean) else None, seed_std, interval, n, len(arm.runs))
+    return Estimate(mean if math.isfinite(mean) else None, seed_std, interval, n, len(values), arm.repeated)
 
 
 def arm_counts(arm: StudyArm, metric: StudyMetric) -> Counts:
@@ -131,14 +134,20 @@ def arm_counts(arm: StudyArm, metric: StudyMetric) -> Counts:
     classes = _averaged(arm, metric)
     scores = [score for run in arm.runs for key, score in run.scores.items() if key[0] == metric.name]
     statuses = Counter(score.status for score in scores if score.class_name in classes)
-    return Counts(statuses["missed"], statuses["spurious"], int(np.isnan(arm_values(arm, metric)).sum()))
+    return Counts(statuses["missed"], statuses["spurious"], int(np.isnan(_values_of_runs(arm, metric)).sum()))
 
 
 def arm_values(arm: StudyArm, metric: StudyMetric) -> NDArray[np.float64]:
-    """Return an arm's values (seeds, cases, classes), cases by id; nan if a value is undefined for any seed.
+    """Return an arm's values (seeds, cases, classes), cases by id; nan if a value is undefined for any run.
 
-    Columns are the classes, or the regions if there are no classes. Raises DataError if its runs are not comparable.
+    Rows are those of ``StudyArm.seeds``; columns are the classes, or the regions if there are no classes. Raises
+    DataError if its runs are not comparable.
     """
+    return average(_values_of_runs(arm, metric), arm.as_method().repetitions)
+
+
+def _values_of_runs(arm: StudyArm, metric: StudyMetric) -> NDArray[np.float64]:
+    """Return the same values for each run (runs, cases, classes)."""
     require_comparable(arm.runs, [metric.name])
     value, scores = find_policy(metric.policy), arm.runs[0].scores
     classes = _averaged(arm, metric)

@@ -36,13 +36,14 @@ class Pair:
 
     @property
     def seeds(self) -> tuple[int, ...]:
-        """Number of seeds of each of the arms."""
-        return tuple(len(arm.runs) for arm in (self.baseline, self.arm) if arm is not None)
+        """Number of seeds of each of the arms, or of the folds of a single seed."""
+        return tuple(len(arm.seeds) for arm in (self.baseline, self.arm) if arm is not None)
 
     @property
     def seeds_differ(self) -> bool:
-        """True if two arms have different seeds, and therefore different labeled sets."""
-        named = [sorted(str(run.seed) for run in arm.runs) for arm in (self.baseline, self.arm) if arm is not None]
+        """True if two arms have different seeds or folds, and therefore different labeled sets."""
+        arms = [arm for arm in (self.baseline, self.arm) if arm is not None]
+        named = [sorted(f"{run.seed} {run.fold}" for run in arm.runs) for arm in arms]
         return any(seeds != named[0] for seeds in named)
 
     @property

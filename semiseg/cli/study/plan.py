@@ -106,8 +106,14 @@ def _notes(study: Study, forecasts: Sequence[Forecast], kinds: Counter[str], has
     said = ", ".join(f"{count} {kind}" for kind, count in kinds.items())
     split = study.models[0].recipe.split
     cases = f"{_number(split.test)} test, {_number(split.validation)} validation"
+    folds = sorted({model.fold for model in study.models if model.fold is not None})
+    if folds:
+        cases = f"{_number(split.test)} test; each validates one fold of its labeled cases"
+    repeated = f"Seeds: {', '.join(map(str, study.recipe.seeds))}."
+    if folds:
+        repeated += f" Folds: {', '.join(map(str, folds))}."
     lines = [
-        f"{len(study.models)} models: {said}. Seeds: {', '.join(map(str, study.recipe.seeds))}.",
+        f"{len(study.models)} models: {said}. {repeated}",
         f"Cases shared by all models: {cases}. Labeled subsets are nested; a total includes its labeled cases.",
     ]
     if all(found.memory is None for found in forecasts):

@@ -13,7 +13,7 @@ def interval_note(shown: str, estimates: Iterable[Estimate]) -> str:
     cases, seeds = (_range([getattr(each, name) for each in found]) for name in ("n", "seeds"))
     return (
         f"{shown}: 95 % bootstrap interval of each mean alone, over {cases} test cases and {seeds} "
-        f"{'seed' if seeds == '1' else 'seeds'}; paired differences, which are narrower, are in the table."
+        f"{found[0].repeated}{'' if seeds == '1' else 's'}; paired differences, which are narrower, are in the table."
     )
 
 

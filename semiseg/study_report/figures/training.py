@@ -39,4 +39,4 @@ def _choose(
 
 
 def _logs(arm: StudyArm) -> TrainingLogs:
-    return TrainingLogs(arm.method, arm.labeled, arm.total, arm.logs)
+    return TrainingLogs(arm.method, arm.labeled, arm.total, arm.logs, "seed or fold" if arm.folds else "seed")

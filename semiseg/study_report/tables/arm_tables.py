@@ -12,7 +12,7 @@ from semiseg.study_report.tables import table_cells as study_cells
 
 def arms_table(results: StudyResults, metric: StudyMetric) -> Table:
     """Return every arm with its mean over classes and cases, spread over seeds, and interval of the mean."""
-    figures = ("seeds", "mean ± sd", "95 % interval", "n", "missed", "spurious", "left out")
+    figures = (f"{results.repeated}s", "mean ± sd", "95 % interval", "n", "missed", "spurious", "left out")
     columns = _columns(results, "method", "labeled", "cases in all", *figures)
     notes = (
         "mean: over the test cases by class, then over classes, then over seeds; sd: of the seeds' means (n - 1). "
@@ -33,7 +33,7 @@ def totals_table(results: StudyResults, metric: StudyMetric, make: MakePair = ma
     if not pairs:
         return None
     gain = study_cells.gain_title(metric)
-    figures = ("baseline mean", "method mean", gain, "difference (95 % interval)", "n", "seeds")
+    figures = ("baseline mean", "method mean", gain, "difference (95 % interval)", "n", f"{results.repeated}s")
     columns = _columns(results, "method", "labeled", "unlabeled", *figures)
     notes = (
         study_cells.gain_note(metric, results.baseline),

@@ -32,7 +32,16 @@ def compared_table(results: StudyResults, metric: StudyMetric, pairs: Sequence[P
         title=metric.directed(f"{metric.axis} on the test cases, {results.baseline}/{methods}"),
         columns=(
             *name_columns(results),
-            *("baseline mean", "method mean", gain, "difference (95 % interval)", "p", "verdict", "n", "seeds"),
+            *(
+                "baseline mean",
+                "method mean",
+                gain,
+                "difference (95 % interval)",
+                "p",
+                "verdict",
+                "n",
+                f"{results.repeated}s",
+            ),
             *(["missed (baseline/method)"] if metric.is_distance else []),
             *(title for row in classes for title in (row.name, f"{row.name} {gain}")),
         ),

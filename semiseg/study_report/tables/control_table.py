@@ -29,7 +29,7 @@ def control_table(results: StudyResults, metric: StudyMetric, make: MakePair = m
     settings = ("setting",) if any(results.settings) else ()
     columns = (
         *(*settings, "method", "labeled", "unlabeled", "control mean", "method mean", study_cells.gain_title(metric)),
-        *("difference (95 % interval)", "p", "verdict", "n", "seeds"),
+        *("difference (95 % interval)", "p", "verdict", "n", f"{results.repeated}s"),
         *(["missed (control/method)"] if metric.is_distance else []),
     )
     notes = (

@@ -11,6 +11,7 @@ from semiseg.statistics.power import ALPHA, MOST, POWER, PowerPlan
 from semiseg.study_report.findings import NEXT, Finding, NextLabels
 from semiseg.study_report.results import StudyResults
 from semiseg.study_report.study_metric import StudyMetric
+from semiseg.study_report.tables.table_cells import folds_note
 from semiseg.study_report.text.savings_sentences import interval_text, worth_text
 
 _Naming = Callable[[str, str], tuple[Cell, ...]]
@@ -39,15 +40,19 @@ def finding_tables(
 
 def seeds_note(results: StudyResults) -> str:
     """Return a note on the number of seeds and its consequence for intervals."""
-    counts = sorted({len(arm.runs) for arm in results.arms})
+    if results.repeated == "fold":
+        return folds_note(results)[0]
+    counts = sorted({len(arm.seeds) for arm in results.arms})
     said = str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+    averaged = " ".join(["", *folds_note(results)])
     if counts[0] < 2:
-        return f"Seeds: {said}. With one seed, intervals apply to these networks only and do not cover other seeds."
+        alone = "With one seed, intervals apply to these networks only and do not cover other seeds."
+        return f"Seeds: {said}.{averaged} {alone}"
     few = (
         " With few seeds, intervals understate the variation between seeds: with three, only three in four contain the "
         "true value if seeds differ more than cases."
     )
-    return f"Seeds: {said}.{few if counts[0] < 10 else ''}"
+    return f"Seeds: {said}.{averaged}{few if counts[0] < 10 else ''}"
 
 
 def _finished(table: Table, heads: tuple[str, ...], certainty: str) -> Table:

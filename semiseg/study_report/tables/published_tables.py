@@ -136,7 +136,8 @@ def _excluded_note(metric: StudyMetric) -> Iterator[str]:
 
 def _weights(pairs: Sequence[Pair]) -> str:
     counts = sorted({count for pair in pairs for count in pair.seeds})
-    seeds = f"{counts[0]} seed{'s' * (counts != [1])}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]} seeds"
+    what = pairs[0].shown.repeated
+    seeds = f"{counts[0]} {what}{'s' * (counts != [1])}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]} {what}s"
     checkpoint = pairs[0].shown.runs[0].checkpoint
     return f"{seeds}, {checkpoint} weights" if checkpoint else seeds
 

@@ -53,10 +53,11 @@ def mean_and_sd(found: Estimate, digits: int) -> Cell:
 
 
 def seeds(shown: Pair, against: str = "baseline") -> Cell:
-    """Return the number of seeds, as one number if both arms have the same seeds; ``against`` names the first arm."""
-    baseline, method = (None if arm is None else len(arm.runs) for arm in (shown.baseline, shown.arm))
+    """Return the number of seeds (or folds), as one number if both arms have the same; ``against`` names the first."""
+    baseline, method = (None if arm is None else len(arm.seeds) for arm in (shown.baseline, shown.arm))
     differ = shown.seeds_differ
-    parts = (*_sides("seeds", baseline, method, against), ("seeds differ", float(differ)))
+    what = f"{shown.shown.repeated}s"
+    parts = (*_sides(what, baseline, method, against), (f"{what} differ", float(differ)))
     text = f"{baseline}/{method} (differ)" if differ else str(shown.seeds[-1])
     return Cell(text, value=shown.seeds[-1], parts=parts)
 
@@ -132,13 +133,24 @@ def verdict_note(compared: Sequence[Pair]) -> str:
 
 
 def seeds_note(results: StudyResults) -> tuple[str, ...]:
-    """Return a warning if an arm has only one seed; empty otherwise."""
-    if all(len(arm.runs) > 1 for arm in results.arms):
-        return ()
-    return ("With one seed, the interval covers cases only, not other seeds.",)
+    """Return a warning if an arm has only one seed, and how folds are counted; empty otherwise."""
+    if all(len(arm.seeds) > 1 for arm in results.arms):
+        return folds_note(results)
+    return ("With one seed, the interval covers cases only, not other seeds.", *folds_note(results))
+
+
+def folds_note(results: StudyResults) -> tuple[str, ...]:
+    """Return a note on the role of folds in the figures; empty without folds."""
+    if results.repeated == "fold":
+        return (
+            "Folds: with one seed, each fold counts as a seed does otherwise. Folds share most of their labeled cases, "
+            "so the interval understates the variation between labeled sets, and does not cover other seeds.",
+        )
+    return ("Folds: a seed's value of a test case is the mean over its folds.",) if results.folds else ()
 
 
 def differing_seeds_note(compared: Sequence[Pair]) -> tuple[str, ...]:
     """Return a warning if two arms have different seeds; empty otherwise."""
     counts = dict.fromkeys("/".join(map(str, shown.seeds)) for shown in compared if shown.seeds_differ)
-    return (f"Seeds {', '.join(counts)}: not the same labeled sets.",) if counts else ()
+    kinds = " or ".join(sorted({shown.shown.repeated for shown in compared if shown.seeds_differ}))
+    return (f"{kinds.capitalize()}s {', '.join(counts)}: not the same labeled sets.",) if counts else ()

@@ -49,5 +49,5 @@ def _part(pair: Pair, verdict: str, metric: StudyMetric) -> str:
     else:
         said.append(f"95 % interval {cells.interval(entry.interval, metric.digits, signed=True).text}")
     if pair.seeds_differ:
-        said.append(f"seeds {'/'.join(map(str, pair.seeds))}: not the same labeled sets")
+        said.append(f"{pair.shown.repeated}s {'/'.join(map(str, pair.seeds))}: not the same labeled sets")
     return f"with {count} {verdict} ({', '.join(said)})"

@@ -34,10 +34,10 @@ def headlines(
 def _headlines(
     results: StudyResults, found: Sequence[Finding], metric: StudyMetric, checkpoint: str, make: MakePair
 ) -> Iterator[str]:
-    models, seeds = sum(len(arm.runs) for arm in results.arms), seeds_of(results)
+    models = sum(len(arm.runs) for arm in results.arms)
     cases = max((pair.mean.n for finding in found for pair in finding.pairs), default=None)
     tested = f", {cases} test cases" if cases else ""
-    yield f"{counted(models, 'model')} with scores, {_seeds(seeds)}{tested}, {checkpoint} weights."
+    yield f"{counted(models, 'model')} with scores, {_repeated(results)}{tested}, {checkpoint} weights."
     if results.missing:
         yield f"{counted(len(results.missing), 'model')} without scores yet: {some(results.missing, _NAMED)}."
     yield from untrained_headlines(results, found)
@@ -50,7 +50,7 @@ def _headlines(
     controls = controlled(results, metric, make)
     yield from control_headlines(results, controls, metric)
     if found:
-        yield _certainty(seeds, len(_pairs(found)), len(_pairs(controls)))
+        yield _certainty(results, len(_pairs(found)), len(_pairs(controls)))
     for finding in found:
         yield from _labels(finding, results.baseline)
     yield from _behind(results)
@@ -59,8 +59,8 @@ def _headlines(
 
 
 def seeds_of(results: StudyResults) -> set[int]:
-    """Return the set of the arms' numbers of seeds."""
-    return {len(arm.runs) for arm in results.arms}
+    """Return the set of the arms' numbers of seeds, or of folds of a single seed."""
+    return {len(arm.seeds) for arm in results.arms}
 
 
 def _pairs(found: Sequence[Finding | Controlled]) -> list[Pair]:
@@ -133,11 +133,17 @@ def _words(found: Sequence[Finding | Controlled], metric: StudyMetric) -> str:
     return f"{said} of {counted(len(words), 'comparison')}" if words else ""
 
 
-def _certainty(seeds: set[int], comparisons: int, controls: int) -> str:
+def _certainty(results: StudyResults, comparisons: int, controls: int) -> str:
+    seeds = seeds_of(results)
     family = f"p with Holm's correction over {counted(comparisons, 'comparison')}" if comparisons > 1 else "p"
     if controls > 1:
         family += f" (with controls: over {controls})"
     rule = f"Better and worse require {family} below 0.05 and a 95 % interval that excludes 0."
+    if results.repeated == "fold":
+        return (
+            f"How certain? {_repeated(results)}: folds share most of their labeled cases, so intervals understate the "
+            f"variation between labeled sets, and another seed may change the result. {rule}"
+        )
     if max(seeds) < 2:
         return f"How certain? One seed: this applies to these networks only, and another seed may change it. {rule}"
     if min(seeds) >= 10:
@@ -159,6 +165,14 @@ def _range(pairs: Sequence[Pair], metric: StudyMetric) -> str:
 
 def _name(finding: Finding) -> str:
     return named(finding.method, finding.setting)
+
+
+def _repeated(results: StudyResults) -> str:
+    """Return the numbers of seeds and folds."""
+    if results.repeated == "fold":
+        return f"1 seed, {counted(len(results.folds), 'fold')}"
+    said = _seeds(seeds_of(results))
+    return f"{said}, {counted(len(results.folds), 'fold')}" if results.folds else said
 
 
 def _seeds(counts: set[int]) -> str:

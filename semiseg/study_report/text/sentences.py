@@ -51,7 +51,11 @@ def _compared(pair: Pair, metric: StudyMetric, against: str, p: float | None) ->
     difference = cells.number(entry.difference, digits, signed=True).text
     interval = cells.interval(entry.interval, digits, signed=True).text
     said = "p below 0.001" if p < 0.001 else f"p {p:.3f}"
-    differing = f", seeds {'/'.join(map(str, pair.seeds))}: not the same labeled sets" if pair.seeds_differ else ""
+    differing = (
+        f", {pair.shown.repeated}s {'/'.join(map(str, pair.seeds))}: not the same labeled sets"
+        if pair.seeds_differ
+        else ""
+    )
     return f"{head}: {difference} (95 % interval {interval}, {said}{differing}): {verdict_on(pair, p, metric)}"
 
 
