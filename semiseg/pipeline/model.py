@@ -69,9 +69,12 @@ class Model:
         return [[region, [names[index] for index in members]] for region, members in self.task.regions.items()]
 
 
-def new_model(plan: Plan, runtime: Runtime) -> Model:
-    """Create a model with new weights; all forward passes outside training steps use the runtime's precision."""
-    return _assemble(plan.recipe, plan.components, plan.info, plan.task, runtime, is_new=True)
+def new_model(plan: Plan, runtime: Runtime, *, is_trained: bool = True) -> Model:
+    """Create a model with new weights; all forward passes outside training steps use the runtime's precision.
+
+    Without ``is_trained``, its weights are not used, and initial ones that roles start from are not read.
+    """
+    return _assemble(plan.recipe, plan.components, plan.info, plan.task, runtime, is_new=is_trained)
 
 
 def try_strategy(plan: Plan) -> None:

@@ -11,6 +11,8 @@ from semiseg.engine.schedule import TrainingSchedule
 from semiseg.errors import DataError, Problem, RecipeError, raise_all
 from semiseg.interfaces.strategy import BatchNeeds, Strategy
 from semiseg.messages import some
+from semiseg.pipeline.initial_weights.find import Initial, find_initial
+from semiseg.pipeline.initial_weights.kept import from_folder
 from semiseg.pipeline.outputs import output_notes, output_problems, task_of
 from semiseg.pipeline.plan_checks import (
     Networks,
@@ -31,6 +33,7 @@ from semiseg.pipeline.plan_checks import (
 from semiseg.recipe.components import Components, resolve
 from semiseg.recipe.dump import resolved
 from semiseg.recipe.schema import BatchSize, Recipe, SliceAxis, Training
+from semiseg.runs.folder import RunFolder
 from semiseg.types import Case, DatasetInfo, Geometry, Shape, Task
 
 
@@ -48,6 +51,8 @@ class Plan:
     notes: tuple[str, ...]
     networks: Networks = field(repr=False)
     """Each role's network on the meta device, built once."""
+    initial: Initial = field(default_factory=Initial)
+    """What the roles start from instead of random weights, unless the run has begun; ``components`` has it, too."""
 
     @property
     def slices(self) -> SliceAxis | None:
@@ -60,11 +65,11 @@ class Plan:
         return scored_regions(self.recipe, self.info)
 
 
-def make_plan(recipe: Recipe, *, on_this_machine: bool = True) -> Plan:
+def make_plan(recipe: Recipe, *, on_this_machine: bool = True, begun: RunFolder | None = None) -> Plan:
     """Resolve a recipe against its data without reading voxels. Raises SemisegError with every problem found.
 
     ``on_this_machine``: the run will be on this machine. Otherwise a missing GPU is no error: the plan made where the
-    run starts checks the hardware.
+    run starts checks the hardware. ``begun``: the folder of this run, if it has begun; it has the initial weights.
     """
     known = on_this_machine or recipe.training.device == "cpu"
     resolved(recipe)  # reports what cannot be serialized before anything is read
@@ -93,10 +98,18 @@ def make_plan(recipe: Recipe, *, on_this_machine: bool = True) -> Plan:
     if not unfit:
         problems += copy_problems(components, networks, recipe)
         problems += step_problems(components, networks, batch_size, recipe, known)
+    initial = Initial()
+    if begun is not None and recipe.training.initial_weights is not None:
+        components = from_folder(components, begun)
+    elif not unfit:
+        initial = find_initial(recipe, components, info, task, split, networks)
+        components = initial.into(components)
+        problems += initial.problems
+        notes += initial.notes
     raise_all(problems, RecipeError)
     if known and bf16_on_cpu(recipe):
         notes += slow_bf16_notes(placed("training.precision", recipe), task.spatial_dims)
-    return Plan(recipe, components, info, cases, split, task, batch_size, (*recipe.notes, *notes), networks)
+    return Plan(recipe, components, info, cases, split, task, batch_size, (*recipe.notes, *notes), networks, initial)
 
 
 def target_note(components: Components, recipe: Recipe) -> list[str]:
