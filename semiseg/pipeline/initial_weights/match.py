@@ -79,19 +79,19 @@ def match(
         prefix: what to remove from their names; None to find it.
         renew: draw ``outputs`` anew even if they fit.
 
-    Raises NoMatchError if no layer's weight is taken, or if the weights are of images with another number of axes.
+    Raises NoMatchError if no layer but ``outputs`` is taken, or if the weights are of images with other axes.
     """
     own = network.state_dict(keep_vars=True)
     found = find_prefix(own, weights, prefix)
     if isinstance(found, list):
         said = [one.removed for one in found]
-        why = f"the names fit equally well with several prefixes: {some(said)}"
+        why = f"the names fit equally well with several prefixes, {some([repr(start) for start in said])}"
         raise NoMatchError(why, f"Choose one: prefix: {said[0]}")
     named = {here: there for here, there in found.names(weights) if here in own}
     _require_axes(own, weights, named)
     alike = {here: there for here, there in named.items() if _is_alike(own[here], weights[there])}
     taken = {here: there for here, there in alike.items() if not (renew and here in outputs)}
-    if not any(own[name].ndim > 1 for name in taken):
+    if not any(own[name].ndim > 1 and name not in outputs for name in taken):
         raise _nothing(own, weights, named, any(own[name].ndim > 1 for name in alike))
     used, theirs = {id(own[name]) for name in taken}, set(taken.values())
     drawn = tuple(
@@ -120,7 +120,8 @@ def _nothing(
 ) -> NoMatchError:
     """Return why no layer's weight is taken: only output layers match, or shapes or names differ."""
     if only_outputs:
-        return NoMatchError("only output layers match, and they are drawn anew", "Choose other weights.")
+        shapes = "only the shapes of output layers are the same, which depend on the classes"
+        return NoMatchError(shapes, "Choose the backbone and options that the weights are of, or other weights.")
     layers = [here for here in named if own[here].ndim > 1]
     if layers:
         shown = [f"{name} {tuple(weights[named[name]].shape)}, here {tuple(own[name].shape)}" for name in layers]
