@@ -45,7 +45,8 @@ def _any_of(schema: dict[str, Any]) -> None:
         schema["anyOf"] = schema.pop("oneOf")
 
 
-_Path, _Block = Annotated[Path, Tag("path")], Annotated[WeightsSource, Tag("block")]
+_Path = Annotated[Path, Tag("path")]
+_Block = Annotated[WeightsSource, Tag("block")]
 _One = Annotated[_Path | _Block, Discriminator(_form_of_one)]
 _ByRole = Annotated[dict[str, _One], Tag("by role")]
 InitialWeights = Annotated[_Path | _Block | _ByRole, Discriminator(_form), Field(json_schema_extra=_any_of)]

@@ -94,8 +94,8 @@ def plan_notes(run: EarlierRun, recipe: Recipe, info: DatasetInfo, pairs: Mappin
     if tuple(run.record["modalities"]) != info.modalities:
         names = f"{', '.join(run.record['modalities'])} there, {', '.join(info.modalities)} here"
         notes.append(f"the modalities differ from those of {run.title}: {names}")
-    keys = [{key: value for key, value in one["preprocessing"].items() if key != "store"} for one in (there, here)]
-    if differing := _differing(*keys, prefix="preprocessing."):
+    theirs, ours = ({**one["preprocessing"], "store": None} for one in (there, here))
+    if differing := _differing(theirs, ours, "preprocessing."):
         notes.append(f"preprocessing differs from that of {run.title}: {differing}")
     return list(dict.fromkeys(notes))
 

@@ -296,13 +296,13 @@ def test_weights_of_the_recipe_replace_those_of_the_strategy_and_copies_follow(t
 
 
 def test_every_wrong_role_is_told_with_what_to_name_instead(tmp_path):
-    recipe = changed(initial_weights={"copy": tmp_path / "a", "modle": tmp_path / "a", "model": tmp_path / "b"})
+    recipe = changed(initial_weights={"copy": tmp_path / "a", "mod": tmp_path / "a", "model": tmp_path / "b"})
     with pytest.raises(RecipeError) as raised:
         make_plan(load_recipe(recipe).with_component("strategy", Copying))
     key = "training.initial_weights"
     assert [problem.what for problem in raised.value.problems] == [
         f"{key}.copy: copy starts as a copy of model.",
-        f"{key}.modle: the strategy has no role 'modle'. Did you mean 'model'?",
+        f"{key}.mod: the strategy has no role 'mod'. Did you mean 'model'?",
         f"{key}.model: {tmp_path}/b does not exist.",
     ]
 
