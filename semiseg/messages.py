@@ -4,7 +4,7 @@ import difflib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -168,10 +168,12 @@ def _unknown_key(path: Keys, model: type[BaseModel], place: Place) -> Problem:
 
 
 def _model_at(model: type[BaseModel], path: Keys) -> type[BaseModel] | None:
+    by_name = False
     for part in path:
-        if isinstance(part, int):
+        if isinstance(part, int) or (by_name and part not in model.model_fields):
             continue
         info = model.model_fields.get(part)
+        by_name = bool(info and is_by_name(info.annotation))
         inner = info and model_in(info.annotation)
         if not inner:
             return None
@@ -184,6 +186,11 @@ def model_in(annotation: Any) -> type[BaseModel] | None:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
     return next((found for arg in get_args(annotation) if (found := model_in(arg))), None)
+
+
+def is_by_name(annotation: Any) -> bool:
+    """Return whether an annotation has a mapping from names, alone or within a union."""
+    return get_origin(annotation) is dict or any(is_by_name(arg) for arg in get_args(annotation))
 
 
 def _homes(model: type[BaseModel], prefix: str = "") -> dict[str, str]:

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
+from semiseg.messages import model_in
 from semiseg.recipe.schema import Block, Recipe
 
 HEAD = """# The recipe
@@ -40,8 +41,9 @@ def rows(model: type[BaseModel], prefix: str = "") -> list[str]:
         if inner and issubclass(inner, Block):
             default = f"`{field.default.name}`" if isinstance(field.default, Block) else "required"
         lines.append(f"| `{key}` | {default} | {field.description} |")
-        if inner and not issubclass(inner, Block):
-            lines += rows(inner, f"{key}.")
+        options = inner or model_in(field.annotation)
+        if options and not issubclass(options, Block):
+            lines += rows(options, f"{key}.")
     return lines
 
 

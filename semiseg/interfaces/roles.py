@@ -44,7 +44,8 @@ class Role:
         optimizer: differences from the recipe's optimizer.
         initial_weights: returns the weights that the network starts from, by name as in its state dict, instead of
             those drawn; names that are missing stay as drawn (a pretrained encoder). Called whenever training starts
-            the network anew, so it must return the same weights every time.
+            the network anew, so it must return the same weights every time. Not called if the recipe names others in
+            ``training.initial_weights``.
     """
 
     name: str

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import ValidationError
 
 from semiseg.engine.build import build_strategy
 from semiseg.engine.runtime import Runtime
@@ -19,7 +18,7 @@ from semiseg.interfaces.dataset import Dataset
 from semiseg.interfaces.strategy import Strategy
 from semiseg.pipeline.outputs import target_spacing
 from semiseg.pipeline.plan import Plan, timetable_of
-from semiseg.planning.settle import open_keys, with_values
+from semiseg.planning.kept import as_planned
 from semiseg.recipe.components import Components, resolve
 from semiseg.recipe.load import load_recipe
 from semiseg.recipe.schema import Recipe
@@ -74,9 +73,12 @@ class Model:
         return [[region, [names[index] for index in members]] for region, members in self.task.regions.items()]
 
 
-def new_model(plan: Plan, runtime: Runtime) -> Model:
-    """Create a model with new weights; all forward passes outside training steps use the runtime's precision."""
-    model = _assemble(plan.recipe, plan.components, plan.info, plan.task, runtime, is_new=True)
+def new_model(plan: Plan, runtime: Runtime, *, is_trained: bool = True) -> Model:
+    """Create a model with new weights; all forward passes outside training steps use the runtime's precision.
+
+    Without ``is_trained``, its weights are not used, and initial ones that roles start from are not read.
+    """
+    model = _assemble(plan.recipe, plan.components, plan.info, plan.task, runtime, is_new=is_trained)
     return replace(model, planned=plan.planned)
 
 
@@ -154,21 +156,7 @@ def kept_model(run: Path) -> KeptModel:
     except RecipeError:
         folder.kept_recipe()  # raises if the file is damaged, which is the better message
         raise
-    return KeptModel(folder, _with_planned(recipe, folder, record.get("planned", {})), record)
-
-
-def _with_planned(recipe: Recipe, folder: RunFolder, planned: Mapping[str, Any]) -> Recipe:
-    """Return the recipe with the values of model.json in place of "auto". Raises RunError if they are not complete."""
-    try:
-        found = with_values(recipe, planned)
-    except ValidationError as error:
-        raise RunError(f"{folder.model} is damaged: its planned values are not valid.", _RESTORE) from error
-    if lacking := open_keys(found):
-        raise RunError(f"{folder.model} is damaged: it lacks the planned {', '.join(lacking)}.", _RESTORE)
-    return found
-
-
-_RESTORE = "Restore it from a copy of the run folder."
+    return KeptModel(folder, as_planned(recipe, record.get("planned", {}), folder.model), record)
 
 
 def load_weights(model: Model, path: Path) -> None:

@@ -12,6 +12,8 @@ from semiseg.engine.schedule import TrainingSchedule
 from semiseg.errors import DataError, Problem, RecipeError, raise_all
 from semiseg.interfaces.strategy import BatchNeeds, Strategy
 from semiseg.messages import some
+from semiseg.pipeline.initial_weights.find import Initial, find_initial
+from semiseg.pipeline.initial_weights.kept import from_folder
 from semiseg.pipeline.outputs import output_notes, output_problems, task_of
 from semiseg.pipeline.plan_checks import (
     Networks,
@@ -36,6 +38,7 @@ from semiseg.progress import Reporter
 from semiseg.recipe.components import Components, resolve
 from semiseg.recipe.dump import resolved
 from semiseg.recipe.schema import BatchSize, Recipe, SliceAxis, Training
+from semiseg.runs.folder import RunFolder
 from semiseg.types import Case, DatasetInfo, Geometry, Shape, Task
 
 
@@ -57,6 +60,8 @@ class Plan:
     """The values that were "auto" in the recipe as written, and their reasons; ``recipe`` has none."""
     as_written: Recipe | None = None
     """The recipe as written; None if it is ``recipe``."""
+    initial: Initial = field(default_factory=Initial)
+    """What the roles start from instead of random weights, unless the run has begun; ``components`` has it, too."""
 
     @property
     def written(self) -> Recipe:
@@ -94,7 +99,7 @@ def make_plan(
     recipe: Recipe,
     *,
     on_this_machine: bool = True,
-    kept: Mapping[str, Any] | None = None,
+    begun: RunFolder | None = None,
     reporter: Reporter | None = None,
 ) -> Plan:
     """Resolve a recipe against its data. Raises SemisegError with every problem found.
@@ -105,7 +110,8 @@ def make_plan(
         recipe: the recipe as written.
         on_this_machine: the run will be on this machine. Otherwise a missing GPU is no error: the plan made where the
             run starts checks the hardware.
-        kept: the values by key that a resumed run began with, in place of "auto".
+        begun: the folder of this run, if it has begun: with the values that it began with in place of "auto", and the
+            initial weights.
         reporter: receives the progress of reading.
     """
     known = on_this_machine or recipe.training.device == "cpu"
@@ -113,7 +119,7 @@ def make_plan(
     components = resolve(recipe)
     dataset = components.dataset
     info = dataset.info()
-    written, settled = recipe, settle_recipe(recipe, components, info, kept or {}, reporter)
+    written, settled = recipe, settle_recipe(recipe, components, info, begun.planned() if begun else {}, reporter)
     recipe = settled.recipe
     task = task_of(recipe, info)
     networks = networks_once(components, task)
@@ -138,11 +144,21 @@ def make_plan(
     if not unfit:
         problems += copy_problems(components, networks, recipe)
         problems += step_problems(components, networks, batch_size, recipe, known)
+    initial = Initial()
+    if begun is not None and recipe.training.initial_weights is not None:
+        components = from_folder(components, begun)
+    elif not unfit:
+        initial = find_initial(recipe, components, info, task, split, networks)
+        components = initial.into(components)
+        problems += initial.problems
+        notes += initial.notes
     raise_all(problems, RecipeError)
     if known and bf16_on_cpu(recipe):
         notes += slow_bf16_notes(placed("training.precision", recipe), task.spatial_dims)
     notes = [*recipe.notes, *notes]
-    return Plan(recipe, components, info, cases, split, task, batch_size, tuple(notes), networks, settled, written)
+    return Plan(
+        recipe, components, info, cases, split, task, batch_size, tuple(notes), networks, settled, written, initial
+    )
 
 
 def target_note(components: Components, recipe: Recipe) -> list[str]:

@@ -11,6 +11,7 @@ from semiseg.io.atomic import make_folder
 from semiseg.io.json import read_json
 from semiseg.io.lock import locked
 from semiseg.pipeline.extension import extend, require_one_stage
+from semiseg.pipeline.initial_weights.kept import from_folder, keep
 from semiseg.pipeline.model import Model, new_model
 from semiseg.pipeline.plan import Plan, make_plan
 from semiseg.pipeline.predictions import best_is_last, predict_test_cases
@@ -77,7 +78,8 @@ def run(
         runtime.barrier()  # every process has read the folder before it changes
         if runtime.is_main and (mended := folder.mend_recipe(recipe)):
             reporter.say(f"Note: {mended}.")
-        plan = make_plan(recipe, kept=folder.planned(), reporter=reporter)
+        begun = folder if folder.recipe.exists() else None
+        plan = make_plan(recipe, begun=begun, reporter=reporter)
         if folder.recipe.exists() and (before or not folder.is_finished):
             folder.require_split(plan.split.as_dict())
         require_machine(plan, runtime)
@@ -87,14 +89,27 @@ def run(
             reporter.say(f"{line}.")
         for note in (*plan.notes, *runtime.notes):
             reporter.say(f"Note: {note}.")
+        if plan.initial.starts:
+            plan = _with_initial_weights(plan, folder, runtime)
         return _run(plan, folder, runtime, reporter, tensorboard, before)
+
+
+def _with_initial_weights(plan: Plan, folder: RunFolder, runtime: Runtime) -> Plan:
+    """Copy the initial weights into the run folder, and return the plan with roles that start from the copy."""
+    if runtime.is_main:
+        keep(plan.initial, folder)
+    runtime.barrier()
+    return replace(plan, components=from_folder(plan.components, folder))
 
 
 def _run(
     plan: Plan, folder: RunFolder, runtime: Runtime, reporter: Reporter, tensorboard: bool, epochs_before: int | None
 ) -> RunResult:
-    model = new_model(plan, runtime)
-    finished = folder.is_finished and not epochs_before and _is_whole(plan, folder, model, reporter)
+    has_ended = folder.is_finished and not epochs_before
+    model = new_model(plan, runtime, is_trained=not has_ended)
+    finished = has_ended and _is_whole(plan, folder, model, reporter)
+    if has_ended and not finished:
+        model = new_model(plan, runtime)
     if epochs_before:
         require_one_stage(plan, model.strategy.stages(), epochs_before)
     if not finished:

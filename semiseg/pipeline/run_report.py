@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from semiseg.pipeline.initial_weights.kept import initial_weights
 from semiseg.pipeline.plan import Plan, n_steps
 from semiseg.pipeline.predictions import CHECKPOINTS, prediction_path
 from semiseg.render.case_scores import worst_cases
@@ -24,8 +25,9 @@ def write_run_report(plan: Plan, folder: RunFolder, scores: Sequence[Score], sum
     Raises DataError if an image or prediction cannot be read, StorageError if writing fails.
     """
     environment = json.loads(folder.environment.read_text(encoding="utf-8"))
+    about = {**_about(plan), **initial_weights(folder)}
     cases = _worst(plan, folder, scores, shown(CHECKPOINTS, summary["best_is_last"]))
-    page = run_page(summary, scores, folder.log_records(), cases, plan.info.classes, _about(plan), environment)
+    page = run_page(summary, scores, folder.log_records(), cases, plan.info.classes, about, environment)
     write_page(folder.report, page)
 
 

@@ -70,8 +70,8 @@ def resolved(recipe: Recipe) -> dict[str, Any]:
             parent = parent[int(key)] if isinstance(parent, list) else parent[key]
         last: Any = int(path[-1]) if isinstance(parent, list) else path[-1]
         parent[last] = _block(component, parent[last])
-    preprocessing = recipe.preprocessing.model_dump(mode="json")
-    return {**data, "preprocessing": preprocessing}
+    with_paths = {name: getattr(recipe, name).model_dump(mode="json") for name in ("preprocessing", "training")}
+    return {**data, **with_paths}
 
 
 def _block(found: Found, block: dict[str, Any]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from pydantic import (
 )
 
 from semiseg.interfaces.component import GrowingModel
+from semiseg.recipe.initial_weights import InitialWeights
 from semiseg.recipe.source_locations import Places
 
 SliceAxis = Literal["auto", "right", "anterior", "superior"]
@@ -245,7 +246,7 @@ class StepMode(_Model):
 class Training(_Model):
     """The training loop."""
 
-    newer = frozenset({"outputs"})
+    newer = frozenset({"outputs", "initial_weights"})
 
     epochs: PositiveCount = 1000
     """Number of epochs."""
@@ -257,6 +258,8 @@ class Training(_Model):
     outputs: Literal["classes", "regions"] = "classes"
     """Outputs of the networks: one per class, or one per region (``evaluation.regions``, or the dataset's); regions may
     overlap."""
+    initial_weights: InitialWeights | None = None
+    """Weights to start from instead of random ones: a run folder or a file, for every role or by role."""
     batch_size: Literal["auto"] | BatchSize = BatchSize()
     """Samples of each stream per step; auto: from the patch, the images and the memory there is."""
     step: StepMode = StepMode()

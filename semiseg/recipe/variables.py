@@ -12,7 +12,7 @@ from typing import Any, Literal, get_args, get_origin
 from pydantic import BaseModel
 
 from semiseg.errors import Problem
-from semiseg.messages import model_in
+from semiseg.messages import is_by_name, model_in
 from semiseg.recipe.source_locations import Places
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
@@ -34,7 +34,8 @@ class Expander:
 
     def _value(self, value: Any, annotation: Any, key: str, texts: bool) -> Any:
         if isinstance(value, dict):
-            if inner := model_in(annotation):
+            inner = model_in(annotation)
+            if inner and not (is_by_name(annotation) and value.keys().isdisjoint(inner.model_fields)):
                 self.fields(inner, value, key, texts)
                 return value
             return {name: self._value(below, annotation, f"{key}.{name}", texts) for name, below in value.items()}

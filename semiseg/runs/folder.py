@@ -19,7 +19,7 @@ from semiseg.recipe.diff import EPOCHS, Change, changes, data_paths, epochs_befo
 from semiseg.recipe.dump import dump_recipe
 from semiseg.recipe.schema import Recipe
 from semiseg.recipe.yaml import read_yaml
-from semiseg.runs.checkpoint import weights_file
+from semiseg.runs.checkpoint import checksum_file, weights_file
 from semiseg.runs.environment import changes_since, environment
 from semiseg.runs.log import JsonLog
 
@@ -44,6 +44,8 @@ class RunFolder:
         self.split = self.path / "split.json"
         self.environment = self.path / "environment.json"
         self.model = self.path / "model.json"
+        self.initial_weights = self.path / "initial_weights.pt"
+        self.initial_report = self.path / "initial_weights.json"
         self.plan = self.path / "plan.txt"
         self.log = self.path / "log.jsonl"
         self.checkpoints = self.path / "checkpoints"
@@ -88,7 +90,13 @@ class RunFolder:
 
     def _is_of_a_start(self, path: Path) -> bool:
         """Return whether a file may exist without a run: recipe.yaml is written last, and locks may outlive a kill."""
-        return path in {self.split, self.model, self.environment, self.plan} or is_of_lock(path)
+        initial = {self.initial_weights, checksum_file(self.initial_weights), self.initial_report}
+        of_a_start = {self.split, self.model, self.environment, self.plan, *initial}
+        return path in of_a_start or is_of_lock(path)
+
+    def read_split(self) -> dict[str, Any]:
+        """Return split.json. Raises RunError if it cannot be read."""
+        return read_json(self.split, _Split)
 
     def require_split(self, split: Mapping[str, Any]) -> None:
         """Check that every case still has its role from the start of the run.
@@ -101,7 +109,7 @@ class RunFolder:
 
         Raises RunError, naming the cases by their old and new role.
         """
-        before, now = _roles(read_json(self.split, _Split)), _roles(split)
+        before, now = _roles(self.read_split()), _roles(split)
         moved: dict[tuple[str, str], list[str]] = {}
         for case_id in {**before, **now}:
             old, new = before.get(case_id, "absent"), now.get(case_id, "absent")

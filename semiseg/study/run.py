@@ -19,6 +19,7 @@ from semiseg.pipeline.plan import Plan, make_plan
 from semiseg.pipeline.train import fill_store
 from semiseg.progress import Reporter
 from semiseg.registry import installed, load, make_options
+from semiseg.runs.folder import RunFolder
 from semiseg.signals import interruptible
 from semiseg.study.folder import StudyFolder
 from semiseg.study.launch import Watcher, run_jobs
@@ -76,7 +77,8 @@ def run_study(
         places = folder.places(study.models)
         for note in (*study.notes, *_unused_options(study)):
             reporter.say(f"Note: {note}.")
-        plans = make_plans(study, reporter, on_this_machine=cls.here)
+        runs = {name: folder.run(place) for name, place in places.items()}
+        plans = make_plans(study, reporter, on_this_machine=cls.here, runs=runs)
         for note in dict.fromkeys(note for plan in plans.values() for note in plan.notes):
             reporter.say(f"Note: {note}.")
         chosen = _choose([model.name for model in study.models], only)
@@ -91,8 +93,10 @@ def run_study(
     return StudyRun(folder.path, tuple(statuses))
 
 
-def make_plans(study: Study, reporter: Reporter, *, on_this_machine: bool = True) -> dict[str, Plan]:
-    """Return the plan of each model.
+def make_plans(
+    study: Study, reporter: Reporter, *, on_this_machine: bool = True, runs: Mapping[str, RunFolder] | None = None
+) -> dict[str, Plan]:
+    """Return the plan of each model; ``runs``: their folders by name, which have the initial weights of those begun.
 
     Raises RecipeError with the problems of all models, or if their test or validation cases differ. If all problems are
     of one kind, such as DataError, the error is of that kind. Without ``on_this_machine``, checks that depend on the
@@ -103,8 +107,10 @@ def make_plans(study: Study, reporter: Reporter, *, on_this_machine: bool = True
     kinds: set[type[SemisegError]] = set()
     with reporter.work("checking models", len(study.models), unit="model") as meter:
         for model in study.models:
+            run = (runs or {}).get(model.name)
+            begun = run if run is not None and run.recipe.exists() else None
             try:
-                plans[model.name] = make_plan(model.recipe, on_this_machine=on_this_machine)
+                plans[model.name] = make_plan(model.recipe, on_this_machine=on_this_machine, begun=begun)
             except SemisegError as error:
                 problems |= dict.fromkeys(error.problems)
                 kinds.add(type(error))
