@@ -45,6 +45,7 @@ class Role:
         initial_weights: returns the weights that the network starts from, by name as in its state dict, instead of
             those drawn; names that are missing stay as drawn (a pretrained encoder). Called whenever training starts
             the network anew, so it must return the same weights every time.
+        requires: capabilities that its backbone must offer besides the strategy's ``requires``.
     """
 
     name: str
@@ -57,6 +58,7 @@ class Role:
     input_shapes: Callable[[Task], tuple[Shape, ...]] | None = None
     optimizer: RoleOptimizer = RoleOptimizer()
     initial_weights: Callable[[], Mapping[str, Tensor]] | None = None
+    requires: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         """Raise ValueError for attributes that contradict each other."""
