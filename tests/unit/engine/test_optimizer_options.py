@@ -19,6 +19,7 @@ from semiseg.interfaces.strategy import Strategy, StrategyOptions
 from semiseg.recipe import schema
 
 STEP = Step(0, 10, 5, seed=3)
+WHOLE = StepMode()
 NNUNET = schema.Optimizer(name="sgd", lr=0.01, momentum=0.99, weight_decay=3e-5, nesterov=True)
 
 
@@ -63,23 +64,25 @@ def test_recipes_without_the_new_keys_are_written_as_before():
     assert "nesterov" not in written["optimizer"]
 
 
+SLOPES = {"a": (3.0, 0.0, 4.0), "b": (0.03, -0.04, 0.0)}
+
+
 class Slopes(Strategy):
     """Two networks of three weights each, whose gradients are the given slopes."""
 
     Options = StrategyOptions
-    slopes = {"a": (3.0, 0.0, 4.0), "b": (0.03, -0.04, 0.0)}
 
     @classmethod
     def roles(cls, options):
         return (Role("a"), Role("b"))
 
     def losses(self, batch, step):
-        for role, slope in self.slopes.items():
+        for role, slope in SLOPES.items():
             total = (self.networks[role].weight[0] * torch.tensor(slope)).sum()
             yield Losses(Term(total.expand(len(batch.labeled)), batch.labeled), role)
 
 
-def moved(mode=StepMode(), clip=None, scaler=None):
+def moved(mode=WHOLE, clip=None, scaler=None):
     """Return what a step of plain gradient descent with rate 1 subtracts from each network's weights."""
     strategy = Slopes(StrategyOptions(), {role: nn.Linear(3, 1, bias=False) for role in "ab"})
     for network in strategy.networks.values():
