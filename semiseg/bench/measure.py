@@ -14,6 +14,7 @@ from torch import Tensor
 
 from semiseg.data.batches import TrainingBatches
 from semiseg.data.case_records import StoredPseudo
+from semiseg.data.foreground import structures_of
 from semiseg.data.samples import Sampler
 from semiseg.data.split import Split
 from semiseg.data.store import CaseStore
@@ -69,7 +70,16 @@ class Subject:
         plan, watch = self.plan, Stopwatch(self.plan.components.augmentation)
         labeled = [self.store.labeled(case.id) for case in plan.split.labeled]
         unlabeled = [self.store.image(case.id) for case in plan.split.unlabeled]
-        sampler = Sampler(labeled, unlabeled, watch, plan.task.patch_size, plan.recipe.seed, self.deferred)
+        sampler = Sampler(
+            labeled,
+            unlabeled,
+            watch,
+            plan.task.patch_size,
+            plan.recipe.seed,
+            self.deferred,
+            plan.recipe.training.foreground_share,
+            structures_of(plan.task),
+        )
         slots = range(plan.batch_size.total)
 
         def draw(step: int) -> None:
@@ -165,7 +175,7 @@ class Subject:
         mode = choose_step_mode(self.plan, strategy, late, self.runtime).mode
         roles = trained_roles(strategy, mode, self.runtime)
         optimizers = make_optimizers(options.optimizer, strategy.networks, roles)
-        return StepRunner(strategy, optimizers, self.runtime, mode)
+        return StepRunner(strategy, optimizers, self.runtime, mode, options.gradient_clip)
 
     def _move(self, tensor: Tensor) -> Tensor:
         return tensor.to(self.runtime.device, non_blocking=True)

@@ -8,6 +8,7 @@ from functools import partial
 from torch import Tensor
 
 from semiseg.data.case_records import StoredImage, StoredLabeled
+from semiseg.data.foreground import Structure
 from semiseg.data.packing import PackedBatch, for_losses, make_targets, pack
 from semiseg.data.samples import Sampler, one_thread
 from semiseg.data.workers import in_workers
@@ -44,12 +45,14 @@ class TrainingBatches:
         n_classes: int = 0,
         pin: bool = False,
         has_ignored: bool = False,
+        foreground_share: float = 0.0,
+        structures: tuple[Structure, ...] = (),
     ) -> None:
         """Raise ValueError if a stream is requested and there are no cases to draw from.
 
         ``deferred``: samples are made with the augmentation's margin, and ``finish`` augments them, a batch at a time.
         ``needs``: the strategy's, for a task with ``n_classes`` classes. ``pin``: batches from workers come in pinned
-        memory, for a GPU. ``has_ignored``: labels may hold IGNORED.
+        memory, for a GPU. ``has_ignored``: labels may hold IGNORED. ``foreground_share``, ``structures``: see Sampler.
         """
         for name, size, cases in (
             ("labeled", batch_size.labeled, labeled),
@@ -57,7 +60,8 @@ class TrainingBatches:
         ):
             if size and not cases:
                 raise ValueError(f"{size} {name} samples per step requested, but there are no {name} cases")
-        self._sampler = Sampler(tuple(labeled), tuple(unlabeled), augmentation, patch_size, seed, deferred)
+        streams = tuple(labeled), tuple(unlabeled)
+        self._sampler = Sampler(*streams, augmentation, patch_size, seed, deferred, foreground_share, structures)
         self._counts = batch_size.labeled, batch_size.unlabeled
         self._channels = (*labeled, *unlabeled)[0].channels
         self._workers, self._rank, self._world = workers, rank, world

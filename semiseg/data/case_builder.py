@@ -11,6 +11,7 @@ from semiseg.data.case_files import ARRAY, Entries, writing_to
 from semiseg.data.case_records import StoredImage, StoredLabeled
 from semiseg.data.digests import Digests, digest_text, digest_volume
 from semiseg.data.fingerprint import describe_reader
+from semiseg.data.foreground import Planes, count_planes
 from semiseg.data.scan_checks import digest_of, scan_digest
 from semiseg.data.verify import check_image, check_label
 from semiseg.interfaces.dataset import Dataset
@@ -43,6 +44,8 @@ class CaseMaker:
         self._damaged = set[str]()
         self.made = set[str]()
         """Ids of the cases for which this object made an entry or ran a check, rather than finding it done."""
+        self.counted = set[str]()
+        """Keys of the entries of counts by plane."""
 
     def sweep(self) -> None:
         """Remove leftovers of killed writers."""
@@ -77,8 +80,11 @@ class CaseMaker:
         preparation = Preparation.from_dict(record, self._options.slice_axis)
         return StoredImage(case.id, self._entries.path(key) / ARRAY, preparation)
 
-    def labeled(self, case: Case, image: StoredImage) -> StoredLabeled:
-        """Return the entry of a case's label, in the box of its image. Raises DataError for an unusable file."""
+    def labeled(self, case: Case, image: StoredImage, with_planes: bool = False) -> StoredLabeled:
+        """Return the entry of a case's label, in the box of its image. Raises DataError for an unusable file.
+
+        ``with_planes``: with its counts by plane, an entry of their own; entries of earlier versions have none.
+        """
         assert case.label is not None
         key = self._key("label", self._image_key(case), self._label_content(case), self._label_meaning())
         record = self._read(case, key)
@@ -99,7 +105,18 @@ class CaseMaker:
             self.made.add(case.id)
         label_file, (x, y, z) = self._entries.path(key) / ARRAY, record["start"]
         counts = record["n_foreground"], record["n_outside"], record.get("n_known")
-        return StoredLabeled(case.id, image.image_file, image.preparation, label_file, (x, y, z), *counts)
+        planes = self._planes(case, key, label_file) if with_planes else None
+        return StoredLabeled(case.id, image.image_file, image.preparation, label_file, (x, y, z), *counts, planes)
+
+    def _planes(self, case: Case, label_key: str, label_file: Path) -> Planes:
+        key = self._key("planes", label_key)
+        if self._read(case, key) is None:
+            label = np.load(label_file, mmap_mode="r", allow_pickle=False)
+            self._entries.write(key, count_planes(label, len(self._dataset.info().classes)), {})
+            self.made.add(case.id)
+        self.counted.add(key)
+        planes: Planes = np.load(self._entries.path(key) / ARRAY, allow_pickle=False)
+        return planes
 
     def check_once(self, case: Case, check: Callable[[], object]) -> None:
         """Run a check that raises on bad files, unless it passed before for the same content.

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from semiseg.data.foreground import Planes
 from semiseg.errors import DataError
 from semiseg.preprocessing.preparation import Preparation
 from semiseg.types import Shape
@@ -49,9 +50,13 @@ class StoredImage:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class StoredPseudo(StoredImage):
-    """A preprocessed image with a prediction of it in a file, class indices (x, y, z) uint8 in the image's box."""
+    """A preprocessed image with a prediction of it in a file, class indices (x, y, z) uint8 in the image's box.
+
+    ``planes`` are the prediction's, or None.
+    """
 
     pseudo_file: Path
+    planes: Planes | None = None
 
     def raw_pseudo(self) -> NDArray[np.uint8]:
         """Return the pseudo-label, memory-mapped. Raises DataError if the file is missing or damaged."""
@@ -65,6 +70,7 @@ class StoredLabeled(StoredImage):
     The file holds only the part of the label around its foreground and its IGNORED voxels; the rest is background.
     ``n_foreground`` counts the stored foreground voxels, ``n_outside`` those outside the image's foreground box, which
     are not stored, and ``n_known`` the voxels in the box that are not ignored; None if the dataset ignores none.
+    ``planes`` are those of the file; None unless the store was asked for them.
     """
 
     label_file: Path
@@ -72,6 +78,7 @@ class StoredLabeled(StoredImage):
     n_foreground: int
     n_outside: int
     n_known: int | None = None
+    planes: Planes | None = None
 
     def raw_label(self) -> NDArray[np.uint8]:
         """Return class indices or IGNORED of the part that begins at ``label_start`` in the image's box, memory-mapped.

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from semiseg.data.case_records import StoredImage, StoredLabeled, StoredPseudo
+from semiseg.data.foreground import Structure, draw_voxel, in_foreground
 from semiseg.interfaces.augmentation import Augmentation, BatchAugmentation
 from semiseg.preprocessing.slices import box_of, plane_of
 from semiseg.seeding import derive_seed
@@ -34,6 +35,19 @@ def random_start(shape: Shape, size: Shape) -> Shape:
 def center_start(extent: int, size: int) -> int:
     """Return the start of ``size`` voxels centered on ``extent`` voxels; negative if ``size`` is larger."""
     return (extent - size) // 2
+
+
+def start_around(voxel: Shape, shape: Shape, size: Shape) -> Shape:
+    """Return the start of a box whose center is a voxel, or as close to it as a box within the image can be.
+
+    The center of n voxels has index n // 2. Along an axis on which the image is smaller than the box, the image is
+    centered in it. nnU-Net lets a box reach beyond the image's end.
+    """
+    x, y, z = (
+        min(max(v - p // 2, 0), n - p) if n > p else center_start(n, p)
+        for v, n, p in zip(voxel, shape, size, strict=True)
+    )
+    return x, y, z
 
 
 def around(start: Shape, size: Shape, larger: Shape) -> Shape:
@@ -134,9 +148,10 @@ def drawn_from(seed: int) -> Iterator[None]:
 class Sampler:
     """A source of samples: case, position and augmentation depend only on (seed, step, slot).
 
-    Cases are drawn uniformly with replacement, and positions of the patch uniformly. A patch with two sides is taken
-    from one slice, across the case's slice axis. ``deferred`` samples are left as read, including the margin, to be
-    augmented later with ``change``.
+    Cases are drawn uniformly with replacement, and positions of the patch uniformly; ``foreground_share`` of the
+    samples with labels or pseudo-labels is centered on a voxel of one of the ``structures`` instead (``in_foreground``,
+    ``draw_voxel``), if its case has any. A patch with two sides is taken from one slice, across the case's slice axis.
+    ``deferred`` samples are left as read, including the margin, to be augmented later with ``change``.
     """
 
     labeled: Sequence[StoredLabeled]
@@ -145,11 +160,13 @@ class Sampler:
     patch_size: Shape
     seed: int
     deferred: bool = False
+    foreground_share: float = 0.0
+    structures: tuple[Structure, ...] = ()
 
     def draw_labeled(self, step: int, slot: int) -> LabeledSample:
         """Return the labeled sample of a slot."""
         with self._drawing(step, slot):
-            case, start, size = self._place(self.labeled)
+            case, start, size = self._place(self.labeled, step, slot)
             image, label = self._patch(case, start, size, read_label_patch(case, start, size))
             assert label is not None
             return LabeledSample(slot, case.case_id, image, label)
@@ -157,7 +174,7 @@ class Sampler:
     def draw_unlabeled(self, step: int, slot: int) -> Sample:
         """Return the unlabeled sample of a slot, with its pseudo-label if its case has one."""
         with self._drawing(step, slot):
-            case, start, size = self._place(self.unlabeled)
+            case, start, size = self._place(self.unlabeled, step, slot)
             indices = read_pseudo_patch(case, start, size) if isinstance(case, StoredPseudo) else None
             image, pseudo = self._patch(case, start, size, indices)
             if pseudo is None:
@@ -176,7 +193,7 @@ class Sampler:
         """Return the augmentation of a slot's deferred sample: drawn again, so that it need not be sent."""
         assert isinstance(self.augmentation, BatchAugmentation)
         with self._drawing(step, slot):
-            case, _, _ = self._place(of)
+            case, _, _ = self._place(of, step, slot)
             return self.augmentation.draw(case.channels)
 
     @property
@@ -194,9 +211,20 @@ class Sampler:
         with one_thread(), drawn_from(derive_seed(self.seed, "sample", step, slot)):
             yield
 
-    def _place(self, cases: Sequence[Stored]) -> tuple[Stored, Shape, Shape]:
+    def _place(self, cases: Sequence[Stored], step: int, slot: int) -> tuple[Stored, Shape, Shape]:
         # The patch is drawn first: the augmentation's margin does not change its position.
         case = cases[int(torch.randint(len(cases), ()))]
         box = box_of(self.patch_size, case.slice_axis)
         size = box_of(self.augmentation.source_size(self.patch_size), case.slice_axis)
-        return case, around(random_start(case.shape, box), box, size), size
+        voxel = self._voxel(case) if in_foreground(self.foreground_share, self.seed, step, slot) else None
+        start = random_start(case.shape, box) if voxel is None else start_around(voxel, case.shape, box)
+        return case, around(start, box, size), size
+
+    def _voxel(self, case: StoredImage) -> Shape | None:
+        """Draw a foreground voxel in the image's box; None if the case has none, or no label."""
+        if isinstance(case, StoredLabeled) and case.planes is not None:
+            voxel = draw_voxel(case.raw_label(), case.planes, self.structures)
+            return None if voxel is None else tuple(map(sum, zip(voxel, case.label_start, strict=True)))
+        if isinstance(case, StoredPseudo) and case.planes is not None:
+            return draw_voxel(case.raw_pseudo(), case.planes, self.structures)
+        return None

@@ -32,11 +32,17 @@ class CaseStore:
     """
 
     def __init__(
-        self, dataset: Dataset, options: schema.Preprocessing, split: Split, root: str | Path | None = None
+        self,
+        dataset: Dataset,
+        options: schema.Preprocessing,
+        split: Split,
+        root: str | Path | None = None,
+        with_planes: bool = False,
     ) -> None:
+        """``with_planes``: labeled cases are served with the counts that foreground voxels are drawn by."""
         self.root = Path(root or options.store or default_root()).expanduser()
         self._dataset, self._split = dataset, split
-        self._maker = CaseMaker(self.root, dataset, options)
+        self._maker, self._with_planes = CaseMaker(self.root, dataset, options), with_planes
         self._served: dict[str, StoredImage] = {}
         self._scans: dict[str, str] = {}
 
@@ -95,7 +101,8 @@ class CaseStore:
     def entries(self) -> list[str]:
         """Return the keys of all entries that are served."""
         labels = [stored.label_file for stored in self._served.values() if isinstance(stored, StoredLabeled)]
-        return [path.parent.name for path in (*(stored.image_file for stored in self._served.values()), *labels)]
+        files = (*(stored.image_file for stored in self._served.values()), *labels)
+        return [*(path.parent.name for path in files), *sorted(self._maker.counted)]
 
     def _allow(self, case_id: str, roles: Sequence[str], refused: str) -> None:
         role = self._split.role_of(case_id)
@@ -117,7 +124,7 @@ class CaseStore:
         image = self._maker.image(case.without_label())
         self._scans[case.id] = self._maker.scan_of_entry(case, image)
         if role != "unlabeled":
-            self._served[case.id] = self._maker.labeled(case, image)
+            self._served[case.id] = self._maker.labeled(case, image, self._with_planes and role == "labeled")
             return
         self._served[case.id] = image
         if case.label is not None:
@@ -144,6 +151,10 @@ class CaseStore:
         empty = sorted(case.case_id for case in stored if case.n_foreground == 0 and case.n_known != 0)
         if empty:
             notes.append(f"{len(empty)} label maps are empty (background only): {_some(empty)}")
+        bare = [case.case_id for case in stored if case.planes is not None and not case.planes.any()]
+        if bare:
+            what = "training.foreground_share has no voxel to center patches of these labeled cases on"
+            notes.append(f"{what}, which are drawn evenly: {_some(bare)}")
         outside = sorted(f"{case.case_id} ({case.n_outside})" for case in stored if case.n_outside)
         if outside:
             notes.append(

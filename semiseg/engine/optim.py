@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable
 from dataclasses import asdict
+from typing import Any
 
 import torch
 from torch import nn
@@ -16,15 +17,21 @@ def make_optimizer(options: schema.Optimizer, parameters: Iterable[nn.Parameter]
     """Create the recipe's optimizer for one role's parameters."""
     trained = [p for p in parameters if p.requires_grad]
     if options.name == "sgd":
-        return torch.optim.SGD(trained, lr=options.lr, momentum=options.momentum, weight_decay=options.weight_decay)
+        decay, nesterov = options.weight_decay, options.nesterov
+        return torch.optim.SGD(trained, options.lr, options.momentum, weight_decay=decay, nesterov=nesterov)
     cls = torch.optim.Adam if options.name == "adam" else torch.optim.AdamW
     fused = bool(trained) and all(p.is_cuda for p in trained)
     return cls(trained, lr=options.lr, weight_decay=options.weight_decay, fused=fused)
 
 
 def options_of(role: Role, options: schema.Optimizer) -> schema.Optimizer:
-    """Return the recipe's options with the role's differences. Raises pydantic's ValidationError if one is invalid."""
-    own = {key: value for key, value in asdict(role.optimizer).items() if value is not None}
+    """Return the recipe's options with the role's differences, and without Nesterov if these exclude it.
+
+    Raises pydantic's ValidationError if one is invalid.
+    """
+    own: dict[str, Any] = {key: value for key, value in asdict(role.optimizer).items() if value is not None}
+    if own.get("name", "sgd") != "sgd" or own.get("momentum") == 0:
+        own["nesterov"] = False
     return schema.Optimizer.model_validate({**options.model_dump(), **own}) if own else options
 
 

@@ -19,6 +19,10 @@ class StageSpan:
     schedule_start: int
     schedule_stop: int
 
+    def in_schedule(self, index: int) -> tuple[int, int]:
+        """Return a step's index within its learning-rate schedule, and the schedule's length."""
+        return index - self.schedule_start, self.schedule_stop - self.schedule_start
+
 
 class TrainingSchedule:
     """All steps of a training, divided into epochs and stages."""

@@ -27,6 +27,7 @@ class StepRunner:
 
     ``optimizers`` has one for each role that this process trains: in ``split`` its own, otherwise all trained ones. The
     scaler updates once per step. Processes share the batch, except in ``split``, where each has all of it.
+    ``gradient_clip`` is the maximum norm of a network's gradient of the whole batch.
     """
 
     def __init__(
@@ -35,11 +36,13 @@ class StepRunner:
         optimizers: Mapping[str, Optimizer],
         runtime: Runtime,
         mode: StepMode = StepMode(),  # noqa: B008 (frozen)
+        gradient_clip: float | None = None,
     ) -> None:
         self.strategy = strategy
         self.optimizers = dict(optimizers)
         self.runtime = runtime
         self.mode = mode
+        self.gradient_clip = gradient_clip
         self.scaler = torch.amp.GradScaler(runtime.device.type, enabled=runtime.precision == "fp16")
         self._is_split = mode.name == "split"
         self._sharing = alone(runtime) if self._is_split else runtime
@@ -214,6 +217,9 @@ class StepRunner:
     def _update(self, roles: set[str]) -> None:
         for role in sorted(roles):
             if any(p.grad is not None for p in self._parameters(role)):
+                if self.gradient_clip is not None:  # of gradients that are finite, except with a scaler: it skips them
+                    self.scaler.unscale_(self.optimizers[role])
+                    nn.utils.clip_grad_norm_(self._parameters(role), self.gradient_clip)
                 self.scaler.step(self.optimizers[role])
             self.optimizers[role].zero_grad(set_to_none=True)
 

@@ -83,7 +83,7 @@ def alternating(
     pseudo_labels = [_early_pseudo_labels(strategy, part, step, rehearse) if needed else {} for part in parts]
     for role in roles:
         for number, (part, given) in enumerate(zip(parts, pseudo_labels, strict=True), 1):
-            output = strategy.run(role, strategy.student_images(part, step))
+            output = strategy.student_output(role, strategy.student_images(part, step))
             if needed and role not in given:
                 given[role] = strategy.detached_pseudo_label(role, output, part)
             losses = strategy.loss(role, output, of_peers(given, role), part, step)
@@ -115,7 +115,7 @@ def split(
         pseudo_label = None
         if teachers is not students:
             pseudo_label = strategy.detached_pseudo_label(own, strategy.forward_no_grad(own, teachers), part)
-        output = strategy.run(own, students)
+        output = strategy.student_output(own, students)
         if needed and teachers is students:
             pseudo_label = strategy.detached_pseudo_label(own, output, part)
         pseudo_labels = dict(zip(strategy.networks, exchange(pseudo_label), strict=True)) if needed else {}

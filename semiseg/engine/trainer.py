@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch.optim import Optimizer
 
+from semiseg.engine.averages import Averages
 from semiseg.engine.memory import STEP_FIX, VALIDATION_FIX, StepMemory, raising_on_oom
 from semiseg.engine.optim import learning_rate, make_optimizers, options_of
 from semiseg.engine.schedule import StageSpan
@@ -38,6 +39,7 @@ class Trainer:
         self.parts, self.options = parts, options
         self.runtime, self.timetable = parts.runtime, parts.timetable
         self.strategy = parts.strategy.to(parts.runtime.device)
+        self.averages = Averages(self.strategy, options.ema)
         self.checkpoints = Checkpoints(parts.folder / "checkpoints", parts.reporter.say, parts.model)
         self.log = JsonLog(parts.folder / "log.jsonl", parts.reporter.say)
         self.told = StatusLines(parts.timetable.epochs, parts.reporter)
@@ -68,10 +70,10 @@ class Trainer:
                 self._train(meter)
             self._save()
             self._collect()
+            with self.averages.in_use():
+                for name in ("last", "best") if self.parts.validate is None else ("last",):
+                    self._save_weights(name)
             if self.runtime.is_main:
-                self.checkpoints.save_weights("last", self.strategy.state_dict(), self.done)
-                if self.parts.validate is None:
-                    self.checkpoints.save_weights("best", self.strategy.state_dict(), self.done)
                 self.told.end(self.log.read())
             self.runtime.barrier()
 
@@ -103,14 +105,14 @@ class Trainer:
 
     def _one_step(self, batch: Batch, span: StageSpan) -> None:
         started = time.monotonic()
-        at = self.done - span.schedule_start, span.schedule_stop - span.schedule_start
         for role, optimizer in self.runner.optimizers.items():
             for group in optimizer.param_groups:
-                group["lr"] = learning_rate(self.options.schedule, self._rates[role], *at)
+                group["lr"] = learning_rate(self.options.schedule, self._rates[role], *span.in_schedule(self.done))
         device = self.runtime.device
         with self.step_memory.of_a_step():
             batch = self.parts.batches.finish(batch.apply(lambda t: t.to(device, non_blocking=True)), self.done)
             parts = self.runner(batch, self.timetable.step(self.done))
+            self.averages.update(self.runner.optimizers)
         for name, value in parts.items():
             self.sums[name] = self.sums.get(name, 0.0) + value
         self.done += 1
@@ -123,9 +125,12 @@ class Trainer:
         for number in range(1, parts):
             if self.done - span.start == max(round(length * number / parts), 1):
                 self._collect()
-                if self.runtime.is_main:
-                    name = snapshot_file(self.checkpoints.folder, span.stage.name, number).stem
-                    self.checkpoints.save_weights(name, self.strategy.state_dict(), self.done)
+                with self.averages.in_use():
+                    self._save_weights(snapshot_file(self.checkpoints.folder, span.stage.name, number).stem)
+
+    def _save_weights(self, name: str) -> None:
+        if self.runtime.is_main:
+            self.checkpoints.save_weights(name, self.strategy.state_dict(), self.done)
 
     def _enter_stage(self, number: int, span: StageSpan) -> None:
         # No state is saved between here and the stage's first step, so a run killed here enters the stage again.
@@ -133,17 +138,20 @@ class Trainer:
         if begins and stage.pseudo_labels:
             self._save()  # predicting takes a while, and a stop during it has nothing more to save
             self._collect()
-        self.parts.prepare_stage(number, begins, self._check_stop_alone)
+        with self.averages.in_use():
+            self.parts.prepare_stage(number, begins, self._check_stop_alone)
         if not begins or self.done == 0 or stage.reset == "none":
             return
         if stage.reset == "all":
             for role, network in self.parts.redraw(number).items():
                 self.strategy.networks[role].load_state_dict(network.state_dict())
+            self.averages.restart()
         self.runner.optimizers = self._optimizers()
 
     def _use(self, choice: StepModeChoice) -> None:
         self.choice = choice
-        self.runner = StepRunner(self.strategy, self._optimizers(), self.runtime, choice.mode)
+        clip = self.options.gradient_clip
+        self.runner = StepRunner(self.strategy, self._optimizers(), self.runtime, choice.mode, clip)
 
     def _optimizers(self) -> dict[str, Optimizer]:
         roles = trained_roles(self.strategy, self.choice.mode, self.runtime)
@@ -157,15 +165,16 @@ class Trainer:
     def _close_epoch(self, meter: Meter) -> None:
         epoch, steps = self.closed_epochs + 1, self.timetable.epoch_length
         record: dict[str, Any] = {"epoch": epoch, "epochs": self.timetable.epochs, "step": self.done}
-        record["lr"] = learning_rate(self.options.schedule, self.options.optimizer.lr, *self._at_last_step())
+        at = self.timetable.span(self.done - 1).in_schedule(self.done - 1)
+        record["lr"] = learning_rate(self.options.schedule, self.options.optimizer.lr, *at)
         record["train"] = {name: value / steps for name, value in self.sums.items()}
         if self._validates(epoch) and self.parts.validate is not None:
             self._collect()
             self.strategy.eval()
-            with raising_on_oom(self.runtime.device, VALIDATION_FIX):
+            with raising_on_oom(self.runtime.device, VALIDATION_FIX), self.averages.in_use():
                 score = self.parts.validate(self._check_stop_alone, None)
                 record["validation"] = score.record(self.parts.class_names) | self._networks(epoch, self.parts.validate)
-            is_best = self._keep_best(score)
+                is_best = self._keep_best(score)
             self.told.validated(epoch, score.mean_dice, is_best, record["train"]["loss"])
             meter.at(self.done, self._figures())
         record["seconds"] = round(self.seconds, 3)
@@ -174,10 +183,6 @@ class Trainer:
             self.log.write(record)
             self.parts.observe(self.done, record)
         self.closed_epochs, self.sums, self.seconds, self.waited = epoch, {}, 0.0, 0.0
-
-    def _at_last_step(self) -> tuple[int, int]:
-        span = self.timetable.span(self.done - 1)
-        return self.done - 1 - span.schedule_start, span.schedule_stop - span.schedule_start
 
     def _validates(self, epoch: int) -> bool:
         return epoch % self.options.validation.every == 0 or epoch == self.timetable.epochs
@@ -197,8 +202,7 @@ class Trainer:
         if self.best is not None and not (score.loss < self.best["loss"] or math.isnan(self.best["loss"])):
             return False
         self.best = {"loss": score.loss, "dice": score.mean_dice, "step": self.done}
-        if self.runtime.is_main:
-            self.checkpoints.save_weights("best", self.strategy.state_dict(), self.done)
+        self._save_weights("best")
         return True
 
     def _is_due(self) -> bool:
@@ -228,14 +232,16 @@ class Trainer:
 
     def _save(self) -> None:
         if self._saved != (self.done, self.closed_epochs):
-            state = self._state()
-            if self.runtime.is_main:
-                self.checkpoints.save(self.done, state)
+            with self.averages.set_aside():
+                state = self._state()
+                if self.runtime.is_main:
+                    self.checkpoints.save(self.done, state)
         self._saved_at, self._saved = time.monotonic(), (self.done, self.closed_epochs)
 
     def _collect(self) -> None:
         """Bring every network to every process, before saving or predicting."""
         self.runner.synchronize()
+        self.averages.synchronize(self.runner.optimizers, self.runtime)
         require_finite(self.strategy.networks, self.done)
 
     def _state(self) -> dict[str, Any]:
@@ -254,6 +260,7 @@ class Trainer:
             "strategy": self.strategy.state_dict(),
             "optimizers": self.runner.optimizer_states(),
             "scaler": self.runner.scaler.state_dict(),
+            **self.averages.state(),
         }
 
     def _restore(self) -> None:
@@ -287,6 +294,7 @@ class Trainer:
         for role, optimizer in self.runner.optimizers.items():
             optimizer.load_state_dict(state["optimizers"][role])
         self.runner.scaler.load_state_dict(state["scaler"])
+        self.averages.load(state)
         self.done, self.closed_epochs = state["step"], state["closed_epochs"]
         self.best, self.sums = state["best"], state["sums"]
         self.seconds, self.waited, self._log_size = state["seconds"], state["waited"], state["log_size"]

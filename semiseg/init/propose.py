@@ -29,6 +29,7 @@ _COARSE = 2.0
 """Ratio of the sides of a voxel from which patch and network are planned for it."""
 _FAR = 10
 """Ratio to the next lower value above which a value may not be a class."""
+_BASELINE = "--set strategy.name=supervised --set strategy.loss=dice_ce"
 Section = tuple[str, Mapping[str, Any]]
 """Comment lines, and the keys below them."""
 
@@ -60,7 +61,7 @@ def propose_recipe(folder: Path, *, gpu: bool) -> Proposal:
         _preprocessing(block, found, info.modalities),
         _augmentation(block, info, found),
         *_method(gpu, is_coarse),
-        _training(patch, gpu, is_coarse),
+        _training(patch, gpu, is_coarse, has_foreground=len(info.classes) > 1),
     ]
     text = "\n".join(_commented(comment) + to_yaml(keys) for comment, keys in sections)
     plan = make_plan(load_recipe(parse_yaml(text, "the proposed recipe")[0], expand=False))
@@ -211,7 +212,7 @@ def _split(folder: Path, cases: Sequence[Case]) -> tuple[dict[str, Any], str]:
     comment += (
         f"Every case has a label. Of the other {rest}, the labels of {few} are used, and the rest serve as unlabeled,\n"
         "which shows the gain of a semi-supervised method. To train on all labels instead:\n"
-        "--set split.labeled=all --set strategy.name=supervised"
+        f"--set split.labeled=all {_BASELINE}"
     )
     return {"test": test, "validation": validation, "labeled": few}, comment
 
@@ -288,13 +289,13 @@ def _method(gpu: bool, is_coarse: bool) -> list[Section]:
         ("`semiseg plugins` lists other networks and methods.", {"backbone": {"name": "unet", **small}}),
         (
             f"Two networks that label for each other, after {wait:.0%} of training on labels alone: if they start too\n"
-            "early, both agree on nonsense. Baseline: --set strategy.name=supervised",
-            {"strategy": {"name": "cps", "phi": 0.5, "wait_share": wait}},
+            f"early, both agree on nonsense. Baseline: {_BASELINE}",
+            {"strategy": {"name": "cps", "phi": 0.5, "wait_share": wait, "loss": "dice_ce"}},
         ),
     ]
 
 
-def _training(patch: Shape, gpu: bool, is_coarse: bool) -> Section:
+def _training(patch: Shape, gpu: bool, is_coarse: bool, has_foreground: bool) -> Section:
     flat = len(patch) == 2
     two = gpu or flat or math.prod(patch) <= 48 * 64 * 48
     per_stream = (8 if gpu else 4) if flat else (2 if two else 1)
@@ -304,8 +305,11 @@ def _training(patch: Shape, gpu: bool, is_coarse: bool) -> Section:
         "examples_per_epoch": examples,
         "patch_size": "auto" if is_coarse else list(patch),
         "batch_size": {"labeled": per_stream, "unlabeled": per_stream},
+        **({"foreground_share": 0.33} if has_foreground else {}),
         "optimizer": {"name": "adam", "lr": 5e-4 if gpu else 3e-3, "weight_decay": 2e-5},
     }
     steps = epochs * -(-examples // (2 * per_stream))
     comment = f"{steps} steps. More epochs improve the result; a larger patch gives more context and needs more memory."
+    if has_foreground:
+        comment += "\nA third of the labeled patches are centered on foreground, the class drawn evenly."
     return comment, {"training": keys}

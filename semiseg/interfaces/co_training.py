@@ -10,6 +10,7 @@ from torch import Tensor
 from semiseg.interfaces.batch import Batch, Step
 from semiseg.interfaces.losses import Losses
 from semiseg.interfaces.roles import Role
+from semiseg.interfaces.split import Outputs
 from semiseg.interfaces.strategy import OptionsT, Strategy
 
 
@@ -38,6 +39,10 @@ class CoTraining(Strategy[OptionsT]):
         """Return the images to pseudo-label; returning ``student_images`` itself reuses their forward pass."""
         return student_images
 
+    def student_output(self, role: str, images: Tensor) -> Any:
+        """Run a network on student images: its logits, or all of its ``outputs`` if ``loss`` takes more than logits."""
+        return self.run(role, images)
+
     @abstractmethod
     def pseudo_label(self, role: str, output: Tensor, batch: Batch) -> Any:
         """Return the pseudo-label from this network's logits (n, K, \\*spatial); called without gradient.
@@ -47,7 +52,10 @@ class CoTraining(Strategy[OptionsT]):
 
     @abstractmethod
     def loss(self, role: str, output: Tensor, pseudo_labels: Mapping[str, Any], batch: Batch, step: Step) -> Losses:
-        """Return a network's loss from its logits (n, K, \\*spatial) and the other networks' pseudo-labels, by role."""
+        """Return a network's loss from its logits (n, K, \\*spatial) and the other networks' pseudo-labels, by role.
+
+        ``output`` is what ``student_output`` returned.
+        """
 
     def uses_pseudo_labels(self, step: Step) -> bool:
         """Return whether this step uses pseudo-labels (not during a wait period)."""
@@ -65,16 +73,17 @@ class CoTraining(Strategy[OptionsT]):
         if teachers is not students:
             seen = ((name, self.forward_no_grad(name, teachers)) for name in self.networks)
             labels = {name: self.detached_pseudo_label(name, output, batch) for name, output in seen}
-        outputs = {name: self.run(name, students) for name in self.networks}
+        outputs = {name: self.student_output(name, students) for name in self.networks}
         if needed and teachers is students:
             labels = {name: self.detached_pseudo_label(name, output, batch) for name, output in outputs.items()}
         for name in tuple(outputs):
             yield self.loss(name, outputs.pop(name), of_peers(labels, name), batch, step)
 
-    def detached_pseudo_label(self, role: str, output: Tensor, batch: Batch) -> Any:
-        """Call ``pseudo_label`` without gradient."""
+    def detached_pseudo_label(self, role: str, output: Tensor | Outputs, batch: Batch) -> Any:
+        """Call ``pseudo_label`` with the logits of an output, without gradient."""
+        logits = output.logits if isinstance(output, Outputs) else output
         with torch.no_grad():
-            return self.pseudo_label(role, output.detach(), batch)
+            return self.pseudo_label(role, logits.detach(), batch)
 
     def forward_no_grad(self, role: str, images: Tensor) -> Tensor:
         """Call ``run`` without gradient."""

@@ -46,6 +46,7 @@ class Role:
             those drawn; names that are missing stay as drawn (a pretrained encoder). Called whenever training starts
             the network anew, so it must return the same weights every time. Not called if the recipe names others in
             ``training.initial_weights``.
+        requires: capabilities that its backbone must offer besides the strategy's ``requires``.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Role:
     input_shapes: Callable[[Task], tuple[Shape, ...]] | None = None
     optimizer: RoleOptimizer = RoleOptimizer()
     initial_weights: Callable[[], Mapping[str, Tensor]] | None = None
+    requires: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         """Raise ValueError for attributes that contradict each other."""

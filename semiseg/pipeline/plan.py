@@ -21,6 +21,7 @@ from semiseg.pipeline.plan_checks import (
     batch_problems,
     bf16_on_cpu,
     copy_problems,
+    ema_problems,
     ignored_problems,
     machine_problems,
     normalization_problems,
@@ -125,7 +126,7 @@ def make_plan(
     networks = networks_once(components, task)
     unfit = spatial_problems(components, task, recipe) or patch_problems(components, task, recipe)
     problems = unfit or (machine_problems(components, networks, task, recipe) if known else [])
-    problems += optimizer_problems(components, recipe)
+    problems += optimizer_problems(components, recipe) + ema_problems(components, recipe)
     problems += normalization_problems(recipe, info)
     problems += region_problems(recipe, info) + output_problems(components, recipe, info)
     problems += augmentation_problems(components, recipe) + ignored_problems(components, recipe, info)

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pydantic import ValidationError
 from torch import nn
 
+from semiseg.engine.averages import averaged_roles
 from semiseg.engine.determinism import without_deterministic_gradient
 from semiseg.engine.optim import options_of
 from semiseg.engine.precision import cpu_bf16_problems
@@ -143,6 +144,15 @@ def optimizer_problems(components: Components, recipe: Recipe) -> list[Problem]:
             what = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
             problems.append(Problem("", f"{where}: {what}.", "Correct Role.optimizer in the strategy's code."))
     return problems
+
+
+def ema_problems(components: Components, recipe: Recipe) -> list[Problem]:
+    """Return a problem if averaged weights are asked for and no trained network predicts."""
+    if recipe.training.ema is None or averaged_roles(components.strategy, components.strategy_options):
+        return []
+    key, predicting = placed("training.ema", recipe), [role.name for role in components.roles if role.predicts]
+    what = f"{key} averages the weights of trained networks, but strategy {recipe.strategy.name} predicts with"
+    return [Problem("", f"{what} {some(predicting, 3)}, which no optimizer trains.", "Leave training.ema out.")]
 
 
 def normalization_problems(recipe: Recipe, info: DatasetInfo) -> list[Problem]:

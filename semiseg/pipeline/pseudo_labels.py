@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from semiseg.data.case_records import StoredImage, StoredPseudo
+from semiseg.data.foreground import Planes, count_planes
 from semiseg.engine.runtime import Runtime
 from semiseg.errors import RunError
 from semiseg.interfaces.strategy import Stage
@@ -36,6 +37,8 @@ class PseudoLabels:
     folder: RunFolder
     runtime: Runtime
     reporter: Reporter
+    with_planes: bool = False
+    """Serve them with the counts that foreground voxels are drawn by."""
 
     def of(
         self, stages: Sequence[Stage], number: int, begins: bool, after_case: Callable[[], None]
@@ -63,10 +66,18 @@ class PseudoLabels:
             self._make(stage, [path for path in snapshots if path.exists()], after_case)
         manifest = self._read(stage)
         return [
-            StoredPseudo(case.case_id, case.image_file, case.preparation, self._file(stage, case))
+            StoredPseudo(
+                case.case_id, case.image_file, case.preparation, self._file(stage, case), self._planes(stage, case)
+            )
             for case in self.unlabeled
             if case.case_id in manifest["served"]
         ]
+
+    def _planes(self, stage: Stage, case: StoredImage) -> Planes | None:
+        if not self.with_planes:
+            return None
+        labels = np.load(self._file(stage, case), mmap_mode="r", allow_pickle=False)
+        return count_planes(labels, len(self.model.task.classes))
 
     def _home(self, stage: Stage) -> Path:
         return self.folder.pseudo_labels / stage.name

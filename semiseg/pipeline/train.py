@@ -12,6 +12,7 @@ from torch import nn
 
 from semiseg.cores import available_cores
 from semiseg.data.batches import TrainingBatches
+from semiseg.data.foreground import structures_of
 from semiseg.data.samples import center_patch
 from semiseg.data.store import CaseStore, StoredLabeled
 from semiseg.engine.build import build_networks, compile_networks
@@ -41,7 +42,8 @@ def fill_store(plan: Plan, reporter: Reporter) -> CaseStore:
     Raises DataError with every problem of every file.
     """
     split = plan.split
-    store = CaseStore(plan.components.dataset, plan.recipe.preprocessing, split)
+    by_class = plan.recipe.training.foreground_share > 0
+    store = CaseStore(plan.components.dataset, plan.recipe.preprocessing, split, with_planes=by_class)
     use = Use(store.root, plan)
     with reporter.work("reading cases", store.n_work, unit="case") as meter:
         notes = store.fill(plan.cases, meter.advance)
@@ -76,7 +78,8 @@ def train(
         return build_networks(plan.components.roles, plan.components.backbones, plan.task, plan.recipe.seed, stage)
 
     stages = model.strategy.stages()
-    labels = PseudoLabels([store.image(case.id) for case in split.unlabeled], model, folder, runtime, reporter)
+    unlabeled, by_class = [store.image(case.id) for case in split.unlabeled], options.foreground_share > 0
+    labels = PseudoLabels(unlabeled, model, folder, runtime, reporter, with_planes=by_class)
 
     def prepare_stage(number: int, begins: bool, after_case: Callable[[], None]) -> None:
         batches.serve_unlabeled(labels.of(stages, number, begins, after_case))
@@ -120,6 +123,8 @@ def training_batches(plan: Plan, store: CaseStore, runtime: Runtime) -> Training
         n_classes=len(plan.task.classes),
         pin=runtime.device.type == "cuda",
         has_ignored=plan.info.has_ignored,
+        foreground_share=options.foreground_share,
+        structures=structures_of(plan.task),
     )
 
 

@@ -195,7 +195,8 @@ def _role_problems(
 
 
 def _lacking(backbone: Found, roles: Sequence[str], strategy: Found, where: Where) -> Iterator[Problem]:
-    requires: frozenset[str] = strategy.component.requires
+    required = (role.requires for role in strategy.component.roles(strategy.options) if role.name in roles)
+    requires: frozenset[str] = strategy.component.requires.union(*required)
     lacks = sorted(requires - backbone.component.capabilities)
     if lacks:
         place = Place(where=where).of(backbone.slot.path)

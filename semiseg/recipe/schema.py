@@ -199,6 +199,8 @@ class BatchSize(_Model):
 class Optimizer(_Model):
     """The optimizer; one for each trained network."""
 
+    newer = frozenset({"nesterov"})
+
     name: Literal["adam", "adamw", "sgd"] = "adam"
     """adam adds weight_decay to the gradient (L2), adamw decays the weights themselves."""
     lr: PositiveFloat = 5e-4
@@ -207,6 +209,14 @@ class Optimizer(_Model):
     """Weight decay."""
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
     """Momentum (sgd only)."""
+    nesterov: bool = False
+    """Nesterov momentum (sgd only), as in nnU-Net with lr 0.01, momentum 0.99, weight_decay 3e-5 and schedule poly."""
+
+    @model_validator(mode="after")
+    def _has_momentum(self) -> "Optimizer":
+        if self.nesterov and not (self.name == "sgd" and self.momentum > 0):
+            raise ValueError("nesterov is for sgd with a momentum above 0: set name: sgd, or leave nesterov out")
+        return self
 
 
 class Schedule(_Model):
@@ -246,7 +256,7 @@ class StepMode(_Model):
 class Training(_Model):
     """The training loop."""
 
-    newer = frozenset({"outputs", "initial_weights"})
+    newer = frozenset({"outputs", "initial_weights", "foreground_share", "gradient_clip", "ema"})
 
     epochs: PositiveCount = 1000
     """Number of epochs."""
@@ -262,10 +272,20 @@ class Training(_Model):
     """Weights to start from instead of random ones: a run folder or a file, for every role or by role."""
     batch_size: Literal["auto"] | BatchSize = BatchSize()
     """Samples of each stream per step; auto: from the patch, the images and the memory there is."""
+    foreground_share: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Fraction of the labeled samples that are centered on a foreground voxel, the class drawn evenly among those of
+    the case, as for small structures (nnU-Net: 0.33, one of a batch of 2). In a stage with pseudo-labels also of the
+    unlabeled samples."""
     step: StepMode = StepMode()
     """Computation of a step; auto: the fastest way that fits into memory."""
     optimizer: Optimizer = Optimizer()
     """The optimizer."""
+    gradient_clip: PositiveFloat | None = None
+    """Maximum Euclidean norm of a network's gradient over the whole batch: a longer one is scaled down to it before the
+    optimizer's step (nnU-Net: 12)."""
+    ema: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """Decay of a moving average of the weights, such as 0.999: validation, pseudo-labels of stages, ``best``, ``last``
+    and all predictions use the average, while training continues with the weights themselves."""
     schedule: Schedule = Schedule()
     """The learning-rate schedule."""
     precision: Precision = "auto"

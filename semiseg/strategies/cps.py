@@ -9,11 +9,18 @@ from torch import Tensor
 from semiseg.interfaces.batch import Batch, Step
 from semiseg.interfaces.co_training import CoTraining
 from semiseg.interfaces.losses import Losses, Term
-from semiseg.interfaces.strategy import StrategyOptions
+from semiseg.interfaces.roles import Role
+from semiseg.interfaces.split import Outputs
+from semiseg.strategy_parts.deep_supervision import (
+    DeepSupervisionOptions,
+    deeply_supervised,
+    logits_and_scales,
+    over_scales,
+)
 from semiseg.strategy_parts.streams import mean_of_each_stream, without_ignored
 
 
-class CPSOptions(StrategyOptions):
+class CPSOptions(DeepSupervisionOptions):
     """Options of CPS; defaults are those of the 3D paper, except the wait period, which it gives in epochs."""
 
     phi: Annotated[float, Field(ge=0)] = 0.5
@@ -47,6 +54,15 @@ class CrossPseudoSupervision(CoTraining[CPSOptions]):
 
     no_regions: ClassVar[str] = ""
 
+    @classmethod
+    def roles(cls, options: CPSOptions) -> tuple[Role, ...]:
+        """Return two students with different initial weights; both predict."""
+        return tuple(deeply_supervised(role, options) for role in super().roles(options))
+
+    def student_output(self, role: str, images: Tensor) -> Tensor | Outputs:
+        """Return the logits, and with deep supervision those of all scales."""
+        return self.outputs(role, images) if self.options.deep_supervision else self.run(role, images)
+
     def uses_pseudo_labels(self, step: Step) -> bool:
         """Return whether the wait period is over."""
         if self.options.wait_epochs is not None:
@@ -57,14 +73,19 @@ class CrossPseudoSupervision(CoTraining[CPSOptions]):
         """Return the most probable class, (n, \\*spatial) uint8: the paper's pseudo-label."""
         return self.hard(output)
 
-    def loss(self, role: str, output: Tensor, pseudo_labels: Mapping[str, Any], batch: Batch, step: Step) -> Losses:
+    def loss(
+        self, role: str, output: Tensor | Outputs, pseudo_labels: Mapping[str, Any], batch: Batch, step: Step
+    ) -> Losses:
         """Return equations 2 to 4 for one network."""
-        o = self.options
+        o, labeled = self.options, batch.labeled
+        logits, scales = logits_and_scales(output)
         peers = (without_ignored(labels, batch) for labels in pseudo_labels.values())
-        wanted = [(batch.labeled.label, o.loss), *((labels, o.pseudo_loss) for labels in peers)]
-        own, *others = self.coding.losses(output, wanted, batch.labeled.has_ignored)
+        wanted = [(labeled.label, o.loss), *((labels, o.pseudo_loss) for labels in peers)]
+        own, *others = self.coding.losses(logits, wanted, labeled.has_ignored)
+        coarser = [scale[: len(labeled)] for scale in scales]
+        own = over_scales(own, coarser, lambda one: self.coding.loss(one, labeled.label, o.loss, labeled.has_ignored))
         pseudo = sum((self._pseudo(values, batch) for values in others), Term())
-        return Losses({"supervised": Term(own, batch.labeled), "pseudo": o.phi * pseudo}, role)
+        return Losses({"supervised": Term(own, labeled), "pseudo": o.phi * pseudo}, role)
 
     def _pseudo(self, values: Tensor, batch: Batch) -> Term:
         if self.options.pseudo_on == "unlabeled":

@@ -10,12 +10,13 @@ from semiseg.interfaces.batch import Batch, Step
 from semiseg.interfaces.co_training import CoTraining
 from semiseg.interfaces.losses import Losses, Term
 from semiseg.interfaces.roles import Role
-from semiseg.interfaces.strategy import StrategyOptions
+from semiseg.interfaces.split import Outputs
+from semiseg.strategy_parts.deep_supervision import DeepSupervisionOptions, deeply_supervised, logits_and_scales
 from semiseg.strategy_parts.ramps import RampName, weight_at
 from semiseg.strategy_parts.streams import supervised_loss
 
 
-class CrossTeachingOptions(StrategyOptions):
+class CrossTeachingOptions(DeepSupervisionOptions):
     """Options of cross teaching."""
 
     weight: Annotated[float, Field(ge=0)] = 0.1
@@ -45,16 +46,24 @@ class CrossTeaching(CoTraining[CrossTeachingOptions]):
     @classmethod
     def roles(cls, options: CrossTeachingOptions) -> tuple[Role, ...]:
         """Return two students, the second with a different backbone; both predict."""
-        return (Role("student_a"), Role("student_b", backbone="unetr"))
+        roles = Role("student_a"), Role("student_b", backbone="unetr")
+        return tuple(deeply_supervised(role, options) for role in roles)
+
+    def student_output(self, role: str, images: Tensor) -> Tensor | Outputs:
+        """Return the logits, and with deep supervision those of all scales."""
+        return self.outputs(role, images) if self.options.deep_supervision else self.run(role, images)
 
     def pseudo_label(self, role: str, output: Tensor, batch: Batch) -> Tensor:
         """Return the most probable class of the unlabeled samples, (b, \\*spatial) uint8."""
         return self.hard(batch.divide(output)[1])
 
-    def loss(self, role: str, output: Tensor, pseudo_labels: Mapping[str, Any], batch: Batch, step: Step) -> Losses:
+    def loss(
+        self, role: str, output: Tensor | Outputs, pseudo_labels: Mapping[str, Any], batch: Batch, step: Step
+    ) -> Losses:
         """Return the loss of one network."""
-        labeled, unlabeled = batch.divide(output)
+        logits, scales = logits_and_scales(output)
+        labeled, unlabeled = batch.divide(logits)
         (labels,) = pseudo_labels.values()
-        supervised = supervised_loss(labeled, batch, self.options.loss, self.coding)
+        supervised = supervised_loss(labeled, batch, self.options.loss, self.coding, scales)
         pseudo = Term(self.coding.loss(unlabeled, labels, "dice"), batch.unlabeled)
         return Losses({"supervised": supervised, "pseudo": weight_at(self.options, step) * pseudo}, role)

@@ -12,12 +12,13 @@ from semiseg.codings.coding import Coding
 from semiseg.interfaces.batch import Batch, Step, Stream
 from semiseg.interfaces.losses import Losses, Term
 from semiseg.interfaces.roles import Role
-from semiseg.interfaces.strategy import Strategy, StrategyOptions
+from semiseg.interfaces.strategy import Strategy
+from semiseg.strategy_parts.deep_supervision import DeepSupervisionOptions, deeply_supervised
 from semiseg.strategy_parts.ramps import RampName, weight_at
 from semiseg.strategy_parts.streams import mean_over_voxels, supervised_loss
 
 
-class EntropyMinimizationOptions(StrategyOptions):
+class EntropyMinimizationOptions(DeepSupervisionOptions):
     """Options of entropy minimization."""
 
     weight: Annotated[float, Field(ge=0)] = 0.1
@@ -48,14 +49,15 @@ class EntropyMinimization(Strategy[EntropyMinimizationOptions]):
     @classmethod
     def roles(cls, options: EntropyMinimizationOptions) -> tuple[Role, ...]:
         """Return one network, called model."""
-        return (Role("model"),)
+        return (deeply_supervised(Role("model"), options),)
 
     def losses(self, batch: Batch, step: Step) -> Iterator[Losses]:
         """Yield the supervised loss plus the weighted entropy, from one forward pass."""
         o = self.options
-        logits = self.run("model", batch.images())
+        outputs = self.outputs("model", batch.images())
+        logits = outputs.logits
         labeled, unlabeled = batch.divide(logits)
-        supervised = supervised_loss(labeled, batch, o.loss, self.coding)
+        supervised = supervised_loss(labeled, batch, o.loss, self.coding, outputs.scales)
         if o.entropy_on == "unlabeled":
             uncertain = Term(normalized_entropy(unlabeled, self.coding), batch.unlabeled)
         else:

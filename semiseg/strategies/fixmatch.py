@@ -10,15 +10,16 @@ from torch import Tensor
 from semiseg.interfaces.batch import Batch, Step
 from semiseg.interfaces.losses import Losses, Term
 from semiseg.interfaces.roles import Role
-from semiseg.interfaces.strategy import Strategy, StrategyOptions
+from semiseg.interfaces.strategy import Strategy
 from semiseg.strategy_parts.confidence import accepted_share, confident_labels, masked_loss
+from semiseg.strategy_parts.deep_supervision import DeepSupervisionOptions, deeply_supervised
 from semiseg.strategy_parts.ema import has_statistics, update_teacher, warmed_decay
 from semiseg.strategy_parts.ramps import RampName, weight_at
 from semiseg.strategy_parts.streams import supervised_loss
 from semiseg.strategy_parts.views import strong_view
 
 
-class FixMatchOptions(StrategyOptions):
+class FixMatchOptions(DeepSupervisionOptions):
     """Options of FixMatch."""
 
     weight: Annotated[float, Field(ge=0)] = 1.0
@@ -63,16 +64,18 @@ class FixMatch(Strategy[FixMatchOptions]):
     def roles(cls, options: FixMatchOptions) -> tuple[Role, ...]:
         """Return one network, called model, and with ``labels_from=teacher`` also its moving average."""
         if options.labels_from == "model":
-            return (Role("model"),)
-        return (Role("model", predicts=False), Role("teacher", trained=False, initialized_like="model"))
+            return (deeply_supervised(Role("model"), options),)
+        roles = Role("model", predicts=False), Role("teacher", trained=False, initialized_like="model")
+        return tuple(deeply_supervised(role, options) for role in roles)
 
     def losses(self, batch: Batch, step: Step) -> Iterator[Losses]:
         """Yield the supervised loss plus the weighted loss of strong views against labels from weak views."""
         o, unlabeled = self.options, batch.unlabeled
         labels = self._labels(batch)
         strong = strong_view(unlabeled.image, unlabeled.slots, step, "fixmatch", o.strength, o.cut_out)
-        on_labeled, on_strong = batch.divide(self.run("model", torch.cat([batch.labeled.image, strong])))
-        supervised = supervised_loss(on_labeled, batch, o.loss, self.coding)
+        outputs = self.outputs("model", torch.cat([batch.labeled.image, strong]))
+        on_labeled, on_strong = batch.divide(outputs.logits)
+        supervised = supervised_loss(on_labeled, batch, o.loss, self.coding, outputs.scales)
         pseudo = Term(masked_loss(on_strong, labels, o.pseudo_loss, self.coding), unlabeled)
         accepted = Term(accepted_share(labels), unlabeled)
         terms = {"supervised": supervised, "pseudo": weight_at(o, step) * pseudo}

@@ -10,14 +10,15 @@ from torch import Tensor
 from semiseg.interfaces.batch import Batch, Step
 from semiseg.interfaces.losses import Losses, Term
 from semiseg.interfaces.roles import Role
-from semiseg.interfaces.strategy import Strategy, StrategyOptions
+from semiseg.interfaces.strategy import Strategy
+from semiseg.strategy_parts.deep_supervision import DeepSupervisionOptions, deeply_supervised
 from semiseg.strategy_parts.flips import draw_flips, flip
 from semiseg.strategy_parts.ramps import RampName, weight_at
 from semiseg.strategy_parts.streams import mean_over_voxels, supervised_loss
 from semiseg.strategy_parts.views import strong_view
 
 
-class PiModelOptions(StrategyOptions):
+class PiModelOptions(DeepSupervisionOptions):
     """Options of the Pi-model."""
 
     weight: Annotated[float, Field(ge=0)] = 10.0
@@ -55,15 +56,16 @@ class PiModel(Strategy[PiModelOptions]):
     @classmethod
     def roles(cls, options: PiModelOptions) -> tuple[Role, ...]:
         """Return one network, called model."""
-        return (Role("model"),)
+        return (deeply_supervised(Role("model"), options),)
 
     def losses(self, batch: Batch, step: Step) -> Iterator[Losses]:
         """Yield the supervised loss on first views plus the weighted difference between the views."""
         o = self.options
         streams = (batch.unlabeled,) if o.consistency_on == "unlabeled" else (batch.labeled, batch.unlabeled)
-        logits = self.run("model", batch.images())
+        outputs = self.outputs("model", batch.images())
+        logits = outputs.logits
         labeled, unlabeled = batch.divide(logits)
-        supervised = supervised_loss(labeled, batch, o.loss, self.coding)
+        supervised = supervised_loss(labeled, batch, o.loss, self.coding, outputs.scales)
         first = self.probabilities(unlabeled if o.consistency_on == "unlabeled" else logits)
         images = torch.cat([stream.image for stream in streams])
         second = self._second(images, [slot for stream in streams for slot in stream.slots], step, first)

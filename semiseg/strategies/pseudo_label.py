@@ -8,13 +8,14 @@ from pydantic import Field, model_validator
 from semiseg.interfaces.batch import Batch, Step
 from semiseg.interfaces.losses import Losses, Term
 from semiseg.interfaces.roles import Role
-from semiseg.interfaces.strategy import Strategy, StrategyOptions
+from semiseg.interfaces.strategy import Strategy
 from semiseg.strategy_parts.confidence import accepted_share, confident_labels, masked_loss
+from semiseg.strategy_parts.deep_supervision import DeepSupervisionOptions, deeply_supervised
 from semiseg.strategy_parts.ramps import RampName, weight_at
 from semiseg.strategy_parts.streams import supervised_loss
 
 
-class PseudoLabelOptions(StrategyOptions):
+class PseudoLabelOptions(DeepSupervisionOptions):
     """Options of online pseudo-labels."""
 
     weight: Annotated[float, Field(ge=0)] = 1.0
@@ -56,13 +57,14 @@ class PseudoLabel(Strategy[PseudoLabelOptions]):
     @classmethod
     def roles(cls, options: PseudoLabelOptions) -> tuple[Role, ...]:
         """Return one network, called model."""
-        return (Role("model"),)
+        return (deeply_supervised(Role("model"), options),)
 
     def losses(self, batch: Batch, step: Step) -> Iterator[Losses]:
         """Yield the supervised loss plus the weighted loss against pseudo-labels, from one forward pass."""
         o = self.options
-        labeled, unlabeled = batch.divide(self.run("model", batch.images()))
-        supervised = supervised_loss(labeled, batch, o.loss, self.coding)
+        outputs = self.outputs("model", batch.images())
+        labeled, unlabeled = batch.divide(outputs.logits)
+        supervised = supervised_loss(labeled, batch, o.loss, self.coding, outputs.scales)
         labels = confident_labels(unlabeled, o.threshold, self.coding)
         pseudo = Term(masked_loss(unlabeled, labels, o.pseudo_loss, self.coding), batch.unlabeled)
         accepted = Term(accepted_share(labels), batch.unlabeled)

@@ -9,12 +9,13 @@ from pydantic import Field
 from semiseg.interfaces.batch import Batch, Step
 from semiseg.interfaces.losses import Losses, Term
 from semiseg.interfaces.roles import Role
-from semiseg.interfaces.strategy import Stage, Strategy, StrategyOptions
+from semiseg.interfaces.strategy import Stage, Strategy
+from semiseg.strategy_parts.deep_supervision import DeepSupervisionOptions, deeply_supervised
 from semiseg.strategy_parts.streams import supervised_loss
 from semiseg.strategy_parts.views import strong_view
 
 
-class SelfTrainingOptions(StrategyOptions):
+class SelfTrainingOptions(DeepSupervisionOptions):
     """Options of self-training; the defaults are plain ST."""
 
     teacher_share: Annotated[float, Field(gt=0, lt=1)] = 0.5
@@ -52,7 +53,7 @@ class SelfTraining(Strategy[SelfTrainingOptions]):
     @classmethod
     def roles(cls, options: SelfTrainingOptions) -> tuple[Role, ...]:
         """Return one network, called model: first the teacher, then each student."""
-        return (Role("model"),)
+        return (deeply_supervised(Role("model"), options),)
 
     def stages(self) -> tuple[Stage, ...]:
         """Return teacher and student; for ST++, a student of the reliable cases comes between them."""
@@ -72,11 +73,14 @@ class SelfTraining(Strategy[SelfTrainingOptions]):
         o, unlabeled = self.options, batch.unlabeled
         if unlabeled.pseudo is None:
             images = batch.labeled.image if len(batch.labeled) else unlabeled.image  # never an empty batch
-            logits = self.run("model", images)[: len(batch.labeled)]
-            yield Losses({"supervised": supervised_loss(logits, batch, o.loss, self.coding)}, "model")
+            outputs = self.outputs("model", images)
+            logits = outputs.logits[: len(batch.labeled)]
+            supervised = supervised_loss(logits, batch, o.loss, self.coding, outputs.scales)
+            yield Losses({"supervised": supervised}, "model")
             return
         strong = strong_view(unlabeled.image, unlabeled.slots, step, "self_training", o.strength, o.cut_out)
-        on_labeled, on_strong = batch.divide(self.run("model", torch.cat([batch.labeled.image, strong])))
-        supervised = supervised_loss(on_labeled, batch, o.loss, self.coding)
+        outputs = self.outputs("model", torch.cat([batch.labeled.image, strong]))
+        on_labeled, on_strong = batch.divide(outputs.logits)
+        supervised = supervised_loss(on_labeled, batch, o.loss, self.coding, outputs.scales)
         pseudo = Term(self.coding.loss(on_strong, unlabeled.pseudo, o.pseudo_loss), unlabeled)
         yield Losses({"supervised": supervised, "pseudo": o.weight * pseudo}, "model")

@@ -6,11 +6,12 @@ from typing import ClassVar, Literal
 from semiseg.interfaces.batch import Batch, Step
 from semiseg.interfaces.losses import Losses
 from semiseg.interfaces.roles import Role
-from semiseg.interfaces.strategy import BatchNeeds, Strategy, StrategyOptions, StreamNeeds
+from semiseg.interfaces.strategy import BatchNeeds, Strategy, StreamNeeds
+from semiseg.strategy_parts.deep_supervision import DeepSupervisionOptions, deeply_supervised
 from semiseg.strategy_parts.streams import supervised_loss
 
 
-class SupervisedOptions(StrategyOptions):
+class SupervisedOptions(DeepSupervisionOptions):
     """Options of the supervised baseline."""
 
     loss: Literal["dice", "dice_ce"] = "dice"
@@ -30,9 +31,10 @@ class Supervised(Strategy[SupervisedOptions]):
     @classmethod
     def roles(cls, options: SupervisedOptions) -> tuple[Role, ...]:
         """Return one network, called model."""
-        return (Role("model"),)
+        return (deeply_supervised(Role("model"), options),)
 
     def losses(self, batch: Batch, step: Step) -> Iterator[Losses]:
         """Yield the supervised loss."""
-        logits = self.run("model", batch.labeled.image)
-        yield Losses({"supervised": supervised_loss(logits, batch, self.options.loss, self.coding)}, "model")
+        outputs = self.outputs("model", batch.labeled.image)
+        loss = supervised_loss(outputs.logits, batch, self.options.loss, self.coding, outputs.scales)
+        yield Losses({"supervised": loss}, "model")

@@ -58,8 +58,11 @@ class MoreScales(nn.Module):
     The logits of a level are resampled to the image's size by linear interpolation along each axis.
     """
 
-    def __init__(self, backbone: Backbone, task: Task, dropout: float = 0.0) -> None:
+    def __init__(self, backbone: Backbone, task: Task, dropout: float = 0.0, for_supervision: bool = False) -> None:
         """Build the network; ``dropout`` drops whole channels before each of these convolutions.
+
+        ``for_supervision``: for deep supervision as in nnU-Net, which leaves out the coarsest level, unless it is the
+        only one; and only in training mode, since none of them predicts.
 
         Raises ComponentError for a network without a level that is coarser than the image.
         """
@@ -69,6 +72,9 @@ class MoreScales(nn.Module):
         self.coarse = [index for index, level in enumerate(levels) if max(level.factor) > 1]
         if not self.coarse:
             raise ComponentError("The network has no level that is coarser than the image.", "Give it more levels.")
+        self.for_supervision = for_supervision
+        if for_supervision:
+            self.coarse = self.coarse[:-1] or self.coarse
         flat = task.spatial_dims == 2
         self.dropout = nn.Dropout2d(dropout) if flat else nn.Dropout3d(dropout)
         convolution = nn.Conv2d if flat else nn.Conv3d
@@ -78,6 +84,8 @@ class MoreScales(nn.Module):
         """Return the network's logits, and those of the coarser levels, finest first."""
         network = _parts(self.network)
         decoded = network.decode(network.encode(images))
+        if self.for_supervision and not self.training:
+            return Outputs(network.classify(decoded))
         scales = []
         for index, convolution in zip(self.coarse, self.scales, strict=True):
             logits = convolution(self.dropout(decoded[index]))

@@ -1,5 +1,7 @@
 """Loss terms that most strategies share."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -7,16 +9,24 @@ from semiseg.codings.classes import CLASSES
 from semiseg.codings.coding import Coding
 from semiseg.interfaces.batch import Batch, LabeledStream, Stream
 from semiseg.interfaces.losses import Term
+from semiseg.strategy_parts.deep_supervision import over_scales
 from semiseg.types import IGNORE
 
 
-def supervised_loss(logits: Tensor, batch: Batch, kind: str, coding: Coding = CLASSES) -> Term:
+def supervised_loss(
+    logits: Tensor, batch: Batch, kind: str, coding: Coding = CLASSES, scales: Sequence[Tensor] = ()
+) -> Term:
     """Return the supervised loss of the labeled samples' logits (b, K, \\*spatial), by name (``named_loss``).
 
-    ``coding``: what the logits mean; a strategy gives its ``coding``.
+    ``coding``: what the logits mean; a strategy gives its ``coding``. ``scales``: for deep supervision, the logits of
+    coarser scales; those of labeled samples come first, others may follow.
     """
     labeled = batch.labeled
-    return Term(coding.loss(logits, labeled.label, kind, labeled.has_ignored), labeled)
+
+    def loss(one: Tensor) -> Tensor:
+        return coding.loss(one, labeled.label, kind, labeled.has_ignored)
+
+    return Term(over_scales(loss(logits), [scale[: len(labeled)] for scale in scales], loss), labeled)
 
 
 def mean_of_each_stream(values: Tensor, batch: Batch) -> Term:

@@ -10,8 +10,10 @@ class TestSupervised(StrategyContract):
     def strategy_class(self):
         return Supervised
 
-    @pytest.fixture(params=["dice", "dice_ce"])
+    @pytest.fixture(params=["dice", "dice_ce", "deep"])
     def options(self, request):
+        if request.param == "deep":
+            return {"loss": "dice_ce", "deep_supervision": True}
         return {"loss": request.param}
 
 
@@ -25,8 +27,9 @@ class TestCPS(StrategyContract):
             {},
             {"wait_share": 0.5},
             {"pseudo_on": "unlabeled", "phi": 1.5},
+            {"loss": "dice_ce", "deep_supervision": True},
         ],
-        ids=["default", "wait_share", "unlabeled"],
+        ids=["default", "wait_share", "unlabeled", "deep"],
     )
     def options(self, request):
         return request.param

@@ -14,7 +14,9 @@ class TestEntropyMinimization(StrategyContract):
     def strategy_class(self):
         return EntropyMinimization
 
-    @pytest.fixture(params=[{}, {"entropy_on": "unlabeled", "ramp": "constant", "loss": "dice_ce"}])
+    @pytest.fixture(
+        params=[{}, {"entropy_on": "unlabeled", "ramp": "constant", "loss": "dice_ce", "deep_supervision": True}]
+    )
     def options(self, request):
         return request.param
 
@@ -24,7 +26,12 @@ class TestPseudoLabel(StrategyContract):
     def strategy_class(self):
         return PseudoLabel
 
-    @pytest.fixture(params=[{"threshold": 0.4}, {"threshold": 0.0, "wait_share": 0.2, "pseudo_loss": "dice"}])
+    @pytest.fixture(
+        params=[
+            {"threshold": 0.4},
+            {"threshold": 0.0, "wait_share": 0.2, "pseudo_loss": "dice", "deep_supervision": True},
+        ]
+    )
     def options(self, request):
         return request.param
 
@@ -34,9 +41,9 @@ class TestCrossTeaching(StrategyContract):
     def strategy_class(self):
         return CrossTeaching
 
-    @pytest.fixture(params=["dice", "dice_ce"])
+    @pytest.fixture(params=[{"loss": "dice"}, {"loss": "dice_ce", "deep_supervision": True}], ids=["dice", "deep"])
     def options(self, request):
-        return {"loss": request.param}
+        return request.param
 
 
 class TestPiModel(StrategyContract):
@@ -44,7 +51,12 @@ class TestPiModel(StrategyContract):
     def strategy_class(self):
         return PiModel
 
-    @pytest.fixture(params=[{}, {"consistency_on": "labeled_and_unlabeled", "gradient": "both", "flips": False}])
+    @pytest.fixture(
+        params=[
+            {},
+            {"consistency_on": "labeled_and_unlabeled", "gradient": "both", "flips": False, "deep_supervision": True},
+        ]
+    )
     def options(self, request):
         return request.param
 
@@ -58,7 +70,13 @@ class TestFixMatch(StrategyContract):
         params=[
             {"threshold": 0.4},
             {"threshold": 0.4, "pseudo_loss": "dice", "cut_out": 0.0},
-            {"labels_from": "teacher", "threshold": 0.0, "pseudo_loss": "dice_ce", "ramp": "sigmoid"},
+            {
+                "labels_from": "teacher",
+                "threshold": 0.0,
+                "pseudo_loss": "dice_ce",
+                "ramp": "sigmoid",
+                "deep_supervision": True,
+            },
         ],
         ids=["paper", "dice", "teacher"],
     )
@@ -71,6 +89,9 @@ class TestSelfTraining(StrategyContract):
     def strategy_class(self):
         return SelfTraining
 
-    @pytest.fixture(params=[{}, {"reliable_share": 0.5, "pseudo_loss": "dice_ce", "cut_out": 0.0}], ids=["st", "st++"])
+    @pytest.fixture(
+        params=[{}, {"reliable_share": 0.5, "pseudo_loss": "dice_ce", "cut_out": 0.0, "deep_supervision": True}],
+        ids=["st", "st++"],
+    )
     def options(self, request):
         return request.param

@@ -78,7 +78,7 @@ def trained_on(device, cls, mode):
     batch, runtime = batch_on(device, cls, strategy), runtime_on(device)
     timetable = TrainingSchedule(strategy.stages(), 100, 1, 1, seed=0)
     optimizers = make_optimizers(schema.Optimizer(lr=1e-3), strategy.networks, trained)
-    runner, reports, waits = StepRunner(strategy, optimizers, runtime, mode), [], []
+    runner, reports, waits = StepRunner(strategy, optimizers, runtime, mode, gradient_clip=0.1), [], []
     for index in (0, 50, 99):
         reads.clear()
         reports.append(runner(batch, timetable.step(index)))

@@ -154,7 +154,9 @@ def test_where_every_case_has_a_label_some_serve_as_unlabeled_and_it_is_said(tmp
 
     assert (recipe.split.test, recipe.split.validation, recipe.split.labeled) == (4, 2, 4)
     assert "Of the other 14, the labels of 4 are used" in text
-    assert "--set split.labeled=all --set strategy.name=supervised" in text
+    assert "--set split.labeled=all --set strategy.name=supervised --set strategy.loss=dice_ce" in text
+    assert recipe.strategy.values["loss"] == "dice_ce"
+    assert recipe.training.foreground_share == 0.33
 
 
 def test_brats(tmp_path):

@@ -43,6 +43,7 @@ def tiny_trainer(
     validation=True,
     mode=WHOLE,
     reporter=None,
+    **training,
 ):
     strategy = strategy or cps(wait_share=0.3)
     runtime = runtime or Runtime("cpu", "32")
@@ -51,7 +52,7 @@ def tiny_trainer(
         examples_per_epoch=16,
         patch_size=SIZE,
         checkpoint=schema.Checkpoint(minutes=minutes),
-        optimizer=schema.Optimizer(lr=0.01),
+        **{"optimizer": schema.Optimizer(lr=0.01), **training},
     )
     cases = [MadeCase("v1", 7001), MadeCase("v2", 7002)]
 

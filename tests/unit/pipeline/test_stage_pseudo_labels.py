@@ -1,7 +1,7 @@
 """What the networks of a stage say of the unlabeled cases, kept in the run folder for the next."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -91,6 +91,15 @@ def test_a_stage_that_begins_is_labeled_once_by_the_networks_as_they_are(made):
     assert labels.of(STAGES, 1, True, lambda: None)[0].pseudo_file == served[0].pseudo_file
     labels.of(STAGES, 1, False, lambda: None)
     assert model.predicted == 4
+
+
+def test_pseudo_labels_come_with_counts_for_drawing_foreground_voxels_if_asked_for(made):
+    labels, _, cases = made
+    assert [case.planes for case in labels.of(STAGES, 1, True, lambda: None)] == [None] * 4
+    served = replace(labels, with_planes=True).of(STAGES, 1, False, lambda: None)
+    for case, stored in zip(cases, served, strict=True):
+        above = (case.image()[0] > 0.5).sum(axis=(1, 2))
+        np.testing.assert_array_equal(stored.planes, [above, np.zeros(4)])
 
 
 def test_a_stop_in_the_middle_keeps_what_is_there(made):

@@ -48,8 +48,8 @@ def test_notes_of_overrides_stay_with_the_recipe(minimal):
 
 KNOWN = "name, seed, dataset, split, preprocessing, augmentation, backbone, strategy, training, inference, evaluation"
 TRAINING = (
-    "epochs, examples_per_epoch, patch_size, outputs, batch_size, step, optimizer, schedule, precision, device, "
-    "compile, deterministic, workers, augmentation_on, validation, checkpoint"
+    "epochs, examples_per_epoch, patch_size, outputs, batch_size, foreground_share, step, optimizer, gradient_clip, "
+    "ema, schedule, precision, device, compile, deterministic, workers, augmentation_on, validation, checkpoint"
 )
 
 
@@ -77,13 +77,14 @@ TRAINING = (
             "  epochs: 3",
             "  optimizer: {lr: 1, nme: sgd}",
             "Unknown key 'nme' (x.yaml:15). Did you mean 'name'?\n"
-            "    Known keys of training.optimizer: name, lr, weight_decay, momentum.",
+            "    Known keys of training.optimizer: name, lr, weight_decay, momentum, nesterov.",
         ),
         (
             "  phi: 0.25",
             "  phy: 0.25",
             "Unknown key 'phy' (x.yaml:12). Did you mean 'phi'?\n"
-            "    Options of cps: name, networks, phi, wait_epochs, wait_share, pseudo_loss, pseudo_on, loss.",
+            "    Options of cps: name, networks, deep_supervision, phi, wait_epochs, wait_share, pseudo_loss, "
+            "pseudo_on, loss.",
         ),
         (
             "  root: /data",
