@@ -79,6 +79,9 @@ def test_the_study_is_reported_with_its_cross_validation(study):
     assert float(rows[1]["last"]) == pytest.approx(mean)
     assert {"last sd", "best", "best sd", "last edema"} <= set(rows[0])
     assert "Cross-validation" in (study / "report/report.html").read_text()
+    numbers = json.loads((study / "report/summary.json").read_text())
+    assert [one["folds"] for one in numbers["answers"][0]["differences"]] == [[2, 2]]
+    assert "Fold 1 of 2, counted from 0" in (study / f"models/{NAMES[1]}/report.html").read_text()
 
 
 @pytest.mark.slow
