@@ -40,7 +40,8 @@ def rows(model: type[BaseModel], prefix: str = "") -> list[str]:
         default = "" if inner else f"`{shown(field.default)}`" if field.default is not PydanticUndefined else "required"
         if inner and issubclass(inner, Block):
             default = f"`{field.default.name}`" if isinstance(field.default, Block) else "required"
-        lines.append(f"| `{key}` | {default} | {field.description} |")
+        what = " ".join((field.description or "").split())  # a row of a table is one line
+        lines.append(f"| `{key}` | {default} | {what} |")
         options = inner or model_in(field.annotation)
         if options and not issubclass(options, Block):
             lines += rows(options, f"{key}.")

@@ -36,6 +36,8 @@ def _about(plan: Plan) -> dict[str, str]:
     further = {}
     if plan.task.regions:
         further["outputs of the networks"] = f"overlapping regions: {', '.join(plan.task.regions)}"
+    if plan.split.fold:
+        further["fold"] = plan.split.fold.describe(len(plan.split.labeled), len(plan.split.validation))
     if plan.info.has_ignored:
         further["ignored label value"] = str(plan.info.ignore)
     return {

@@ -73,4 +73,5 @@ def _differences(pairs: Sequence[Pair], metric: StudyMetric) -> dict[int, dict[s
 def _difference(pair: Pair) -> dict[str, Any]:
     entry = pair.entry(pair.mean)
     figures = {} if entry is None else asdict(entry)
-    return {"labeled": pair.shown.labeled, "n": pair.mean.n, "seeds": list(pair.seeds), **figures}
+    repeated = f"{pair.shown.repeated}s"
+    return {"labeled": pair.shown.labeled, "n": pair.mean.n, repeated: list(pair.seeds), **figures}

@@ -54,19 +54,19 @@ def _validated(arm: StudyArm) -> list[tuple[Record, Record]]:
 def _row(arm: StudyArm, found: Sequence[tuple[Record, Record]], classes: Sequence[str]) -> Iterator[Cell]:
     yield Cell(arm.method)
     yield from (cells.count(number) for number in (arm.labeled, arm.total, len(found)))
-    yield _mean_and_sd([last["mean_dice"] for last, _ in found])
-    yield _mean_and_sd([best["mean_dice"] for _, best in found])
+    yield _mean_and_sd("last", [last["mean_dice"] for last, _ in found])
+    yield _mean_and_sd("best", [best["mean_dice"] for _, best in found])
     for name in classes:
-        yield _mean_and_sd([last["dice"].get(name, math.nan) for last, _ in found])
+        yield _mean_and_sd(f"last {name}", [last["dice"].get(name) for last, _ in found])
 
 
-def _mean_and_sd(values: Sequence[float | None]) -> Cell:
+def _mean_and_sd(name: str, values: Sequence[float | None]) -> Cell:
     known = np.array([value for value in values if value is not None and math.isfinite(value)])
     if not len(known):
-        return Cell(cells.NONE)
+        return Cell(cells.NONE, parts=((name, None), (f"{name} sd", None)))
     mean, sd = float(known.mean()), float(known.std(ddof=1)) if len(known) > 1 else None
     text = cells.number_text(mean, _DIGITS) + ("" if sd is None else f" ± {sd:.{_DIGITS}f}")
-    return Cell(text, value=mean, parts=(("mean", mean), ("sd", sd)))
+    return Cell(text, value=mean, parts=((name, mean), (f"{name} sd", sd)))
 
 
 def _notes(results: StudyResults, runs: Sequence[ScoredRun]) -> Iterator[str]:
