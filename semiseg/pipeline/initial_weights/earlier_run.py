@@ -1,7 +1,7 @@
 """An earlier run as a source of weights, and what differs between it and the run that starts from it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,8 @@ class EarlierRun:
     """Its networks, those that predict first."""
     seen: tuple[Seen, ...]
     """The cases that its weights were made with, by itself and by the runs that it started from."""
+    shapes: Weights = field(repr=False)
+    """Its weights without values, on the meta device."""
 
     @property
     def title(self) -> str:
@@ -42,7 +44,9 @@ class EarlierRun:
 
     def weights(self, role: str, device: str) -> Weights:
         """Return one network's weights, on the "cpu" or "meta"."""
-        return _of_role(load_weights_of(self.folder.weights(self.checkpoint), device)["strategy"], role)
+        file, start = self.folder.weights(self.checkpoint), f"networks.{role}."
+        found = self.shapes if device == "meta" else load_weights_of(file, device)["strategy"]
+        return {name.removeprefix(start): value for name, value in found.items() if name.startswith(start)}
 
     def has_classes_of(self, task: Task) -> bool:
         """Return whether its outputs mean the same as the task's: the same classes or regions, in the same order."""
@@ -74,12 +78,7 @@ def open_run(path: Path, checkpoint: str) -> EarlierRun:
         roles.sort(key=lambda name: name not in predicting)
         uses_unlabeled = uses_unlabeled and found.component.needs.unlabeled.uses
     seen = seen_by(folder, record["dataset"], uses_unlabeled=uses_unlabeled)
-    return EarlierRun(folder, checkpoint, recipe, record, tuple(notes), tuple(roles), tuple(seen))
-
-
-def _of_role(weights: Weights, role: str) -> Weights:
-    start = f"networks.{role}."
-    return {name.removeprefix(start): value for name, value in weights.items() if name.startswith(start)}
+    return EarlierRun(folder, checkpoint, recipe, record, tuple(notes), tuple(roles), tuple(seen), state["strategy"])
 
 
 def plan_notes(run: EarlierRun, recipe: Recipe, info: DatasetInfo, pairs: Mapping[str, str]) -> list[str]:

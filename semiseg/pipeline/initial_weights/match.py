@@ -93,14 +93,19 @@ def match(
     taken = {here: there for here, there in alike.items() if not (renew and here in outputs)}
     if not any(own[name].ndim > 1 and name not in outputs for name in taken):
         raise _nothing(own, weights, named, any(own[name].ndim > 1 for name in alike))
-    used, theirs = {id(own[name]) for name in taken}, set(taken.values())
+    used, theirs = {id(own[name]) for name in taken}, {_place(weights[there]) for there in taken.values()}
     drawn = tuple(
         Drawn(name, tuple(value.shape), tuple(weights[named[name]].shape) if name in named else None, name in outputs)
         for name, value in own.items()
-        if name not in taken and id(value) not in used  # one tensor may have several names
+        if name not in taken and id(value) not in used  # one tensor may have several names, here and there
     )
-    unused = tuple(name for name in weights if name not in theirs)
+    unused = tuple(name for name, value in weights.items() if _place(value) not in theirs)
     return Match(taken, drawn, unused, found, tuple(name for name in taken if name in outputs))
+
+
+def _place(tensor: Tensor) -> tuple[int, int, Shape]:
+    """Return what is the same for two names of one tensor in a file."""
+    return tensor.untyped_storage()._cdata, tensor.storage_offset(), tuple(tensor.shape)
 
 
 def _is_alike(ours: Tensor, theirs: Tensor) -> bool:

@@ -86,6 +86,9 @@ def _of_file(source: WeightsSource) -> Origin:
     if run is not None and (run / "recipe.yaml").exists():
         what = "is part of a run folder, which says what the weights are of and which cases they have seen."
         raise RecipeError(Problem(str(path), what, f"Give the folder: {run}"))
-    _, key = read_weights(path, source.key, "meta")
-    title = f"{path} ({key})" if key else str(path)
-    return Origin(title, path, lambda device: read_weights(path, key or None, device)[0], {"key": key})
+    shapes, key = read_weights(path, source.key, "meta")
+
+    def read(device: str) -> Mapping[str, Tensor]:
+        return shapes if device == "meta" else read_weights(path, key or None, device)[0]
+
+    return Origin(f"{path} ({key})" if key else str(path), path, read, {"key": key})

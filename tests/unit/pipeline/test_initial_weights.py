@@ -238,6 +238,14 @@ class TestFromAFile:
         ((what, _),) = refused(tmp_path / "w.pt")
         assert "does not fit model: no names match: there stem.weight; here model.0" in what
 
+    def test_a_tensor_with_two_names_is_used_by_either(self, tmp_path):
+        source = a_run(tmp_path / "run")["model"]
+        twice = {f"again.{name}": value for name, value in source.items()}  # as in nnU-Net's checkpoints
+        torch.save({**source, **twice, "unknown": torch.zeros(2)}, tmp_path / "w.pt")
+        plan = planned(tmp_path / "w.pt")
+        assert plan.initial.starts[0].match.unused == ("unknown",)
+        assert f"not used of {tmp_path}/w.pt: unknown" in plan.notes
+
     def test_weights_of_two_axes_are_refused(self, tmp_path):
         torch.save(a_run(tmp_path / "flat", patch_size=[16, 16])["model"], tmp_path / "w.pt")
         ((what, _),) = refused(tmp_path / "w.pt")
