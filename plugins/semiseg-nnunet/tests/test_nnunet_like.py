@@ -3,11 +3,11 @@
 from pathlib import Path
 
 import torch
-from semiseg_nnunet.nnunet_plain import NNUNetPlain
 
 from semiseg import load_recipe
 from semiseg.plugin import MoreScales, Outputs, Task
 from semiseg.registry import load
+from semiseg_nnunet.nnunet_plain import NNUNetPlain
 
 RECIPE = Path(__file__).parents[1] / "recipes" / "nnunet_like.yaml"
 
