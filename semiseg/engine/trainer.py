@@ -14,7 +14,6 @@ from semiseg.engine.averages import Averages
 from semiseg.engine.memory import STEP_FIX, VALIDATION_FIX, StepMemory, raising_on_oom
 from semiseg.engine.optim import learning_rate, make_optimizers, options_of
 from semiseg.engine.schedule import StageSpan
-from semiseg.engine.status_lines import StatusLines
 from semiseg.engine.step import StepRunner, trained_roles
 from semiseg.engine.step_mode_choice import StepModeChoice
 from semiseg.engine.training_setup import TrainingSetup
@@ -27,6 +26,7 @@ from semiseg.recipe import schema
 from semiseg.runs.checkpoint import Checkpoints, require_finite, snapshot_file
 from semiseg.runs.fitting import fitting
 from semiseg.runs.log import JsonLog
+from semiseg.runs.status_lines import StatusLines
 from semiseg.signals import StopRequests
 
 FORMAT = 2

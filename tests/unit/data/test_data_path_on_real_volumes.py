@@ -6,14 +6,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from scipy.stats import chisquare
 
 from semiseg.augmentation.luque2023 import Luque2023Augmentation
+from semiseg.augmentation.none import NoAugmentation
 from semiseg.data.batches import TrainingBatches
+from semiseg.data.foreground import structures_of
+from semiseg.data.samples import Sampler
 from semiseg.data.split import make_split
 from semiseg.data.store import CaseStore
 from semiseg.preprocessing.prepare import prepare
 from semiseg.recipe import schema
 from semiseg.registry import create
+from semiseg.types import Task
 
 ROOT = os.environ.get("SEMISEG_REAL_DATA", "")
 pytestmark = [pytest.mark.real_data, pytest.mark.skipif(not ROOT, reason="SEMISEG_REAL_DATA is not set")]
@@ -47,6 +52,30 @@ def test_brats_cases_from_files_to_patches_and_back(tmp_path):
     assert batch.images().shape == (2, 4, 64, 64, 64)
     assert torch.isfinite(batch.images()).all()
     assert set(batch.labeled.label.unique().tolist()) <= {0, 1, 2, 3}
+
+
+@pytest.mark.slow
+def test_small_patches_of_a_tumor_hold_each_of_its_classes_alike_often(tmp_path):
+    """In the brain, most patches of 16 voxels hold no tumor, and the classes differ in size."""
+    dataset = create("dataset", "brats", {"root": str(Path(ROOT) / "brats2018")})
+    cases = dataset.cases()
+    split = make_split(cases, schema.Split(labeled=1, total=1), 0)
+    store = CaseStore(dataset, schema.Preprocessing(), split, tmp_path, with_planes=True)
+    store.fill(cases)
+    stored = store.labeled(split.labeled[0].id)
+    structures = structures_of(Task(4, dataset.info().classes, (16, 16, 16)))
+    np.testing.assert_array_equal(stored.planes.sum(1), np.bincount(stored.label().ravel(), minlength=4)[1:])
+    assert chisquare(stored.planes.sum(1)).pvalue < 1e-6
+
+    def centers(share):
+        patch = (16, 16, 16)
+        sampler = Sampler([stored], [], NoAugmentation(), patch, 1, foreground_share=share, structures=structures)
+        labels = [sampler.draw_labeled(step, 0).label for step in range(90)]
+        return np.bincount([int(label[8, 8, 8]) for label in labels], minlength=4)
+
+    assert centers(0.0)[0] > 70
+    assert centers(1.0)[0] == 0
+    assert chisquare(centers(1.0)[1:]).pvalue > 0.01
 
 
 def test_hippocampus_intensities_come_to_one_scale():

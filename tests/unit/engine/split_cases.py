@@ -20,6 +20,7 @@ from semiseg.interfaces.batch import Step
 from semiseg.strategies.cps import CrossPseudoSupervision
 
 STEPS = 3
+TRAINED = {"ema": 0.8, "gradient_clip": 0.5}
 COUPLED = UNet(UNet.Options(**SMALL_UNET, norm="batch", dropout=0.2))
 CASES = {
     "unet": (UNet(UNet.Options(**SMALL_UNET)), CrossPseudoSupervision, None),
@@ -63,5 +64,5 @@ if __name__ == "__main__":
         torch.save(state, folder / f"{case}-{processes.rank}.pt")
     with suppress(Kill):
         killed = KillingBatches(7)
-        tiny_trainer(folder / "trained", batches=killed, runtime=processes, mode=StepMode("split")).fit()
-    tiny_trainer(folder / "trained", runtime=processes).fit()
+        tiny_trainer(folder / "trained", batches=killed, runtime=processes, mode=StepMode("split"), **TRAINED).fit()
+    tiny_trainer(folder / "trained", runtime=processes, **TRAINED).fit()

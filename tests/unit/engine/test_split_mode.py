@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from helpers_processes import run_on_two
-from split_cases import CASES, STEPS, start, train
+from split_cases import CASES, STEPS, TRAINED, start, train
 from test_step_modes import SIZE, largest_difference
 from tiny_trainer import tiny_trainer
 
@@ -54,13 +54,15 @@ def test_a_step_s_exchange_is_a_byte_a_voxel_from_each_network(split_folder):
 
 @pytest.mark.slow
 def test_a_training_killed_and_resumed_in_two_processes_is_that_of_one(split_folder, tmp_path):
-    alone = tiny_trainer(tmp_path / "alone")
+    alone = tiny_trainer(tmp_path / "alone", **TRAINED)
     alone.fit()
     for name in ("step-00000012", "best", "last"):
         two = load_state(split_folder / "trained" / "checkpoints" / f"{name}.pt")
         one = load_state(alone.checkpoints.folder / f"{name}.pt")
         assert two["step"] == one["step"]
         assert largest_difference(two["strategy"], one["strategy"]) == 0
+        for role, means in one.get("ema", {"networks": {}})["networks"].items():
+            assert largest_difference(two["ema"]["networks"][role], means) == 0
     assert scores(split_folder / "trained") == scores(tmp_path / "alone")
 
 

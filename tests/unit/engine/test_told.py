@@ -6,8 +6,8 @@ from contextlib import contextmanager
 import pytest
 from tiny_trainer import Kill, KillingBatches
 
-from semiseg.engine.status_lines import StatusLines
 from semiseg.progress import Meter, Reporter
+from semiseg.runs.status_lines import StatusLines
 
 LINE = re.compile(
     r"epoch (\d+)/(\d+)  validation Dice (\d\.\d{3})( \(lowest validation loss\))?  loss (\d+\.\d{3})  after \d+ s"
