@@ -113,7 +113,7 @@ def test_an_unknown_key_is_answered_with_its_line_the_nearest_key_and_the_known_
         ("patch_size: [64]", "training.patch_size (x.yaml:15) has 1 entry; expected at least 2."),
         ("patch_size: [8, 8, 8, 8]", "training.patch_size (x.yaml:15) has 4 entries; expected at most 3."),
         ("patch_size: [64, 64, 4]", "training.patch_size.2 (x.yaml:15) must be at least 8, not 4."),
-        ("patch_size: 64", "training.patch_size (x.yaml:15) must be a list, not 64."),
+        ("patch_size: 64", "training.patch_size (x.yaml:15) must be 'auto' or 'auto-2d' or a list, not 64."),
         ("deterministic: maybe", "training.deterministic (x.yaml:15) must be true or false, not 'maybe'."),
         (
             "schedule: {name: cosin}",
