@@ -91,9 +91,8 @@ def _layouts_below(folder: Path) -> Iterator[tuple[str, str]]:
         top = below.parts[0] if below.parts else "."
         if any(path.name.lower() == _H5 for path in files):
             yield "la2018", top
-        if any(
-            _BRATS.fullmatch(stem) for path in files if volume_stem(path) for stem in map(volume_stem, (path, here))
-        ):
+        volumes = [path for path in files if volume_stem(path)]
+        if any(_BRATS.fullmatch(stem) for path in volumes for stem in map(volume_stem, (path, here))):
             yield "brats", top
 
 

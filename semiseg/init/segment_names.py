@@ -36,9 +36,8 @@ def segment_classes(labels: Sequence[Path]) -> tuple[dict[str, int], tuple[Path,
     if len(pairs) == len(names) == len(values) and min(values, default=1) > 0:
         return dict(sorted(pairs, key=lambda pair: pair[1])), tuple(others)
     if others:
-        what = (
-            f"the values of segments differ between files, and {some([path.name for path in others], 3)} have no names"
-        )
+        named = some([path.name for path in others], 3)
+        what = f"the values of segments differ between files, and some labels have no names: {named}"
         fix = "Save these in 3D Slicer as segmentations with the same names (.seg.nrrd)."
         raise DataError(Problem(str(labels[0].parent), what, fix))
     return {name: number for number, name in enumerate(sorted(names), 1)}, ()

@@ -19,9 +19,10 @@ from semiseg.interfaces.dataset import Dataset
 from semiseg.io.atomic import make_folder, require_file, write_bytes
 from semiseg.io.finding import find
 from semiseg.io.formats.contents import contents
+from semiseg.io.formats.pairs import is_label
 from semiseg.io.labels import label_bytes, label_ending
 from semiseg.io.lock import locked
-from semiseg.io.names import image_stem
+from semiseg.io.names import image_stem, volume_stem
 from semiseg.messages import counted, some
 from semiseg.pipeline.cost import cost_note
 from semiseg.pipeline.model import KeptModel, Model, kept_model
@@ -124,12 +125,12 @@ def predict(
 def _not_predicted(cases: Sequence[Case], paths: Sequence[Path]) -> Iterator[str]:
     """Yield notes on files in the folder that belong to no case."""
     if len(paths) == 1 and paths[0].is_dir():
-        held = find(paths[0], image_stem)
+        held = find(paths[0], volume_stem)
         used = {path for case in cases for path in case.images}
         other = tuple(path for path in held.other if not used & {path, *path.parents})
-        left = [path.name for path in held.files if path not in used]
-        if left and used & {*held.files}:
-            yield f"{paths[0]}: {counted(len(left), 'file')} not predicted, as labels or no images: {some(left, 4)}"
+        labels = [path.name for path in held.files if path not in used and is_label(path)]
+        if labels:
+            yield f"{paths[0]}: {counted(len(labels), 'label')} by file name, not predicted: {some(labels, 4)}"
         yield from replace(held, other=other, deeper=() if used & {*held.deeper} else held.deeper).notes()
 
 

@@ -84,7 +84,7 @@ def _series(folder: Path) -> list[Slice]:
         by_series.setdefault(one.series, []).append(one)
     if len(by_series) > 1:
         raise DataError(Problem(str(folder), f"it has {len(by_series)} series:{_listed(folder, by_series)}", _ONE))
-    raise_all(_differences(folder, slices), DataError)
+    raise_all([*_differences(folder, slices)], DataError)
     normal = np.cross(slices[0].axes[:, 0], slices[0].axes[:, 1])
     return sorted(slices, key=lambda one: float(one.position @ normal))
 

@@ -154,7 +154,7 @@ def read_slice(path: Path) -> Slice:
         (size[0], size[1]),
         direction[:, :2] * np.array(reader.GetSpacing()[:2]),
         np.array(reader.GetOrigin()),
-        _length(_tag(reader, _BETWEEN)) or _length(_tag(reader, _THICKNESS)),
+        _length(_tag(reader, _THICKNESS)) or _length(_tag(reader, _BETWEEN)),
         size[0] * size[1] * 8,
     )
 

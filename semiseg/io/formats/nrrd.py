@@ -30,7 +30,7 @@ _TYPES = {
 }
 _DTYPE = {name: code for code, names in _TYPES.items() for name in names}
 _ENCODINGS = {"raw": False, "gzip": True, "gz": True}
-_RAS, _LAS = {"right-anterior-superior", "ras"}, {"left-anterior-superior", "las"}
+_RAS, _LAS = {"right-anterior-superior", "ras", "rast"}, {"left-anterior-superior", "las", "last"}
 _SPATIAL = {"domain", "space", "???", "none"}
 """Kinds of axes that may be spatial: as in ITK, an unknown kind is one."""
 _MM = {"mm", "millimeter", "millimeters", "???", ""}
@@ -121,9 +121,11 @@ def _grid(fields: Mapping[str, str], dimension: int) -> tuple[tuple[int, ...], N
         vectors = _vectors(fields["space directions"])
         if len(vectors) != dimension:
             raise ValueError(f"{len(vectors)} space directions for dimension {dimension}")
+        origin = (_vectors(fields.get("space origin", "(0,0,0)")) or [None])[0]
+        if dimension == 4 and all(vector is not None and len(vector) == 4 for vector in vectors):
+            vectors, origin = _without_time(vectors), (origin or [])[:3]
         spatial = tuple(axis for axis, vector in enumerate(vectors) if vector is not None)
         directions = [vector for vector in vectors if vector is not None]
-        origin = (_vectors(fields.get("space origin", "(0,0,0)")) or [None])[0]
         if any(len(vector) != 3 for vector in (*directions, origin or ())) or len(directions) != 3:
             return spatial[:2], affine, "mm"  # reported as not a volume
         affine[:3, :3] = np.array(directions).T
@@ -137,6 +139,14 @@ def _grid(fields: Mapping[str, str], dimension: int) -> tuple[tuple[int, ...], N
     return spatial, LPS_TO_RAS @ affine, "mm" if known else "voxel"
 
 
+def _without_time(vectors: Sequence[list[float] | None]) -> list[list[float] | None]:
+    """Return three directions in space, from four in space and time, which SimpleITK writes for four axes."""
+    matrix = np.array(vectors, np.float64)
+    if matrix[:3, 3].any() or matrix[3, :3].any():
+        raise ValueError("its fourth axis is not separate from the others")
+    return [*matrix[:3, :3].tolist(), None]
+
+
 def _vectors(text: str) -> list[list[float] | None]:
     """Return the vectors in a text such as ``none (1,0,0) (0,1,0)``."""
     words = re.findall(r"none|\([^)]*\)", text.lower())
@@ -145,9 +155,10 @@ def _vectors(text: str) -> list[list[float] | None]:
 
 def _to_ras(space: str) -> NDArray[np.float64]:
     """Return the matrix from a space to RAS+; as in ITK, a space without anatomical axes counts as LPS."""
-    if space.lower() in _RAS:
+    name = space.lower().removesuffix("-time")
+    if name in _RAS:
         return np.eye(4)
-    return np.diag([-1.0, 1.0, 1.0, 1.0]) if space.lower() in _LAS else LPS_TO_RAS
+    return np.diag([-1.0, 1.0, 1.0, 1.0]) if name in _LAS else LPS_TO_RAS
 
 
 def _require_mm(fields: Mapping[str, str]) -> None:

@@ -73,7 +73,15 @@ class Stored:
         size = math.prod(self.sizes) * self.dtype.itemsize
         with opened(self.data) as stream:
             stream.seek(self.offset)
-            data = _decompressed(self.data, stream, size) if self.compressed else _raw(self.data, stream, size)
+            # A detached file that is a gzip stream as a whole is decompressed by ``opened``.
+            packed = self.compressed and not (isinstance(stream, gzip.GzipFile) and self.data != self.path)
+            _require_possible(self.data, size)
+            with memory_for(str(self.data), size):
+                data = (
+                    _decompressed(self.data, stream, size)
+                    if packed
+                    else _exactly(self.data, stream.read(size + 1), size)
+                )
         with memory_for(str(self.path), size):
             array = np.frombuffer(data, self.dtype).reshape(self.sizes, order="F")
             alone = [axis for axis in range(len(self.sizes)) if axis not in {*self.spatial, *self._others}]
@@ -85,22 +93,12 @@ class Stored:
         return tuple(axis for axis, size in enumerate(self.sizes) if axis not in self.spatial and size > 1)
 
 
-def _raw(path: Path, stream: IO[bytes] | gzip.GzipFile, size: int) -> bytes:
-    with memory_for(str(path), size):
-        _require_possible(path, size)
-        data = stream.read(size + 1)
-    return _exactly(path, data, size)
-
-
 def _decompressed(path: Path, stream: IO[bytes] | gzip.GzipFile, size: int) -> bytes:
     """Return the content of the zlib or gzip stream that ends the file; its checksum is verified."""
-    with memory_for(str(path), size):
-        _require_possible(path, size)
-        packed = stream.read()
-        engine = zlib.decompressobj(wbits=_ZLIB_OR_GZIP)
-        data = engine.decompress(packed, size + 1)
-        if len(data) == size:  # the end of the stream may still be pending
-            data += engine.decompress(engine.unconsumed_tail, 1)
+    engine = zlib.decompressobj(wbits=_ZLIB_OR_GZIP)
+    data = engine.decompress(stream.read(), size + 1)
+    if len(data) == size:  # the end of the stream may still be pending
+        data += engine.decompress(engine.unconsumed_tail, 1)
     if len(data) <= size and not engine.eof:
         raise DataError(Problem(str(path), "the file is truncated: its compressed voxels have no end", AGAIN))
     data = _exactly(path, data, size)
@@ -138,7 +136,7 @@ def header_lines(stream: IO[bytes] | gzip.GzipFile, path: Path) -> list[str]:
         if left <= 0 or (not line.endswith(b"\n") and b"\0" in line):
             raise DataError(Problem(str(path), "its header has no end", AGAIN))
         text = decoded(line).rstrip("\r\n")
-        if not text:
+        if not text or not (line.endswith(b"\n") or ":" in text):  # the latter in a truncated file
             break
         if not text.startswith("#"):
             lines.append(text)
