@@ -185,7 +185,7 @@ def only_folder(paths: Sequence[Path]) -> Path | None:
     return None if folder is None or holds_dicom(folder, directly=True) else folder
 
 
-def images_in(folder: Path, stem: Stem = volume_stem) -> Sequence[Path]:
+def nifti_files_in(folder: Path, stem: Stem = volume_stem) -> Sequence[Path]:
     """Return the files of a folder with a stem, including unreadable ones, and the DICOM folders in it.
 
     Raises DataError if there are none.

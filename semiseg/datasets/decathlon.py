@@ -14,9 +14,9 @@ from semiseg.datasets._nifti import (
     checked_cases,
     distinct_values,
     existing_root,
-    images_in,
     merged_label_map,
     named_by_files,
+    nifti_files_in,
     no_modality_twice,
     one_case,
     only_folder,
@@ -171,7 +171,7 @@ class Decathlon(NiftiDataset):
         folder = only_folder(paths)
         if folder is None and len(paths) > 1:
             return (one_case(paths, self.modalities, lambda path: None),)
-        files = paths if folder is None else images_in(folder)
+        files = paths if folder is None else nifti_files_in(folder)
         return checked_cases(named_by_files([((path,), None) for path in files]))
 
 

@@ -15,8 +15,8 @@ from semiseg.datasets._nifti import (
     checked_cases,
     distinct_values,
     existing_root,
-    images_in,
     merged_label_map,
+    nifti_files_in,
     no_modality_twice,
     one_case,
     only_folder,
@@ -202,7 +202,7 @@ class Folder(NiftiDataset):
             if len(paths) > 1 and naming.together:  # a wrong number of gray pictures, or of RGB ones
                 naming = replace(naming, numbered=True, together=False)
             return (one_case(paths, naming.parts, naming.parse, image_stem),)
-        files = images_in(folder, image_stem)
+        files = nifti_files_in(folder, image_stem)
         files = without_labels(files)
         problems = _mixed(folder, files)
         found = FileNames.of(files, self.modalities).group(files, problems)

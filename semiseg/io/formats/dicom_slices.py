@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -130,7 +131,16 @@ def _tag(reader: Any, key: str) -> str:
 
 
 def read_slice(path: Path) -> Slice:
-    """Return what the header of a file says. Raises DataError."""
+    """Return what the header of a file says, from memory if the file did not change. Raises DataError."""
+    try:
+        state = path.stat()
+    except OSError as error:
+        raise unreadable(path) from error
+    return _read_slice(path, (state.st_size, state.st_mtime_ns, state.st_ctime_ns, state.st_ino))
+
+
+@lru_cache(maxsize=2**15)
+def _read_slice(path: Path, state: tuple[int, ...]) -> Slice:
     reader = open_slice(path)
     size = reader.GetSize()
     if len(size) > 2 and size[2] > 1:

@@ -105,9 +105,7 @@ def test_a_label_of_another_format_leaves_no_case_unlabeled(tmp_path):
     assert f"{labels}: there are labels in unsupported formats: FreeSurfer (a_1.mgz)" in told
 
 
-@pytest.mark.parametrize(
-    ("ending", "named"), [(".mnc", "MINC"), (".img", "Analyze"), (".BMP", "pictures")]
-)
+@pytest.mark.parametrize(("ending", "named"), [(".mnc", "MINC"), (".img", "Analyze"), (".BMP", "pictures")])
 def test_other_formats_are_named_with_how_to_convert_them(tmp_path, ending, named):
     (tmp_path / "images").mkdir()
     for name in "abcde":

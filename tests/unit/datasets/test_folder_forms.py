@@ -290,4 +290,3 @@ class TestDicom:
         (case,) = brats.new_cases(folders)
         assert case.id == "p"
         assert brats.read_image(case).array.shape == (4, *made.SHAPE)
-
