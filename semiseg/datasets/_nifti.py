@@ -173,7 +173,7 @@ def _by_folders(names: list[str], above: list[tuple[str, ...]]) -> Iterator[Sequ
 
 
 def only_folder(paths: Sequence[Path]) -> Path | None:
-    """Return the folder if exactly one is given, unless it is an image: a folder with DICOM files directly in it.
+    """Return the folder if exactly one is given, unless it is an image: a folder of DICOM files, without other volumes.
 
     Raises DataError for no paths or paths that do not exist.
     """
@@ -182,7 +182,9 @@ def only_folder(paths: Sequence[Path]) -> Path | None:
     missing = [Problem(str(path), "file not found", "Check the path.") for path in paths if not path.exists()]
     raise_all(missing, DataError)
     folder = paths[0] if len(paths) == 1 and paths[0].is_dir() else None
-    return None if folder is None or holds_dicom(folder, directly=True) else folder
+    if folder is None or (holds_dicom(folder, directly=True) and not find(folder, volume_stem).files):
+        return None
+    return folder
 
 
 def nifti_files_in(folder: Path, stem: Stem = volume_stem) -> Sequence[Path]:

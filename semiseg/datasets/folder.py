@@ -87,9 +87,9 @@ class Folder(NiftiDataset):
         modalities: tuple[str, ...] = Field(default=("image",), min_length=1)
         """Names of the modalities, in the order of the files' numbers."""
         images: str = "labeled/images"
-        """Folder of the labeled cases' images, below root."""
+        """Folder of the labeled cases' images, below root; those without a label are unlabeled cases."""
         labels: str = "labeled/labels"
-        """Folder of their labels, below root."""
+        """Folder of their labels, below root; the same folder if labels are beside their images."""
         unlabeled: str = "unlabeled/images"
         """Folder of the unlabeled cases' images, below root; it need not exist. Empty for none."""
         patient: str = ""

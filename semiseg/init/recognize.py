@@ -124,7 +124,7 @@ def _by_dataset_json(folder: Path) -> dict[str, Any]:
     manifest = read_dataset_json(path)
     if not isinstance(manifest, Mapping):
         return {"name": "decathlon"}  # reported when it is read
-    test_labels, test_images_there = find(folder / "labelsTs", image_stem), find(folder / "imagesTs")
+    test_labels, test_images_there = find(folder / "labelsTs", image_stem), find(folder / "imagesTs", volume_stem)
     # Test images are classified by the presence of labels, so unreadable folders are errors.
     raise_all([*test_labels.problems, *test_images_there.problems], DataError)
     has_labels = bool(test_labels.files) or _has_labels(manifest.get("test"))

@@ -265,6 +265,12 @@ class TestDicom:
         assert (new.id, new.images) == ("p0", first.images)
         assert [case.id for case in dataset.new_cases([tmp_path / "images"])] == ["p0", "p1"]
 
+    def test_a_folder_of_slices_is_one_image_unless_other_volumes_are_in_it(self, tmp_path):
+        dataset, one = folder(tmp_path), dicom.write_series(tmp_path / "p", made.image())
+        assert [case.images for case in dataset.new_cases([one])] == [(one,)]
+        other = slicer.save(one / "q.nrrd", made.image(), made.LPS)
+        assert [case.images for case in dataset.new_cases([one])] == [(other,)]
+
     def test_a_segmentation_beside_the_slices(self, tmp_path):
         for number in range(2):
             dicom.write_series(tmp_path / f"p{number}" / "CT", made.image(number))
