@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semiseg.errors import DataError, Problem
-from semiseg.io.formats.stored import AGAIN, LPS_TO_RAS, Stored, damaged_header, data_beside, header_lines
+from semiseg.io.formats.stored import AGAIN, LPS_TO_RAS, Stored, damaged_header, data_beside, header_lines, numbers
 from semiseg.io.gzipped import opened
 from semiseg.io.header import how_to_replace, looks_like
 from semiseg.types import Unit
@@ -116,6 +116,8 @@ def _grid(fields: Mapping[str, str], dimension: int) -> tuple[tuple[int, ...], N
     """Return the spatial axes, their affine in RAS+, and its unit."""
     _require_mm(fields)
     kinds = fields.get("kinds", "").lower().split()
+    if kinds and len(kinds) != dimension:
+        raise ValueError(f"{len(kinds)} kinds for dimension {dimension}")
     affine = np.eye(4)
     if "space directions" in fields:
         vectors = _vectors(fields["space directions"])
@@ -132,9 +134,11 @@ def _grid(fields: Mapping[str, str], dimension: int) -> tuple[tuple[int, ...], N
         affine[:3, 3] = origin
         return spatial, _to_ras(fields.get("space", "")) @ affine, "mm"
     spatial = tuple(axis for axis in range(dimension) if not kinds or kinds[axis] in _SPATIAL)[:3]
-    spacings = [float(word) for word in fields.get("spacings", "").split()]
-    known = [spacings[axis] for axis in spatial] if spacings else []
-    if len(spatial) == 3 and known and np.isfinite(known).all():
+    spacings = fields.get("spacings", "").split()
+    if spacings and len(spacings) != dimension:
+        raise ValueError(f"{len(spacings)} spacings for dimension {dimension}")
+    known = numbers(" ".join(spacings[axis] for axis in spatial)) if spacings else []
+    if len(known) == 3:
         affine[:3, :3] = np.diag(known)
     return spatial, LPS_TO_RAS @ affine, "mm" if known else "voxel"
 
@@ -150,7 +154,7 @@ def _without_time(vectors: Sequence[list[float] | None]) -> list[list[float] | N
 def _vectors(text: str) -> list[list[float] | None]:
     """Return the vectors in a text such as ``none (1,0,0) (0,1,0)``."""
     words = re.findall(r"none|\([^)]*\)", text.lower())
-    return [None if word == "none" else [float(n) for n in word.strip("()").split(",")] for word in words]
+    return [None if word == "none" else numbers(word.strip("()").replace(",", " ")) for word in words]
 
 
 def _to_ras(space: str) -> NDArray[np.float64]:

@@ -27,6 +27,7 @@ LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 SAVE_AGAIN = "Save it again: sitk.WriteImage(sitk.ReadImage(FILE), 'NEW.nrrd') with SimpleITK, or with 3D Slicer."
 _LONGEST = 2**26
 _ZLIB_OR_GZIP = 47
+_FARTHEST = 1e9
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +155,7 @@ def decoded(line: bytes) -> str:
 def data_beside(path: Path, name: str) -> Path:
     """Return the file with the voxels that a header names. Raises DataError if it is not beside the header."""
     inner = PurePosixPath(name.replace("\\", "/"))
-    if not name or inner.is_absolute() or ".." in inner.parts or "%" in name or name == "LIST":
+    if not name or inner.is_absolute() or ".." in inner.parts or {"%", "\0"} & {*name} or name == "LIST":
         raise DataError(Problem(str(path), f"its voxels are not in one file beside it, but in {name!r}", SAVE_AGAIN))
     return path.parent / inner
 
@@ -165,5 +166,8 @@ def damaged_header(path: Path, what: str) -> DataError:
 
 
 def numbers(text: str) -> list[float]:
-    """Return the numbers in a text, separated by spaces. Raises ValueError."""
-    return [float(word) for word in text.split()]
+    """Return the numbers in a text, separated by spaces. Raises ValueError, also for those that no length can be."""
+    found = [float(word) for word in text.split()]
+    if any(not abs(number) < _FARTHEST for number in found):
+        raise ValueError(f"{text.strip()[:60]!r} are not lengths")
+    return found

@@ -1,5 +1,6 @@
 """NRRD and MetaImage, read as SimpleITK reads them, and refused where they are damaged."""
 
+import contextlib
 import gzip
 import itertools
 
@@ -7,6 +8,8 @@ import nibabel
 import numpy as np
 import pytest
 import SimpleITK as sitk  # noqa: N813
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 from semiseg.errors import DataError
@@ -171,11 +174,15 @@ def test_a_header_is_read_without_voxels(tmp_path):
         ((b"(1,0,0)", b"(0,0,0)"), "its affine is singular"),
         ((b"(1,0,0)", b"(0,2,0)"), "its affine is singular: axes coincide"),
         ((b"(1,0,0)", b"(1,1,0)"), "its affine is sheared"),
-        ((b"(1,0,0)", b"(nan,0,0)"), "its affine is singular"),
+        ((b"(1,0,0)", b"(nan,0,0)"), "'nan 0 0' are not lengths"),
+        ((b"(1,0,0)", b"(1e300,0,0)"), "are not lengths"),
         ((b"(1,0,0)", b"(1,0)"), "it is not a volume"),
         ((b"(1,0,0)", b"(a,0,0)"), "its header is damaged"),
         ((b"(1,0,0) ", b""), "2 space directions for dimension 3"),
         ((b"sizes: 2 3 4", b"sizes: 2 3"), "2 sizes for dimension 3"),
+        ((GRID.encode(), b"spacings: 1 2\n"), "2 spacings for dimension 3"),
+        ((GRID.encode(), b"kinds: domain\n"), "1 kinds for dimension 3"),
+        ((GRID.encode(), b"spacings: 1 nan 2\n"), "are not lengths"),
         ((b"sizes: 2 3 4", b"sizes: 2 0 4"), "it is not a volume"),
         ((b"raw", b"ascii"), "encoding ascii"),
         ((b"short", b"block"), "type block"),
@@ -205,6 +212,7 @@ def test_headers_that_are_refused(tmp_path, change, told):
         ((b"NDims = 3", b"HeaderSize = -1\nNDims = 3"), "HeaderSize = -1"),
         ((b"NDims = 3", b"NDims = 2"), "3 sizes for NDims = 2"),
         ((b"DimSize", b"Dims"), "its header has no DimSize"),
+        ((b"LOCAL", b"a\0b"), "not in one file beside it"),
         ((b"LOCAL", b"slice%03d.raw 1 7 1"), "not in one file beside it"),
     ],
 )
@@ -223,6 +231,30 @@ def test_two_dimensions_and_infinite_voxels_are_refused(tmp_path, ending):
     array[0, 0, :2] = np.nan, np.inf
     told = refusal(read_image_files, [saved(tmp_path / f"a{ending}", array)], ["x"])
     assert "2 of 504 voxels are not finite" in told
+
+
+@pytest.fixture(scope="module")
+def headers(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("headers")
+    return [saved(folder / f"a{ending}", voxels(np.uint8) % 3) for ending in (".nrrd", ".seg.nrrd", ".mha")]
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    which=st.integers(0, 2),
+    place=st.integers(0, 320),
+    length=st.integers(0, 9),
+    text=st.sampled_from([b"", b"nan", b"-1", b"none", b"()", b":=", b"=", b"\0", b"\xff", b"\n\n", b"7 7", b"1e999"]),
+)
+def test_no_changed_header_has_another_effect_than_an_error(headers, which, place, length, text):
+    content = headers[which].read_bytes()
+    path = headers[which].with_name(f"changed_{headers[which].name}")
+    path.write_bytes(content[:place] + text + content[place + length :])
+    for read, options in ((read_image_files, (["x"],)), (read_image_geometry, (["x"],))):
+        with contextlib.suppress(DataError):
+            assert read([path], *options) is not None
+    with contextlib.suppress(DataError):
+        assert read_stored_label(path)[0].ndim >= 3
 
 
 @pytest.mark.parametrize("ending", [".nrrd", ".mha"])
