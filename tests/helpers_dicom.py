@@ -1,5 +1,7 @@
 """DICOM series of slices, written by SimpleITK."""
 
+import locale
+
 import numpy as np
 import SimpleITK as sitk  # noqa: N813
 from scipy.spatial.transform import Rotation
@@ -36,7 +38,9 @@ def write_slice(path, rows, position, axes=OBLIQUE, spacing=SPACING, **tags):
     writer.SetImageIO("GDCMImageIO")
     writer.KeepOriginalImageUIDOn()
     writer.SetFileName(str(path))
+    before = locale.setlocale(locale.LC_ALL)
     writer.Execute(image)
+    locale.setlocale(locale.LC_ALL, before)  # writing, but not reading, changes it, and with it the encoding of texts
     return path
 
 

@@ -1,5 +1,7 @@
 """Folders of DICOM files: one series is a volume, and anything else is refused with names."""
 
+import locale
+
 import helpers_dicom as made
 import numpy as np
 import pytest
@@ -30,7 +32,9 @@ def refusal(folder):
 def test_voxels_and_world_coordinates(tmp_path, axes):
     stored = array()
     folder = made.write_series(tmp_path / "case", stored, axes)
+    before = locale.setlocale(locale.LC_ALL)
     volume = read_image_files([folder], ["CT"])
+    assert locale.setlocale(locale.LC_ALL) == before
 
     np.testing.assert_array_equal(volume.array[0], stored)
     assert volume.geometry.unit == "mm"
