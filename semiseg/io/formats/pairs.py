@@ -13,7 +13,6 @@ from semiseg.io.names import image_stem, is_slicer
 from semiseg.messages import some
 
 _MARK = re.compile(r"([-_. ]|^)(labels?|label ?map|segm?|segmentation|mask)(_\d+)?$", re.IGNORECASE)
-
 _NUMBER = re.compile(r"._\d{4}$")
 
 

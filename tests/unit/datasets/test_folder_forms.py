@@ -1,5 +1,7 @@
 """The forms in which hospitals have their data: partly labeled, from 3D Slicer, and in other formats than NIfTI."""
 
+import json
+
 import helpers_dicom as dicom
 import helpers_slicer as slicer
 import helpers_volumes as made
@@ -119,6 +121,17 @@ class TestOtherFormats:
         for quick in (False, True):
             dataset = folder(root)
             assert "the file is empty" in str(verify_cases(dataset, dataset.cases(), quick=quick)[0])
+
+    def test_an_nnunet_dataset_by_its_dataset_json(self, tmp_path, ending):
+        for number in range(2):
+            slicer.save(tmp_path / "imagesTr" / f"c{number}_0000{ending}", made.image(number), made.LPS)
+            slicer.save(tmp_path / "labelsTr" / f"c{number}{ending}", made.label(), made.LPS)
+        manifest = {"channel_names": {"0": "CT"}, "labels": {"background": 0, "front": 1, "back": 2}}
+        (tmp_path / "dataset.json").write_text(json.dumps({**manifest, "file_ending": ending, "numTraining": 2}))
+        dataset = recognized(tmp_path)
+        assert (dataset.modalities, dataset.info().classes) == (("CT",), ("background", "front", "back"))
+        assert ids(dataset.cases(), True) == ["c0", "c1"]
+        assert sound(dataset) == []
 
     def test_decathlon_and_brats(self, tmp_path, ending):
         made.write_decathlon(tmp_path / "d")
