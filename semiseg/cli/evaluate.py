@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def evaluate(
-    predictions: Annotated[Path, typer.Argument(help="Folder of predicted label files (NIfTI), or one file.")],
+    predictions: Annotated[Path, typer.Argument(help="Folder of predicted label files, or one file.")],
     references: Annotated[Path, typer.Argument(help="Folder of reference label files, matched by case id, or a file.")],
     labels: Annotated[
         str | None,
@@ -59,7 +59,8 @@ def evaluate(
     """Score predictions against references, by class, region and case.
 
     Files are named CASE.nii.gz (nnU-Net, Decathlon) or CASE_seg.nii.gz (BraTS), or are in one folder per case.
-    Pictures (PNG, TIFF) are read if there are no NIfTI files.
+    They are NIfTI, NRRD (also .seg.nrrd, by the names of segments) or MetaImage; pictures (PNG, TIFF) are read if there
+    are none of these.
 
     Example: semiseg evaluate predictions/ labels/ --labels 1=necrosis,2=edema,3=enhancing -o scores/
     """

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from semiseg.io.formats.contents import contents
 from semiseg.messages import counted, some
 from semiseg.types import Volume
 
@@ -69,7 +70,14 @@ class Digests:
         ]
 
     def of(self, path: Path) -> str:
-        """Return the digest of a file's content. Raises OSError if that file, rather than a note, cannot be read."""
+        """Return the digest of a file's content, or of the contents of several files, such as a DICOM folder's.
+
+        Raises OSError if a file, rather than a note, cannot be read, and DataError as ``contents``.
+        """
+        files = contents(path)
+        return self._of_file(path) if files == (path,) else digest_text("\n".join(map(self._of_file, files)))
+
+    def _of_file(self, path: Path) -> str:
         status = path.stat()
         state = status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino
         key = digest_text("\n".join(map(str, (path.resolve(), *state))))

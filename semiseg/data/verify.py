@@ -135,7 +135,7 @@ _SAME_GRID = "Resample the label to its image (nearest neighbor), or correct the
 
 def _quick_check(dataset: Dataset, case: Case) -> None:
     files = [*case.images, *((case.label,) if case.label is not None else ())]
-    missing = [Problem(str(path), "the file is missing") for path in files if not path.is_file()]
+    missing = [Problem(str(path), "the file is missing") for path in files if not path.exists()]
     raise_all(missing, DataError)
     problems: list[Problem] = []
     geometry: Geometry | None = None

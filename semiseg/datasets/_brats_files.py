@@ -8,7 +8,7 @@ from pathlib import Path
 
 from semiseg.errors import DataError, Problem, raise_all
 from semiseg.io.finding import CONVERT, Found, find
-from semiseg.io.names import RENAMED, as_nifti, nifti_stem, other_format
+from semiseg.io.names import RENAMED, as_nifti, other_format, volume_stem
 from semiseg.messages import some
 
 SEG = "seg"
@@ -48,7 +48,7 @@ def parse_name(path: Path) -> tuple[str, str] | None:
 
 def _parse(path: Path) -> tuple[str, str, bool] | None:
     # Some archives unpack to a folder with the image's name that contains a file of another name.
-    for stem in (nifti_stem(path), nifti_stem(path.parent) if nifti_stem(path) else ""):
+    for stem in (volume_stem(path), volume_stem(path.parent) if volume_stem(path) else ""):
         for pattern in (_SINCE_2023, _UNTIL_2022):
             match = pattern.fullmatch(stem)
             if match:
@@ -65,7 +65,7 @@ def find_scans(folder: Path, *, to_predict: bool = False) -> list[Scan]:
     Raises DataError if no name is recognized, for broken links, and for files of a case that are not NIfTI or cannot be
     opened: an existing label is never treated as missing.
     """
-    held = find(folder, recursive=True)
+    held = find(folder, volume_stem, recursive=True)
     files = held.files
     found: dict[tuple[str, bool], dict[str, list[Path]]] = defaultdict(lambda: defaultdict(list))
     strays = []
@@ -107,7 +107,7 @@ def _with_stray_labels(scans: list[Scan], strays: Iterable[Path]) -> list[Scan]:
             scans_in[folder].append(index)
     labels: dict[int, list[Path]] = defaultdict(list)
     for path in strays:
-        if _STRAY_SEG.fullmatch(nifti_stem(path)) and len(scans_in[path.parent]) == 1:
+        if _STRAY_SEG.fullmatch(volume_stem(path)) and len(scans_in[path.parent]) == 1:
             labels[scans_in[path.parent][0]].append(path)
     for index, paths in labels.items():
         files = scans[index].files

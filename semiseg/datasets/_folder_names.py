@@ -14,6 +14,11 @@ _COLORS = 3
 """Channels of an RGB picture, the only picture with several."""
 
 
+def _name(path: Path) -> str:
+    """Return the name of a file without its ending, or of a folder."""
+    return image_stem(path) or path.name
+
+
 @dataclass(frozen=True, slots=True)
 class FileNames:
     """The naming of some image files.
@@ -35,7 +40,7 @@ class FileNames:
         With one file per case, all names must end in ``_0000`` to be numbered: ids end in digits, too. Pictures are
         RGB if there are three modalities, unless they are numbered from ``_0000`` to ``_0002``.
         """
-        matches = [_CHANNEL.fullmatch(image_stem(path)) for path in files]
+        matches = [_CHANNEL.fullmatch(_name(path)) for path in files]
         numbers = {int(match["channel"]) for match in matches if match}
         colors = len(modalities) == _COLORS and bool(files) and is_picture(files[0])
         together = colors and numbers != set(range(_COLORS))
@@ -50,7 +55,7 @@ class FileNames:
 
     def parse(self, path: Path) -> tuple[str, str] | None:
         """Return case id and part from a file's name; the number itself if there is no such part."""
-        match = _CHANNEL.fullmatch(image_stem(path)) if self.numbered else None
+        match = _CHANNEL.fullmatch(_name(path)) if self.numbered else None
         if match is None:
             return None
         channel = int(match["channel"])
@@ -59,7 +64,7 @@ class FileNames:
     def case_id(self, path: Path) -> str:
         """Return the case id of a file."""
         parsed = self.parse(path)
-        return parsed[0] if parsed else image_stem(path)
+        return parsed[0] if parsed else _name(path)
 
     def group(self, files: Sequence[Path], problems: list[Problem]) -> Mapping[str, tuple[Path, ...]]:
         """Return the image files of each case in modality order; problems are appended to ``problems``."""
@@ -67,14 +72,14 @@ class FileNames:
         for path in files:
             parsed = self.parse(path)
             if parsed is None and self.numbered:
-                ending = path.suffix if is_picture(path) else ".nii.gz"
+                ending = "" if path.is_dir() else path.name[len(image_stem(path)) :]
                 fix = (
                     f"Name it CASE_0000{ending} to CASE_{len(self.parts) - 1:04d}{ending}, one file per modality, or"
                     " set dataset.modalities to one name."
                 )
                 problems.append(Problem(str(path), "its name does not end in a modality number", fix))
                 continue
-            case_id, part = parsed or (image_stem(path), self.parts[0])
+            case_id, part = parsed or (_name(path), self.parts[0])
             found[case_id][part].append(path)
         for case_id, by_part in found.items():
             problems += self._problems(case_id, by_part)

@@ -8,6 +8,7 @@ from typing import Any
 
 from semiseg.errors import Problem
 from semiseg.io.finding import find
+from semiseg.io.names import volume_stem
 from semiseg.messages import some
 
 FOLDER = "imagesTs"
@@ -60,7 +61,7 @@ def find_images_ts(root: Path, manifest: Mapping[str, Any], others: Collection[P
     items: Any = manifest.get("test")
     listed = [root / image_of(item) for item in items] if are_images(items) else []
     kept = dict.fromkeys(_plain(path) for path in listed if not path.name.startswith("."))
-    held = find(root / FOLDER)
+    held = find(root / FOLDER, volume_stem)
     in_folder = dict.fromkeys(_plain(path) for path in held.files)
     files = [path for path in {**kept, **in_folder} if path not in known]
     there = tuple(path for path in files if path.is_file())

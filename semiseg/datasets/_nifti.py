@@ -1,4 +1,4 @@
-"""Shared code for datasets of NIfTI files: reading a case, checking a list of cases, and cases from new files."""
+"""Shared code for datasets of volumes in files: reading a case, checking a list of cases, and cases from new files."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -11,10 +11,13 @@ from semiseg.errors import DataError, Problem, ProtocolError, raise_all
 from semiseg.interfaces.component import ComponentOptions
 from semiseg.interfaces.dataset import Dataset
 from semiseg.io.finding import CONVERT, find
-from semiseg.io.names import is_picture, name_problems, nifti_stem, shared_name
+from semiseg.io.formats.dicom_slices import holds_dicom
+from semiseg.io.formats.segments import on_grid
+from semiseg.io.formats.series import with_series
+from semiseg.io.names import VOLUMES, is_picture, is_slicer, name_problems, shared_name, volume_stem
 from semiseg.io.volumes import read_image_files, read_image_geometry, read_label_file
 from semiseg.io.whole import LARGEST
-from semiseg.types import Case, Geometry, Volume
+from semiseg.types import Case, DatasetInfo, Geometry, Volume
 
 ParseName = Callable[[Path], tuple[str, str] | None]
 """A function from an image file to its case id and modality; None if the name does not contain them."""
@@ -45,7 +48,7 @@ def distinct_values(classes: dict[str, int]) -> dict[str, int]:
 
 
 class NiftiOptions(ComponentOptions):
-    """Options shared by all datasets of NIfTI files."""
+    """Options shared by all datasets of volumes in files."""
 
     label_map: dict[int, int] = Field(default_factory=dict)
     """Class index (0 is background) of additional stored label values, such as `{205: 1}`."""
@@ -56,7 +59,7 @@ class NiftiOptions(ComponentOptions):
 
 
 class NiftiDataset(Dataset):
-    """Cases whose images and labels are NIfTI files."""
+    """Cases whose images and labels are volumes in files: NIfTI, NRRD, MetaImage; images also as DICOM folders."""
 
     Options = NiftiOptions
     reads_pictures: ClassVar[bool] = False
@@ -83,8 +86,11 @@ class NiftiDataset(Dataset):
             raise ProtocolError(f"Case {case.id} has no label here.", "Its label must not be read.")
         self._require_readable([case.label])
         info = self.info()
-        label = read_label_file(case.label, info.label_map, info.ignore)
-        difference = self.read_geometry(case).difference(label.geometry)
+        label = read_label_file(case.label, info.label_map, info.ignore, _values(info))
+        grid = self.read_geometry(case)
+        if is_slicer(case.label):
+            label = on_grid(case.label, label, grid)
+        difference = grid.difference(label.geometry)
         if difference:
             what = f"{case.images[0]} and its label {case.label} are on different grids: {difference}"
             raise DataError(Problem(f"case {case.id}", what, _grid_fix(difference)))
@@ -92,8 +98,14 @@ class NiftiDataset(Dataset):
 
     def _require_readable(self, files: Sequence[Path]) -> None:
         pictures = [] if self.reads_pictures else [path for path in files if is_picture(path)]
-        what, fix = "the file is not a NIfTI image", "Convert it to .nii.gz, or use the dataset folder for pictures."
+        what, fix = "the file is not a volume", "Convert it to .nii.gz, or use the dataset folder for pictures."
         raise_all([Problem(str(path), what, fix) for path in pictures], DataError)
+
+
+def _values(info: DatasetInfo) -> dict[str, int]:
+    """Return the stored values by name, for labels with named segments."""
+    values = dict(zip(info.classes, info.class_values, strict=True))
+    return values if info.ignore is None else {**values, "ignore": info.ignore}
 
 
 def _grid_fix(difference: str) -> str:
@@ -142,7 +154,7 @@ def named_by_files(listed: Sequence[tuple[tuple[Path, ...], Path | None]]) -> li
     If cases share a name that way, all are named by the nearest parent folder that distinguishes them, or by as many
     folders as necessary.
     """
-    names = [shared_name([nifti_stem(path) or path.name for path in images]) for images, _ in listed]
+    names = [shared_name([volume_stem(path) or path.name for path in images]) for images, _ in listed]
     above = [images[0].parent.parts for images, _ in listed]
     # An unlabeled image with a labeled case's name is no reason to rename: it may be the same scan.
     labeled = [place for place, (_, label) in enumerate(listed) if label is not None] or range(len(listed))
@@ -161,25 +173,34 @@ def _by_folders(names: list[str], above: list[tuple[str, ...]]) -> Iterator[Sequ
 
 
 def only_folder(paths: Sequence[Path]) -> Path | None:
-    """Return the folder if exactly one folder is given. Raises DataError for no paths or paths that do not exist."""
+    """Return the folder if exactly one is given, unless it is an image: a folder of DICOM files, without other volumes.
+
+    Raises DataError for no paths or paths that do not exist.
+    """
     if not paths:
         raise DataError("No images were given.", "Give a folder, or the image files of one case.")
     missing = [Problem(str(path), "file not found", "Check the path.") for path in paths if not path.exists()]
     raise_all(missing, DataError)
-    return paths[0] if len(paths) == 1 and paths[0].is_dir() else None
+    folder = paths[0] if len(paths) == 1 and paths[0].is_dir() else None
+    if folder is None or (holds_dicom(folder, directly=True) and not find(folder, volume_stem).files):
+        return None
+    return folder
 
 
-def nifti_files_in(folder: Path, stem: Stem = nifti_stem) -> Sequence[Path]:
-    """Return the files of a folder with a stem, including unreadable ones. Raises DataError if there are none."""
-    found = find(folder, stem)
+def nifti_files_in(folder: Path, stem: Stem = volume_stem) -> Sequence[Path]:
+    """Return the files of a folder with a stem, including unreadable ones, and the DICOM folders in it.
+
+    Raises DataError if there are none.
+    """
+    found = with_series(find(folder, stem))
     raise_all(found.lost, DataError)
     if not found.files:
-        what = f"it contains no .nii.gz or .nii files{f', but {found.formats()}' if found.other else ''}"
+        what = f"it contains no images{f', but {found.formats()}' if found.other else ''}"
         raise DataError(Problem(str(folder), what, CONVERT if found.other else "Give the folder of the images."))
     return found.files
 
 
-def one_case(paths: Sequence[Path], modalities: Sequence[str], parse: ParseName, stem: Stem = nifti_stem) -> Case:
+def one_case(paths: Sequence[Path], modalities: Sequence[str], parse: ParseName, stem: Stem = volume_stem) -> Case:
     """Return the case with these image files, one per modality, in order.
 
     Raises DataError if the number of files is wrong, if a name indicates another modality or another case, or if a file
@@ -200,11 +221,11 @@ def one_case(paths: Sequence[Path], modalities: Sequence[str], parse: ParseName,
     if len(set(paths)) < len(paths):
         problems.append(Problem("", "a file is given more than once", order))
     raise_all(problems, DataError)
-    stems = list(map(stem, paths))
+    stems = [stem(path) or (path.name if path.is_dir() else "") for path in paths]
     case_id = ids[0] if ids else shared_name(stems)
     if not stems[0] or not case_id:
-        what, fix = "by its name, it is not a NIfTI file", "Images must be .nii.gz or .nii."
-        if stem is not nifti_stem:
-            what, fix = f"{what} or picture", "Images must be .nii.gz, .nii, .png, .jpg or .tif."
+        what, fix = "by its name, it is not a volume", f"Images must be {', '.join(VOLUMES)}, or a DICOM folder."
+        if stem is not volume_stem:
+            what, fix = f"{what} or picture", f"{fix[:-1]}, or .png, .jpg or .tif."
         raise DataError(Problem(str(paths[0]), what, fix))
     return checked_cases([Case(case_id, tuple(paths))])[0]

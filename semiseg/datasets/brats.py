@@ -20,6 +20,7 @@ from semiseg.datasets._nifti import (
 )
 from semiseg.errors import Problem
 from semiseg.io.finding import find
+from semiseg.io.names import volume_stem
 from semiseg.types import Case, DatasetInfo
 
 Modality = Literal["t1", "t1ce", "t2", "flair"]
@@ -83,7 +84,7 @@ class Brats(NiftiDataset):
 
     def notes(self) -> tuple[str, ...]:
         """Return remarks on files that were found but are not read."""
-        return tuple(find(self.options.root, recursive=True).notes())
+        return tuple(find(self.options.root, volume_stem, recursive=True).notes())
 
     def new_cases(self, paths: Sequence[Path]) -> tuple[Case, ...]:
         """Return cases to predict: a folder with the files of one or more cases, or one case's files in modality order.

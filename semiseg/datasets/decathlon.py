@@ -24,7 +24,7 @@ from semiseg.datasets._nifti import (
 from semiseg.errors import DataError, Problem, raise_all
 from semiseg.io.dataset_json import channels, classes, has_cases, ignored, images_of, read_dataset_json
 from semiseg.io.finding import find
-from semiseg.io.names import nifti_stem
+from semiseg.io.names import nifti_stem, volume_stem
 from semiseg.messages import counted, some
 from semiseg.types import Case, DatasetInfo
 
@@ -142,7 +142,7 @@ class Decathlon(NiftiDataset):
         images = {path for images, _ in self._listed() for path in images}
         listed = images | {label for _, label in self._listed() if label is not None}
         for folder in sorted({path.parent for path in images} - {self.options.root / "imagesTs"}):
-            unlisted = [path.name for path in find(folder).files if path not in listed]
+            unlisted = [path.name for path in find(folder, volume_stem).files if path not in listed]
             if unlisted:
                 are = f"{counted(len(unlisted), 'image')} {'is' if len(unlisted) == 1 else 'are'}"
                 notes.append(f"{folder}: {are} not listed in dataset.json and not read: {some(unlisted, 4)}")

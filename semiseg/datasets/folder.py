@@ -1,7 +1,6 @@
 """A plain folder of images with labels, and images without."""
 
 import re
-from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -24,16 +23,19 @@ from semiseg.datasets._nifti import (
 )
 from semiseg.errors import DataError, Problem
 from semiseg.io.finding import CONVERT, Found, find, is_named
+from semiseg.io.formats.pairs import CaseFolders, find_pairs, labels_by_case, without_labels
+from semiseg.io.formats.series import with_series
 from semiseg.io.labels import LARGEST_VALUE
 from semiseg.io.names import image_stem, is_picture
 from semiseg.io.volumes import UnknownValues
-from semiseg.messages import some
+from semiseg.messages import counted, some
 from semiseg.types import Case, DatasetInfo, Volume
 
 TREE = """Expected:
       ROOT/labeled/images/CASE.nii.gz        (CASE_0000.nii.gz, CASE_0001.nii.gz, … for several modalities)
       ROOT/labeled/labels/CASE.nii.gz
       ROOT/unlabeled/images/CASE.nii.gz      (likewise; optional)
+      or .nrrd, .mha or DICOM folders CASE/ instead of .nii.gz (labels: .nrrd, .seg.nrrd or .mha)
       or CASE.png, .jpg or .tif instead of .nii.gz (labels: CASE.png or .tif)"""
 
 
@@ -43,13 +45,27 @@ class _Held(NamedTuple):
     images: Found
     labels: Found
     unlabeled: Found
+    case_folders: CaseFolders | None = None
+
+    @property
+    def parts(self) -> tuple[Found, Found, Found]:
+        """The three results."""
+        return self.images, self.labels, self.unlabeled
+
+    def labels_by_case(self, paths: Sequence[Path], ids: Collection[str]) -> Mapping[str, Sequence[Path]]:
+        """Return label files by the id of their case; ``ids`` are those of the images."""
+        return self.case_folders.labels(paths) if self.case_folders else labels_by_case(paths, ids)
 
 
 class Folder(NiftiDataset):
     """Your own data: ``labeled/images``, ``labeled/labels`` and ``unlabeled/images`` in one folder.
 
-    The files are volumes (NIfTI) or pictures: PNG, JPEG or TIFF, gray or RGB, with gray or indexed PNG or TIFF as
-    labels. A picture is a volume with a single slice, and distances are in pixels. One dataset does not mix both.
+    The files are volumes (NIfTI, NRRD, MetaImage; images also as DICOM folders) or pictures: PNG, JPEG or TIFF, gray or
+    RGB, with gray or indexed PNG or TIFF as labels. A picture is a volume with a single slice, and distances are in
+    pixels. One dataset does not mix both. Images without a label are unlabeled cases, wherever they are.
+
+    If ``images`` and ``labels`` are the same folder, it holds pairs as 3D Slicer saves them: ``CASE.nrrd`` with
+    ``CASE-label.nrrd`` or ``CASE.seg.nrrd``, or one folder per case. Segments are the classes of the same names.
 
     The three may have other names: ``images: imagesTr``, ``labels: labelsTr`` and ``unlabeled: imagesTs`` read an
     nnU-Net dataset. ``labelled`` and ``unlabelled`` are accepted.
@@ -71,9 +87,9 @@ class Folder(NiftiDataset):
         modalities: tuple[str, ...] = Field(default=("image",), min_length=1)
         """Names of the modalities, in the order of the files' numbers."""
         images: str = "labeled/images"
-        """Folder of the labeled cases' images, below root."""
+        """Folder of the labeled cases' images, below root; those without a label are unlabeled cases."""
         labels: str = "labeled/labels"
-        """Folder of their labels, below root."""
+        """Folder of their labels, below root; the same folder if labels are beside their images."""
         unlabeled: str = "unlabeled/images"
         """Folder of the unlabeled cases' images, below root; it need not exist. Empty for none."""
         patient: str = ""
@@ -112,21 +128,22 @@ class Folder(NiftiDataset):
         """Return all cases, ordered by id. Raises DataError with every unpaired or duplicate image or label."""
         existing_root(self.options.root)
         held = self._held()
-        problems = [problem for part in held for problem in part.problems]
-        labels: dict[str, list[Path]] = defaultdict(list)
-        for path in held.labels.files:
-            labels[image_stem(path)].append(path)
+        problems = [problem for part in held.parts for problem in part.problems]
         if not held.images.files:
             raise DataError(problems or _no_images(held.images))
         problems += _labels_of_other_formats(held.labels)
         files = held.images.files, held.unlabeled.files
-        problems += _mixed(self.options.root, [path for part in held for path in part.files])
+        problems += _mixed(self.options.root, [path for part in held.parts for path in part.files])
         if is_picture(held.images.files[0]):
             problems += self._not_in_png()
         naming = FileNames.of([path for part in files for path in part], self.modalities)
-        labeled, unlabeled = (naming.group(part, problems) for part in files)
-        named = {naming.case_id(path) for path in files[0]}
-        problems += _unpaired(labeled, labels, named, (held.labels.folder, held.unlabeled.folder))
+        of_images = held.case_folders or naming
+        labeled, unlabeled = of_images.group(files[0], problems), naming.group(files[1], problems)
+        named = {of_images.case_id(path) for path in files[0]}
+        labels = held.labels_by_case(held.labels.files, named)
+        problems += _unpaired(labeled, labels, named)
+        deeper = held.labels_by_case(held.labels.deeper, named)
+        problems += _in_subfolders(deeper, named - {*labels}, held.labels.folder)
         first = {case_id: paths[0] for case_id, paths in labels.items()}
         cases = [Case(i, images, first.get(i), self._patient(i, problems)) for i, images in labeled.items()]
         cases += [Case(i, images, None, self._patient(i, problems)) for i, images in unlabeled.items()]
@@ -135,16 +152,25 @@ class Folder(NiftiDataset):
     def notes(self) -> tuple[str, ...]:
         """Return remarks on files that were found but are not read."""
         held = self._held()
-        notes = [note for part in held for note in part.notes()]
+        notes = [note for part in held.parts for note in part.notes()]
+        ids = [case.id for case in self.cases() if case.label is None and {*case.images} & {*held.images.files}]
+        if ids:
+            are = f"{counted(len(ids), 'image')} {'has' if len(ids) == 1 else 'have'} no label"
+            notes.append(f"{held.images.folder}: {are}, used as unlabeled: {some(ids, 4)}")
         if held.unlabeled.files and self.options.unlabeled != "unlabeled/images":
             notes.append(f"the images of {self.options.unlabeled} are used as unlabeled cases")
         return tuple(notes)
 
     def _held(self) -> _Held:
         options = self.options
-        unlabeled = find(self._place(options.unlabeled), image_stem) if options.unlabeled else Found(options.root)
-        images, labels = (find(self._place(name), image_stem) for name in (options.images, options.labels))
-        return _Held(images, labels, unlabeled)
+        unlabeled = Found(options.root)
+        if options.unlabeled:
+            unlabeled = with_series(find(self._place(options.unlabeled), image_stem))
+        images, labels = self._place(options.images), self._place(options.labels)
+        if images == labels:
+            found = find_pairs(images)
+            return _Held(*found[:2], unlabeled, found[2])
+        return _Held(with_series(find(images, image_stem)), find(labels, image_stem), unlabeled)
 
     def _not_in_png(self) -> list[Problem]:
         """Return a problem if predictions could not be written as PNG."""
@@ -177,6 +203,7 @@ class Folder(NiftiDataset):
                 naming = replace(naming, numbered=True, together=False)
             return (one_case(paths, naming.parts, naming.parse, image_stem),)
         files = nifti_files_in(folder, image_stem)
+        files = without_labels(files)
         problems = _mixed(folder, files)
         found = FileNames.of(files, self.modalities).group(files, problems)
         return checked_cases([Case(case_id, images) for case_id, images in found.items()], problems)
@@ -213,7 +240,7 @@ def _mixed(root: Path, files: Sequence[Path]) -> list[Problem]:
 
 def _no_images(held: Found) -> Problem:
     if held.other:
-        return Problem(str(held.folder), f"there are no NIfTI images in it, but {held.formats()}", CONVERT)
+        return Problem(str(held.folder), f"there are no images in it, but {held.formats()}", CONVERT)
     return Problem(str(held.folder), "there are no images in it", TREE)
 
 
@@ -224,21 +251,12 @@ def _labels_of_other_formats(held: Found) -> list[Problem]:
 
 
 def _unpaired(
-    images: Mapping[str, Sequence[Path]],
-    labels: Mapping[str, Sequence[Path]],
-    named: Collection[str],
-    places: tuple[Path, Path],
+    images: Mapping[str, Sequence[Path]], labels: Mapping[str, Sequence[Path]], named: Collection[str]
 ) -> list[Problem]:
-    """Return problems for unpaired images and labels. A case in ``named`` without an image is already reported.
-
-    ``places`` are the folders of labels and of unlabeled images.
-    """
-    fix = f"A label must have its image's case id. Move images without a label to {places[1]}."
-    problems = [
-        Problem(f"case {case_id}", f"it has no label {places[0] / case_id}{_label_ending(paths)}", fix)
-        for case_id, paths in images.items()
-        if case_id not in labels
-    ]
+    """Return problems for labels without an image. A case in ``named`` without an image is already reported."""
+    bare = [case_id for case_id in images if case_id not in labels]
+    fix = f"A label must have its image's case id. Images without a label: {some(bare, 4) or 'none'}."
+    problems = [] if labels else [Problem("", "there are no labels, only images", TREE)]
     for case_id, paths in labels.items():
         if case_id not in images and case_id not in named:
             problems += [Problem(str(path), "it has no image", fix) for path in paths]
@@ -248,5 +266,15 @@ def _unpaired(
     return problems
 
 
-def _label_ending(images: Sequence[Path]) -> str:
-    return ".png" if is_picture(images[0]) else ".nii.gz"
+def _in_subfolders(labels: Mapping[str, Sequence[Path]], unlabeled: Collection[str], folder: Path) -> list[Problem]:
+    """Return problems for labels in subfolders, which are not read, of cases that have no other label."""
+    return [
+        Problem(
+            str(path),
+            f"by its name, it is the label of case {case_id}, but it is in a subfolder",
+            f"Move it to {folder}.",
+        )
+        for case_id, paths in labels.items()
+        if case_id in unlabeled
+        for path in paths
+    ]

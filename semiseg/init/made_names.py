@@ -4,10 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from semiseg.errors import DataError, Problem, raise_all
+from semiseg.init.segment_names import segment_classes
 from semiseg.io.names import image_stem, is_picture, shared_start
-from semiseg.io.nifti import read_nifti_header
-from semiseg.io.pictures import read_picture_header
-from semiseg.io.volumes import label_values
+from semiseg.io.volumes import label_values, read_image_header
 
 _LABELS_READ = 10
 _NEARLY_WHITE = range(240, 255)
@@ -26,7 +25,7 @@ def modality_names(images: Sequence[Path]) -> list[str]:
         named = all(ends) and len(set(ends)) == len(ends) and not all(end.isdecimal() for end in ends)
         return ends if named else _numbered(len(stems))
     try:
-        _, shape = read_picture_header(images[0]) if is_picture(images[0]) else read_nifti_header(images[0])
+        _, shape = read_image_header(images[0])
     except (DataError, OSError):
         return ["image"]
     if is_picture(images[0]):
@@ -39,11 +38,14 @@ def _numbered(count: int) -> list[str]:
 
 
 def class_names(labels: Sequence[Path], where: Path) -> dict[str, int]:
-    """Return names by the values in some of the label files, evenly chosen.
+    """Return names by the values in some of the label files, evenly chosen, and those of segments, if they have names.
 
     Raises DataError if there are none (``where`` is the source of the files), and with all values that cannot be
     classes.
     """
+    named, labels = segment_classes(labels)
+    if named and not labels:
+        return named
     values: set[int] = set()
     problems: list[Problem] = []
     for path in labels[:: -(-len(labels) // _LABELS_READ)]:
@@ -61,4 +63,4 @@ def class_names(labels: Sequence[Path], where: Path) -> dict[str, int]:
         raise DataError(
             Problem(str(where), what, "Export them again as PNG. Or set values from 128 on to 255, others to 0.")
         )
-    return {f"class_{value}": value for value in sorted(values)}
+    return named | {f"class_{value}": value for value in sorted(values - {*named.values()})}

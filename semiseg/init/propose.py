@@ -188,7 +188,10 @@ def _dataset_comment(block: Mapping[str, Any], notes: Sequence[str]) -> str:
 
 def _about_dataset(block: Mapping[str, Any]) -> str:
     if block["name"] == "folder":
-        return "Rename the classes, and the modalities if there are several. The numbers are the label values."
+        return (
+            "Rename the classes, except those of named segments (.seg.nrrd), and the modalities if there are several.\n"
+            "The numbers are the label values."
+        )
     if block["name"] == "la2018":
         return "The files store no spacing: distances are in voxels unless spacing_mm is given."
     return "Location of the cases."

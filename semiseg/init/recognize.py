@@ -2,7 +2,7 @@
 
 import re
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +10,20 @@ from semiseg.errors import DataError, Problem, raise_all
 from semiseg.init.made_names import class_names, modality_names
 from semiseg.io.dataset_json import channels, classes, has_cases, ignored, images_of, read_dataset_json
 from semiseg.io.finding import CONVERT, Walk, find, is_file, is_folder
-from semiseg.io.names import PICTURES, image_stem, is_picture, nifti_stem
+from semiseg.io.formats.pairs import find_pairs, labels_by_case
+from semiseg.io.formats.series import with_series
+from semiseg.io.names import PICTURES, VOLUMES, image_stem, is_picture, nifti_stem, volume_stem
 from semiseg.messages import some
 
 _BRATS = re.compile(r".+(_(t1|t1ce|t2|flair)|-(t1n|t1c|t2w|t2f))", re.IGNORECASE | re.DOTALL)
+_CHANNEL_OF = re.compile(r"(.+)_\d{4}", re.DOTALL)
 _CHANNEL = re.compile(r".+_(\d{4})", re.DOTALL)
 _NUMBERED = re.compile(r"(.+)_0\d{3}", re.DOTALL)
 _H5 = "mri_norm2.h5"
 LAYOUTS = """Supported layouts:
-      labeled/images, labeled/labels and optionally unlabeled/images: NIfTI files, or pictures, of your own
+      labeled/images, labeled/labels and optionally unlabeled/images: volumes, DICOM folders or pictures of your own
+      images and labels, with labels for some of the images
+      CASE.nrrd with CASE-label.nrrd or CASE.seg.nrrd in one folder, or one folder per case: 3D Slicer
       dataset.json with imagesTr and labelsTr: the Medical Segmentation Decathlon, nnU-Net
       CASE_{t1,t1ce,t2,flair,seg}.nii.gz or CASE-{t1n,t1c,t2w,t2f,seg}.nii.gz: BraTS
       ID/mri_norm2.h5: left atria (LA 2018)"""
@@ -40,6 +45,9 @@ def recognize(folder: Path) -> dict[str, Any]:
     if is_folder(folder / "imagesTr") and is_folder(folder / "labelsTr"):
         options = _folder_options(folder / "imagesTr", folder / "labelsTr")
         return {"name": "folder", "root": root, **_NNUNET, **options}
+    if _images_and_labels(folder):
+        options = {"images": "images", "labels": "labels"}
+        return {"name": "folder", "root": root, **options, **_folder_options(folder / "images", folder / "labels")}
     found: dict[str, dict[str, None]] = {}
     for name, place in _layouts_below(folder):
         found.setdefault(name, {})[place] = None
@@ -47,13 +55,15 @@ def recognize(folder: Path) -> dict[str, Any]:
         return {"name": name, "root": root}
     if found:
         raise _several(folder, found)
+    if paired := _pair_options(folder):
+        return {"name": "folder", "root": root, **paired}
     held = find(folder, image_stem, recursive=True)
     problems = [*held.problems]
     if held.files:
         examples = some([str(path.relative_to(folder)) for path in held.files], 3)
         problems.append(Problem(str(folder), f"unknown layout; it contains {examples}", LAYOUTS))
     elif held.other:
-        what = f"there are no NIfTI images in it, but {held.formats()}"
+        what = f"there are no images in it, but {held.formats()}"
         problems.append(Problem(str(folder), what, f"{CONVERT}\n    {LAYOUTS}"))
     elif not problems:
         problems.append(Problem(str(folder), "there are no images in it", LAYOUTS))
@@ -72,7 +82,7 @@ def _layouts_below(folder: Path) -> Iterator[tuple[str, str]]:
     for here, subfolders, files in Walk().through(folder):
         below = here.relative_to(folder)
         fixed = "decathlon" if is_file(here / "dataset.json") and is_folder(here / "imagesTr") else None
-        if _labeled(here):
+        if _labeled(here) or _images_and_labels(here):
             fixed = "folder"
         if fixed:
             subfolders.clear()
@@ -81,7 +91,8 @@ def _layouts_below(folder: Path) -> Iterator[tuple[str, str]]:
         top = below.parts[0] if below.parts else "."
         if any(path.name.lower() == _H5 for path in files):
             yield "la2018", top
-        if any(_BRATS.fullmatch(stem) for path in files if nifti_stem(path) for stem in map(nifti_stem, (path, here))):
+        volumes = [path for path in files if volume_stem(path)]
+        if any(_BRATS.fullmatch(stem) for path in volumes for stem in map(volume_stem, (path, here))):
             yield "brats", top
 
 
@@ -100,6 +111,10 @@ def _labeled(folder: Path) -> Path | None:
     return next((folder / name for name in ("labeled", "labelled") if is_folder(folder / name / "images")), None)
 
 
+def _images_and_labels(folder: Path) -> bool:
+    return is_folder(folder / "images") and is_folder(folder / "labels")
+
+
 _NNUNET = {"images": "imagesTr", "labels": "labelsTr", "unlabeled": "imagesTs"}
 
 
@@ -109,7 +124,7 @@ def _by_dataset_json(folder: Path) -> dict[str, Any]:
     manifest = read_dataset_json(path)
     if not isinstance(manifest, Mapping):
         return {"name": "decathlon"}  # reported when it is read
-    test_labels, test_images_there = find(folder / "labelsTs", image_stem), find(folder / "imagesTs")
+    test_labels, test_images_there = find(folder / "labelsTs", image_stem), find(folder / "imagesTs", volume_stem)
     # Test images are classified by the presence of labels, so unreadable folders are errors.
     raise_all([*test_labels.problems, *test_images_there.problems], DataError)
     has_labels = bool(test_labels.files) or _has_labels(manifest.get("test"))
@@ -155,10 +170,10 @@ def _nnunet_options(folder: Path, manifest: Mapping[str, Any]) -> dict[str, Any]
     path, problems = folder / "dataset.json", list[Problem]()
     ending = f".{str(manifest.get('file_ending', '.nii.gz')).lstrip('.')}"
     held = find(folder / "imagesTr", image_stem)
-    if ending.lower() not in {".nii", ".nii.gz", *PICTURES}:
+    if ending.lower() not in {*VOLUMES, *PICTURES}:
         problems.append(Problem(str(path), f"its images are {ending} files, which are not supported", CONVERT))
     elif not held.files:
-        there = f"there are no NIfTI images in it{f', but {held.formats()}' if held.other else ''}"
+        there = f"there are no images in it{f', but {held.formats()}' if held.other else ''}"
         problems.append(Problem(str(held.folder), there, CONVERT if held.other else LAYOUTS))
     names, modalities = classes(manifest), channels(manifest)
     if names is None:
@@ -179,22 +194,42 @@ def _has_labels(items: Any) -> bool:
     return isinstance(items, list) and any(isinstance(item, Mapping) and item.get("label") for item in items)
 
 
+def _pair_options(folder: Path) -> dict[str, Any] | None:
+    """Return options for images beside their labels, as 3D Slicer saves them; None if no label belongs to an image."""
+    images, labels, case_folders = find_pairs(folder)
+    if case_folders is None:
+        stems = {image_stem(path) or path.name for path in images.files}
+        ids = stems | {match[1] for stem in stems if (match := _CHANNEL_OF.fullmatch(stem))}
+        belonging = not ids.isdisjoint(labels_by_case(labels.files, ids))
+    else:
+        problems = list[Problem]()
+        ids = {*case_folders.group(images.files, problems)}
+        belonging = not problems and not ids.isdisjoint(case_folders.labels(labels.files))
+    if not belonging:
+        return None
+    return {"images": ".", "labels": ".", "unlabeled": "", **_options(images.files, labels.files, folder)}
+
+
 def _folder_options(images: Path, labels: Path) -> dict[str, Any]:
-    files = find(images, image_stem).files
-    stems = [image_stem(path) for path in files]
+    return _options(with_series(find(images, image_stem)).files, _label_files(labels), labels)
+
+
+def _options(files: Sequence[Path], labels: Sequence[Path], where: Path) -> dict[str, Any]:
+    """Return names of classes and modalities for image files and label files."""
+    stems = [image_stem(path) or path.name for path in files]
     numbers = {match[1] for stem in stems if (match := _CHANNEL.fullmatch(stem))}
     numbered = "0001" in numbers and all(_CHANNEL.fullmatch(stem) for stem in stems)
     # Ids may end in such numbers, too; then labels have the same names as images.
-    numbered = numbered and not {image_stem(path) for path in find(labels, image_stem).files} & {*stems}
+    numbered = numbered and not {image_stem(path) for path in labels} & {*stems}
     colors = modality_names(files[:1]) if files and is_picture(files[0]) else []
     if len(colors) > 1:
-        return {"classes": _classes(labels), "modalities": colors}
+        return {"classes": class_names(labels, where), "modalities": colors}
     modalities = {"modalities": [f"modality_{int(number)}" for number in sorted(numbers)]} if numbered else {}
-    return {"classes": _classes(labels), **modalities}
+    return {"classes": class_names(labels, where), **modalities}
 
 
-def _classes(labels: Path) -> dict[str, int]:
-    """Return generated names for the values in some label files of a folder. Raises DataError."""
+def _label_files(labels: Path) -> Sequence[Path]:
+    """Return the label files of a folder. Raises DataError if there are none."""
     held = find(labels, image_stem)
     if not held.files:
         what = (
@@ -203,4 +238,4 @@ def _classes(labels: Path) -> dict[str, int]:
             else f"its labels are in unsupported formats: {held.formats()}"
         )
         raise DataError(held.problems or Problem(str(labels), what, CONVERT if held.other else LAYOUTS))
-    return class_names(held.files, labels)
+    return held.files

@@ -13,11 +13,11 @@ from semiseg.messages import counted, some
 
 _NAMED = 4
 _FETCH = "Fetch the targets (git-annex, DataLad: `datalad get .`), or remove the links."
-_NO_IMAGES = {".csv", ".html", ".json", ".log", ".md", ".pdf", ".py", ".rst", ".tsv", ".txt", ".xls", ".xlsx", ".yaml"}
+NO_IMAGES = {".csv", ".html", ".json", ".log", ".md", ".pdf", ".py", ".rst", ".tsv", ".txt", ".xls", ".xlsx", ".yaml"}
 CONVERT = (
-    "semiseg reads NIfTI (.nii.gz, .nii), and PNG, JPEG and TIFF as 2D images of the dataset folder. Convert DICOM with"
-    " dcm2niix, FreeSurfer's files with mri_convert, and most others with SimpleITK:"
-    " sitk.WriteImage(sitk.ReadImage(FILE), 'CASE.nii.gz')."
+    "semiseg reads NIfTI, NRRD and MetaImage (.nii.gz, .nii, .nrrd, .mha, .mhd), and in the dataset folder DICOM, one"
+    " folder per case, and PNG, JPEG and TIFF as 2D images. Convert other DICOM with dcm2niix, FreeSurfer's files with"
+    " mri_convert, and most others with SimpleITK: sitk.WriteImage(sitk.ReadImage(FILE), 'CASE.nii.gz')."
 )
 
 
@@ -229,7 +229,7 @@ def _unusable(files: list[Path]) -> Iterator[Problem]:
 def _dangling(folder: Path, links: list[Path], images: set[Path]) -> Iterator[Problem]:
     """Yield a problem for broken links that are images by their names or may be a case's folder."""
     count = [
-        path for path in links if path in images or not (path.name.startswith(".") or path.suffix.lower() in _NO_IMAGES)
+        path for path in links if path in images or not (path.name.startswith(".") or path.suffix.lower() in NO_IMAGES)
     ]
     if count:
         names = some([str(path.relative_to(folder)) for path in count], 10)

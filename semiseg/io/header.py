@@ -89,7 +89,7 @@ def header_geometry(path: Path, header: Any) -> tuple[Geometry, tuple[int, ...]]
             Problem(str(path), f"it is not a volume: its shape is {shape}", "Give three-dimensional images.")
         )
     affine = np.asarray(header.get_best_affine(), dtype=np.float64)
-    problem = _unit_problem(header) or _affine_problem(affine)
+    problem = _unit_problem(header) or affine_problem(affine, "sform, qform, pixdim")
     if problem:
         raise DataError(Problem(str(path), *problem))
     return Geometry((shape[0], shape[1], shape[2]), affine), (*shape[:3], *(n for n in shape[3:] if n > 1))
@@ -105,15 +105,16 @@ def _unit_problem(header: Any) -> tuple[str, str] | None:
     )
 
 
-def _affine_problem(affine: NDArray[np.float64]) -> tuple[str, str] | None:
+def affine_problem(affine: NDArray[np.float64], fields: str) -> tuple[str, str] | None:
+    """Return what is wrong with an affine, and how to fix it; ``fields`` are those of the header that set it."""
     axes = affine[:3, :3]
     lengths = np.sqrt((axes**2).sum(axis=0))
     if not np.isfinite(affine).all() or not lengths.all():
-        return "its affine is singular: voxels have no size", "Fix the header (sform, qform, pixdim), or convert again."
+        return "its affine is singular: voxels have no size", f"Fix the header ({fields}), or convert again."
     cosines = (axes / lengths).T @ (axes / lengths)
     worst = float(np.abs(cosines - np.eye(3)).max())
     if worst > 1 - _SHEAR:
-        return "its affine is singular: axes coincide", "Fix the header (sform, qform, pixdim), or convert again."
+        return "its affine is singular: axes coincide", f"Fix the header ({fields}), or convert again."
     if worst > _SHEAR:
         return (
             f"its affine is sheared: the cosine between two axes is {worst:.3g}",
@@ -122,6 +123,6 @@ def _affine_problem(affine: NDArray[np.float64]) -> tuple[str, str] | None:
     if lengths.min() < PLAUSIBLE_MM[0] or lengths.max() > PLAUSIBLE_MM[1]:
         return (
             f"its voxels are {' x '.join(f'{n:.3g}' for n in lengths)} mm, which no scan has",
-            "Fix the header (sform, qform, pixdim, xyzt_units), or convert again.",
+            f"Fix the header ({fields}{', xyzt_units' if 'qform' in fields else ''}), or convert again.",
         )
     return None

@@ -1,6 +1,7 @@
 """Label files in the format of their images: NIfTI for volumes, PNG for pictures."""
 
 import io
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,12 @@ from numpy.typing import NDArray
 
 from semiseg.errors import DataError
 from semiseg.io.atomic import write_bytes
-from semiseg.io.names import is_picture, nifti_stem
+from semiseg.io.formats.segments import read_segments, read_slicer_label
+from semiseg.io.formats.text_header import has_text_header, read_text_header, read_with_text_header
+from semiseg.io.names import is_picture, is_slicer, nifti_stem
 from semiseg.io.nifti import nifti_label_bytes, read_nifti_header, read_nifti_label
 from semiseg.io.pictures import read_mask, read_picture_header
+from semiseg.io.whole import whole_numbers
 from semiseg.types import Geometry, Unit
 
 LARGEST_VALUE = 65535
@@ -45,19 +49,33 @@ def label_bytes(values: NDArray[Any], geometry: Geometry) -> bytes:
     return _png_bytes(values) if geometry.unit == "pixel" else nifti_label_bytes(values, geometry)
 
 
-def read_stored_label(path: Path) -> tuple[NDArray[Any], Geometry]:
-    """Read the stored values of a NIfTI label, rounded as in ``read_nifti_label``, or of a mask, and their grid.
+def read_stored_label(path: Path, values: Mapping[str, int] | None = None) -> tuple[NDArray[Any], Geometry]:
+    """Read the stored values of a label in a volume, rounded as in ``read_nifti_label``, or of a mask, and their grid.
 
-    The format is that of the file's ending. Raises DataError if the file is unusable. A NIfTI file may have more than
-    three axes.
+    The format is that of the file's ending. ``values`` are those of named segments (``read_slicer_label``). Raises
+    DataError if the file is unusable. A volume may have more than three axes.
     """
-    return read_mask(path) if is_picture(path) else read_nifti_label(path)
+    if is_picture(path):
+        return read_mask(path)
+    if is_slicer(path):
+        return read_slicer_label(path, values)
+    if has_text_header(path):
+        array, geometry = read_with_text_header(path)
+        return whole_numbers(array), geometry
+    return read_nifti_label(path)
 
 
 def read_label_header(path: Path) -> tuple[Geometry, tuple[int, ...]] | None:
-    """Return grid and shape from the header of a NIfTI file or mask; None for other files. Raises DataError."""
+    """Return grid and shape from the header of a volume or mask; None for other files. Raises DataError.
+
+    None also for a segmentation of 3D Slicer, whose grid may be a part of the image's.
+    """
     if is_picture(path):
         return read_picture_header(path, mask=True)
+    if is_slicer(path) and read_segments(path):
+        return None
+    if has_text_header(path):
+        return read_text_header(path).geometry()
     return read_nifti_header(path) if nifti_stem(path) else None
 
 

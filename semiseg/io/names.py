@@ -10,6 +10,10 @@ from semiseg.errors import DataError, Problem
 
 _NIFTI = re.compile(r"(?P<stem>.+?)\.nii(\.gz)?", re.IGNORECASE | re.DOTALL)
 _RENAMED = re.compile(r"(?P<stem>.+?)\.nii\b.*", re.IGNORECASE | re.DOTALL)
+VOLUMES = (".nii", ".nii.gz", ".nrrd", ".nhdr", ".mha", ".mhd")
+"""Endings of the volumes that are read in single files."""
+_VOLUME = re.compile(r"(?P<stem>.+?)(\.nii(\.gz)?|(\.seg)?\.nrrd|\.nhdr|\.mha|\.mhd)", re.IGNORECASE | re.DOTALL)
+_SLICER = re.compile(r"(?P<stem>.+?)\.seg\.nrrd", re.IGNORECASE | re.DOTALL)
 PICTURES = (".jpeg", ".jpg", ".png", ".tif", ".tiff")
 """Endings of the pictures that datasets may read: 2D images."""
 _PICTURE = re.compile(rf"(?P<stem>.+?)({'|'.join(map(re.escape, PICTURES))})", re.IGNORECASE | re.DOTALL)
@@ -84,9 +88,19 @@ def nifti_stem(path: Path) -> str:
     return _stem(_NIFTI, path)
 
 
+def volume_stem(path: Path) -> str:
+    """Return the name of a NIfTI, NRRD (also ``.seg.nrrd``) or MetaImage file without its ending, as ``nifti_stem``."""
+    return _stem(_VOLUME, path)
+
+
 def image_stem(path: Path) -> str:
-    """Return the name of a NIfTI file (``nifti_stem``) or picture without its ending; empty for other files."""
-    return nifti_stem(path) or _stem(_PICTURE, path)
+    """Return the name of a volume (``volume_stem``) or picture without its ending; empty for other files."""
+    return volume_stem(path) or _stem(_PICTURE, path)
+
+
+def is_slicer(path: Path) -> bool:
+    """Return whether a file is a segmentation of 3D Slicer (``.seg.nrrd``) by its name."""
+    return bool(_stem(_SLICER, path))
 
 
 def is_picture(path: Path) -> bool:

@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semiseg.errors import DataError, Problem, raise_all
+from semiseg.io.formats.dicom import read_series, read_series_header
+from semiseg.io.formats.text_header import has_text_header, read_text_header, read_with_text_header
 from semiseg.io.labels import read_stored_label
 from semiseg.io.names import is_picture
 from semiseg.io.nifti import read_nifti, read_nifti_header
@@ -33,7 +35,8 @@ def read_image_files(paths: Sequence[Path], modalities: Sequence[str]) -> Volume
 
     Args:
         paths: one 3-D file or gray picture per modality, in order, or one file with the modalities along its last
-            axis, such as an RGB picture. A picture is a volume with one slice (``read_picture``).
+            axis, such as an RGB picture. A picture is a volume with one slice (``read_picture``). Volumes are NIfTI,
+            NRRD, MetaImage, or folders with one DICOM series each.
         modalities: their names.
 
     Raises DataError, with the problems of all files, for unreadable files, a wrong number of axes or channels, and
@@ -52,16 +55,25 @@ def read_image_files(paths: Sequence[Path], modalities: Sequence[str]) -> Volume
 
 def read_image_geometry(paths: Sequence[Path], modalities: Sequence[str]) -> Geometry:
     """Return the grid that ``read_image_files`` would give, from headers alone. Raises the same DataErrors."""
-    geometries, shapes = zip(*_each(_read_header, paths), strict=True)
+    geometries, shapes = zip(*_each(read_image_header, paths), strict=True)
     return _common_grid(paths, shapes, geometries, modalities)
 
 
 def _read(path: Path) -> tuple[NDArray[Any], Geometry]:
-    return read_picture(path) if is_picture(path) else read_nifti(path)
+    if is_picture(path):
+        return read_picture(path)
+    if has_text_header(path):
+        return read_with_text_header(path)
+    return read_series(path) if path.is_dir() else read_nifti(path)
 
 
-def _read_header(path: Path) -> tuple[Geometry, tuple[int, ...]]:
-    return read_picture_header(path) if is_picture(path) else read_nifti_header(path)
+def read_image_header(path: Path) -> tuple[Geometry, tuple[int, ...]]:
+    """Return the grid of an image and the shape of its array, from headers. Raises DataError."""
+    if is_picture(path):
+        return read_picture_header(path)
+    if has_text_header(path):
+        return read_text_header(path).geometry()
+    return read_series_header(path) if path.is_dir() else read_nifti_header(path)
 
 
 def _each(read: Callable[[Path], T], paths: Sequence[Path]) -> list[T]:
@@ -129,15 +141,21 @@ def _colors_problem(rgb: bool, channels: int, names: str) -> tuple[str, str]:
     return f"{has}, but one channel per file is expected ({names})", rgb_fix
 
 
-def read_label_file(path: Path, label_map: Mapping[int, int], ignore: int | None = None) -> Volume:
+def read_label_file(
+    path: Path,
+    label_map: Mapping[int, int],
+    ignore: int | None = None,
+    values: Mapping[str, int] | None = None,
+) -> Volume:
     """Read a label file as class indices (X, Y, Z) uint8.
 
     ``label_map`` maps each stored value to its class index; the stored value ``ignore`` becomes IGNORED. Raises
     DataError, with all problems, for an unreadable file, fractional values and values that are not in ``label_map``,
-    with their voxel counts. Values that are whole numbers up to the file's precision (``read_nifti_label``) are
+    with their voxel counts. ``values`` are the stored values by class name, for files that name their segments
+    (``read_slicer_label``). Values that are whole numbers up to the file's precision (``read_nifti_label``) are
     rounded.
     """
-    array, geometry = _read_label(path)
+    array, geometry = _read_label(path, values)
     return Volume(to_classes(path, array, label_map, ignore), geometry)
 
 
@@ -163,8 +181,8 @@ NEGATIVE = (
 )
 
 
-def _read_label(path: Path) -> tuple[NDArray[Any], Geometry]:
-    array, geometry = read_stored_label(path)
+def _read_label(path: Path, values: Mapping[str, int] | None = None) -> tuple[NDArray[Any], Geometry]:
+    array, geometry = read_stored_label(path, values)
     if array.shape != geometry.shape:
         what = f"its shape is {array.shape}, not (X, Y, Z)"
         raise DataError(Problem(str(path), what, "Store one value per voxel, not one map per class."))

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 
+from semiseg.data.digests import digest_text
 from semiseg.data.verify import problems_of
 from semiseg.engine.memory import NEW_IMAGE_FIX, raising_on_oom
 from semiseg.engine.precision import bf16_problems, slow_bf16_notes
@@ -17,10 +18,12 @@ from semiseg.inference.sliding_window import Predictor
 from semiseg.interfaces.dataset import Dataset
 from semiseg.io.atomic import make_folder, require_file, write_bytes
 from semiseg.io.finding import find
+from semiseg.io.formats.contents import contents
+from semiseg.io.formats.pairs import is_label
 from semiseg.io.labels import label_bytes, label_ending
 from semiseg.io.lock import locked
-from semiseg.io.names import image_stem
-from semiseg.messages import some
+from semiseg.io.names import image_stem, volume_stem
+from semiseg.messages import counted, some
 from semiseg.pipeline.cost import cost_note
 from semiseg.pipeline.model import KeptModel, Model, kept_model
 from semiseg.pipeline.predictions import CHECKPOINTS, predicted, weights_digest
@@ -123,9 +126,12 @@ def predict(
 def _not_predicted(cases: Sequence[Case], paths: Sequence[Path]) -> Iterator[str]:
     """Yield notes on files in the folder that belong to no case."""
     if len(paths) == 1 and paths[0].is_dir():
-        held = find(paths[0])
+        held = find(paths[0], volume_stem)
         used = {path for case in cases for path in case.images}
-        other = tuple(path for path in held.other if path not in used)
+        other = tuple(path for path in held.other if not used & {path, *path.parents})
+        labels = [path.name for path in held.files if path not in used and is_label(path)]
+        if labels:
+            yield f"{paths[0]}: {counted(len(labels), 'label')} by file name, not predicted: {some(labels, 4)}"
         yield from replace(held, other=other, deeper=() if used & {*held.deeper} else held.deeper).notes()
 
 
@@ -215,6 +221,11 @@ def look_at(cases: Sequence[Case], dataset: Dataset, reporter: Reporter) -> tupl
 
 
 def _digest(path: Path) -> str:
+    files = contents(path)
+    return _file_digest(path) if files == (path,) else digest_text("\n".join(map(_file_digest, files)))
+
+
+def _file_digest(path: Path) -> str:
     try:
         return file_digest(path)
     except OSError as error:

@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 from semiseg.errors import DataError, Problem, raise_all
 from semiseg.interfaces.metric import Metric
 from semiseg.io.atomic import write_json
+from semiseg.io.formats.segments import on_grid, read_segments
 from semiseg.io.labels import read_stored_label
+from semiseg.io.names import is_slicer
 from semiseg.io.volumes import NEGATIVE
 from semiseg.messages import some
 from semiseg.progress import Reporter
@@ -23,7 +25,7 @@ from semiseg.scoring.presets import find_preset
 from semiseg.scoring.score_case import Score, find_regions, score_case
 from semiseg.scoring.summary import summarize
 from semiseg.scoring.table import write_scores
-from semiseg.types import Geometry
+from semiseg.types import Geometry, Volume
 
 T = TypeVar("T")
 
@@ -165,6 +167,10 @@ def _numbered(found: Sequence[set[int]]) -> dict[int, str]:
 
 
 def _values(path: Path) -> set[int]:
+    if is_slicer(path) and (segments := read_segments(path)):
+        names = ",".join(f"{value}={one.name}" for value, one in enumerate(segments, 1))
+        what = "its segments have names, and their values may differ between files"
+        raise DataError(Problem(str(path), what, f"Name the values: --labels {names!r}, as in the other files."))
     values = _about(path, lambda array: stored_values(as_integers(array)), _read(path)[0])
     if negative := sorted(value for value in values if value < 0):
         raise DataError(Problem(str(path), f"it has values below 0: {some(list(map(str, negative)), 3)}", NEGATIVE))
@@ -174,7 +180,7 @@ def _values(path: Path) -> set[int]:
 def _score(
     files: _Files, label_map: LabelMap, regions: Mapping[str, Sequence[str]] | None, metrics: Mapping[str, Metric]
 ) -> list[Score]:
-    truth, predicted, geometry = _read_pair(files, label_map.to_indices)
+    truth, predicted, geometry = _read_pair(files, label_map.to_indices, label_map)
     return score_case(
         truth,
         predicted,
@@ -188,17 +194,21 @@ def _score(
 
 
 def _read_pair(
-    files: _Files, convert: Callable[[NDArray[Any]], NDArray[Any]]
+    files: _Files, convert: Callable[[NDArray[Any]], NDArray[Any]], label_map: LabelMap | None = None
 ) -> tuple[NDArray[Any], NDArray[Any], Geometry]:
     """Return reference, prediction and their grid. Raises DataError with all problems of the two."""
     arrays, grids, problems = list[NDArray[Any]](), list[Geometry](), list[Problem]()
     for path in (files.reference, files.prediction):
         try:
-            array, geometry = _read(path)
+            array, geometry = _read(path, label_map)
             grids.append(geometry)
             arrays.append(_about(path, convert, array))
         except DataError as error:
             problems += error.problems
+    for one, path in enumerate((files.reference, files.prediction)):
+        if len(arrays) == 2 and is_slicer(path):
+            placed = on_grid(path, Volume(arrays[one], grids[one]), grids[1 - one])
+            arrays[one], grids[one] = placed.array, placed.geometry
     difference = grids[0].difference(grids[1]) if len(grids) == 2 else ""
     if difference:
         what = f"{files.reference} and {files.prediction} are on different grids: {difference}"
@@ -212,8 +222,12 @@ def _check_pair(files: _Files) -> None:
     _read_pair(files, as_integers)
 
 
-def _read(path: Path) -> tuple[NDArray[Any], Geometry]:
-    array, geometry = read_stored_label(path)
+def _read(path: Path, label_map: LabelMap | None = None) -> tuple[NDArray[Any], Geometry]:
+    values: dict[str, int] | None = None
+    if label_map is not None and is_slicer(path):
+        others = [segment.name for segment in read_segments(path)] if label_map.rest else []
+        values = {**dict.fromkeys(others, 0), **label_map.names}
+    array, geometry = read_stored_label(path, values)
     if array.shape != geometry.shape:
         raise DataError(
             Problem(

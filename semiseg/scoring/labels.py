@@ -1,7 +1,7 @@
 """The meaning of values stored in label files: from stored values to class indices."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -23,12 +23,13 @@ _TABLE = 65536
 class LabelMap:
     """Class names by index, background first, and the index of each stored value (0 is the background), or IGNORED.
 
-    ``rest``: whether unlisted values are background too.
+    ``rest``: whether unlisted values are background too. ``names``: a stored value of each name.
     """
 
     classes: tuple[str, ...]
     indices: Mapping[int, int]
     rest: bool = False
+    names: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
     def of(cls, labels: Labels) -> "LabelMap":
@@ -49,7 +50,8 @@ class LabelMap:
             return 0 if _is_background(name) else names.index(name) + 1
 
         indices = {0: 0} | {value: index_of(name) for value, name in named.items()}
-        return cls((BACKGROUND, *names), indices, OTHER in others)
+        values = {BACKGROUND: 0} | {name: value for value, name in named.items()}
+        return cls((BACKGROUND, *names), indices, OTHER in others, values)
 
     @property
     def has_ignored(self) -> bool:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from semiseg.errors import DataError, Problem, raise_all
 from semiseg.io.finding import CONVERT, Found, find
-from semiseg.io.names import image_stem
+from semiseg.io.names import image_stem, is_slicer, volume_stem
 
-_SEGMENTATION = re.compile(r"(^|[_-])segm?$", re.IGNORECASE)
+_SEGMENTATION = re.compile(r"(^|[_-])(segm?|label)$", re.IGNORECASE)
 
 
 def find_both(predictions: Path, references: Path) -> tuple[dict[str, Path], dict[str, Path]]:
@@ -30,9 +30,9 @@ def find_labels(folder: Path) -> dict[str, Path]:
     """Return the label file of each case in a folder, by case id in alphabetical order.
 
     Either the files are in the folder itself, CASE.nii.gz (nnU-Net, Decathlon) or CASE_seg.nii.gz (BraTS, also
-    CASE-seg), or each case has a folder of its name with one label file. Images next to a ``_seg`` file of the same
-    case, and hidden files, are skipped. Without NIfTI files, pictures named likewise are taken. Raises DataError if
-    there is no label file, or if a case has two.
+    CASE-seg; CASE-label.nrrd and CASE.seg.nrrd of 3D Slicer), or each case has a folder of its name with one label
+    file. Images next to such a file of the same case, and hidden files, are skipped. Without volumes, pictures named
+    likewise are taken. Raises DataError if there is no label file, or if a case has two.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -60,14 +60,18 @@ def label_notes(folder: Path) -> Iterator[str]:
 
 
 def _labels_in(folder: Path) -> Found:
-    """Return the NIfTI files of a folder; if there are none, its pictures."""
-    held = find(folder)
+    """Return the volumes of a folder; if there are none, its pictures."""
+    held = find(folder, volume_stem)
     return held if held.files else find(folder, image_stem)
 
 
 def _flat(files: Sequence[Path]) -> list[tuple[str, Path]]:
     marked = {_case_id(path) for path in files if _is_marked(path)}
-    return [(_case_id(path), path) for path in files if _is_marked(path) or not _belongs_to(path, marked)]
+    pairs = {_case_id(path) for path in files if _is_of_slicer(path)}
+    images = {
+        path for path in files if not _is_marked(path) and (image_stem(path) in pairs or _belongs_to(path, marked))
+    }
+    return [(_case_id(path), path) for path in files if path not in images]
 
 
 def _in_case_folders(folder: Path) -> list[tuple[str, Path]]:
@@ -91,7 +95,12 @@ def _belongs_to(path: Path, cases: set[str]) -> bool:
 
 
 def _is_marked(path: Path) -> bool:
-    return _SEGMENTATION.search(image_stem(path)) is not None
+    return _is_of_slicer(path) or _SEGMENTATION.search(image_stem(path)) is not None
+
+
+def _is_of_slicer(path: Path) -> bool:
+    """Return whether this is a label beside its image: CASE.seg.nrrd or CASE-label.nrrd, with CASE.nrrd."""
+    return is_slicer(path) or image_stem(path).lower().endswith(("-label", "_label"))
 
 
 def _case_id(path: Path) -> str:
@@ -105,7 +114,7 @@ def _nothing(folder: Path, held: Found) -> tuple[str, str]:
         fix = f"It contains folders with several files each ({', '.join(several[:5])}); give one of those."
         return "contains no label files", fix
     if held.other:
-        return f"contains no NIfTI label files, but {held.formats()}", CONVERT
+        return f"contains no label files, but {held.formats()}", CONVERT
     return (
         "contains no label files",
         "Expected CASE.nii.gz or CASE_seg.nii.gz in it, or in one folder per case; or .png.",

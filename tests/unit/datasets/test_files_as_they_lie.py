@@ -93,27 +93,25 @@ def test_modalities_of_brats_are_named_in_either_case(tmp_path):
 
 def test_a_label_of_another_format_leaves_no_case_unlabeled(tmp_path):
     folder = made.write_brats_case(tmp_path / "brats", "A")
-    (folder / "A_seg.nii.gz").rename(folder / "A_seg.nrrd")
+    (folder / "A_seg.nii.gz").rename(folder / "A_seg.mgz")
     told = refusal(read(tmp_path / "brats").cases)
     assert told.startswith(
-        f"{folder / 'A_seg.nrrd'}: by its name, it is the seg of case A, but NRRD is not supported\n"
+        f"{folder / 'A_seg.mgz'}: by its name, it is the seg of case A, but FreeSurfer is not supported\n"
     )
     assert "SimpleITK" in told
     labels = made.write_folder(tmp_path / "mine") / "labeled" / "labels"
-    (labels / "a_1.nii.gz").rename(labels / "a_1.mha")
+    (labels / "a_1.nii.gz").rename(labels / "a_1.mgz")
     told = refusal(Folder(Folder.Options(root=tmp_path / "mine", classes={"a": 1})).cases)
-    assert f"{labels}: there are labels in unsupported formats: MetaImage (a_1.mha)" in told
+    assert f"{labels}: there are labels in unsupported formats: FreeSurfer (a_1.mgz)" in told
 
 
-@pytest.mark.parametrize(
-    ("ending", "named"), [(".nrrd", "NRRD"), (".img", "Analyze"), (".dcm", "DICOM"), (".BMP", "pictures")]
-)
+@pytest.mark.parametrize(("ending", "named"), [(".mnc", "MINC"), (".img", "Analyze"), (".BMP", "pictures")])
 def test_other_formats_are_named_with_how_to_convert_them(tmp_path, ending, named):
     (tmp_path / "images").mkdir()
     for name in "abcde":
         (tmp_path / "images" / f"{name}{ending}").touch()
     told = refusal(recognize, tmp_path)
-    assert told.startswith(f"{tmp_path}: there are no NIfTI images in it, but {named} (images/a{ending}, ")
+    assert told.startswith(f"{tmp_path}: there are no images in it, but {named} (images/a{ending}, ")
     assert "dcm2niix" in told
     (tmp_path / "images").rename(tmp_path / "new")
     dataset = Folder(Folder.Options(root=tmp_path, classes={"a": 1}))
@@ -122,14 +120,14 @@ def test_other_formats_are_named_with_how_to_convert_them(tmp_path, ending, name
 
 def test_what_is_seen_and_not_read_is_noted(tmp_path):
     root = made.write_folder(tmp_path)
-    (root / "unlabeled" / "images" / "c.nrrd").touch()
+    (root / "unlabeled" / "images" / "c.mgz").touch()
     (root / "unlabeled" / "images" / "._b_1.nii.gz").touch()
     made.save(root / "labeled" / "images" / "old" / "a_0.nii.gz", made.image())
     dataset = read(root)
     assert [case.id for case in dataset.cases()] == ["a_1", "a_2", "b_1"]
     assert dataset.notes() == (
         f"{root}/labeled/images: 1 file is in subfolders and not read: old/a_0.nii.gz",
-        f"{root}/unlabeled/images: 1 image file is of an unsupported format: c.nrrd",
+        f"{root}/unlabeled/images: 1 image file is of an unsupported format: c.mgz",
         f"{root}/unlabeled/images: 1 hidden file is skipped: ._b_1.nii.gz",
     )
 
@@ -229,7 +227,7 @@ def test_the_label_named_ignore_in_dataset_json_is_ignored(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
-        ({"file_ending": ".nrrd"}, "dataset.json: its images are .nrrd files, which are not supported\n"),
+        ({"file_ending": ".mgz"}, "dataset.json: its images are .mgz files, which are not supported\n"),
         ({"labels": {"background": 0, "whole": [1, 2]}}, "its labels are overlapping regions\n"),
         ({"channel_names": ["CT"]}, '"channel_names" is missing or not understood\n'),
     ],
@@ -242,8 +240,8 @@ def test_what_is_not_read_of_nnunet_is_said(tmp_path, changes, told):
 def test_nnunet_images_of_another_format_are_named_though_dataset_json_does_not(tmp_path):
     root = write_nnunet(tmp_path, channel_names={"0": "CT"}, labels=V2["labels"])
     for path in (root / "imagesTr").iterdir():
-        path.rename(path.with_name(path.name.replace(".nii.gz", ".nrrd")))
-    assert "there are no NIfTI images in it, but NRRD (x_0_0000.nrrd, " in refusal(recognize, root)
+        path.rename(path.with_name(path.name.replace(".nii.gz", ".mgz")))
+    assert "there are no images in it, but FreeSurfer (x_0_0000.mgz, " in refusal(recognize, root)
 
 
 def test_a_list_of_monai_may_give_a_file_for_each_modality(tmp_path):

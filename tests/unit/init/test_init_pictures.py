@@ -76,7 +76,7 @@ def test_masks_that_were_resampled_or_jpeg_are_refused(tmp_path):
 
 def test_pictures_in_another_layout(tmp_path):
     made.save(tmp_path / "masks" / "a.png", made.disk(0)[1])
-    with pytest.raises(DataError, match=r"unknown layout; it contains masks/a.png[\s\S]*or pictures, of your own"):
+    with pytest.raises(DataError, match=r"unknown layout; it contains masks/a.png[\s\S]*or pictures of your own"):
         recognize(tmp_path)
 
 

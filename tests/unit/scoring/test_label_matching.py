@@ -86,3 +86,21 @@ def test_nothing_to_find(folder, tmp_path):
         find_labels(tmp_path)
     with pytest.raises(DataError, match=r"folders with several files each \(best, last\)"):
         find_labels(folder("last/a.nii.gz", "last/b.nii.gz", "best/a.nii.gz", "best/b.nii.gz"))
+
+
+def test_labels_of_3d_slicer_beside_their_images(tmp_path):
+    for name in ("a.nrrd", "a.seg.nrrd", "b.nrrd", "b-label.nrrd", "c.mha", "d.nii.gz"):
+        (tmp_path / name).touch()
+    assert {case: path.name for case, path in find_labels(tmp_path).items()} == {
+        "a": "a.seg.nrrd",
+        "b": "b-label.nrrd",
+        "c": "c.mha",
+        "d": "d.nii.gz",
+    }
+    for name in ("p1/CT.nrrd", "p1/Segmentation.seg.nrrd", "p2/p2-label.mha"):
+        (tmp_path / "cases" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "cases" / name).touch()
+    assert {case: path.name for case, path in find_labels(tmp_path / "cases").items()} == {
+        "p1": "Segmentation.seg.nrrd",
+        "p2": "p2-label.mha",
+    }
