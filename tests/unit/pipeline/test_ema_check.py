@@ -11,5 +11,5 @@ FIXMATCH = ["strategy.name=fixmatch", "training.ema=0.99"]
 
 def test_an_average_is_for_strategies_whose_trained_networks_predict():
     assert make_plan(load_recipe("quickstart", FIXMATCH)).recipe.training.ema == 0.99
-    with pytest.raises(RecipeError, match=r"training\.ema .* fixmatch predicts with teacher, which no optimizer trains"):
+    with pytest.raises(RecipeError, match="fixmatch predicts with teacher, which no optimizer trains"):
         make_plan(load_recipe("quickstart", [*FIXMATCH, "strategy.labels_from=teacher"]))
