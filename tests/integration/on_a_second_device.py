@@ -140,6 +140,7 @@ class Stopping(Reporter):
 @pytest.mark.parametrize("augmentation_on", ["workers", "device"])
 def test_a_run_there_is_stopped_goes_on_and_scores_as_on_the_cpu(tmp_path, monkeypatch, augmentation_on):
     training = {**SMALL["training"], "epochs": 2, "precision": "32", "augmentation_on": augmentation_on}
+    training |= {"ema": 0.9, "gradient_clip": 1.0, "foreground_share": 0.5}
     recipe = {**SMALL, "augmentation": {"name": "fused"}, "training": training}
     expected = semiseg.run(recipe, tmp_path / "cpu")
     monkeypatch.setattr("semiseg.pipeline.run.Runtime", lambda *_: runtime_on(THERE))
