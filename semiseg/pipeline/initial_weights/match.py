@@ -105,7 +105,7 @@ def match(
 
 def _place(tensor: Tensor) -> tuple[int, int, Shape]:
     """Return what is the same for two names of one tensor in a file."""
-    return tensor.untyped_storage()._cdata, tensor.storage_offset(), tuple(tensor.shape)
+    return tensor.untyped_storage()._cdata, int(tensor.storage_offset()), tuple(tensor.shape)
 
 
 def _is_alike(ours: Tensor, theirs: Tensor) -> bool:
