@@ -98,8 +98,8 @@ def find_initial(
             unfit.setdefault((target.key, f"{origin.title} does not fit", error.why, error.fix), []).append(target)
             continue
         if renew and layers is None:
-            text = "which layers depend on the classes cannot be told, so all of the same shape are taken"
-            notes.append(f"the classes of {origin.title} are others, but in {target.role.name} {text}")
+            text = "but which ones depend on the classes cannot be told: all of the same shape are taken"
+            notes.append(f"output layers of {target.role.name} are to be drawn anew, {text}")
         starts.append(Start(target.role, origin, found))
     for (key, title, why, fix), without in unfit.items():
         text = f"{title} {', '.join(target.role.name for target in without)}: {why}"

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
+from zipfile import is_zipfile
 
 import numpy as np
 import torch
@@ -39,6 +40,7 @@ def read_weights(path: Path, key: str | None, device: str) -> tuple[Weights, str
         found = {"": _safetensors(path, device)}
     else:
         found = dict(_sets(_torch_file(path, device)))
+        found = {name: _shapes(weights) for name, weights in found.items()} if device == "meta" else found
     if key is not None:
         return found[key] if key in found else _no_entry(path, key, found), key
     if len(found) == 1:
@@ -72,9 +74,11 @@ def _empty(shape: list[int], kind: str) -> Tensor:
 
 
 def _torch_file(path: Path, device: str) -> Any:
+    """Return what ``torch.save`` wrote; for "meta", mapped into memory where the format allows it, without reading."""
+    is_mapped = device == "meta" and is_zipfile(path)  # on "meta", names of one tensor could not be told
     try:
         with torch.serialization.safe_globals(_NUMBERS):
-            return torch.load(path, map_location=device, weights_only=True)
+            return torch.load(path, map_location="cpu" if is_mapped else device, weights_only=True, mmap=is_mapped)
     except UnpicklingError as error:
         raise RecipeError(_refused(path, str(error))) from error
     except Exception as error:  # whatever error the reader raises
@@ -82,6 +86,15 @@ def _torch_file(path: Path, device: str) -> Any:
         raise RecipeError(
             Problem(str(path), what, "Give a .safetensors file, or one written by torch.save.")
         ) from error
+
+
+def _shapes(weights: Weights) -> Weights:
+    """Return tensors without memory; names of one tensor stay names of one."""
+    same: dict[object, Tensor] = {}
+    places = {name: (value.data_ptr() or name, value.shape, value.stride()) for name, value in weights.items()}
+    for name, value in weights.items():
+        same.setdefault(places[name], torch.empty_like(value, device="meta"))
+    return {name: same[place] for name, place in places.items()}
 
 
 def _refused(path: Path, said: str) -> Problem:

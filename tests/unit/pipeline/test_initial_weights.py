@@ -9,6 +9,7 @@ from safetensors.torch import save_file
 
 from semiseg.engine.build import build_networks
 from semiseg.errors import RecipeError, RunError, TrainingError
+from semiseg.interfaces.roles import Role
 from semiseg.io.json import read_json
 from semiseg.pipeline.initial_weights import weight_files
 from semiseg.pipeline.initial_weights.kept import from_folder, keep
@@ -17,6 +18,7 @@ from semiseg.pipeline.plan import make_plan
 from semiseg.recipe.load import load_recipe
 from semiseg.runs.folder import RunFolder
 from semiseg.strategies.supervised import Supervised
+from semiseg.testing.tiny import TinyBackbone
 
 
 def refused(source, **changes):
@@ -240,7 +242,7 @@ class TestFromAFile:
 
     def test_a_tensor_with_two_names_is_used_by_either(self, tmp_path):
         source = a_run(tmp_path / "run")["model"]
-        twice = {f"again.{name}": value for name, value in source.items()}  # as in nnU-Net's checkpoints
+        twice = {f"again.{name}": value.detach() for name, value in source.items()}  # as in nnU-Net's checkpoints
         torch.save({**source, **twice, "unknown": torch.zeros(2)}, tmp_path / "w.pt")
         plan = planned(tmp_path / "w.pt")
         assert plan.initial.starts[0].match.unused == ("unknown",)
@@ -256,13 +258,13 @@ class TestFromAFile:
         read, load = [], torch.load
 
         def recording(*arguments, **options):
-            read.append(str(options["map_location"]))
+            read.append("mapped" if options.get("mmap") else options["map_location"])
             return load(*arguments, **options)
 
         monkeypatch.setattr(weight_files.torch, "load", recording)
         plan = planned({"student_a": tmp_path / "w.pt", "student_b": tmp_path / "run"}, strategy={"name": "cps"})
         try_strategy(plan)
-        assert set(read) == {"meta"}
+        assert set(read) == {"meta", "mapped"}
 
     @pytest.mark.parametrize(
         ("options", "what"),
@@ -301,6 +303,48 @@ def test_weights_of_the_recipe_replace_those_of_the_strategy_and_copies_follow(t
     found = networks(make_plan(recipe))
     assert equal(found["model"], source)
     assert equal(found["copy"], source)
+
+
+class Judged(Supervised):
+    """A second network of its own kind."""
+
+    @classmethod
+    def roles(cls, options):
+        return *super().roles(options), Role("critic", predicts=False, standalone=lambda task: torch.nn.Linear(2, 1))
+
+
+def test_networks_without_a_backbone_take_weights_only_by_name(tmp_path):
+    source = a_run(tmp_path / "run")["model"]
+    torch.save({"weight": torch.ones(1, 2), "bias": torch.ones(1)}, tmp_path / "w.pt")
+    plan = make_plan(load_recipe(changed(initial_weights=tmp_path / "run")).with_component("strategy", Judged))
+    assert equal(networks(plan)["model"], source)
+    assert "initial weights are not for critic: no backbone. Name the role to give it some" in plan.notes
+    recipe = changed(initial_weights={"critic": tmp_path / "w.pt"})
+    named = networks(make_plan(load_recipe(recipe).with_component("strategy", Judged)))
+    assert (named["critic"]["weight"] == 1).all()
+
+
+class ForFourClasses(TinyBackbone):
+    """Cannot be built for another number of classes."""
+
+    def build(self, task):
+        assert task.out_channels == 4
+        return super().build(task)
+
+
+def test_output_layers_that_cannot_be_told_are_taken_and_that_is_told(tmp_path):
+    source = build_networks([Role("model")], {"model": TinyBackbone()}, planned().task, 5)["model"].state_dict()
+    torch.save(source, tmp_path / "w.pt")
+    recipe = changed(initial_weights={"path": tmp_path / "w.pt", "heads": "new"})
+    plan = make_plan(load_recipe(recipe).with_component("backbone", ForFourClasses))
+    assert equal(networks(plan)["model"], source)
+    assert any(note.startswith("output layers of model are to be drawn anew, but which ones") for note in plan.notes)
+
+
+def test_an_output_layer_alone_is_no_match(tmp_path):
+    source = a_run(tmp_path / "run")["model"]
+    torch.save({name: source[name] for name in outputs(planned())}, tmp_path / "w.pt")
+    assert "only the shapes of output layers are the same" in refused(tmp_path / "w.pt")[0][0]
 
 
 def test_every_wrong_role_is_told_with_what_to_name_instead(tmp_path):

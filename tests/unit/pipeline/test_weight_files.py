@@ -1,5 +1,8 @@
 """Files of weights: what is read, and why a file is not."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -86,6 +89,32 @@ def test_safetensors_are_read_and_on_meta_only_their_header(tmp_path):
         name: (value.shape, "meta") for name, value in found.items()
     }
     assert [name for name, value in empty.items() if not value.is_floating_point()] == ["steps"]
+
+
+@pytest.mark.parametrize("is_zip", [True, False])  # as torch.save writes today, and before torch 1.6
+def test_without_memory_names_shapes_and_types_are_the_same(tmp_path, is_zip):
+    value = {"w": torch.zeros(3, 4), "n": torch.tensor([[3]]), "empty": torch.zeros(0, 2), "none": torch.zeros(0, 2)}
+    torch.save(value, tmp_path / "w.pt", _use_new_zipfile_serialization=is_zip)
+    found, _ = read_weights(tmp_path / "w.pt", None, "meta")
+    assert {one.device.type for one in found.values()} == {"meta"}
+    assert {name: (one.shape, one.dtype) for name, one in found.items()} == {
+        name: (one.shape, one.dtype) for name, one in value.items()
+    }
+    assert torch.equal(read_weights(tmp_path / "w.pt", None, "cpu")[0]["w"], value["w"])
+
+
+@pytest.mark.slow
+def test_reading_shapes_takes_no_memory(tmp_path):
+    pytest.importorskip("resource")
+    torch.save({"w": torch.zeros(2**26)[None]}, tmp_path / "w.pt")  # 256 MiB
+    code = (
+        "import resource, sys; from pathlib import Path;"
+        "from semiseg.pipeline.initial_weights.weight_files import read_weights as read;"
+        "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss;"
+        "before = peak(); read(Path(sys.argv[1]), None, 'meta'); print(peak() - before)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, tmp_path / "w.pt"], capture_output=True, text=True, check=True)
+    assert int(done.stdout) < 64 * (2**20 if sys.platform == "darwin" else 2**10)
 
 
 def test_a_file_with_objects_is_refused_with_the_object_and_a_way(tmp_path):

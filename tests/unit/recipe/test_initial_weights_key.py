@@ -70,7 +70,7 @@ KNOWN = "path, role, checkpoint, overlap, key, prefix, heads"
     ("written", "problem"),
     [
         ({"path": "a", "prefx": "b"}, f".prefx'. Did you mean 'prefix'?\n    Known keys of {{}}: {KNOWN}."),
-        ({"student_a": {"path": "a", "chekpoint": "last"}}, f".student_a: {KNOWN}."),
+        ({"student_a": {"path": "a", "weights": "last"}}, f".student_a: {KNOWN}."),
         ({"prefix": "a."}, "{}.path is missing."),
         (3, "{} must be a path, not 3."),
         ({"student_a": 3}, "{}.student_a must be a path, not 3."),
