@@ -19,6 +19,7 @@ from semiseg.pipeline.plan_checks import (
     bf16_on_cpu,
     copy_problems,
     ignored_problems,
+    inference_problems,
     machine_problems,
     optimizer_problems,
     patch_problems,
@@ -89,6 +90,7 @@ def make_plan(recipe: Recipe, *, on_this_machine: bool = True) -> Plan:
     batch_size, notes = fit_batch(recipe.training.batch_size, components.strategy.needs, bool(split.unlabeled))
     notes = [*notes, *unused_note(len(split.unlabeled), recipe.training.batch_size, components.strategy.needs)]
     notes += [*target_note(components, recipe), *output_notes(task), *dataset.notes()]
+    problems += inference_problems(components, recipe, len(split.validation))
     problems += batch_problems(batch_size, components.strategy.needs, recipe)
     if not unfit:
         problems += copy_problems(components, networks, recipe)
