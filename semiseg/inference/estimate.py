@@ -3,7 +3,7 @@
 import math
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Literal
 
@@ -11,6 +11,7 @@ from semiseg.inference.resampling import Taps
 from semiseg.inference.sliding_window import Predictor
 from semiseg.inference.windows import Part, Span, others
 from semiseg.io.memory import machine_memory
+from semiseg.preprocessing.slices import box_of
 from semiseg.types import Shape
 
 DEFAULT_LIMIT = 4 * 2**30
@@ -22,7 +23,7 @@ _COPIES = 3
 _PLANES = 6
 """Planes of probabilities at once while they are resampled and averaged."""
 _MOST_PARTS = 64
-PIECE = 16 * 2**20
+PIECE = 4 * 2**20
 """Bytes of probabilities that are averaged and decided on at once, if a plane has no more."""
 
 
@@ -107,19 +108,21 @@ class Way:
         axis: the axis along which probabilities are completed.
         parts: the parts of the box predicted one after another; windows that touch several are predicted for each.
         whole: the probabilities of the whole image are computed at once.
+        least: the least that any way takes, if no way keeps the limit; 0 otherwise.
     """
 
     memory: int
     axis: int
     parts: tuple[Part, ...]
     whole: bool = False
+    least: int = 0
 
 
 def choose_way(subjects: Sequence[Subject], shape: Shape, box: Part, limit: int) -> Way:
     """Return the way to predict an image with some predictors within a limit of bytes.
 
     Whole images if that takes at most the limit; otherwise along the axis that takes least, in as few parts as keep the
-    limit. If none does, the way that takes least.
+    limit: no narrower than a window. If none does, the image as one part, slab by slab.
 
     Args:
         subjects: the predictors.
@@ -132,17 +135,24 @@ def choose_way(subjects: Sequence[Subject], shape: Shape, box: Part, limit: int)
     at_once = fixed + sum(subject.whole() for subject in subjects)
     if at_once <= limit:
         return Way(at_once, 0, (box,), whole=True)
-    best = None
-    for cuts in range(1, _MOST_PARTS + 1):
+    ways: list[Way] = []
+    for count in range(1, _MOST_PARTS + 1):
         for axis in range(3):
-            parts = _parts(box, axis, cuts)
-            way = Way(fixed + sum(s.slab(axis, max(parts, key=_voxels)) for s in subjects), axis, parts)
-            if best is None or way.memory < best.memory:
-                best = way
-        if best is not None and best.memory <= limit:
-            break
-    assert best is not None
-    return best
+            parts = _parts(box, axis, count)
+            largest = max(parts, key=_voxels)
+            if count == 1 or _is_worthwhile(largest, axis, subjects):
+                ways.append(Way(fixed + sum(s.slab(axis, largest) for s in subjects), axis, parts))
+        best = min(ways, key=lambda way: way.memory)
+        if best.memory <= limit:
+            return best
+    return replace(min(ways[:3], key=lambda way: way.memory), least=best.memory)
+
+
+def _is_worthwhile(part: Part, axis: int, subjects: Sequence[Subject]) -> bool:
+    """Return whether a part is as wide as a window: most windows of narrower parts would be predicted several times."""
+    across = others(axis)
+    sizes = (box_of(s.predictor.patch_size, s.slice_axis) for s in subjects)
+    return all(part[a][1] - part[a][0] >= size[a] for size in sizes for a in across)
 
 
 def intersection(part: Part, other: Part) -> Part | None:

@@ -94,8 +94,8 @@ class Ensemble:
         box = _enclosing([one.preparation.box for one in inputs])
         subjects = [_subject(member, one, self.n_outputs) for member, one in zip(self.members, inputs, strict=True)]
         way = choose_way(subjects, volume.geometry.shape, box, self.limit.bytes)
-        if self.limit.strict and way.memory > self.limit.bytes:
-            raise _too_large(way.memory, self.limit.bytes)
+        if self.limit.strict and way.least:
+            raise _too_large(way.least, self.limit.bytes)
         coding = self.members[0].predictor.strategy.coding
         background = coding.background(self.n_outputs)
         sources = [_Source(s, one.image, way, background) for s, one in zip(subjects, inputs, strict=True)]

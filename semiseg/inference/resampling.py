@@ -50,8 +50,7 @@ class Taps:
     @property
     def changes(self) -> bool:
         """Whether the result differs from the voxels in ``span``."""
-        first, stop = self.span
-        return stop - first != len(self.low) or not torch.equal(self.low, torch.arange(first, stop))
+        return bool(self.weight.any()) or not torch.equal(self.low, torch.arange(*self.span))
 
     def cut(self, first: int, stop: int) -> "Taps":
         """Return the taps of some voxels of the result."""

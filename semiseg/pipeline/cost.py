@@ -84,7 +84,7 @@ def _slabs(way: Way, limit: int) -> str:
     if way.whole:
         return ""
     parts = f"in {len(way.parts)} parts, " if len(way.parts) > 1 else ""
-    kept = "within" if way.memory <= limit else "although it is more than"
+    kept = "within" if not way.least else "which is more than"
     return f", {parts}slab by slab, {kept} the limit of {_gib(limit)} (inference.memory_gib)"
 
 
