@@ -90,7 +90,7 @@ class Subject:
             return self._work(part, axis)
         x, y, z = (taps.span for taps in self.taps(inside))
         windows = self.predictor.windows(self.grid, self.slice_axis, axis, (x, y, z))
-        batch = len(windows.batches()[0]) * math.prod(windows.size)
+        batch = windows.largest_batch() * math.prod(windows.size)
         sums = windows.depth() * _across(windows.part, axis) * 4 * (self.outputs + 1)
         return sums + _COPIES * batch * 4 * self.outputs + self._work(part, axis)
 

@@ -120,14 +120,14 @@ class _Input:
 
 def _inputs(members: Sequence[Member], volume: Volume, where: str) -> list[_Input]:
     """Return each member's input; members with the same preprocessing share it."""
-    made: list[tuple[schema.Preprocessing, _Input]] = []
+    made: list[tuple[Member, _Input]] = []
     found = []
     for member in members:
-        one = next((one for options, one in made if options == member.preprocessing), None)
+        one = next((one for other, one in made if member == replace(other, predictor=member.predictor)), None)
         if one is None:
             prepared = member.prepare(volume, where)
             one = _Input(prepared.normalized(), prepared.preparation)
-            made.append((member.preprocessing, one))
+            made.append((member, one))
         found.append(one)
     return found
 

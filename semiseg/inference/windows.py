@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import product
+from itertools import islice, product
 
 import torch
 import torch.nn.functional as F
@@ -48,23 +48,34 @@ class Windows:
     axis: int
     part: Part
 
-    def batches(self) -> list[list[Shape]]:
-        """Return the first voxel of each window."""
+    def batches(self) -> Iterator[list[Shape]]:
+        """Yield the first voxel of each window."""
         order = [self.axis, *others(self.axis)]
-        places = []
-        for axis in order:
-            first, last = self.part[axis]
-            along = starts(self.shape[axis], self.size[axis], self.overlap)
-            places.append([start for start in along if start < last and start + self.size[axis] > first])
         back = [order.index(axis) for axis in range(3)]
-        found = [tuple(place[index] for index in back) for place in product(*places)]
-        return [found[first : first + self.batch_size] for first in range(0, len(found), self.batch_size)]
+        found = (tuple(place[index] for index in back) for place in product(*(self._starts(axis) for axis in order)))
+        while batch := list(islice(found, self.batch_size)):
+            yield batch
 
     def depth(self) -> int:
-        """Return the number of planes that are incomplete at once."""
-        n, size = self.shape[self.axis], self.size[self.axis]
-        ends = ((batch[0][self.axis], batch[-1][self.axis] + size) for batch in self.batches())
-        return max(min(last, n) - max(first, 0) for first, last in ends)
+        """Return the number of planes that are incomplete at once: a batch may reach into further layers of windows."""
+        layers, (first, second) = self._starts(self.axis), others(self.axis)
+        across = len(self._starts(first)) * len(self._starts(second))
+        further = [
+            min((layer * across + across + self.batch_size - 2) // across, len(layers) - 1)
+            for layer in range(len(layers))
+        ]
+        ends = (min(layers[last] + self.size[self.axis], self.shape[self.axis]) for last in further)
+        return max(end - max(start, 0) for start, end in zip(layers, ends, strict=True))
+
+    def largest_batch(self) -> int:
+        """Return the number of windows of a full batch, or of the only one."""
+        return min(self.batch_size, math.prod(len(self._starts(axis)) for axis in range(3)))
+
+    def _starts(self, axis: int) -> list[int]:
+        """Return the positions along an axis of windows that touch the part."""
+        first, last = self.part[axis]
+        size = self.size[axis]
+        return [start for start in starts(self.shape[axis], size, self.overlap) if first - size < start < last]
 
 
 def others(axis: int) -> tuple[int, int]:
