@@ -59,8 +59,8 @@ def decided(
                     labels, grid = predicted(case, dataset, ensemble)
                 reference, before = dataset.read_label(case).array, labels.copy()
                 keep_largest(labels, range(1, len(plan.info.classes)))
-                pairs = zip(_dice(reference, before, grid, plan), _dice(reference, labels, grid, plan), strict=True)
-                found.append((index, case.id, [*pairs]))
+                one, two = (_dice(reference, each, case.id, grid, plan) for each in (before, labels))
+                found.append((index, case.id, [*zip(one, two, strict=True)]))
             meter.advance()
     scores = sorted(score for part in runtime.gather(found) for score in part)
     return {
@@ -69,8 +69,10 @@ def decided(
     }
 
 
-def _dice(reference: NDArray[np.uint8], labels: NDArray[np.uint8], grid: Geometry, plan: Plan) -> list[float]:
+def _dice(
+    reference: NDArray[np.uint8], labels: NDArray[np.uint8], case: str, grid: Geometry, plan: Plan
+) -> list[float]:
     """Return Dice by foreground class, computed as for test cases."""
     metrics, info = {"dice": create("metric", "dice")}, plan.info
-    scores = score_case(reference, labels, grid, info.classes, metrics, has_ignored=info.has_ignored)
+    scores = score_case(reference, labels, grid, info.classes, metrics, case=case, has_ignored=info.has_ignored)
     return [score.value for score in scores]

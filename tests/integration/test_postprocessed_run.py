@@ -98,10 +98,13 @@ def test_without_its_data_a_run_needs_a_decision(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        (["inference.mirror=true", "augmentation.name=none"], "inference.mirror is true, but augmentation none flips"),
+        (
+            ["inference.mirror=true", "augmentation.name=none"],
+            r"inference\.mirror .*is true, but augmentation none flips",
+        ),
         (
             ["inference.postprocess=auto", "split.validation=0"],
-            "inference.postprocess is auto, but there are no validation",
+            "inference.postprocess .*is auto, but there are no validation",
         ),
     ],
 )

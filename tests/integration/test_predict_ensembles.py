@@ -12,6 +12,7 @@ from small_run import SMALL
 
 import semiseg as library
 from semiseg.errors import RunError, TrainingError
+from semiseg.inference import estimate
 from semiseg.pipeline.plan import make_plan
 
 NAMES = ("background", "necrosis", "edema", "enhancing")
@@ -79,10 +80,12 @@ def _values(runs):
     return json.loads((runs["one"] / "model.json").read_text())["class_values"][1:]
 
 
-def test_memory_is_limited_as_asked(runs, images, tmp_path):
+def test_images_larger_than_the_limit_are_predicted_slab_by_slab(runs, images, tmp_path, monkeypatch):
     heard = Heard()
-    (first, *_) = library.predict(list(runs.values()), images, tmp_path / "a", memory_gib=0.07, reporter=heard)
-    assert any("slab by slab, within the limit of 0.1 GiB" in text for text in heard.said)
+    with monkeypatch.context() as small:
+        small.setattr(estimate, "DEFAULT_LIMIT", 1)
+        (first, *_) = library.predict(list(runs.values()), images, tmp_path / "a", reporter=heard)
+    assert any("slab by slab, which is more than the limit of 0.0 GiB" in text for text in heard.said)
     (second, *_) = library.predict(list(runs.values()), images, tmp_path / "b")
     found, expected = (np.asarray(nib.load(path).dataobj) for path in (first, second))
     assert (found != expected).mean() < 1e-4
