@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from semiseg.comparison.compare import compare
     from semiseg.errors import SemisegError
     from semiseg.pipeline.check import check
-    from semiseg.pipeline.predict import predict
     from semiseg.pipeline.run import run
+    from semiseg.prediction.predict import predict
     from semiseg.recipe.load import load_recipe
     from semiseg.scoring.evaluate import evaluate
     from semiseg.study.run import run_study
@@ -37,7 +37,7 @@ _HOMES = {
     "compare": "semiseg.comparison.compare",
     "evaluate": "semiseg.scoring.evaluate",
     "load_recipe": "semiseg.recipe.load",
-    "predict": "semiseg.pipeline.predict",
+    "predict": "semiseg.prediction.predict",
     "report_study": "semiseg.study_report.report",
     "run": "semiseg.pipeline.run",
     "run_study": "semiseg.study.run",

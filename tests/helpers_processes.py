@@ -28,7 +28,7 @@ PRELOADED = [
     "matplotlib.figure",
     "semiseg.pipeline.run",
     "semiseg.pipeline.check",
-    "semiseg.pipeline.predict",
+    "semiseg.prediction.predict",
     "semiseg.bench.bench",
     "semiseg.study.run",
     "semiseg.study_report.report",

@@ -93,6 +93,12 @@ class Luque2023Augmentation(Augmentation):
         zoom = o.scaling[0] if self._probability("scaling") else 1.0
         return size_to_read(patch_size, zoom, o.rotation if self._probability("rotation") else 0.0, o.margin)
 
+    def flipped_axes(self, spatial_dims: int) -> tuple[int, ...]:
+        """Return the axes of ``flip_axes`` that samples have, if flips happen at all."""
+        if not self._probability("flipping"):
+            return ()
+        return tuple(sorted({AXES.index(axis) for axis in self.options.flip_axes} & {*range(spatial_dims)}))
+
     def __call__(self, image: Tensor, label: Tensor | None, patch_size: Shape) -> tuple[Tensor, Tensor | None]:
         """Apply the seven operations; labels by nearest neighbor."""
         from semiseg.augmentation import torchio_steps

@@ -159,12 +159,13 @@ class Subject:
     def measure_prediction(self) -> float:
         """Return seconds to read, predict and write a training case, as test cases are not opened here."""
         plan, case = self.plan, self.plan.split.labeled[0].without_label()
-        predictor = self.model.predictor(self.runtime.device)
-        predictor.labels(np.zeros((plan.task.in_channels, *box_of(plan.task.patch_size, 2)), np.float32))  # as above
+        ensemble = self.model.alone(self.runtime.device)
+        window = np.zeros((plan.task.in_channels, *box_of(plan.task.patch_size, 2)), np.float32)
+        ensemble.members[0].predictor.labels(window)  # as above
         with TemporaryDirectory() as folder:
             target = Path(folder) / "prediction"
             started = self._now()
-            predict_case(case, plan.components.dataset, predictor, plan.recipe, plan.info, target)
+            predict_case(case, plan.components.dataset, ensemble, plan.info, target)
             return self._now() - started
 
     def _runner(self) -> StepRunner:

@@ -41,6 +41,10 @@ class Classes(Coding):
         """Return the class with the highest probability."""
         return highest(probabilities)
 
+    def background(self, n_outputs: int) -> Tensor:
+        """Return 1 for the first class."""
+        return torch.eye(n_outputs)[0]
+
     def dice_of_probabilities(self, probabilities: Tensor, labels: Tensor, has_ignored: bool = False) -> Tensor:
         """Return the mean over classes."""
         return (dice_of_known if has_ignored else dice_from_probabilities)(probabilities, labels)

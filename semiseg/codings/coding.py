@@ -50,6 +50,10 @@ class Coding(ABC):
         """Return the label map (\\*spatial) uint8 of the probabilities (K, \\*spatial) of one image."""
 
     @abstractmethod
+    def background(self, n_outputs: int) -> Tensor:
+        """Return the probabilities (K,) float32 of a voxel that is surely background."""
+
+    @abstractmethod
     def dice_of_probabilities(self, probabilities: Tensor, labels: Tensor, has_ignored: bool = False) -> Tensor:
         """Return Dice losses (n,) of probabilities (n, K, \\*spatial); with ``has_ignored`` without IGNORE voxels."""
 

@@ -58,6 +58,10 @@ class Regions(Coding):
         """Return the class of the regions with a probability above 0.5."""
         return self._classes(probabilities > 0.5, dim=0)
 
+    def background(self, n_outputs: int) -> Tensor:
+        """Return 0 for every region."""
+        return torch.zeros(n_outputs)
+
     def dice_of_probabilities(self, probabilities: Tensor, labels: Tensor, has_ignored: bool = False) -> Tensor:
         """Return the mean over regions."""
         return self._losses.dice_of_probabilities(probabilities, labels, labels != IGNORE if has_ignored else None)

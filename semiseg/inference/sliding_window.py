@@ -1,7 +1,7 @@
 """Sliding-window prediction of one preprocessed image."""
 
-import math
 import time
+from collections.abc import Iterator, Sequence
 from functools import partial
 
 import numpy as np
@@ -9,8 +9,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from semiseg.errors import TrainingError
+from semiseg.inference.mirroring import mirrored
+from semiseg.inference.windows import Part, Windows, require_finite, window_means
 from semiseg.interfaces.strategy import Strategy
+from semiseg.preprocessing.slices import box_of
 from semiseg.recipe import schema
 from semiseg.types import Shape
 
@@ -30,9 +32,21 @@ class Predictor:
         options: schema.Inference,
         device: torch.device | str,
         role: str | None = None,
+        mirrored_axes: Sequence[int] = (),
     ) -> None:
-        """``role``: the network that predicts alone; by default the strategy decides, as for new images."""
-        self._predict = strategy.predict if role is None else partial(strategy.predict_alone, role)
+        """Set up prediction.
+
+        Args:
+            strategy: the networks.
+            patch_size: the window's size.
+            options: overlap, weighting and batch size.
+            device: of the networks.
+            role: the network that predicts alone; by default the strategy decides, as for new images.
+            mirrored_axes: axes of the window; the mean over all flips along them is predicted.
+        """
+        predict = strategy.predict if role is None else partial(strategy.predict_alone, role)
+        self._predict = mirrored(predict, mirrored_axes, len(patch_size))
+        self.mirrored_axes = tuple(mirrored_axes)
         self.strategy = strategy
         self.patch_size = patch_size
         self.options = options
@@ -62,13 +76,41 @@ class Predictor:
                 sw_device=self.device,
                 device="cpu",
             )
-        if not math.isfinite(float(weighted.sum())):  # one non-finite value makes the sum non-finite
-            raise TrainingError(
-                "The networks' probabilities are not finite.",
-                "The weights are invalid, or too large for bf16 or fp16. Train with a lower training.optimizer.lr or"
-                " with training.precision=32.",
-            )
+        require_finite(weighted)
         return weighted.movedim(0, 1 + slice_axis) if flat else weighted[0]
+
+    def windows(self, shape: Shape, slice_axis: int, axis: int, part: Part) -> Windows:
+        """Return the windows over an image of this shape that ``probabilities`` uses, along an axis."""
+        size, options = box_of(self.patch_size, slice_axis), self.options
+        return Windows(shape, size, options.overlap, options.batch_size, axis, part)
+
+    def planes(self, image: NDArray[np.float32], slice_axis: int, axis: int, part: Part) -> Iterator[Tensor]:
+        """Yield ``probabilities`` of a part of an image in blocks of planes across ``axis``; see ``window_means``.
+
+        Values are those of ``probabilities`` within rounding: windows are the same, and are added in another order.
+        """
+        from monai.data.utils import compute_importance_map
+
+        self.strategy.eval()
+        flat, size = len(self.patch_size) == 2, box_of(self.patch_size, slice_axis)
+
+        def predict(windows: Tensor) -> Tensor:
+            windows = windows.to(self.device)
+            if not flat:
+                return self._predict(windows)
+            return self._predict(windows.squeeze(2 + slice_axis)).unsqueeze(2 + slice_axis)
+
+        weights = compute_importance_map(self.patch_size, mode=self.options.weighting, device=self.device)
+        volume = torch.from_numpy(np.ascontiguousarray(image, dtype=np.float32))
+        blocks = window_means(
+            volume, self.windows(volume.shape[1:], slice_axis, axis, part), predict, weights.view(size)
+        )
+        while True:
+            with torch.inference_mode():  # not while a block is used
+                block = next(blocks, None)
+            if block is None:
+                return
+            yield block
 
     def seconds_per_batch(self, channels: int) -> float:
         """Measure the time of a full batch of windows with ``channels`` channels, using zeros."""

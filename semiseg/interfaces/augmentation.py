@@ -28,6 +28,14 @@ class Augmentation(Component, ABC):
         """Return the size to read around a patch of ``patch_size`` voxels so that rotating it introduces no border."""
         return patch_size
 
+    def flipped_axes(self, spatial_dims: int) -> tuple[int, ...]:
+        """Return the spatial axes that samples are flipped along, which prediction may mirror (``inference.mirror``).
+
+        Axes are those of samples with this many spatial axes. The default, none, is also that of an augmentation that
+        does not say.
+        """
+        return ()
+
     @abstractmethod
     def __call__(self, image: Tensor, label: Tensor | None, patch_size: Shape) -> tuple[Tensor, Tensor | None]:
         """Return the augmented sample, cut to the patch size, without modifying the inputs.

@@ -15,6 +15,9 @@ from semiseg.io.memory import memory_for
 from semiseg.io.whole import whole_numbers
 from semiseg.types import Geometry
 
+_VOXELS_START = 352
+"""First byte of the voxels in a single NIfTI-1 file without extensions."""
+
 
 def read_nifti(path: Path) -> tuple[NDArray[Any], Geometry]:
     """Read the voxels of a file (X, Y, Z, or X, Y, Z, …) and their grid in mm (an unknown unit is assumed to be mm).
@@ -140,6 +143,16 @@ def nifti_bytes(array: NDArray[Any], geometry: Geometry) -> bytes:
 
     image = nibabel.Nifti1Image(array, None, _header(geometry), dtype=array.dtype)
     return gzip.compress(image.to_bytes(), compresslevel=6, mtime=0)
+
+
+def nifti_header_bytes(geometry: Geometry, dtype: np.dtype[Any], slope: float) -> bytes:
+    """Return what precedes the voxels in a ``.nii`` file; their order is Fortran's, and ``slope`` scales them."""
+    header = _header(geometry)
+    header.set_data_dtype(dtype)
+    header.set_slope_inter(slope, 0)
+    header["vox_offset"] = _VOXELS_START
+    content: bytes = header.binaryblock
+    return content.ljust(_VOXELS_START, b"\0")
 
 
 def _smallest_type(values: NDArray[Any]) -> type[np.integer[Any]]:

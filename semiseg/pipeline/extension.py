@@ -79,7 +79,7 @@ def _keep_results(folder: RunFolder, aside: Path) -> None:
 
 
 def _results(folder: RunFolder) -> tuple[Path, ...]:
-    return folder.summary, folder.scores, folder.report, folder.preview, folder.predictions
+    return folder.summary, folder.scores, folder.report, folder.preview, folder.predictions, folder.postprocessing
 
 
 def _copy(paths: Iterable[Path], into: Path) -> None:

@@ -13,6 +13,7 @@ import torch
 from semiseg.engine.build import build_strategy
 from semiseg.engine.runtime import Runtime
 from semiseg.errors import Problem, RecipeError, RunError
+from semiseg.inference.image import Ensemble, Limit, Member
 from semiseg.inference.sliding_window import Predictor
 from semiseg.interfaces.dataset import Dataset
 from semiseg.interfaces.strategy import Strategy
@@ -46,9 +47,27 @@ class Model:
     spacing: Mapping[str, Any] | None = None
     planned: Mapping[str, Any] = field(default_factory=dict)
 
-    def predictor(self, device: torch.device | str, role: str | None = None) -> Predictor:
-        """Return a predictor for preprocessed images with the current weights, or those of one role's network alone."""
-        return Predictor(self.strategy.to(device), self.task.patch_size, self.recipe.inference, device, role)
+    def predictor(self, device: torch.device | str, role: str | None = None, *, mirror: bool = False) -> Predictor:
+        """Return a predictor for preprocessed images with the current weights, or those of one role's network alone.
+
+        ``mirror``: predict the mean over all flips of ``flipped_axes``.
+        """
+        axes, options = self.flipped_axes if mirror else (), self.recipe.inference
+        return Predictor(self.strategy.to(device), self.task.patch_size, options, device, role, axes)
+
+    def member(self, device: torch.device | str, mirror: bool) -> Member:
+        """Return the model, with its preprocessing, as one that predicts images, alone or with others."""
+        return Member(self.predictor(device, mirror=mirror), self.recipe.preprocessing, self.info.modalities)
+
+    def alone(self, device: torch.device | str) -> Ensemble:
+        """Return the model as it predicts test cases, before postprocessing."""
+        options = self.recipe.inference
+        return Ensemble([self.member(device, options.mirror)], self.task.out_channels, Limit.of(options.memory_gib))
+
+    @property
+    def flipped_axes(self) -> tuple[int, ...]:
+        """The axes that training flips."""
+        return self.components.augmentation.flipped_axes(self.task.spatial_dims)
 
     def record(self) -> dict[str, Any]:
         """Return the content of model.json, with which the model can be used without its training data."""

@@ -23,6 +23,7 @@ from semiseg.pipeline.plan_checks import (
     copy_problems,
     ema_problems,
     ignored_problems,
+    inference_problems,
     machine_problems,
     normalization_problems,
     optimizer_problems,
@@ -141,6 +142,7 @@ def make_plan(
     notes = [*notes, *unused_note(len(split.unlabeled), recipe.training.batch, components.strategy.needs)]
     notes += split.fold.notes if split.fold else ()
     notes += [*target_note(components, recipe), *output_notes(task), *dataset.notes()]
+    problems += inference_problems(components, recipe, len(split.validation))
     problems += batch_problems(batch_size, components.strategy.needs, recipe)
     if not unfit:
         problems += copy_problems(components, networks, recipe)

@@ -212,6 +212,20 @@ def augmentation_problems(components: Components, recipe: Recipe) -> list[Proble
     return [Problem("", what, "Set it to workers, or choose an augmentation that works on batches, such as fused.")]
 
 
+def inference_problems(components: Components, recipe: Recipe, n_validation: int) -> list[Problem]:
+    """Return problems if prediction cannot be done as set."""
+    options, problems = recipe.inference, []
+    if options.mirror and not components.augmentation.flipped_axes(len(recipe.training.patch)):
+        key, name = placed("inference.mirror", recipe), recipe.augmentation.name
+        what = f"{key} is true, but augmentation {name} flips no axis, so that there is nothing to mirror."
+        problems.append(Problem("", what, "Set it to false, or choose an augmentation with flips (flip_axes)."))
+    if options.postprocess == "auto" and not n_validation:
+        key = placed("inference.postprocess", recipe)
+        what = f"{key} is auto, but there are no validation cases to decide on."
+        problems.append(Problem("", what, "Set split.validation, or choose none or largest_component."))
+    return problems
+
+
 def batch_problems(batch: BatchSize, needs: BatchNeeds, recipe: Recipe) -> list[Problem]:
     """Return problems if the batch does not meet the strategy's needs."""
     problems = []

@@ -2,6 +2,8 @@
 
 import filecmp
 import shutil
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ from semiseg.data.verify import named
 from semiseg.engine.memory import PREDICTION_FIX, raising_on_oom
 from semiseg.engine.runtime import Runtime
 from semiseg.errors import DataError
-from semiseg.inference.sliding_window import Predictor
+from semiseg.inference.image import Ensemble, Receive
 from semiseg.interfaces.dataset import Dataset
 from semiseg.io.atomic import atomic_file
 from semiseg.io.labels import LABEL_ENDINGS, label_ending, write_label
@@ -21,16 +23,17 @@ from semiseg.messages import some
 from semiseg.pipeline.cost import cost_note
 from semiseg.pipeline.model import Model, load_weights
 from semiseg.pipeline.plan import Plan
-from semiseg.preprocessing.prepare import prepare
 from semiseg.progress import Meter, Reporter
-from semiseg.recipe.schema import Recipe
 from semiseg.runs.checkpoint import file_digest, same_weights
 from semiseg.runs.folder import RunFolder
+from semiseg.runs.postprocessing import largest_classes, read_decision
 from semiseg.runs.provenance import discard_others
 from semiseg.scoring.same_weights import shown
 from semiseg.types import Case, DatasetInfo, Geometry
 
 CHECKPOINTS = ("last", "best")
+Receiver = Callable[[Geometry], Receive]
+"""Returns the receiver of an image's probabilities for its grid."""
 
 
 def weights_digest(folder: RunFolder, checkpoint: str) -> str:
@@ -70,8 +73,7 @@ def predict_test_cases(
     checkpoints = shown(CHECKPOINTS, same)
     if runtime.is_main:
         grids = {case.id: plan.components.dataset.read_geometry(case) for case in plan.split.test}
-        predictor, options = model.predictor(runtime.device), plan.recipe.preprocessing
-        if note := cost_note(grids, predictor, plan.task, options, len(checkpoints)):
+        if note := cost_note(grids, model.alone(runtime.device), plan.task, len(checkpoints)):
             reporter.say(f"Note: {note}.")
     with reporter.work("predicting test cases", len(checkpoints) * len(plan.split.test), unit="case") as meter:
         for checkpoint in checkpoints:
@@ -85,12 +87,17 @@ def _predict_missing(
     plan: Plan, model: Model, folder: RunFolder, checkpoint: str, runtime: Runtime, meter: Meter
 ) -> None:
     load_weights(model, folder.weights(checkpoint))
-    predictor = model.predictor(runtime.device)
+    mode, classes = plan.recipe.inference.postprocess, plan.info.classes
+    ensemble, decision = model.alone(runtime.device), None
+    if mode == "auto":
+        axes = ensemble.members[0].predictor.mirrored_axes
+        decision = read_decision(folder, checkpoint, weights_digest(folder, checkpoint), axes, classes[1:])
+    ensemble = replace(ensemble, largest=largest_classes(mode, classes, decision))
     with raising_on_oom(runtime.device, PREDICTION_FIX):
         for index, case in enumerate(plan.split.test):
             path = prediction_path(folder, checkpoint, case, plan.components.dataset)
             if index % runtime.world == runtime.rank and not path.exists():
-                predict_case(case, plan.components.dataset, predictor, plan.recipe, plan.info, path)
+                predict_case(case, plan.components.dataset, ensemble, plan.info, path)
             meter.advance()
 
 
@@ -128,25 +135,31 @@ def _copy_predictions(plan: Plan, folder: RunFolder) -> None:
                 shutil.copyfile(source, temporary)
 
 
-def predict_case(
-    case: Case, dataset: Dataset, predictor: Predictor, recipe: Recipe, info: DatasetInfo, path: Path
-) -> None:
+def predict_case(case: Case, dataset: Dataset, ensemble: Ensemble, info: DatasetInfo, path: Path) -> None:
     """Predict one case and write it (``write_label``) on the image's own grid, with the dataset's label values.
 
     Raises DataError, naming a file or the case, for an unusable image.
     """
-    write_label(path, *predicted(case, dataset, predictor, recipe, info))
+    labels, geometry = predicted(case, dataset, ensemble)
+    write_label(path, stored_values(labels, info), geometry)
 
 
 def predicted(
-    case: Case, dataset: Dataset, predictor: Predictor, recipe: Recipe, info: DatasetInfo
-) -> tuple[NDArray[Any], Geometry]:
-    """Return what ``predict_case`` writes: the dataset's label values (X, Y, Z) and the image's own grid."""
+    case: Case, dataset: Dataset, ensemble: Ensemble, receive: Receiver | None = None
+) -> tuple[NDArray[np.uint8], Geometry]:
+    """Return the predicted class indices (X, Y, Z) of a case, and the image's own grid.
+
+    ``receive`` is called with the grid and returns the receiver of the probabilities (``Ensemble.predict``).
+    """
     try:
         volume = dataset.read_image(case)
-        prepared = prepare(volume, recipe.preprocessing, f"case {case.id}", info.modalities)
+        labels = ensemble.predict(volume, f"case {case.id}", receive and receive(volume.geometry))
     except DataError as error:
         raise DataError(named(case, error)) from error
-    labels = prepared.restore(predictor.labels(prepared.normalized(), prepared.preparation.slice_axis))
+    return labels, volume.geometry
+
+
+def stored_values(labels: NDArray[np.uint8], info: DatasetInfo) -> NDArray[Any]:
+    """Return the dataset's label values for class indices."""
     values = np.asarray(info.class_values)
-    return values[labels], volume.geometry
+    return values.astype(np.result_type(*(np.min_scalar_type(value) for value in values)))[labels]

@@ -14,6 +14,7 @@ from semiseg.pipeline.extension import extend, require_one_stage
 from semiseg.pipeline.initial_weights.kept import from_folder, keep
 from semiseg.pipeline.model import Model, new_model
 from semiseg.pipeline.plan import Plan, make_plan
+from semiseg.pipeline.postprocessing import decide_postprocessing
 from semiseg.pipeline.predictions import best_is_last, predict_test_cases
 from semiseg.pipeline.score import score_predictions, show_scores
 from semiseg.pipeline.spacing import training_spacing
@@ -124,6 +125,7 @@ def _run(
         runtime.barrier()
         train(plan, model, store, folder, runtime, reporter, tensorboard)
         same = best_is_last(folder, runtime)
+        decide_postprocessing(plan, model, folder, same, runtime, reporter)
         predict_test_cases(plan, model, folder, same, runtime, reporter)
         if runtime.is_main:
             score_predictions(plan, folder, same, reporter)

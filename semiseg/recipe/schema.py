@@ -323,12 +323,23 @@ class Training(_Model):
 class Inference(_Model):
     """Sliding-window prediction over the foreground box."""
 
+    newer = frozenset({"mirror", "memory_gib", "postprocess"})
+
     overlap: Share = 0.5
     """Fraction of a window that overlaps its neighbor."""
     weighting: Literal["gaussian", "constant"] = "gaussian"
     """Weight of a voxel by its position in the window."""
     batch_size: PositiveCount = 1
     """Windows per forward pass."""
+    mirror: bool = False
+    """Mean over all flips along the axes that the augmentation flips: 8 times the work for three axes. For test cases
+    and new images, not for validation during training and pseudo-labels."""
+    memory_gib: PositiveFloat | Literal["auto"] = "auto"
+    """Most memory, in GiB, for predicting an image, without the networks'; larger images are predicted in slabs, equal
+    within rounding. auto: 4, or less on a small machine; more only if the image itself needs it."""
+    postprocess: Literal["none", "largest_component", "auto"] = "none"
+    """largest_component: keep only the largest component of each class; auto: of the classes whose mean Dice on the
+    validation cases it raises."""
 
 
 class Evaluation(_Model):

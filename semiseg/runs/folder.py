@@ -51,6 +51,7 @@ class RunFolder:
         self.checkpoints = self.path / "checkpoints"
         self.pseudo_labels = self.path / "pseudo_labels"
         self.predictions = self.path / "predictions"
+        self.postprocessing = self.path / "postprocessing.json"
         self.scores = self.path / "scores.csv"
         self.summary = self.path / "summary.json"
         self.preview = self.path / "preview.png"

@@ -4,12 +4,12 @@ import hashlib
 import itertools
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from semiseg.errors import Problem, RunError, raise_all
-from semiseg.io.atomic import sweep_temporaries, write_bytes, write_json, write_text
+from semiseg.io.atomic import make_folder, sweep_temporaries, write_bytes, write_json, write_text
 from semiseg.messages import some
 from semiseg.runs.checkpoint import file_digest
 
@@ -36,11 +36,31 @@ def discard_others(home: Path, digest: str, *patterns: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Maker:
-    """The weights that make a folder's files, by digest, and for the reader their run and checkpoint."""
+    """The weights that make a folder's files, by digest, and for the reader their run and checkpoint.
+
+    Attributes:
+        run: the run, or several.
+        checkpoint: last or best.
+        weights: digest of the weights, or of the digests of several.
+        settings: what else the files depend on, as JSON; empty for predictions without such settings.
+        members: run and weights of each of several runs.
+    """
 
     run: str
     checkpoint: str
     weights: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    members: Sequence[Mapping[str, str]] = ()
+
+    def record(self) -> dict[str, Any]:
+        """Return what ``predictions.json`` says of it."""
+        known = {"run": self.run, "checkpoint": self.checkpoint, "weights": self.weights}
+        if self.members:
+            known["runs"] = [dict(member) for member in self.members]
+        return {**known, "settings": dict(self.settings)} if self.settings else known
+
+
+_TEXTS = ("run", "checkpoint", "weights")
 
 
 class Claimed:
@@ -63,16 +83,35 @@ class Claimed:
         A different file, which may be a manual correction, is renamed; return its new path, or None. The digest is
         recorded first, so that no kill leaves a file that looks damaged.
         """
-        target, aside = self.home / name, None
-        self._record["sha256"][name] = hashlib.sha256(content).hexdigest()
-        write_json(self.home / NOTE, self._record)
-        if self.is_intact(name):
+        if self._is_there(name, hashlib.sha256(content).hexdigest()):
             return None
-        if target.exists():
-            names = (f"{name}.changed{'' if n == 1 else f'-{n}'}" for n in itertools.count(1))
-            aside = next(path for path in map(self.home.joinpath, names) if not path.exists())
-            target.rename(aside)
-        write_bytes(target, content)
+        aside = self._set_aside(name)
+        write_bytes(self.home / name, content)
+        return aside
+
+    def place(self, name: str, source: Path) -> Path | None:
+        """Move a finished file of the same file system into the folder, as ``write`` writes it."""
+        if self._is_there(name, file_digest(source)):
+            source.unlink()
+            return None
+        aside = self._set_aside(name)
+        make_folder((self.home / name).parent)
+        source.replace(self.home / name)
+        return aside
+
+    def _is_there(self, name: str, digest: str) -> bool:
+        """Record a file's digest; return whether the file exists."""
+        self._record["sha256"][name] = digest
+        write_json(self.home / NOTE, self._record)
+        return self.is_intact(name)
+
+    def _set_aside(self, name: str) -> Path | None:
+        target = self.home / name
+        if not target.exists():
+            return None
+        names = (f"{name}.changed{'' if n == 1 else f'-{n}'}" for n in itertools.count(1))
+        aside = next(path for path in map(self.home.joinpath, names) if not path.exists())
+        target.rename(aside)
         return aside
 
 
@@ -96,15 +135,20 @@ def claim(home: Path, maker: Maker, files: Mapping[str, Sequence[str]]) -> Claim
     problems = [_unknown_problem(home, note, unknown)] if unknown else []
     if there and known["weights"] != maker.weights:
         problems.append(_weights_problem(home, known, maker, len(there)))
+    elif there and known.get("settings", {}) != json.loads(json.dumps(maker.settings)):
+        what = f"it contains {len(there)} predictions made with other settings"
+        before, now = (json.dumps(one, ensure_ascii=False) for one in (known.get("settings", {}), maker.settings))
+        problems.append(Problem(str(home), f"{what}: {before} instead of {now}", _ELSEWHERE))
     else:
         changed = [name for name, sources in files.items() if name in there and there[name] != list(sources)]
         what = "it was made from other images than those given now"
         problems += [Problem(str(home / name), what, _ELSEWHERE) for name in changed]
     raise_all(problems, RunError)
-    sweep_temporaries(home)
+    for folder in {home, *((home / name).parent for name in files)}:
+        sweep_temporaries(folder)
     digests = {name: digest for name, digest in known.get("sha256", {}).items() if name in there}
     made_of = {**there, **{name: list(sources) for name, sources in files.items()}}
-    return Claimed(home, {**asdict(maker), "files": made_of, "sha256": digests})
+    return Claimed(home, {**maker.record(), "files": made_of, "sha256": digests})
 
 
 def _read(note: Path) -> dict[str, Any]:
@@ -114,7 +158,7 @@ def _read(note: Path) -> dict[str, Any]:
     try:
         known = json.loads(note.read_text(encoding="utf-8"))
         tables = known["files"], known.get("sha256", {})  # older records have no digests
-        if all(isinstance(t, dict) for t in tables) and all(isinstance(known[key], str) for key in Maker.__slots__):
+        if all(isinstance(t, dict) for t in tables) and all(isinstance(known[key], str) for key in _TEXTS):
             return dict(known)
     except (OSError, ValueError, KeyError, TypeError):
         pass

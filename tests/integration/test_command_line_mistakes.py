@@ -185,7 +185,9 @@ class TestArguments:
 
 
 class TestCtrlC:
-    @pytest.mark.parametrize("where", ["pipeline.check.check", "scoring.evaluate.evaluate", "pipeline.predict.predict"])
+    @pytest.mark.parametrize(
+        "where", ["pipeline.check.check", "scoring.evaluate.evaluate", "prediction.predict.predict"]
+    )
     def test_is_answered(self, said, recipe, labels, where, monkeypatch):
         def interrupt(*arguments, **options):
             raise KeyboardInterrupt

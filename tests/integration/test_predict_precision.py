@@ -14,8 +14,8 @@ from small_run import SMALL
 import semiseg as library
 from semiseg.engine.runtime import Runtime
 from semiseg.errors import Problem
-from semiseg.pipeline import predict as module
 from semiseg.pipeline.plan import make_plan
+from semiseg.prediction import precision as module
 
 
 @pytest.fixture(scope="module")

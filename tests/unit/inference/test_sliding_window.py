@@ -1,13 +1,10 @@
-import weakref
-
 import numpy as np
 import pytest
 import torch
+from helpers_memory import LivePeak
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
 from semiseg.codings.classes import highest
 from semiseg.inference.sliding_window import Predictor
@@ -67,24 +64,6 @@ def test_the_highest_class_is_the_first_of_equals(n_classes, seed):
     labels = highest(torch.from_numpy(values))
     assert labels.dtype == torch.uint8
     np.testing.assert_array_equal(labels.numpy(), values.argmax(0))
-
-
-class LivePeak(TorchDispatchMode):
-    """The most bytes of storages that live at once, from the operation that first returns each."""
-
-    def __init__(self):
-        super().__init__()
-        self.sizes, self.peak = {}, 0
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        result = func(*args, **(kwargs or {}))
-        for tensor in tree_leaves(result):
-            if isinstance(tensor, torch.Tensor) and tensor.untyped_storage()._cdata not in self.sizes:
-                storage = tensor.untyped_storage()
-                self.sizes[storage._cdata] = storage.nbytes()
-                self.peak = max(self.peak, sum(self.sizes.values()))
-                weakref.finalize(storage, self.sizes.pop, storage._cdata)
-        return result
 
 
 class ManyClasses(Voxelwise):

@@ -6,9 +6,15 @@ import pytest
 
 from semiseg.datasets.folder import Folder
 from semiseg.errors import DataError
+from semiseg.inference.image import Ensemble, Limit, Member
 from semiseg.pipeline.predictions import predict_case
 from semiseg.recipe.load import load_recipe
 from semiseg.recipe.schema import Preprocessing
+
+
+def alone(recipe):
+    """A model that no image reaches."""
+    return Ensemble([Member(None, recipe.preprocessing)], 2, Limit(0))
 
 
 @pytest.mark.parametrize(
@@ -25,7 +31,7 @@ def test_what_preparing_refuses_names_the_case(tmp_path, values, options, what):
     recipe = load_recipe("quickstart").model_copy(update={"preprocessing": Preprocessing(**options)})
     (case,) = dataset.new_cases([tmp_path / "new"])
     with pytest.raises(DataError) as caught:
-        predict_case(case, dataset, None, recipe, dataset.info(), tmp_path / "out.nii.gz")
+        predict_case(case, dataset, alone(recipe), dataset.info(), tmp_path / "out.nii.gz")
     (problem,) = caught.value.problems
     assert (problem.where, problem.what) == ("case one", what)
 
@@ -39,4 +45,4 @@ def test_what_a_dataset_refuses_without_a_name_gets_the_case_s(tmp_path):
     dataset = Nameless(Folder.Options(root=tmp_path, classes={"a": 1}))
     (case,) = dataset.new_cases([tmp_path / "new"])
     with pytest.raises(DataError, match=r"^case one: it cannot be read\n    Mend it\.$"):
-        predict_case(case, dataset, None, load_recipe("quickstart"), dataset.info(), tmp_path / "out.nii.gz")
+        predict_case(case, dataset, alone(load_recipe("quickstart")), dataset.info(), tmp_path / "out.nii.gz")

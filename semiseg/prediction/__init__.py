@@ -1,0 +1,1 @@
+"""Prediction of new images with finished runs."""

@@ -1,0 +1,205 @@
+"""Prediction of new images with one finished run, or several together."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
+
+from semiseg.errors import DataError, Problem, RunError
+from semiseg.inference.image import Ensemble, Limit
+from semiseg.io.atomic import make_folder, require_file
+from semiseg.io.finding import find
+from semiseg.io.formats.pairs import is_label
+from semiseg.io.labels import label_ending
+from semiseg.io.lock import locked
+from semiseg.io.names import image_stem, volume_stem
+from semiseg.messages import counted, some
+from semiseg.pipeline.cost import cost_note
+from semiseg.pipeline.predictions import CHECKPOINTS
+from semiseg.pipeline.spacing import spacing_note
+from semiseg.prediction.ensemble import LoadedRun, load_runs, weights_of
+from semiseg.prediction.look import look_at
+from semiseg.prediction.postprocessing import largest_for, mode_of
+from semiseg.prediction.predicting import Predicting
+from semiseg.prediction.probabilities import FORMATS, Format, file_names
+from semiseg.prediction.targets import (
+    PROBABILITIES,
+    NewFile,
+    OutputFolder,
+    missing_cases,
+    names_of,
+    require_ending,
+    require_new,
+)
+from semiseg.progress import Reporter
+from semiseg.runs.provenance import Maker, claim
+from semiseg.types import Case, Geometry
+
+
+def predict(
+    run: str | Path | Sequence[str | Path],
+    images: str | Path | Sequence[str | Path],
+    output: str | Path,
+    *,
+    checkpoint: str = "best",
+    device: str = "auto",
+    mirror: bool | None = None,
+    postprocess: str | None = None,
+    probabilities: str | None = None,
+    memory_gib: float | Literal["auto"] | None = None,
+    reporter: Reporter | None = None,
+) -> list[Path]:
+    """Predict new images; each prediction is on its image's grid, with the dataset's label values.
+
+    Predictions of volumes are NIfTI files, those of pictures are PNG.
+
+    The result equals the run's own prediction, in its precision if the device supports it. The training data need not
+    be available. Several runs predict by their mean probabilities, in the image's own grid; they may differ in
+    everything but modalities, classes and outputs.
+
+    Args:
+        run: the run folder, or several.
+        images: a folder of cases, or the image files of one case in the order of the model's modalities.
+        output: a folder for ``CASE.nii.gz`` (``CASE.png``) and ``predictions.json``, which records the weights, the
+            images and the digests of the predictions. An unchanged prediction by the same weights of the same images is
+            kept, so that a stopped call resumes. Or, for one case, a new file ``NAME.nii.gz`` (``NAME.png``).
+        checkpoint: ``best`` or ``last``.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        mirror: predict the mean over all flips along the axes that training flipped; by default as the recipe says.
+        postprocess: ``none``, ``largest_component`` of each class, or ``auto``, only of classes that it improves on
+            the validation cases; by default as the recipe says. ``auto`` reads the decision from the run folder, or
+            makes it, which needs the validation cases.
+        probabilities: also write probabilities, as ``npz`` or ``nifti``, into ``output/probabilities``, or next to a
+            single file.
+        memory_gib: limit of memory in GiB, or ``auto``; by default as the recipe says (the lowest of several).
+        reporter: receives progress.
+
+    Returns:
+        The predictions' paths.
+
+    Raises:
+        RunError: no such run or checkpoint; runs that do not fit together; an output folder that is in use or has
+            predictions by other weights, with other settings or of other images, which are not changed; a single file
+            for several cases, or an existing file.
+        DataError: images that cannot be read or do not match the model's training data.
+        TrainingError: images for which memory ran out, or that take more than the limit. In both cases the others are
+            predicted first, and all problems are reported.
+    """
+    if checkpoint not in CHECKPOINTS:
+        raise RunError(f"There is no checkpoint {checkpoint!r}.", f"Choose one of {', '.join(CHECKPOINTS)}.")
+    kind = _format(probabilities)
+    reporter = reporter or Reporter()
+    home = Path(output)
+    if home.exists() and not home.is_dir():
+        raise RunError(f"{home} already exists and is a file.", "Nothing was changed. Choose another --output.")
+    paths = [Path(images)] if isinstance(images, str | Path) else [Path(p) for p in images]
+    folders = [Path(run)] if isinstance(run, str | Path) else [Path(p) for p in run]
+    if not folders:
+        raise RunError("No run is given.", "Name a run folder.")
+    runs = load_runs(folders, checkpoint, device, mirror, reporter)
+    model = runs[0].model
+    dataset = model.components.dataset
+    cases = dataset.new_cases(paths)
+    for note in _not_predicted(cases, paths):
+        reporter.say(f"Note: {note}.")
+    if len(paths) > 1:
+        taken = ", ".join(f"{name} {path.name}" for name, path in zip(model.info.modalities, paths, strict=False))
+        reporter.say(f"Modalities in the order given: {taken}.")
+    one_file = bool(image_stem(home)) and not home.is_dir()
+    if one_file and len(cases) > 1:
+        raise RunError(f"{home} is a single file, but there are {len(cases)} images.", "Give a folder as --output.")
+    mode = mode_of(runs, postprocess)
+    seen, problems = look_at(cases, dataset, reporter)
+    if not seen:
+        raise DataError(problems)
+    limit = _limit(runs, memory_gib)
+    largest = largest_for(runs, mode, checkpoint, limit, reporter)
+    ensemble = Ensemble([run.member() for run in runs], model.task.out_channels, limit, largest)
+    grids = {name: look.grid for name, look in seen.items()}
+    cost = cost_note(grids, ensemble, model.task)
+    for note in dict.fromkeys((*(_spacing(run, grids) for run in runs), cost)):
+        if note:
+            reporter.say(f"Note: {note.removesuffix('.')}.")
+    usable = [case for case in cases if case.id in seen]
+    predict_each = Predicting(model, ensemble, runs[0].runtime.device, reporter, kind)
+    outputs = tuple(model.task.regions or model.task.classes)
+    if one_file:
+        return _into_file(home, usable[0], grids, outputs, predict_each, problems)
+    make_folder(home)
+    names = {case.id: names_of(case, grids[case.id], kind, outputs) for case in usable}
+    with locked(home):
+        sources = {name: seen[case.id].digests for case in usable for name in names[case.id]}
+        claimed = claim(home, _maker(runs, ensemble, checkpoint, mode), sources)
+        missing = missing_cases(usable, names, claimed, reporter)
+        if there := len(usable) - len(missing):
+            reporter.say(f"Note: {there} of {len(usable)} predictions from these weights are already in {home}.")
+        predict_each(missing, OutputFolder(names, claimed, reporter), problems)
+    return [home / names[case.id][0] for case in usable]
+
+
+def _into_file(
+    path: Path,
+    case: Case,
+    grids: Mapping[str, Geometry],
+    outputs: Sequence[str],
+    predict_each: Predicting,
+    problems: Sequence[Problem],
+) -> list[Path]:
+    """Predict one case into a new file, with its probabilities next to it."""
+    require_ending(path, label_ending(grids[case.id].unit))
+    kind, stem = predict_each.probabilities, f"{image_stem(path)}_{PROBABILITIES}"
+    beside = file_names(kind, stem, outputs) if kind else []
+    require_new([path.parent / name for name in beside])
+    require_file(path)
+    predict_each([case], NewFile(path, beside), problems)
+    return [path]
+
+
+def _format(asked: str | None) -> Format | None:
+    if asked is None:
+        return None
+    found = next((kind for kind in FORMATS if kind == asked), None)
+    if found is None:
+        raise RunError(f"There is no format {asked!r} of probabilities.", f"Choose one of {', '.join(FORMATS)}.")
+    return found
+
+
+def _limit(runs: Sequence[LoadedRun], asked: float | Literal["auto"] | None) -> Limit:
+    """Return the limit as asked, or the lowest of the runs' recipes."""
+    if asked is not None:
+        if asked != "auto" and not asked > 0:
+            raise RunError(f"The limit of memory is {asked} GiB.", "Give a number above 0, or auto.")
+        return Limit.of(asked)
+    limits = [Limit.of(run.model.recipe.inference.memory_gib) for run in runs]
+    return min(limits, key=lambda limit: (not limit.strict, limit.bytes))
+
+
+def _spacing(run: LoadedRun, grids: Mapping[str, Geometry]) -> str:
+    slices = run.model.recipe.preprocessing.slice_axis if run.model.task.spatial_dims == 2 else None
+    resampled = run.model.recipe.preprocessing.spacing != "none"
+    return spacing_note(run.kept.record.get("spacing"), grids, slices, resampled)
+
+
+def _maker(runs: Sequence[LoadedRun], ensemble: Ensemble, checkpoint: str, mode: str) -> Maker:
+    """Return the record of what makes the predictions."""
+    settings: dict[str, Any] = {}
+    mirrored = [member.predictor.mirrored_axes for member in ensemble.members]
+    if any(mirrored):
+        settings["mirrored_axes"] = {run.weights: [*axes] for run, axes in zip(runs, mirrored, strict=True)}
+    if mode != "none":
+        classes = runs[0].model.task.classes
+        settings["largest_component"] = [classes[index] for index in ensemble.largest]
+    several = [{"run": run.name, "weights": run.weights} for run in runs] if len(runs) > 1 else []
+    return Maker(", ".join(run.name for run in runs), checkpoint, weights_of(runs), settings, several)
+
+
+def _not_predicted(cases: Sequence[Case], paths: Sequence[Path]) -> Iterator[str]:
+    """Yield notes on files in the folder that belong to no case."""
+    if len(paths) == 1 and paths[0].is_dir():
+        held = find(paths[0], volume_stem)
+        used = {path for case in cases for path in case.images}
+        other = tuple(path for path in held.other if not used & {path, *path.parents})
+        labels = [path.name for path in held.files if path not in used and is_label(path)]
+        if labels:
+            yield f"{paths[0]}: {counted(len(labels), 'label')} by file name, not predicted: {some(labels, 4)}"
+        yield from replace(held, other=other, deeper=() if used & {*held.deeper} else held.deeper).notes()
