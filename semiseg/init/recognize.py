@@ -10,7 +10,7 @@ from semiseg.errors import DataError, Problem, raise_all
 from semiseg.init.made_names import class_names, modality_names
 from semiseg.io.dataset_json import channels, classes, has_cases, ignored, images_of, read_dataset_json
 from semiseg.io.finding import CONVERT, Walk, find, is_file, is_folder
-from semiseg.io.names import PICTURES, image_stem, is_picture, nifti_stem
+from semiseg.io.names import image_stem, is_picture, nifti_stem
 from semiseg.messages import some
 
 _BRATS = re.compile(r".+(_(t1|t1ce|t2|flair)|-(t1n|t1c|t2w|t2f))", re.IGNORECASE | re.DOTALL)
@@ -19,7 +19,8 @@ _NUMBERED = re.compile(r"(.+)_0\d{3}", re.DOTALL)
 _H5 = "mri_norm2.h5"
 LAYOUTS = """Supported layouts:
       labeled/images, labeled/labels and optionally unlabeled/images: NIfTI files, or pictures, of your own
-      dataset.json with imagesTr and labelsTr: the Medical Segmentation Decathlon, nnU-Net
+      dataset.json with imagesTr and labelsTr: the Medical Segmentation Decathlon
+      DatasetXXX_NAME with dataset.json, imagesTr and labelsTr: nnU-Net
       CASE_{t1,t1ce,t2,flair,seg}.nii.gz or CASE-{t1n,t1c,t2w,t2f,seg}.nii.gz: BraTS
       ID/mri_norm2.h5: left atria (LA 2018)"""
 
@@ -71,7 +72,7 @@ def _layouts_below(folder: Path) -> Iterator[tuple[str, str]]:
     """
     for here, subfolders, files in Walk().through(folder):
         below = here.relative_to(folder)
-        fixed = "decathlon" if is_file(here / "dataset.json") and is_folder(here / "imagesTr") else None
+        fixed = _name_by_json(here)
         if _labeled(here):
             fixed = "folder"
         if fixed:
@@ -103,20 +104,37 @@ def _labeled(folder: Path) -> Path | None:
 _NNUNET = {"images": "imagesTr", "labels": "labelsTr", "unlabeled": "imagesTs"}
 
 
+def _name_by_json(folder: Path) -> str | None:
+    """Return the dataset whose dataset.json and images are in a folder, ``decathlon`` or ``nnunet``, or None."""
+    if not is_file(folder / "dataset.json") or not is_folder(folder / "imagesTr"):
+        return None
+    try:
+        manifest = read_dataset_json(folder / "dataset.json")
+    except DataError:
+        return "decathlon"  # reported when it is read
+    return "nnunet" if isinstance(manifest, Mapping) and _is_nnunet_2(folder, manifest) else "decathlon"
+
+
 def _by_dataset_json(folder: Path) -> dict[str, Any]:
     """Return the dataset described by dataset.json, and its options: Decathlon or nnU-Net."""
     path = folder / "dataset.json"
     manifest = read_dataset_json(path)
     if not isinstance(manifest, Mapping):
         return {"name": "decathlon"}  # reported when it is read
-    test_labels, test_images_there = find(folder / "labelsTs", image_stem), find(folder / "imagesTs")
+    test_labels, test_images_there = find(folder / "labelsTs", image_stem), find(folder / "imagesTs", image_stem)
     # Test images are classified by the presence of labels, so unreadable folders are errors.
     raise_all([*test_labels.problems, *test_images_there.problems], DataError)
     has_labels = bool(test_labels.files) or _has_labels(manifest.get("test"))
-    if _is_nnunet(folder, manifest):
+    if _is_nnunet_2(folder, manifest):
+        return {
+            "name": "nnunet",
+            **({"test_images": "unlabeled"} if test_images_there.files and not has_labels else {}),
+        }
+    if _is_nnunet_1(folder, manifest):
         tested = {"unlabeled": ""} if has_labels else {}
         return {"name": "folder", **_NNUNET, **tested, **_nnunet_options(folder, manifest)}
-    test_images = {"test_images": "unlabeled"} if test_images_there.files and not has_labels else {}
+    volumes = [path for path in test_images_there.files if nifti_stem(path)]
+    test_images = {"test_images": "unlabeled"} if volumes and not has_labels else {}
     return {"name": "decathlon", **test_images, **_names_lacking(folder, manifest)}
 
 
@@ -137,12 +155,16 @@ def _names_lacking(folder: Path, manifest: Mapping[str, Any]) -> dict[str, Any]:
     return options
 
 
-def _is_nnunet(folder: Path, manifest: Mapping[str, Any]) -> bool:
-    """Return whether this is nnU-Net: version 2 lists no cases; version 1 lists images without channel numbers."""
+def _is_nnunet_2(folder: Path, manifest: Mapping[str, Any]) -> bool:
+    """Return whether this is nnU-Net 2, which lists no cases, or lists them under another key."""
+    keys = "channel_names" in manifest or "file_ending" in manifest
+    return keys and (not manifest.get("training") or _is_nnunet_1(folder, manifest))
+
+
+def _is_nnunet_1(folder: Path, manifest: Mapping[str, Any]) -> bool:
+    """Return whether this is nnU-Net 1, which lists images without the channel numbers of their files."""
     listed = manifest.get("training")
-    if listed is None:
-        return "channel_names" in manifest or "file_ending" in manifest
-    if not has_cases(listed) or not listed:
+    if not listed or not has_cases(listed):
         return False
     firsts = [folder / images_of(item)[0] for item in listed]
     there = {path for place in {first.parent for first in firsts} for path in find(place).files}
@@ -151,23 +173,20 @@ def _is_nnunet(folder: Path, manifest: Mapping[str, Any]) -> bool:
 
 
 def _nnunet_options(folder: Path, manifest: Mapping[str, Any]) -> dict[str, Any]:
-    """Return names of classes and channels. Raises DataError for unsupported files or labels."""
+    """Return names of classes and channels of nnU-Net 1. Raises DataError for unsupported files or labels."""
     path, problems = folder / "dataset.json", list[Problem]()
-    ending = f".{str(manifest.get('file_ending', '.nii.gz')).lstrip('.')}"
     held = find(folder / "imagesTr", image_stem)
-    if ending.lower() not in {".nii", ".nii.gz", *PICTURES}:
-        problems.append(Problem(str(path), f"its images are {ending} files, which are not supported", CONVERT))
-    elif not held.files:
+    if not held.files:
         there = f"there are no NIfTI images in it{f', but {held.formats()}' if held.other else ''}"
         problems.append(Problem(str(held.folder), there, CONVERT if held.other else LAYOUTS))
     names, modalities = classes(manifest), channels(manifest)
     if names is None:
-        what = '"labels" is not understood, or its labels are overlapping regions'
+        what = '"labels" is not understood'
         fix = 'Write "labels": {"background": 0, "liver": 1}: a stored value for each class.'
         problems.append(Problem(str(path), what, fix))
     if modalities is None:
-        fix = 'Write, for example, "channel_names": {"0": "CT"}.'
-        problems.append(Problem(str(path), '"channel_names" is missing or not understood', fix))
+        fix = 'Write, for example, "modality": {"0": "CT"}.'
+        problems.append(Problem(str(path), '"modality" is missing or not understood', fix))
     raise_all(problems, DataError)
     values = {name: value for value, name in sorted((names or {}).items()) if value}
     ignore = ignored(manifest)

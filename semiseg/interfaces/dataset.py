@@ -42,6 +42,13 @@ class Dataset(Component, ABC):
         """
         return ()
 
+    def folds(self) -> tuple[tuple[str, ...], ...] | None:
+        """Return the folds that come with the data, as ids of the validation cases of each; None if there are none.
+
+        Each labeled case for training is in exactly one. Raises DataError for folds that cannot be used.
+        """
+        return None
+
     @abstractmethod
     def new_cases(self, paths: Sequence[Path]) -> Sequence[Case]:
         """Return cases to predict, without labels: one folder, or the image files of one case in modality order.
