@@ -12,6 +12,7 @@ from semiseg.io.names import image_stem, is_picture
 _CHANNEL = re.compile(r"(?P<case>.+)_(?P<channel>\d{4})", re.DOTALL)
 _COLORS = 3
 """Channels of an RGB picture, the only picture with several."""
+_KEY = "dataset.modalities"
 
 
 def one_group(pattern: str) -> str:
@@ -51,7 +52,7 @@ class FileNames:
     modalities: tuple[str, ...]
     numbered: bool
     together: bool
-    key: str = "dataset.modalities"
+    key: str = _KEY
 
     @classmethod
     def of(cls, files: Sequence[Path], modalities: tuple[str, ...]) -> "FileNames":
@@ -92,12 +93,7 @@ class FileNames:
         for path in files:
             parsed = self.parse(path)
             if parsed is None and self.numbered:
-                ending = path.suffix if is_picture(path) else ".nii.gz"
-                fix = (
-                    f"Name it CASE_0000{ending} to CASE_{len(self.parts) - 1:04d}{ending}, one file per modality, or"
-                    f" set {self.key} to one name."
-                )
-                problems.append(Problem(str(path), "its name does not end in a modality number", fix))
+                problems.append(Problem(str(path), "its name does not end in a modality number", self._numbers(path)))
                 continue
             case_id, part = parsed or (image_stem(path), self.parts[0])
             found[case_id][part].append(path)
@@ -105,6 +101,14 @@ class FileNames:
             problems += self._problems(case_id, by_part)
         names = self.parts
         return {i: tuple(by[name][0] for name in names) for i, by in found.items() if all(by.get(n) for n in names)}
+
+    def _numbers(self, path: Path) -> str:
+        """Return how to number a file."""
+        ending, last = path.suffix if is_picture(path) else ".nii.gz", len(self.parts) - 1
+        if not last:
+            return f"Name it CASE_0000{ending}."
+        fix = f"Name it CASE_0000{ending} to CASE_{last:04d}{ending}, one file per modality"
+        return f"{fix}, or set {_KEY} to one name." if self.key == _KEY else f"{fix}."
 
     def _problems(self, case_id: str, files: Mapping[str, list[Path]]) -> list[Problem]:
         where, order = f"case {case_id}", ", ".join(f"_{i:04d} {name}" for i, name in enumerate(self.parts))

@@ -80,17 +80,16 @@ class NnUNet(NiftiDataset):
         patient: str = ""
         """Regular expression with one group for the patient in a case id, such as `(.+)_scan\\d+`; default: the id."""
 
-        _distinct_values = field_validator("classes")(distinct_values)
+        @field_validator("classes")
+        @classmethod
+        def _distinct_values(cls, classes: dict[str, int]) -> dict[str, int]:
+            return distinct_values(classes) if classes else classes
+
         _one_group = field_validator("patient")(one_group)
 
     @cached_property
     def _manifest(self) -> Manifest:
         return read_manifest(existing_root(self.options.root) / "dataset.json", self.options.classes)
-
-    @property
-    def modalities(self) -> tuple[str, ...]:
-        """Names of the image's channels, in order."""
-        return self._manifest.channels
 
     def info(self) -> DatasetInfo:
         """Return channels, classes, regions and label values, from dataset.json."""
@@ -192,7 +191,7 @@ class NnUNet(NiftiDataset):
         """Return the image files of each case in a folder; problems are appended to ``problems``."""
         held = find(Path(self.options.root) / place, self._fits)
         problems += held.problems
-        naming = FileNames.of(held.files, self.modalities)
+        naming = FileNames.of(held.files, self._manifest.channels)
         return replace(naming, numbered=True, key="channel_names in dataset.json").group(held.files, problems)
 
     def _training(self) -> _Held:
@@ -224,7 +223,7 @@ class NnUNet(NiftiDataset):
         others = [path.name for path in find(folder, image_stem).files if path not in held.files]
         if others:
             are = f"{counted(len(others), 'file')} {'is' if len(others) == 1 else 'are'}"
-            why = f"without {ending}, the file_ending of dataset.json"
+            why = f"without {ending}, the file_ending of dataset.json,"
             yield f"{place}: {are} {why} and not read: {some(others, _NAMED)}"
         yield from replace(held, other=tuple(path for path in held.other if path.name not in others)).notes()
 
