@@ -117,7 +117,7 @@ def _values(labels: Any) -> dict[str, tuple[int, ...]] | None:
     if not isinstance(labels, dict) or not labels:
         return None
     if all(key.isdecimal() and isinstance(name, str) and not name.isdecimal() for key, name in labels.items()):
-        found = {name: (int(value),) for value, name in labels.items()}
+        found: dict[str, tuple[int, ...]] = {name: (int(value),) for value, name in labels.items()}
         return found if len(found) == len(labels) else None
     many = {name: values if isinstance(values, list) else [values] for name, values in labels.items()}
     if not all(values and all(map(_is_value, values)) for values in many.values()):

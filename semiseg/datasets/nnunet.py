@@ -210,7 +210,8 @@ class NnUNet(NiftiDataset):
         files = {i: (tuple(map(self._path, names)), self._path(label)) for i, (names, label) in listed.items()}
         missing = [path for images, label in files.values() for path in (*images, label) if not path.is_file()]
         problems = [Problem(str(path), "listed in dataset.json, but not found", "Fix the path.") for path in missing]
-        images, labels = ({case_id: pair[n] for case_id, pair in files.items()} for n in (0, 1))
+        images = {case_id: pair[0] for case_id, pair in files.items()}
+        labels = {case_id: pair[1] for case_id, pair in files.items()}
         return _Held(images, labels, (), tuple(problems), ())
 
     def _path(self, name: str) -> Path:

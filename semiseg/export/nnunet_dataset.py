@@ -7,7 +7,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import semiseg
 from semiseg.data.verify import problems_of
 from semiseg.errors import ArgumentError, DataError, Problem, StorageError, raise_all
 from semiseg.export.nnunet_files import Files, file_ending
@@ -22,7 +21,7 @@ from semiseg.recipe.schema import Recipe
 _FOLDER = re.compile(r"Dataset(\d{3})_([A-Za-z0-9_-]+)")
 _ID = 501
 _ABOUT = (
-    "Written by semiseg {version} (semiseg export nnunet). imagesTr: the labeled and validation cases, whose split is"
+    "Written by `semiseg export nnunet`. imagesTr: the labeled and validation cases, whose split is"
     " fold 0 of splits_final.json. imagesTs and labelsTs: the test cases, not for training. imagesUn: the unlabeled"
     " cases, which nnU-Net does not read."
 )
@@ -85,7 +84,7 @@ def manifest(plan: Plan, labels: Labels) -> dict[str, Any]:
         "numTraining": len(split.labeled) + len(split.validation),
         "file_ending": file_ending(plan.components.dataset.read_geometry(split.labeled[0]).unit),
         "name": plan.recipe.name,
-        "description": _ABOUT.format(version=semiseg.__version__),
+        "description": _ABOUT,
     }
 
 

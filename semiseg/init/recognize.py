@@ -10,7 +10,7 @@ from semiseg.errors import DataError, Problem, raise_all
 from semiseg.init.made_names import class_names, modality_names
 from semiseg.io.dataset_json import channels, classes, has_cases, ignored, images_of, read_dataset_json
 from semiseg.io.finding import CONVERT, Walk, find, is_file, is_folder
-from semiseg.io.names import image_stem, is_picture, nifti_stem
+from semiseg.io.names import PICTURES, image_stem, is_picture, nifti_stem
 from semiseg.messages import some
 
 _BRATS = re.compile(r".+(_(t1|t1ce|t2|flair)|-(t1n|t1c|t2w|t2f))", re.IGNORECASE | re.DOTALL)
@@ -173,20 +173,23 @@ def _is_nnunet_1(folder: Path, manifest: Mapping[str, Any]) -> bool:
 
 
 def _nnunet_options(folder: Path, manifest: Mapping[str, Any]) -> dict[str, Any]:
-    """Return names of classes and channels of nnU-Net 1. Raises DataError for unsupported files or labels."""
+    """Return names of classes and channels. Raises DataError for unsupported files or labels."""
     path, problems = folder / "dataset.json", list[Problem]()
+    ending = f".{str(manifest.get('file_ending', '.nii.gz')).lstrip('.')}"
     held = find(folder / "imagesTr", image_stem)
-    if not held.files:
+    if ending.lower() not in {".nii", ".nii.gz", *PICTURES}:
+        problems.append(Problem(str(path), f"its images are {ending} files, which are not supported", CONVERT))
+    elif not held.files:
         there = f"there are no NIfTI images in it{f', but {held.formats()}' if held.other else ''}"
         problems.append(Problem(str(held.folder), there, CONVERT if held.other else LAYOUTS))
     names, modalities = classes(manifest), channels(manifest)
     if names is None:
-        what = '"labels" is not understood'
+        what = '"labels" is not understood, or its labels are overlapping regions'
         fix = 'Write "labels": {"background": 0, "liver": 1}: a stored value for each class.'
         problems.append(Problem(str(path), what, fix))
     if modalities is None:
-        fix = 'Write, for example, "modality": {"0": "CT"}.'
-        problems.append(Problem(str(path), '"modality" is missing or not understood', fix))
+        fix = 'Write, for example, "channel_names": {"0": "CT"}.'
+        problems.append(Problem(str(path), '"channel_names" is missing or not understood', fix))
     raise_all(problems, DataError)
     values = {name: value for value, name in sorted((names or {}).items()) if value}
     ignore = ignored(manifest)

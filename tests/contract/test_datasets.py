@@ -113,6 +113,7 @@ class TestNnUNet(DatasetContract):
     @pytest.fixture
     def dataset(self, tmp_path):
         root = nnunet.write_nnunet(tmp_path, channels=("CT", "PET"), test=1, unlabeled=1)
+        nnunet.write_folds(root, ["x_0"], ["x_1", "x_2"])
         return NnUNet(NnUNet.Options(root=root, test_images="unlabeled"))
 
 
