@@ -70,7 +70,7 @@ def export_dataset(
     except BaseException:
         shutil.rmtree(home, ignore_errors=True)
         raise
-    for note in (*plan.notes, *labels.notes, *_notes(plan, files, folds)):
+    for note in (*plan.components.dataset.notes(), *labels.notes, *_notes(plan, files, folds)):
         reporter.say(f"Note: {note}.")
     return home
 
@@ -140,10 +140,11 @@ def _write_cases(plan: Plan, labels: Labels, home: Path, link: bool, reporter: R
 def _notes(plan: Plan, files: Files, folds: Folds) -> Iterator[str]:
     split = plan.split
     if split.test:
-        yield f"the {counted(len(split.test), 'test case')} are in imagesTs, and their labels in labelsTs"
+        labels = "; labels in labelsTs" if any(case.label for case in split.test) else ""
+        yield f"imagesTs: {counted(len(split.test), 'test case')}{labels}"
     if split.unlabeled:
         cases = counted(len(split.unlabeled), "unlabeled case")
-        yield f"the {cases} are in imagesUn, which nnU-Net does not read and the dataset nnunet does"
+        yield f"imagesUn: {cases}, which the dataset nnunet reads and nnU-Net does not"
     if not folds:
         yield "there is no splits_final.json: one patient cannot be divided into folds"
     elif not split.validation:

@@ -93,9 +93,12 @@ def test_each_role_has_its_folder_and_hidden_labels_stay_hidden(tmp_path):
         {"train": ["b", "d"], "val": ["c"]},
         {"train": ["b", "c"], "val": ["d"]},
     ]
-    assert "Note: the 2 unlabeled cases are in imagesUn, which nnU-Net does not read and the dataset nnunet does." in (
-        heard.said
-    )
+    assert heard.said == [
+        "Note: imagesTs: 1 test case; labels in labelsTs.",
+        "Note: imagesUn: 2 unlabeled cases, which the dataset nnunet reads and nnU-Net does not.",
+        "Note: fold 0 of splits_final.json is the recipe's split into labeled and validation cases; folds 1 to 2 divide"
+        " the labeled cases.",
+    ]
     _, after = same_when_read(home, block, SPLIT)
     assert after.folds() == (("b",), ("c",), ("d",))
 
