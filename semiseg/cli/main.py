@@ -6,7 +6,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from semiseg.cli import cache, plugins, recipes
+from semiseg.cli import cache, export, plugins, recipes
 from semiseg.cli.bench import bench
 from semiseg.cli.check import check
 from semiseg.cli.compare import compare
@@ -51,6 +51,7 @@ app.command()(evaluate)
 app.command()(compare)
 app.command()(init)
 app.command()(new)
+app.add_typer(export.app, name="export")
 app.add_typer(study.app, name="study")
 app.add_typer(recipes.app, name="recipes")
 app.add_typer(plugins.app, name="plugins")

@@ -1,4 +1,4 @@
-"""Names of image files in a plain folder: case ids and modality numbers, as in nnU-Net."""
+"""Names of image files: case ids, modality numbers as in nnU-Net, and patients in case ids."""
 
 import re
 from collections import defaultdict
@@ -12,6 +12,30 @@ from semiseg.io.names import image_stem, is_picture
 _CHANNEL = re.compile(r"(?P<case>.+)_(?P<channel>\d{4})", re.DOTALL)
 _COLORS = 3
 """Channels of an RGB picture, the only picture with several."""
+_KEY = "dataset.modalities"
+
+
+def one_group(pattern: str) -> str:
+    """Return a regular expression unchanged. Raises ValueError, as a pydantic validator, unless it has one group."""
+    try:
+        groups = re.compile(pattern).groups
+    except re.error as error:
+        raise ValueError(f"not a regular expression: {error}") from error
+    if pattern and groups != 1:
+        raise ValueError(f"it has {groups} groups; use one, around the part of the id that is the patient's")
+    return pattern
+
+
+def patient_in(case_id: str, pattern: str, problems: list[Problem]) -> str:
+    """Return the patient in a case id by a pattern, the id itself without one; a mismatch is added to ``problems``."""
+    if not pattern:
+        return case_id
+    match = re.search(pattern, case_id)
+    if match and match[1]:
+        return match[1]
+    what = f"dataset.patient {pattern!r} does not match its id"
+    problems.append(Problem(f"case {case_id}", what, "Change it so that it matches every id."))
+    return case_id
 
 
 def _name(path: Path) -> str:
@@ -27,11 +51,13 @@ class FileNames:
         modalities: names of the modalities.
         numbered: whether names end in a modality number.
         together: whether each file holds all modalities: RGB pictures.
+        key: where the user names the modalities.
     """
 
     modalities: tuple[str, ...]
     numbered: bool
     together: bool
+    key: str = _KEY
 
     @classmethod
     def of(cls, files: Sequence[Path], modalities: tuple[str, ...]) -> "FileNames":
@@ -72,12 +98,7 @@ class FileNames:
         for path in files:
             parsed = self.parse(path)
             if parsed is None and self.numbered:
-                ending = "" if path.is_dir() else path.name[len(image_stem(path)) :]
-                fix = (
-                    f"Name it CASE_0000{ending} to CASE_{len(self.parts) - 1:04d}{ending}, one file per modality, or"
-                    " set dataset.modalities to one name."
-                )
-                problems.append(Problem(str(path), "its name does not end in a modality number", fix))
+                problems.append(Problem(str(path), "its name does not end in a modality number", self._numbers(path)))
                 continue
             case_id, part = parsed or (_name(path), self.parts[0])
             found[case_id][part].append(path)
@@ -86,16 +107,25 @@ class FileNames:
         names = self.parts
         return {i: tuple(by[name][0] for name in names) for i, by in found.items() if all(by.get(n) for n in names)}
 
+    def _numbers(self, path: Path) -> str:
+        """Return how to number a file."""
+        ending = "" if path.is_dir() else path.name[len(image_stem(path)) :]
+        last = len(self.parts) - 1
+        if not last:
+            return f"Name it CASE_0000{ending}."
+        fix = f"Name it CASE_0000{ending} to CASE_{last:04d}{ending}, one file per modality"
+        return f"{fix}, or set {_KEY} to one name." if self.key == _KEY else f"{fix}."
+
     def _problems(self, case_id: str, files: Mapping[str, list[Path]]) -> list[Problem]:
         where, order = f"case {case_id}", ", ".join(f"_{i:04d} {name}" for i, name in enumerate(self.parts))
         problems = []
         missing = [f"_{index:04d} ({name})" for index, name in enumerate(self.parts) if name not in files]
         if missing:
-            fix = f"Expected: {order}. Or set dataset.modalities to those that all cases have."
+            fix = f"Expected: {order}. Or set {self.key} to those that all cases have."
             problems.append(Problem(where, f"modality {', '.join(missing)} is missing", fix))
         for name, paths in files.items():
             if name not in self.parts:
-                fix = f"Expected: {order}. Set dataset.modalities."
+                fix = f"Expected: {order}. Set {self.key}."
                 problems.append(Problem(where, f"there is no modality for {paths[0].name}", fix))
             elif len(paths) > 1:
                 both = ", ".join(path.name for path in paths)

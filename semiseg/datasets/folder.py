@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from pydantic import Field, field_validator
 
-from semiseg.datasets._folder_names import FileNames
+from semiseg.datasets._folder_names import FileNames, one_group, patient_in
 from semiseg.datasets._nifti import (
     NiftiDataset,
     NiftiOptions,
@@ -99,17 +99,7 @@ class Folder(NiftiDataset):
 
         _distinct_values = field_validator("classes")(distinct_values)
         _no_duplicates = field_validator("modalities")(no_modality_twice)
-
-        @field_validator("patient")
-        @classmethod
-        def _one_group(cls, pattern: str) -> str:
-            try:
-                groups = re.compile(pattern).groups
-            except re.error as error:
-                raise ValueError(f"not a regular expression: {error}") from error
-            if pattern and groups != 1:
-                raise ValueError(f"it has {groups} groups; use one, around the part of the id that is the patient's")
-            return pattern
+        _one_group = field_validator("patient")(one_group)
 
     def info(self) -> DatasetInfo:
         """Return modalities, classes and label values, as set in the options."""
@@ -145,8 +135,9 @@ class Folder(NiftiDataset):
         deeper = held.labels_by_case(held.labels.deeper, named)
         problems += _in_subfolders(deeper, named - {*labels}, held.labels.folder)
         first = {case_id: paths[0] for case_id, paths in labels.items()}
-        cases = [Case(i, images, first.get(i), self._patient(i, problems)) for i, images in labeled.items()]
-        cases += [Case(i, images, None, self._patient(i, problems)) for i, images in unlabeled.items()]
+        pattern = self.options.patient
+        cases = [Case(i, images, first.get(i), patient_in(i, pattern, problems)) for i, images in labeled.items()]
+        cases += [Case(i, images, None, patient_in(i, pattern, problems)) for i, images in unlabeled.items()]
         return checked_cases(cases, problems)
 
     def notes(self) -> tuple[str, ...]:
@@ -207,16 +198,6 @@ class Folder(NiftiDataset):
         problems = _mixed(folder, files)
         found = FileNames.of(files, self.modalities).group(files, problems)
         return checked_cases([Case(case_id, images) for case_id, images in found.items()], problems)
-
-    def _patient(self, case_id: str, problems: list[Problem]) -> str:
-        if not self.options.patient:
-            return case_id
-        match = re.search(self.options.patient, case_id)
-        if match and match[1]:
-            return match[1]
-        what = f"dataset.patient {self.options.patient!r} does not match its id"
-        problems.append(Problem(f"case {case_id}", what, "Change it so that it matches every id."))
-        return case_id
 
 
 def _or_a_class(problem: UnknownValues) -> Problem:

@@ -8,6 +8,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+from semiseg.codings.region_table import MOST_REGIONS
 from semiseg.data.split import make_split
 from semiseg.errors import DataError, Problem
 from semiseg.init.dataset_stats import Survey, survey
@@ -61,7 +62,7 @@ def propose_recipe(folder: Path, *, gpu: bool) -> Proposal:
         _preprocessing(block, found, info.modalities),
         _augmentation(block, info, found),
         *_method(gpu, is_coarse),
-        _training(patch, gpu, is_coarse, has_foreground=len(info.classes) > 1),
+        _training(patch, gpu, is_coarse, len(info.classes) > 1, _outputs(block, info)),
     ]
     text = "\n".join(_commented(comment) + to_yaml(keys) for comment, keys in sections)
     plan = make_plan(load_recipe(parse_yaml(text, "the proposed recipe")[0], expand=False))
@@ -298,7 +299,12 @@ def _method(gpu: bool, is_coarse: bool) -> list[Section]:
     ]
 
 
-def _training(patch: Shape, gpu: bool, is_coarse: bool, has_foreground: bool) -> Section:
+def _outputs(block: Mapping[str, Any], info: DatasetInfo) -> dict[str, Any]:
+    """Return ``outputs: regions`` for an nnU-Net dataset whose labels are regions."""
+    return {"outputs": "regions"} if block["name"] == "nnunet" and 0 < len(info.regions) <= MOST_REGIONS else {}
+
+
+def _training(patch: Shape, gpu: bool, is_coarse: bool, has_foreground: bool, outputs: Mapping[str, Any]) -> Section:
     flat = len(patch) == 2
     two = gpu or flat or math.prod(patch) <= 48 * 64 * 48
     per_stream = (8 if gpu else 4) if flat else (2 if two else 1)
@@ -307,6 +313,7 @@ def _training(patch: Shape, gpu: bool, is_coarse: bool, has_foreground: bool) ->
         "epochs": epochs,
         "examples_per_epoch": examples,
         "patch_size": "auto" if is_coarse else list(patch),
+        **outputs,
         "batch_size": {"labeled": per_stream, "unlabeled": per_stream},
         **({"foreground_share": 0.33} if has_foreground else {}),
         "optimizer": {"name": "adam", "lr": 5e-4 if gpu else 3e-3, "weight_decay": 2e-5},

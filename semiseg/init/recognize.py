@@ -24,7 +24,8 @@ LAYOUTS = """Supported layouts:
       labeled/images, labeled/labels and optionally unlabeled/images: volumes, DICOM folders or pictures of your own
       images and labels, with labels for some of the images
       CASE.nrrd with CASE-label.nrrd or CASE.seg.nrrd in one folder, or one folder per case: 3D Slicer
-      dataset.json with imagesTr and labelsTr: the Medical Segmentation Decathlon, nnU-Net
+      dataset.json with imagesTr and labelsTr: the Medical Segmentation Decathlon
+      DatasetXXX_NAME with dataset.json, imagesTr and labelsTr: nnU-Net
       CASE_{t1,t1ce,t2,flair,seg}.nii.gz or CASE-{t1n,t1c,t2w,t2f,seg}.nii.gz: BraTS
       ID/mri_norm2.h5: left atria (LA 2018)"""
 
@@ -81,7 +82,7 @@ def _layouts_below(folder: Path) -> Iterator[tuple[str, str]]:
     """
     for here, subfolders, files in Walk().through(folder):
         below = here.relative_to(folder)
-        fixed = "decathlon" if is_file(here / "dataset.json") and is_folder(here / "imagesTr") else None
+        fixed = _name_by_json(here)
         if _labeled(here) or _images_and_labels(here):
             fixed = "folder"
         if fixed:
@@ -118,6 +119,17 @@ def _images_and_labels(folder: Path) -> bool:
 _NNUNET = {"images": "imagesTr", "labels": "labelsTr", "unlabeled": "imagesTs"}
 
 
+def _name_by_json(folder: Path) -> str | None:
+    """Return the dataset whose dataset.json and images are in a folder, ``decathlon`` or ``nnunet``, or None."""
+    if not is_file(folder / "dataset.json") or not is_folder(folder / "imagesTr"):
+        return None
+    try:
+        manifest = read_dataset_json(folder / "dataset.json")
+    except DataError:
+        return "decathlon"  # reported when it is read
+    return "nnunet" if isinstance(manifest, Mapping) and _is_nnunet_2(folder, manifest) else "decathlon"
+
+
 def _by_dataset_json(folder: Path) -> dict[str, Any]:
     """Return the dataset described by dataset.json, and its options: Decathlon or nnU-Net."""
     path = folder / "dataset.json"
@@ -128,10 +140,16 @@ def _by_dataset_json(folder: Path) -> dict[str, Any]:
     # Test images are classified by the presence of labels, so unreadable folders are errors.
     raise_all([*test_labels.problems, *test_images_there.problems], DataError)
     has_labels = bool(test_labels.files) or _has_labels(manifest.get("test"))
-    if _is_nnunet(folder, manifest):
+    if _is_nnunet_2(folder, manifest):
+        return {
+            "name": "nnunet",
+            **({"test_images": "unlabeled"} if test_images_there.files and not has_labels else {}),
+        }
+    if _is_nnunet_1(folder, manifest):
         tested = {"unlabeled": ""} if has_labels else {}
         return {"name": "folder", **_NNUNET, **tested, **_nnunet_options(folder, manifest)}
-    test_images = {"test_images": "unlabeled"} if test_images_there.files and not has_labels else {}
+    volumes = [path for path in test_images_there.files if nifti_stem(path)]
+    test_images = {"test_images": "unlabeled"} if volumes and not has_labels else {}
     return {"name": "decathlon", **test_images, **_names_lacking(folder, manifest)}
 
 
@@ -152,12 +170,16 @@ def _names_lacking(folder: Path, manifest: Mapping[str, Any]) -> dict[str, Any]:
     return options
 
 
-def _is_nnunet(folder: Path, manifest: Mapping[str, Any]) -> bool:
-    """Return whether this is nnU-Net: version 2 lists no cases; version 1 lists images without channel numbers."""
+def _is_nnunet_2(folder: Path, manifest: Mapping[str, Any]) -> bool:
+    """Return whether this is nnU-Net 2, which lists no cases, or lists them under another key."""
+    keys = "channel_names" in manifest or "file_ending" in manifest
+    return keys and (not manifest.get("training") or _is_nnunet_1(folder, manifest))
+
+
+def _is_nnunet_1(folder: Path, manifest: Mapping[str, Any]) -> bool:
+    """Return whether this is nnU-Net 1, which lists images without the channel numbers of their files."""
     listed = manifest.get("training")
-    if listed is None:
-        return "channel_names" in manifest or "file_ending" in manifest
-    if not has_cases(listed) or not listed:
+    if not listed or not has_cases(listed):
         return False
     firsts = [folder / images_of(item)[0] for item in listed]
     there = {path for place in {first.parent for first in firsts} for path in find(place).files}

@@ -43,9 +43,10 @@ class Dataset(Component, ABC):
         return ()
 
     def folds(self) -> tuple[tuple[str, ...], ...] | None:
-        """Return the ids of the validation cases of each fold of a cross-validation; None if the dataset has no folds.
+        """Return the folds that come with the data, as ids of the validation cases of each; None if there are none.
 
-        Like ``cases()``, it reads only names and lists. Raises DataError for a damaged list.
+        Each labeled case for training is in exactly one. Like ``cases()``, it reads only names and lists. Raises
+        DataError for a damaged list, or folds that cannot be used.
         """
         return None
 

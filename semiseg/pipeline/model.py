@@ -127,6 +127,25 @@ class KeptModel:
         """The precision used when the run began; the recipe's, if that was not stored."""
         return str(self.record.get("precision", self.recipe.training.precision))
 
+    @property
+    def info(self) -> DatasetInfo:
+        """The recorded modalities, classes and label values."""
+        record = self.record
+        return DatasetInfo(
+            record["dataset"],
+            tuple(record["modalities"]),
+            tuple(record["classes"]),
+            {int(k): v for k, v in record["label_map"].items()},
+            tuple(record["class_values"]),
+            ignore=record.get("ignore"),
+        )
+
+    @property
+    def regions(self) -> dict[str, tuple[int, ...]]:
+        """The regions that networks output, with their class indices; empty if they output classes."""
+        classes = self.record["classes"]
+        return {name: tuple(map(classes.index, members)) for name, members in self.record.get("regions", [])}
+
     def load(self, checkpoint: str, runtime: Runtime, say: Callable[[str], None] = lambda text: None) -> Model:
         """Load the model with its ``last`` or ``best`` weights; its training data need not be available.
 
@@ -140,20 +159,11 @@ class KeptModel:
             say(f"Note: {note}.")
         self.folder.kept_recipe()
         require_patch(self.folder.model, record, self.recipe)
-        info = DatasetInfo(
-            record["dataset"],
-            tuple(record["modalities"]),
-            tuple(record["classes"]),
-            {int(k): v for k, v in record["label_map"].items()},
-            tuple(record["class_values"]),
-            ignore=record.get("ignore"),
-        )
+        info = self.info
         components = resolve(self.recipe)
         components = replace(components, dataset=_as_recorded(components.dataset, info))
-        found = record.get("regions", [])
-        regions = {name: tuple(map(info.classes.index, members)) for name, members in found}
         spacing = target_spacing(self.recipe)
-        task = Task(len(info.modalities), info.classes, tuple(record["patch_size"]), regions, spacing)
+        task = Task(len(info.modalities), info.classes, tuple(record["patch_size"]), self.regions, spacing)
         if (empty := _without_memory(self.recipe, components, task)) is not None:
             require_fit(weights, state["strategy"], empty.state_dict(), _DESCRIBES)
         model = _assemble(self.recipe, components, info, task, runtime, is_new=False)

@@ -118,6 +118,14 @@ class DatasetContract:
             )
             assert region not in info.classes, f"region {region!r} has the name of a class"
 
+    def test_folds_hold_labeled_cases_once(self, dataset: Dataset) -> None:
+        """A case is validated in at most one fold, and has a label."""
+        folds = dataset.folds()
+        ids = [case_id for fold in folds or () for case_id in fold]
+        assert len(set(ids)) == len(ids)
+        assert not set(ids) - {case.id for case in dataset.cases() if case.label is not None}
+        assert folds is None or all(folds)
+
     def test_images_have_one_channel_per_modality(self, dataset: Dataset) -> None:
         """Images are (C, X, Y, Z), finite, on the grid given by the headers."""
         for case in dataset.cases()[: self.sample]:

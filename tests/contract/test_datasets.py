@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import ClassVar
 
 import h5py
+import helpers_nnunet as nnunet
 import helpers_pictures as pictures
 import helpers_volumes as made
 import numpy as np
@@ -16,6 +17,7 @@ from semiseg.datasets.brats import Brats
 from semiseg.datasets.decathlon import Decathlon
 from semiseg.datasets.folder import Folder
 from semiseg.datasets.la2018 import LA2018
+from semiseg.datasets.nnunet import NnUNet
 from semiseg.datasets.phantom import Phantom
 from semiseg.interfaces.component import ComponentOptions
 from semiseg.io.nifti import read_nifti
@@ -25,7 +27,7 @@ from semiseg.types import IGNORED, Volume
 
 
 def test_the_built_in_datasets_are_installed():
-    assert {"acdc", "brats", "decathlon", "folder", "la2018", "phantom"} <= {
+    assert {"acdc", "brats", "decathlon", "folder", "la2018", "nnunet", "phantom"} <= {
         entry.name for entry in installed("dataset")
     }
 
@@ -103,6 +105,25 @@ class TestFolderOfGrayPictures(DatasetContract):
     def dataset(self, tmp_path):
         root = pictures.write_pictures(tmp_path, labeled=3, unlabeled=1, gray=True, ending=".jpg")
         return Folder(Folder.Options(root=root, classes={"disk": 255}))
+
+
+class TestNnUNet(DatasetContract):
+    name = "nnunet"
+
+    @pytest.fixture
+    def dataset(self, tmp_path):
+        root = nnunet.write_nnunet(tmp_path, channels=("CT", "PET"), test=1, unlabeled=1)
+        nnunet.write_folds(root, ["x_0"], ["x_1", "x_2"])
+        return NnUNet(NnUNet.Options(root=root, test_images="unlabeled"))
+
+
+class TestNnUNetWithRegionsAndAnIgnoredValue(DatasetContract):
+    name = "nnunet"
+
+    @pytest.fixture
+    def dataset(self, tmp_path):
+        labels = {**nnunet.BRATS_LABELS, "ignore": 4}
+        return NnUNet(NnUNet.Options(root=nnunet.write_regions(tmp_path, values=(0, 1, 2, 3, 4), labels=labels)))
 
 
 class TestLA2018(DatasetContract):

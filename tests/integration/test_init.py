@@ -291,7 +291,10 @@ def test_nnunet_is_read_where_it_lies(tmp_path, has_json):
         (raw / "dataset.json").write_text(json.dumps({**manifest, "file_ending": ".nii.gz"}))
     proposal = propose_recipe(raw, gpu=False)
     assert "Cases: 16, 8 with a label, of 16 patients" in proposal.findings
-    assert "Note: the images of imagesTs are used as unlabeled cases." in proposal.findings
+    said = "the images of imagesTs are used as unlabeled cases"
+    if has_json:
+        said = "imagesTs: 8 images are used as unlabeled cases; set dataset.test_images=exclude to leave them out"
+    assert f"Note: {said}." in proposal.findings
     names = "edge, core" if has_json else "class_1, class_3"
     assert f"Modalities: {'T1' if has_json else 'image'}; classes: background, {names}" in proposal.findings
     recipe = proposed(raw, tmp_path)

@@ -3,6 +3,7 @@
 import shutil
 from pathlib import Path
 
+import helpers_nnunet as nnunet
 import helpers_volumes as made
 import nibabel as nib
 import numpy as np
@@ -41,6 +42,7 @@ DATASETS = {
         {0, 5, 9},
     ),
     "la2018": (made.write_la2018, {}, "2018LA_Seg_Training Set/ID0/{}.h5", ("mri_norm2",), {0, 1}),
+    "nnunet": (nnunet.write_nnunet, {}, "imagesTr/x_0_{}.nii.gz", ("0000",), {0, 1, 2}),
     "phantom": (None, {"cases": 3, "size": [32, 32, 32]}, "Phantom_000/Phantom_000_{}.nii.gz", None, {0, 1, 2, 4}),
 }
 

@@ -11,11 +11,12 @@ from semiseg.datasets.brats import Brats
 from semiseg.datasets.decathlon import Decathlon
 from semiseg.datasets.folder import Folder
 from semiseg.datasets.la2018 import LA2018
+from semiseg.datasets.nnunet import NnUNet
 from semiseg.errors import DataError
 from semiseg.init.recognize import recognize
 from semiseg.types import IGNORED
 
-READ = {"brats": Brats, "la2018": LA2018, "folder": Folder, "decathlon": Decathlon}
+READ = {"brats": Brats, "la2018": LA2018, "folder": Folder, "decathlon": Decathlon, "nnunet": NnUNet}
 
 
 def read(root):
@@ -182,7 +183,8 @@ def test_nnunet_v2_keeps_its_names_and_its_test_images_are_unlabeled(tmp_path):
         ("x_2", False),
     ]
     np.testing.assert_array_equal(dataset.read_label(cases[2]).array, made.label())
-    assert dataset.notes() == ("the images of imagesTs are used as unlabeled cases",)
+    said = "imagesTs: 2 images are used as unlabeled cases; set dataset.test_images=exclude to leave them out"
+    assert dataset.notes() == (said,)
 
 
 @pytest.mark.parametrize("channels", [1, 2])
@@ -203,14 +205,17 @@ def test_nnunet_v1_lists_images_without_their_numbers(tmp_path, channels):
 def test_nnunet_s_test_images_that_have_labels_are_left_to_be_tested_by(tmp_path):
     root = write_nnunet(tmp_path, channel_names={"0": "CT"}, **V2)
     made.save(root / "labelsTs" / "t_0.nii.gz", made.label())
-    assert [case.id for case in read(root).cases()] == ["x_0", "x_1", "x_2"]
+    dataset = read(root)
+    assert [case.id for case in dataset.cases()] == ["x_0", "x_1", "x_2"]
+    said = "imagesTs: 2 images are left out; set dataset.test_images=unlabeled to use them as unlabeled cases"
+    assert dataset.notes() == (said,)
 
 
 def test_the_label_named_ignore_in_dataset_json_is_ignored(tmp_path):
     labels = {"background": 0, "a": 1, "b": 2, "ignore": 3}
     write_nnunet(tmp_path / "nnunet", **{"channel_names": {"0": "CT"}, **V2, "labels": labels})
-    block = recognize(tmp_path / "nnunet")
-    assert (block["classes"], block["ignore"]) == ({"a": 1, "b": 2}, 3)
+    info = read(tmp_path / "nnunet").info()
+    assert (info.classes, info.ignore) == (("background", "a", "b"), 3)
     for names in (labels, {"0": "background", "1": "a", "2": "b", "3": "Ignore"}):
         root = made.write_decathlon(tmp_path / "decathlon", labels=names)
         made.save(root / "labelsTr" / "part_0.nii.gz", made.label((0, 1, 2, 3)), np.eye(4))
@@ -224,24 +229,14 @@ def test_the_label_named_ignore_in_dataset_json_is_ignored(tmp_path):
         assert '"labels" is missing or invalid' in refusal(only.info)
 
 
-@pytest.mark.parametrize(
-    ("changes", "told"),
-    [
-        ({"file_ending": ".mgz"}, "dataset.json: its images are .mgz files, which are not supported\n"),
-        ({"labels": {"background": 0, "whole": [1, 2]}}, "its labels are overlapping regions\n"),
-        ({"channel_names": ["CT"]}, '"channel_names" is missing or not understood\n'),
-    ],
-)
-def test_what_is_not_read_of_nnunet_is_said(tmp_path, changes, told):
-    root = write_nnunet(tmp_path, **{"channel_names": {"0": "CT"}, **V2, **changes})
-    assert told in refusal(recognize, root)
-
-
 def test_nnunet_images_of_another_format_are_named_though_dataset_json_does_not(tmp_path):
     root = write_nnunet(tmp_path, channel_names={"0": "CT"}, labels=V2["labels"])
     for path in (root / "imagesTr").iterdir():
         path.rename(path.with_name(path.name.replace(".nii.gz", ".mgz")))
-    assert "there are no images in it, but FreeSurfer (x_0_0000.mgz, " in refusal(recognize, root)
+    assert (
+        "there are no .nii.gz images with labels in imagesTr and labelsTr, but FreeSurfer (x_0_0000.mgz, "
+        in refusal(read(root).cases)
+    )
 
 
 def test_a_list_of_monai_may_give_a_file_for_each_modality(tmp_path):

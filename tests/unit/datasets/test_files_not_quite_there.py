@@ -11,6 +11,7 @@ import pytest
 from semiseg.datasets.brats import Brats
 from semiseg.datasets.decathlon import Decathlon
 from semiseg.datasets.folder import Folder
+from semiseg.datasets.nnunet import NnUNet
 from semiseg.errors import DataError
 from semiseg.init.recognize import recognize
 from semiseg.io.finding import find
@@ -193,8 +194,10 @@ def test_channels_of_one_name_are_numbered_and_the_ending_s_dot_may_lack(tmp_pat
     made.save(tmp_path / "labelsTr/a.nii.gz", made.label())
     manifest = {"channel_names": {"0": "MRI", "1": "MRI"}, "labels": {"background": 0, "a": 1, "b": 2}}
     (tmp_path / "dataset.json").write_text(json.dumps(manifest | {"file_ending": ending}))
-    assert recognize(tmp_path)["modalities"] == ["MRI_0", "MRI_1"]
-    assert len(read(tmp_path)) == 1
+    assert recognize(tmp_path)["name"] == "nnunet"
+    dataset = NnUNet(NnUNet.Options(root=tmp_path))
+    assert dataset.info().modalities == ("MRI_0", "MRI_1")
+    assert len(dataset.cases()) == 1
 
 
 def test_modalities_are_named_by_files_that_have_nothing_else_in_their_names(tmp_path):

@@ -62,7 +62,8 @@ def test_an_nnunet_dataset_of_photographs(tmp_path):
     names = {"channel_names": {"0": "R", "1": "G", "2": "B"}, "labels": {"background": 0, "disk": 1}}
     (tmp_path / "d" / "dataset.json").write_text(json.dumps({**names, "numTraining": 4, "file_ending": ".png"}))
     recipe, findings = proposed(tmp_path / "d", tmp_path)
-    assert recipe.dataset.values["modalities"] == ["R", "G", "B"]
+    assert recipe.dataset.name == "nnunet"
+    assert "Modalities: R, G, B; classes: background, disk" in findings
     assert len(recipe.training.patch_size) == 2
     assert "Cases: 4, 4 with a label, of 4 patients" in findings
 

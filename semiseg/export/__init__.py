@@ -1,0 +1,1 @@
+"""Data and predictions in the forms of other tools."""
