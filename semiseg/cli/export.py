@@ -71,6 +71,9 @@ def nnunet(
     from semiseg.export.nnunet_dataset import export_dataset
     from semiseg.recipe.load import load_recipe
 
+    if source.is_dir():
+        what = f"{source} is neither a run folder nor an output folder of `semiseg predict`."
+        raise ArgumentError(what, "To write a dataset, give a recipe; `semiseg init FOLDER` writes one.")
     if checkpoint is not None:
         raise ArgumentError("--checkpoint: of no use with a recipe.", "Leave it out, or give a run folder.")
     recipe = load_recipe(source, overrides or [])

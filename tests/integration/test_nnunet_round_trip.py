@@ -11,7 +11,6 @@ from typer.testing import CliRunner
 
 import semiseg
 from semiseg.cli.main import app
-from semiseg.datasets.nnunet import NnUNet
 from semiseg.errors import ArgumentError, DataError, RunError, StorageError
 from semiseg.export.nnunet_dataset import export_dataset
 from semiseg.export.nnunet_predictions import export_predictions
@@ -99,8 +98,8 @@ def test_stored_values_of_predictions_are_changed_to_consecutive_ones(tmp_path):
 
 def test_the_commands(tmp_path, finished):
     root = nnunet.write_nnunet(tmp_path / "Dataset003_Small", labeled=5)
-    recipe = {**SMALL, "dataset": {"name": NnUNet, "root": str(root)}}
-    assert load_recipe(recipe).dataset
+    refused = run("export", "nnunet", root, "-o", tmp_path / "out1")
+    assert "is neither a run folder nor an output folder of `semiseg predict`" in str(refused.exception)
     path = tmp_path / "small.yaml"
     path.write_text(json.dumps({**SMALL, "dataset": {"name": "phantom", "cases": 5, "size": [32, 32, 32]}}))
     changes = ("--set", "split.total=3")
