@@ -24,8 +24,8 @@ def keep_largest(labels: NDArray[np.uint8], classes: Sequence[int]) -> None:
         if box is None:
             continue
         inside = tuple(slice(*side) for side in box)
-        components, count = label(mask[inside], np.ones((3, 3, 3)), output=np.int32)
-        if count > 1:
+        components = np.empty(mask[inside].shape, np.int32)
+        if label(mask[inside], np.ones((3, 3, 3)), output=components) > 1:
             sizes = np.bincount(components.ravel())
             sizes[0] = 0
             labels[inside][(components > 0) & (components != sizes.argmax())] = 0

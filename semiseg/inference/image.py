@@ -173,7 +173,8 @@ class _Source:
         widths = [part[other][1] - part[other][0] for other in (a, b)]
         at = [slice(inside[other][0] - part[other][0], inside[other][1] - part[other][0]) for other in (a, b)]
         taps = self.subject.taps(inside)
-        for block in resampled(self._on_grid(tuple(t.span for t in taps)), taps[axis], (taps[a], taps[b])):
+        x, y, z = (t.span for t in taps)
+        for block in resampled(self._on_grid((x, y, z)), taps[axis], (taps[a], taps[b])):
             if [*block.shape[2:]] == widths:
                 yield block
             else:

@@ -17,6 +17,10 @@ from semiseg.scoring.same_weights import shown
 from semiseg.scoring.score_case import Score
 
 WORST = 6
+_POSTPROCESSING = {
+    "largest_component": "only the largest component of each class",
+    "auto": "only the largest component of the classes in postprocessing.json",
+}
 
 
 def write_run_report(plan: Plan, folder: RunFolder, scores: Sequence[Score], summary: Mapping[str, Any]) -> None:
@@ -38,6 +42,10 @@ def _about(plan: Plan) -> dict[str, str]:
         further["outputs of the networks"] = f"overlapping regions: {', '.join(plan.task.regions)}"
     if plan.split.fold:
         further["fold"] = plan.split.fold.describe(len(plan.split.labeled), len(plan.split.validation))
+    if recipe.inference.mirror:
+        further["prediction"] = "mean over flips of each window"
+    if recipe.inference.postprocess != "none":
+        further["postprocessing"] = _POSTPROCESSING[recipe.inference.postprocess]
     if plan.info.has_ignored:
         further["ignored label value"] = str(plan.info.ignore)
     return {

@@ -54,7 +54,7 @@ class Maker:
 
     def record(self) -> dict[str, Any]:
         """Return what ``predictions.json`` says of it."""
-        known = {"run": self.run, "checkpoint": self.checkpoint, "weights": self.weights}
+        known: dict[str, Any] = {"run": self.run, "checkpoint": self.checkpoint, "weights": self.weights}
         if self.members:
             known["runs"] = [dict(member) for member in self.members]
         return {**known, "settings": dict(self.settings)} if self.settings else known

@@ -109,3 +109,14 @@ def test_options_are_read_without_torch_or_torchio():
         "assert not {'torch', 'torchio', 'monai'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_axes_that_are_flipped():
+    def axes(spatial_dims, **options):
+        return Luque2023Augmentation(Luque2023Augmentation.Options(**options)).flipped_axes(spatial_dims)
+
+    assert axes(3) == (0, 1, 2)
+    assert axes(2) == (0, 1)
+    assert axes(3, flip_axes=("superior-inferior", "left-right")) == (0, 2)
+    assert axes(2, flip_axes=("superior-inferior",)) == ()
+    assert axes(3, probabilities={"flipping": 0}) == ()
