@@ -9,9 +9,8 @@ from semiseg.inference import estimate
 from semiseg.inference.estimate import PIECE, Subject, choose_way, memory_limit, window_count
 from semiseg.inference.sliding_window import Predictor
 from semiseg.inference.windows import whole
-from semiseg.interfaces.strategy import StrategyOptions
 from semiseg.recipe import schema
-from semiseg.strategies.supervised import Supervised
+from semiseg.strategies.supervised import Supervised, SupervisedOptions
 
 
 class Counting(nn.Module):
@@ -30,14 +29,14 @@ class Counting(nn.Module):
 @pytest.mark.parametrize("overlap", [0.0, 0.25, 0.5, 0.8, 0.95])
 def test_windows_are_counted_as_they_are_laid(shape, overlap):
     net = Counting()
-    strategy = Supervised(StrategyOptions(), {"model": net})
+    strategy = Supervised(SupervisedOptions(), {"model": net})
     predictor = Predictor(strategy, (8, 8, 8), schema.Inference(overlap=overlap, batch_size=16), "cpu")
     predictor.labels(np.ones((1, *shape), np.float32))
     assert net.seen == window_count(shape, (8, 8, 8), overlap)
 
 
 def predictor(window=(16, 16, 16), **options):
-    return Predictor(Supervised(StrategyOptions(), {"model": Counting()}), window, schema.Inference(**options), "cpu")
+    return Predictor(Supervised(SupervisedOptions(), {"model": Counting()}), window, schema.Inference(**options), "cpu")
 
 
 def way(shape, limit, outputs=14, n=1, **options):
@@ -103,7 +102,7 @@ def test_the_default_limit_is_that_of_a_small_machine_if_it_has_less(monkeypatch
 def test_a_batch_is_timed_with_the_network():
     net = Counting()
     predictor = Predictor(
-        Supervised(StrategyOptions(), {"model": net}), (8, 8, 8), schema.Inference(batch_size=3), "cpu"
+        Supervised(SupervisedOptions(), {"model": net}), (8, 8, 8), schema.Inference(batch_size=3), "cpu"
     )
     assert 0 < predictor.seconds_per_batch(1) < 60
     assert net.seen == 6  # the first batch makes ready

@@ -13,9 +13,8 @@ from semiseg.errors import TrainingError
 from semiseg.inference.image import Ensemble, Limit, Member
 from semiseg.inference.sliding_window import Predictor
 from semiseg.inference.windows import Windows, starts, whole
-from semiseg.interfaces.strategy import StrategyOptions
 from semiseg.recipe import schema
-from semiseg.strategies.supervised import Supervised
+from semiseg.strategies.supervised import Supervised, SupervisedOptions
 from semiseg.types import Geometry, Volume
 
 NONE = Limit(0)
@@ -27,7 +26,7 @@ def predictor(patch, outputs=4, kernel=3, mirrored_axes=(), **options):
     """A convolution: each voxel's outputs depend on its place in the window."""
     torch.manual_seed(0)
     conv = nn.Conv3d if len(patch) == 3 else nn.Conv2d
-    strategy = Supervised(StrategyOptions(), {"model": conv(1, outputs, kernel, padding=kernel // 2)})
+    strategy = Supervised(SupervisedOptions(), {"model": conv(1, outputs, kernel, padding=kernel // 2)})
     return Predictor(strategy, patch, schema.Inference(**options), "cpu", mirrored_axes=mirrored_axes)
 
 

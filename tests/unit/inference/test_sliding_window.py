@@ -8,10 +8,9 @@ from torch import nn
 
 from semiseg.codings.classes import highest
 from semiseg.inference.sliding_window import Predictor
-from semiseg.interfaces.strategy import StrategyOptions
 from semiseg.recipe import schema
 from semiseg.strategies.cps import CrossPseudoSupervision
-from semiseg.strategies.supervised import Supervised
+from semiseg.strategies.supervised import Supervised, SupervisedOptions
 
 
 class Voxelwise(nn.Module):
@@ -28,7 +27,7 @@ class Voxelwise(nn.Module):
 
 
 def supervised(net):
-    return Supervised(StrategyOptions(), {"model": net})
+    return Supervised(SupervisedOptions(), {"model": net})
 
 
 @pytest.mark.parametrize("shape", [(20, 17, 9), (8, 8, 8), (5, 30, 8), (3, 4, 2)])

@@ -6,11 +6,10 @@ from torch import nn
 
 from semiseg.inference.image import Ensemble, Limit, Member
 from semiseg.inference.sliding_window import Predictor
-from semiseg.interfaces.strategy import StrategyOptions
 from semiseg.pipeline import cost
 from semiseg.pipeline.cost import cost_note
 from semiseg.recipe import schema
-from semiseg.strategies.supervised import Supervised
+from semiseg.strategies.supervised import Supervised, SupervisedOptions
 from semiseg.types import Geometry, Task
 
 
@@ -21,7 +20,7 @@ def sixteen_gib(monkeypatch):
 
 def note(shapes, classes=5, seconds=0.5, rounds=1, limit=4.0, models=1, **options):
     timed = []
-    strategy = Supervised(StrategyOptions(), {"model": nn.Identity()})
+    strategy = Supervised(SupervisedOptions(), {"model": nn.Identity()})
     predictor = Predictor(strategy, (64, 64, 64), schema.Inference(**options), "cpu")
     predictor.seconds_per_batch = lambda channels: timed.append(channels) or seconds
     grids = {name: Geometry(shape, np.eye(4)) for name, shape in shapes.items()}
