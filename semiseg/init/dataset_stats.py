@@ -9,10 +9,10 @@ from semiseg.data.verify import named
 from semiseg.errors import DataError, Problem, raise_all
 from semiseg.interfaces.dataset import Dataset
 from semiseg.io.orientation import grid_in_ras, to_ras
-from semiseg.pipeline.spacing import CLEARLY
 from semiseg.planning.measures import looks_like_ct
 from semiseg.planning.rules import is_named_ct, target_spacing
 from semiseg.preprocessing.prepare import foreground_box
+from semiseg.preprocessing.spacing import CLEARLY
 from semiseg.types import Case, Geometry, Shape
 
 _IMAGES_READ = 5

@@ -16,11 +16,11 @@ from semiseg.errors import DataError, RecipeError, raise_all
 from semiseg.messages import counted, some
 from semiseg.pipeline.model import try_strategy
 from semiseg.pipeline.plan import Plan, is_smaller, make_plan, n_steps, padding_note, picture_problems
-from semiseg.pipeline.spacing import mixed_spacing_note
 from semiseg.pipeline.step_mode import forecast, launch, memory_problems
 from semiseg.preprocessing.preparation import count_foreground
 from semiseg.preprocessing.prepare import network_shape
 from semiseg.preprocessing.slices import AXES, box_of, slice_axis
+from semiseg.preprocessing.spacing import mixed_spacing_note
 from semiseg.progress import Reporter
 from semiseg.recipe.load import load_recipe
 from semiseg.recipe.schema import Recipe

@@ -17,9 +17,9 @@ from semiseg.pipeline.plan import Plan, make_plan
 from semiseg.pipeline.postprocessing import decide_postprocessing
 from semiseg.pipeline.predictions import best_is_last, predict_test_cases
 from semiseg.pipeline.score import score_predictions, show_scores
-from semiseg.pipeline.spacing import training_spacing
 from semiseg.pipeline.step_mode import require_machine
 from semiseg.pipeline.train import fill_store, train
+from semiseg.preprocessing.spacing import training_spacing
 from semiseg.progress import Reporter
 from semiseg.recipe.load import load_recipe
 from semiseg.recipe.schema import Recipe

@@ -27,9 +27,9 @@ from semiseg.pipeline.cache import Use
 from semiseg.pipeline.model import Model
 from semiseg.pipeline.plan import Plan, is_smaller, padding_note, picture_problems, timetable_of
 from semiseg.pipeline.pseudo_labels import PseudoLabels
-from semiseg.pipeline.spacing import mixed_spacing_note
 from semiseg.pipeline.step_mode import choose_step_mode
 from semiseg.preprocessing.slices import box_of
+from semiseg.preprocessing.spacing import mixed_spacing_note
 from semiseg.progress import Reporter
 from semiseg.runs.belonging import record_digest
 from semiseg.runs.folder import RunFolder

@@ -16,7 +16,6 @@ from semiseg.io.names import image_stem, volume_stem
 from semiseg.messages import counted, some
 from semiseg.pipeline.cost import cost_note
 from semiseg.pipeline.predictions import CHECKPOINTS
-from semiseg.pipeline.spacing import spacing_note
 from semiseg.prediction.ensemble import LoadedRun, load_runs, weights_of
 from semiseg.prediction.look import look_at
 from semiseg.prediction.postprocessing import largest_for, mode_of
@@ -31,6 +30,7 @@ from semiseg.prediction.targets import (
     require_ending,
     require_new,
 )
+from semiseg.preprocessing.spacing import spacing_note
 from semiseg.progress import Reporter
 from semiseg.runs.provenance import Maker, claim
 from semiseg.types import Case, Geometry

@@ -17,8 +17,8 @@ from semiseg.pipeline.initial_weights.match import Match, NoMatchError, describe
 from semiseg.pipeline.initial_weights.origin import Origin, find_origin
 from semiseg.pipeline.initial_weights.overlap import Seen, overlap_notes, overlap_problems
 from semiseg.pipeline.plan_checks import Networks, placed
+from semiseg.recipe.blocks.initial_weights import WeightsSource, sources
 from semiseg.recipe.components import Components
-from semiseg.recipe.initial_weights import WeightsSource, sources
 from semiseg.recipe.schema import Recipe
 from semiseg.types import DatasetInfo, Task
 

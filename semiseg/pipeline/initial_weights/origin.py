@@ -12,7 +12,7 @@ from semiseg.errors import Problem, RecipeError
 from semiseg.messages import nearest
 from semiseg.pipeline.initial_weights.earlier_run import EarlierRun, open_run
 from semiseg.pipeline.initial_weights.weight_files import read_weights
-from semiseg.recipe.initial_weights import WeightsSource
+from semiseg.recipe.blocks.initial_weights import WeightsSource
 
 _OF_RUNS = {"role": None, "checkpoint": "best", "overlap": "refuse"}
 _OF_FILES = {"key": None, "prefix": None}

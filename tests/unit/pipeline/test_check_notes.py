@@ -11,8 +11,8 @@ from semiseg import check, run
 from semiseg.errors import DataError
 from semiseg.init.propose import propose_recipe
 from semiseg.pipeline.plan import make_plan, padding_note
-from semiseg.pipeline.spacing import mixed_spacing_note
 from semiseg.pipeline.train import fill_store
+from semiseg.preprocessing.spacing import mixed_spacing_note
 from semiseg.progress import Reporter
 from semiseg.recipe.load import load_recipe
 from semiseg.types import Geometry

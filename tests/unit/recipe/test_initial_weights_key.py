@@ -6,9 +6,9 @@ import jsonschema
 import pytest
 
 from semiseg.errors import RecipeError
+from semiseg.recipe.blocks.initial_weights import WeightsSource, sources
 from semiseg.recipe.diff import recipe_hash
 from semiseg.recipe.dump import dump_recipe, resolved
-from semiseg.recipe.initial_weights import WeightsSource, sources
 from semiseg.recipe.jsonschema import recipe_schema
 from semiseg.recipe.load import load_recipe
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from semiseg.pipeline.spacing import mixed_spacing_note, spacing_note, training_spacing
+from semiseg.preprocessing.spacing import mixed_spacing_note, spacing_note, training_spacing
 from semiseg.types import Geometry
 
 

@@ -1,0 +1,1 @@
+"""The blocks of a recipe, one module each for the larger ones."""

@@ -1,0 +1,65 @@
+"""The recipe's ``preprocessing``."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, PositiveFloat, model_validator
+
+from semiseg.recipe.blocks.base import Model
+
+SliceAxis = Literal["auto", "right", "anterior", "superior"]
+VoxelSize = Annotated[float, Field(ge=0.01, le=50)]
+Spacing = Annotated[tuple[VoxelSize, ...], Field(min_length=2, max_length=3)]
+Normalization = Literal["zscore", "minmax", "ct", "none"]
+
+
+class Intensities(Model):
+    """A modality's intensities within the classes of the labeled training cases, with which ``ct`` normalizes."""
+
+    low: float
+    """The 0.5th percentile: lower values are raised to it."""
+    high: float
+    """The 99.5th percentile: higher values are lowered to it."""
+    mean: float
+    """Subtracted after that."""
+    deviation: PositiveFloat
+    """The standard deviation, by which the difference is divided."""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "Intensities":
+        if self.low >= self.high:
+            raise ValueError(f"low ({self.low}) must be less than high ({self.high})")
+        return self
+
+
+class Preprocessing(Model):
+    """Processing of every case, once, before training. No case's own label is used."""
+
+    newer = frozenset({"slice_axis", "spacing", "interpolation", "intensities"})
+
+    normalize: Normalization | Literal["auto"] | dict[str, Normalization] = "zscore"
+    """zscore and minmax: per modality over its foreground, to zero mean and unit variance, or to the range 0 to 1. ct:
+    by the ``intensities`` of all training cases. auto: ct for CT, otherwise zscore. Or a mapping by modality."""
+    foreground: Literal["nonzero", "all", "auto"] = "nonzero"
+    """Foreground voxels: those that are not 0 (skull-stripped MR), or all (CT). Background stays 0. auto: nonzero if
+    many voxels are 0 and no modality is CT."""
+    crop: bool = True
+    """Crop to the bounding box of the foreground."""
+    spacing: Literal["auto", "none"] | Spacing = "none"
+    """Voxel size in mm to which images are resampled, along right, anterior and superior; in the plane with a two-sided
+    patch. auto: the median of the training cases, finer along a coarse axis. none: each image keeps its voxels."""
+    interpolation: Literal["spline", "linear"] = "spline"
+    """Interpolation of images that are resampled: cubic splines, or linear."""
+    intensities: Literal["auto"] | dict[str, Intensities] = "auto"
+    """For ct, by modality. auto: measured in the labeled training cases."""
+    slice_axis: SliceAxis = "auto"
+    """With a two-sided patch, the axis across which volumes are sliced; auto: the one with the largest spacing."""
+    store: Path | None = None
+    """Folder of the case store; by default $SEMISEG_CACHE/store, or ~/.cache/semiseg/store."""
+
+    @model_validator(mode="after")
+    def _air_is_not_zero(self) -> "Preprocessing":
+        methods = self.normalize.values() if isinstance(self.normalize, dict) else [self.normalize]
+        if "ct" in methods and self.foreground == "nonzero":
+            raise ValueError("in CT, 0 is water, not background: with normalize ct, set foreground to all")
+        return self
