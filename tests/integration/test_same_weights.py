@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 import semiseg as library
 from semiseg.cli.main import app
 from semiseg.engine.runtime import Runtime
-from semiseg.inference.sliding_window import Predictor
+from semiseg.inference.image import Ensemble
 from semiseg.pipeline.model import new_model
 from semiseg.pipeline.plan import make_plan
 from semiseg.pipeline.predictions import best_is_last, predict_test_cases
@@ -58,20 +58,20 @@ def make_best_last(folder):
 @pytest.fixture
 def calls(monkeypatch):
     """Counts what is predicted; ``calls.most`` are allowed before the process is killed."""
-    plain = Predictor.labels
+    plain = Ensemble.predict
 
     class Calls(list):
         most = 99
 
     made = Calls()
 
-    def counted(self, image, slice_axis):
+    def counted(self, volume, where, receive):
         if len(made) == made.most:
             raise Kill
-        made.append(image.shape)
-        return plain(self, image, slice_axis)
+        made.append(where)
+        return plain(self, volume, where, receive)
 
-    monkeypatch.setattr(Predictor, "labels", counted)
+    monkeypatch.setattr(Ensemble, "predict", counted)
     return made
 
 
