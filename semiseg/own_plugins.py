@@ -12,7 +12,7 @@ PACKAGES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "recipe": ("ict", "mean_teacher", "ua_mt"),
     },
     "semiseg-multi-head": {"strategy": ("dtc", "mc_net", "urpc"), "recipe": ("dtc", "mc_net", "urpc")},
-    "semiseg-nnunet": {"backbone": ("nnunet_plain", "nnunet_resenc"), "recipe": ("nnunet_cps",)},
+    "semiseg-nnunet": {"backbone": ("nnunet_plain", "nnunet_resenc"), "recipe": ("nnunet_cps", "nnunet_like")},
 }
 """The names in each package by kind: a component kind, or ``recipe``."""
 

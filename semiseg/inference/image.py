@@ -9,12 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from semiseg.errors import TrainingError
+from semiseg.errors import DataError, TrainingError
 from semiseg.inference.components import keep_largest
 from semiseg.inference.estimate import PIECE, Subject, Way, choose_way, intersection, memory_limit
 from semiseg.inference.resampling import resampled
 from semiseg.inference.sliding_window import Predictor
 from semiseg.inference.windows import Part, others
+from semiseg.io.orientation import grid_in_ras
 from semiseg.preprocessing.preparation import Box, Preparation
 from semiseg.preprocessing.prepare import Prepared, network_shape, prepare
 from semiseg.preprocessing.slices import slice_axis
@@ -38,8 +39,14 @@ class Member:
         return prepare(volume, self.preprocessing, where, self.modalities)
 
     def grid(self, geometry: Geometry) -> Shape:
-        """Return the shape of the network's input for an image that is all foreground."""
-        return network_shape(geometry, self.preprocessing)
+        """Return the shape of the network's input for an image that is all foreground, for estimates.
+
+        It is the file's for an image that cannot be resampled, which is reported when it is predicted.
+        """
+        try:
+            return network_shape(geometry, self.preprocessing)
+        except DataError:
+            return grid_in_ras(geometry).shape
 
     def slice_axis(self, geometry: Geometry) -> int:
         """Return the axis across which networks of two dimensions slice an image."""
