@@ -142,8 +142,8 @@ class _Planner:
     ) -> None:
         self.recipe, self._info, self._cases, self._machine = recipe, info, cases, machine
         self._labeled = cases[:n_labeled]
-        self._n_cases = n_labeled + n_unlabeled
         self._streams = 2 if uses_unlabeled and n_unlabeled else 1
+        self._n_cases = n_labeled + (n_unlabeled if self._streams == 2 else 0)
         self.values: Values = {}
         self.reasons: dict[str, str] = {}
 
@@ -196,10 +196,10 @@ class _Planner:
         if self._is_flat():
             rows = [self._in_plane(case, case.spacing) for case in cases if case.spacing is not None]
             own = tuple(round(median(column), 6) for column in zip(*rows, strict=True))
-            return list(own), f"the median in the plane of the slices of {counted(len(cases), 'training case')}"
+            return list(own), f"in mm, the median in the plane of the slices of {counted(len(cases), 'training case')}"
         columns = zip(*(case.spacing for case in cases if case.spacing is not None), strict=True)
         ranges = " x ".join(_range(column) for column in columns)
-        return list(target), f"training cases have {ranges} mm (right, anterior, superior)"
+        return list(target), f"in mm along right, anterior and superior; training cases have {ranges}"
 
     def _patch_size(self) -> tuple[Any, str]:
         image, spacing = self._image()
