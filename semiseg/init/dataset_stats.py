@@ -68,8 +68,9 @@ def survey(dataset: Dataset, cases: Sequence[Case]) -> Survey:
     for case in _some(cases, _IMAGES_READ):
         try:
             volume = dataset.read_image(case)
-            array, _ = to_ras(volume.array, volume.geometry)
-            boxes.append([stop - start for start, stop in foreground_box(array, f"case {case.id}")])
+            array, grid = to_ras(volume.array, volume.geometry)
+            x, y, z = (stop - start for start, stop in foreground_box(array, f"case {case.id}"))
+            boxes.append(_Grid(_spacing(grid), (x, y, z)))
             zeros.append(1.0 - float(np.mean(array.any(axis=0))))
             hounsfield.append([looks_like_ct(channel) for channel in array])
         except DataError as error:
@@ -80,13 +81,10 @@ def survey(dataset: Dataset, cases: Sequence[Case]) -> Survey:
     ct = () if pictures else tuple(name for name, share in shares if is_named_ct(name) or share > 0.5)
     zero_is_background = not pictures and not ct and float(np.median(zeros)) >= _ZEROS
     image = _median([geometry.shape for geometry in geometries])
-    foreground = _median(boxes) if zero_is_background else image
-    grids = [_Grid(grid.spacing if grid.unit == "mm" else None, grid.shape) for grid in geometries]
+    grids = [_Grid(_spacing(grid), grid.shape) for grid in geometries]
     spacing = target_spacing(grids) if all(grid.spacing for grid in grids) else None
+    foreground = _median([_resampled(part, spacing) for part in (boxes if zero_is_background else grids)])
     sizes = np.array([grid.spacing for grid in grids]) if spacing else np.ones((1, 3))
-    if spacing:
-        own = np.median(sizes, axis=0)
-        foreground = _median([[n * a / b for n, a, b in zip(foreground, own, spacing, strict=True)]])
     ends = None
     if (sizes.max(axis=0) > CLEARLY * sizes.min(axis=0)).any():
         (a, b, c), (d, e, f) = sizes.min(axis=0).tolist(), sizes.max(axis=0).tolist()
@@ -94,10 +92,21 @@ def survey(dataset: Dataset, cases: Sequence[Case]) -> Survey:
     return Survey(image, foreground, zero_is_background, pictures, spacing, ends, ct)
 
 
+def _spacing(grid: Geometry) -> Spacing | None:
+    return grid.spacing if grid.unit == "mm" else None
+
+
+def _resampled(part: _Grid, spacing: Spacing | None) -> Sequence[float]:
+    """Return the extents of part of an image in voxels of another size."""
+    if spacing is None or part.spacing is None:
+        return part.box
+    return [n * own / new for n, own, new in zip(part.box, part.spacing, spacing, strict=True)]
+
+
 def _some(cases: Sequence[Case], most: int) -> Sequence[Case]:
     return cases[:: -(-len(cases) // most)]
 
 
-def _median(shapes: Sequence[Sequence[int]]) -> Shape:
-    x, y, z = (int(n) for n in np.median(np.array(shapes), axis=0))
+def _median(shapes: Sequence[Sequence[float]]) -> Shape:
+    x, y, z = (int(n + 1e-6) for n in np.median(np.array(shapes), axis=0))
     return x, y, z
