@@ -9,7 +9,7 @@ from semiseg.data.verify import named
 from semiseg.errors import DataError, Problem, raise_all
 from semiseg.interfaces.dataset import Dataset
 from semiseg.io.orientation import grid_in_ras, to_ras
-from semiseg.planning.measures import looks_like_ct
+from semiseg.planning.measures import which_are_ct
 from semiseg.planning.rules import is_named_ct, target_spacing
 from semiseg.preprocessing.prepare import foreground_box
 from semiseg.preprocessing.spacing import CLEARLY
@@ -72,7 +72,7 @@ def survey(dataset: Dataset, cases: Sequence[Case]) -> Survey:
             x, y, z = (stop - start for start, stop in foreground_box(array, f"case {case.id}"))
             boxes.append(_Grid(_spacing(grid), (x, y, z)))
             zeros.append(1.0 - float(np.mean(array.any(axis=0))))
-            hounsfield.append([looks_like_ct(channel) for channel in array])
+            hounsfield.append(which_are_ct(array, case))
         except DataError as error:
             problems += named(case, error)
     raise_all(list(dict.fromkeys(problems)), DataError)

@@ -16,6 +16,7 @@ from semiseg.data.verify import check_image, check_label, problems_of
 from semiseg.errors import DataError, raise_all
 from semiseg.interfaces.dataset import Dataset
 from semiseg.io.atomic import write_json
+from semiseg.io.formats.contents import modality_hint
 from semiseg.io.orientation import grid_in_ras, to_ras
 from semiseg.preprocessing.prepare import nonzero_box
 from semiseg.threads import in_threads
@@ -33,13 +34,13 @@ _BONE = 150.0
 
 @dataclass(frozen=True, slots=True)
 class ChannelMeasures:
-    """One modality of a case. ``in_hounsfield``: its values look like those of CT.
+    """One modality of a case. ``is_ct``: its file says so or, if that says nothing, its values look like those of CT.
 
     ``count``, ``mean``, ``deviation`` and ``quantiles`` (the middles of ``QUANTILES`` equal shares) are of the voxels
     of foreground classes; count is 0 for a case without a label.
     """
 
-    in_hounsfield: bool
+    is_ct: bool
     count: int = 0
     mean: float = 0.0
     deviation: float = 0.0
@@ -99,18 +100,28 @@ def _measure(dataset: Dataset, case: Case) -> CaseMeasures:
         tuple(stop - start for start, stop in box),
         1.0 - float(np.mean(array.any(axis=0))),
         grid.unit,
-        tuple(_measure_channel(channel, foreground) for channel in array),
+        tuple(
+            _measure_channel(channel, is_ct, foreground)
+            for channel, is_ct in zip(array, which_are_ct(array, case), strict=True)
+        ),
     )
 
 
-def _measure_channel(channel: NDArray[Any], foreground: NDArray[np.bool_] | None) -> ChannelMeasures:
-    hounsfield = looks_like_ct(channel)
+def which_are_ct(image: NDArray[Any], case: Case) -> list[bool]:
+    """Return for each channel of a case's image (C, x, y, z) whether it is CT: by its file's header, or its values."""
+    hints = [modality_hint(path) for path in case.images]
+    if len(hints) != len(image):  # one file has all channels
+        hints = [hints[0] if len(image) == 1 and hints else ""] * len(image)
+    return [hint == "CT" if hint else looks_like_ct(channel) for channel, hint in zip(image, hints, strict=True)]
+
+
+def _measure_channel(channel: NDArray[Any], is_ct: bool, foreground: NDArray[np.bool_] | None) -> ChannelMeasures:
     values = channel[foreground].astype(np.float64) if foreground is not None else np.zeros(0)
     if not values.size:
-        return ChannelMeasures(hounsfield)
+        return ChannelMeasures(is_ct)
     shares = (np.arange(QUANTILES) + 0.5) / QUANTILES
     quantiles = tuple(map(float, np.quantile(values, shares)))
-    return ChannelMeasures(hounsfield, int(values.size), float(values.mean()), float(values.std()), quantiles)
+    return ChannelMeasures(is_ct, int(values.size), float(values.mean()), float(values.std()), quantiles)
 
 
 def looks_like_ct(channel: NDArray[Any]) -> bool:

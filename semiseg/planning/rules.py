@@ -77,8 +77,8 @@ def resampled_median(cases: Sequence[CaseMeasures], target: Sequence[float] | No
 
 
 def is_ct(name: str, channel: int, cases: Sequence[CaseMeasures]) -> bool:
-    """Return whether a modality is CT: by its name, or because most cases have Hounsfield values."""
-    return is_named_ct(name) or float(np.mean([case.channels[channel].in_hounsfield for case in cases])) > 0.5
+    """Return whether a modality is CT: by its name, or because most cases are, by their headers or values."""
+    return is_named_ct(name) or float(np.mean([case.channels[channel].is_ct for case in cases])) > 0.5
 
 
 def is_named_ct(name: str) -> bool:

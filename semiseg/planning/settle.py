@@ -161,9 +161,9 @@ class _Planner:
         }
         kinds = set(found.values())
         if kinds == {"zscore"}:
-            return "zscore", "no modality is named CT or has Hounsfield values"
+            return "zscore", "no modality is CT by its name, its header or its values"
         which = ", ".join(name for name, method in found.items() if method == "ct")
-        return ("ct" if kinds == {"ct"} else found), f"CT, by its name or Hounsfield values: {which}"
+        return ("ct" if kinds == {"ct"} else found), f"CT by name, header or Hounsfield values: {which}"
 
     def _foreground(self) -> tuple[Any, str]:
         normalize = self.recipe.preprocessing.normalize

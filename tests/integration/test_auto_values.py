@@ -97,7 +97,7 @@ def test_everything_is_planned_from_the_training_cases(scans):
         "training.batch_size",
     }
     words = "\n".join(plan.settled.described())
-    assert "CT, by its name or Hounsfield values: image" in words
+    assert "CT by name, header or Hounsfield values: image" in words
     assert "training cases have" in words
     assert plan.written.training.patch_size == "auto"
 
@@ -124,7 +124,7 @@ def test_a_run_keeps_its_plan_and_predicts_with_it_on_any_grid(scans, tmp_path):
     found = semiseg.run(recipe(scans), tmp_path / "run", reporter=said)
     assert any(line.startswith("Planned preprocessing.spacing: ") for line in said.lines)
     words = (tmp_path / "run" / "plan.txt").read_text()
-    assert "Planned preprocessing.normalize: ct; CT, by its name or Hounsfield values: image.\n" in words
+    assert "Planned preprocessing.normalize: ct; CT by name, header or Hounsfield values: image.\n" in words
     assert "Planned network: " in words
     kept = json.loads((tmp_path / "run" / "model.json").read_text())["planned"]
     assert kept["preprocessing.normalize"] == "ct"
