@@ -19,8 +19,8 @@ from monai.inferers.utils import sliding_window_inference
 from torch import nn
 
 from semiseg.inference.sliding_window import Predictor
-from semiseg.interfaces.strategy import StrategyOptions
-from semiseg.preprocessing.prepare import foreground_statistics, prepare
+from semiseg.preprocessing.normalization import foreground_statistics
+from semiseg.preprocessing.prepare import prepare
 from semiseg.recipe import schema
 from semiseg.registry import create, load
 from semiseg.scoring.score_case import score_case
@@ -58,7 +58,8 @@ class Counting(nn.Module):
 
 
 def strategy(network):
-    return load("strategy", "supervised")(StrategyOptions(), {"model": network})
+    cls = load("strategy", "supervised")
+    return cls(cls.Options(), {"model": network})
 
 
 def over_the_box(network, volume, roi, options=OPTIONS):

@@ -213,7 +213,7 @@ import signal, sys, time
 import semiseg.pipeline.check as module
 from semiseg.cli.main import main
 signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where tests run in a shell's background
-def wait(recipe):
+def wait(recipe, **options):
     print("ready", flush=True)
     time.sleep(60)
 module.make_plan = wait
