@@ -306,7 +306,8 @@ def _outputs(block: Mapping[str, Any], info: DatasetInfo) -> dict[str, Any]:
 
 def _training(patch: Shape, gpu: bool, is_coarse: bool, has_foreground: bool, outputs: Mapping[str, Any]) -> Section:
     flat = len(patch) == 2
-    two = gpu or flat or math.prod(patch) <= 48 * 64 * 48
+    # The plan for coarse voxels gives a CPU the largest patch of which two samples take no more than its time.
+    two = gpu or flat or (not is_coarse and math.prod(patch) <= 48 * 64 * 48)
     per_stream = (8 if gpu else 4) if flat else (2 if two else 1)
     epochs, examples = (300, 250) if gpu else (20, 200 if two else 100)
     keys = {
