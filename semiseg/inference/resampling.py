@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from semiseg.inference.windows import Span
+from semiseg.preprocessing.resampling import nearest_index
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -31,12 +32,11 @@ class Taps:
         Centers correspond as x_in = (x_out + 0.5) n_in / n_out - 0.5 (align_corners=False in torch), clamped to the
         outermost voxels; linear, or the nearest voxel.
         """
-        place = np.arange(n_out)
         if nearest or n_in == n_out:
-            low = high = (2 * place + 1) * n_in // (2 * n_out)
+            low = high = nearest_index(n_in, n_out)
             weight = np.zeros(n_out, np.float32)
         else:
-            x = np.clip((place + 0.5) * n_in / n_out - 0.5, 0, n_in - 1)
+            x = np.clip((np.arange(n_out) + 0.5) * n_in / n_out - 0.5, 0, n_in - 1)
             low = np.floor(x).astype(np.int64)
             high = np.minimum(low + 1, n_in - 1)
             weight = (x - low).astype(np.float32)

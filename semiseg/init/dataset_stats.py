@@ -10,15 +10,13 @@ from semiseg.errors import DataError, Problem, raise_all
 from semiseg.interfaces.dataset import Dataset
 from semiseg.io.orientation import grid_in_ras, to_ras
 from semiseg.planning.measures import which_are_ct
-from semiseg.planning.rules import is_named_ct, target_spacing
+from semiseg.planning.rules import MANY_ZEROS, is_named_ct, target_spacing
 from semiseg.preprocessing.prepare import foreground_box
 from semiseg.preprocessing.spacing import CLEARLY
 from semiseg.types import Case, Geometry, Shape
 
 _IMAGES_READ = 5
 _HEADERS_READ = 50
-_ZEROS = 0.05
-"""Share of voxels equal to 0 from which 0 counts as background, as in skull-stripped images."""
 
 
 Spacing = tuple[float, float, float]
@@ -79,7 +77,7 @@ def survey(dataset: Dataset, cases: Sequence[Case]) -> Survey:
     pictures = all(geometry.unit == "pixel" for geometry in geometries)
     shares = zip(dataset.info().modalities, np.mean(hounsfield, axis=0), strict=True)
     ct = () if pictures else tuple(name for name, share in shares if is_named_ct(name) or share > 0.5)
-    zero_is_background = not pictures and not ct and float(np.median(zeros)) >= _ZEROS
+    zero_is_background = not pictures and not ct and float(np.median(zeros)) >= MANY_ZEROS
     image = _median([geometry.shape for geometry in geometries])
     grids = [_Grid(_spacing(grid), grid.shape) for grid in geometries]
     spacing = target_spacing(grids) if all(grid.spacing for grid in grids) else None

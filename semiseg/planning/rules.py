@@ -18,7 +18,7 @@ from semiseg.types import Shape
 
 _FINE = 10
 """Percentile of the spacings along a coarse axis that becomes the target there."""
-_ZEROS = 0.05
+MANY_ZEROS = 0.05
 """Share of voxels equal to 0 from which 0 counts as background, as in skull-stripped images."""
 _DIGITS = 6
 LOW, HIGH = 0.5, 99.5
@@ -88,7 +88,7 @@ def is_named_ct(name: str) -> bool:
 
 def zero_is_background(cases: Sequence[CaseMeasures]) -> bool:
     """Return whether 0 is background: in the median case it is the value of at least 5 % of the voxels."""
-    return float(np.median([case.zeros for case in cases])) >= _ZEROS
+    return float(np.median([case.zeros for case in cases])) >= MANY_ZEROS
 
 
 def intensities_of(channel: int, labeled: Sequence[CaseMeasures]) -> Intensities | None:

@@ -58,8 +58,9 @@ def resample_channel(
     else:
         plane = (*grid[:apart], *grid[apart + 1 :])
         slices = np.moveaxis(channel, apart, 0)
-        found = np.stack([_zoom(slices[index], plane, order) for index in nearest_index(len(slices), grid[apart])])
-        found = np.moveaxis(found, 0, apart)
+        nearest = nearest_index(len(slices), grid[apart])
+        resampled = {index: _zoom(slices[index], plane, order) for index in np.unique(nearest)}  # each slice once
+        found = np.moveaxis(np.stack([resampled[index] for index in nearest]), 0, apart)
     return np.ascontiguousarray(found)
 
 
@@ -90,9 +91,9 @@ def resample_label(label: NDArray[np.uint8], grid: Shape, apart: int | None) -> 
     return found
 
 
-def nearest_index(count: int, wanted: int) -> list[int]:
+def nearest_index(count: int, wanted: int) -> NDArray[np.int64]:
     """Return for each of ``wanted`` slices the index of the nearest of ``count`` slices over the same extent."""
-    return [min(int((index + 0.5) * count / wanted), count - 1) for index in range(wanted)]
+    return (2 * np.arange(wanted) + 1) * count // (2 * wanted)
 
 
 def _zoom(array: NDArray[np.float32], shape: Shape, order: Literal[1, 3]) -> NDArray[np.float32]:

@@ -42,9 +42,9 @@ class TestShapes:
         assert axis_apart((0.2, 1, 1), (1, 1, 1)) is None  # two axes are equally coarse
 
     def test_nearest_slices(self):
-        assert nearest_index(3, 6) == [0, 0, 1, 1, 2, 2]
-        assert nearest_index(6, 3) == [1, 3, 5]  # halfway between two: the later
-        assert nearest_index(4, 4) == [0, 1, 2, 3]
+        assert nearest_index(3, 6).tolist() == [0, 0, 1, 1, 2, 2]
+        assert nearest_index(6, 3).tolist() == [1, 3, 5]  # halfway between two: the later
+        assert nearest_index(4, 4).tolist() == [0, 1, 2, 3]
 
 
 class TestImages:
