@@ -1,6 +1,5 @@
 """A first recipe for a folder of images: the content of the folder, and settings that run."""
 
-import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,11 +7,20 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from semiseg.codings.region_table import MOST_REGIONS
 from semiseg.data.split import make_split
 from semiseg.errors import DataError, Problem
 from semiseg.init.dataset_stats import Survey, survey
 from semiseg.init.recognize import recognize
+from semiseg.init.sections import (
+    BASELINE,
+    Section,
+    augmentation_section,
+    method_sections,
+    preprocessing_section,
+    size_ranges,
+    task_outputs,
+    training_section,
+)
 from semiseg.interfaces.dataset import Dataset
 from semiseg.messages import some
 from semiseg.pipeline.plan import make_plan
@@ -30,9 +38,6 @@ _COARSE = 2.0
 """Ratio of the sides of a voxel from which patch and network are planned for it."""
 _FAR = 10
 """Ratio to the next lower value above which a value may not be a class."""
-_BASELINE = "--set strategy.name=supervised --set strategy.loss=dice_ce"
-Section = tuple[str, Mapping[str, Any]]
-"""Comment lines, and the keys below them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +64,10 @@ def propose_recipe(folder: Path, *, gpu: bool) -> Proposal:
         (_head(folder, gpu), {"name": _run_name(folder), "seed": 0}),
         (_dataset_comment(block, notes), {"dataset": block}),
         (split_comment, {"split": split}),
-        _preprocessing(block, found, info.modalities),
-        _augmentation(block, info, found),
-        *_method(gpu, is_coarse),
-        _training(patch, gpu, is_coarse, len(info.classes) > 1, _outputs(block, info)),
+        preprocessing_section(block, found, info.modalities),
+        augmentation_section(block, info, found),
+        *method_sections(gpu, is_coarse),
+        training_section(patch, gpu, is_coarse, len(info.classes) > 1, task_outputs(block, info)),
     ]
     text = "\n".join(_commented(comment) + to_yaml(keys) for comment, keys in sections)
     plan = make_plan(load_recipe(parse_yaml(text, "the proposed recipe")[0], expand=False))
@@ -109,12 +114,7 @@ def _size_line(found: Survey, patch: Shape | None) -> str:
 def _spacing_line(found: Survey) -> list[str]:
     if found.spacing is None or found.sizes is None:
         return []
-    return [f"Voxels: {_ranges(found)} mm; images are resampled to {_mm(found.spacing)} mm"]
-
-
-def _ranges(found: Survey) -> str:
-    assert found.sizes is not None
-    return " x ".join(f"{a:.3g}" if a == b else f"{a:.3g} to {b:.3g}" for a, b in zip(*found.sizes, strict=True))
+    return [f"Voxels: {size_ranges(found)} mm; images are resampled to {_mm(found.spacing)} mm"]
 
 
 def _mm(spacing: Sequence[float]) -> str:
@@ -216,7 +216,7 @@ def _split(folder: Path, cases: Sequence[Case]) -> tuple[dict[str, Any], str]:
     comment += (
         f"Every case has a label. Of the other {rest}, the labels of {few} are used, and the rest serve as unlabeled,\n"
         "which shows the gain of a semi-supervised method. To train on all labels instead:\n"
-        f"--set split.labeled=all {_BASELINE}"
+        f"--set split.labeled=all {BASELINE}"
     )
     return {"test": test, "validation": validation, "labeled": few}, comment
 
@@ -235,92 +235,3 @@ def _evaluation_counts(cases: Sequence[Case], test: int, validation: int) -> tup
             return counts
     assert refused is not None
     raise refused
-
-
-def _preprocessing(block: Mapping[str, Any], found: Survey, modalities: Sequence[str]) -> Section:
-    if block["name"] == "la2018":
-        stored: dict[str, Any] = {"normalize": "none", "foreground": "all", "crop": False}
-        return "The files are already normalized, and cropped around the true label (optimistic).", {
-            "preprocessing": stored
-        }
-    if found.pictures:
-        return "The whole picture counts as foreground.", {
-            "preprocessing": {"normalize": "zscore", "foreground": "all"}
-        }
-    keys: dict[str, Any]
-    if found.ct:
-        comment = "CT: clipped and scaled by the intensities within the classes of the labeled cases."
-        keys = {"normalize": _by_modality(found, modalities), "foreground": "all"}
-    elif found.zero_is_background:
-        comment = "Many voxels are exactly 0: they count as background, which is cropped and excluded from the mean."
-        keys = {"normalize": "zscore", "foreground": "nonzero"}
-    else:
-        comment = "Few voxels are exactly 0: the whole image counts as foreground."
-        keys = {"normalize": "zscore", "foreground": "all"}
-    if found.spacing is not None:
-        comment += "\nVoxel size in mm along right, anterior and superior to which images are resampled"
-        comment += ", the median." if found.sizes is None else f": theirs are {_ranges(found)}."
-        keys["spacing"] = list(found.spacing)
-    return comment, {"preprocessing": keys}
-
-
-def _by_modality(found: Survey, modalities: Sequence[str]) -> Any:
-    if len(found.ct) == len(modalities):
-        return "ct"
-    return {name: "ct" if name in found.ct else "zscore" for name in modalities}
-
-
-def _augmentation(block: Mapping[str, Any], info: DatasetInfo, found: Survey) -> Section:
-    words = {word for name in info.classes for word in re.split(r"[^a-z]+", name.lower())}
-    if block["name"] == "brats":
-        axes, comment = ["left-right", "anterior-posterior", "superior-inferior"], "Tumors may be anywhere."
-    elif {"left", "right"} <= words:
-        axes, comment = [], "No flips: left and right are different classes."
-    elif found.pictures:
-        axes = ["left-right", "anterior-posterior"]
-        comment = "left-right mirrors left to right, anterior-posterior top to bottom. Remove one that makes no sense."
-    else:
-        axes, comment = ["left-right"], "Remove left-right if left and right are different classes."
-    return comment, {"augmentation": {"name": "luque2023", "flip_axes": axes}}
-
-
-def _method(gpu: bool, is_coarse: bool) -> list[Section]:
-    small: dict[str, Any] = {} if gpu else {"channels": [16, 32, 64, 128], "strides": [2, 2, 2], "num_res_units": 1}
-    if is_coarse:
-        small["strides"] = "auto"  # the coarse axis is halved later
-    wait = 0.1 if gpu else 0.4
-    return [
-        ("`semiseg plugins` lists other networks and methods.", {"backbone": {"name": "unet", **small}}),
-        (
-            f"Two networks that label for each other, after {wait:.0%} of training on labels alone: if they start too\n"
-            f"early, both agree on nonsense. Baseline: {_BASELINE}",
-            {"strategy": {"name": "cps", "phi": 0.5, "wait_share": wait, "loss": "dice_ce"}},
-        ),
-    ]
-
-
-def _outputs(block: Mapping[str, Any], info: DatasetInfo) -> dict[str, Any]:
-    """Return ``outputs: regions`` for an nnU-Net dataset whose labels are regions."""
-    return {"outputs": "regions"} if block["name"] == "nnunet" and 0 < len(info.regions) <= MOST_REGIONS else {}
-
-
-def _training(patch: Shape, gpu: bool, is_coarse: bool, has_foreground: bool, outputs: Mapping[str, Any]) -> Section:
-    flat = len(patch) == 2
-    # The plan for coarse voxels gives a CPU the largest patch of which two samples take no more than its time.
-    two = gpu or flat or (not is_coarse and math.prod(patch) <= 48 * 64 * 48)
-    per_stream = (8 if gpu else 4) if flat else (2 if two else 1)
-    epochs, examples = (300, 250) if gpu else (20, 200 if two else 100)
-    keys = {
-        "epochs": epochs,
-        "examples_per_epoch": examples,
-        "patch_size": "auto" if is_coarse else list(patch),
-        **outputs,
-        "batch_size": {"labeled": per_stream, "unlabeled": per_stream},
-        **({"foreground_share": 0.33} if has_foreground else {}),
-        "optimizer": {"name": "adam", "lr": 5e-4 if gpu else 3e-3, "weight_decay": 2e-5},
-    }
-    steps = epochs * -(-examples // (2 * per_stream))
-    comment = f"{steps} steps. More epochs improve the result; a larger patch gives more context and needs more memory."
-    if has_foreground:
-        comment += "\nA third of the labeled patches are centered on foreground, the class drawn evenly."
-    return comment, {"training": keys}
