@@ -1,6 +1,5 @@
 """MetaImage headers, attached (.mha) or detached (.mhd): https://itk.org/Wiki/MetaIO/Documentation."""
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -8,9 +7,17 @@ from typing import Any
 import numpy as np
 
 from semiseg.errors import DataError, Problem
-from semiseg.io.formats.stored import AGAIN, LPS_TO_RAS, Stored, damaged_header, data_beside, decoded, numbers
+from semiseg.io.formats.stored import (
+    AGAIN,
+    LPS_TO_RAS,
+    Stored,
+    damaged_header,
+    data_beside,
+    decoded,
+    numbers,
+    require_beginning,
+)
 from semiseg.io.gzipped import opened
-from semiseg.io.header import how_to_replace, looks_like
 
 _TYPES = {
     "MET_CHAR": "i1",
@@ -42,13 +49,7 @@ def read_metaimage_header(path: Path) -> Stored:
     """Return what the header of a MetaImage declares; ``fields`` has all of its entries. Raises DataError."""
     fields: dict[str, str] = {}
     with opened(path) as stream:
-        start = stream.read(200)
-        if not start:
-            raise DataError(Problem(str(path), "the file is empty", "Download or copy it again."))
-        if not re.match(rb"[A-Za-z]\w*\s*=", start):
-            what = f"the file is not a MetaImage{looks_like(start)}"
-            raise DataError(Problem(str(path), what, how_to_replace(start, ".mha")))
-        stream.seek(0)
+        require_beginning(stream, path, rb"[A-Za-z]\w*\s*=", "a MetaImage", ".mha")
         for _ in range(_MOST_LINES):
             line = decoded(stream.readline(2**16))
             name, equals, value = line.partition("=")

@@ -9,9 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semiseg.errors import DataError, Problem
-from semiseg.io.formats.stored import AGAIN, LPS_TO_RAS, Stored, damaged_header, data_beside, header_lines, numbers
+from semiseg.io.formats.stored import (
+    AGAIN,
+    LPS_TO_RAS,
+    Stored,
+    damaged_header,
+    data_beside,
+    header_lines,
+    numbers,
+    require_beginning,
+)
 from semiseg.io.gzipped import opened
-from semiseg.io.header import how_to_replace, looks_like
 from semiseg.types import Unit
 
 _TYPES = {
@@ -40,13 +48,7 @@ _FIELDS = re.compile(r"([^:]+?)(:=|:)\s*(.*)")
 def read_nrrd_header(path: Path) -> Stored:
     """Return what the header of an NRRD file declares; ``fields`` has its key/value pairs. Raises DataError."""
     with opened(path) as stream:
-        start = stream.read(200)
-        if not start:
-            raise DataError(Problem(str(path), "the file is empty", "Download or copy it again."))
-        if not re.match(rb"NRRD000\d\s*\n", start):
-            what = f"the file is not an NRRD image{looks_like(start)}"
-            raise DataError(Problem(str(path), what, how_to_replace(start, ".nrrd")))
-        stream.seek(0)
+        require_beginning(stream, path, rb"NRRD000\d\s*\n", "an NRRD image", ".nrrd")
         stream.readline()
         lines = header_lines(stream, path)
         offset = stream.tell()

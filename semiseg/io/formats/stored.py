@@ -6,6 +6,7 @@ to the standard error stream.
 
 import gzip
 import math
+import re
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 
 from semiseg.errors import DataError, Problem
 from semiseg.io.gzipped import MOST_EXPANSION, opened
-from semiseg.io.header import affine_problem
+from semiseg.io.header import affine_problem, how_to_replace, looks_like
 from semiseg.io.memory import memory_for
 from semiseg.types import Geometry, Unit
 
@@ -123,6 +124,16 @@ def _exactly(path: Path, data: bytes, size: int) -> bytes:
         what = f"the file is damaged: it has more than the {size:,} bytes of voxels that its header declares"
         raise DataError(Problem(str(path), what, AGAIN))
     return data
+
+
+def require_beginning(stream: IO[bytes] | gzip.GzipFile, path: Path, pattern: bytes, what: str, ending: str) -> None:
+    """Check that a file begins as one of its format, ``what``, and go back to its beginning. Raises DataError."""
+    start = stream.read(200)
+    if not start:
+        raise DataError(Problem(str(path), "the file is empty", "Download or copy it again."))
+    if not re.match(pattern, start):
+        raise DataError(Problem(str(path), f"the file is not {what}{looks_like(start)}", how_to_replace(start, ending)))
+    stream.seek(0)
 
 
 def header_lines(stream: IO[bytes] | gzip.GzipFile, path: Path) -> list[str]:
