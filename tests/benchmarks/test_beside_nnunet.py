@@ -67,7 +67,7 @@ def command(labeled, *arguments):
     for folder in folders.values():
         Path(folder).mkdir(exist_ok=True)
     kept = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "VIRTUAL_ENV")}
-    variables = {**kept, **folders, "OMP_NUM_THREADS": "1", "nnUNet_n_proc_DA": "0"}
+    variables = {**kept, **folders, "OMP_NUM_THREADS": "1"}
     with (home(labeled) / "log.txt").open("a") as log:
         subprocess.run([str(part) for part in arguments], env=variables, stdout=log, stderr=log, check=True)
 
@@ -112,7 +112,7 @@ def nnunet(labeled):
     result, predictions = home(labeled) / "nnunet.json", home(labeled) / "nnunet"
     if not result.exists():
         arguments = (dataset(labeled).name, SECONDS, predictions, result)
-        command(labeled, Path(BIN, "python"), HERE / "nnunet_arm.py", *arguments)
+        command(labeled, "env", "nnUNet_n_proc_DA=0", Path(BIN, "python"), HERE / "nnunet_arm.py", *arguments)
     preparing = json.loads((home(labeled) / "nnunet_preparing.json").read_text())
     return {**json.loads(result.read_text()), **preparing}, predictions
 
