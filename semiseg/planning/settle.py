@@ -7,13 +7,17 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from pydantic import ValidationError
+
 from semiseg.data.split import Split
-from semiseg.errors import DataError
+from semiseg.errors import DataError, Problem, RecipeError
 from semiseg.interfaces.dataset import Dataset
+from semiseg.interfaces.strategy import BatchNeeds, StreamNeeds
 from semiseg.messages import counted
 from semiseg.planning.measures import CaseMeasures, measure_cases
 from semiseg.planning.patches import plan_batch, plan_patch
 from semiseg.planning.rules import intensities_of, is_ct, resampled_median, target_spacing, zero_is_background
+from semiseg.planning.words import a_range, by, extents, in_words
 from semiseg.preprocessing.slices import axis_of_slices
 from semiseg.progress import Reporter
 from semiseg.recipe.schema import BatchSize, Preprocessing, Recipe, Training
@@ -49,7 +53,7 @@ class Settled:
 
     def described(self) -> list[str]:
         """Return the plan in words, one line for each key."""
-        return [f"Planned {key}: {_text(self.values[key])}; {reason}" for key, reason in self.reasons.items()]
+        return [f"Planned {key}: {in_words(self.values[key])}; {reason}" for key, reason in self.reasons.items()]
 
 
 def open_keys(recipe: Recipe) -> list[str]:
@@ -92,7 +96,7 @@ def settle(
     split: Split,
     root: Path,
     machine: Machine,
-    uses_unlabeled: bool = True,
+    needs: BatchNeeds = BatchNeeds(),  # noqa: B008 (frozen)
     reporter: Reporter | None = None,
 ) -> Settled:
     """Settle a recipe's "auto" values from its training cases.
@@ -106,7 +110,7 @@ def settle(
         split: the cases by role.
         root: the folder of the case store, where measures are cached.
         machine: what a training step may take.
-        uses_unlabeled: whether a step has unlabeled samples.
+        needs: the samples that the strategy needs of each stream.
         reporter: receives progress.
 
     Raises DataError with every problem of every file.
@@ -117,7 +121,8 @@ def settle(
     every = [*split.labeled, *_some(split.unlabeled)]
     with (reporter or Reporter()).work("measuring training cases", len(every), unit="case") as meter:
         cases = measure_cases(dataset, every, root, meter.advance)
-    planner = _Planner(recipe, dataset.info(), cases, len(split.labeled), len(split.unlabeled), machine, uses_unlabeled)
+    planner = _Planner(recipe, dataset.info(), cases, len(split.labeled), len(split.unlabeled), machine, needs)
+    planner.require_spacing()
     for key in keys:
         planner.settle(key)
     return Settled(planner.recipe, planner.values, planner.reasons)
@@ -138,11 +143,12 @@ class _Planner:
         n_labeled: int,
         n_unlabeled: int,
         machine: Machine,
-        uses_unlabeled: bool,
+        needs: BatchNeeds,
     ) -> None:
+        self._needs = needs
         self.recipe, self._info, self._cases, self._machine = recipe, info, cases, machine
         self._labeled = cases[:n_labeled]
-        self._streams = 2 if uses_unlabeled and n_unlabeled else 1
+        self._streams = 2 if needs.unlabeled.uses and n_unlabeled else 1
         self._n_cases = n_labeled + (n_unlabeled if self._streams == 2 else 0)
         self.values: Values = {}
         self.reasons: dict[str, str] = {}
@@ -152,7 +158,12 @@ class _Planner:
         if value == "auto":  # not needed
             return
         self.values[key], self.reasons[key] = value, reason
-        self.recipe = with_values(self.recipe, {key: value})
+        try:
+            self.recipe = with_values(self.recipe, {key: value})
+        except ValidationError as error:
+            said = "; ".join(problem["msg"].removeprefix("Value error, ") for problem in error.errors())
+            what = f"{key} is auto; made from the data it would be {in_words(value)} ({reason}), but {said}."
+            raise RecipeError(Problem(self.recipe.where(key), what, "Set one of the two by hand.")) from error
 
     def _normalize(self) -> tuple[Any, str]:
         found = {
@@ -163,7 +174,10 @@ class _Planner:
         if kinds == {"zscore"}:
             return "zscore", "no modality is CT by its name, its header or its values"
         which = ", ".join(name for name, method in found.items() if method == "ct")
-        return ("ct" if kinds == {"ct"} else found), f"CT by name, header or Hounsfield values: {which}"
+        looks = [sum(case.channels[i].is_ct for case in self._cases) for i in range(len(found))]
+        mixed = next((n for n in looks if 0 < n < len(self._cases)), None)
+        but = "" if mixed is None else f"; only {mixed} of {len(self._cases)} training cases look like CT: are some MR?"
+        return ("ct" if kinds == {"ct"} else found), f"CT by name, header or Hounsfield values: {which}{but}"
 
     def _foreground(self) -> tuple[Any, str]:
         normalize = self.recipe.preprocessing.normalize
@@ -188,6 +202,15 @@ class _Planner:
             raise DataError(what, "Label some, or set preprocessing.intensities, or preprocessing.normalize to zscore.")
         return known, f"within the classes of {counted(len(self._labeled), 'labeled case')}"
 
+    def require_spacing(self) -> None:
+        """Raise RecipeError if the recipe's voxel size has other axes than a patch that is made from the data."""
+        given, sides = self._recipe_spacing(), 2 if self._is_flat() else 3
+        if given is not None and len(given) != sides and isinstance(self.recipe.training.patch_size, str):
+            what = f"preprocessing.spacing has {len(given)} numbers, but training.patch_size is"
+            what = f"{what} {self.recipe.training.patch_size}, which has {sides} sides here."
+            fix = f"Give {sides} numbers (in the plane of the slices, two; for volumes, three), or auto."
+            raise RecipeError(Problem(self.recipe.where("preprocessing.spacing"), what, fix))
+
     def _spacing(self) -> tuple[Any, str]:
         cases = [case for case in self._cases if case.spacing is not None]
         target = target_spacing(cases)
@@ -198,7 +221,7 @@ class _Planner:
             own = tuple(round(median(column), 6) for column in zip(*rows, strict=True))
             return list(own), f"in mm, the median in the plane of the slices of {counted(len(cases), 'training case')}"
         columns = zip(*(case.spacing for case in cases if case.spacing is not None), strict=True)
-        ranges = " x ".join(_range(column) for column in columns)
+        ranges = " x ".join(a_range(column) for column in columns)
         return list(target), f"in mm along right, anterior and superior; training cases have {ranges}"
 
     def _patch_size(self) -> tuple[Any, str]:
@@ -207,17 +230,25 @@ class _Planner:
         limit = "the time of a step on a CPU" if self._machine.kind == "cpu" else "the memory of the GPU"
         whole = all(n >= size for n, size in zip(patch, image, strict=True))
         why = "it covers the median image" if whole else f"as much of the median image as {limit} allows"
-        extent = "" if self._recipe_spacing() is None else f", {_by(_extents(patch, spacing))} mm"
-        return list(patch), f"voxels{extent}: {why}, {_by(image)}"
+        extent = "" if self._recipe_spacing() is None else f", {by(extents(patch, spacing))} mm"
+        return list(patch), f"voxels{extent}: {why}, {by(image)}"
 
     def _batch_size(self) -> tuple[Any, str]:
         image, _ = self._image()
         patch = self.recipe.training.patch
-        batch = plan_batch(patch, self._fits, math.prod(image) * self._n_cases, self._smallest_batch())
+        voxels = round(math.prod(image) * self._median_slices()) * self._n_cases
+        batch = plan_batch(patch, self._fits, voxels, self._smallest_batch())
         each = batch // self._streams
-        size = BatchSize(labeled=each, unlabeled=each if self._streams == 2 else 0)
+        unlabeled = _in_groups(each, self._needs.unlabeled) if self._streams == 2 else 0
+        size = BatchSize(labeled=_in_groups(each, self._needs.labeled), unlabeled=unlabeled)
         limit = "the time of a step on a CPU" if self._machine.kind == "cpu" else "the memory of the GPU"
         return size.model_dump(), f"as {limit} and the number of cases allow"
+
+    def _median_slices(self) -> float:
+        """Return how many images of the patch's axes a case has: its slices, with a patch of two sides."""
+        if not self._is_flat():
+            return 1
+        return median(math.prod(case.shape) / math.prod(self._in_plane(case, case.shape)) for case in self._cases)
 
     def _smallest_batch(self) -> int:
         """Return nnU-Net's smallest batch, two samples; on a GPU of each stream."""
@@ -267,28 +298,8 @@ class _Planner:
         return self._machine.unfit(patch, self.values)
 
 
-def _range(values: Sequence[float]) -> str:
-    low, high = f"{min(values):.3g}", f"{max(values):.3g}"
-    return low if low == high else f"{low} to {high}"
-
-
-def _by(sizes: Sequence[float]) -> str:
-    return " x ".join(f"{size:.4g}" for size in sizes)
-
-
-def _extents(patch: Shape, spacing: Sequence[float]) -> list[float]:
-    return [round(n * size) for n, size in zip(patch, spacing, strict=True)]
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, list):
-        return _by(value)
-    if isinstance(value, dict):
-        return ", ".join(f"{key} {_inner(part)}" for key, part in value.items()) or "none"
-    return str(value)
-
-
-def _inner(value: Any) -> str:
-    if isinstance(value, dict):
-        return f"{value['low']:g} to {value['high']:g}, mean {value['mean']:g}, deviation {value['deviation']:g}"
-    return str(value)
+def _in_groups(samples: int, needs: StreamNeeds) -> int:
+    """Return a number of samples that a strategy can take: the next smaller one, or its least."""
+    least = max(needs.minimum, needs.unit if needs.uses else 0)
+    groups = max(samples // needs.unit * needs.unit, least)
+    return -(-groups // needs.unit) * needs.unit
