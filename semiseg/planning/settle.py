@@ -4,7 +4,6 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 from semiseg.data.split import Split
@@ -13,7 +12,15 @@ from semiseg.interfaces.dataset import Dataset
 from semiseg.messages import counted
 from semiseg.planning.measures import CaseMeasures, measure_cases
 from semiseg.planning.patches import plan_batch, plan_patch
-from semiseg.planning.rules import intensities_of, is_ct, resampled_median, target_spacing, zero_is_background
+from semiseg.planning.rules import (
+    intensities_of,
+    is_ct,
+    median_shape,
+    median_spacing,
+    target_spacing,
+    zero_is_background,
+)
+from semiseg.planning.wording import by, extents, text, value_range
 from semiseg.preprocessing.slices import axis_of_slices
 from semiseg.progress import Reporter
 from semiseg.recipe.schema import BatchSize, Preprocessing, Recipe, Training
@@ -49,7 +56,7 @@ class Settled:
 
     def described(self) -> list[str]:
         """Return the plan in words, one line for each key."""
-        return [f"Planned {key}: {_text(self.values[key])}; {reason}" for key, reason in self.reasons.items()]
+        return [f"Planned {key}: {text(self.values[key])}; {reason}" for key, reason in self.reasons.items()]
 
 
 def open_keys(recipe: Recipe) -> list[str]:
@@ -190,15 +197,14 @@ class _Planner:
 
     def _spacing(self) -> tuple[Any, str]:
         cases = [case for case in self._cases if case.spacing is not None]
-        target = target_spacing(cases)
+        target = median_spacing(cases, self._axes) if self._is_flat() else target_spacing(cases)
         if target is None:
             return "none", "the files store no voxel size"
         if self._is_flat():
-            rows = [self._in_plane(case, case.spacing) for case in cases if case.spacing is not None]
-            own = tuple(round(median(column), 6) for column in zip(*rows, strict=True))
-            return list(own), f"in mm, the median in the plane of the slices of {counted(len(cases), 'training case')}"
+            why = f"in mm, the median in the plane of the slices of {counted(len(cases), 'training case')}"
+            return list(target), why
         columns = zip(*(case.spacing for case in cases if case.spacing is not None), strict=True)
-        ranges = " x ".join(_range(column) for column in columns)
+        ranges = " x ".join(value_range(column) for column in columns)
         return list(target), f"in mm along right, anterior and superior; training cases have {ranges}"
 
     def _patch_size(self) -> tuple[Any, str]:
@@ -207,13 +213,13 @@ class _Planner:
         limit = "the time of a step on a CPU" if self._machine.kind == "cpu" else "the memory of the GPU"
         whole = all(n >= size for n, size in zip(patch, image, strict=True))
         why = "it covers the median image" if whole else f"as much of the median image as {limit} allows"
-        extent = "" if self._recipe_spacing() is None else f", {_by(_extents(patch, spacing))} mm"
-        return list(patch), f"voxels{extent}: {why}, {_by(image)}"
+        extent = "" if self._recipe_spacing() is None else f", {by(extents(patch, spacing))} mm"
+        return list(patch), f"voxels{extent}: {why}, {by(image)}"
 
     def _batch_size(self) -> tuple[Any, str]:
-        image, _ = self._image()
-        patch = self.recipe.training.patch
-        batch = plan_batch(patch, self._fits, math.prod(image) * self._n_cases, self._smallest_batch())
+        batch = plan_batch(
+            self.recipe.training.patch, self._fits, self._voxels(), self._smallest_batch(), self._streams
+        )
         each = batch // self._streams
         size = BatchSize(labeled=each, unlabeled=each if self._streams == 2 else 0)
         limit = "the time of a step on a CPU" if self._machine.kind == "cpu" else "the memory of the GPU"
@@ -225,24 +231,30 @@ class _Planner:
 
     def _image(self) -> tuple[Shape, tuple[float, ...]]:
         """Return the median shape of the networks' images along the patch's axes, and their voxel size."""
-        options = self.recipe.preprocessing
-        cropped = options.crop and options.foreground == "nonzero"
         target = self._recipe_spacing()
-        if not self._is_flat():
-            shape = tuple(int(n) for n in resampled_median(self._cases, target, cropped))
-            return shape, target or self._median_spacing()
-        rows = []
-        for case in self._cases:
-            sides = self._in_plane(case, case.box if cropped else case.shape)
-            own = self._in_plane(case, case.spacing or (1.0,) * 3)
-            rows.append([n * a / b for n, a, b in zip(sides, own, target or own, strict=True)])
-        return tuple(max(round(median(column)), 1) for column in zip(*rows, strict=True)), target or (1.0, 1.0)
+        spacing = target or median_spacing(self._cases, self._axes) or (1.0,) * (2 if self._is_flat() else 3)
+        return median_shape(self._cases, target, self._is_cropped(), self._axes), spacing
 
-    def _in_plane(self, case: CaseMeasures, values: Sequence[float]) -> tuple[float, ...]:
-        """Return the values of a case along the axes of its slices."""
-        axis = axis_of_slices(case.shape, case.spacing or (1.0,) * 3, self.recipe.preprocessing.slice_axis)
-        axis = 2 if case.unit == "pixel" else axis
-        return (*values[:axis], *values[axis + 1 :])
+    def _voxels(self) -> int:
+        """Return the approximate number of voxels of all training cases, in all slices."""
+        image, _ = self._image()
+        slices = median_shape(self._cases, None, self._is_cropped(), self._across) if self._is_flat() else (1,)
+        return math.prod(image) * math.prod(slices) * self._n_cases
+
+    def _axes(self, case: CaseMeasures) -> Sequence[int]:
+        """Return the axes of a case along which the patch lies."""
+        across = self._across(case) if self._is_flat() else ()
+        return [axis for axis in range(3) if axis not in across]
+
+    def _across(self, case: CaseMeasures) -> Sequence[int]:
+        """Return the axis across which a case is sliced."""
+        if case.unit == "pixel":
+            return (2,)
+        return (axis_of_slices(case.shape, case.spacing or (1.0,) * 3, self.recipe.preprocessing.slice_axis),)
+
+    def _is_cropped(self) -> bool:
+        options = self.recipe.preprocessing
+        return options.crop and options.foreground == "nonzero"
 
     def _is_flat(self) -> bool:
         patch = self.recipe.training.patch_size
@@ -254,10 +266,6 @@ class _Planner:
         spacing = self.recipe.preprocessing.spacing
         return None if isinstance(spacing, str) else spacing
 
-    def _median_spacing(self) -> tuple[float, ...]:
-        known = [case.spacing for case in self._cases if case.spacing is not None]
-        return tuple(median(column) for column in zip(*known, strict=True)) if known else (1.0,) * 3
-
     def _fits(self, patch: Shape, samples: int) -> bool:
         if self._machine.kind == "cpu" and math.prod(patch) * samples > CPU_VOXELS[len(patch)]:
             return False
@@ -265,30 +273,3 @@ class _Planner:
 
     def _unfit(self, patch: Shape) -> bool:
         return self._machine.unfit(patch, self.values)
-
-
-def _range(values: Sequence[float]) -> str:
-    low, high = f"{min(values):.3g}", f"{max(values):.3g}"
-    return low if low == high else f"{low} to {high}"
-
-
-def _by(sizes: Sequence[float]) -> str:
-    return " x ".join(f"{size:.4g}" for size in sizes)
-
-
-def _extents(patch: Shape, spacing: Sequence[float]) -> list[float]:
-    return [round(n * size) for n, size in zip(patch, spacing, strict=True)]
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, list):
-        return _by(value)
-    if isinstance(value, dict):
-        return ", ".join(f"{key} {_inner(part)}" for key, part in value.items()) or "none"
-    return str(value)
-
-
-def _inner(value: Any) -> str:
-    if isinstance(value, dict):
-        return f"{value['low']:g} to {value['high']:g}, mean {value['mean']:g}, deviation {value['deviation']:g}"
-    return str(value)

@@ -102,6 +102,7 @@ class TestPatch:
         assert plan_patch((200, 200), (1, 1), lambda patch, n: False, any_patch) == (16, 16)
 
     def test_the_batch_grows_while_it_fits_up_to_a_twentieth_of_the_data(self):
-        assert plan_batch((32, 32, 32), lambda patch, n: n <= 9, 1e9) == 8
-        assert plan_batch((32, 32, 32), lambda patch, n: True, 100 * 32**3) == 4
+        assert plan_batch((32, 32, 32), lambda patch, n: n <= 9, 1e9) == 9
+        assert plan_batch((32, 32, 32), lambda patch, n: n <= 9, 1e9, step=2) == 8  # as many of each stream
+        assert plan_batch((32, 32, 32), lambda patch, n: True, 100 * 32**3) == 5
         assert plan_batch((32, 32, 32), lambda patch, n: False, 1e9) == 2
