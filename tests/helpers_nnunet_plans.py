@@ -143,8 +143,12 @@ def in_their_form(values, cases):
     }
 
 
-def recipe_of(configuration):
-    """A recipe that has voxel size, patch and batch made from the data, as nnU-Net's configuration has."""
+def recipe_of(configuration, crop=False):
+    """A recipe that has voxel size, patch and batch made from the data, as nnU-Net's configuration has.
+
+    ``crop``: to the nonzero voxels of each image, as nnU-Net does.
+    """
+    foreground = "nonzero" if crop else "all"
     return load_recipe(
         {
             "name": "planned",
@@ -152,7 +156,7 @@ def recipe_of(configuration):
             "split": {"labeled": "all"},
             "backbone": "unet",
             "strategy": "supervised",
-            "preprocessing": {"spacing": "auto", "normalize": "zscore", "foreground": "all"},
+            "preprocessing": {"spacing": "auto", "normalize": "zscore", "foreground": foreground},
             "training": {"patch_size": DIMENSIONS[configuration], "batch_size": "auto"},
         }
     )

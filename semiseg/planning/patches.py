@@ -27,7 +27,7 @@ _COVERED = 0.05
 _MULTIPLES = (1, 2, 4, 8, 16, 32, 64)
 
 
-def plan_patch(median: Sequence[int], spacing: Sequence[float], fits: Fits, unfit: Unfit, samples: int = 2) -> Shape:
+def plan_patch(median: Sequence[float], spacing: Sequence[float], fits: Fits, unfit: Unfit, samples: int = 2) -> Shape:
     """Return the largest patch, in proportion to the images, of which ``samples`` samples fit.
 
     Args:
@@ -42,7 +42,8 @@ def plan_patch(median: Sequence[int], spacing: Sequence[float], fits: Fits, unfi
     side = FULL[len(median)]
     volume = math.prod(1 / size for size in spacing)
     ideal = [side / size / volume ** (1 / len(median)) for size in spacing]
-    patch = _allowed([max(min(round(n), whole), 1) for n, whole in zip(ideal, median, strict=True)], spacing, unfit)
+    sides = [math.ceil(min(round(n), whole)) for n, whole in zip(ideal, median, strict=True)]
+    patch = _allowed(sides, spacing, unfit)
     while not fits(patch, samples) and math.prod(patch) > LEAST ** len(patch):
         smaller = _smaller(patch, median, spacing, unfit)
         if smaller is None:
@@ -63,7 +64,7 @@ def plan_batch(patch: Shape, fits: Fits, voxels: float, smallest: int = 2, step:
     return batch
 
 
-def _smaller(patch: Shape, median: Sequence[int], spacing: Sequence[float], unfit: Unfit) -> Shape | None:
+def _smaller(patch: Shape, median: Sequence[float], spacing: Sequence[float], unfit: Unfit) -> Shape | None:
     """Return the patch with its relatively longest side shortened by one step; None if no side can be."""
     by_length = sorted(range(len(patch)), key=lambda axis: patch[axis] / median[axis], reverse=True)
     for axis in by_length:

@@ -4,7 +4,6 @@ The rules are nnU-Net's (``default_experiment_planner.py`` and ``fingerprint_ext
 2021, doi:10.1038/s41592-020-01008-z), on the axes R, A and S.
 """
 
-import math
 import re
 from collections.abc import Callable, Sequence
 from typing import Protocol
@@ -61,8 +60,12 @@ def target_spacing(cases: Sequence[Extent]) -> tuple[float, float, float] | None
     return x, y, z
 
 
-def median_shape(cases: Sequence[CaseMeasures], target: Sequence[float] | None, cropped: bool, axes: Axes) -> Shape:
+def median_shape(
+    cases: Sequence[CaseMeasures], target: Sequence[float] | None, cropped: bool, axes: Axes
+) -> tuple[float, ...]:
     """Return the median shape of the images as networks see them, along the axes of the patch.
+
+    As in nnU-Net it is not rounded: of an even number of cases it may lie between two numbers of voxels.
 
     Args:
         cases: the cases.
@@ -77,7 +80,7 @@ def median_shape(cases: Sequence[CaseMeasures], target: Sequence[float] | None, 
         if target is not None and case.spacing is not None:
             shape = resampled_shape(shape, [case.spacing[axis] for axis in along], target)
         shapes.append(shape)
-    return tuple(math.ceil(n) for n in np.median(shapes, axis=0))
+    return tuple(float(n) for n in np.median(shapes, axis=0))
 
 
 def median_spacing(cases: Sequence[CaseMeasures], axes: Axes) -> tuple[float, ...] | None:

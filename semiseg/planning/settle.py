@@ -229,16 +229,16 @@ class _Planner:
         """Return nnU-Net's smallest batch, two samples; on a GPU of each stream."""
         return 2 if self._machine.kind == "cpu" else 2 * self._streams
 
-    def _image(self) -> tuple[Shape, tuple[float, ...]]:
+    def _image(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
         """Return the median shape of the networks' images along the patch's axes, and their voxel size."""
         target = self._recipe_spacing()
         spacing = target or median_spacing(self._cases, self._axes) or (1.0,) * (2 if self._is_flat() else 3)
         return median_shape(self._cases, target, self._is_cropped(), self._axes), spacing
 
-    def _voxels(self) -> int:
+    def _voxels(self) -> float:
         """Return the approximate number of voxels of all training cases, in all slices."""
         image, _ = self._image()
-        slices = median_shape(self._cases, None, self._is_cropped(), self._across) if self._is_flat() else (1,)
+        slices = median_shape(self._cases, None, self._is_cropped(), self._across) if self._is_flat() else (1.0,)
         return math.prod(image) * math.prod(slices) * self._n_cases
 
     def _axes(self, case: CaseMeasures) -> Sequence[int]:
