@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
+from torch import nn
 
 from semiseg.data.split import Split, make_split
 from semiseg.data.store import default_root
-from semiseg.engine.memory import estimate_memory, measure_networks, memory_room, meta_networks
+from semiseg.engine.averages import averaged_roles
+from semiseg.engine.memory import NetworkMemory, estimate_memory, measure_networks, memory_room, meta_networks
 from semiseg.engine.runtime import accelerator, precision_on
 from semiseg.engine.step_modes import StepMode
 from semiseg.errors import RecipeError, raise_all
@@ -49,6 +51,16 @@ def settle_recipe(
     return settle(recipe, dataset, split, root, machine, components.strategy.needs, reporter)
 
 
+def measured_networks(
+    recipe: Recipe, components: Components, networks: Mapping[str, nn.Module], task: Task
+) -> list[NetworkMemory]:
+    """Measure a recipe's networks (on the meta device) for the estimate of a step's memory."""
+    averaged: tuple[str, ...] = ()
+    if recipe.training.ema is not None:
+        averaged = averaged_roles(components.strategy, components.strategy_options)
+    return measure_networks(components.roles, networks, task, averaged)
+
+
 def split_of(recipe: Recipe, dataset: Dataset, cases: Sequence[Case]) -> Split:
     """Return the recipe's split of a dataset's cases. Raises DataError with every problem."""
     draw = recipe.seed if recipe.split.draw is None else recipe.split.draw
@@ -70,7 +82,7 @@ def _machine(recipe: Recipe, components: Components, info: DatasetInfo) -> Machi
         if spatial_problems(components, of, recipe):  # reported by the plan
             return True
         networks = meta_networks(components.roles, components.backbones, of)
-        measured = measure_networks(components.roles, networks, of)
+        measured = measured_networks(recipe, components, networks, of)
         found = estimate_memory(measured, of, StepMode("joint"), samples)
         return found.total - (found.activations // 2 if half else 0) <= room
 

@@ -4,7 +4,6 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 from pydantic import ValidationError
@@ -16,8 +15,15 @@ from semiseg.interfaces.strategy import BatchNeeds, StreamNeeds
 from semiseg.messages import counted
 from semiseg.planning.measures import CaseMeasures, measure_cases
 from semiseg.planning.patches import plan_batch, plan_patch
-from semiseg.planning.rules import intensities_of, is_ct, resampled_median, target_spacing, zero_is_background
-from semiseg.planning.words import a_range, by, extents, in_words
+from semiseg.planning.rules import (
+    intensities_of,
+    is_ct,
+    median_shape,
+    median_spacing,
+    target_spacing,
+    zero_is_background,
+)
+from semiseg.planning.wording import by, extents, text, value_range
 from semiseg.preprocessing.slices import axis_of_slices
 from semiseg.progress import Reporter
 from semiseg.recipe.schema import BatchSize, Preprocessing, Recipe, Training
@@ -53,7 +59,7 @@ class Settled:
 
     def described(self) -> list[str]:
         """Return the plan in words, one line for each key."""
-        return [f"Planned {key}: {in_words(self.values[key])}; {reason}" for key, reason in self.reasons.items()]
+        return [f"Planned {key}: {text(self.values[key])}; {reason}" for key, reason in self.reasons.items()]
 
 
 def open_keys(recipe: Recipe) -> list[str]:
@@ -162,7 +168,7 @@ class _Planner:
             self.recipe = with_values(self.recipe, {key: value})
         except ValidationError as error:
             said = "; ".join(problem["msg"].removeprefix("Value error, ") for problem in error.errors())
-            what = f"{key} is auto; made from the data it would be {in_words(value)} ({reason}), but {said}."
+            what = f"{key} is auto; made from the data it would be {text(value)} ({reason}), but {said}."
             raise RecipeError(Problem(self.recipe.where(key), what, "Set one of the two by hand.")) from error
 
     def _normalize(self) -> tuple[Any, str]:
@@ -213,15 +219,14 @@ class _Planner:
 
     def _spacing(self) -> tuple[Any, str]:
         cases = [case for case in self._cases if case.spacing is not None]
-        target = target_spacing(cases)
+        target = median_spacing(cases, self._axes) if self._is_flat() else target_spacing(cases)
         if target is None:
             return "none", "the files store no voxel size"
         if self._is_flat():
-            rows = [self._in_plane(case, case.spacing) for case in cases if case.spacing is not None]
-            own = tuple(round(median(column), 6) for column in zip(*rows, strict=True))
-            return list(own), f"in mm, the median in the plane of the slices of {counted(len(cases), 'training case')}"
+            why = f"in mm, the median in the plane of the slices of {counted(len(cases), 'training case')}"
+            return list(target), why
         columns = zip(*(case.spacing for case in cases if case.spacing is not None), strict=True)
-        ranges = " x ".join(a_range(column) for column in columns)
+        ranges = " x ".join(value_range(column) for column in columns)
         return list(target), f"in mm along right, anterior and superior; training cases have {ranges}"
 
     def _patch_size(self) -> tuple[Any, str]:
@@ -234,46 +239,45 @@ class _Planner:
         return list(patch), f"voxels{extent}: {why}, {by(image)}"
 
     def _batch_size(self) -> tuple[Any, str]:
-        image, _ = self._image()
-        patch = self.recipe.training.patch
-        voxels = round(math.prod(image) * self._median_slices()) * self._n_cases
-        batch = plan_batch(patch, self._fits, voxels, self._smallest_batch())
+        batch = plan_batch(
+            self.recipe.training.patch, self._fits, self._voxels(), self._smallest_batch(), self._streams
+        )
         each = batch // self._streams
         unlabeled = _in_groups(each, self._needs.unlabeled) if self._streams == 2 else 0
         size = BatchSize(labeled=_in_groups(each, self._needs.labeled), unlabeled=unlabeled)
         limit = "the time of a step on a CPU" if self._machine.kind == "cpu" else "the memory of the GPU"
         return size.model_dump(), f"as {limit} and the number of cases allow"
 
-    def _median_slices(self) -> float:
-        """Return how many images of the patch's axes a case has: its slices, with a patch of two sides."""
-        if not self._is_flat():
-            return 1
-        return median(math.prod(case.shape) / math.prod(self._in_plane(case, case.shape)) for case in self._cases)
-
     def _smallest_batch(self) -> int:
         """Return nnU-Net's smallest batch, two samples; on a GPU of each stream."""
         return 2 if self._machine.kind == "cpu" else 2 * self._streams
 
-    def _image(self) -> tuple[Shape, tuple[float, ...]]:
+    def _image(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
         """Return the median shape of the networks' images along the patch's axes, and their voxel size."""
-        options = self.recipe.preprocessing
-        cropped = options.crop and options.foreground == "nonzero"
         target = self._recipe_spacing()
-        if not self._is_flat():
-            shape = tuple(int(n) for n in resampled_median(self._cases, target, cropped))
-            return shape, target or self._median_spacing()
-        rows = []
-        for case in self._cases:
-            sides = self._in_plane(case, case.box if cropped else case.shape)
-            own = self._in_plane(case, case.spacing or (1.0,) * 3)
-            rows.append([n * a / b for n, a, b in zip(sides, own, target or own, strict=True)])
-        return tuple(max(round(median(column)), 1) for column in zip(*rows, strict=True)), target or (1.0, 1.0)
+        spacing = target or median_spacing(self._cases, self._axes) or (1.0,) * (2 if self._is_flat() else 3)
+        return median_shape(self._cases, target, self._is_cropped(), self._axes), spacing
 
-    def _in_plane(self, case: CaseMeasures, values: Sequence[float]) -> tuple[float, ...]:
-        """Return the values of a case along the axes of its slices."""
-        axis = axis_of_slices(case.shape, case.spacing or (1.0,) * 3, self.recipe.preprocessing.slice_axis)
-        axis = 2 if case.unit == "pixel" else axis
-        return (*values[:axis], *values[axis + 1 :])
+    def _voxels(self) -> float:
+        """Return the approximate number of voxels of all training cases, in all slices."""
+        image, _ = self._image()
+        slices = median_shape(self._cases, None, self._is_cropped(), self._across) if self._is_flat() else (1.0,)
+        return math.prod(image) * math.prod(slices) * self._n_cases
+
+    def _axes(self, case: CaseMeasures) -> Sequence[int]:
+        """Return the axes of a case along which the patch lies."""
+        across = self._across(case) if self._is_flat() else ()
+        return [axis for axis in range(3) if axis not in across]
+
+    def _across(self, case: CaseMeasures) -> Sequence[int]:
+        """Return the axis across which a case is sliced."""
+        if case.unit == "pixel":
+            return (2,)
+        return (axis_of_slices(case.shape, case.spacing or (1.0,) * 3, self.recipe.preprocessing.slice_axis),)
+
+    def _is_cropped(self) -> bool:
+        options = self.recipe.preprocessing
+        return options.crop and options.foreground == "nonzero"
 
     def _is_flat(self) -> bool:
         patch = self.recipe.training.patch_size
@@ -284,10 +288,6 @@ class _Planner:
     def _recipe_spacing(self) -> tuple[float, ...] | None:
         spacing = self.recipe.preprocessing.spacing
         return None if isinstance(spacing, str) else spacing
-
-    def _median_spacing(self) -> tuple[float, ...]:
-        known = [case.spacing for case in self._cases if case.spacing is not None]
-        return tuple(median(column) for column in zip(*known, strict=True)) if known else (1.0,) * 3
 
     def _fits(self, patch: Shape, samples: int) -> bool:
         if self._machine.kind == "cpu" and math.prod(patch) * samples > CPU_VOXELS[len(patch)]:

@@ -1,4 +1,4 @@
-"""Values of a plan in words."""
+"""Planned values in words."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,24 +6,24 @@ from typing import Any
 from semiseg.types import Shape
 
 
-def a_range(values: Sequence[float]) -> str:
-    """Return the smallest and the largest value, or the only one."""
+def value_range(values: Sequence[float]) -> str:
+    """Return smallest and largest value, or the only one, in words."""
     low, high = f"{min(values):.3g}", f"{max(values):.3g}"
     return low if low == high else f"{low} to {high}"
 
 
 def by(sizes: Sequence[float]) -> str:
-    """Return sizes as ``40 x 56 x 40``."""
+    """Return sizes along the axes, in words."""
     return " x ".join(f"{size:.4g}" for size in sizes)
 
 
 def extents(patch: Shape, spacing: Sequence[float]) -> list[float]:
-    """Return the sides of a patch in mm, rounded."""
+    """Return a patch's sides in whole mm."""
     return [round(n * size) for n, size in zip(patch, spacing, strict=True)]
 
 
-def in_words(value: Any) -> str:
-    """Return a planned value as plain text."""
+def text(value: Any) -> str:
+    """Return a value of a plan, in words."""
     if isinstance(value, list):
         return by(value)
     if isinstance(value, dict):
