@@ -12,6 +12,7 @@ from types import SimpleNamespace
 import nibabel
 import numpy as np
 
+from semiseg.interfaces.strategy import BatchNeeds, StreamNeeds
 from semiseg.interfaces.topology import planned_topology
 from semiseg.planning import settle as settle_module
 from semiseg.planning.measures import CaseMeasures, ChannelMeasures
@@ -24,6 +25,7 @@ DATASETS = KEPT["datasets"]
 """By name: modalities, number of foreground classes, cases (voxel size and shape along R, A and S), and plans."""
 DIMENSIONS = {"3d_fullres": "auto", "2d": "auto-2d"}
 """nnU-Net's configurations, and the patch size that asks for the same here."""
+LABELED = BatchNeeds(unlabeled=StreamNeeds(uses=False))
 
 
 def write_raw(root, number, name):
@@ -124,7 +126,7 @@ def planned(name, configuration, monkeypatch, tmp_path):
     names = ("background", *(f"class_{value}" for value in range(1, wanted["classes"] + 1)))
     dataset = SimpleNamespace(info=lambda: SimpleNamespace(modalities=tuple(wanted["modalities"]), classes=names))
     split = SimpleNamespace(labeled=cases, unlabeled=[])
-    settled = settle(recipe_of(configuration), dataset, split, tmp_path, nnunet_machine(wanted["classes"]), False)
+    settled = settle(recipe_of(configuration), dataset, split, tmp_path, nnunet_machine(wanted["classes"]), LABELED)
     return in_their_form(settled.values, cases)
 
 
