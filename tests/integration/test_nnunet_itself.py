@@ -10,7 +10,16 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from helpers_nnunet_plans import DATASETS, in_their_form, measures_of, nnunet_machine, plans_of, recipe_of, write_raw
+from helpers_nnunet_plans import (
+    DATASETS,
+    LABELED,
+    in_their_form,
+    measures_of,
+    nnunet_machine,
+    plans_of,
+    recipe_of,
+    write_raw,
+)
 from small_run import SMALL
 
 import semiseg
@@ -176,7 +185,7 @@ def test_plans_of_real_volumes_are_nnunets(tmp_path, block):
     split = make_split(dataset.cases(), described.split.model_copy(update={"validation": 0}), 0)
     machine = nnunet_machine(len(dataset.info().classes) - 1)
     for configuration, theirs in plans_of(folder).items():
-        settled = settle(recipe_of(configuration, crop=True), dataset, split, tmp_path / "store", machine, False)
+        settled = settle(recipe_of(configuration, crop=True), dataset, split, tmp_path / "store", machine, LABELED)
         measured = measure_cases(dataset, split.labeled, tmp_path / "store")
         most = min(theirs["batch"], 64)  # small slices of many cases: nnU-Net has 281 of them
         assert in_their_form(settled.values, measured) == {**theirs, "batch": most}
