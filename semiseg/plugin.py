@@ -38,16 +38,21 @@ if TYPE_CHECKING:
     from semiseg.losses.named import named_loss, named_losses
     from semiseg.strategy_parts.boxes import random_box
     from semiseg.strategy_parts.confidence import accepted_share, confident_labels, masked_loss
+    from semiseg.strategy_parts.durations import teacher_decay, wait_share
     from semiseg.strategy_parts.ema import (
         BufferPolicy,
+        Decay,
         TeacherMode,
+        decay_at,
         has_statistics,
+        settled_decay,
         teaching,
         update_teacher,
         warmed_decay,
     )
     from semiseg.strategy_parts.flips import draw_flips, flip
     from semiseg.strategy_parts.heads import MoreDecoders, MoreHeads, MoreScales
+    from semiseg.strategy_parts.loss_options import LossName, LossOptions
     from semiseg.strategy_parts.mixing import copy_paste_masks, cutmix_masks, mixup_weights, paste
     from semiseg.strategy_parts.ramps import RampName, ramp, weight_at
     from semiseg.strategy_parts.signed_distance import signed_distances
@@ -74,11 +79,14 @@ __all__ = [
     "DataError",
     "Dataset",
     "DatasetInfo",
+    "Decay",
     "Geometry",
     "Job",
     "LabeledStream",
     "Launcher",
     "Level",
+    "LossName",
+    "LossOptions",
     "Losses",
     "MaskPair",
     "Metric",
@@ -114,6 +122,7 @@ __all__ = [
     "cross_entropy",
     "cumulative_strides",
     "cutmix_masks",
+    "decay_at",
     "dice_from_probabilities",
     "draw_flips",
     "find",
@@ -137,11 +146,14 @@ __all__ = [
     "read_image_geometry",
     "read_label_file",
     "replace_upsampling",
+    "settled_decay",
     "signed_distances",
     "strong_view",
     "supervised_loss",
+    "teacher_decay",
     "teaching",
     "update_teacher",
+    "wait_share",
     "warmed_decay",
     "weight_at",
     "without_ignored",
@@ -172,9 +184,13 @@ _HOMES = {
     "semiseg.losses.named": "named_loss named_losses",
     "semiseg.strategy_parts.boxes": "random_box",
     "semiseg.strategy_parts.confidence": "accepted_share confident_labels masked_loss",
-    "semiseg.strategy_parts.ema": "BufferPolicy TeacherMode has_statistics teaching update_teacher warmed_decay",
+    "semiseg.strategy_parts.durations": "teacher_decay wait_share",
+    "semiseg.strategy_parts.ema": (
+        "BufferPolicy Decay TeacherMode decay_at has_statistics settled_decay teaching update_teacher warmed_decay"
+    ),
     "semiseg.strategy_parts.flips": "draw_flips flip",
     "semiseg.strategy_parts.heads": "MoreDecoders MoreHeads MoreScales",
+    "semiseg.strategy_parts.loss_options": "LossName LossOptions",
     "semiseg.strategy_parts.mixing": "copy_paste_masks cutmix_masks mixup_weights paste",
     "semiseg.strategy_parts.ramps": "RampName ramp weight_at",
     "semiseg.strategy_parts.signed_distance": "signed_distances",

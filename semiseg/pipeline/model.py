@@ -17,6 +17,7 @@ from semiseg.inference.image import Ensemble, Limit, Member
 from semiseg.inference.sliding_window import Predictor
 from semiseg.interfaces.dataset import Dataset
 from semiseg.interfaces.strategy import Strategy
+from semiseg.losses.dice_form import DiceForm
 from semiseg.pipeline.outputs import target_spacing
 from semiseg.pipeline.plan import Plan, timetable_of
 from semiseg.planning.kept import as_planned
@@ -240,4 +241,6 @@ def _without_memory(recipe: Recipe, components: Components, task: Task) -> Strat
 
 def _strategy(recipe: Recipe, components: Components, task: Task, is_new: bool = True) -> Strategy:
     strategy, options = components.strategy, components.strategy_options
-    return build_strategy(strategy, options, components.roles, components.backbones, task, recipe.seed, is_new)
+    roles, backbones = components.roles, components.backbones
+    form = DiceForm(**recipe.training.dice.model_dump())
+    return build_strategy(strategy, options, roles, backbones, task, recipe.seed, is_new, form)

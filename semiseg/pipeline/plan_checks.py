@@ -178,7 +178,10 @@ def normalization_problems(recipe: Recipe, info: DatasetInfo) -> list[Problem]:
 
 
 def region_problems(recipe: Recipe, info: DatasetInfo) -> list[Problem]:
-    """Return problems of the recipe's or dataset's regions with the dataset's classes."""
+    """Return problems of the recipe's or dataset's regions with the dataset's classes, and with the Dice losses."""
+    if recipe.training.outputs == "regions" and not recipe.training.dice.background:
+        what = f"{placed('training.dice.background', recipe)} is false, but training.outputs are regions"
+        return [Problem("", f"{what}, which have no background.", "Leave it out.")]
     try:
         find_regions(scored_regions(recipe, info), info.classes)
     except DataError as error:
@@ -262,7 +265,7 @@ def step_problems(
     training = recipe.training
     precision = precision_on(training.precision, accelerator(training.device)) if device_known else training.precision
     meta = networks() if size is not None else {}
-    found = inexact(mode, components.strategy, meta, batch.total, precision)
+    found = inexact(mode, components.strategy, meta, batch.total, precision, recipe.training.dice.batch)
     keys = {key: placed(f"training.step.{key}", recipe) for key, _ in found}
     return [
         Problem("", f"{keys[key]} is {getattr(options, key)}, inexact here: {why}.", fixes[key]) for key, why in found

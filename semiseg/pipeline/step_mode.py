@@ -41,8 +41,9 @@ def process_problems(plan: Plan, world: int) -> list[Problem]:
 
 def _sharing_problems(plan: Plan, world: int) -> list[Problem]:
     strategy, batch = plan.components.strategy, plan.batch_size
-    if strategy.whole_batch:
-        what = f"the losses of {strategy.__name__} need the whole batch, which {world} processes cannot share"
+    if _needs_whole_batch(plan):
+        whose = f"the losses of {strategy.__name__}" if strategy.whole_batch else "training.dice.batch: Dice losses"
+        what = f"{whose} need the whole batch, which {world} processes cannot share"
         return [Problem("", f"{what}.", "Start a single process.")]
     groups = n_groups((batch.labeled, batch.unlabeled), strategy.needs)
     if world <= groups:
@@ -84,7 +85,8 @@ class OpenModes:
         precision = precision_on(training.precision, accelerator(training.device))
 
         def is_exact(mode: StepMode) -> bool:
-            return not inexact(mode, components.strategy, self._networks, self.batch, precision)
+            batch_dice = training.dice.batch
+            return not inexact(mode, components.strategy, self._networks, self.batch, precision, batch_dice)
 
         self.modes = candidates(training.step, self.batch, is_exact)
 
@@ -137,7 +139,11 @@ def memory_problems(plan: Plan, memory: MemoryEstimate) -> list[Problem]:
 
 def _most_processes(plan: Plan) -> int:
     strategy, batch = plan.components.strategy, plan.batch_size
-    return 1 if strategy.whole_batch else n_groups((batch.labeled, batch.unlabeled), strategy.needs)
+    return 1 if _needs_whole_batch(plan) else n_groups((batch.labeled, batch.unlabeled), strategy.needs)
+
+
+def _needs_whole_batch(plan: Plan) -> bool:
+    return plan.components.strategy.whole_batch or plan.recipe.training.dice.batch
 
 
 def _needed(plan: Plan, memory: MemoryEstimate, kind: str) -> int:

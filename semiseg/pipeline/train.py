@@ -176,7 +176,7 @@ def validator(plan: Plan, model: Model, store: CaseStore, runtime: Runtime) -> V
 
     def score(after_case: Callable[[], None], role: str | None) -> ValidationScore:
         predict = model.predictor(runtime.device, role).probabilities
-        return validate(cases, predict, plan.task, runtime, after_case, plan.info.has_ignored)
+        return validate(cases, predict, plan.task, model.strategy.coding, runtime, after_case, plan.info.has_ignored)
 
     return score
 

@@ -1,7 +1,7 @@
 """Cross teaching: two networks of different architectures that train on each other's pseudo-labels."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 from torch import Tensor
@@ -25,8 +25,6 @@ class CrossTeachingOptions(DeepSupervisionOptions):
     """Shape of the weight's ramp-up."""
     ramp_share: Annotated[float, Field(ge=0, le=1)] = 1.0
     """Length of the ramp-up, as a fraction of training."""
-    loss: Literal["dice", "dice_ce"] = "dice"
-    """Supervised loss: dice, or the sum of Dice and cross entropy."""
 
 
 class CrossTeaching(CoTraining[CrossTeachingOptions]):

@@ -29,8 +29,6 @@ class EntropyMinimizationOptions(DeepSupervisionOptions):
     """Length of the ramp-up, as a fraction of training."""
     entropy_on: Literal["labeled_and_unlabeled", "unlabeled"] = "labeled_and_unlabeled"
     """The samples whose entropy is minimized: all (SSL4MIS), or the unlabeled ones (the paper)."""
-    loss: Literal["dice", "dice_ce"] = "dice"
-    """Supervised loss: dice, or the sum of Dice and cross entropy."""
 
 
 class EntropyMinimization(Strategy[EntropyMinimizationOptions]):

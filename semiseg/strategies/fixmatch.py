@@ -13,7 +13,7 @@ from semiseg.interfaces.roles import Role
 from semiseg.interfaces.strategy import Strategy
 from semiseg.strategy_parts.confidence import accepted_share, confident_labels, masked_loss
 from semiseg.strategy_parts.deep_supervision import DeepSupervisionOptions, deeply_supervised
-from semiseg.strategy_parts.ema import has_statistics, update_teacher, warmed_decay
+from semiseg.strategy_parts.ema import Decay, decay_at, has_statistics, update_teacher
 from semiseg.strategy_parts.ramps import RampName, weight_at
 from semiseg.strategy_parts.streams import supervised_loss
 from semiseg.strategy_parts.views import strong_view
@@ -34,14 +34,12 @@ class FixMatchOptions(DeepSupervisionOptions):
     """Loss against pseudo-labels, over the accepted voxels."""
     labels_from: Literal["model", "teacher"] = "model"
     """The network that labels the weak view: the model itself, or its moving average, which then also predicts."""
-    decay: Annotated[float, Field(ge=0, le=1)] = 0.99
-    """Decay of the moving average, after its warm-up."""
+    decay: Decay = "auto"
+    """Decay of the moving average, after its warm-up; auto: 1 - 60 / steps, from 0.85 to 0.99."""
     strength: Annotated[float, Field(ge=0)] = 1.0
     """Strength of the strong view's intensity changes; 0 for none."""
     cut_out: Annotated[float, Field(ge=0, le=1)] = 0.5
     """Longest side of the strong view's cut-out box, as a fraction of the patch's; 0 for no box."""
-    loss: Literal["dice", "dice_ce"] = "dice"
-    """Supervised loss: dice, or the sum of Dice and cross entropy."""
 
 
 class FixMatch(Strategy[FixMatchOptions]):
@@ -95,5 +93,5 @@ class FixMatch(Strategy[FixMatchOptions]):
     def after_step(self, step: Step) -> None:
         """Update the moving average; it collects its own running statistics from weak views, as in SSL4MIS."""
         if self.options.labels_from == "teacher":
-            decay = warmed_decay(step.index, self.options.decay)
+            decay = decay_at(step, self.options.decay)
             update_teacher(self.networks["teacher"], self.networks["model"], decay, buffers="own")

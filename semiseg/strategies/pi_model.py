@@ -35,8 +35,6 @@ class PiModelOptions(DeepSupervisionOptions):
     """Strength of the second view's intensity changes; 1 is FixMatch's strong view, 0 for none."""
     flips: bool = True
     """Random flips of the second view along each axis."""
-    loss: Literal["dice", "dice_ce"] = "dice"
-    """Supervised loss: dice, or the sum of Dice and cross entropy."""
 
 
 class PiModel(Strategy[PiModelOptions]):

@@ -30,8 +30,6 @@ class PseudoLabelOptions(DeepSupervisionOptions):
     """Length of the ramp-up, as a fraction of training."""
     pseudo_loss: Literal["cross_entropy", "dice"] = "cross_entropy"
     """Loss against pseudo-labels: cross_entropy (the papers), or the Dice of the accepted voxels."""
-    loss: Literal["dice", "dice_ce"] = "dice"
-    """Supervised loss: dice, or the sum of Dice and cross entropy."""
 
     @model_validator(mode="after")
     def _rises_in_time(self) -> Self:

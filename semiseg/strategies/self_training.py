@@ -32,8 +32,6 @@ class SelfTrainingOptions(DeepSupervisionOptions):
     """Strength of the strong view's intensity changes; 0 for none."""
     cut_out: Annotated[float, Field(ge=0, le=1)] = 0.5
     """Longest side of the strong view's cut-out box, as a fraction of the patch's; 0 for no box."""
-    loss: Literal["dice", "dice_ce"] = "dice"
-    """Supervised loss: dice, or the sum of Dice and cross entropy."""
 
 
 class SelfTraining(Strategy[SelfTrainingOptions]):

@@ -96,10 +96,23 @@ class StepMode(Model):
     """Samples in memory at once, over both streams; smaller values take less memory."""
 
 
+class Dice(Model):
+    """The form of the Dice losses of every strategy, and of the validation loss; the default is MONAI's."""
+
+    background: bool = True
+    """The mean over classes includes background; false: foreground classes alone, as in the reference study's code.
+    Regions have no background."""
+    batch: bool = False
+    """Sums over the voxels of all samples instead of each one's, as in nnU-Net for some data and in SSL4MIS, so that a
+    false positive counts even in a sample that lacks the class. Excludes micro-batches and several processes."""
+    absent: Literal["counted", "ignored"] = "counted"
+    """A class that a label lacks: counted, with a loss near 1 and hardly a gradient, or ignored."""
+
+
 class Training(Model):
     """The training loop."""
 
-    newer = frozenset({"outputs", "initial_weights", "foreground_share", "gradient_clip", "ema"})
+    newer = frozenset({"dice", "outputs", "initial_weights", "foreground_share", "gradient_clip", "ema"})
 
     epochs: PositiveCount = 1000
     """Number of epochs."""
@@ -119,6 +132,8 @@ class Training(Model):
     """Fraction of the labeled samples that are centered on a foreground voxel, the class drawn evenly among those of
     the case, as for small structures (nnU-Net: 0.33, one of a batch of 2). In a stage with pseudo-labels also of the
     unlabeled samples."""
+    dice: Dice = Dice()
+    """The form of Dice losses."""
     step: StepMode = StepMode()
     """Computation of a step; auto: the fastest way that fits into memory."""
     optimizer: Optimizer = Optimizer()

@@ -13,6 +13,7 @@ from semiseg.plugin import (
     Batch,
     BatchNeeds,
     Coding,
+    Decay,
     Losses,
     Role,
     Stage,
@@ -24,6 +25,7 @@ from semiseg.plugin import (
     Term,
     copy_paste_masks,
     paste,
+    settled_decay,
     update_teacher,
 )
 from semiseg_copy_paste.components import largest_components
@@ -38,8 +40,8 @@ class BCPOptions(StrategyOptions):
     """Weight of pseudo-labeled regions; labeled ones have weight 1."""
     side: Annotated[float, Field(gt=0, lt=1)] = 2 / 3
     """Sides of the box, as a share of the patch's sides."""
-    decay: Annotated[float, Field(ge=0, le=1)] = 0.99
-    """Decay of the teacher's moving average."""
+    decay: Decay = "auto"
+    """Decay of the teacher's moving average; auto: 1 - 60 / steps, from 0.85 to 0.99 (the paper: 0.99)."""
     largest_component: bool = True
     """Keep only the largest connected component of each class in pseudo-labels; the rest becomes background."""
     predict_with: Literal["model", "teacher"] = "model"
@@ -145,7 +147,7 @@ class BidirectionalCopyPaste(Strategy[BCPOptions]):
         if step.stage == "pretrain":
             update_teacher(teacher, model, 0.0)
         else:
-            update_teacher(teacher, model, self.options.decay, buffers="own")
+            update_teacher(teacher, model, settled_decay(step, self.options.decay), buffers="own")
 
 
 def region_loss(logits: Tensor, labels: Tensor, kind: str, coding: Coding = CLASSES) -> Tensor:

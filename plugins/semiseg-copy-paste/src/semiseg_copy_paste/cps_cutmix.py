@@ -12,9 +12,9 @@ from semiseg.plugin import (
     BatchNeeds,
     CoTraining,
     Losses,
+    LossOptions,
     RampName,
     Step,
-    StrategyOptions,
     StreamNeeds,
     Term,
     cutmix_masks,
@@ -26,7 +26,7 @@ from semiseg.plugin import (
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
-class CPSCutMixOptions(StrategyOptions):
+class CPSCutMixOptions(LossOptions):
     """Options of CPS with CutMix."""
 
     weight: Annotated[float, Field(ge=0)] = 1.0
@@ -43,8 +43,6 @@ class CPSCutMixOptions(StrategyOptions):
     """Number of boxes of a mask; each further overlap inverts the mask again."""
     mixed_share: tuple[Share, Share] = (0.25, 0.5)
     """Bounds of the boxes' total share of the image, before overlaps."""
-    loss: Literal["dice", "dice_ce"] = "dice"
-    """Supervised loss: dice, or the sum of Dice and cross entropy."""
 
     @field_validator("mixed_share")
     @classmethod

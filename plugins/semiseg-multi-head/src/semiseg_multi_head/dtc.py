@@ -1,7 +1,7 @@
 """DTC: a segmentation and a distance map that have to agree."""
 
 from collections.abc import Iterator
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar
 
 import torch
 from pydantic import Field
@@ -12,12 +12,12 @@ from semiseg.plugin import (
     Batch,
     BatchNeeds,
     Losses,
+    LossOptions,
     MoreHeads,
     RampName,
     Role,
     Step,
     Strategy,
-    StrategyOptions,
     Target,
     Task,
     Term,
@@ -34,7 +34,7 @@ def with_distance_head(backbone: Backbone, task: Task) -> nn.Module:
     return MoreHeads(backbone, task, {HEAD: task.classes[1:]})
 
 
-class DTCOptions(StrategyOptions):
+class DTCOptions(LossOptions):
     """Options of DTC."""
 
     beta: Annotated[float, Field(ge=0)] = 0.3
@@ -47,8 +47,6 @@ class DTCOptions(StrategyOptions):
     """Share of training over which the weight rises."""
     steepness: Annotated[float, Field(gt=0)] = 1500.0
     """Steepness of the mask computed from a distance: sigmoid(-steepness * distance)."""
-    loss: Literal["dice", "dice_ce"] = "dice"
-    """Supervised loss: dice (the public code), or the sum of Dice and cross entropy."""
 
 
 class DTC(Strategy[DTCOptions]):

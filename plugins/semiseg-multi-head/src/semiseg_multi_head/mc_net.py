@@ -12,12 +12,12 @@ from semiseg.plugin import (
     Backbone,
     Batch,
     Losses,
+    LossOptions,
     MoreDecoders,
     RampName,
     Role,
     Step,
     Strategy,
-    StrategyOptions,
     Task,
     Term,
     mean_over_voxels,
@@ -36,7 +36,7 @@ def three_decoders(backbone: Backbone, task: Task) -> nn.Module:
     return MoreDecoders(backbone, task, ("transposed", "trilinear", "nearest"))
 
 
-class MCNetOptions(StrategyOptions):
+class MCNetOptions(LossOptions):
     """Options of MC-Net+."""
 
     decoders: Literal[2, 3] = 3
@@ -51,8 +51,6 @@ class MCNetOptions(StrategyOptions):
     """Temperature of the sharpening; 1 leaves predictions unchanged."""
     stop_gradient: bool = False
     """Stop the gradient through the sharpened side; the public code does not."""
-    loss: Literal["dice", "dice_ce"] = "dice"
-    """Supervised loss of each decoder: dice (the papers), or the sum of Dice and cross entropy."""
 
 
 class MCNet(Strategy[MCNetOptions]):

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from functools import lru_cache, partial
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar
 
 import torch
 from pydantic import Field
@@ -14,12 +14,12 @@ from semiseg.plugin import (
     Batch,
     Coding,
     Losses,
+    LossOptions,
     MoreScales,
     RampName,
     Role,
     Step,
     Strategy,
-    StrategyOptions,
     Task,
     Term,
     supervised_loss,
@@ -37,7 +37,7 @@ def with_scales(dropout: float) -> "partial[nn.Module]":
     return partial(_with_scales, dropout=dropout)
 
 
-class URPCOptions(StrategyOptions):
+class URPCOptions(LossOptions):
     """Options of URPC."""
 
     weight: Annotated[float, Field(ge=0)] = 0.1
@@ -48,8 +48,6 @@ class URPCOptions(StrategyOptions):
     """Share of training over which the weight rises."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Dropout of whole channels before the logits of the coarser levels."""
-    loss: Literal["dice", "dice_ce"] = "dice"
-    """Supervised loss of each scale: dice, or the sum of Dice and cross entropy."""
 
 
 class URPC(Strategy[URPCOptions]):
