@@ -51,9 +51,9 @@ class TestTheReferenceStudy:
     def test_it_has_the_thirty_models_of_table_1(self, models):
         found = {(m.setting, m.method, m.labeled, m.total) for m in models}
         counts = (12, 25, 50, 100)
-        supervised = {(net, "supervised", n, n) for net in ("unetr", "unet") for n in (*counts, 1050)}
+        supervised = {(net, "supervised", n, n) for net in ("unetr", "basic_unet") for n in (*counts, 1050)}
         unetr = {("unetr", "cps", n, total) for n in counts for total in (150, 600, 1050)}
-        unet = {("unet", "cps", n, 1050) for n in counts}
+        unet = {("basic_unet", "cps", n, 1050) for n in counts}
         alone = {("unetr", "cps", n, n) for n in counts}
         assert (len(supervised), len(unetr | unet), len(alone)) == (10, 16, 4)
         assert found == supervised | unetr | unet | alone
