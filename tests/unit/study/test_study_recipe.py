@@ -81,13 +81,13 @@ class TestTheReferenceStudy:
         assert all(small < large for small, large in pairwise(labeled))
         for m in models:
             split = splits[m.name]
-            assert {c.id for c in split.labeled} == {c.id for c in splits[f"unet_supervised_{m.labeled}_s0"].labeled}
+            assert {c.id for c in split.labeled} == {c.id for c in splits[f"basic_unet_supervised_{m.labeled}_s0"].labeled}
             if m.takes_unlabeled:
                 assert len(split.labeled) + len(split.unlabeled) == m.total
 
     def test_steps_batches_and_memory_are_the_paper_s(self, models):
         found = dict(zip([m.name for m in models], forecasts(models), strict=True))
-        assert {f.steps for f in found.values()} == {63_000}
+        assert {f.steps for f in found.values()} == {250_000}
         with_unlabeled = found["unetr_cps_25of150_s0"].batch
         alone = found["unetr_cps_25of25_s0"].batch
         assert (with_unlabeled.labeled, with_unlabeled.unlabeled) == (2, 2)
