@@ -48,9 +48,9 @@ def test_notes_of_overrides_stay_with_the_recipe(minimal):
 
 KNOWN = "name, seed, dataset, split, preprocessing, augmentation, backbone, strategy, training, inference, evaluation"
 TRAINING = (
-    "epochs, examples_per_epoch, patch_size, outputs, initial_weights, batch_size, foreground_share, dice, "
-    "step, optimizer, gradient_clip, ema, schedule, precision, device, compile, deterministic, workers, augmentation_on, validation, "
-    "checkpoint"
+    "epochs, examples_per_epoch, patch_size, outputs, initial_weights, batch_size, foreground_share, dice, step, "
+    "optimizer, gradient_clip, ema, schedule, precision, device, compile, deterministic, workers, augmentation_on, "
+    "validation, checkpoint"
 )
 
 
