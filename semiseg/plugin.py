@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from semiseg.losses.named import named_loss, named_losses
     from semiseg.strategy_parts.boxes import random_box
     from semiseg.strategy_parts.confidence import accepted_share, confident_labels, masked_loss
-    from semiseg.strategy_parts.durations import teacher_decay, wait_share
+    from semiseg.strategy_parts.durations import ramp_share, teacher_decay, wait_share
     from semiseg.strategy_parts.ema import (
         BufferPolicy,
         Decay,
@@ -54,7 +54,7 @@ if TYPE_CHECKING:
     from semiseg.strategy_parts.heads import MoreDecoders, MoreHeads, MoreScales
     from semiseg.strategy_parts.loss_options import LossName, LossOptions
     from semiseg.strategy_parts.mixing import copy_paste_masks, cutmix_masks, mixup_weights, paste
-    from semiseg.strategy_parts.ramps import RampName, ramp, weight_at
+    from semiseg.strategy_parts.ramps import RampName, RampShare, ramp, weight_at
     from semiseg.strategy_parts.signed_distance import signed_distances
     from semiseg.strategy_parts.streams import mean_of_each_stream, mean_over_voxels, supervised_loss, without_ignored
     from semiseg.strategy_parts.upsampling import replace_upsampling
@@ -97,6 +97,7 @@ __all__ = [
     "Problem",
     "ProtocolError",
     "RampName",
+    "RampShare",
     "Role",
     "RoleOptimizer",
     "Running",
@@ -141,6 +142,7 @@ __all__ = [
     "planned_topology",
     "raise_all",
     "ramp",
+    "ramp_share",
     "random_box",
     "read_image_files",
     "read_image_geometry",
@@ -184,7 +186,7 @@ _HOMES = {
     "semiseg.losses.named": "named_loss named_losses",
     "semiseg.strategy_parts.boxes": "random_box",
     "semiseg.strategy_parts.confidence": "accepted_share confident_labels masked_loss",
-    "semiseg.strategy_parts.durations": "teacher_decay wait_share",
+    "semiseg.strategy_parts.durations": "ramp_share teacher_decay wait_share",
     "semiseg.strategy_parts.ema": (
         "BufferPolicy Decay TeacherMode decay_at has_statistics settled_decay teaching update_teacher warmed_decay"
     ),
@@ -192,7 +194,7 @@ _HOMES = {
     "semiseg.strategy_parts.heads": "MoreDecoders MoreHeads MoreScales",
     "semiseg.strategy_parts.loss_options": "LossName LossOptions",
     "semiseg.strategy_parts.mixing": "copy_paste_masks cutmix_masks mixup_weights paste",
-    "semiseg.strategy_parts.ramps": "RampName ramp weight_at",
+    "semiseg.strategy_parts.ramps": "RampName RampShare ramp weight_at",
     "semiseg.strategy_parts.signed_distance": "signed_distances",
     "semiseg.strategy_parts.streams": "mean_of_each_stream mean_over_voxels supervised_loss without_ignored",
     "semiseg.strategy_parts.upsampling": "replace_upsampling",

@@ -12,7 +12,7 @@ from semiseg.interfaces.losses import Losses, Term
 from semiseg.interfaces.roles import Role
 from semiseg.interfaces.split import Outputs
 from semiseg.strategy_parts.deep_supervision import DeepSupervisionOptions, deeply_supervised, logits_and_scales
-from semiseg.strategy_parts.ramps import RampName, weight_at
+from semiseg.strategy_parts.ramps import RampName, RampShare, weight_at
 from semiseg.strategy_parts.streams import supervised_loss
 
 
@@ -23,8 +23,9 @@ class CrossTeachingOptions(DeepSupervisionOptions):
     """Weight of the pseudo-label loss, after the ramp-up."""
     ramp: RampName = "sigmoid"
     """Shape of the weight's ramp-up."""
-    ramp_share: Annotated[float, Field(ge=0, le=1)] = 1.0
-    """Length of the ramp-up, as a fraction of training."""
+    ramp_share: RampShare = "auto"
+    """Length of the ramp-up, as a fraction of training; auto: steps / 30 000, from 0.4 to 1 (the public
+    code: 1)."""
 
 
 class CrossTeaching(CoTraining[CrossTeachingOptions]):

@@ -1,8 +1,9 @@
-"""Defaults that depend on the number of steps: the wait before pseudo-labels, and the decay of a teacher.
+"""Defaults that depend on the number of steps: waits before pseudo-labels, ramp-ups, and the decay of a teacher.
 
 Published values are made for trainings of thousands of steps. In a short one, a teacher with a decay of 0.99 is a
-quarter of the training old, and a wait of 1.5 % ends before a network has learned anything. So these are counted in
-steps where training is short, and approach the published shares and decays where it is long.
+quarter of the training old, a wait of 1.5 % ends before a network has learned anything, and a ramp-up over the whole
+training meets a learning rate near 0. So these depend on the number of steps, and reach the published values where
+training is as long as there.
 """
 
 
@@ -12,6 +13,14 @@ def wait_share(total: int) -> float:
     1.5 % is 15 of 1000 epochs, as in Luque et al. 2023 (CPS). ``total``: number of steps of the training.
     """
     return min(max(160 / total, 0.015), 0.4)
+
+
+def ramp_share(total: int) -> float:
+    """Return the length of a ramp-up as a fraction of training: total / 30 000, from 0.4 to 1.
+
+    All of 30 000 steps, as in SSL4MIS; 0.4 is MC-Net's and USB's. ``total``: number of steps of the training.
+    """
+    return min(max(total / 30_000, 0.4), 1.0)
 
 
 def teacher_decay(total: int) -> float:

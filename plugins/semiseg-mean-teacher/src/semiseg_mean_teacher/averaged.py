@@ -14,6 +14,7 @@ from semiseg.plugin import (
     Losses,
     LossOptions,
     RampName,
+    RampShare,
     Role,
     Step,
     Strategy,
@@ -34,8 +35,9 @@ class AveragedOptions(LossOptions):
     """Weight of the consistency, after the ramp-up."""
     ramp: RampName = "sigmoid"
     """Shape of the weight's rise."""
-    ramp_share: Annotated[float, Field(ge=0, le=1)] = 1.0
-    """Share of training over which the weight rises."""
+    ramp_share: RampShare = "auto"
+    """Length of the ramp-up, as a fraction of training; auto: steps / 30 000, from 0.4 to 1 (the public
+    code: 1)."""
     decay: Decay = "auto"
     """Decay of the teacher's average, after its warm-up: min(1 - 1 / (t + 1), decay) at step t. auto: 1 - 60 / steps,
     from 0.85 to 0.99 (the public code: 0.99, in trainings of 6000 steps and more)."""

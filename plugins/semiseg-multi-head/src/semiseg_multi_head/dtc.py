@@ -15,6 +15,7 @@ from semiseg.plugin import (
     LossOptions,
     MoreHeads,
     RampName,
+    RampShare,
     Role,
     Step,
     Strategy,
@@ -43,8 +44,9 @@ class DTCOptions(LossOptions):
     """Weight of the consistency, after the ramp-up."""
     ramp: RampName = "sigmoid"
     """Shape of the weight's rise."""
-    ramp_share: Annotated[float, Field(ge=0, le=1)] = 1.0
-    """Share of training over which the weight rises."""
+    ramp_share: RampShare = "auto"
+    """Length of the ramp-up, as a fraction of training; auto: steps / 30 000, from 0.4 to 1 (the public
+    code: 1)."""
     steepness: Annotated[float, Field(gt=0)] = 1500.0
     """Steepness of the mask computed from a distance: sigmoid(-steepness * distance)."""
 

@@ -17,6 +17,7 @@ from semiseg.plugin import (
     LossOptions,
     MoreScales,
     RampName,
+    RampShare,
     Role,
     Step,
     Strategy,
@@ -44,8 +45,9 @@ class URPCOptions(LossOptions):
     """Weight of the consistency, after the ramp-up."""
     ramp: RampName = "sigmoid"
     """Shape of the weight's rise."""
-    ramp_share: Annotated[float, Field(ge=0, le=1)] = 1.0
-    """Share of training over which the weight rises."""
+    ramp_share: RampShare = "auto"
+    """Length of the ramp-up, as a fraction of training; auto: steps / 30 000, from 0.4 to 1 (the public
+    code: 1)."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Dropout of whole channels before the logits of the coarser levels."""
 
