@@ -12,7 +12,11 @@ PACKAGES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "recipe": ("ict", "mean_teacher", "ua_mt"),
     },
     "semiseg-multi-head": {"strategy": ("dtc", "mc_net", "urpc"), "recipe": ("dtc", "mc_net", "urpc")},
-    "semiseg-nnunet": {"backbone": ("nnunet_plain", "nnunet_resenc"), "recipe": ("nnunet_cps", "nnunet_like")},
+    "semiseg-nnunet": {
+        "augmentation": ("nnunet",),
+        "backbone": ("nnunet_plain", "nnunet_resenc"),
+        "recipe": ("nnunet_cps", "nnunet_like"),
+    },
 }
 """The names in each package by kind: a component kind, or ``recipe``."""
 

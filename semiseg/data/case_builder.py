@@ -18,6 +18,7 @@ from semiseg.interfaces.dataset import Dataset
 from semiseg.messages import some
 from semiseg.preprocessing.preparation import Preparation, count_foreground
 from semiseg.preprocessing.prepare import nonzero_box, prepare
+from semiseg.preprocessing.resampling import LABEL_RULE
 from semiseg.recipe import schema
 from semiseg.types import IGNORED, Case
 
@@ -86,7 +87,8 @@ class CaseMaker:
         ``with_planes``: with its counts by plane, an entry of their own; entries of earlier versions have none.
         """
         assert case.label is not None
-        key = self._key("label", self._image_key(case), self._label_content(case), self._label_meaning())
+        rule = [LABEL_RULE] if image.preparation.grid else []
+        key = self._key("label", self._image_key(case), self._label_content(case), self._label_meaning(), *rule)
         record = self._read(case, key)
         if record is None:
             label = self._dataset.read_label(case)

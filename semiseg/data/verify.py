@@ -4,6 +4,8 @@ import errno
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import numpy as np
+
 from semiseg.errors import DataError, Problem, StorageError, raise_all
 from semiseg.interfaces.dataset import Dataset
 from semiseg.io.labels import read_label_header
@@ -112,6 +114,9 @@ def check_image(dataset: Dataset, image: Volume) -> None:
         raise DataError(f"its image has {len(image.array)} channels, not one for each of {', '.join(modalities)}")
     if not image.array.any():
         raise DataError("the image is empty: every voxel is 0", "Export the image again.")
+    wide = image.array.dtype.kind == "f" and image.array.dtype.itemsize > 4
+    if wide and max(image.array.max(), -image.array.min()) > np.finfo(np.float32).max:
+        raise DataError("the image has values too large for float32", "Scale its intensities.")
 
 
 def check_label(dataset: Dataset, case: Case, label: Volume, geometry: Geometry | None) -> None:

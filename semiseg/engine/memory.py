@@ -3,7 +3,7 @@
 import math
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -48,11 +48,15 @@ IMAGE, LABEL = 4, 8
 
 @dataclass(frozen=True, slots=True)
 class NetworkMemory:
-    """A role's network: bytes that the forward pass of one sample saves for backward, and number of parameters."""
+    """A role's network: bytes that the forward pass of one sample saves for backward, and number of parameters.
+
+    ``averaged``: a moving average of its weights is kept as well.
+    """
 
     saved: int
     parameters: int
     trained: bool
+    averaged: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +66,7 @@ class MemoryEstimate:
     Attributes:
         batch: images and labels.
         activations: tensors that networks save for backward.
-        parameters: weights, gradients and Adam's state.
+        parameters: weights, gradients, Adam's state, and averages of weights.
     """
 
     batch: int
@@ -89,8 +93,10 @@ def meta_networks(roles: Sequence[Role], backbones: Mapping[str, Backbone], task
     return networks
 
 
-def measure_networks(roles: Sequence[Role], networks: Mapping[str, nn.Module], task: Task) -> list[NetworkMemory]:
-    """Measure ``meta_networks`` for ``estimate_memory``."""
+def measure_networks(
+    roles: Sequence[Role], networks: Mapping[str, nn.Module], task: Task, averaged: Collection[str] = ()
+) -> list[NetworkMemory]:
+    """Measure ``meta_networks`` for ``estimate_memory``; ``averaged`` are the roles whose weights are averaged."""
     saved: dict[Any, int] = {}
     found = []
     for role in roles:
@@ -98,7 +104,8 @@ def measure_networks(roles: Sequence[Role], networks: Mapping[str, nn.Module], t
         key = id(network), role.input_shapes
         if key not in saved:
             saved[key] = saved_bytes(network, role.meta_inputs(task))
-        found.append(NetworkMemory(saved[key], sum(p.numel() for p in network.parameters()), role.trained))
+        parameters = sum(p.numel() for p in network.parameters())
+        found.append(NetworkMemory(saved[key], parameters, role.trained, role.name in averaged))
     return found
 
 
@@ -112,7 +119,7 @@ def estimate_memory(networks: Sequence[NetworkMemory], task: Task, mode: StepMod
     trained = [network for network in networks if network.trained]
     together = sum if mode.name == "joint" else max
     moments = max if mode.name == "split" else sum
-    weights = WEIGHT * sum(network.parameters for network in networks)
+    weights = WEIGHT * sum(network.parameters * (2 if network.averaged else 1) for network in networks)
     gradients = GRADIENT * together(network.parameters for network in trained)
     states = ADAM * moments(network.parameters for network in trained)
     return MemoryEstimate(

@@ -15,6 +15,7 @@ from semiseg.export.nnunet_labels import Labels, nnunet_labels
 from semiseg.io.atomic import make_folder, write_json
 from semiseg.messages import counted
 from semiseg.pipeline.plan import Plan, make_plan
+from semiseg.preprocessing.normalization import methods_of
 from semiseg.progress import Reporter
 from semiseg.recipe.schema import Recipe
 
@@ -79,13 +80,20 @@ def manifest(plan: Plan, labels: Labels) -> dict[str, Any]:
     """Return the content of dataset.json."""
     split = plan.split
     return {
-        "channel_names": {str(index): name for index, name in enumerate(plan.info.modalities)},
+        "channel_names": dict(channel_names(plan)),
         **labels.manifest,
         "numTraining": len(split.labeled) + len(split.validation),
         "file_ending": file_ending(plan.components.dataset.read_geometry(split.labeled[0]).unit),
         "name": plan.recipe.name,
         "description": _ABOUT,
     }
+
+
+def channel_names(plan: Plan) -> Iterator[tuple[str, str]]:
+    """Yield the number and name of each channel: CT if it is normalized as such, which nnU-Net does by that name."""
+    methods = methods_of(plan.recipe.preprocessing, plan.info.modalities)
+    for index, (name, method) in enumerate(zip(plan.info.modalities, methods, strict=True)):
+        yield str(index), "CT" if method == "ct" else name
 
 
 def _home(output: Path, number: int | None, name: str | None, recipe_name: str) -> Path:
@@ -138,7 +146,12 @@ def _write_cases(plan: Plan, labels: Labels, home: Path, link: bool, reporter: R
 
 
 def _notes(plan: Plan, files: Files, folds: Folds) -> Iterator[str]:
-    split = plan.split
+    split, names = plan.split, plan.info.modalities
+    methods = dict(zip(names, methods_of(plan.recipe.preprocessing, names), strict=True))
+    if renamed := [name for name in names if methods[name] == "ct" and name != "CT"]:
+        yield f"{', '.join(renamed)}: named CT, the name by which nnU-Net normalizes as here"
+    if alike := [name for name in names if methods[name] != "ct" and name.lower() == "ct"]:
+        yield f"{', '.join(alike)}: nnU-Net normalizes it as CT, by its name; this recipe does not"
     if split.test:
         labels = "; labels in labelsTs" if any(case.label for case in split.test) else ""
         yield f"imagesTs: {counted(len(split.test), 'test case')}{labels}"

@@ -113,12 +113,15 @@ def _of_predict(home: Path, checkpoint: str | None) -> Source:
     note = home / NOTE
     try:
         record = json.loads(note.read_text(encoding="utf-8"))
-        run, names = Path(record["run"]), set(record["files"])
+        several = record.get("runs") or [{"run": record["run"]}]  # an ensemble's runs mean the same by their values
+        runs, names = [Path(member["run"]) for member in several], set(record["files"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         what = "it is damaged, or not a record of semiseg's predictions"
         raise RunError(Problem(str(note), what, "Predict again into another folder.")) from error
-    if not (run / "model.json").exists():
-        what = f"the predictions are by {run}, which is not there, so that the meaning of their values is unknown"
+    run = next((run for run in runs if (run / "model.json").exists()), None)
+    if run is None:
+        by = ", ".join(map(str, runs))
+        what = f"the predictions are by {by}, which is not there, so that the meaning of their values is unknown"
         raise RunError(Problem(str(note), what, "Put the run folder back."))
     files = {case_id: path for case_id, path in _label_files(home) if path.name in names}
     if not files:

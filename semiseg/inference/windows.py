@@ -101,7 +101,7 @@ def window_means(
     slab = None
     for batch in windows.batches():
         if slab is not None:
-            yield from slab.complete_until(max(batch[0][windows.axis], 0))
+            yield from slab.complete_until(batch[0][windows.axis])
         found = predict(torch.stack([_cut(image, start, windows.size) for start in batch]))
         found = (found * weights).cpu()
         slab = slab or _Slab(windows, found.shape[1], weights.cpu())
@@ -109,7 +109,7 @@ def window_means(
             slab.add(start, values)
         del found
     if slab is not None:
-        yield from slab.complete_until(windows.shape[windows.axis])
+        yield from slab.complete_until(windows.part[windows.axis][1])
 
 
 def _cut(image: Tensor, start: Shape, size: Shape) -> Tensor:
@@ -128,7 +128,7 @@ class _Slab:
 
     def __init__(self, windows: Windows, n_outputs: int, weights: Tensor) -> None:
         self._windows, self._weights = windows, weights
-        self._depth, self._done = windows.depth(), 0
+        self._depth, self._done = windows.depth(), windows.part[windows.axis][0]
         across = [windows.part[axis][1] - windows.part[axis][0] for axis in others(windows.axis)]
         self._sums = torch.zeros((n_outputs, self._depth, *across))
         self._total = torch.zeros((self._depth, *across))
@@ -149,8 +149,8 @@ class _Slab:
             self._total[place, *across] += weights[first - low : last - low]
 
     def complete_until(self, stop: int) -> Iterator[Tensor]:
-        """Yield the planes up to ``stop``, to which no window will be added, as means."""
-        for _, last, place in self._places(self._done, stop):
+        """Yield the planes of the part up to ``stop``, to which no window will be added, as means."""
+        for _, last, place in self._places(self._done, min(stop, self._windows.part[self._windows.axis][1])):
             sums, total = self._sums[:, place], self._total[place]
             sums /= total
             require_finite(sums)

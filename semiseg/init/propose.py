@@ -63,7 +63,7 @@ def propose_recipe(folder: Path, *, gpu: bool) -> Proposal:
     sections: list[Section] = [
         (_head(folder, gpu), {"name": _run_name(folder), "seed": 0}),
         (_dataset_comment(block, notes), {"dataset": block}),
-        (split_comment, {"split": split}),
+        (split_comment + _folds_comment(dataset), {"split": split}),
         preprocessing_section(block, found, info.modalities),
         augmentation_section(block, info, found),
         *method_sections(gpu, is_coarse),
@@ -219,6 +219,21 @@ def _split(folder: Path, cases: Sequence[Case]) -> tuple[dict[str, Any], str]:
         f"--set split.labeled=all {BASELINE}"
     )
     return {"test": test, "validation": validation, "labeled": few}, comment
+
+
+def _folds_comment(dataset: Dataset) -> str:
+    """Return lines on the dataset's own folds; empty if it has none, or none that can be used, which its notes tell."""
+    try:
+        folds = dataset.folds()
+    except DataError:
+        return ""
+    if not folds:
+        return ""
+    return (
+        f"\nThe dataset has {len(folds)} folds of its own. To train on all labels but the first fold's, which are for\n"
+        "validation: --set split.folds=dataset --set split.fold=0 --set split.test=0 --set split.validation=0\n"
+        f"--set split.labeled=all {BASELINE}"
+    )
 
 
 def _evaluation_counts(cases: Sequence[Case], test: int, validation: int) -> tuple[int, int]:

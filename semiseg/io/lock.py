@@ -122,7 +122,8 @@ def _acquire(path: Path, mine: Mapping[str, Any]) -> None:
                 )
             _take_away(path, held)
     finally:
-        whole.unlink(missing_ok=True)
+        with suppress(OSError):  # a disk that refused it
+            whole.unlink(missing_ok=True)
     raise RunError(f"{path} changes owner too fast to be locked.", "Run one process per folder.")
 
 

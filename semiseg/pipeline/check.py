@@ -15,7 +15,7 @@ from semiseg.engine.step_mode_choice import StepModeChoice
 from semiseg.errors import DataError, RecipeError, raise_all
 from semiseg.messages import counted, some
 from semiseg.pipeline.model import try_strategy
-from semiseg.pipeline.plan import Plan, is_smaller, make_plan, n_steps, padding_note, picture_problems
+from semiseg.pipeline.plan import Plan, grid_problems, is_smaller, make_plan, n_steps, padding_note, picture_problems
 from semiseg.pipeline.step_mode import forecast, launch, memory_problems
 from semiseg.preprocessing.preparation import count_foreground
 from semiseg.preprocessing.prepare import network_shape
@@ -69,7 +69,8 @@ def check(
     choice, memory = forecast(plan)
     wrong = memory_problems(plan, memory)
     if not problems:  # headers can be read
-        wrong += picture_problems((dataset.read_geometry(case) for case in cases), plan.task)
+        problems += grid_problems(plan)
+        wrong += picture_problems((dataset.read_geometry(case) for case in cases), plan)
     raise_all([*problems, *same, *wrong], DataError if problems or same else RecipeError)
     notes = [*_notes(plan), *([] if quick else [*classes.notes(), *twice, *images.notes()])]
     described = [*_describe(plan, choice, memory), *([] if quick else classes.describe())]

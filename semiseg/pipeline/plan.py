@@ -1,6 +1,7 @@
 """The plan of a run: a recipe resolved against its data (split, task, batch), with all problems reported at once."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache, partial
 from typing import Any
@@ -36,6 +37,7 @@ from semiseg.pipeline.plan_checks import (
 )
 from semiseg.pipeline.plan_values import settle_recipe, split_of
 from semiseg.planning.settle import Settled
+from semiseg.preprocessing.prepare import network_shape
 from semiseg.progress import Reporter
 from semiseg.recipe.components import Components, resolve
 from semiseg.recipe.dump import resolved
@@ -210,13 +212,32 @@ def timetable_of(plan: Plan, strategy: Strategy) -> TrainingSchedule:
     return TrainingSchedule(strategy.stages(), options.epochs, examples, batch, plan.recipe.seed)
 
 
-def picture_problems(grids: Iterable[Geometry], task: Task) -> list[Problem]:
-    """Return a problem if the images are 2D and the patch has three sides."""
-    if task.spatial_dims == 2 or not any(grid.unit == "pixel" for grid in grids):
+def grid_problems(plan: Plan) -> list[Problem]:
+    """Return the problems of the split's cases whose images cannot be resampled, from their headers."""
+    options, used, problems = plan.recipe.preprocessing, set(plan.split.ids()), list[Problem]()
+    for case in plan.cases if plan.resamples else ():
+        if case.id in used:
+            with suppress(DataError):  # a header that cannot be read is reported with the files
+                grid = plan.components.dataset.read_geometry(case)
+                try:
+                    network_shape(grid, options, f"case {case.id}")
+                except DataError as error:
+                    problems += error.problems
+    return problems
+
+
+def picture_problems(grids: Iterable[Geometry], plan: Plan) -> list[Problem]:
+    """Return problems if images are pictures, and the patch has three sides, or a voxel size is asked for."""
+    if not any(grid.unit == "pixel" for grid in grids):
         return []
-    sides = list(task.patch_size)
-    what = f"training.patch_size has three sides, {sides}, but the images are 2D."
-    return [Problem("", what, f"Give two: training.patch_size={sides[:2]}.")]
+    problems, sides = list[Problem](), list(plan.task.patch_size)
+    if plan.task.spatial_dims == 3:
+        what = f"training.patch_size has three sides, {sides}, but the images are 2D."
+        problems.append(Problem("", what, f"Give two: training.patch_size={sides[:2]}."))
+    if plan.resamples:
+        what = "preprocessing.spacing is a voxel size, but the images are pictures, which have none."
+        problems.append(Problem(plan.recipe.where("preprocessing.spacing"), what, "Leave it out, or set it to none."))
+    return problems
 
 
 def is_smaller(shape: Shape, box: Shape) -> bool:

@@ -157,24 +157,36 @@ def ema_problems(components: Components, recipe: Recipe) -> list[Problem]:
 
 def normalization_problems(recipe: Recipe, info: DatasetInfo) -> list[Problem]:
     """Return problems of normalization by modality, and of a voxel size with other axes than the patch."""
-    options, problems = recipe.preprocessing, list[Problem]()
-    try:
+    options, problems = recipe.preprocessing, method_problems(recipe, info)
+    if not problems:
         methods = methods_of(options, info.modalities)
-    except RecipeError as error:
-        problems += error.problems
-    else:
         wanted = {name for name, method in zip(info.modalities, methods, strict=True) if method == "ct"}
         known = set(options.intensities) if isinstance(options.intensities, dict) else set()
         if lacking := sorted(wanted - known):
             key = placed("preprocessing.intensities", recipe)
             what = f"{key} lacks {some(lacking)}, which preprocessing.normalize takes for CT."
             problems.append(Problem("", what, "Add them, or set it to auto."))
+        if isinstance(options.intensities, dict) and (unused := sorted(known - wanted)):
+            key = placed("preprocessing.intensities", recipe)
+            what = f"{key} has {some(unused)}, which preprocessing.normalize does not take for CT."
+            problems.append(Problem("", what, "Leave it out, or set preprocessing.normalize to ct."))
     sides = len(recipe.training.patch)
     if not isinstance(options.spacing, str) and len(options.spacing) != sides:
         key = placed("preprocessing.spacing", recipe)
         what = f"{key} has {len(options.spacing)} numbers, but training.patch_size has {sides} sides."
         problems.append(Problem("", what, f"Give {sides}: in the plane of the slices, two; for volumes, three."))
     return problems
+
+
+def method_problems(recipe: Recipe, info: DatasetInfo) -> list[Problem]:
+    """Return problems of normalization by modality with the dataset's modalities."""
+    if recipe.preprocessing.normalize == "auto":
+        return []
+    try:
+        methods_of(recipe.preprocessing, info.modalities)
+    except RecipeError as error:
+        return list(error.problems)
+    return []
 
 
 def region_problems(recipe: Recipe, info: DatasetInfo) -> list[Problem]:

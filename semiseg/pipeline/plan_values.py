@@ -6,15 +6,18 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
+from torch import nn
 
 from semiseg.data.split import Split, make_split
 from semiseg.data.store import default_root
-from semiseg.engine.memory import estimate_memory, measure_networks, memory_room, meta_networks
+from semiseg.engine.averages import averaged_roles
+from semiseg.engine.memory import NetworkMemory, estimate_memory, measure_networks, memory_room, meta_networks
 from semiseg.engine.runtime import accelerator, precision_on
 from semiseg.engine.step_modes import StepMode
+from semiseg.errors import RecipeError, raise_all
 from semiseg.interfaces.dataset import Dataset
 from semiseg.pipeline.outputs import task_of
-from semiseg.pipeline.plan_checks import spatial_problems
+from semiseg.pipeline.plan_checks import method_problems, spatial_problems
 from semiseg.planning.settle import Machine, Settled, open_keys, settle, with_values
 from semiseg.progress import Reporter
 from semiseg.recipe.components import Components
@@ -31,7 +34,7 @@ def settle_recipe(
 ) -> Settled:
     """Return the recipe with all "auto" values settled: the ``kept`` ones if they are complete, else from the data.
 
-    Raises DataError with every problem of the split or of a file.
+    Raises DataError with every problem of the split or of a file; RecipeError for values that do not go together.
     """
     keys = open_keys(recipe)
     if not keys:
@@ -41,10 +44,21 @@ def settle_recipe(
         if not open_keys(as_before := with_values(recipe, known)):
             return Settled(as_before, known, dict.fromkeys(known, "as when the run began"))
     dataset, options = components.dataset, recipe.preprocessing
+    raise_all(method_problems(recipe, info), RecipeError)
     split = split_of(recipe, dataset, dataset.cases())
     root = Path(options.store or default_root()).expanduser()
     machine = _machine(recipe, components, info)
-    return settle(recipe, dataset, split, root, machine, components.strategy.needs.unlabeled.uses, reporter)
+    return settle(recipe, dataset, split, root, machine, components.strategy.needs, reporter)
+
+
+def measured_networks(
+    recipe: Recipe, components: Components, networks: Mapping[str, nn.Module], task: Task
+) -> list[NetworkMemory]:
+    """Measure a recipe's networks (on the meta device) for the estimate of a step's memory."""
+    averaged: tuple[str, ...] = ()
+    if recipe.training.ema is not None:
+        averaged = averaged_roles(components.strategy, components.strategy_options)
+    return measure_networks(components.roles, networks, task, averaged)
 
 
 def split_of(recipe: Recipe, dataset: Dataset, cases: Sequence[Case]) -> Split:
@@ -68,7 +82,7 @@ def _machine(recipe: Recipe, components: Components, info: DatasetInfo) -> Machi
         if spatial_problems(components, of, recipe):  # reported by the plan
             return True
         networks = meta_networks(components.roles, components.backbones, of)
-        measured = measure_networks(components.roles, networks, of)
+        measured = measured_networks(recipe, components, networks, of)
         found = estimate_memory(measured, of, StepMode("joint"), samples)
         return found.total - (found.activations // 2 if half else 0) <= room
 

@@ -13,7 +13,6 @@ from semiseg.engine.memory import (
     NetworkMemory,
     device_memory,
     estimate_memory,
-    measure_networks,
     memory_room,
 )
 from semiseg.engine.optim import make_optimizers
@@ -26,6 +25,7 @@ from semiseg.errors import Problem, RecipeError, raise_all
 from semiseg.interfaces.batch import Batch, Step
 from semiseg.interfaces.strategy import Strategy
 from semiseg.pipeline.plan import Plan
+from semiseg.pipeline.plan_values import measured_networks
 
 
 def process_problems(plan: Plan, world: int) -> list[Problem]:
@@ -93,7 +93,7 @@ class OpenModes:
     @cached_property
     def memory(self) -> list[NetworkMemory]:
         """The memory of each network."""
-        return measure_networks(self._plan.components.roles, self._networks, self._plan.task)
+        return measured_networks(self._plan.recipe, self._plan.components, self._networks, self._plan.task)
 
     @property
     def note(self) -> str:

@@ -25,7 +25,7 @@ from semiseg.errors import DataError, RecipeError, raise_all
 from semiseg.io.json import read_json
 from semiseg.pipeline.cache import Use
 from semiseg.pipeline.model import Model
-from semiseg.pipeline.plan import Plan, is_smaller, padding_note, picture_problems, timetable_of
+from semiseg.pipeline.plan import Plan, grid_problems, is_smaller, padding_note, picture_problems, timetable_of
 from semiseg.pipeline.pseudo_labels import PseudoLabels
 from semiseg.pipeline.step_mode import choose_step_mode
 from semiseg.preprocessing.slices import box_of
@@ -42,6 +42,7 @@ def fill_store(plan: Plan, reporter: Reporter) -> CaseStore:
     Raises DataError with every problem of every file.
     """
     split = plan.split
+    raise_all(grid_problems(plan), DataError)
     by_class = plan.recipe.training.foreground_share > 0
     store = CaseStore(plan.components.dataset, plan.recipe.preprocessing, split, with_planes=by_class)
     use = Use(store.root, plan)
@@ -51,7 +52,7 @@ def fill_store(plan: Plan, reporter: Reporter) -> CaseStore:
     stored = [store.image(case.id) for role in (split.labeled, split.unlabeled) for case in role]
     patch = plan.task.patch_size
     small = [case.case_id for case in stored if is_smaller(case.shape, box_of(patch, case.slice_axis))]
-    raise_all(picture_problems((case.preparation.geometry for case in stored), plan.task), RecipeError)
+    raise_all(picture_problems((case.preparation.geometry for case in stored), plan), RecipeError)
     seen = [*stored, *(store.image(case.id) for case in split.validation)]
     grids = [case.preparation.geometry for case in seen]
     grids += [plan.components.dataset.read_geometry(case) for case in split.test]

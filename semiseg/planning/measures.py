@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from semiseg.data.digests import Digests, digest_text, digest_volume
 from semiseg.data.fingerprint import describe_reader
 from semiseg.data.verify import check_image, check_label, problems_of
-from semiseg.errors import DataError, raise_all
+from semiseg.errors import DataError, StorageError, raise_all
 from semiseg.interfaces.dataset import Dataset
 from semiseg.io.atomic import write_json
 from semiseg.io.formats.contents import modality_hint
@@ -144,7 +144,7 @@ class _Cache:
         with suppress(OSError, ValueError, KeyError, TypeError):  # absent, damaged, or of another form
             return _restored(case.id, json.loads(path.read_text(encoding="utf-8")))
         found = work()
-        with suppress(OSError):  # a cache that cannot be written costs time alone
+        with suppress(OSError, StorageError):  # a cache that cannot be written costs time alone
             path.parent.mkdir(parents=True, exist_ok=True)
             write_json(path, asdict(found))
         return found

@@ -18,13 +18,16 @@ Unfit = Callable[[Shape], bool]
 
 FULL = {2: 2048, 3: 256}
 """Side of a patch of cubic voxels before it is cut to the images and to the memory."""
-SMALLEST = 16
+SMALLEST = 8
+"""Smallest side of a patch: what a recipe allows."""
+LEAST = 16
+"""Side of a cube, or of a square, of as many voxels as the smallest patch that is made to fit."""
 _COVERED = 0.05
 """Share of all voxels of the training cases that a batch may have, so that batches differ."""
 _MULTIPLES = (1, 2, 4, 8, 16, 32, 64)
 
 
-def plan_patch(median: Sequence[int], spacing: Sequence[float], fits: Fits, unfit: Unfit, samples: int = 2) -> Shape:
+def plan_patch(median: Sequence[float], spacing: Sequence[float], fits: Fits, unfit: Unfit, samples: int = 2) -> Shape:
     """Return the largest patch, in proportion to the images, of which ``samples`` samples fit.
 
     Args:
@@ -34,13 +37,14 @@ def plan_patch(median: Sequence[int], spacing: Sequence[float], fits: Fits, unfi
         unfit: whether the backbones object to a patch.
         samples: the smallest batch.
 
-    Returns the smallest patch that the backbones accept if none fits.
+    Returns a patch of about 16 voxels a side if none fits.
     """
     side = FULL[len(median)]
     volume = math.prod(1 / size for size in spacing)
     ideal = [side / size / volume ** (1 / len(median)) for size in spacing]
-    patch = _allowed([max(min(round(n), whole), 1) for n, whole in zip(ideal, median, strict=True)], spacing, unfit)
-    while not fits(patch, samples):
+    sides = [math.ceil(min(round(n), whole)) for n, whole in zip(ideal, median, strict=True)]
+    patch = _allowed(sides, spacing, unfit)
+    while not fits(patch, samples) and math.prod(patch) > LEAST ** len(patch):
         smaller = _smaller(patch, median, spacing, unfit)
         if smaller is None:
             break
@@ -48,16 +52,19 @@ def plan_patch(median: Sequence[int], spacing: Sequence[float], fits: Fits, unfi
     return patch
 
 
-def plan_batch(patch: Shape, fits: Fits, voxels: float, smallest: int = 2, largest: int = 64) -> int:
-    """Return the largest batch that fits and has no more than 5 % of ``voxels``, those of all training cases."""
-    most = min(largest, int(voxels * _COVERED / math.prod(patch)))
+def plan_batch(patch: Shape, fits: Fits, voxels: float, smallest: int = 2, step: int = 1, largest: int = 64) -> int:
+    """Return the largest batch that fits and has no more than 5 % of ``voxels``, those of all training cases.
+
+    It is ``smallest``, or larger by a multiple of ``step``.
+    """
+    most = min(largest, round(voxels * _COVERED / math.prod(patch)))
     batch = smallest
-    while batch + smallest <= most and fits(patch, batch + smallest):
-        batch += smallest
+    while batch + step <= most and fits(patch, batch + step):
+        batch += step
     return batch
 
 
-def _smaller(patch: Shape, median: Sequence[int], spacing: Sequence[float], unfit: Unfit) -> Shape | None:
+def _smaller(patch: Shape, median: Sequence[float], spacing: Sequence[float], unfit: Unfit) -> Shape | None:
     """Return the patch with its relatively longest side shortened by one step; None if no side can be."""
     by_length = sorted(range(len(patch)), key=lambda axis: patch[axis] / median[axis], reverse=True)
     for axis in by_length:

@@ -5,14 +5,13 @@ The rules are nnU-Net's (``default_experiment_planner.py`` and ``fingerprint_ext
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from semiseg.planning.measures import CaseMeasures
-from semiseg.preprocessing.resampling import ANISOTROPIC
+from semiseg.preprocessing.resampling import ANISOTROPIC, resampled_shape
 from semiseg.recipe.schema import Intensities
 from semiseg.types import Shape
 
@@ -23,6 +22,8 @@ MANY_ZEROS = 0.05
 _DIGITS = 6
 LOW, HIGH = 0.5, 99.5
 """Percentiles to which ct clips."""
+Axes = Callable[[CaseMeasures], Sequence[int]]
+"""Returns the axes of a case (of R, A and S) along which the patch lies: all three, or those of its slices."""
 
 
 class Extent(Protocol):
@@ -59,21 +60,33 @@ def target_spacing(cases: Sequence[Extent]) -> tuple[float, float, float] | None
     return x, y, z
 
 
-def resampled_median(cases: Sequence[CaseMeasures], target: Sequence[float] | None, cropped: bool) -> NDArray[np.intp]:
-    """Return the median shape of the images as networks see them, along R, A and S."""
-    shapes = [
-        [
-            n * own / new
-            for n, own, new in zip(
-                case.box if cropped else case.shape,
-                case.spacing if target is not None and case.spacing is not None else (1.0,) * 3,
-                target if target is not None and case.spacing is not None else (1.0,) * 3,
-                strict=True,
-            )
-        ]
-        for case in cases
-    ]
-    return np.maximum(np.rint(np.median(shapes, axis=0)), 1).astype(np.intp)
+def median_shape(
+    cases: Sequence[CaseMeasures], target: Sequence[float] | None, cropped: bool, axes: Axes
+) -> tuple[float, ...]:
+    """Return the median shape of the images as networks see them, along the axes of the patch.
+
+    As in nnU-Net it is not rounded: of an even number of cases it may lie between two numbers of voxels.
+
+    Args:
+        cases: the cases.
+        target: the voxel size along these axes to which images are resampled; None if they are not.
+        cropped: images are cropped to their nonzero voxels.
+        axes: the axes of the patch.
+    """
+    shapes = []
+    for case in cases:
+        whole, along = case.box if cropped else case.shape, axes(case)
+        shape = tuple(whole[axis] for axis in along)
+        if target is not None and case.spacing is not None:
+            shape = resampled_shape(shape, [case.spacing[axis] for axis in along], target)
+        shapes.append(shape)
+    return tuple(float(n) for n in np.median(shapes, axis=0))
+
+
+def median_spacing(cases: Sequence[CaseMeasures], axes: Axes) -> tuple[float, ...] | None:
+    """Return the median voxel size in mm along the axes of the patch; None if no case has one."""
+    known = [[case.spacing[axis] for axis in axes(case)] for case in cases if case.spacing is not None]
+    return tuple(round(float(size), _DIGITS) for size in np.median(known, axis=0)) if known else None
 
 
 def is_ct(name: str, channel: int, cases: Sequence[CaseMeasures]) -> bool:

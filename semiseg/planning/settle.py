@@ -4,16 +4,26 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from statistics import median
 from typing import Any
 
+from pydantic import ValidationError
+
 from semiseg.data.split import Split
-from semiseg.errors import DataError
+from semiseg.errors import DataError, Problem, RecipeError
 from semiseg.interfaces.dataset import Dataset
+from semiseg.interfaces.strategy import BatchNeeds, StreamNeeds
 from semiseg.messages import counted
 from semiseg.planning.measures import CaseMeasures, measure_cases
 from semiseg.planning.patches import plan_batch, plan_patch
-from semiseg.planning.rules import intensities_of, is_ct, resampled_median, target_spacing, zero_is_background
+from semiseg.planning.rules import (
+    intensities_of,
+    is_ct,
+    median_shape,
+    median_spacing,
+    target_spacing,
+    zero_is_background,
+)
+from semiseg.planning.wording import by, extents, text, value_range
 from semiseg.preprocessing.slices import axis_of_slices
 from semiseg.progress import Reporter
 from semiseg.recipe.schema import BatchSize, Preprocessing, Recipe, Training
@@ -49,7 +59,7 @@ class Settled:
 
     def described(self) -> list[str]:
         """Return the plan in words, one line for each key."""
-        return [f"Planned {key}: {_text(self.values[key])}; {reason}" for key, reason in self.reasons.items()]
+        return [f"Planned {key}: {text(self.values[key])}; {reason}" for key, reason in self.reasons.items()]
 
 
 def open_keys(recipe: Recipe) -> list[str]:
@@ -92,7 +102,7 @@ def settle(
     split: Split,
     root: Path,
     machine: Machine,
-    uses_unlabeled: bool = True,
+    needs: BatchNeeds = BatchNeeds(),  # noqa: B008 (frozen)
     reporter: Reporter | None = None,
 ) -> Settled:
     """Settle a recipe's "auto" values from its training cases.
@@ -106,7 +116,7 @@ def settle(
         split: the cases by role.
         root: the folder of the case store, where measures are cached.
         machine: what a training step may take.
-        uses_unlabeled: whether a step has unlabeled samples.
+        needs: the samples that the strategy needs of each stream.
         reporter: receives progress.
 
     Raises DataError with every problem of every file.
@@ -117,7 +127,8 @@ def settle(
     every = [*split.labeled, *_some(split.unlabeled)]
     with (reporter or Reporter()).work("measuring training cases", len(every), unit="case") as meter:
         cases = measure_cases(dataset, every, root, meter.advance)
-    planner = _Planner(recipe, dataset.info(), cases, len(split.labeled), len(split.unlabeled), machine, uses_unlabeled)
+    planner = _Planner(recipe, dataset.info(), cases, len(split.labeled), len(split.unlabeled), machine, needs)
+    planner.require_spacing()
     for key in keys:
         planner.settle(key)
     return Settled(planner.recipe, planner.values, planner.reasons)
@@ -138,11 +149,12 @@ class _Planner:
         n_labeled: int,
         n_unlabeled: int,
         machine: Machine,
-        uses_unlabeled: bool,
+        needs: BatchNeeds,
     ) -> None:
+        self._needs = needs
         self.recipe, self._info, self._cases, self._machine = recipe, info, cases, machine
         self._labeled = cases[:n_labeled]
-        self._streams = 2 if uses_unlabeled and n_unlabeled else 1
+        self._streams = 2 if needs.unlabeled.uses and n_unlabeled else 1
         self._n_cases = n_labeled + (n_unlabeled if self._streams == 2 else 0)
         self.values: Values = {}
         self.reasons: dict[str, str] = {}
@@ -152,7 +164,12 @@ class _Planner:
         if value == "auto":  # not needed
             return
         self.values[key], self.reasons[key] = value, reason
-        self.recipe = with_values(self.recipe, {key: value})
+        try:
+            self.recipe = with_values(self.recipe, {key: value})
+        except ValidationError as error:
+            said = "; ".join(problem["msg"].removeprefix("Value error, ") for problem in error.errors())
+            what = f"{key} is auto; made from the data it would be {text(value)} ({reason}), but {said}."
+            raise RecipeError(Problem(self.recipe.where(key), what, "Set one of the two by hand.")) from error
 
     def _normalize(self) -> tuple[Any, str]:
         found = {
@@ -163,7 +180,10 @@ class _Planner:
         if kinds == {"zscore"}:
             return "zscore", "no modality is CT by its name, its header or its values"
         which = ", ".join(name for name, method in found.items() if method == "ct")
-        return ("ct" if kinds == {"ct"} else found), f"CT by name, header or Hounsfield values: {which}"
+        looks = [sum(case.channels[i].is_ct for case in self._cases) for i in range(len(found))]
+        mixed = next((n for n in looks if 0 < n < len(self._cases)), None)
+        but = "" if mixed is None else f"; only {mixed} of {len(self._cases)} training cases look like CT: are some MR?"
+        return ("ct" if kinds == {"ct"} else found), f"CT by name, header or Hounsfield values: {which}{but}"
 
     def _foreground(self) -> tuple[Any, str]:
         normalize = self.recipe.preprocessing.normalize
@@ -188,17 +208,25 @@ class _Planner:
             raise DataError(what, "Label some, or set preprocessing.intensities, or preprocessing.normalize to zscore.")
         return known, f"within the classes of {counted(len(self._labeled), 'labeled case')}"
 
+    def require_spacing(self) -> None:
+        """Raise RecipeError if the recipe's voxel size has other axes than a patch that is made from the data."""
+        given, sides = self._recipe_spacing(), 2 if self._is_flat() else 3
+        if given is not None and len(given) != sides and isinstance(self.recipe.training.patch_size, str):
+            what = f"preprocessing.spacing has {len(given)} numbers, but training.patch_size is"
+            what = f"{what} {self.recipe.training.patch_size}, which has {sides} sides here."
+            fix = f"Give {sides} numbers (in the plane of the slices, two; for volumes, three), or auto."
+            raise RecipeError(Problem(self.recipe.where("preprocessing.spacing"), what, fix))
+
     def _spacing(self) -> tuple[Any, str]:
         cases = [case for case in self._cases if case.spacing is not None]
-        target = target_spacing(cases)
+        target = median_spacing(cases, self._axes) if self._is_flat() else target_spacing(cases)
         if target is None:
             return "none", "the files store no voxel size"
         if self._is_flat():
-            rows = [self._in_plane(case, case.spacing) for case in cases if case.spacing is not None]
-            own = tuple(round(median(column), 6) for column in zip(*rows, strict=True))
-            return list(own), f"in mm, the median in the plane of the slices of {counted(len(cases), 'training case')}"
+            why = f"in mm, the median in the plane of the slices of {counted(len(cases), 'training case')}"
+            return list(target), why
         columns = zip(*(case.spacing for case in cases if case.spacing is not None), strict=True)
-        ranges = " x ".join(_range(column) for column in columns)
+        ranges = " x ".join(value_range(column) for column in columns)
         return list(target), f"in mm along right, anterior and superior; training cases have {ranges}"
 
     def _patch_size(self) -> tuple[Any, str]:
@@ -207,15 +235,16 @@ class _Planner:
         limit = "the time of a step on a CPU" if self._machine.kind == "cpu" else "the memory of the GPU"
         whole = all(n >= size for n, size in zip(patch, image, strict=True))
         why = "it covers the median image" if whole else f"as much of the median image as {limit} allows"
-        extent = "" if self._recipe_spacing() is None else f", {_by(_extents(patch, spacing))} mm"
-        return list(patch), f"voxels{extent}: {why}, {_by(image)}"
+        extent = "" if self._recipe_spacing() is None else f", {by(extents(patch, spacing))} mm"
+        return list(patch), f"voxels{extent}: {why}, {by(image)}"
 
     def _batch_size(self) -> tuple[Any, str]:
-        image, _ = self._image()
-        patch = self.recipe.training.patch
-        batch = plan_batch(patch, self._fits, math.prod(image) * self._n_cases, self._smallest_batch())
+        batch = plan_batch(
+            self.recipe.training.patch, self._fits, self._voxels(), self._smallest_batch(), self._streams
+        )
         each = batch // self._streams
-        size = BatchSize(labeled=each, unlabeled=each if self._streams == 2 else 0)
+        unlabeled = _in_groups(each, self._needs.unlabeled) if self._streams == 2 else 0
+        size = BatchSize(labeled=_in_groups(each, self._needs.labeled), unlabeled=unlabeled)
         limit = "the time of a step on a CPU" if self._machine.kind == "cpu" else "the memory of the GPU"
         return size.model_dump(), f"as {limit} and the number of cases allow"
 
@@ -223,26 +252,32 @@ class _Planner:
         """Return nnU-Net's smallest batch, two samples; on a GPU of each stream."""
         return 2 if self._machine.kind == "cpu" else 2 * self._streams
 
-    def _image(self) -> tuple[Shape, tuple[float, ...]]:
+    def _image(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
         """Return the median shape of the networks' images along the patch's axes, and their voxel size."""
-        options = self.recipe.preprocessing
-        cropped = options.crop and options.foreground == "nonzero"
         target = self._recipe_spacing()
-        if not self._is_flat():
-            shape = tuple(int(n) for n in resampled_median(self._cases, target, cropped))
-            return shape, target or self._median_spacing()
-        rows = []
-        for case in self._cases:
-            sides = self._in_plane(case, case.box if cropped else case.shape)
-            own = self._in_plane(case, case.spacing or (1.0,) * 3)
-            rows.append([n * a / b for n, a, b in zip(sides, own, target or own, strict=True)])
-        return tuple(max(round(median(column)), 1) for column in zip(*rows, strict=True)), target or (1.0, 1.0)
+        spacing = target or median_spacing(self._cases, self._axes) or (1.0,) * (2 if self._is_flat() else 3)
+        return median_shape(self._cases, target, self._is_cropped(), self._axes), spacing
 
-    def _in_plane(self, case: CaseMeasures, values: Sequence[float]) -> tuple[float, ...]:
-        """Return the values of a case along the axes of its slices."""
-        axis = axis_of_slices(case.shape, case.spacing or (1.0,) * 3, self.recipe.preprocessing.slice_axis)
-        axis = 2 if case.unit == "pixel" else axis
-        return (*values[:axis], *values[axis + 1 :])
+    def _voxels(self) -> float:
+        """Return the approximate number of voxels of all training cases, in all slices."""
+        image, _ = self._image()
+        slices = median_shape(self._cases, None, self._is_cropped(), self._across) if self._is_flat() else (1.0,)
+        return math.prod(image) * math.prod(slices) * self._n_cases
+
+    def _axes(self, case: CaseMeasures) -> Sequence[int]:
+        """Return the axes of a case along which the patch lies."""
+        across = self._across(case) if self._is_flat() else ()
+        return [axis for axis in range(3) if axis not in across]
+
+    def _across(self, case: CaseMeasures) -> Sequence[int]:
+        """Return the axis across which a case is sliced."""
+        if case.unit == "pixel":
+            return (2,)
+        return (axis_of_slices(case.shape, case.spacing or (1.0,) * 3, self.recipe.preprocessing.slice_axis),)
+
+    def _is_cropped(self) -> bool:
+        options = self.recipe.preprocessing
+        return options.crop and options.foreground == "nonzero"
 
     def _is_flat(self) -> bool:
         patch = self.recipe.training.patch_size
@@ -254,10 +289,6 @@ class _Planner:
         spacing = self.recipe.preprocessing.spacing
         return None if isinstance(spacing, str) else spacing
 
-    def _median_spacing(self) -> tuple[float, ...]:
-        known = [case.spacing for case in self._cases if case.spacing is not None]
-        return tuple(median(column) for column in zip(*known, strict=True)) if known else (1.0,) * 3
-
     def _fits(self, patch: Shape, samples: int) -> bool:
         if self._machine.kind == "cpu" and math.prod(patch) * samples > CPU_VOXELS[len(patch)]:
             return False
@@ -267,28 +298,8 @@ class _Planner:
         return self._machine.unfit(patch, self.values)
 
 
-def _range(values: Sequence[float]) -> str:
-    low, high = f"{min(values):.3g}", f"{max(values):.3g}"
-    return low if low == high else f"{low} to {high}"
-
-
-def _by(sizes: Sequence[float]) -> str:
-    return " x ".join(f"{size:.4g}" for size in sizes)
-
-
-def _extents(patch: Shape, spacing: Sequence[float]) -> list[float]:
-    return [round(n * size) for n, size in zip(patch, spacing, strict=True)]
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, list):
-        return _by(value)
-    if isinstance(value, dict):
-        return ", ".join(f"{key} {_inner(part)}" for key, part in value.items()) or "none"
-    return str(value)
-
-
-def _inner(value: Any) -> str:
-    if isinstance(value, dict):
-        return f"{value['low']:g} to {value['high']:g}, mean {value['mean']:g}, deviation {value['deviation']:g}"
-    return str(value)
+def _in_groups(samples: int, needs: StreamNeeds) -> int:
+    """Return a number of samples that a strategy can take: the next smaller one, or its least."""
+    least = max(needs.minimum, needs.unit if needs.uses else 0)
+    groups = max(samples // needs.unit * needs.unit, least)
+    return -(-groups // needs.unit) * needs.unit

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from semiseg.errors import Problem, RunError, SemisegError
+from semiseg.errors import Problem, RunError, SemisegError, StorageError
 from semiseg.inference.components import NEIGHBORS
 from semiseg.inference.image import Ensemble, Limit
 from semiseg.io.lock import locked
@@ -65,8 +65,11 @@ def _decision(run: LoadedRun, checkpoint: str, limit: Limit, reporter: Reporter)
     except SemisegError as error:
         raise _unreadable(run, error) from error
     decision = Decision(weights=run.weights, mirrored_axes=[*axes], neighbors=NEIGHBORS, classes=classes)
-    with locked(folder.path):
-        write_decision(folder, [checkpoint], decision)
+    try:
+        with locked(folder.path):
+            write_decision(folder, [checkpoint], decision)
+    except StorageError as error:
+        reporter.say(f"Note: the decision on postprocessing is not kept, and is made again next time: {error}")
     return decision
 
 

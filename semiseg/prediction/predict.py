@@ -1,5 +1,6 @@
 """Prediction of new images with one finished run, or several together."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -167,7 +168,7 @@ def _format(asked: str | None) -> Format | None:
 def _limit(runs: Sequence[LoadedRun], asked: float | Literal["auto"] | None) -> Limit:
     """Return the limit as asked, or the lowest of the runs' recipes."""
     if asked is not None:
-        if asked != "auto" and not asked > 0:
+        if asked != "auto" and not 0 < asked < math.inf:
             raise RunError(f"The limit of memory is {asked} GiB.", "Give a number above 0, or auto.")
         return Limit.of(asked)
     limits = [Limit.of(run.model.recipe.inference.memory_gib) for run in runs]

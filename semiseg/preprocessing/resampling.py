@@ -17,6 +17,8 @@ ANISOTROPIC = 3.0
 """Ratio of the longest to the shortest side of a voxel above which the longest axis is resampled apart."""
 Interpolation = Literal["spline", "linear"]
 _HALF = 0.5
+LABEL_RULE = 2
+"""Increase this whenever ``resample_label`` gives other labels, so that stored ones are no longer used."""
 
 
 def resampled_shape(shape: Shape, spacing: Sequence[float], target: Sequence[float]) -> Shape:
@@ -74,20 +76,25 @@ def resample_mask(mask: NDArray[np.bool_], grid: Shape, apart: int | None) -> ND
 def resample_label(label: NDArray[np.uint8], grid: Shape, apart: int | None) -> NDArray[np.uint8]:
     """Resample class indices or IGNORED (x, y, z) to ``grid``; no value is added.
 
-    Each voxel gets the class with the largest share, by linear interpolation of the classes' masks; the lower class if
-    two are equal. nnU-Net gives a voxel to a class with a share of at least a half, so that holes of background appear
-    where several classes meet.
+    Each voxel gets the class with the largest share, by linear interpolation of the classes' masks. Of equal shares,
+    which all boundaries have where a side is halved, that of the nearest voxel wins, else the lower class: if the lower
+    one always won, structures would lose volume to the background. This is nnU-Net 2's rule with batchgenerators 0.25.4
+    or later; earlier, a class needed a share of at least a half, which left holes of background where several meet.
     """
     if label.shape == grid:
         return label
     best = np.zeros(grid, np.float32)
+    of_nearest = np.zeros(grid, np.float32)
     found = np.zeros(grid, np.uint8)
+    nearest = label[np.ix_(*(nearest_index(n, wanted) for n, wanted in zip(label.shape, grid, strict=True)))]
     values = [int(value) for value in np.unique(label)]
     for value in sorted(values, key=lambda value: (value == IGNORED, value)):
         share = resample_channel((label == value).astype(np.float32), grid, apart, "linear")
         larger = share > best
         found[larger] = value
         best[larger] = share[larger]
+        np.copyto(of_nearest, share, where=nearest == value)
+    np.copyto(found, nearest, where=of_nearest == best)
     return found
 
 

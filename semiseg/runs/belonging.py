@@ -46,8 +46,12 @@ def read_record(path: Path) -> dict[str, Any]:
 
 def record_digest(record: Mapping[str, Any]) -> str:
     """Return the SHA-256 of a model.json's content, independent of its layout and of its recipe's number of epochs."""
-    lasting = {key: value for key, value in record.items() if key != "recipe"}
-    return hashlib.sha256(json.dumps(lasting, sort_keys=True).encode()).hexdigest()
+    return json_digest({key: value for key, value in record.items() if key != "recipe"})
+
+
+def json_digest(value: Mapping[str, Any]) -> str:
+    """Return the SHA-256 of a mapping as JSON, independent of the order of its keys."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
 def require_patch(path: Path, record: Mapping[str, Any], recipe: Recipe) -> None:

@@ -19,6 +19,7 @@ from semiseg.recipe.diff import EPOCHS, Change, changes, data_paths, epochs_befo
 from semiseg.recipe.dump import dump_recipe
 from semiseg.recipe.schema import Recipe
 from semiseg.recipe.yaml import read_yaml
+from semiseg.runs.belonging import json_digest
 from semiseg.runs.checkpoint import checksum_file, weights_file
 from semiseg.runs.environment import changes_since, environment
 from semiseg.runs.log import JsonLog
@@ -143,12 +144,21 @@ class RunFolder:
         write_text(self.recipe, dump_recipe(recipe))
 
     def planned(self) -> Mapping[str, Any]:
-        """Return the values that the run began with in place of "auto", by key; empty if there are none, or no run."""
+        """Return the values that the run began with in place of "auto", by key; empty if there are none, or no run.
+
+        Raises RunError if they were edited.
+        """
         try:
-            found = json.loads(self.model.read_text(encoding="utf-8")).get("planned", {})
+            record = json.loads(self.model.read_text(encoding="utf-8"))
+            found, digest = record.get("planned", {}), record.get(_PLANNED)
         except (OSError, ValueError, AttributeError):
             return {}
-        return found if isinstance(found, dict) else {}
+        if not isinstance(found, dict):
+            return {}
+        if digest is not None and digest != json_digest(found):
+            what = "its planned values are not those that the run began with: it was edited"
+            raise RunError(Problem(str(self.model), what, _BACK))
+        return found
 
     def write_model(self, recipe: Recipe, model: Mapping[str, Any]) -> None:
         """Write model.json with the hash of its recipe without data paths.
@@ -157,7 +167,9 @@ class RunFolder:
         """
         paths = data_paths(recipe)
         whole, lasting = recipe_hash(recipe, paths), recipe_hash(recipe, [*paths, EPOCHS])
-        write_json(self.model, {**model, "recipe": whole, "recipe_but_epochs": lasting, "data_paths": paths})
+        planned = {_PLANNED: json_digest(model["planned"])} if model.get("planned") else {}
+        hashes = {"recipe": whole, "recipe_but_epochs": lasting, "data_paths": paths}
+        write_json(self.model, {**model, **planned, **hashes})
 
     def kept_recipe(self) -> dict[Any, Any]:
         """Return recipe.yaml as plain data. Raises RunError if it is damaged or not the recipe the run began with."""
@@ -254,6 +266,8 @@ class RunFolder:
         append_line(self.test_openings, json.dumps(record))
 
 
+_PLANNED = "planned_sha256"
+"""Key in model.json of the digest of the planned values."""
 _BACK = (
     "Restore it from a copy. Or run `semiseg run RECIPE -o FOLDER --resume` with the recipe that the run began with,"
     " which rewrites it."

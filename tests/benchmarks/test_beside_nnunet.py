@@ -67,7 +67,7 @@ def command(labeled, *arguments):
     for folder in folders.values():
         Path(folder).mkdir(exist_ok=True)
     kept = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "VIRTUAL_ENV")}
-    variables = {**kept, **folders, "OMP_NUM_THREADS": "1"}
+    variables = {**kept, **folders, "SEMISEG_CACHE": str(home(labeled) / "cache"), "OMP_NUM_THREADS": "1"}
     with (home(labeled) / "log.txt").open("a") as log:
         subprocess.run([str(part) for part in arguments], env=variables, stdout=log, stderr=log, check=True)
 
@@ -133,11 +133,13 @@ def arm(labeled, name):
     """The result and the predictions of one of ARMS."""
     if name == "nnunet":
         return nnunet(labeled)
+    trial, _ = ours(labeled, "trial", 60)
     if name == "semiseg":
-        trial, _ = ours(labeled, "trial", 60)
-        return ours(labeled, "semiseg", 0.95 * SECONDS / (trial["training"] / trial["steps"]))
-    peer, _ = nnunet(labeled)
-    return ours(labeled, "same_samples", peer["steps"] * peer["batch"] / 4)
+        found, predictions = ours(labeled, "semiseg", 0.95 * SECONDS / (trial["training"] / trial["steps"]))
+    else:
+        peer, _ = nnunet(labeled)
+        found, predictions = ours(labeled, "same_samples", peer["steps"] * peer["batch"] / 4)
+    return {**found, "preparing": trial["preparing"]}, predictions  # later runs find the prepared cases
 
 
 def sample(labeled):

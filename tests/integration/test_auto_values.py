@@ -1,13 +1,14 @@
 """Recipes with "auto": what is planned from the data, that it stays with the run, and overriding single keys."""
 
 import json
+import re
 
 import nibabel
 import numpy as np
 import pytest
 
 import semiseg
-from semiseg.errors import RecipeError
+from semiseg.errors import DataError, RecipeError, RunError
 from semiseg.pipeline.plan import make_plan
 from semiseg.progress import Reporter
 from semiseg.recipe.load import load_recipe
@@ -155,3 +156,71 @@ def test_modalities_and_sides_are_checked(scans):
 def test_in_ct_zero_is_no_background(scans):
     with pytest.raises(ValueError, match="0 is water"):
         Preprocessing(normalize="ct")
+
+
+def preprocessing(**changed):
+    return {"normalize": "auto", "foreground": "auto", "spacing": "auto", **changed}
+
+
+@pytest.mark.parametrize(
+    ("changed", "training", "message"),
+    [
+        (
+            {"foreground": "nonzero"},
+            {},
+            "preprocessing.normalize is auto; made from the data it would be ct (CT by name, header or Hounsfield"
+            " values: image), but in CT, 0 is water",
+        ),
+        ({"spacing": [1, 1, 1]}, {"patch_size": "auto-2d"}, "has 3 numbers, but training.patch_size is auto-2d"),
+        ({"spacing": [1, 1]}, {}, "has 2 numbers, but training.patch_size is auto, which has 3 sides"),
+        ({"normalize": {"flair": "ct"}, "foreground": "all"}, {}, "for flair; the dataset's are image"),
+        (
+            {"normalize": "zscore", "intensities": {"image": {"low": 0, "high": 1, "mean": 0, "deviation": 1}}},
+            {},
+            "preprocessing.intensities has image, which preprocessing.normalize does not take for CT",
+        ),
+    ],
+)
+def test_values_that_do_not_go_together_are_refused(scans, changed, training, message):
+    wrong = recipe(scans, preprocessing=preprocessing(**changed))
+    wrong["training"] = {**wrong["training"], **training}
+    with pytest.raises(RecipeError, match=re.escape(message)):
+        make_plan(load_recipe(wrong))
+
+
+def test_a_batch_of_slices_grows_with_the_slices_and_a_strategy_gets_its_groups(scans):
+    flat = recipe(scans)
+    flat["training"] = {**flat["training"], "patch_size": [16, 16]}
+    sizes = {}
+    for folder, slices in ((scans, 32), (scans.parent / "thin", 8)):
+        if folder != scans:
+            for index in range(6):
+                write(folder / "labeled/images" / f"c{index}.nii.gz", np.ones((48, 40, slices), np.int16), (1, 1, 4))
+                write(folder / "labeled/labels" / f"c{index}.nii.gz", np.ones((48, 40, slices), np.uint8), (1, 1, 4))
+        flat["dataset"] = {**flat["dataset"], "root": str(folder)}
+        flat["preprocessing"] = {"normalize": "zscore", "foreground": "all"}
+        sizes[slices] = make_plan(load_recipe(flat)).batch_size.labeled
+    assert 2 < sizes[8] < sizes[32]
+
+
+def test_edited_values_of_a_plan_are_not_trained_on(scans, tmp_path):
+    semiseg.run(recipe(scans), tmp_path / "run")
+    path = tmp_path / "run" / "model.json"
+    record = json.loads(path.read_text())
+    record["planned"]["preprocessing.intensities"]["image"]["mean"] = 0.0
+    path.write_text(json.dumps(record))
+    with pytest.raises(RunError, match="its planned values are not those that the run began with"):
+        semiseg.run(recipe(scans), tmp_path / "run", resume=True)
+
+
+def test_a_test_case_that_cannot_be_resampled_is_found_before_training(scans, tmp_path):
+    folder = tmp_path / "scans"
+    for index in range(4):
+        ct_case(folder, f"c{index}", (1, 1, 2), index)
+    write(folder / "labeled/images/wrong.nii.gz", np.ones((16, 16, 16), np.int16), (60, 1, 1))
+    write(folder / "labeled/labels/wrong.nii.gz", np.ones((16, 16, 16), np.uint8), (60, 1, 1))
+    wrong = recipe(folder, split={"test": ["wrong"], "labeled": "all"})
+    for action in (lambda: semiseg.check(wrong), lambda: semiseg.run(wrong, tmp_path / "run")):
+        with pytest.raises(DataError, match="case wrong: its voxels are 60 x 1 x 1 mm, too large"):
+            action()
+    assert not (tmp_path / "run" / "checkpoints").exists()

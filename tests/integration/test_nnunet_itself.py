@@ -10,13 +10,26 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from helpers_nnunet_plans import (
+    DATASETS,
+    LABELED,
+    in_their_form,
+    measures_of,
+    nnunet_machine,
+    plans_of,
+    recipe_of,
+    write_raw,
+)
 from small_run import SMALL
 
 import semiseg
+from semiseg.data.split import make_split
 from semiseg.datasets.nnunet import NnUNet
 from semiseg.export.nnunet_dataset import export_dataset
 from semiseg.export.nnunet_predictions import export_predictions
 from semiseg.init.recognize import recognize
+from semiseg.planning.measures import measure_cases
+from semiseg.planning.settle import settle
 from semiseg.recipe.load import load_recipe
 
 FOLDER = os.environ.get("SEMISEG_NNUNET_BIN")
@@ -140,3 +153,39 @@ def test_a_folder_that_nnunet_made_is_read(tmp_path):
     assert dataset.info().classes == ("background", "Anterior", "Posterior")
     found = [(case.id, dataset.read_label(case).array.max()) for case in dataset.cases()]
     assert found == [(Path(case["image"]).name.removesuffix(".nii.gz"), 2) for case in listed["training"]]
+
+
+@pytest.mark.parametrize("name", DATASETS)
+def test_kept_plans_are_nnunets(tmp_path, name):
+    """tests/unit/planning/nnunet_plans.json, with which the planner is compared where nnU-Net is not installed."""
+    root = write_raw(tmp_path / "raw", 501, name)
+    nnunet(tmp_path, "plan_and_preprocess", "-d", 501, "--no_pp", "-npfp", 1)
+    assert plans_of(tmp_path / "preprocessed" / root.name) == DATASETS[name]["plans"]
+    dataset = NnUNet(NnUNet.Options(root=root))
+    measured = measure_cases(dataset, dataset.cases(), tmp_path / "store")
+    assert [(case.spacing, case.box) for case in measured] == [
+        (pytest.approx(case.spacing, rel=1e-6), case.box) for case in measures_of(name)
+    ]
+
+
+@pytest.mark.real_data
+@pytest.mark.skipif(not REAL.exists(), reason="SEMISEG_REAL_DATA is not set")
+@pytest.mark.parametrize(
+    "block", [{"name": "decathlon", "root": "hippocampus"}, {"name": "brats", "root": "brats2018"}]
+)
+def test_plans_of_real_volumes_are_nnunets(tmp_path, block):
+    """With nnU-Net's estimate of memory, from the same files: voxel size, patch, batch, strides and kernels."""
+    cases = {"labeled": "all", "test": 0, "validation": 1}
+    described = recipe({**block, "root": str(REAL / block["root"])}, cases)
+    export_dataset(described, tmp_path / "raw", link=True)
+    nnunet(tmp_path, "plan_and_preprocess", "-d", 501, "--no_pp", "-npfp", 1)
+    (folder,) = (tmp_path / "preprocessed").iterdir()
+    (root,) = (tmp_path / "raw").iterdir()
+    dataset = NnUNet(NnUNet.Options(root=root))
+    split = make_split(dataset.cases(), described.split.model_copy(update={"validation": 0}), 0)
+    machine = nnunet_machine(len(dataset.info().classes) - 1)
+    for configuration, theirs in plans_of(folder).items():
+        settled = settle(recipe_of(configuration, crop=True), dataset, split, tmp_path / "store", machine, LABELED)
+        measured = measure_cases(dataset, split.labeled, tmp_path / "store")
+        most = min(theirs["batch"], 64)  # small slices of many cases: nnU-Net has 281 of them
+        assert in_their_form(settled.values, measured) == {**theirs, "batch": most}

@@ -12,6 +12,7 @@ from small_run import SMALL
 
 import semiseg as library
 from semiseg.errors import RunError, TrainingError
+from semiseg.export.nnunet_predictions import export_predictions
 from semiseg.inference import estimate
 from semiseg.pipeline.plan import make_plan
 
@@ -157,6 +158,12 @@ def test_probabilities_as_nifti_have_the_precision_that_is_said(runs, cases, tmp
         library.predict(runs["one"], list(cases[0].images), target, probabilities="nifti")
 
 
+def test_predictions_of_several_runs_are_exported_by_their_record(runs, images, tmp_path):
+    paths = library.predict([runs["one"], runs["two"]], images, tmp_path / "both")
+    home = export_predictions(tmp_path / "both", tmp_path / "exported")
+    assert sorted(path.name for path in home.glob("*.nii.gz")) == sorted(path.name for path in paths)
+
+
 def test_lost_probabilities_are_made_again(runs, images, tmp_path):
     out = tmp_path / "out"
     library.predict(runs["one"], images, out, probabilities="npz")
@@ -184,6 +191,7 @@ def test_files_of_one_case_may_follow_one_option(runs, cases, tmp_path):
         ({"probabilities": "mat"}, "no format 'mat' of probabilities"),
         ({"postprocess": "all"}, "no postprocessing 'all'"),
         ({"memory_gib": -1}, "limit of memory is -1 GiB"),
+        ({"memory_gib": float("inf")}, "limit of memory is inf GiB"),
     ],
 )
 def test_unknown_options_are_told(runs, images, tmp_path, options, said):

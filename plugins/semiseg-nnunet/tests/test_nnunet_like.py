@@ -25,6 +25,7 @@ def test_it_trains_as_nnunet_does(monkeypatch):
     assert (training.schedule.name, training.schedule.power) == ("poly", 0.9)
     oversampled = sum(index >= round(2 * (1 - 0.33)) for index in range(2))
     assert training.foreground_share * training.batch_size.total == oversampled
+    assert (recipe.augmentation.name, recipe.augmentation.values) == ("nnunet", {})
     options = load("strategy", recipe.strategy.name).Options(**recipe.strategy.values)
     assert (options.loss, options.deep_supervision) == ("dice_ce", True)
 

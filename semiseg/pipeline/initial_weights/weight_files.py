@@ -40,6 +40,8 @@ def read_weights(path: Path, key: str | None, device: str) -> tuple[Weights, str
         found = {"": _safetensors(path, device)}
     else:
         found = dict(_sets(_torch_file(path, device)))
+        for weights in found.values():
+            _require_plain(path, weights)
         found = {name: _shapes(weights) for name, weights in found.items()} if device == "meta" else found
     if key is not None:
         return found[key] if key in found else _no_entry(path, key, found), key
@@ -88,6 +90,18 @@ def _torch_file(path: Path, device: str) -> Any:
         ) from error
 
 
+def _require_plain(path: Path, weights: Weights) -> None:
+    """Raise RecipeError for tensors of a form that networks do not have."""
+    odd = [
+        f"{name} ({'quantized' if value.is_quantized else str(value.layout).removeprefix('torch.')})"
+        for name, value in weights.items()
+        if value.layout != torch.strided or value.is_quantized
+    ]
+    if odd:
+        fix = "Save them as dense floating-point tensors (to_dense, dequantize)."
+        raise RecipeError(Problem(str(path), f"holds tensors that are not dense numbers: {some(odd, 3)}.", fix))
+
+
 def _shapes(weights: Weights) -> Weights:
     """Return tensors without memory; names of one tensor stay names of one."""
     same: dict[object, Tensor] = {}
@@ -98,9 +112,9 @@ def _shapes(weights: Weights) -> Weights:
 
 
 def _refused(path: Path, said: str) -> Problem:
-    found = re.search(r"GLOBAL (\S+) was not", said) or re.search(r"class (\S+)", said)
-    if found is None:
-        return _unreadable(path, said.splitlines()[0][:200])
+    found = re.search(r"GLOBAL (\S+)", said) or re.search(r"class (\S+)", said)
+    if found is None:  # torch's own words advise to read it all the same
+        return _unreadable(path, "it holds something other than tensors, numbers and names")
     fix = (
         "If you trust its source, save only its weights, and give the new file: "
         "torch.save(torch.load(FILE, weights_only=False)[ENTRY], NEW), or safetensors.torch.save_file."

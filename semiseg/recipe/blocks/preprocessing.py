@@ -8,7 +8,7 @@ from pydantic import Field, PositiveFloat, model_validator
 from semiseg.recipe.blocks.base import Model
 
 SliceAxis = Literal["auto", "right", "anterior", "superior"]
-VoxelSize = Annotated[float, Field(ge=0.01, le=50)]
+VoxelSize = Annotated[float, Field(ge=1e-6, le=100)]
 Spacing = Annotated[tuple[VoxelSize, ...], Field(min_length=2, max_length=3)]
 Normalization = Literal["zscore", "minmax", "ct", "none"]
 

@@ -89,6 +89,8 @@ def test_what_a_step_mode_has_at_once_by_hand():
     assert (split.activations, split.parameters) == (4 * 300, 4 * 30 + 12 * 20)
     frozen = estimate_memory([pair[0], NetworkMemory(300, 20, False)], FULL, StepMode(), batch=4)
     assert (frozen.activations, frozen.parameters) == (400, 16 * 10 + 4 * 20)
+    averaged = estimate_memory([pair[0], NetworkMemory(300, 20, True, averaged=True)], FULL, StepMode(), batch=4)
+    assert averaged.parameters == 16 * 30 + 4 * 20
 
 
 def test_weights_depend_on_seed_stage_and_role_alone():

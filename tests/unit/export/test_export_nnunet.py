@@ -141,6 +141,16 @@ def test_what_nnunet_would_read_otherwise_is_written_anew(tmp_path):
     same_when_read(home, block, SPLIT)
 
 
+def test_ct_has_the_name_by_which_nnunet_normalizes_it(tmp_path):
+    block, heard = folder_of(tmp_path / "data"), Heard()
+    known = {"image": {"low": -100, "high": 200, "mean": 50, "deviation": 30}}
+    ct = {"normalize": "ct", "foreground": "all", "intensities": known}
+    changed = load_recipe({**recipe(block, SPLIT).model_dump(), "preprocessing": ct})
+    home = export_dataset(changed, tmp_path / "raw", reporter=heard)
+    assert json.loads((home / "dataset.json").read_text())["channel_names"] == {"0": "CT"}
+    assert any("image: named CT" in line for line in heard.said)
+
+
 def test_channels_in_one_file_become_a_file_each(tmp_path):
     root = made.write_decathlon(tmp_path / "msd", channels=2)
     split = {"test": 0, "validation": ["part_1"], "labeled": ["part_0"], "unlabeled": ["part_2"]}

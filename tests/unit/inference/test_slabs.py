@@ -56,6 +56,18 @@ def test_a_part_has_the_probabilities_that_the_whole_image_has_there():
     assert (found - expected[:, 5:11, 0:9]).abs().max() <= 1e-6
 
 
+@pytest.mark.parametrize("batch", [1, 3])
+def test_a_part_along_the_slabs_begins_and_ends_inside_the_image(batch):
+    """As where the axis of the slabs is resampled by nearest neighbor: the outermost planes are then not needed."""
+    each, shape = predictor((8, 8, 8), overlap=0.5, batch_size=batch), (20, 17, 25)
+    expected = each.probabilities(image(shape))
+    for first, last in ((3, 25), (0, 22), (5, 6), (9, 19)):
+        blocks = each.planes(image(shape), 2, 2, ((0, 20), (0, 17), (first, last)))
+        found = torch.cat([block.clone() for block in blocks], 1).movedim(1, 3)
+        assert found.shape == expected[..., first:last].shape
+        assert (found - expected[..., first:last]).abs().max() <= 1e-6
+
+
 @pytest.mark.parametrize(
     ("n", "window", "overlap"), [(20, 8, 0.5), (8, 8, 0.5), (3, 8, 0.5), (30, 8, 0.95), (21, 7, 0)]
 )

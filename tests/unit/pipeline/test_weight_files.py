@@ -1,5 +1,6 @@
 """Files of weights: what is read, and why a file is not."""
 
+import os
 import subprocess
 import sys
 
@@ -124,6 +125,27 @@ def test_a_file_with_objects_is_refused_with_the_object_and_a_way(tmp_path):
     )
     assert "weights_only=False" in fix
     assert "safetensors" in fix
+
+
+class Hostile:
+    def __reduce__(self):
+        return os.system, ("touch ran",)
+
+
+def test_a_hostile_file_is_not_run_and_the_message_does_not_advise_to_run_it(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    what, fix = refused(nested(tmp_path / "w.pt", {"state_dict": WEIGHTS, "config": Hostile()}))
+    assert "system" in what
+    assert "reading objects can run any code" in what
+    assert "If you trust its source" in fix
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("device", ["cpu", "meta"])
+def test_tensors_that_are_not_dense_numbers_are_named(tmp_path, device):
+    path = nested(tmp_path / "w.pt", {**WEIGHTS, "odd.weight": torch.eye(3).to_sparse()})
+    with pytest.raises(RecipeError, match=r"not dense numbers: odd.weight \(sparse_coo\)"):
+        read_weights(path, None, device)
 
 
 @pytest.mark.parametrize("name", ["w.pt", "w.safetensors"])

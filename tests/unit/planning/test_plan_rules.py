@@ -88,6 +88,12 @@ class TestPatch:
         assert np.prod(patch) > 0.8 * 128**3
         assert patch[1] >= patch[0] == patch[2]
 
+    def test_a_median_between_two_numbers_is_not_rounded(self):
+        # nnU-Net's own plan for eight cases of BraTS: rounded to 136 x 170 x 139, R and A would be cut equally, R first
+        fits = lambda patch, n: np.prod(patch) * n <= 2 * 2.4e6  # noqa: E731
+        assert plan_patch((136, 169.5, 138.5), (1, 1, 1), fits, any_patch) == (128, 128, 128)
+        assert plan_patch((136, 170, 139), (1, 1, 1), fits, any_patch) == (112, 160, 128)
+
     def test_proportions_follow_the_extent_not_the_voxels(self):
         fits = lambda patch, n: np.prod(patch) <= 64 * 64 * 16  # noqa: E731
         x, y, z = plan_patch((512, 512, 128), (0.8, 0.8, 3.2), fits, any_patch)
@@ -102,6 +108,7 @@ class TestPatch:
         assert plan_patch((200, 200), (1, 1), lambda patch, n: False, any_patch) == (16, 16)
 
     def test_the_batch_grows_while_it_fits_up_to_a_twentieth_of_the_data(self):
-        assert plan_batch((32, 32, 32), lambda patch, n: n <= 9, 1e9) == 8
-        assert plan_batch((32, 32, 32), lambda patch, n: True, 100 * 32**3) == 4
+        assert plan_batch((32, 32, 32), lambda patch, n: n <= 9, 1e9) == 9
+        assert plan_batch((32, 32, 32), lambda patch, n: n <= 9, 1e9, step=2) == 8  # as many of each stream
+        assert plan_batch((32, 32, 32), lambda patch, n: True, 100 * 32**3) == 5
         assert plan_batch((32, 32, 32), lambda patch, n: False, 1e9) == 2

@@ -102,6 +102,23 @@ class TestLabels:
         assert (finer == 3).sum() == 20**3 - 8  # a corner has a share of 0.75 cubed
         assert resample_label(finer, (20, 20, 20), None).tolist() == label.tolist()
 
+    def test_halving_does_not_favor_the_background(self):
+        label = np.zeros((20, 1, 1), np.uint8)
+        label[5:15] = 3  # both ends lie between two voxels of which one is the background
+        halved = resample_label(label, (10, 1, 1), None)
+        assert (halved == 3).sum() == 5
+
+    @pytest.mark.parametrize(
+        ("pair", "expected"), [((2, 1), 1), ((1, 2), 2), ((IGNORED, 1), 1), ((1, IGNORED), IGNORED)]
+    )
+    def test_of_equal_shares_the_nearest_voxel_s_wins(self, pair, expected):
+        label = np.array(pair, np.uint8).reshape(2, 1, 1)
+        assert resample_label(label, (1, 1, 1), None).item() == expected  # halfway between two: the later
+
+    def test_of_equal_shares_that_the_nearest_voxel_has_not_the_lowest_wins(self):
+        label = np.array([3, 1, 1, 1, 2, 2, 2, 3], np.uint8).reshape(2, 2, 2)  # shares 3/8, 3/8 and 2/8
+        assert resample_label(label, (1, 1, 1), None).item() == 1
+
     def test_there_are_no_holes_where_three_classes_meet(self):
         label = np.ones((9, 9, 1), np.uint8)
         label[5:, :5], label[5:, 5:] = 2, 3

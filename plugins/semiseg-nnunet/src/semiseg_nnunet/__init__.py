@@ -1,1 +1,1 @@
-"""nnU-Net's U-Nets as backbones for semiseg: ``nnunet_plain`` and ``nnunet_resenc``."""
+"""nnU-Net's U-Nets and augmentation for semiseg: ``nnunet_plain`` and ``nnunet_resenc``, and ``nnunet``."""
