@@ -45,7 +45,8 @@ class SelfTraining(Strategy[SelfTrainingOptions]):
     its public code, LiheYoung/ST-PlusPlus, main.py), then labels all of them with the resulting network, and trains
     again from scratch. There each training has the full budget; here the stages share it. That code shuffles labeled
     and pseudo-labeled samples into one batch with one mean of the cross entropy (``loss=cross_entropy``), which with as
-    many of both is half of the loss here, and otherwise weights the two by their numbers.
+    many of both is half of the loss here, and otherwise weights the two by their numbers; and it ignores the
+    pseudo-labels in the cut-out box.
     """
 
     no_regions: ClassVar[str] = ""

@@ -1,4 +1,4 @@
-"""Losses and gradients of the methods' public code: recorded from it, see ``semiseg.testing.golden``.
+"""Losses and gradients of the public code of the methods (``semiseg.testing.published.golden``).
 
 The boxes of the references are those of ``box`` and ``mask`` here. Pairs of samples are neighbors here, and halves of
 the batch there.
@@ -11,7 +11,7 @@ from semiseg.codings.classes import Classes
 from semiseg.interfaces.batch import Step
 from semiseg.losses.dice_form import DiceForm
 from semiseg.plugin import IGNORE
-from semiseg.testing.golden import Golden, Pointwise, loss_and_gradients, wave, wave_batch, wave_labels
+from semiseg.testing.published.golden import Golden, Pointwise, loss_and_gradients, wave, wave_batch, wave_labels
 from semiseg_copy_paste.bcp import BidirectionalCopyPaste, region_loss
 from semiseg_copy_paste.cps_cutmix import CutMixCPS
 

@@ -1,4 +1,4 @@
-"""Losses and gradients of the methods' public code: recorded from it, see ``semiseg.testing.golden``.
+"""Losses and gradients of the public code of the methods (``semiseg.testing.published.golden``).
 
 The supervised Dice of SSL4MIS and UA-MT has squared probabilities. Their numbers here are those of their code with
 ``dice_loss1`` of the same repository (utils/losses.py, no squares); with its own, a loss is 3 to 4 % lower.
@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from semiseg.losses.dice_form import DiceForm
-from semiseg.testing.golden import Golden, Pointwise, wave
+from semiseg.testing.published.golden import Golden, Pointwise, wave
 from semiseg_mean_teacher.ict import ICT
 from semiseg_mean_teacher.mean_teacher import MeanTeacher
 from semiseg_mean_teacher.ua_mt import UAMT, masked_difference

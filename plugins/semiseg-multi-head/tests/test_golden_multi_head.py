@@ -1,4 +1,4 @@
-"""Losses and gradients of the methods' public code: recorded from it, see ``semiseg.testing.golden``.
+"""Losses and gradients of the public code of the methods (``semiseg.testing.published.golden``).
 
 The supervised Dice of SSL4MIS and DTC has squared probabilities. Their numbers here are those of their code with
 ``dice_loss1`` of the same repository (utils/losses.py, no squares).
@@ -12,7 +12,7 @@ from torch import nn
 
 from semiseg.interfaces.split import Outputs
 from semiseg.losses.dice_form import DiceForm
-from semiseg.testing.golden import HALF, Golden, Pointwise, loss_and_gradients, wave_batch
+from semiseg.testing.published.golden import HALF, Golden, Pointwise, loss_and_gradients, wave_batch
 from semiseg_multi_head.dtc import DTC, HEAD
 from semiseg_multi_head.mc_net import MCNet
 from semiseg_multi_head.urpc import URPC

@@ -1,4 +1,4 @@
-"""Losses and gradients of the public code of CPS and cross teaching: recorded, see ``semiseg.testing.golden``."""
+"""Losses and gradients of the public code of CPS and cross teaching (``semiseg.testing.published.golden``)."""
 
 from dataclasses import replace
 
@@ -9,7 +9,7 @@ from semiseg.interfaces.batch import Step
 from semiseg.losses.dice_form import DiceForm
 from semiseg.strategies.cps import CrossPseudoSupervision
 from semiseg.strategies.cross_teaching import CrossTeaching
-from semiseg.testing.golden import Golden, Pointwise, loss_and_gradients, wave_batch
+from semiseg.testing.published.golden import Golden, Pointwise, loss_and_gradients, wave_batch
 
 SSL4MIS = "HiLab-git/SSL4MIS@06df604:code"
 LUQUE = "lidialuq/brats-semisup@9d4557a:trainer/trainer.py:184-221, train_semi.py:32-33,75"

@@ -1,4 +1,4 @@
-"""Losses and gradients of the methods' public code, with one network: recorded from it, see ``semiseg.testing.golden``.
+"""Losses and gradients of the public code of methods with one network (``semiseg.testing.published.golden``).
 
 The Dice of SSL4MIS and UniMatch has squared probabilities. Their numbers here are those of their code with SSL4MIS's
 own ``dice_loss1`` (utils/losses.py:19-27, no squares) for each class.
@@ -18,7 +18,7 @@ from semiseg.strategies.pseudo_label import PseudoLabel
 from semiseg.strategies.self_training import SelfTraining
 from semiseg.strategies.supervised import Supervised
 from semiseg.strategy_parts.confidence import confident_labels, masked_loss
-from semiseg.testing.golden import Golden, Pointwise, wave_batch
+from semiseg.testing.published.golden import Golden, Pointwise, wave_batch
 
 SSL4MIS = "HiLab-git/SSL4MIS@06df604:code"
 USB = "microsoft/Semi-supervised-learning@1ef4cbe:semilearn/algorithms"

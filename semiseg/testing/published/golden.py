@@ -23,8 +23,8 @@ from semiseg.types import Shape
 SIZES: Mapping[int, Shape] = {2: (6, 5), 3: (4, 3, 5)}
 """The images' sides by number of spatial axes."""
 CHANNELS = 2
-HALF = Step(50, 100, 10)
-"""The middle of a training, where a sigmoid ramp-up over the whole training has the factor exp(-1.25)."""
+HALF = Step(15_000, 30_000, 250)
+"""The middle of a training of 30 000 steps; a sigmoid ramp-up over all of it has the factor exp(-1.25) there."""
 
 
 def wave(shape: Sequence[int], frequency: float) -> Tensor:
@@ -149,7 +149,7 @@ def loss_and_gradients(strategy: Strategy, batch: Batch, step: Step) -> tuple[fl
     """Return the sum of a step's losses, and by role the flattened gradients of its networks that have any."""
     total = 0.0
     for losses in strategy.losses(batch, step):
-        losses.total.backward()  # type: ignore[no-untyped-call]
+        losses.total.backward()
         total += losses.total.item()
     found = {
         role: [value for p in network.parameters() if p.grad is not None for value in p.grad.flatten().tolist()]
