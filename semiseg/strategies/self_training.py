@@ -43,7 +43,10 @@ class SelfTraining(Strategy[SelfTrainingOptions]):
     ST++ (section 3.2) is ``reliable_share=0.5``: it first labels and trains on the half of the unlabeled cases whose
     predictions changed least over the teacher's training (the mean IoU of earlier snapshots with the last one, as in
     its public code, LiheYoung/ST-PlusPlus, main.py), then labels all of them with the resulting network, and trains
-    again from scratch. There each training has the full budget; here the stages share it.
+    again from scratch. There each training has the full budget; here the stages share it. That code shuffles labeled
+    and pseudo-labeled samples into one batch with one mean of the cross entropy (``loss=cross_entropy``), which with as
+    many of both is half of the loss here, and otherwise weights the two by their numbers; and it ignores the
+    pseudo-labels in the cut-out box.
     """
 
     no_regions: ClassVar[str] = ""

@@ -76,8 +76,9 @@ class BidirectionalCopyPaste(Strategy[BCPOptions]):
 
     The public code's versions for other datasets cannot be reproduced exactly: both keep the optimizer of the first
     stage. Apart from that, Pancreas is close to ``pretrain_share=0.23`` (with 18-connectivity), and ACDC to
-    ``pretrain_share=0.5`` (30000 iterations each, as its ``pre_iterations`` is never read) on slices, with a Dice with
-    squares over the whole batch, and averaged running statistics. On slices the box is a rectangle, and components are
+    ``pretrain_share=0.25`` (10000 and 30000 iterations; 0.5 until commit b62b10b of July 2023, before which its
+    ``pre_iterations`` was not read) on slices, with a Dice with squares over the whole batch, and averaged running
+    statistics. On slices the box is a rectangle, and components are
     those of a slice, as there.
     """
 

@@ -62,8 +62,8 @@ class CutMixCPS(CoTraining[CPSCutMixOptions]):
     the other network's mixed argmax. The defaults are those of the public code (charlesCXK/TorchSemiSeg,
     voc8.res50v3+.CPS+CutMix): cross entropy on unlabeled samples only (plain CPS includes the labeled ones), no
     threshold, no ramp-up, weight 1; for Cityscapes (city8.res50v3+.CPS+CutMix) use ``weight=5``. The supervised loss
-    there is cross entropy; here it includes Dice, as in the other strategies. Labeled and mixed samples share one
-    forward pass, instead of two there; this affects batch normalization only.
+    there is cross entropy, ``loss=cross_entropy``. Labeled and mixed samples share one forward pass, instead of two
+    there; this affects batch normalization only.
     """
 
     no_regions: ClassVar[str] = ""

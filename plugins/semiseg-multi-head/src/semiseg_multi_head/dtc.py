@@ -61,7 +61,8 @@ class DTC(Strategy[DTCOptions]):
     1 along a sigmoid over the whole training. The network there has one foreground class and a sigmoid; here each
     foreground class has its own distance map, and probabilities come from the softmax.
 
-    Variant: the same repository's train_la_dtc_v2.py is ``weight=0.1, ramp=constant``.
+    Variant: train_la_dtc_v2.py, which the repository had until commit 39183c1, is ``weight=0.1, ramp=constant``. Dice
+    there is that of the foreground over the batch, with squared probabilities.
     """
 
     no_regions: ClassVar[str] = "it compares a distance map of each class with the class's probability"
