@@ -54,7 +54,7 @@ if TYPE_CHECKING:
     from semiseg.strategy_parts.heads import MoreDecoders, MoreHeads, MoreScales
     from semiseg.strategy_parts.loss_options import LossName, LossOptions
     from semiseg.strategy_parts.mixing import copy_paste_masks, cutmix_masks, mixup_weights, paste
-    from semiseg.strategy_parts.ramps import RampName, ramp, weight_at
+    from semiseg.strategy_parts.ramps import RampName, has_begun, ramp, weight_at
     from semiseg.strategy_parts.signed_distance import signed_distances
     from semiseg.strategy_parts.streams import mean_of_each_stream, mean_over_voxels, supervised_loss, without_ignored
     from semiseg.strategy_parts.upsampling import replace_upsampling
@@ -127,6 +127,7 @@ __all__ = [
     "draw_flips",
     "find",
     "flip",
+    "has_begun",
     "has_statistics",
     "image_stem",
     "masked_loss",
@@ -192,7 +193,7 @@ _HOMES = {
     "semiseg.strategy_parts.heads": "MoreDecoders MoreHeads MoreScales",
     "semiseg.strategy_parts.loss_options": "LossName LossOptions",
     "semiseg.strategy_parts.mixing": "copy_paste_masks cutmix_masks mixup_weights paste",
-    "semiseg.strategy_parts.ramps": "RampName ramp weight_at",
+    "semiseg.strategy_parts.ramps": "RampName has_begun ramp weight_at",
     "semiseg.strategy_parts.signed_distance": "signed_distances",
     "semiseg.strategy_parts.streams": "mean_of_each_stream mean_over_voxels supervised_loss without_ignored",
     "semiseg.strategy_parts.upsampling": "replace_upsampling",

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from semiseg.data.batches import TrainingBatches
 from semiseg.data.case_records import StoredPseudo
+from semiseg.data.draws import Counts
 from semiseg.data.foreground import structures_of
 from semiseg.data.samples import Sampler
 from semiseg.data.split import Split
@@ -65,6 +66,11 @@ class Subject:
         """True if samples are augmented on the device of the step."""
         return self.plan.recipe.training.augmentation_on == "device"
 
+    @property
+    def late_batch(self) -> Counts:
+        """The samples of the last step."""
+        return self.plan.draws.at(self.timetable.total - 1)
+
     def measure_samples(self, count: int) -> tuple[float, float]:
         """Return seconds to read and to augment a sample in this process; the latter is 0 if steps augment."""
         plan, watch = self.plan, Stopwatch(self.plan.components.augmentation)
@@ -80,11 +86,12 @@ class Subject:
             plan.recipe.training.foreground_share,
             structures_of(plan.task),
         )
-        slots = range(plan.batch_size.total)
+        counts = self.late_batch
+        slots = range(counts.total)
 
         def draw(step: int) -> None:
             for slot in slots:
-                (sampler.draw_labeled if slot < plan.batch_size.labeled else sampler.draw_unlabeled)(step, slot)
+                (sampler.draw_labeled if slot < counts.labeled else sampler.draw_unlabeled)(step, slot)
 
         draw(0)  # excludes imports and compilation in the augmentation
         rounds, watch.seconds = math.ceil(count / len(slots)), 0.0

@@ -113,7 +113,7 @@ def training_batches(plan: Plan, store: CaseStore, runtime: Runtime) -> Training
         [store.image(case.id) for case in split.unlabeled],
         plan.components.augmentation,
         options.patch,
-        plan.batch_size,
+        plan.draws,
         plan.recipe.seed,
         n_workers(options.workers, runtime.device.type == "cuda"),
         sharing.rank,

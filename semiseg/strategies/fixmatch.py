@@ -14,7 +14,7 @@ from semiseg.interfaces.strategy import Strategy
 from semiseg.strategy_parts.confidence import accepted_share, confident_labels, masked_loss
 from semiseg.strategy_parts.deep_supervision import DeepSupervisionOptions, deeply_supervised
 from semiseg.strategy_parts.ema import Decay, decay_at, has_statistics, update_teacher
-from semiseg.strategy_parts.ramps import RampName, weight_at
+from semiseg.strategy_parts.ramps import RampName, has_begun, weight_at
 from semiseg.strategy_parts.streams import supervised_loss
 from semiseg.strategy_parts.views import strong_view
 
@@ -65,6 +65,10 @@ class FixMatch(Strategy[FixMatchOptions]):
             return (deeply_supervised(Role("model"), options),)
         roles = Role("model", predicts=False), Role("teacher", trained=False, initialized_like="model")
         return tuple(deeply_supervised(role, options) for role in roles)
+
+    def uses_unlabeled(self, step: Step) -> bool:
+        """Return whether the weight of the pseudo-label loss has begun to rise."""
+        return has_begun(self.options, step)
 
     def losses(self, batch: Batch, step: Step) -> Iterator[Losses]:
         """Yield the supervised loss plus the weighted loss of strong views against labels from weak views."""

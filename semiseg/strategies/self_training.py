@@ -43,7 +43,8 @@ class SelfTraining(Strategy[SelfTrainingOptions]):
     ST++ (section 3.2) is ``reliable_share=0.5``: it first labels and trains on the half of the unlabeled cases whose
     predictions changed least over the teacher's training (the mean IoU of earlier snapshots with the last one, as in
     its public code, LiheYoung/ST-PlusPlus, main.py), then labels all of them with the resulting network, and trains
-    again from scratch. There each training has the full budget; here the stages share it.
+    again from scratch. There each training has the full budget; here the stages share it. The teacher's steps use no
+    unlabeled samples, so that all samples drawn for them are labeled, as there (``training.batch_size.fill``).
     """
 
     no_regions: ClassVar[str] = ""
@@ -57,11 +58,11 @@ class SelfTraining(Strategy[SelfTrainingOptions]):
         """Return teacher and student; for ST++, a student of the reliable cases comes between them."""
         o = self.options
         if o.reliable_share == 1:
-            teacher = Stage("teacher", o.teacher_share)
+            teacher = Stage("teacher", o.teacher_share, unlabeled=False)
             return teacher, Stage("student", 1 - o.teacher_share, reset="all", pseudo_labels=True)
         rest = (1 - o.teacher_share) / 2
         return (
-            Stage("teacher", o.teacher_share, snapshots=o.snapshots),
+            Stage("teacher", o.teacher_share, snapshots=o.snapshots, unlabeled=False),
             Stage("reliable", rest, reset="all", pseudo_labels=True, reliable=o.reliable_share),
             Stage("student", rest, reset="all", pseudo_labels=True),
         )

@@ -14,6 +14,7 @@ from semiseg.augmentation.fused import FusedAugmentation
 from semiseg.augmentation.luque2023 import Luque2023Augmentation
 from semiseg.augmentation.none import NoAugmentation
 from semiseg.data.batches import TrainingBatches
+from semiseg.data.draws import Draws
 from semiseg.data.samples import Sampler
 from semiseg.data.split import make_split
 from semiseg.data.store import CaseStore
@@ -35,7 +36,7 @@ def cases(tmp_path_factory):
 
 
 def batches(cases, labeled=2, unlabeled=3, seed=1, workers=0, augmentation=None, **ranks):
-    size = schema.BatchSize(labeled=labeled, unlabeled=unlabeled)
+    size = Draws.same(labeled=labeled, unlabeled=unlabeled)
     return TrainingBatches(*cases, augmentation or Luque2023Augmentation(), PATCH, size, seed, workers, **ranks)
 
 

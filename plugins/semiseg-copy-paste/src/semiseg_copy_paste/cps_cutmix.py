@@ -18,6 +18,7 @@ from semiseg.plugin import (
     StreamNeeds,
     Term,
     cutmix_masks,
+    has_begun,
     paste,
     supervised_loss,
     weight_at,
@@ -71,7 +72,7 @@ class CutMixCPS(CoTraining[CPSCutMixOptions]):
 
     def uses_pseudo_labels(self, step: Step) -> bool:
         """Return whether the wait is over."""
-        return step.index / step.total >= self.options.wait_share
+        return has_begun(self.options, step, self.options.wait_share)
 
     def student_images(self, batch: Batch, step: Step) -> Tensor:
         """Return the labeled samples, then one mixed sample for every two unlabeled ones."""
