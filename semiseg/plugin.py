@@ -58,7 +58,7 @@ if TYPE_CHECKING:
     from semiseg.strategy_parts.signed_distance import signed_distances
     from semiseg.strategy_parts.streams import mean_of_each_stream, mean_over_voxels, supervised_loss, without_ignored
     from semiseg.strategy_parts.upsampling import replace_upsampling
-    from semiseg.strategy_parts.views import strong_view
+    from semiseg.strategy_parts.views import WeakView, WeakViewOptions, strong_view
     from semiseg.types import IGNORE, IGNORED, Case, DatasetInfo, Geometry, Shape, Task, Volume
 
 __all__ = [
@@ -116,6 +116,8 @@ __all__ = [
     "UnlabeledStream",
     "Upsampling",
     "Volume",
+    "WeakView",
+    "WeakViewOptions",
     "accepted_share",
     "confident_labels",
     "copy_paste_masks",
@@ -197,7 +199,7 @@ _HOMES = {
     "semiseg.strategy_parts.signed_distance": "signed_distances",
     "semiseg.strategy_parts.streams": "mean_of_each_stream mean_over_voxels supervised_loss without_ignored",
     "semiseg.strategy_parts.upsampling": "replace_upsampling",
-    "semiseg.strategy_parts.views": "strong_view",
+    "semiseg.strategy_parts.views": "WeakView WeakViewOptions strong_view",
     "semiseg.types": "IGNORE IGNORED Case DatasetInfo Geometry Shape Task Volume",
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names.split()}

@@ -31,6 +31,7 @@ from semiseg.pipeline.plan import Plan
 from semiseg.pipeline.predictions import predict_case
 from semiseg.pipeline.step_mode import choose_step_mode
 from semiseg.pipeline.train import training_batches, validator
+from semiseg.pipeline.weak_views import weak_augmentation
 from semiseg.preprocessing.slices import box_of
 from semiseg.progress import Meter
 from semiseg.recipe.schema import Training, Validation
@@ -74,6 +75,7 @@ class Subject:
     def measure_samples(self, count: int) -> tuple[float, float]:
         """Return seconds to read and to augment a sample in this process; the latter is 0 if steps augment."""
         plan, watch = self.plan, Stopwatch(self.plan.components.augmentation)
+        weak = weak_augmentation(plan.components, plan.recipe)
         labeled = [self.store.labeled(case.id) for case in plan.split.labeled]
         unlabeled = [self.store.image(case.id) for case in plan.split.unlabeled]
         sampler = Sampler(
@@ -85,6 +87,7 @@ class Subject:
             self.deferred,
             plan.recipe.training.foreground_share,
             structures_of(plan.task),
+            None if weak is None else watch.of(weak),
         )
         counts = self.late_batch
         slots = range(counts.total)
@@ -94,7 +97,8 @@ class Subject:
                 (sampler.draw_labeled if slot < counts.labeled else sampler.draw_unlabeled)(step, slot)
 
         draw(0)  # excludes imports and compilation in the augmentation
-        rounds, watch.seconds = math.ceil(count / len(slots)), 0.0
+        rounds = math.ceil(count / len(slots))
+        watch.reset()
         started = time.perf_counter()
         for step in range(1, rounds + 1):
             draw(step)
@@ -195,11 +199,24 @@ class Subject:
 
 
 class Stopwatch(Augmentation):
-    """An augmentation that times its calls."""
+    """An augmentation that times its calls, and those of another one ``of`` which adds to the same sum."""
 
-    def __init__(self, augmentation: Augmentation) -> None:
+    def __init__(self, augmentation: Augmentation, times: list[float] | None = None) -> None:
         super().__init__(augmentation.options)
-        self._augmentation, self.seconds = augmentation, 0.0
+        self._augmentation, self._times = augmentation, [] if times is None else times
+
+    def of(self, augmentation: Augmentation) -> "Stopwatch":
+        """Return another augmentation with the same watch."""
+        return Stopwatch(augmentation, self._times)
+
+    def reset(self) -> None:
+        """Forget the calls so far."""
+        self._times.clear()
+
+    @property
+    def seconds(self) -> float:
+        """The seconds of all calls."""
+        return sum(self._times)
 
     def source_size(self, patch_size: Shape) -> Shape:
         """Return the source size of the augmentation."""
@@ -209,5 +226,5 @@ class Stopwatch(Augmentation):
         """Return the result of the augmentation."""
         started = time.perf_counter()
         changed = self._augmentation(image, label, patch_size)
-        self.seconds += time.perf_counter() - started
+        self._times.append(time.perf_counter() - started)
         return changed

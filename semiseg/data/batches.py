@@ -14,7 +14,7 @@ from semiseg.data.packing import PackedBatch, for_losses, make_targets, pack
 from semiseg.data.samples import Sampler, one_thread
 from semiseg.data.workers import in_workers
 from semiseg.interfaces.augmentation import Augmentation, BatchAugmentation
-from semiseg.interfaces.batch import Batch
+from semiseg.interfaces.batch import Batch, Stream
 from semiseg.interfaces.strategy import BatchNeeds
 from semiseg.types import Shape
 
@@ -44,13 +44,14 @@ class TrainingBatches:
         has_ignored: bool = False,
         foreground_share: float = 0.0,
         structures: tuple[Structure, ...] = (),
+        weak: Augmentation | None = None,
     ) -> None:
         """Raise ValueError if a stream is requested and there are no cases to draw from.
 
         ``draws``: how many samples every step has. ``deferred``: samples are made with the augmentation's margin, and
         ``finish`` augments them, a batch at a time. ``needs``: the strategy's, for a task with ``n_classes`` classes.
         ``pin``: batches from workers come in pinned memory, for a GPU. ``has_ignored``: labels may hold IGNORED.
-        ``foreground_share``, ``structures``: see Sampler.
+        ``foreground_share``, ``structures``, ``weak``: see Sampler.
         """
         for counts in draws.kinds:
             for name, size, cases in (
@@ -60,7 +61,7 @@ class TrainingBatches:
                 if size and not cases:
                     raise ValueError(f"{size} {name} samples per step requested, but there are no {name} cases")
         streams = tuple(labeled), tuple(unlabeled)
-        self._sampler = Sampler(*streams, augmentation, patch_size, seed, deferred, foreground_share, structures)
+        self._sampler = Sampler(*streams, augmentation, patch_size, seed, deferred, foreground_share, structures, weak)
         self._draws = draws
         self._channels = (*labeled, *unlabeled)[0].channels
         self._workers, self._rank, self._world = workers, rank, world
@@ -107,26 +108,26 @@ class TrainingBatches:
         if not sampler.deferred:
             return batch
         labeled, unlabeled = batch.labeled, batch.unlabeled
-        image, label = self._augmented(labeled.image, labeled.label, step, labeled.slots, sampler.labeled)
+        image, label = self._augmented(labeled, labeled.label, step, sampler.labeled, sampler.augmentation)
         assert label is not None
         if self._has_ignored:
             label = for_losses(label)
         targets = make_targets(self._needs.targets, label, self._n_classes)
-        others, pseudo = self._augmented(unlabeled.image, unlabeled.pseudo, step, unlabeled.slots, sampler.unlabeled)
+        others, pseudo = self._augmented(unlabeled, unlabeled.pseudo, step, sampler.unlabeled, sampler.of_unlabeled)
         return Batch(
             replace(labeled, image=image, label=label, targets=targets),
             replace(unlabeled, image=others, pseudo=pseudo),
         )
 
     def _augmented(
-        self, image: Tensor, label: Tensor | None, step: int, slots: Sequence[int], cases: Sequence[StoredImage]
+        self, stream: Stream, label: Tensor | None, step: int, cases: Sequence[StoredImage], augmentation: Augmentation
     ) -> tuple[Tensor, Tensor | None]:
-        sampler, size = self._sampler, self._sampler.patch_size
-        if not slots:
+        image, size = stream.image, self._sampler.patch_size
+        if not stream.slots:
             return image.new_empty((0, self._channels, *size)), None if label is None else label.new_empty((0, *size))
-        assert isinstance(sampler.augmentation, BatchAugmentation)
-        changes = [sampler.change(step, slot, cases) for slot in slots]
-        return sampler.augmentation.apply(image, label, changes, size)
+        assert isinstance(augmentation, BatchAugmentation)
+        changes = [self._sampler.change(step, slot, cases, augmentation) for slot in stream.slots]
+        return augmentation.apply(image, label, changes, size)
 
 
 def share_of(counts: tuple[int, int], needs: BatchNeeds, rank: int, world: int) -> tuple[list[int], list[int]]:

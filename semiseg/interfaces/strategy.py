@@ -159,6 +159,15 @@ class Strategy(nn.Module, ABC, Generic[OptionsT]):
         """
         return all(stage.unlabeled for stage in self.stages() if stage.name == step.stage)
 
+    @classmethod
+    def weak_unlabeled(cls, options: OptionsT) -> bool:
+        """Return whether unlabeled samples come in a weak view: with the augmentation's geometry alone.
+
+        Its changes of intensities are left out (``Augmentation.geometric``), so that a network labels images as they
+        are, and a strong view (``strong_view``) adds its own. By default, an option ``weak_view: geometry`` decides.
+        """
+        return getattr(options, "weak_view", "recipe") == "geometry"
+
     @abstractmethod
     def losses(self, batch: Batch, step: Step) -> Iterator[Losses]:
         """Yield the losses of one (micro-)batch. The engine runs backward on each before requesting the next."""

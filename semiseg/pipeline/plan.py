@@ -39,6 +39,7 @@ from semiseg.pipeline.plan_checks import (
 )
 from semiseg.pipeline.plan_values import settle_recipe, split_of
 from semiseg.pipeline.step_sizes import StepSizes, draws_of, step_sizes, unused_note
+from semiseg.pipeline.weak_views import weak_note
 from semiseg.planning.settle import Settled
 from semiseg.progress import Reporter
 from semiseg.recipe.components import Components, resolve
@@ -168,7 +169,8 @@ def make_plan(
     sizes, notes = step_sizes(recipe.training.batch, components.strategy.needs, bool(split.unlabeled))
     notes = [*notes, *unused_note(len(split.unlabeled), recipe.training.batch, components.strategy.needs)]
     notes += split.fold.notes if split.fold else ()
-    notes += [*target_note(components, recipe), *output_notes(task), *dataset.notes()]
+    notes += [*target_note(components, recipe), *weak_note(components, recipe)]
+    notes += [*output_notes(task), *dataset.notes()]
     problems += inference_problems(components, recipe, len(split.validation))
     problems += batch_problems(sizes.mixed, components.strategy.needs, recipe)
     if not unfit:

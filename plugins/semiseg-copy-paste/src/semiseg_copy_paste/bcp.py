@@ -19,10 +19,10 @@ from semiseg.plugin import (
     Stage,
     Step,
     Strategy,
-    StrategyOptions,
     Stream,
     StreamNeeds,
     Term,
+    WeakViewOptions,
     copy_paste_masks,
     paste,
     settled_decay,
@@ -31,7 +31,7 @@ from semiseg.plugin import (
 from semiseg_copy_paste.components import largest_components
 
 
-class BCPOptions(StrategyOptions):
+class BCPOptions(WeakViewOptions):
     """Options of BCP; the defaults are those for the left atrium."""
 
     pretrain_share: Annotated[float, Field(gt=0, lt=1)] = 2 / 17

@@ -17,6 +17,7 @@ from semiseg.plugin import (
     Step,
     StreamNeeds,
     Term,
+    WeakViewOptions,
     cutmix_masks,
     has_begun,
     paste,
@@ -27,7 +28,7 @@ from semiseg.plugin import (
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
-class CPSCutMixOptions(LossOptions):
+class CPSCutMixOptions(WeakViewOptions, LossOptions):
     """Options of CPS with CutMix."""
 
     weight: Annotated[float, Field(ge=0)] = 1.0
