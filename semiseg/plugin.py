@@ -54,11 +54,11 @@ if TYPE_CHECKING:
     from semiseg.strategy_parts.heads import MoreDecoders, MoreHeads, MoreScales
     from semiseg.strategy_parts.loss_options import LossName, LossOptions
     from semiseg.strategy_parts.mixing import copy_paste_masks, cutmix_masks, mixup_weights, paste
-    from semiseg.strategy_parts.ramps import RampName, RampShare, ramp, weight_at
+    from semiseg.strategy_parts.ramps import RampName, RampShare, has_begun, ramp, weight_at
     from semiseg.strategy_parts.signed_distance import signed_distances
     from semiseg.strategy_parts.streams import mean_of_each_stream, mean_over_voxels, supervised_loss, without_ignored
     from semiseg.strategy_parts.upsampling import replace_upsampling
-    from semiseg.strategy_parts.views import strong_view
+    from semiseg.strategy_parts.views import WeakView, WeakViewOptions, strong_view
     from semiseg.types import IGNORE, IGNORED, Case, DatasetInfo, Geometry, Shape, Task, Volume
 
 __all__ = [
@@ -117,6 +117,8 @@ __all__ = [
     "UnlabeledStream",
     "Upsampling",
     "Volume",
+    "WeakView",
+    "WeakViewOptions",
     "accepted_share",
     "confident_labels",
     "copy_paste_masks",
@@ -128,6 +130,7 @@ __all__ = [
     "draw_flips",
     "find",
     "flip",
+    "has_begun",
     "has_statistics",
     "image_stem",
     "masked_loss",
@@ -194,11 +197,11 @@ _HOMES = {
     "semiseg.strategy_parts.heads": "MoreDecoders MoreHeads MoreScales",
     "semiseg.strategy_parts.loss_options": "LossName LossOptions",
     "semiseg.strategy_parts.mixing": "copy_paste_masks cutmix_masks mixup_weights paste",
-    "semiseg.strategy_parts.ramps": "RampName RampShare ramp weight_at",
+    "semiseg.strategy_parts.ramps": "RampName RampShare has_begun ramp weight_at",
     "semiseg.strategy_parts.signed_distance": "signed_distances",
     "semiseg.strategy_parts.streams": "mean_of_each_stream mean_over_voxels supervised_loss without_ignored",
     "semiseg.strategy_parts.upsampling": "replace_upsampling",
-    "semiseg.strategy_parts.views": "strong_view",
+    "semiseg.strategy_parts.views": "WeakView WeakViewOptions strong_view",
     "semiseg.types": "IGNORE IGNORED Case DatasetInfo Geometry Shape Task Volume",
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names.split()}

@@ -21,6 +21,7 @@ AXES: tuple[Axis, ...] = ("left-right", "anterior-posterior", "superior-inferior
 Operation = Literal[
     "scaling", "rotation", "flipping", "gamma", "histogram_shift", "intensity_shift", "intensity_scaling"
 ]
+OF_INTENSITIES: tuple[Operation, ...] = ("gamma", "histogram_shift", "intensity_shift", "intensity_scaling")
 Probability = Annotated[float, Field(ge=0, le=1)]
 Range = tuple[PositiveFloat, PositiveFloat]
 
@@ -103,6 +104,12 @@ class Luque2023Augmentation(Augmentation):
         if not self._probability("flipping"):
             return ()
         return tuple(sorted({AXES.index(axis) for axis in self.options.flip_axes} & {*range(spatial_dims)}))
+
+    def geometric(self) -> Luque2023Augmentation:
+        """Return the augmentation with a probability of 0 for the operations on intensities."""
+        o = self.options
+        probabilities = {**o.probabilities, **dict.fromkeys(OF_INTENSITIES, 0.0)}
+        return type(self)(o.model_copy(update={"probabilities": probabilities}))
 
     def __call__(self, image: Tensor, label: Tensor | None, patch_size: Shape) -> tuple[Tensor, Tensor | None]:
         """Apply the seven operations; labels by nearest neighbor."""

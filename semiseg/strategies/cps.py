@@ -20,12 +20,13 @@ from semiseg.strategy_parts.deep_supervision import (
 from semiseg.strategy_parts.durations import wait_share
 from semiseg.strategy_parts.loss_options import LossName
 from semiseg.strategy_parts.streams import mean_of_each_stream, without_ignored
+from semiseg.strategy_parts.views import WeakViewOptions
 
 
-class CPSOptions(DeepSupervisionOptions):
+class CPSOptions(WeakViewOptions, DeepSupervisionOptions):
     """Options of CPS; defaults are those of the 3D paper's code, except the wait period and the supervised loss."""
 
-    newer: ClassVar[frozenset[str]] = DeepSupervisionOptions.newer | {"pseudo_mean"}
+    newer: ClassVar[frozenset[str]] = WeakViewOptions.newer | DeepSupervisionOptions.newer | {"pseudo_mean"}
 
     phi: Annotated[float, Field(ge=0)] = 0.5
     """Weight of the pseudo-label loss."""

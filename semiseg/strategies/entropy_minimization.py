@@ -14,7 +14,7 @@ from semiseg.interfaces.losses import Losses, Term
 from semiseg.interfaces.roles import Role
 from semiseg.interfaces.strategy import Strategy
 from semiseg.strategy_parts.deep_supervision import DeepSupervisionOptions, deeply_supervised
-from semiseg.strategy_parts.ramps import RampName, RampShare, weight_at
+from semiseg.strategy_parts.ramps import RampName, RampShare, has_begun, weight_at
 from semiseg.strategy_parts.streams import mean_over_voxels, supervised_loss
 
 
@@ -49,6 +49,10 @@ class EntropyMinimization(Strategy[EntropyMinimizationOptions]):
     def roles(cls, options: EntropyMinimizationOptions) -> tuple[Role, ...]:
         """Return one network, called model."""
         return (deeply_supervised(Role("model"), options),)
+
+    def uses_unlabeled(self, step: Step) -> bool:
+        """Return whether the weight of the entropy has begun to rise."""
+        return has_begun(self.options, step)
 
     def losses(self, batch: Batch, step: Step) -> Iterator[Losses]:
         """Yield the supervised loss plus the weighted entropy, from one forward pass."""

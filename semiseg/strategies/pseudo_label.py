@@ -11,7 +11,7 @@ from semiseg.interfaces.roles import Role
 from semiseg.interfaces.strategy import Strategy
 from semiseg.strategy_parts.confidence import accepted_share, confident_labels, masked_loss
 from semiseg.strategy_parts.deep_supervision import DeepSupervisionOptions, deeply_supervised
-from semiseg.strategy_parts.ramps import RampName, weight_at
+from semiseg.strategy_parts.ramps import RampName, has_begun, weight_at
 from semiseg.strategy_parts.streams import supervised_loss
 
 
@@ -56,6 +56,10 @@ class PseudoLabel(Strategy[PseudoLabelOptions]):
     def roles(cls, options: PseudoLabelOptions) -> tuple[Role, ...]:
         """Return one network, called model."""
         return (deeply_supervised(Role("model"), options),)
+
+    def uses_unlabeled(self, step: Step) -> bool:
+        """Return whether the weight of the pseudo-label loss has begun to rise."""
+        return has_begun(self.options, step, self.options.wait_share)
 
     def losses(self, batch: Batch, step: Step) -> Iterator[Losses]:
         """Yield the supervised loss plus the weighted loss against pseudo-labels, from one forward pass."""

@@ -47,6 +47,8 @@ class SelfTraining(Strategy[SelfTrainingOptions]):
     and pseudo-labeled samples into one batch with one mean of the cross entropy (``loss=cross_entropy``), which with as
     many of both is half of the loss here, and otherwise weights the two by their numbers; and it ignores the
     pseudo-labels in the cut-out box.
+    The teacher's steps use no unlabeled samples, so that all samples drawn for them are labeled, as there
+    (``training.batch_size.fill``).
     """
 
     no_regions: ClassVar[str] = ""
@@ -60,11 +62,11 @@ class SelfTraining(Strategy[SelfTrainingOptions]):
         """Return teacher and student; for ST++, a student of the reliable cases comes between them."""
         o = self.options
         if o.reliable_share == 1:
-            teacher = Stage("teacher", o.teacher_share)
+            teacher = Stage("teacher", o.teacher_share, unlabeled=False)
             return teacher, Stage("student", 1 - o.teacher_share, reset="all", pseudo_labels=True)
         rest = (1 - o.teacher_share) / 2
         return (
-            Stage("teacher", o.teacher_share, snapshots=o.snapshots),
+            Stage("teacher", o.teacher_share, snapshots=o.snapshots, unlabeled=False),
             Stage("reliable", rest, reset="all", pseudo_labels=True, reliable=o.reliable_share),
             Stage("student", rest, reset="all", pseudo_labels=True),
         )

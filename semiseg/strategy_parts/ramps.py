@@ -62,5 +62,17 @@ class RampedWeight(Protocol):
 
 def weight_at(options: RampedWeight, step: Step, start: float = 0.0) -> float:
     """Return the weight of the options at a step; ``start``: fraction of training before the ramp begins."""
-    share = ramp_share(step.total) if options.ramp_share == "auto" else options.ramp_share
-    return options.weight * ramp(options.ramp, step.index / step.total, share, start)
+    return options.weight * ramp(options.ramp, step.index / step.total, _share(options, step), start)
+
+
+def has_begun(options: RampedWeight, step: Step, start: float = 0.0) -> bool:
+    """Return whether a step is after the wait that ``weight_at`` has: ``start``, and with ``step`` also the ramp.
+
+    A linear ramp has begun at its first step, although its weight is still 0 there.
+    """
+    shape: RampName = "step" if options.ramp == "step" else "constant"
+    return ramp(shape, step.index / step.total, _share(options, step), start) > 0
+
+
+def _share(options: RampedWeight, step: Step) -> float:
+    return ramp_share(step.total) if options.ramp_share == "auto" else options.ramp_share

@@ -19,10 +19,10 @@ from semiseg.plugin import (
     Stage,
     Step,
     Strategy,
-    StrategyOptions,
     Stream,
     StreamNeeds,
     Term,
+    WeakViewOptions,
     copy_paste_masks,
     paste,
     settled_decay,
@@ -31,7 +31,7 @@ from semiseg.plugin import (
 from semiseg_copy_paste.components import largest_components
 
 
-class BCPOptions(StrategyOptions):
+class BCPOptions(WeakViewOptions):
     """Options of BCP; the defaults are those for the left atrium."""
 
     pretrain_share: Annotated[float, Field(gt=0, lt=1)] = 2 / 17
@@ -74,12 +74,15 @@ class BidirectionalCopyPaste(Strategy[BCPOptions]):
     model (this affects batch normalization only); the model is not selected by its Dice on the test set before it
     becomes the teacher. The public code also keeps only the largest component of test predictions.
 
+    The public code's batch is 4 labeled and 4 unlabeled samples (lines 39 and 40 at 7879f98): four mixes a step, but
+    two in pre-training, from 4 labeled samples, while the unlabeled ones are drawn and not used (131 to 161). Here all
+    8 are then labeled, and make four mixes; ``training.batch_size.fill: trainings`` is as there.
+
     The public code's versions for other datasets cannot be reproduced exactly: both keep the optimizer of the first
     stage. Apart from that, Pancreas is close to ``pretrain_share=0.23`` (with 18-connectivity), and ACDC to
-    ``pretrain_share=0.25`` (10000 and 30000 iterations; 0.5 until commit b62b10b of July 2023, before which its
-    ``pre_iterations`` was not read) on slices, with a Dice with squares over the whole batch, and averaged running
-    statistics. On slices the box is a rectangle, and components are
-    those of a slice, as there.
+    ``pretrain_share=0.25`` (10000 and 30000 iterations, of 12 + 12 slices; 0.5 until commit b62b10b of July 2023,
+    before which its ``pre_iterations`` was not read) on slices, with a Dice with squares over the whole batch, and
+    averaged running statistics. On slices the box is a rectangle, and components are those of a slice, as there.
     """
 
     no_regions: ClassVar[str] = ""
@@ -99,7 +102,7 @@ class BidirectionalCopyPaste(Strategy[BCPOptions]):
     def stages(self) -> tuple[Stage, ...]:
         """Return the stage on labeled samples only, then the one on both streams."""
         share = self.options.pretrain_share
-        return Stage("pretrain", share), Stage("self_train", 1 - share, reset="optimizer")
+        return Stage("pretrain", share, unlabeled=False), Stage("self_train", 1 - share, reset="optimizer")
 
     def losses(self, batch: Batch, step: Step) -> Iterator[Losses]:
         """Yield the loss of mixed labeled samples or, in the second stage, of labeled and unlabeled samples mixed."""

@@ -17,7 +17,9 @@ from semiseg.plugin import (
     Step,
     StreamNeeds,
     Term,
+    WeakViewOptions,
     cutmix_masks,
+    has_begun,
     paste,
     supervised_loss,
     weight_at,
@@ -26,7 +28,7 @@ from semiseg.plugin import (
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
-class CPSCutMixOptions(LossOptions):
+class CPSCutMixOptions(WeakViewOptions, LossOptions):
     """Options of CPS with CutMix."""
 
     weight: Annotated[float, Field(ge=0)] = 1.0
@@ -71,7 +73,7 @@ class CutMixCPS(CoTraining[CPSCutMixOptions]):
 
     def uses_pseudo_labels(self, step: Step) -> bool:
         """Return whether the wait is over."""
-        return step.index / step.total >= self.options.wait_share
+        return has_begun(self.options, step, self.options.wait_share)
 
     def student_images(self, batch: Batch, step: Step) -> Tensor:
         """Return the labeled samples, then one mixed sample for every two unlabeled ones."""

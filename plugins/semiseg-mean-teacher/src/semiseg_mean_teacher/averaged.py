@@ -20,6 +20,7 @@ from semiseg.plugin import (
     Strategy,
     TeacherMode,
     Term,
+    WeakViewOptions,
     decay_at,
     has_statistics,
     teaching,
@@ -28,7 +29,7 @@ from semiseg.plugin import (
 )
 
 
-class AveragedOptions(LossOptions):
+class AveragedOptions(WeakViewOptions, LossOptions):
     """Options shared by all methods with an averaged teacher."""
 
     weight: Annotated[float, Field(ge=0)] = 0.1
