@@ -82,7 +82,7 @@ def test_wrong_bf16_is_found(monkeypatch, what, factor, kind):
         if what == "gradient of the weight":
             weight = WrongGradient.apply(weight, factor)
         out = right(image, weight, *args)
-        return out * factor if what == "result" else out
+        return out + (factor - 1) * out.detach() if what == "result" else out  # its gradients stay right
 
     monkeypatch.setattr(torch.nn.functional, kind, wrong)
     (problem,) = bf16_problems(torch.device("cpu"), int(kind[-2]))
