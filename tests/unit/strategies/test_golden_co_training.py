@@ -19,8 +19,8 @@ STUDENTS = {"student_a": 0.9, "student_b": 1.7}
 ALL_BACKGROUND = {"student_a": 0.9, "student_b": lambda classes: Pointwise(classes, 1.7, background=60.0)}
 """The second network's argmax is background everywhere."""
 NO_BACKGROUND, BATCH = DiceForm(background=False), DiceForm(batch=True)
-CHENS = {"loss": "cross_entropy", "pseudo_loss": "cross_entropy", "phi": 1.5, "wait_share": 0}
-SSL4MISS = {"loss": "dice_ce", "pseudo_loss": "cross_entropy", "pseudo_on": "unlabeled", "phi": 0.2, "wait_share": 0}
+AS_CHEN = {"loss": "cross_entropy", "pseudo_loss": "cross_entropy", "phi": 1.5, "wait_share": 0}
+AS_SSL4MIS = {"loss": "dice_ce", "pseudo_loss": "cross_entropy", "pseudo_on": "unlabeled", "phi": 0.2, "wait_share": 0}
 
 CASES = {
     "cps, 4 classes": Golden(
@@ -97,7 +97,7 @@ CASES = {
     "original cps, 2 classes": Golden(
         source=CHEN,
         strategy=CrossPseudoSupervision,
-        options=CHENS,
+        options=AS_CHEN,
         networks=STUDENTS,
         classes=2,
         spatial_dims=2,
@@ -110,7 +110,7 @@ CASES = {
     "original cps, 3 classes": Golden(
         source=CHEN,
         strategy=CrossPseudoSupervision,
-        options=CHENS,
+        options=AS_CHEN,
         networks=STUDENTS,
         classes=3,
         spatial_dims=2,
@@ -129,7 +129,7 @@ CASES = {
     "cps of SSL4MIS after its ramp-up, twice the loss": Golden(
         source=f"{SSL4MIS}/train_cross_pseudo_supervision_3D.py:154-177, utils/losses.py:19-27 for Dice",
         strategy=CrossPseudoSupervision,
-        options=SSL4MISS,
+        options=AS_SSL4MIS,
         form=BATCH,
         networks=STUDENTS,
         classes=3,
