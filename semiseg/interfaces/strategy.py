@@ -157,7 +157,8 @@ class Strategy(nn.Module, ABC, Generic[OptionsT]):
         A step that does not draws labeled ones in their place (``training.batch_size.fill``). Override it for a wait
         within a stage: from a step of the stage on, it is true. It depends on the options and the step alone.
         """
-        return all(stage.unlabeled for stage in self.stages() if stage.name == step.stage)
+        used = self.needs.unlabeled.uses
+        return used and all(stage.unlabeled for stage in self.stages() if stage.name == step.stage)
 
     @classmethod
     def weak_unlabeled(cls, options: OptionsT) -> bool:

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Set
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import pairwise
+from typing import TypeVar
 
 import torch
 
@@ -128,6 +129,9 @@ _HINT = (
 )
 
 
+StreamT = TypeVar("StreamT", bound=Stream)
+
+
 def _with_other(batch: Batch, index: int) -> Batch:
     """Return the batch with another image of one sample, counted over both streams."""
     if index < len(batch.labeled):
@@ -135,7 +139,7 @@ def _with_other(batch: Batch, index: int) -> Batch:
     return replace(batch, unlabeled=_other_image(batch.unlabeled, index - len(batch.labeled)))
 
 
-def _other_image(stream: Stream, index: int) -> Stream:
+def _other_image(stream: StreamT, index: int) -> StreamT:
     image = stream.image.clone()
     generator = torch.Generator().manual_seed(1000 + index)  # no seed of ``make_batch``
     image[index] = torch.randn(image[index].shape, generator=generator).to(image)
