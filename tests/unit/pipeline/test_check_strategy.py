@@ -137,7 +137,7 @@ def test_a_teacher_of_its_student_s_kind_may_be_named():
     assert check(asked, quick=True)[-1] == "No problems found."
 
 
-@pytest.mark.parametrize("backbone", ["unet", "unetr", "vnet"])
+@pytest.mark.parametrize("backbone", ["unet", "unetr", "vnet", "basic_unet", "vnet_la"])
 def test_no_installed_strategy_takes_memory_for_it(backbone, monkeypatch):
     made, devices = module.build_strategy, set()
 
