@@ -3,18 +3,17 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from semiseg.data.draws import Counts
 from semiseg.data.split import Split
 from semiseg.engine.probe import Measured
 from semiseg.engine.runtime import Runtime
 from semiseg.errors import DataError, SemisegError
 from semiseg.pipeline.model import new_model
 from semiseg.pipeline.outputs import task_of
-from semiseg.pipeline.plan import Plan, make_plan, networks_once, timetable_of
+from semiseg.pipeline.plan import Plan, fit_batch, make_plan, n_steps, networks_once, timetable_of
 from semiseg.pipeline.step_mode import NoiseTrial, OpenModes, choose_step_mode
-from semiseg.pipeline.step_sizes import n_steps, step_sizes
 from semiseg.planning.settle import open_keys
 from semiseg.recipe.components import resolve
+from semiseg.recipe.schema import BatchSize
 from semiseg.study.models import StudyModel
 
 _NO_CASES = Split((), (), (), ())
@@ -26,7 +25,7 @@ class Forecast:
 
     Attributes:
         steps: number of training steps.
-        batch: samples by stream of a step that uses unlabeled ones, if the model has any.
+        batch: samples per step by stream.
         memory: bytes of a step in float32, by formula, in the fastest step mode that the recipe allows; None
             if the number of modalities and classes is not known without the data.
         least: the same in the step mode with the lowest memory.
@@ -34,7 +33,7 @@ class Forecast:
     """
 
     steps: int
-    batch: Counts
+    batch: BatchSize
     memory: int | None
     least: int | None
     measured: Measured | None = None
@@ -77,19 +76,19 @@ def _forecast(model: StudyModel, measure: bool) -> Forecast:
         recipe = make_plan(recipe, on_this_machine=False).recipe
     training = recipe.training
     components = resolve(recipe)
-    sizes, _ = step_sizes(training.batch, components.strategy.needs, model.any_unlabeled)
-    steps = n_steps(training)
+    batch, _ = fit_batch(training.batch, components.strategy.needs, model.any_unlabeled)
+    steps = n_steps(training, batch)
     try:
         info = components.dataset.info()
     except SemisegError as error:
         if measure:
             raise DataError(error.problems) from error
-        return Forecast(steps, sizes.mixed, None, None)
+        return Forecast(steps, batch, None, None)
     task = task_of(recipe, info)
-    plan = Plan(recipe, components, info, (), _NO_CASES, task, sizes, (), networks_once(components, task))
+    plan = Plan(recipe, components, info, (), _NO_CASES, task, batch, (), networks_once(components, task))
     found = OpenModes(plan, world=1)
     memory = [found.estimate(mode) for mode in found.modes]
-    return Forecast(steps, sizes.mixed, memory[0], min(memory), _time(plan) if measure else None)
+    return Forecast(steps, batch, memory[0], min(memory), _time(plan) if measure else None)
 
 
 def _time(plan: Plan) -> Measured | None:
@@ -100,5 +99,5 @@ def _time(plan: Plan) -> Measured | None:
     table = timetable_of(plan, strategy)
     late = table.step(table.total - 1)
     mode = choose_step_mode(plan, strategy, late, runtime).mode
-    batch = plan.draws.at(late.index)
-    return NoiseTrial(plan, strategy, late, runtime, batch, batch)(mode)
+    batch = plan.batch_size
+    return NoiseTrial(plan, strategy, late, runtime, (batch.labeled, batch.unlabeled))(mode)

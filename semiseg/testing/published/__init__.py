@@ -1,1 +1,0 @@
-"""What the public code of a method computes and sets: numbers and defaults, with their places."""
