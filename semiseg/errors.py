@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +86,18 @@ class DataError(SemisegError):
     """A file, case or split that cannot be used."""
 
     exit_code = 3
+
+
+class SomeCasesError(DataError):
+    """Some of the cases to predict cannot be used.
+
+    Attributes:
+        cases: the cases (``semiseg.types.Case``) that can.
+    """
+
+    def __init__(self, problems: Sequence[Problem], cases: Sequence[Any]) -> None:
+        super().__init__(problems)
+        self.cases = tuple(cases)
 
 
 class ArgumentError(DataError):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from semiseg.codings.classes import CLASSES
     from semiseg.codings.coding import Coding
-    from semiseg.errors import ComponentError, DataError, Problem, ProtocolError, raise_all
+    from semiseg.errors import ComponentError, DataError, Problem, ProtocolError, SomeCasesError, raise_all
     from semiseg.interfaces.augmentation import Augmentation, BatchAugmentation
     from semiseg.interfaces.backbone import Backbone
     from semiseg.interfaces.batch import Batch, LabeledStream, Step, Stream, UnlabeledStream
@@ -93,6 +93,7 @@ __all__ = [
     "RoleOptimizer",
     "Running",
     "Shape",
+    "SomeCasesError",
     "SplitNetwork",
     "Stage",
     "Step",
@@ -148,7 +149,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    "semiseg.errors": "ComponentError DataError Problem ProtocolError raise_all",
+    "semiseg.errors": "ComponentError DataError Problem ProtocolError SomeCasesError raise_all",
     "semiseg.codings.classes": "CLASSES",
     "semiseg.codings.coding": "Coding",
     "semiseg.interfaces.augmentation": "Augmentation BatchAugmentation",

@@ -1,9 +1,10 @@
-"""The semiseg version that a plugin package was written for: its own requirement on semiseg (ADR 0011)."""
+"""Requirements of plugin packages: the semiseg version that one was written for (ADR 0011), and what one lacks."""
 
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from importlib.metadata import PackageNotFoundError, requires, version
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -62,6 +63,24 @@ def refusal(kind: str, package: str, requirements: tuple[str, ...], installed: s
         f"`pip install --upgrade {package}`, or `pip install 'semiseg<{changed}'`. Its author adapts it and requires"
         f" semiseg>={changed}.",
     )
+
+
+def missing_requirements(package: str) -> tuple[str, ...]:
+    """Return those of an installed package's requirements of which no version is installed, without extras."""
+    from packaging.requirements import InvalidRequirement, Requirement
+
+    missing = []
+    for text in requires(package) or ():
+        try:
+            requirement = Requirement(text)
+        except InvalidRequirement:
+            continue
+        if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
+            try:
+                version(requirement.name)
+            except PackageNotFoundError:
+                missing.append(f"{requirement.name}{requirement.specifier}")
+    return tuple(missing)
 
 
 @lru_cache

@@ -20,7 +20,7 @@ from semiseg.errors import ComponentError
 from semiseg.interfaces.component import ComponentOptions
 from semiseg.messages import Place, closest, explain
 from semiseg.own_plugins import answer, names_of
-from semiseg.plugin_versions import Refusal, on_semiseg, refusal, stated
+from semiseg.plugin_versions import Refusal, missing_requirements, on_semiseg, refusal, stated
 
 Kind = Literal["backbone", "dataset", "strategy", "augmentation", "metric", "launcher"]
 
@@ -99,6 +99,12 @@ def _entry(kind: Kind, point: EntryPoint) -> Entry:
         return Entry(kind, point.name, "unknown", "?", point.value)
     requirements = on_semiseg(point.dist.requires or ())
     return Entry(kind, point.name, point.dist.name, point.dist.version, point.value, requirements)
+
+
+def incomplete() -> Mapping[str, tuple[str, ...]]:
+    """Return the installed packages with components that lack a required package, each with what it lacks."""
+    packages = {entry.package for kind in GROUPS for entry in installed(kind)} - {"unknown"}
+    return {package: lacking for package in sorted(packages) if (lacking := missing_requirements(package))}
 
 
 def current_name(kind: Kind, name: Any) -> Any:

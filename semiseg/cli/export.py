@@ -63,7 +63,7 @@ def nnunet(
         if extra := [option for option, value in given.items() if value is not None]:
             raise ArgumentError(f"{', '.join(extra)}: of no use with predictions.", "Leave it out, or give a recipe.")
         folder = export_predictions(source, output, checkpoint=checkpoint, reporter=make_reporter(quiet))
-        typer.echo(f"Wrote {folder}. Score it by nnU-Net:")
+        typer.echo(f"Wrote {folder}. Score it with nnU-Net:")
         typer.echo(
             f"  nnUNetv2_evaluate_folder LABELS {folder} -djfile {folder}/dataset.json -pfile {folder}/plans.json"
         )
@@ -78,7 +78,7 @@ def nnunet(
         raise ArgumentError("--checkpoint: of no use with a recipe.", "Leave it out, or give a run folder.")
     recipe = load_recipe(source, overrides or [])
     home = export_dataset(recipe, output, number=number, name=name, link=link, reporter=make_reporter(quiet))
-    typer.echo(f"Wrote {home}. Check it by nnU-Net:")
+    typer.echo(f"Wrote {home}. Check it with nnU-Net:")
     typer.echo(
         f"  nnUNet_raw={home.parent} nnUNetv2_plan_and_preprocess -d {int(home.name[7:10])} --verify_dataset_integrity"
     )

@@ -1,6 +1,8 @@
 """The command ``semiseg``: its subcommands, and the display of errors."""
 
+import shlex
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 import typer
@@ -17,9 +19,10 @@ from semiseg.cli.predict import predict
 from semiseg.cli.run import run
 from semiseg.cli.schema import schema
 from semiseg.cli.study import commands as study
-from semiseg.errors import Interrupted, SemisegError
+from semiseg.errors import ComponentError, Interrupted, Problem, SemisegError
 from semiseg.openmp import sleep_while_waiting
 from semiseg.platforms import require_platform
+from semiseg.registry import incomplete
 
 
 class _Commands(TyperGroup):
@@ -86,6 +89,20 @@ def main() -> None:
     except SemisegError as error:
         print(f"Error: {error}", file=sys.stderr)
         sys.exit(128 + error.signum if isinstance(error, Interrupted) else error.exit_code)
+    except ModuleNotFoundError as error:
+        lacking = incomplete()
+        if not lacking:
+            raise
+        problems = [
+            Problem(f"package {package}", f"it requires {', '.join(names)}, not installed", _install(names))
+            for package, names in lacking.items()
+        ]
+        print(f"Error: {ComponentError([Problem('', str(error)), *problems])}", file=sys.stderr)
+        sys.exit(ComponentError.exit_code)
+
+
+def _install(names: Sequence[str]) -> str:
+    return f"Install it: pip install {' '.join(map(shlex.quote, names))}"
 
 
 if __name__ == "__main__":

@@ -13,6 +13,8 @@ _CHANNEL = re.compile(r"(?P<case>.+)_(?P<channel>\d{4})", re.DOTALL)
 _COLORS = 3
 """Channels of an RGB picture, the only picture with several."""
 _KEY = "dataset.modalities"
+TO_PREDICT = ""
+"""The key in the naming of new images, whose modalities are the model's and cannot be set."""
 
 
 def one_group(pattern: str) -> str:
@@ -51,7 +53,7 @@ class FileNames:
         modalities: names of the modalities.
         numbered: whether names end in a modality number.
         together: whether each file holds all modalities: RGB pictures.
-        key: where the user names the modalities.
+        key: where the user names the modalities; ``TO_PREDICT`` if they are a model's.
     """
 
     modalities: tuple[str, ...]
@@ -93,7 +95,10 @@ class FileNames:
         return parsed[0] if parsed else _name(path)
 
     def group(self, files: Sequence[Path], problems: list[Problem]) -> Mapping[str, tuple[Path, ...]]:
-        """Return the image files of each case in modality order; problems are appended to ``problems``."""
+        """Return the image files of each case in modality order, without the cases that have problems.
+
+        Problems are appended to ``problems``.
+        """
         found: dict[str, dict[str, list[Path]]] = defaultdict(lambda: defaultdict(list))
         for path in files:
             parsed = self.parse(path)
@@ -102,10 +107,13 @@ class FileNames:
                 continue
             case_id, part = parsed or (_name(path), self.parts[0])
             found[case_id][part].append(path)
+        usable = {}
         for case_id, by_part in found.items():
-            problems += self._problems(case_id, by_part)
-        names = self.parts
-        return {i: tuple(by[name][0] for name in names) for i, by in found.items() if all(by.get(n) for n in names)}
+            own = self._problems(case_id, by_part)
+            problems += own
+            if not own:
+                usable[case_id] = tuple(by_part[name][0] for name in self.parts)
+        return usable
 
     def _numbers(self, path: Path) -> str:
         """Return how to number a file."""
@@ -118,14 +126,17 @@ class FileNames:
 
     def _problems(self, case_id: str, files: Mapping[str, list[Path]]) -> list[Problem]:
         where, order = f"case {case_id}", ", ".join(f"_{i:04d} {name}" for i, name in enumerate(self.parts))
+        needs = "The model needs " + ", ".join(f"{case_id}_{i:04d} ({name})" for i, name in enumerate(self.parts)) + "."
         problems = []
         missing = [f"_{index:04d} ({name})" for index, name in enumerate(self.parts) if name not in files]
         if missing:
             fix = f"Expected: {order}. Or set {self.key} to those that all cases have."
+            fix = f"{needs} Add it, or move the case away." if self.key == TO_PREDICT else fix
             problems.append(Problem(where, f"modality {', '.join(missing)} is missing", fix))
         for name, paths in files.items():
             if name not in self.parts:
                 fix = f"Expected: {order}. Set {self.key}."
+                fix = f"{needs} Move it away." if self.key == TO_PREDICT else fix
                 problems.append(Problem(where, f"there is no modality for {paths[0].name}", fix))
             elif len(paths) > 1:
                 both = ", ".join(path.name for path in paths)

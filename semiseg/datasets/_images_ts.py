@@ -41,7 +41,7 @@ class ImagesTs:
         """Return remarks before training, depending on whether the images are ``taken`` as unlabeled cases."""
         found = _images(self.found)
         if self.found and taken:
-            yield f"{found} used as unlabeled cases; set dataset.test_images=exclude to leave {self._them} out"
+            yield f"{found} counted as unlabeled cases; set dataset.test_images=exclude to leave {self._them} out"
         elif self.found:
             as_cases = "an unlabeled case" if len(self.found) == 1 else "unlabeled cases"
             yield f"{found} left out; set dataset.test_images=unlabeled to use {self._them} as {as_cases}"

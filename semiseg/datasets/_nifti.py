@@ -7,7 +7,7 @@ from typing import ClassVar, TypeVar
 
 from pydantic import Field
 
-from semiseg.errors import DataError, Problem, ProtocolError, raise_all
+from semiseg.errors import DataError, Problem, ProtocolError, SomeCasesError, raise_all
 from semiseg.interfaces.component import ComponentOptions
 from semiseg.interfaces.dataset import Dataset
 from semiseg.io.finding import CONVERT, find
@@ -146,6 +146,22 @@ def checked_cases(cases: Iterable[Case], problems: Sequence[Problem] = ()) -> tu
     ]
     raise_all([*problems, *name_problems(counts), *twice], DataError)
     return tuple(ordered)
+
+
+def cases_to_predict(cases: Sequence[Case], problems: Sequence[Problem] = ()) -> tuple[Case, ...]:
+    """Return the cases of a folder ordered by id; ``problems`` are those of cases that are not among them.
+
+    Raises SomeCasesError, with the usable cases, if there are problems, invalid names or repeated ids, and DataError if
+    no case can be used.
+    """
+    try:
+        return checked_cases(cases, problems)
+    except DataError as error:
+        counts = Counter(case.id for case in cases)
+        usable = [case for case in cases if counts[case.id] == 1 and not name_problems([case.id])]
+        if not usable:
+            raise
+        raise SomeCasesError(error.problems, sorted(usable, key=lambda case: case.id)) from error
 
 
 def named_by_files(listed: Sequence[tuple[tuple[Path, ...], Path | None]]) -> list[Case]:

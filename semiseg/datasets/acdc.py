@@ -11,6 +11,7 @@ from semiseg.datasets._h5 import h5_geometry, h5_image, h5_label, h5_shape, is_h
 from semiseg.datasets._nifti import (
     NiftiDataset,
     NiftiOptions,
+    cases_to_predict,
     checked_cases,
     existing_root,
     merged_label_map,
@@ -109,7 +110,7 @@ class ACDC(NiftiDataset):
         if not held.files:
             fix = CONVERT if held.other else "Give the folder of the images."
             raise DataError(Problem(str(folder), "it contains no .h5, .nii.gz or .nii files of volumes", fix))
-        return checked_cases(map(_case, held.files))
+        return cases_to_predict([_case(path) for path in held.files])
 
     def read_image(self, case: Case) -> Volume:
         """Return the image (1, X, Y, Z) in its stored numeric type."""

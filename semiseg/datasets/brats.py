@@ -11,6 +11,7 @@ from semiseg.datasets._brats_files import EXPECTED, SEG, Scan, find_scans, parse
 from semiseg.datasets._nifti import (
     NiftiDataset,
     NiftiOptions,
+    cases_to_predict,
     checked_cases,
     existing_root,
     merged_label_map,
@@ -105,7 +106,7 @@ class Brats(NiftiDataset):
                 images = tuple(scan.files[name][0] for name in self.modalities)
                 label = scan.files[SEG][0] if labels and SEG in scan.files else None
                 cases.append(Case(scan.case_id, images, label, scan.patient))
-        return checked_cases(cases, problems)
+        return checked_cases(cases, problems) if labels else cases_to_predict(cases, problems)
 
     def _problems(self, scan: Scan, labels: bool) -> Iterator[Problem]:
         where = f"case {scan.case_id}"
@@ -117,5 +118,5 @@ class Brats(NiftiDataset):
         missing = [name for name in self.modalities if name not in scan.files]
         if missing:
             some = sorted(map(str, scan.folders))[0]
-            fix = f"Expected {EXPECTED}. Or set dataset.modalities to those that all cases have."
-            yield Problem(where, f"{', '.join(missing)} missing in {some}", fix)
+            or_else = "Or set dataset.modalities to those that all cases have." if labels else "Or move the case away."
+            yield Problem(where, f"{', '.join(missing)} missing in {some}", f"Expected {EXPECTED}. {or_else}")

@@ -11,6 +11,7 @@ from semiseg.datasets._images_ts import ImagesTs, are_images, find_images_ts
 from semiseg.datasets._nifti import (
     NiftiDataset,
     NiftiOptions,
+    cases_to_predict,
     checked_cases,
     distinct_values,
     existing_root,
@@ -172,7 +173,7 @@ class Decathlon(NiftiDataset):
         if folder is None and len(paths) > 1:
             return (one_case(paths, self.modalities, lambda path: None),)
         files = paths if folder is None else nifti_files_in(folder)
-        return checked_cases(named_by_files([((path,), None) for path in files]))
+        return cases_to_predict(named_by_files([((path,), None) for path in files]))
 
 
 def _numbered(image: Path) -> Path:

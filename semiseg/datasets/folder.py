@@ -1,17 +1,18 @@
 """A plain folder of images with labels, and images without."""
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 from pydantic import Field, field_validator
 
-from semiseg.datasets._folder_names import FileNames, one_group, patient_in
+from semiseg.datasets._folder_names import TO_PREDICT, FileNames, one_group, patient_in
 from semiseg.datasets._nifti import (
     NiftiDataset,
     NiftiOptions,
+    cases_to_predict,
     checked_cases,
     distinct_values,
     existing_root,
@@ -21,9 +22,9 @@ from semiseg.datasets._nifti import (
     one_case,
     only_folder,
 )
-from semiseg.errors import DataError, Problem
-from semiseg.io.finding import CONVERT, Found, find, is_named
-from semiseg.io.formats.pairs import CaseFolders, find_pairs, labels_by_case, without_labels
+from semiseg.errors import DataError, Problem, raise_all
+from semiseg.io.finding import CONVERT, Found, find, is_folder, is_named
+from semiseg.io.formats.pairs import FIRST, CaseFolders, find_pairs, labels_by_case, without_labels
 from semiseg.io.formats.series import with_series
 from semiseg.io.labels import LARGEST_VALUE
 from semiseg.io.names import image_stem, is_picture
@@ -147,10 +148,24 @@ class Folder(NiftiDataset):
         ids = [case.id for case in self.cases() if case.label is None and {*case.images} & {*held.images.files}]
         if ids:
             are = f"{counted(len(ids), 'image')} {'has' if len(ids) == 1 else 'have'} no label"
-            notes.append(f"{held.images.folder}: {are}, used as unlabeled: {some(ids, 4)}")
+            notes.append(f"{held.images.folder}: {are}, counted as unlabeled: {some(ids, 4)}")
+        if any(case.label and image_stem(case.label) == f"{case.id}{FIRST}" for case in self.cases()):
+            notes.append(f"labels named like the first modality, CASE{FIRST}, are read as the labels of CASE")
         if held.unlabeled.files and self.options.unlabeled != "unlabeled/images":
-            notes.append(f"the images of {self.options.unlabeled} are used as unlabeled cases")
-        return tuple(notes)
+            notes.append(f"the images of {self.options.unlabeled} are counted as unlabeled cases")
+        return (*notes, *self._other_folders())
+
+    def _other_folders(self) -> Iterator[str]:
+        """Yield notes on images in folders of the root that are not read, such as ``labels_new``."""
+        root, names = Path(self.options.root), (self.options.images, self.options.labels, self.options.unlabeled)
+        places = [self._place(name) for name in names if name]
+        if root in places:  # its folders are cases
+            return
+        read = {place.relative_to(root).parts[0] for place in places}
+        for path in sorted(root.iterdir()):
+            files = find(path, image_stem).files if is_folder(path) and path.name not in read else ()
+            if files:
+                yield f"{path}: {counted(len(files), 'file')} {'is' if len(files) == 1 else 'are'} not read"
 
     def _held(self) -> _Held:
         options = self.options
@@ -196,8 +211,10 @@ class Folder(NiftiDataset):
         files = nifti_files_in(folder, image_stem)
         files = without_labels(files)
         problems = _mixed(folder, files)
-        found = FileNames.of(files, self.modalities).group(files, problems)
-        return checked_cases([Case(case_id, images) for case_id, images in found.items()], problems)
+        raise_all(problems, DataError)
+        naming = replace(FileNames.of(files, self.modalities), key=TO_PREDICT)
+        found = naming.group(files, problems)
+        return cases_to_predict([Case(case_id, images) for case_id, images in found.items()], problems)
 
 
 def _or_a_class(problem: UnknownValues) -> Problem:

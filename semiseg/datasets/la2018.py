@@ -6,7 +6,7 @@ from pathlib import Path
 from pydantic import PositiveFloat
 
 from semiseg.datasets._h5 import h5_geometry, h5_image, h5_label, h5_shape, is_h5
-from semiseg.datasets._nifti import checked_cases, existing_root, only_folder
+from semiseg.datasets._nifti import cases_to_predict, checked_cases, existing_root, only_folder
 from semiseg.errors import DataError, Problem, ProtocolError, raise_all
 from semiseg.interfaces.component import ComponentOptions
 from semiseg.interfaces.dataset import Dataset
@@ -79,7 +79,7 @@ class LA2018(Dataset):
             raise DataError(Problem(str(folder), "it contains no .h5 files", "Give the folder of the images."))
         if folder is None and len(files) > 1:
             raise DataError(f"{len(files)} files for one modality (mri).", "Give one file, or a folder of cases.")
-        return checked_cases(Case(_case_id(path), (path,)) for path in files)
+        return cases_to_predict([Case(_case_id(path), (path,)) for path in files])
 
     def read_image(self, case: Case) -> Volume:
         """Return the image (1, X, Y, Z) float32."""

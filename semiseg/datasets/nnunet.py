@@ -9,10 +9,11 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
-from semiseg.datasets._folder_names import FileNames, one_group, patient_in
+from semiseg.datasets._folder_names import TO_PREDICT, FileNames, one_group, patient_in
 from semiseg.datasets._nifti import (
     NiftiDataset,
     NiftiOptions,
+    cases_to_predict,
     checked_cases,
     distinct_values,
     existing_root,
@@ -138,7 +139,7 @@ class NnUNet(NiftiDataset):
         notes = [*held.notes, *self._training_notes(held)]
         test = self._images("imagesTs", [])
         if test and self._takes_test_images:
-            said = "used as unlabeled cases; set dataset.test_images=exclude to leave them out"
+            said = "counted as unlabeled cases; set dataset.test_images=exclude to leave them out"
             notes.append(f"imagesTs: {_images(test)} {said}")
         elif test:
             said = "left out; set dataset.test_images=unlabeled to use them as unlabeled cases"
@@ -146,7 +147,7 @@ class NnUNet(NiftiDataset):
         elif self._takes_test_images:
             notes.append("dataset.test_images is unlabeled, but imagesTs has no images")
         if self.options.unlabeled and (unlabeled := self._images(self.options.unlabeled, [])):
-            notes.append(f"{self.options.unlabeled}: {_images(unlabeled)} used as unlabeled cases")
+            notes.append(f"{self.options.unlabeled}: {_images(unlabeled)} counted as unlabeled cases")
         if manifest.derived:
             named = ", ".join(f"{value} is {manifest.names[value]}" for value in manifest.derived)
             notes.append(f"dataset.json names regions, not single values: {named}; dataset.classes gives other names")
@@ -160,14 +161,14 @@ class NnUNet(NiftiDataset):
         """Return cases to predict: all images in a folder, or one case's files in the order of the channels."""
         folder = only_folder(paths)
         files = paths if folder is None else nifti_files_in(folder, image_stem)
-        naming = replace(FileNames.of(files, self.modalities), key="channel_names in dataset.json")
+        naming = replace(FileNames.of(files, self.modalities), key=TO_PREDICT)
         if folder is None:
             if len(paths) > 1 and naming.together:  # a wrong number of gray pictures, or of RGB ones
                 naming = replace(naming, numbered=True, together=False)
             return (one_case(paths, naming.parts, naming.parse, image_stem),)
         problems: list[Problem] = []
         found = naming.group(files, problems)
-        return checked_cases([Case(case_id, images) for case_id, images in found.items()], problems)
+        return cases_to_predict([Case(case_id, images) for case_id, images in found.items()], problems)
 
     @property
     def _takes_test_images(self) -> bool:
@@ -234,7 +235,7 @@ class NnUNet(NiftiDataset):
         if count is not None and count != len(held.images):
             yield f"numTraining in dataset.json is {count}, but there are {counted(len(held.images), 'training case')}"
         if without:
-            what = f"imagesTr: {_images(without)} without a label in labelsTr and used as unlabeled cases"
+            what = f"imagesTr: {_images(without)} without a label in labelsTr and counted as unlabeled cases"
             yield f"{what}: {some(without, _NAMED)}"
         if held.lone:
             are = f"{counted(len(held.lone), 'label')} {'is' if len(held.lone) == 1 else 'are'}"

@@ -157,7 +157,7 @@ def _notes(plan: Plan, files: Files, folds: Folds) -> Iterator[str]:
         yield f"imagesTs: {counted(len(split.test), 'test case')}{labels}"
     if split.unlabeled:
         cases = counted(len(split.unlabeled), "unlabeled case")
-        yield f"imagesUn: {cases}, which the dataset nnunet reads and nnU-Net does not"
+        yield f"imagesUn: {cases}, which semiseg reads as unlabeled cases and nnU-Net ignores"
     if not folds:
         yield "there is no splits_final.json: one patient cannot be divided into folds"
     elif not split.validation:

@@ -21,6 +21,7 @@ from semiseg.init.sections import (
     task_outputs,
     training_section,
 )
+from semiseg.init.two_folders import TwoFolders
 from semiseg.interfaces.dataset import Dataset
 from semiseg.messages import some
 from semiseg.pipeline.plan import make_plan
@@ -32,6 +33,9 @@ from semiseg.registry import create
 from semiseg.types import Case, DatasetInfo, Shape
 
 _NAMED = 3
+_SESSION = "^(.+?)(?:_ses-.*)?$"
+_WITH_PATIENT = ("folder", "nnunet")
+"""Datasets with the option ``patient``."""
 _MARK_NAMES = ("ignore", "unlabeled", "unlabelled", "void")
 _MARK_VALUES = (255, 65535)
 _COARSE = 2.0
@@ -48,16 +52,24 @@ class Proposal:
     findings: tuple[str, ...]
 
 
-def propose_recipe(folder: Path, *, gpu: bool) -> Proposal:
+def propose_recipe(folder: Path, *, gpu: bool, named: TwoFolders | None = None) -> Proposal:
     """Return a commented recipe for a folder, for a machine with or without a GPU.
+
+    ``named`` are its folders of images and labels, if the user named them.
 
     The recipe has been loaded and planned on the data; unlike in ``check``, files are not read to their end. Raises
     SemisegError if the folder is not recognized, or the data are not enough for training, validation and test.
     """
-    block, dataset, cases, found, notes = _read(recognize(folder))
+    block, dataset, cases, found, notes = _read(recognize(folder, named))
     info = dataset.info()
-    notes = (*notes, *unlabeled_note(info))
+    if block["name"] in _WITH_PATIENT and (pattern := patient_pattern([case.id for case in cases])):
+        block, dataset, cases, found, notes = _read({**block, "patient": pattern})
+        notes = (*notes, "ids with _ses- are scans of one patient, which stay on one side of the split")
+    notes = (*notes, *unlabeled_note(info), *_test_images_note(block))
     split, split_comment = _split(folder, cases)
+    labeled = sum(case.label is not None for case in cases)
+    if labeled == len(cases):
+        notes = (*notes, _fully_labeled(labeled, split))
     patch = plane_patch_size(found.foreground, gpu) if found.pictures else patch_size(found.foreground, gpu)
     is_coarse = found.spacing is not None and max(found.spacing) >= _COARSE * min(found.spacing)
     sections: list[Section] = [
@@ -71,7 +83,6 @@ def propose_recipe(folder: Path, *, gpu: bool) -> Proposal:
     ]
     text = "\n".join(_commented(comment) + to_yaml(keys) for comment, keys in sections)
     plan = make_plan(load_recipe(parse_yaml(text, "the proposed recipe")[0], expand=False))
-    labeled = sum(case.label is not None for case in cases)
     roles = ", ".join(
         f"{len(plan.split.cases(role))} {role}" for role in ("labeled", "unlabeled", "validation", "test")
     )
@@ -151,6 +162,31 @@ def unlabeled_note(info: DatasetInfo) -> list[str]:
         for value, name in found
         if name.lower() in _MARK_NAMES or (far and value == highest)
     ]
+
+
+def patient_pattern(ids: Sequence[str]) -> str:
+    """Return a pattern for the patient in BIDS names such as ``sub-01_ses-02``; empty if no patient has several."""
+    patients = [re.sub(r"_ses-.*", "", case_id) for case_id in ids]
+    return _SESSION if len({*patients}) < len({*ids}) and all(patients) else ""
+
+
+def _test_images_note(block: Mapping[str, Any]) -> list[str]:
+    """Return a note if images meant for a test are unlabeled cases for training."""
+    as_folder = block.get("unlabeled") == "imagesTs" and (Path(block["root"]) / "imagesTs").is_dir()
+    if block.get("test_images") != "unlabeled" and not as_folder:
+        return []
+    key = "dataset.test_images" if "test_images" in block else "dataset.unlabeled"
+    return [
+        "imagesTs has no labels here and is taken for training; if predictions of these images will be evaluated,"
+        f" remove {key} first"
+    ]
+
+
+def _fully_labeled(labeled: int, split: Mapping[str, Any]) -> str:
+    return (
+        f"every case has a label, of which training uses {split['labeled']}, and the others serve as unlabeled; to"
+        f" train on all labels: semiseg run RECIPE --set split.labeled=all {BASELINE}"
+    )
 
 
 def _in_a_line(text: str) -> str:

@@ -8,9 +8,10 @@ from typing import Any
 
 from semiseg.errors import DataError, Problem, raise_all
 from semiseg.init.made_names import class_names, modality_names
+from semiseg.init.two_folders import TwoFolders, two_folders
 from semiseg.io.dataset_json import channels, classes, has_cases, ignored, images_of, read_dataset_json
 from semiseg.io.finding import CONVERT, Walk, find, is_file, is_folder
-from semiseg.io.formats.pairs import find_pairs, labels_by_case
+from semiseg.io.formats.pairs import FIRST, find_pairs, labels_by_case
 from semiseg.io.formats.series import with_series
 from semiseg.io.names import PICTURES, VOLUMES, image_stem, is_picture, nifti_stem, volume_stem
 from semiseg.messages import some
@@ -22,7 +23,8 @@ _NUMBERED = re.compile(r"(.+)_0\d{3}", re.DOTALL)
 _H5 = "mri_norm2.h5"
 LAYOUTS = """Supported layouts:
       labeled/images, labeled/labels and optionally unlabeled/images: volumes, DICOM folders or pictures of your own
-      images and labels, with labels for some of the images
+      images and labels (or scans, masks and the like), with labels for some of the images
+      two folders of other names: semiseg init FOLDER --images NAME --labels NAME
       CASE.nrrd with CASE-label.nrrd or CASE.seg.nrrd in one folder, or one folder per case: 3D Slicer
       dataset.json with imagesTr and labelsTr: the Medical Segmentation Decathlon
       DatasetXXX_NAME with dataset.json, imagesTr and labelsTr: nnU-Net
@@ -30,8 +32,10 @@ LAYOUTS = """Supported layouts:
       ID/mri_norm2.h5: left atria (LA 2018)"""
 
 
-def recognize(folder: Path) -> dict[str, Any]:
+def recognize(folder: Path, named: TwoFolders | None = None) -> dict[str, Any]:
     """Return the dataset block of a recipe for a folder: name, absolute root, and options read from the files.
+
+    ``named`` are its folders of images and labels, if the user named them.
 
     Raises DataError if the folder is missing or empty, or contains several datasets or none that a built-in dataset
     reads.
@@ -39,16 +43,16 @@ def recognize(folder: Path) -> dict[str, Any]:
     if not folder.is_dir():
         raise DataError(Problem(str(folder), "there is no such folder", "Check the path."))
     root = str(folder.absolute())
-    if labeled := _labeled(folder):
+    if not named and (labeled := _labeled(folder)):
         return {"name": "folder", "root": root, **_folder_options(labeled / "images", labeled / "labels")}
-    if is_file(folder / "dataset.json"):
+    if not named and is_file(folder / "dataset.json"):
         return {"root": root, **_by_dataset_json(folder)}
-    if is_folder(folder / "imagesTr") and is_folder(folder / "labelsTr"):
+    if not named and is_folder(folder / "imagesTr") and is_folder(folder / "labelsTr"):
         options = _folder_options(folder / "imagesTr", folder / "labelsTr")
         return {"name": "folder", "root": root, **_NNUNET, **options}
-    if _images_and_labels(folder):
-        options = {"images": "images", "labels": "labels"}
-        return {"name": "folder", "root": root, **options, **_folder_options(folder / "images", folder / "labels")}
+    if two := named or two_folders(folder):
+        options = _folder_options(folder / two.images, folder / two.labels)
+        return {"name": "folder", "root": root, **two.options(), **options}
     found: dict[str, dict[str, None]] = {}
     for name, place in _layouts_below(folder):
         found.setdefault(name, {})[place] = None
@@ -58,6 +62,10 @@ def recognize(folder: Path) -> dict[str, Any]:
         raise _several(folder, found)
     if paired := _pair_options(folder):
         return {"name": "folder", "root": root, **paired}
+    raise _unknown(folder)
+
+
+def _unknown(folder: Path) -> DataError:
     held = find(folder, image_stem, recursive=True)
     problems = [*held.problems]
     if held.files:
@@ -68,7 +76,7 @@ def recognize(folder: Path) -> dict[str, Any]:
         problems.append(Problem(str(folder), what, f"{CONVERT}\n    {LAYOUTS}"))
     elif not problems:
         problems.append(Problem(str(folder), "there are no images in it", LAYOUTS))
-    raise DataError(problems)
+    return DataError(problems)
 
 
 _SPREAD = ("brats", "la2018")
@@ -83,7 +91,7 @@ def _layouts_below(folder: Path) -> Iterator[tuple[str, str]]:
     for here, subfolders, files in Walk().through(folder):
         below = here.relative_to(folder)
         fixed = _name_by_json(here)
-        if _labeled(here) or _images_and_labels(here):
+        if _labeled(here) or two_folders(here):
             fixed = "folder"
         if fixed:
             subfolders.clear()
@@ -110,10 +118,6 @@ def _several(folder: Path, found: Mapping[str, Mapping[str, None]]) -> DataError
 def _labeled(folder: Path) -> Path | None:
     """Return the folder of labeled cases in the user's own layout, in either spelling."""
     return next((folder / name for name in ("labeled", "labelled") if is_folder(folder / name / "images")), None)
-
-
-def _images_and_labels(folder: Path) -> bool:
-    return is_folder(folder / "images") and is_folder(folder / "labels")
 
 
 _NNUNET = {"images": "imagesTr", "labels": "labelsTr", "unlabeled": "imagesTs"}
@@ -241,13 +245,22 @@ def _options(files: Sequence[Path], labels: Sequence[Path], where: Path) -> dict
     stems = [image_stem(path) or path.name for path in files]
     numbers = {match[1] for stem in stems if (match := _CHANNEL.fullmatch(stem))}
     numbered = "0001" in numbers and all(_CHANNEL.fullmatch(stem) for stem in stems)
-    # Ids may end in such numbers, too; then labels have the same names as images.
-    numbered = numbered and not {image_stem(path) for path in labels} & {*stems}
+    numbered = numbered and not _are_ids(stems, [image_stem(path) for path in labels])
     colors = modality_names(files[:1]) if files and is_picture(files[0]) else []
     if len(colors) > 1:
         return {"classes": class_names(labels, where), "modalities": colors}
     modalities = {"modalities": [f"modality_{int(number)}" for number in sorted(numbers)]} if numbered else {}
     return {"classes": class_names(labels, where), **modalities}
+
+
+def _are_ids(stems: Sequence[str], labels: Sequence[str]) -> bool:
+    """Return whether images named ``x_0000``, ``x_0001`` are cases of their own: labels have the names of some.
+
+    Labels of several cases that are all named ``CASE_0000`` are those of images with several modalities: as ids, the
+    other modalities would be unlabeled cases that show the content of the labeled ones.
+    """
+    same = {*labels} & {*stems}
+    return bool(same) and not (len(same) > 1 and all(label.endswith(FIRST) for label in same))
 
 
 def _label_files(labels: Path) -> Sequence[Path]:

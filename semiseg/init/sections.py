@@ -1,12 +1,12 @@
 """The blocks of a first recipe that depend on the images and the machine, each with its comment."""
 
 import math
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from semiseg.codings.region_table import MOST_REGIONS
 from semiseg.init.dataset_stats import Survey
+from semiseg.pipeline.outputs import has_sides
 from semiseg.types import DatasetInfo, Shape
 
 BASELINE = "--set strategy.name=supervised --set strategy.loss=dice_ce"
@@ -30,7 +30,7 @@ def preprocessing_section(block: Mapping[str, Any], found: Survey, modalities: S
         comment = "CT: clipped and scaled by the intensities within the classes of the labeled cases."
         keys = {"normalize": _by_modality(found, modalities), "foreground": "all"}
     elif found.zero_is_background:
-        comment = "Many voxels are exactly 0: they count as background, which is cropped and excluded from the mean."
+        comment = "Many voxels are exactly 0: they count as background, which is cropped and not normalized."
         keys = {"normalize": "zscore", "foreground": "nonzero"}
     else:
         comment = "Few voxels are exactly 0: the whole image counts as foreground."
@@ -50,10 +50,9 @@ def _by_modality(found: Survey, modalities: Sequence[str]) -> Any:
 
 def augmentation_section(block: Mapping[str, Any], info: DatasetInfo, found: Survey) -> Section:
     """Return the augmentation, with the flips that make sense."""
-    words = {word for name in info.classes for word in re.split(r"[^a-z]+", name.lower())}
     if block["name"] == "brats":
         axes, comment = ["left-right", "anterior-posterior", "superior-inferior"], "Tumors may be anywhere."
-    elif {"left", "right"} <= words:
+    elif has_sides(info.classes):
         axes, comment = [], "No flips: left and right are different classes."
     elif found.pictures:
         axes = ["left-right", "anterior-posterior"]
@@ -72,8 +71,8 @@ def method_sections(gpu: bool, is_coarse: bool) -> list[Section]:
     return [
         ("`semiseg plugins` lists other networks and methods.", {"backbone": {"name": "unet", **small}}),
         (
-            f"Two networks that label for each other, after {wait:.0%} of training on labels alone: if they start too\n"
-            f"early, both agree on nonsense. Baseline: {BASELINE}",
+            f"Two networks that train on each other's predictions, after {wait:.0%} of training on labels alone: if\n"
+            f"they start too early, both can agree on wrong labels. Baseline: {BASELINE}",
             {"strategy": {"name": "cps", "phi": 0.5, "wait_share": wait, "loss": "dice_ce"}},
         ),
     ]
@@ -105,7 +104,7 @@ def training_section(
     steps = epochs * -(-examples // (2 * per_stream))
     comment = f"{steps} steps. More epochs improve the result; a larger patch gives more context and needs more memory."
     if has_foreground:
-        comment += "\nA third of the labeled patches are centered on foreground, the class drawn evenly."
+        comment += "\nA third of the labeled patches are centered on foreground, each class with equal probability."
     return comment, {"training": keys}
 
 

@@ -54,8 +54,9 @@ class Dataset(Component, ABC):
     def new_cases(self, paths: Sequence[Path]) -> Sequence[Case]:
         """Return cases to predict, without labels: one folder, or the image files of one case in modality order.
 
-        Raises DataError if the number of modalities is wrong, or their order according to the file names. Problems
-        inside a file are reported by ``read_geometry`` and ``read_image`` and do not affect other cases.
+        Raises DataError if the number of modalities is wrong, or their order according to the file names, and
+        SomeCasesError, with the other cases, if that concerns some cases of a folder: the others are predicted.
+        Problems inside a file are reported by ``read_geometry`` and ``read_image`` and do not affect other cases.
         """
 
     @abstractmethod

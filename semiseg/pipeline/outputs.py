@@ -1,5 +1,8 @@
 """The task of a recipe: classes, or regions as outputs of the networks (``training.outputs``)."""
 
+import re
+from collections.abc import Sequence
+
 from semiseg.codings.region_table import MOST_REGIONS, region_notes
 from semiseg.errors import Problem
 from semiseg.pipeline.plan_checks import placed, region_problems, scored_regions
@@ -43,6 +46,24 @@ def output_problems(components: Components, recipe: Recipe, info: DatasetInfo) -
         what = f"{key} is regions, which strategy {recipe.strategy.name} does not support: {why}."
         problems.append(Problem("", what, "Set it to classes, or choose another strategy."))
     return problems
+
+
+def has_sides(classes: Sequence[str]) -> bool:
+    """Return whether some class is on the left and another on the right, by their names."""
+    words = {word for name in classes for word in re.split(r"[^a-z]+", name.lower())}
+    return {"left", "right"} <= words
+
+
+def mirror_notes(components: Components, recipe: Recipe, task: Task) -> list[str]:
+    """Return a note if samples are mirrored left to right although left and right are different classes."""
+    axes = components.augmentation.flipped_axes(task.spatial_dims)
+    sides_in_plane = task.spatial_dims == 3 or recipe.preprocessing.slice_axis != "right"
+    if not (0 in axes and sides_in_plane and has_sides(task.classes)):
+        return []
+    return [
+        f"augmentation {recipe.augmentation.name} mirrors left to right, but left and right are different classes:"
+        " set augmentation.flip_axes without left-right"
+    ]
 
 
 def output_notes(task: Task) -> list[str]:

@@ -15,7 +15,7 @@ from semiseg.interfaces.strategy import BatchNeeds, Strategy
 from semiseg.messages import some
 from semiseg.pipeline.initial_weights.find import Initial, find_initial
 from semiseg.pipeline.initial_weights.kept import from_folder
-from semiseg.pipeline.outputs import output_notes, output_problems, task_of
+from semiseg.pipeline.outputs import mirror_notes, output_notes, output_problems, task_of
 from semiseg.pipeline.plan_checks import (
     Networks,
     augmentation_problems,
@@ -144,6 +144,7 @@ def make_plan(
     notes = [*notes, *unused_note(len(split.unlabeled), recipe.training.batch, components.strategy.needs)]
     notes += split.fold.notes if split.fold else ()
     notes += [*target_note(components, recipe), *output_notes(task), *dataset.notes()]
+    notes += mirror_notes(components, recipe, task)
     problems += inference_problems(components, recipe, len(split.validation))
     problems += batch_problems(batch_size, components.strategy.needs, recipe)
     if not unfit:

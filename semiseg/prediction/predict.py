@@ -6,8 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
-from semiseg.errors import DataError, Problem, RunError
+from semiseg.errors import DataError, Problem, RunError, SomeCasesError
 from semiseg.inference.image import Ensemble, Limit
+from semiseg.interfaces.dataset import Dataset
 from semiseg.io.atomic import make_folder, require_file
 from semiseg.io.finding import find
 from semiseg.io.formats.pairs import is_label
@@ -18,6 +19,7 @@ from semiseg.messages import counted, some
 from semiseg.pipeline.cost import cost_note
 from semiseg.pipeline.predictions import CHECKPOINTS
 from semiseg.prediction.ensemble import LoadedRun, load_runs, weights_of
+from semiseg.prediction.known_cases import known_cases_note
 from semiseg.prediction.look import look_at
 from semiseg.prediction.postprocessing import largest_for, mode_of
 from semiseg.prediction.predicting import Predicting
@@ -100,7 +102,7 @@ def predict(
     runs = load_runs(folders, checkpoint, device, mirror, reporter)
     model = runs[0].model
     dataset = model.components.dataset
-    cases = dataset.new_cases(paths)
+    cases, problems = _new_cases(dataset, paths)
     for note in _not_predicted(cases, paths):
         reporter.say(f"Note: {note}.")
     if len(paths) > 1:
@@ -110,7 +112,8 @@ def predict(
     if one_file and len(cases) > 1:
         raise RunError(f"{home} is a single file, but there are {len(cases)} images.", "Give a folder as --output.")
     mode = mode_of(runs, postprocess)
-    seen, problems = look_at(cases, dataset, reporter)
+    seen, unreadable = look_at(cases, dataset, reporter)
+    problems += unreadable
     if not seen:
         raise DataError(problems)
     limit = _limit(runs, memory_gib)
@@ -118,7 +121,7 @@ def predict(
     ensemble = Ensemble([run.member() for run in runs], model.task.out_channels, limit, largest)
     grids = {name: look.grid for name, look in seen.items()}
     cost = cost_note(grids, ensemble, model.task)
-    for note in dict.fromkeys((*(_spacing(run, grids) for run in runs), cost)):
+    for note in dict.fromkeys((*(_spacing(run, grids) for run in runs), known_cases_note(runs, grids), cost)):
         if note:
             reporter.say(f"Note: {note.removesuffix('.')}.")
     usable = [case for case in cases if case.id in seen]
@@ -136,6 +139,14 @@ def predict(
             reporter.say(f"Note: {there} of {len(usable)} predictions from these weights are already in {home}.")
         predict_each(missing, OutputFolder(names, claimed, reporter), problems)
     return [home / names[case.id][0] for case in usable]
+
+
+def _new_cases(dataset: Dataset, paths: Sequence[Path]) -> tuple[Sequence[Case], list[Problem]]:
+    """Return the cases to predict, and the problems of those that are left out."""
+    try:
+        return dataset.new_cases(paths), []
+    except SomeCasesError as error:
+        return error.cases, [*error.problems]
 
 
 def _into_file(

@@ -14,6 +14,7 @@ from semiseg.engine.memory import NEW_IMAGE_FIX, raising_on_oom
 from semiseg.errors import DataError, Problem, TrainingError, raise_all
 from semiseg.inference.image import Ensemble, Receive
 from semiseg.io.labels import label_bytes
+from semiseg.messages import counted
 from semiseg.pipeline.model import Model
 from semiseg.pipeline.predictions import predicted, stored_values
 from semiseg.prediction.probabilities import Format, ProbabilityWriter
@@ -38,18 +39,21 @@ class Predicting:
         Raises, after all cases, DataError with ``problems`` (those of other images) and the problems of these images;
         TrainingError if these are only memory that ran out or is limited, or probabilities that are not finite.
         """
-        bad, failed = list(problems), list[Problem]()
+        bad, failed, done = list(problems), list[Problem](), 0
         with self.reporter.work("predicting", len(cases), unit="case") as meter:
             for case in cases:
                 made = _Made(target.home / f".tmp-{os.getpid()}-{case.id}")
                 try:
                     bad += problems_of(case, partial(self._predict, case, made))
                     self._write(case, made, target)
+                    done += made.content is not None
                 except TrainingError as error:
                     failed += [Problem(f"case {case.id}", problem.what, problem.fix) for problem in error.problems]
                 finally:
                     made.close()
                 meter.advance()
+        if done and (bad or failed):
+            self.reporter.say(f"Note: {counted(done, 'image')} predicted, except those with problems.")
         raise_all([*bad, *failed], DataError if bad else TrainingError)
 
     def _predict(self, case: Case, made: "_Made") -> None:

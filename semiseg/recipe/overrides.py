@@ -1,6 +1,6 @@
 """``--set KEY=VALUE``: changes to a recipe's plain data before validation."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from semiseg.errors import Problem, RecipeError, raise_all
@@ -19,23 +19,36 @@ def apply_overrides(data: dict[Any, Any], places: Places, overrides: Sequence[st
     block; later changes apply to the new one.
 
     Returns:
-        Notes on the options dropped with a replaced block.
+        Notes on the options dropped with a replaced block and not set again.
 
     Raises:
         RecipeError: with every change that cannot be made; whether keys exist is validated later.
     """
     problems: list[Problem] = []
-    notes: list[str] = []
+    dropped: list[tuple[str, Mapping[str, Any]]] = []
     for override in overrides:
         try:
-            notes += _apply(data, places, override)
+            dropped.append((f"--set {override}", _apply(data, places, override)))
         except RecipeError as error:
             problems += error.problems
     raise_all(problems, RecipeError)
-    return notes
+    return [
+        f"{source} dropped " + ", ".join(f"{key}={_bare(value)}" for key, value in lost.items())
+        for source, options in dropped
+        if (lost := {key: old for key, old in options.items() if isinstance(old, dict) or not _is_set(data, key)})
+    ]
 
 
-def _apply(data: dict[Any, Any], places: Places, override: str) -> list[str]:
+def _is_set(data: Any, key: str) -> bool:
+    """Return whether plain data has a value at a dotted key."""
+    for part in key.split("."):
+        if not isinstance(data, dict) or part not in data:
+            return False
+        data = data[part]
+    return True
+
+
+def _apply(data: dict[Any, Any], places: Places, override: str) -> dict[str, Any]:
     source = f"--set {override}"
     key, equals, text = override.partition("=")
     if not equals:
@@ -43,10 +56,10 @@ def _apply(data: dict[Any, Any], places: Places, override: str) -> list[str]:
     return put_value(data, places, key.strip(), _parse(text, source), source)
 
 
-def put_value(data: dict[Any, Any], places: Places, key: str, value: Any, source: str) -> list[str]:
+def put_value(data: dict[Any, Any], places: Places, key: str, value: Any, source: str) -> dict[str, Any]:
     """Set the value of a dotted key, as an override does; ``source`` says where the change was written.
 
-    Returns notes on the options dropped with a replaced block. Raises RecipeError if the value cannot be set.
+    Returns the options dropped with a replaced block, by dotted key. Raises RecipeError if the value cannot be set.
     """
     path = tuple(key.split("."))
     if not all(path):
@@ -62,10 +75,7 @@ def put_value(data: dict[Any, Any], places: Places, key: str, value: Any, source
         places.put(path[:-1], source)
     block[_existing(block, path, source)] = value
     places.put(path, source)
-    if not dropped:
-        return []
-    parent = ".".join(path[:-1])
-    return [f"{source} dropped " + ", ".join(f"{parent}.{o}={_bare(v)}" for o, v in dropped.items())]
+    return {".".join((*path[:-1], str(option))): old for option, old in dropped.items()}
 
 
 def _parse(text: str, source: str) -> Any:

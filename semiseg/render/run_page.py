@@ -49,7 +49,7 @@ def run_page(
     )
     return Page(
         title=f"Run {summary['name']}",
-        summary=(*_sentences(summary, titles), *(f"By itself, on the validation cases, {one}." for one in behind(log))),
+        summary=(*_sentences(summary, titles), *(f"On the validation cases, {one}." for one in behind(log))),
         sections=sections,
         scores=case_scores(replace(s, checkpoint=titles[s.checkpoint]) for s in scores if s.checkpoint in titles),
         cases=cases,

@@ -20,9 +20,8 @@ class Behind(NamedTuple):
     best: float
 
     def __str__(self) -> str:
-        return (
-            f"{self.role} has {self.dice:.2f} in {self.class_name}, compared with {self.best:.2f} of the best network"
-        )
+        alone = f"{self.role} alone reaches a Dice of only {self.dice:.2f} for {self.class_name}"
+        return f"{alone}; the best network reaches {self.best:.2f}"
 
 
 def each_network(records: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, float | None]]:

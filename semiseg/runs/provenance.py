@@ -137,7 +137,7 @@ def claim(home: Path, maker: Maker, files: Mapping[str, Sequence[str]]) -> Claim
         problems.append(_weights_problem(home, known, maker, len(there)))
     elif there and known.get("settings", {}) != json.loads(json.dumps(maker.settings)):
         what = f"it contains {len(there)} predictions made with other settings"
-        before, now = (json.dumps(one, ensure_ascii=False) for one in (known.get("settings", {}), maker.settings))
+        before, now = _in_words(known.get("settings", {})), _in_words(maker.settings)
         problems.append(Problem(str(home), f"{what}: {before} instead of {now}", _ELSEWHERE))
     else:
         changed = [name for name, sources in files.items() if name in there and there[name] != list(sources)]
@@ -149,6 +149,19 @@ def claim(home: Path, maker: Maker, files: Mapping[str, Sequence[str]]) -> Claim
     digests = {name: digest for name, digest in known.get("sha256", {}).items() if name in there}
     made_of = {**there, **{name: list(sources) for name, sources in files.items()}}
     return Claimed(home, {**maker.record(), "files": made_of, "sha256": digests})
+
+
+def _in_words(settings: Mapping[str, Any]) -> str:
+    """Return settings for a reader: ``mirrored along axes 0 and 1, largest component of liver``."""
+    said = []
+    if mirrored := settings.get("mirrored_axes"):
+        axes = sorted({axis for one in mirrored.values() for axis in one})
+        said.append(f"mirrored along {', '.join('xyz'[axis] for axis in axes)}")
+    if (largest := settings.get("largest_component")) is not None:
+        said.append(f"the largest component of {', '.join(largest) or 'no class'}")
+    other = {key: value for key, value in settings.items() if key not in ("mirrored_axes", "largest_component")}
+    said += [f"{key} {json.dumps(value, ensure_ascii=False)}" for key, value in other.items()]
+    return ", ".join(said) or "neither mirrored nor reduced to components"
 
 
 def _read(note: Path) -> dict[str, Any]:

@@ -61,7 +61,7 @@ class StatusLines:
         for sentence in (waiting_for_data(records), *verdicts()):
             self._reporter.say(sentence)
         for one in behind(records):
-            self._reporter.say(f"Note: by itself, on the validation cases, {one}.")
+            self._reporter.say(f"Note: on the validation cases, {one}.")
 
 
 def _dice(value: float) -> str:

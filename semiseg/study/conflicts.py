@@ -46,8 +46,9 @@ def _without_control(models: Sequence[StudyModel]) -> Iterator[str]:
     """Yield a note for each method that has a control with some labeled counts but not with others."""
     for setting, method in dict.fromkeys((model.setting, model.method) for model in models):
         own = [model for model in models if (model.setting, model.method) == (setting, method)]
-        used = dict.fromkeys(model.labeled for model in own if model.any_unlabeled)
-        controls = {model.labeled for model in own if model.takes_unlabeled and not model.any_unlabeled} - {"all"}
+        known = [model for model in own if model.counts_tell]
+        used = dict.fromkeys(model.labeled for model in known if model.any_unlabeled)
+        controls = {model.labeled for model in known if model.takes_unlabeled and not model.any_unlabeled}
         lacking = [str(labeled) for labeled in used if labeled not in controls]
         if controls and lacking:
             yield (

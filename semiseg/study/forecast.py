@@ -7,6 +7,7 @@ from semiseg.data.split import Split
 from semiseg.engine.probe import Measured
 from semiseg.engine.runtime import Runtime
 from semiseg.errors import DataError, SemisegError
+from semiseg.interfaces.dataset import Dataset
 from semiseg.pipeline.model import new_model
 from semiseg.pipeline.outputs import task_of
 from semiseg.pipeline.plan import Plan, fit_batch, make_plan, n_steps, networks_once, timetable_of
@@ -30,6 +31,8 @@ class Forecast:
             if the number of modalities and classes is not known without the data.
         least: the same in the step mode with the lowest memory.
         measured: a timed step; None if not measured.
+        any_unlabeled: whether there are unlabeled cases for the model; None if that is not known without the data,
+            and the batch is the one with them.
     """
 
     steps: int
@@ -37,6 +40,7 @@ class Forecast:
     memory: int | None
     least: int | None
     measured: Measured | None = None
+    any_unlabeled: bool | None = True
 
     @property
     def hours(self) -> float | None:
@@ -67,7 +71,7 @@ def _alike(model: StudyModel) -> str:
     recipe = model.recipe
     made = recipe.split if open_keys(recipe) else None  # then the cases count
     parts = (recipe.dataset, recipe.preprocessing, recipe.backbone, recipe.strategy, recipe.training, made)
-    return repr((parts, model.any_unlabeled))
+    return repr((parts, model.any_unlabeled, model.counts_tell))
 
 
 def _forecast(model: StudyModel, measure: bool) -> Forecast:
@@ -76,19 +80,31 @@ def _forecast(model: StudyModel, measure: bool) -> Forecast:
         recipe = make_plan(recipe, on_this_machine=False).recipe
     training = recipe.training
     components = resolve(recipe)
-    batch, _ = fit_batch(training.batch, components.strategy.needs, model.any_unlabeled)
+    unlabeled = _any_unlabeled(model, components.dataset)
+    batch, _ = fit_batch(training.batch, components.strategy.needs, unlabeled is not False)
     steps = n_steps(training, batch)
     try:
         info = components.dataset.info()
     except SemisegError as error:
         if measure:
             raise DataError(error.problems) from error
-        return Forecast(steps, batch, None, None)
+        return Forecast(steps, batch, None, None, any_unlabeled=unlabeled)
     task = task_of(recipe, info)
     plan = Plan(recipe, components, info, (), _NO_CASES, task, batch, (), networks_once(components, task))
     found = OpenModes(plan, world=1)
     memory = [found.estimate(mode) for mode in found.modes]
-    return Forecast(steps, batch, memory[0], min(memory), _time(plan) if measure else None)
+    return Forecast(steps, batch, memory[0], min(memory), _time(plan) if measure else None, unlabeled)
+
+
+def _any_unlabeled(model: StudyModel, dataset: Dataset) -> bool | None:
+    """Return whether there are unlabeled cases for the model, from the data if the counts do not tell; None if
+    neither does."""
+    if model.counts_tell or not model.takes_unlabeled:
+        return model.any_unlabeled
+    try:
+        return any(case.label is None for case in dataset.cases())
+    except SemisegError:
+        return None
 
 
 def _time(plan: Plan) -> Measured | None:

@@ -62,8 +62,13 @@ class StudyModel:
 
     @property
     def any_unlabeled(self) -> bool:
-        """True if trained on unlabeled cases, or if this is unknown without the data."""
-        return self.takes_unlabeled and (self.labeled != self.total)
+        """True if trained on unlabeled cases, as far as the counts tell: see ``counts_tell``."""
+        return self.takes_unlabeled and self.labeled != self.total
+
+    @property
+    def counts_tell(self) -> bool:
+        """False for "all" labeled cases of "all": the data alone tell whether there are unlabeled ones."""
+        return not self.labeled == self.total == "all"
 
     @cached_property
     def hash(self) -> str:

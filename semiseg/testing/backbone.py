@@ -44,9 +44,10 @@ class BackboneContract(CapabilityTests):
         """Return the task for bf16: long along one axis, and as thin as the backbone allows.
 
         Long, because torch's CPU kernels are wrong if they are larger than a level (see semiseg.engine.precision);
-        thin, because many CPUs emulate bf16.
+        thin, because many CPUs emulate bf16. In 2D both axes are long.
         """
-        tasks = [replace(task, patch_size=(80, *(side,) * (task.spatial_dims - 1))) for side in (8, 16)]
+        sides = (48, 80) if task.spatial_dims == 2 else (8, 16)
+        tasks = [replace(task, patch_size=(80, *(side,) * (task.spatial_dims - 1))) for side in sides]
         fitting = (thin for thin in tasks if not backbone.patch_problems(thin))
         return next(fitting, replace(task, patch_size=(80, *task.patch_size[1:])))
 

@@ -33,6 +33,32 @@ def said(monkeypatch, capsys):
     return run
 
 
+LATE = '''
+    from semiseg.interfaces.augmentation import Augmentation
+
+    class Late(Augmentation):
+        """An augmentation that imports what it needs when it is made."""
+
+        def __init__(self, options):
+            import not_there_at_all
+
+        def __call__(self, image, label, patch_size):
+            return image, label
+'''
+
+
+def test_a_plugin_without_a_package_that_it_requires_is_told_with_its_name(said, recipe, distribution):
+    requires = ("semiseg>=0.2", "not-there-at-all>=3", 'not-needed; extra == "test"')
+    distribution("late", {"semiseg.augmentations": {"late": "late_module:Late"}}, requires=requires, late_module=LATE)
+    code, text = said("check", recipe, "--set", "augmentation=late")
+    assert code == 2
+    assert "No module named 'not_there_at_all'" in text
+    assert "package late: it requires not-there-at-all>=3, not installed" in text
+    assert "pip install 'not-there-at-all>=3'" in text
+    assert "Traceback" not in text
+    assert "not-needed" not in text
+
+
 @pytest.fixture
 def recipe(tmp_path):
     path = tmp_path / "small.yaml"

@@ -204,7 +204,7 @@ def with_test_images(root, count=3, folder="imagesTs"):
 def test_the_images_of_imagests_are_unlabeled_cases_and_never_evaluated(tmp_path):
     proposal = propose_recipe(with_test_images(tmp_path / "d", count=9), gpu=False)
     (tmp_path / "recipe.yaml").write_text(proposal.text)
-    said = "9 test images are used as unlabeled cases; set dataset.test_images=exclude to leave them out."
+    said = "9 test images are counted as unlabeled cases; set dataset.test_images=exclude to leave them out."
     assert "Cases: 15, 6 with a label, of 15 patients" in proposal.findings
     assert f"Note: {said}" in proposal.findings
     assert f"# {said}\n" in proposal.text
@@ -291,9 +291,9 @@ def test_nnunet_is_read_where_it_lies(tmp_path, has_json):
         (raw / "dataset.json").write_text(json.dumps({**manifest, "file_ending": ".nii.gz"}))
     proposal = propose_recipe(raw, gpu=False)
     assert "Cases: 16, 8 with a label, of 16 patients" in proposal.findings
-    said = "the images of imagesTs are used as unlabeled cases"
+    said = "the images of imagesTs are counted as unlabeled cases"
     if has_json:
-        said = "imagesTs: 8 images are used as unlabeled cases; set dataset.test_images=exclude to leave them out"
+        said = "imagesTs: 8 images are counted as unlabeled cases; set dataset.test_images=exclude to leave them out"
     assert f"Note: {said}." in proposal.findings
     names = "edge, core" if has_json else "class_1, class_3"
     assert f"Modalities: {'T1' if has_json else 'image'}; classes: background, {names}" in proposal.findings

@@ -106,7 +106,7 @@ def test_the_commands(tmp_path, finished):
     done = run("export", "nnunet", path, "-o", tmp_path / "raw", "--id", "12", "--name", "A", *changes)
     assert done.exit_code == 0, done.output
     home = tmp_path / "raw" / "Dataset012_A"
-    assert f"Wrote {home}. Check it by nnU-Net:\n  nnUNet_raw={home.parent} nnUNetv2_plan_and_preprocess -d 12 " in (
+    assert f"Wrote {home}. Check it with nnU-Net:\n  nnUNet_raw={home.parent} nnUNetv2_plan_and_preprocess -d 12 " in (
         done.stdout
     )
     done = run("export", "nnunet", finished, "-o", tmp_path / "out", "-q")

@@ -73,6 +73,35 @@ def test_images_of_which_none_can_be_used_leave_no_folder(run, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+def test_images_named_like_training_cases_are_told(run, tmp_path):
+    for name in ("a_1", "b_1", "new"):
+        made.save(tmp_path / "new" / f"{name}.nii.gz", made.image())
+    heard = Heard()
+    library.predict(run, tmp_path / "new", tmp_path / "out", reporter=heard)
+    split = json.loads((run / "split.json").read_text())
+    ids = {case["id"] for role in ("labeled", "unlabeled", "validation") for case in split[role]} & {"a_1", "b_1"}
+    assert ids
+    (told,) = [text for text in heard.said if "training or validation" in text]
+    assert told.endswith(f" of the run, not of new ones: {', '.join(sorted(ids))}.")
+    (run / "split.json").unlink()
+    heard = Heard()
+    library.predict(run, tmp_path / "new", tmp_path / "again", reporter=heard)
+    assert not [text for text in heard.said if "training or validation" in text]
+
+
+def test_a_case_that_lacks_a_modality_stops_no_other(tmp_path):
+    recipe = {"classes": {"front": 1, "back": 2}, "modalities": ["t1", "t2"]}
+    run = drawn(tmp_path, "folder", lambda root: made.write_folder(root, modalities=2), **recipe)
+    for name in ("a_0000", "a_0001", "b_0000", "c_0000", "c_0001"):
+        made.save(tmp_path / "new" / f"{name}.nii.gz", made.image())
+    heard = Heard()
+    with pytest.raises(DataError, match=r"^case b: modality _0001 \(t2\) is missing") as caught:
+        library.predict(run, tmp_path / "new", tmp_path / "out", reporter=heard)
+    assert caught.value.exit_code == 3
+    assert {path.name for path in (tmp_path / "out").glob("*.nii.gz")} == {"a.nii.gz", "c.nii.gz"}
+    assert "Note: 2 images predicted, except those with problems." in heard.said
+
+
 @pytest.mark.parametrize("ask", [lambda: np.empty(1 << 60, np.uint8), lambda: torch.empty(1 << 60, dtype=torch.uint8)])
 def test_a_case_without_memory_is_told_and_the_others_are_predicted(run, tmp_path, monkeypatch, ask):
     for case, seed in (("a", 0), ("b", 1), ("c", 2)):

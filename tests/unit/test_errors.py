@@ -45,6 +45,7 @@ def test_exit_codes_are_those_of_the_documentation():
         "RecipeError": 2,
         "ComponentError": 2,
         "DataError": 3,
+        "SomeCasesError": 3,
         "ArgumentError": 2,
         "ProtocolError": 3,
         "RunError": 4,

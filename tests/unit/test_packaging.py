@@ -129,6 +129,16 @@ class TestNamesThatAreNotInstalled:
         with pytest.raises(ComponentError, match=r"Did you mean 'own_teacher'\? It is in the package semiseg-own:"):
             find("strategy", "own_techer")
 
+    def test_of_a_version_from_before_the_name_are_answered_with_installing_it_again(self, distribution):
+        distribution("semiseg-own", {"semiseg.backbones": {}}, "0.1")
+        with pytest.raises(ComponentError) as raised:
+            find("strategy", "own_teacher")
+        assert str(raised.value) == (
+            "Unknown strategy 'own_teacher'. It is in the package semiseg-own, but the installed version 0.1 does not"
+            " register it.\n    Install it again: pip install --upgrade --force-reinstall --no-deps semiseg-own, from a"
+            " checkout: pip install plugins/semiseg-own."
+        )
+
     def test_are_of_their_kind_alone(self):
         assert answer("strategy", "own_net") is None
         with pytest.raises(ComponentError, match=r"^Unknown strategy 'own_net'\.(?! It is in)"):

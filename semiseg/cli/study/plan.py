@@ -58,15 +58,16 @@ def show_plan(study: Study, forecasts: Sequence[Forecast], console: Console) -> 
 
 
 def _row(model: StudyModel, forecast: Forecast) -> _Row:
-    any_unlabeled, unlabeled = model.any_unlabeled, _NONE
-    kind = model.method if any_unlabeled or not model.takes_unlabeled else f"{model.method} without unlabeled data"
-    if any_unlabeled:
-        labeled, total = model.labeled, model.total
-        unlabeled = str(total - labeled) if isinstance(total, int) and isinstance(labeled, int) else "the rest"
+    takes, labeled, total = model.takes_unlabeled, model.labeled, model.total
+    any_unlabeled = takes and (forecast.any_unlabeled if labeled == total == "all" else labeled != total)
+    kind = model.method if any_unlabeled is not False or not takes else f"{model.method} without unlabeled data"
+    unlabeled = {None: "if any", False: _NONE, True: "the rest"}[any_unlabeled]
+    if any_unlabeled and isinstance(total, int) and isinstance(labeled, int):
+        unlabeled = str(total - labeled)
     batch = f"{forecast.batch.labeled}+{forecast.batch.unlabeled}"
     memory, least = (_NONE if size is None else f"{size / 2**30:.1f}" for size in (forecast.memory, forecast.least))
     hours = _NONE if forecast.hours is None else f"{forecast.hours:,.2f}"
-    return _Row(kind, model.name, (str(model.labeled), unlabeled, f"{forecast.steps:,}", batch, memory, least, hours))
+    return _Row(kind, model.name, (str(labeled), unlabeled, f"{forecast.steps:,}", batch, memory, least, hours))
 
 
 def _fit(rows: Sequence[_Row], width: int | None) -> _Layout:

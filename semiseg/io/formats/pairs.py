@@ -13,6 +13,8 @@ from semiseg.io.names import image_stem, is_slicer
 from semiseg.messages import some
 
 _MARK = re.compile(r"([-_. ]|^)(labels?|label ?map|segm?|segmentation|mask)(_\d+)?$", re.IGNORECASE)
+FIRST = "_0000"
+"""The ending of the name of a case's first modality."""
 _NUMBER = re.compile(r"._\d{4}$")
 
 
@@ -22,12 +24,15 @@ def is_label(path: Path) -> bool:
 
 
 def labels_by_case(paths: Iterable[Path], ids: Collection[str]) -> dict[str, list[Path]]:
-    """Return the labels of each case: a label has its case's name, or that name with a mark (``is_label``)."""
+    """Return the labels of each case.
+
+    A label has its case's name, that name with a mark (``is_label``), or the name of its first modality, ``CASE_0000``.
+    """
     found: dict[str, list[Path]] = defaultdict(list)
     for path in paths:
         stem = image_stem(path)
-        bare = _MARK.sub("", stem)
-        found[bare if stem not in ids and bare in ids else stem].append(path)
+        names = (stem, _MARK.sub("", stem), stem.removesuffix(FIRST))
+        found[next((name for name in names if name in ids), stem)].append(path)
     return found
 
 

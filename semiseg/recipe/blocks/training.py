@@ -116,8 +116,8 @@ class Training(Model):
     batch_size: Literal["auto"] | BatchSize = BatchSize()
     """Samples of each stream per step; auto: from the patch, the images and the memory there is."""
     foreground_share: Annotated[float, Field(ge=0, le=1)] = 0.0
-    """Fraction of the labeled samples that are centered on a foreground voxel, the class drawn evenly among those of
-    the case, as for small structures (nnU-Net: 0.33, one of a batch of 2). In a stage with pseudo-labels also of the
+    """Fraction of the labeled samples that are centered on a foreground voxel, each class of the case with equal
+    probability, as for small structures (nnU-Net: 0.33, one of a batch of 2). In a stage with pseudo-labels also of the
     unlabeled samples."""
     step: StepMode = StepMode()
     """Computation of a step; auto: the fastest way that fits into memory."""

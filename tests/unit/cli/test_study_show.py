@@ -109,6 +109,18 @@ class TestThePlan:
         assert titles == ["supervised: 10 models", "cps: 16 models", "cps without unlabeled data: 4 models"]
         assert "30 models: 10 supervised, 16 cps, 4 cps without unlabeled data." in text
 
+    @pytest.mark.parametrize(("any_unlabeled", "column"), [(True, "the rest"), (None, "if any"), (False, "–")])
+    def test_all_labels_of_all_cases_may_have_unlabeled_ones_beside_them(self, tmp_path, any_unlabeled, column):
+        path = tmp_path / "st.yaml"
+        path.write_text(
+            "name: st\nmatrix:\n  - {strategy: cps}\nbaseline: cps\n"
+            "base:\n  dataset: {name: phantom}\n  split: {test: 3, validation: 2, labeled: all}\n"
+            "  strategy: cps\n  backbone: unet\n"
+        )
+        text = plan(load_study(path), console(120), replace(FORECAST, any_unlabeled=any_unlabeled))
+        assert ("cps without unlabeled data: 1 model" in text) == (any_unlabeled is False)
+        assert re.search(rf"cps_all_s0 +all +{column} ", text)
+
     def test_memory_that_is_not_known_is_said_so(self, study):
         assert "Memory: unknown" in plan(study, console(), replace(FORECAST, memory=None, least=None))
 

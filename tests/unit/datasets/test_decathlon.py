@@ -199,7 +199,7 @@ class TestTestImages:
         labels = {case.id: case.label is not None for case in dataset.cases()}
         assert labels == {"part_0": True, "part_1": True, "part_2": False, "part_8": False, "part_9": False}
         assert dataset.notes()[0] == (
-            "2 test images are used as unlabeled cases; set dataset.test_images=exclude to leave them out"
+            "2 test images are counted as unlabeled cases; set dataset.test_images=exclude to leave them out"
         )
 
     def test_hidden_files_that_are_listed_are_no_images(self, tmp_path):

@@ -183,7 +183,7 @@ def test_nnunet_v2_keeps_its_names_and_its_test_images_are_unlabeled(tmp_path):
         ("x_2", False),
     ]
     np.testing.assert_array_equal(dataset.read_label(cases[2]).array, made.label())
-    said = "imagesTs: 2 images are used as unlabeled cases; set dataset.test_images=exclude to leave them out"
+    said = "imagesTs: 2 images are counted as unlabeled cases; set dataset.test_images=exclude to leave them out"
     assert dataset.notes() == (said,)
 
 

@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from semiseg.datasets.folder import Folder
-from semiseg.errors import DataError
+from semiseg.errors import DataError, SomeCasesError
 
 CLASSES = {"front": 1, "back": 2}
 
@@ -151,10 +151,14 @@ def test_where_modalities_are_wrong_no_label_is_said_to_have_no_image(tmp_path):
 def test_a_label_is_not_lost_behind_another_case_s_number(tmp_path):
     root = made.write_folder(tmp_path, modalities=2)
     labels = root / "labeled" / "labels"
-    (labels / "a_1.nii.gz").rename(labels / "a_1_0000.nii.gz")
-    text = refusal(folder(root, modalities=("t1", "t2")).cases)
-    assert "a_1_0000.nii.gz: it has no image" in text
+    (labels / "a_1.nii.gz").rename(labels / "a_1_0001.nii.gz")
+    dataset = folder(root, modalities=("t1", "t2"))
+    text = refusal(dataset.cases)
+    assert "a_1_0001.nii.gz: it has no image" in text
     assert "Images without a label: a_1." in text
+    (labels / "a_1_0001.nii.gz").rename(labels / "a_1_0000.nii.gz")
+    assert dataset.cases()[0].label == labels / "a_1_0000.nii.gz"  # named like the first modality
+    assert "labels named like the first modality, CASE_0000, are read as the labels of CASE" in dataset.notes()
 
 
 def test_an_undeclared_value_may_become_a_class_or_be_counted_as_one(tmp_path):
@@ -201,7 +205,18 @@ class TestNewCases:
         assert [case.id for case in cases] == ["x", "y"]
         assert [path.name for path in cases[0].images] == ["x_0000.nii.gz", "x_0001.nii.gz"]
         (tmp_path / "new" / "y_0001.nii.gz").unlink()
-        assert "case y: modality _0001 (t2)" in refusal(dataset.new_cases, [tmp_path / "new"])
+        for name in ("z_0000", "z_0001", "z_0002", "plain"):
+            made.save(tmp_path / "new" / f"{name}.nii.gz", made.image())
+        with pytest.raises(SomeCasesError) as caught:
+            dataset.new_cases([tmp_path / "new"])
+        assert [case.id for case in caught.value.cases] == ["x"]
+        text = str(caught.value)
+        assert "case y: modality _0001 (t2) is missing\n    The model needs y_0000 (t1), y_0001 (t2). Add it" in text
+        assert "case z: there is no modality for z_0002.nii.gz" in text
+        assert "plain.nii.gz: its name does not end in a modality number" in text
+        assert "dataset.modalities" not in text  # predict has no such key
+        (tmp_path / "new" / "x_0001.nii.gz").unlink()
+        assert "case x: modality" in refusal(dataset.new_cases, [tmp_path / "new"])
 
     def test_files_in_order_and_in_a_wrong_one(self, tmp_path):
         dataset = folder(tmp_path, modalities=("t1", "t2"))

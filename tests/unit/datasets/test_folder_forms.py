@@ -58,7 +58,7 @@ class TestPartlyLabeled:
         }
         assert ids(dataset.cases(), True) == ["c1"]
         assert ids(dataset.cases(), False) == ["c0", "c2", "c3"]
-        assert dataset.notes() == (f"{tmp_path}/images: 3 images have no label, used as unlabeled: c0, c2, c3",)
+        assert dataset.notes() == (f"{tmp_path}/images: 3 images have no label, counted as unlabeled: c0, c2, c3",)
         assert sound(dataset) == []
 
     def test_one_below_is_pointed_at(self, tmp_path):
@@ -71,7 +71,7 @@ class TestPartlyLabeled:
         (root / "labeled" / "labels" / "a_1.nii.gz").unlink()
         dataset = folder(root)
         assert ids(dataset.cases(), False) == ["a_1", "b_1"]
-        assert dataset.notes() == (f"{root}/labeled/images: 1 image has no label, used as unlabeled: a_1",)
+        assert dataset.notes() == (f"{root}/labeled/images: 1 image has no label, counted as unlabeled: a_1",)
 
     def test_a_misnamed_label_is_an_error_that_names_the_images(self, tmp_path):
         root = made.write_folder(tmp_path)
@@ -166,7 +166,7 @@ class TestPairs:
         assert dataset.options.images == dataset.options.labels == "."
         assert ids(dataset.cases(), True) == ["c0", "c1", "c2", "c3"]
         assert ids(dataset.cases(), False) == ["c4"]
-        assert dataset.notes() == (f"{tmp_path}: 1 image has no label, used as unlabeled: c4",)
+        assert dataset.notes() == (f"{tmp_path}: 1 image has no label, counted as unlabeled: c4",)
         assert sound(dataset) == []
         assert [case.id for case in dataset.new_cases([tmp_path])] == ["c0", "c1", "c2", "c3", "c4"]
 

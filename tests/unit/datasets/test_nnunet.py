@@ -70,10 +70,10 @@ def test_images_without_labels_are_unlabeled_and_all_of_it_is_told(tmp_path):
     assert dataset.notes() == (
         "imagesTr: 1 file is without .nii.gz, the file_ending of dataset.json, and not read: late_0000.nii",
         "numTraining in dataset.json is 9, but there are 4 training cases",
-        "imagesTr: 2 images are without a label in labelsTr and used as unlabeled cases: x_1, x_2",
+        "imagesTr: 2 images are without a label in labelsTr and counted as unlabeled cases: x_1, x_2",
         "labelsTr: 1 label is without an image in imagesTr and not read: other.nii.gz",
         "imagesTs: 2 images are left out; set dataset.test_images=unlabeled to use them as unlabeled cases",
-        "imagesUn: 1 image is used as unlabeled cases",
+        "imagesUn: 1 image is counted as unlabeled cases",
     )
     with_test = read(root, test_images="unlabeled", unlabeled="")
     assert [case.id for case in with_test.cases() if case.label is None] == ["t_0", "t_1", "x_1", "x_2"]

@@ -12,7 +12,11 @@ AXES = pytest.mark.parametrize("axes", [3, 2])
 
 
 def problems(backbone, side, axes):
-    task = Task(1, ("background", "a"), (side,) * axes)
+    return problems_of(backbone, (side,) * axes)
+
+
+def problems_of(backbone, patch):
+    task = Task(1, ("background", "a"), patch)
     with torch.device("meta"):
         network = backbone.build(task)
     return cpu_bf16_problems(network, Role("model").meta_inputs(task))
@@ -25,6 +29,12 @@ def test_levels_smaller_than_a_kernel_are_refused_in_bf16(backbone, wrong, right
     assert "gradients are wrong" in problem.what
     assert "training.precision=32" in problem.fix
     assert problems(backbone, right, axes) == []
+
+
+def test_one_axis_that_is_long_enough_suffices_in_3d_alone():
+    assert problems_of(UNet(), (80, 16, 16)) == []
+    assert len(problems_of(UNet(), (80, 16))) == 1
+    assert problems_of(UNet(), (80, 48)) == []
 
 
 def gradient(extent):
@@ -40,7 +50,7 @@ def gradient(extent):
     return layer.weight.grad, layer, images
 
 
-@pytest.mark.parametrize("extent", [(3, 3, 3), (6, 8, 6), (3, 2, 2), (4, 4, 4), (3, 3), (3, 2), (6, 8)])
+@pytest.mark.parametrize("extent", [(3, 3, 3), (6, 8, 6), (3, 2, 2), (4, 4, 4), (3, 3), (5, 3), (6, 8)])
 def test_the_extents_that_are_allowed_have_right_gradients(extent):
     found, layer, images = gradient(extent)
     layer.zero_grad()

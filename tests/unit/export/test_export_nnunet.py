@@ -95,7 +95,7 @@ def test_each_role_has_its_folder_and_hidden_labels_stay_hidden(tmp_path):
     ]
     assert heard.said == [
         "Note: imagesTs: 1 test case; labels in labelsTs.",
-        "Note: imagesUn: 2 unlabeled cases, which the dataset nnunet reads and nnU-Net does not.",
+        "Note: imagesUn: 2 unlabeled cases, which semiseg reads as unlabeled cases and nnU-Net ignores.",
         "Note: fold 0 of splits_final.json is the recipe's split into labeled and validation cases; folds 1 to 2 divide"
         " the labeled cases.",
     ]
@@ -182,7 +182,7 @@ def test_regions_and_stored_values_of_brats(tmp_path):
     assert after.info().class_values == (0, 1, 2, 3)
     assert after.notes() == (
         "imagesTs: 1 image is left out; set dataset.test_images=unlabeled to use them as unlabeled cases",
-        "imagesUn: 1 image is used as unlabeled cases",
+        "imagesUn: 1 image is counted as unlabeled cases",
     )
     assert set(np.unique(nibabel.load(home / "labelsTs" / f"{ids[0]}.nii.gz").dataobj)) == {0, 1, 2, 3}
 

@@ -1,10 +1,15 @@
 """Which dataset a folder is, and what is said where it is several."""
 
+import re
+
 import helpers_volumes as made
 import pytest
 
 from semiseg.errors import DataError
+from semiseg.init.propose import patient_pattern
 from semiseg.init.recognize import recognize
+from semiseg.init.two_folders import named_folders
+from semiseg.registry import create
 
 
 def refusal(folder):
@@ -27,6 +32,29 @@ def test_several_datasets_are_refused_and_listed(tmp_path):
         "      decathlon: msd/Task01\n"
         f"    Give the folder of one, for example: semiseg init '{tmp_path}/brats 2018'"
     )
+
+
+def test_labels_named_like_the_first_modality_are_no_reason_to_take_modalities_for_cases(tmp_path):
+    root = made.write_folder(tmp_path, modalities=2)
+    for path in (root / "labeled" / "labels").iterdir():
+        path.rename(path.with_name(path.name.replace(".nii", "_0000.nii")))
+    block = recognize(root)
+    assert block["modalities"] == ["modality_0", "modality_1"]
+    dataset = create("dataset", block.pop("name"), block)
+    assert [(case.id, case.label is None) for case in dataset.cases()] == [
+        ("a_1", False),
+        ("a_2", False),
+        ("b_1", True),
+    ]
+    assert "labels named like the first modality, CASE_0000, are read as the labels of CASE" in dataset.notes()
+
+
+def test_ids_may_end_in_numbers_like_those_of_modalities(tmp_path):
+    for number in range(4):
+        made.save(tmp_path / "images" / f"scan_{number:04d}.nii.gz", made.image(number))
+    for number in range(2):
+        made.save(tmp_path / "labels" / f"scan_{number:04d}.nii.gz", made.label((0, 1, 2)))
+    assert "modalities" not in recognize(tmp_path)
 
 
 def test_two_of_one_kind_with_a_tree_of_their_own(tmp_path):
@@ -76,3 +104,39 @@ def test_of_files_that_nothing_reads_some_are_named(tmp_path):
         made.save(tmp_path / f"{name}.nii.gz", made.image(0))
     assert "unknown layout; it contains " in refusal(tmp_path)
     assert ".nii.gz and 2 others\n" in refusal(tmp_path)
+
+
+@pytest.mark.parametrize(("images", "labels"), [("Images", "Labels"), ("scans", "masks"), ("imgs", "Segmentations")])
+def test_folders_of_images_and_labels_have_several_usual_names(tmp_path, images, labels):
+    root = made.write_folder(tmp_path) / "labeled"
+    (root / "images").rename(tmp_path / images)
+    (root / "labels").rename(tmp_path / labels)
+    root.rmdir()
+    (tmp_path / "unlabeled" / "images").rename(tmp_path / "more")
+    (tmp_path / "unlabeled").rmdir()
+    block = recognize(tmp_path)
+    assert (block["images"], block["labels"]) == (images, labels)
+    assert "unlabeled" not in block
+    dataset = create("dataset", block.pop("name"), block)
+    assert [case.id for case in dataset.cases()] == ["a_1", "a_2"]
+    assert f"{tmp_path / 'more'}: 1 file is not read" in dataset.notes()
+    named = recognize(tmp_path, named_folders(tmp_path, images, labels, "more"))
+    assert named["unlabeled"] == "more"
+
+
+def test_two_folders_of_labels_are_not_chosen_from(tmp_path):
+    root = made.write_folder(tmp_path) / "labeled"
+    (root / "images").rename(tmp_path / "images")
+    (root / "labels").rename(tmp_path / "labels")
+    root.rmdir()
+    (tmp_path / "masks").mkdir()
+    assert "semiseg init FOLDER --images NAME --labels NAME" in refusal(tmp_path)
+    with pytest.raises(DataError, match="there is no such folder"):
+        named_folders(tmp_path, "images", "labls", "")
+
+
+def test_sessions_of_one_patient_stay_together():
+    assert patient_pattern(["sub-01_ses-1", "sub-01_ses-2", "sub-02"]) == "^(.+?)(?:_ses-.*)?$"
+    assert [re.search(patient_pattern(["a_ses-1", "a_ses-2"]), one)[1] for one in ("a_ses-1", "b")] == ["a", "b"]
+    assert patient_pattern(["sub-01_ses-1", "sub-02_ses-1"]) == ""  # one scan each: nothing to keep together
+    assert patient_pattern(["a1", "a2"]) == ""

@@ -120,6 +120,17 @@ def test_later_changes_apply_to_the_new_component_and_earlier_ones_go_with_the_o
     assert notes[0].startswith("--set strategy.name=supervised dropped strategy.phi=1, ")
 
 
+def test_an_option_that_is_set_again_is_not_said_to_be_dropped():
+    said = "--set strategy.name=supervised dropped "
+    _, _, notes = change("strategy.loss=dice_ce", "strategy.name=supervised")
+    assert "strategy.loss" in notes[0]
+    data, _, notes = change("strategy.loss=dice", "strategy.name=supervised", "strategy.loss=dice_ce")
+    assert data["strategy"] == {"name": "supervised", "loss": "dice_ce"}
+    assert notes[0].startswith(said)
+    assert "strategy.loss" not in notes[0]
+    assert change("backbone.dropout=0.1", "backbone=unetr", "backbone.dropout=0.2")[2] == []
+
+
 @pytest.mark.parametrize("key", ["backbone", "backbone.name"])
 def test_a_component_may_be_named_with_or_without_name(key):
     data, _, notes = change("backbone.dropout=0.1", f"{key}=unetr")

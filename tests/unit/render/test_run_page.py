@@ -34,7 +34,7 @@ def test_networks_that_predict_together_are_shown_one_by_one():
         ["student_b", "0.750", "0.500"],
     ]
     assert made.summary == (
-        "By itself, on the validation cases, student_a has 0.25 in core, compared with 0.75 of the best network.",
+        "On the validation cases, student_a alone reaches a Dice of only 0.25 for core; the best network reaches 0.75.",
     )
 
 

@@ -15,7 +15,7 @@ def test_the_last_validation_that_has_them_counts():
     records = [record(1, student_a={"x": 0.1}, student_b={"x": 0.9}), record(2, **PAIR), record(3), {"epoch": 4}]
     assert each_network(records) == PAIR
     assert [str(one) for one in behind(records)] == [
-        "student_a has 0.64 in anterior, compared with 0.79 of the best network"
+        "student_a alone reaches a Dice of only 0.64 for anterior; the best network reaches 0.79"
     ]
     assert behind(records, by=0.16) == ()
 

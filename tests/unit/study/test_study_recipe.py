@@ -1,3 +1,4 @@
+import shutil
 from itertools import pairwise
 from pathlib import Path
 
@@ -303,3 +304,25 @@ def test_an_override_that_names_the_base_is_told_what_to_write(study):
         study("matrix: [{split.labeled: [2, 3]}]", "base.training.epochs=3", "seed=1", "base.seed=2")
     assert [problem.where for problem in caught.value.problems] == ["--set base.training.epochs=3", "--set base.seed=2"]
     assert caught.value.problems[0].fix == "Write --set training.epochs=3."
+
+
+@pytest.mark.parametrize(("unlabeled", "known"), [(1, True), (0, False)])
+def test_where_the_counts_do_not_tell_the_data_say_whether_there_are_unlabeled_cases(study, tmp_path, unlabeled, known):
+    import helpers_volumes as made
+
+    root = made.write_folder(tmp_path / "data")
+    if not unlabeled:
+        shutil.rmtree(root / "unlabeled")
+    base = f"""
+base:
+  dataset: {{name: folder, root: {root}, classes: {{front: 1, back: 2}}}}
+  split: {{test: 1, validation: 1, labeled: all}}
+  backbone: unet
+  strategy: cps
+"""
+    (found,) = forecasts(study("matrix:\n  - {strategy: cps}\nbaseline: cps", base=base).models)
+    assert found.any_unlabeled is known
+    assert bool(found.batch.unlabeled) is known
+    shutil.rmtree(root)
+    (found,) = forecasts(study("matrix:\n  - {strategy: cps}\nbaseline: cps", base=base).models)
+    assert found.any_unlabeled is None

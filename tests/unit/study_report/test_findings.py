@@ -145,7 +145,7 @@ class TestHeadlines:
         name = last.runs[1].name
         assert (
             "Single networks far behind the others of their run, on validation cases: "
-            f"{name}: a has 0.40 in edema, compared with 0.70 of the best network."
+            f"{name}: a alone reaches a Dice of only 0.40 for edema; the best network reaches 0.70."
         ) in said
 
     def test_many_counts_and_settings_stay_few_sentences(self):
