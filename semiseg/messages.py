@@ -86,6 +86,11 @@ def counted(count: int, what: str) -> str:
     return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
+def gib(count: int, digits: int = 1) -> str:
+    """Return bytes as ``2.3 GiB``; below 0.1 GiB as ``12.3 MiB``."""
+    return f"{count / 2**30:.{digits}f} GiB" if count >= 0.1 * 2**30 else f"{count / 2**20:.3g} MiB"
+
+
 def show(value: Any) -> str:
     """Return a value as written in a recipe, shortened to a readable length."""
     try:

@@ -16,6 +16,7 @@ from semiseg.inference.resampling import resampled
 from semiseg.inference.sliding_window import Predictor
 from semiseg.inference.windows import Part, others
 from semiseg.io.orientation import grid_in_ras
+from semiseg.messages import gib
 from semiseg.preprocessing.preparation import Box, Preparation
 from semiseg.preprocessing.prepare import Prepared, network_shape, prepare
 from semiseg.preprocessing.slices import slice_axis
@@ -151,8 +152,7 @@ def _enclosing(boxes: Sequence[Box]) -> Box:
 
 def _too_large(needed: int, limit: int) -> TrainingError:
     return TrainingError(
-        f"Predicting the image takes at least {needed / 2**30:.2f} GiB of memory, more than the limit of"
-        f" {limit / 2**30:.2f} GiB.",
+        f"Predicting the image takes at least {gib(needed, 2)} of memory, more than the limit of {gib(limit, 2)}.",
         "Raise the limit (--memory, or inference.memory_gib in the recipe), or crop the image.",
     )
 

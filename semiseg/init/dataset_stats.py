@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -51,6 +52,15 @@ class Survey:
     spacing: Spacing | None = None
     sizes: tuple[Spacing, Spacing] | None = None
     ct: tuple[str, ...] = ()
+
+    @property
+    def slice_axis(self) -> int | None:
+        """The axis along which images have a single slice; None if there is none."""
+        return next((axis for axis in (2, 1, 0) if self.image[axis] == 1), None)
+
+    def in_plane(self, values: Sequence[Any]) -> list[Any]:
+        """Return a value per axis without that of the single slice."""
+        return [value for axis, value in enumerate(values) if axis != self.slice_axis]
 
 
 def survey(dataset: Dataset, cases: Sequence[Case]) -> Survey:

@@ -70,8 +70,10 @@ def propose_recipe(folder: Path, *, gpu: bool, named: TwoFolders | None = None) 
     labeled = sum(case.label is not None for case in cases)
     if labeled == len(cases):
         notes = (*notes, _fully_labeled(labeled, split))
-    patch = plane_patch_size(found.foreground, gpu) if found.pictures else patch_size(found.foreground, gpu)
-    is_coarse = found.spacing is not None and max(found.spacing) >= _COARSE * min(found.spacing)
+    is_flat = found.slice_axis is not None
+    extent = found.in_plane(found.foreground)
+    patch = plane_patch_size(extent, gpu) if is_flat else patch_size(found.foreground, gpu)
+    is_coarse = not is_flat and found.spacing is not None and max(found.spacing) >= _COARSE * min(found.spacing)
     sections: list[Section] = [
         (_head(folder, gpu), {"name": _run_name(folder), "seed": 0}),
         (_dataset_comment(block, notes), {"dataset": block}),
@@ -108,8 +110,8 @@ def patch_size(extent: Shape, gpu: bool) -> Shape:
     return (32, 32, 32) if x == y == z == 16 else (x, y, z)
 
 
-def plane_patch_size(extent: Shape, gpu: bool) -> Shape:
-    """Return two sides for pictures: multiples of 16 within an extent, from 32 to 512 with a GPU, to 128 without."""
+def plane_patch_size(extent: Sequence[int], gpu: bool) -> Shape:
+    """Return two sides for pictures and single slices: multiples of 16, from 32 to 128, or 512 with a GPU."""
     cap = 512 if gpu else 128
     x, y = (min(max(n // 16 * 16, 32), cap) for n in extent[:2])
     return x, y

@@ -38,7 +38,7 @@ def preprocessing_section(block: Mapping[str, Any], found: Survey, modalities: S
     if found.spacing is not None:
         comment += "\nVoxel size in mm along right, anterior and superior to which images are resampled"
         comment += ", the median." if found.sizes is None else f": theirs are {size_ranges(found)}."
-        keys["spacing"] = list(found.spacing)
+        keys["spacing"] = found.in_plane(found.spacing)
     return comment, {"preprocessing": keys}
 
 

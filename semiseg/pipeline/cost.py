@@ -8,6 +8,7 @@ from semiseg.inference.estimate import Subject, Way, choose_way, window_count
 from semiseg.inference.image import Ensemble, Member
 from semiseg.inference.windows import whole
 from semiseg.io.orientation import grid_in_ras
+from semiseg.messages import gib
 from semiseg.preprocessing.slices import box_of
 from semiseg.progress import duration
 from semiseg.types import Geometry, Task
@@ -44,14 +45,14 @@ def cost_note(images: Mapping[str, Geometry], ensemble: Ensemble, task: Task, ro
     if way.memory >= MUCH_MEMORY or too_large or not way.whole:
         size, outputs = " x ".join(map(str, shape)), "regions" if task.regions else "classes"
         image = f"{largest} ({size} voxels, {task.out_channels} {outputs})"
-        parts.append(f"about {_gib(way.memory)} of memory for {image}{_slabs(way, limit)}")
+        parts.append(f"about {gib(way.memory)} of memory for {image}{_slabs(way, limit)}")
     if not parts:
         return ""
     told = f"prediction takes {' and '.join(parts)}"
     if room is None or not too_large:
         return told
     return (
-        f"{told}, more than the {_gib(room)} available to this process: the system may kill it without a message."
+        f"{told}, more than the {gib(room)} available to this process: the system may kill it without a message."
         " Crop or downsample the image, or use a machine with more memory"
     )
 
@@ -85,8 +86,4 @@ def _slabs(way: Way, limit: int) -> str:
         return ""
     parts = f"in {len(way.parts)} parts, " if len(way.parts) > 1 else ""
     kept = "within" if not way.least else "which is more than"
-    return f", {parts}slab by slab, {kept} the limit of {_gib(limit)} (inference.memory_gib)"
-
-
-def _gib(count: int) -> str:
-    return f"{count / 2**30:.1f} GiB"
+    return f", {parts}slab by slab, {kept} the limit of {gib(limit)} (inference.memory_gib)"

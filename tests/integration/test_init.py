@@ -506,3 +506,57 @@ def test_real_data(tmp_path, folder, dataset, patch):
 
     assert recipe.dataset.name == dataset
     assert recipe.training.patch_size == patch
+
+
+def test_volumes_of_one_slice_are_planned_in_their_plane(tmp_path):
+    for number in range(6):
+        image, label = scan(number, shape=(48, 52, 30))
+        affine = np.diag([1.0, 1, 5, 1])
+        save(tmp_path / "images" / f"s{number}.nii.gz", image[..., 14:15], affine)
+        save(tmp_path / "labels" / f"s{number}.nii.gz", label[..., 14:15], affine)
+    recipe = load_recipe(parse_yaml(propose_recipe(tmp_path, gpu=False).text, "proposed")[0])
+    assert recipe.training.patch_size == (32, 48)  # zeros around the head are cropped
+    assert recipe.preprocessing.spacing == (1.0, 1.0)
+    assert make_plan(recipe).task.spatial_dims == 2
+
+
+def test_a_folder_with_every_label_says_what_is_done_with_them(tmp_path):
+    proposal = propose_recipe(fill_folder(tmp_path, labeled=8, unlabeled=0), gpu=False)
+    (told,) = [line for line in proposal.findings if "every case has a label" in line]
+    assert told.startswith("Note: every case has a label, of which training uses 1, and the others serve as unlabeled;")
+    assert "--set split.labeled=all" in told
+    assert not [line for line in propose_recipe(fill_folder(tmp_path / "b"), gpu=False).findings if "every" in line]
+
+
+def test_sessions_of_a_patient_are_kept_together(tmp_path):
+    fill_folder(tmp_path)
+    for path in [*tmp_path.rglob("*.nii.gz")]:
+        number = int(path.name[5:7])
+        path.rename(path.with_name(f"sub-{number // 2:02d}_ses-{number % 2}.nii.gz"))
+    proposal = propose_recipe(tmp_path, gpu=False)
+    assert any("of 7 patients" in line for line in proposal.findings)
+    assert any("_ses-" in line and line.startswith("Note: ") for line in proposal.findings)
+    split = make_plan(load_recipe(parse_yaml(proposal.text, "proposed")[0])).split
+    inside = [{case.patient for case in split.cases(role)} for role in ("test", "validation")]
+    trained = {case.patient for role in ("labeled", "unlabeled") for case in split.cases(role)}
+    assert not (inside[0] | inside[1]) & trained
+    assert not inside[0] & inside[1]
+
+
+def test_folders_of_other_names_are_given(tmp_path, capsys):
+    fill_folder(tmp_path)
+    (tmp_path / "labeled" / "images").rename(tmp_path / "mri")
+    (tmp_path / "labeled" / "labels").rename(tmp_path / "manual")
+    (tmp_path / "unlabeled" / "images").rename(tmp_path / "more")
+    runner = CliRunner()
+    app = typer.Typer()
+    app.command()(init)
+    out = tmp_path / "mine.yaml"
+    done = runner.invoke(app, [str(tmp_path), "-o", str(out), "--images", "mri", "--labels", "manual"])
+    assert done.exit_code == 0, done.output
+    assert "more: 3 files are not read" in done.output
+    out.unlink()
+    given = ["--images", "mri", "--labels", "manual", "--unlabeled", "more"]
+    assert "Cases: 13, 10 with a label" in runner.invoke(app, [str(tmp_path), "-o", str(out), *given]).output
+    with pytest.raises(RecipeError, match="go together"):
+        runner.invoke(app, [str(tmp_path), "--images", "mri"], catch_exceptions=False)

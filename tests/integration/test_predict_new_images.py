@@ -129,7 +129,7 @@ def test_much_memory_is_told_before_new_images_and_before_test_cases(run, tmp_pa
     heard = Heard()
     library.predict(run, tmp_path / "new", tmp_path / "out", reporter=heard)
     (told,) = [text for text in heard.said if "memory" in text]
-    assert told == "Note: prediction takes about 0.0 GiB of memory for large (10 x 9 x 8 voxels, 3 classes)."
+    assert told == "Note: prediction takes about 12 MiB of memory for large (10 x 9 x 8 voxels, 3 classes)."
     plan = make_plan(library.load_recipe(SMALL))
     runtime, heard = Runtime("cpu", "32"), Heard()
     folder = RunFolder(drawn_run(tmp_path / "other", SMALL))
