@@ -15,7 +15,7 @@ LAST = Step(99, 100, 10)
 
 
 def made(**options):
-    return StrategyContract.make(EntropyMinimization, options).double()
+    return StrategyContract.make(EntropyMinimization, {"loss": "dice", **options}).double()
 
 
 def double_batch(**sizes):

@@ -17,6 +17,8 @@ SMALL = {
     "unet": {"channels": (4, 8, 16), "strides": (2, 2), "num_res_units": 1},
     "unetr": {"feature_size": 4, "hidden_size": 12, "mlp_dim": 12, "num_heads": 2},
     "vnet": {"dropout": 0.0},
+    "basic_unet": {"features": (2, 4, 4, 6, 4, 3)},
+    "vnet_la": {"channels": (2, 4, 4, 6, 4)},
 }
 
 
