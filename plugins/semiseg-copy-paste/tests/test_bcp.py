@@ -203,12 +203,8 @@ def test_a_filled_step_of_pretraining_makes_as_many_mixes_as_one_of_self_trainin
     """The published batch is 4 + 4: four mixes, and two in pre-training, of the 4 labeled samples alone."""
     strategy = made()
     seen = seen_by(strategy, "model")
-    for batch, step in (
-        (constant_batch(8, 0), PRETRAIN),
-        (constant_batch(4, 4), SELF_TRAIN),
-        (constant_batch(4, 4), PRETRAIN),
-    ):
-        list(strategy.losses(batch, step))
+    for labeled, unlabeled, step in ((8, 0, PRETRAIN), (4, 4, SELF_TRAIN), (4, 4, PRETRAIN)):
+        list(strategy.losses(double_batch(labeled=labeled, unlabeled=unlabeled), step))
     assert list(map(len, seen)) == [4, 4, 2]
 
 

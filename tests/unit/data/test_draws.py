@@ -51,13 +51,12 @@ def test_a_sample_depends_on_its_slot_and_not_on_what_else_is_drawn(cases):  # n
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("workers", [0, 1, 2])
+@pytest.mark.parametrize("workers", [0, 2])
 def test_a_training_that_resumes_within_a_phase_goes_on_with_it(cases, workers):  # noqa: F811
     expected = list(batches(cases).steps(0, 6))
 
-    for start in (2, 4):
-        for one, two in zip(batches(cases, workers=workers).steps(start, 6), expected[start:], strict=True):
-            assert_same(one, two)
+    for one, two in zip(batches(cases, workers=workers).steps(2, 6), expected[2:], strict=True):
+        assert_same(one, two)
 
 
 def test_processes_share_every_phase(cases):  # noqa: F811
