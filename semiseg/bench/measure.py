@@ -29,9 +29,9 @@ from semiseg.interfaces.augmentation import Augmentation
 from semiseg.pipeline.model import Model
 from semiseg.pipeline.plan import Plan
 from semiseg.pipeline.predictions import predict_case
+from semiseg.pipeline.samples.weak_views import weak_augmentation
 from semiseg.pipeline.step_mode import choose_step_mode
 from semiseg.pipeline.train import training_batches, validator
-from semiseg.pipeline.weak_views import weak_augmentation
 from semiseg.preprocessing.slices import box_of
 from semiseg.progress import Meter
 from semiseg.recipe.schema import Training, Validation

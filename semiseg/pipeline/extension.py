@@ -12,7 +12,7 @@ from semiseg.interfaces.strategy import Stage
 from semiseg.io.atomic import write_json, write_text
 from semiseg.io.json import read_json
 from semiseg.pipeline.plan import Plan
-from semiseg.pipeline.step_sizes import n_steps
+from semiseg.pipeline.samples.step_sizes import n_steps
 from semiseg.progress import Reporter
 from semiseg.recipe.dump import dump_recipe
 from semiseg.runs.checkpoint import Checkpoints, checksum_file

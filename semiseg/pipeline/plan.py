@@ -38,8 +38,8 @@ from semiseg.pipeline.plan_checks import (
     step_problems,
 )
 from semiseg.pipeline.plan_values import settle_recipe, split_of
-from semiseg.pipeline.step_sizes import StepSizes, draws_of, step_sizes, unused_note
-from semiseg.pipeline.weak_views import weak_note
+from semiseg.pipeline.samples.step_sizes import StepSizes, draws_of, step_sizes, unused_note
+from semiseg.pipeline.samples.weak_views import weak_note
 from semiseg.planning.settle import Settled
 from semiseg.preprocessing.prepare import network_shape
 from semiseg.progress import Reporter

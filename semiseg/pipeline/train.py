@@ -26,9 +26,9 @@ from semiseg.io.json import read_json
 from semiseg.pipeline.cache import Use
 from semiseg.pipeline.model import Model
 from semiseg.pipeline.plan import Plan, grid_problems, is_smaller, padding_note, picture_problems, timetable_of
-from semiseg.pipeline.pseudo_labels import PseudoLabels
+from semiseg.pipeline.samples.pseudo_labels import PseudoLabels
+from semiseg.pipeline.samples.weak_views import weak_augmentation
 from semiseg.pipeline.step_mode import choose_step_mode
-from semiseg.pipeline.weak_views import weak_augmentation
 from semiseg.preprocessing.slices import box_of
 from semiseg.preprocessing.spacing import mixed_spacing_note
 from semiseg.progress import Reporter

@@ -11,7 +11,7 @@ import torch
 from semiseg.data.draws import Counts, Draws
 from semiseg.interfaces.batch import Batch, Step, Stream
 from semiseg.interfaces.strategy import Strategy
-from semiseg.pipeline.step_sizes import StepSizes, draws_of, step_sizes
+from semiseg.pipeline.samples.step_sizes import StepSizes, draws_of, step_sizes
 from semiseg.recipe.schema import BatchSize
 from semiseg.testing.batches import in_double, make_batch
 from semiseg.testing.strategy_base import StrategyTests, task_of

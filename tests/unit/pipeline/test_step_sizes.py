@@ -8,8 +8,8 @@ from semiseg.engine.schedule import TrainingSchedule
 from semiseg.errors import ComponentError
 from semiseg.interfaces.strategy import BatchNeeds, Stage, StreamNeeds
 from semiseg.pipeline.plan import make_plan
+from semiseg.pipeline.samples.step_sizes import draws_of, n_steps, step_sizes
 from semiseg.pipeline.step_mode import OpenModes
-from semiseg.pipeline.step_sizes import draws_of, n_steps, step_sizes
 from semiseg.recipe.dump import dump_recipe
 from semiseg.recipe.schema import BatchSize
 from semiseg.strategies.cps import CPSOptions, CrossPseudoSupervision

@@ -9,8 +9,8 @@ from semiseg.augmentation.none import NoAugmentation
 from semiseg.engine.runtime import Runtime
 from semiseg.interfaces.augmentation import Augmentation
 from semiseg.pipeline.plan import make_plan
+from semiseg.pipeline.samples.weak_views import weak_augmentation
 from semiseg.pipeline.train import fill_store, training_batches
-from semiseg.pipeline.weak_views import weak_augmentation
 from semiseg.progress import Reporter
 from semiseg.recipe.dump import dump_recipe
 from semiseg.strategies.cps import CrossPseudoSupervision
