@@ -1,6 +1,7 @@
 """The recipe's ``training``."""
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, PositiveFloat, model_validator
 
@@ -22,7 +23,7 @@ PatchSize = Annotated[tuple[Extent, ...], Field(min_length=2, max_length=3)]
 class BatchSize(Model):
     """Samples of each stream per step, over all devices."""
 
-    newer = frozenset({"fill"})
+    former: ClassVar[Mapping[str, Any]] = {"fill": "trainings"}
 
     labeled: Count = 2
     """Labeled samples."""
