@@ -69,12 +69,13 @@ class StrategyTests:
         options: Mapping[str, Any],
         spatial_dims: int | None = None,
         task: Task | None = None,
+        backbone: Backbone | None = None,
     ) -> Strategy:
         """Build a strategy from fixed seeds, by default for images of three axes if it supports them."""
         task = task or TASKS[default_spatial_dims(strategy_class) if spatial_dims is None else spatial_dims]
         chosen = strategy_class.Options.model_validate(options)
         roles = strategy_class.roles(chosen)
-        networks = build_networks(roles, {role.name: cls.backbone() for role in roles}, task, 0)
+        networks = build_networks(roles, {role.name: backbone or cls.backbone() for role in roles}, task, 0)
         strategy = strategy_class(chosen, networks)  # build_strategy would refuse what a check of the suite explains
         strategy.coding = coding_of(task)
         _TASKS[strategy] = task

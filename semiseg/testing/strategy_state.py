@@ -3,7 +3,7 @@
 import io
 from collections.abc import Container, Iterator, Mapping
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from semiseg.engine.build import require_trained_in_networks
 from semiseg.interfaces.strategy import Strategy
 from semiseg.testing.strategy_base import StrategyTests
+from semiseg.testing.tiny import TinyBackbone
 
 _PLAIN = (type(None), bool, int, float, complex, str, bytes)
 _NOT_ITS_OWN = {*vars(nn.Module()), "_around"}
@@ -18,6 +19,8 @@ _NOT_ITS_OWN = {*vars(nn.Module()), "_around"}
 
 class StateTests(StrategyTests):
     """Tests that trained parameters belong to networks, and that all state is saved."""
+
+    frozen: ClassVar[frozenset[str]] = frozenset()
 
     def test_trained_parameters_belong_to_a_role(self, strategy: Strategy) -> None:
         """Optimizers only have the parameters of roles' networks; one of the strategy itself would not be trained."""
@@ -39,6 +42,31 @@ class StateTests(StrategyTests):
         self.train(other, 3, 6)
         for key, value in one.state_dict().items():
             assert torch.equal(value, other.state_dict()[key]), key
+
+    def test_networks_with_batch_normalization_and_dropout_continue(
+        self, strategy_class: type[Strategy], options: Mapping[str, Any]
+    ) -> None:
+        """A step can be repeated, all running statistics move (a teacher's too), and a resumed training ends alike."""
+        noisy = TinyBackbone(TinyBackbone.Options(noisy=True))
+        one = self.make(strategy_class, options, backbone=noisy)
+        before = {name: value.clone() for name, value in one.named_buffers() if name.endswith("running_mean")}
+        self.train(one, 0, 3)
+        buffer = io.BytesIO()
+        torch.save(one.state_dict(), buffer)
+        buffer.seek(0)
+        other = self.make(strategy_class, options, backbone=noisy)
+        other.load_state_dict(torch.load(buffer, weights_only=True))
+        self.train(one, 3, 6)
+        self.train(other, 3, 6)
+        for key, value in one.state_dict().items():
+            assert torch.equal(value, other.state_dict()[key]), f"{key} differs after a resumed training"
+        still = {name for name, value in one.named_buffers() if name in before and torch.equal(value, before[name])}
+        frozen = tuple(f"networks.{role}." for role in self.frozen)
+        unmoved = sorted(name for name in still if not name.startswith(frozen))
+        assert not unmoved, (
+            f"running statistics of batch normalization stay as they begin: {', '.join(unmoved)}\n"
+            "Prediction would use them. Copy or average them with the weights: semiseg.plugin.update_teacher"
+        )
 
     def test_changing_state_is_saved(self, strategy: Strategy) -> None:
         """Training changes nothing else: unsaved state may have effects long after a run is resumed."""

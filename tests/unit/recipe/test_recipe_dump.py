@@ -186,7 +186,7 @@ def test_the_hash_does_not_depend_on_the_order_of_keys_or_the_way_numbers_are_wr
 
 
 def test_recipes_of_earlier_versions_keep_their_hashes():
-    # Runs, studies and comparisons identify a recipe by its hash: a new key must not change it where it changes nothing.
+    # Runs, studies and comparisons identify a recipe by its hash: a new key alone must not change it.
     as_before = {"training.batch_size.fill": "trainings", "strategy.pseudo_mean": "each_stream"}
     quickstart = load_recipe("quickstart", [f"{key}={value}" for key, value in as_before.items()])
     assert recipe_hash(quickstart) == "725c6f515b2c61794f7323d2419ab96af5b57db6385744f8571937a8e7209346"  # 0.2.0
