@@ -47,10 +47,8 @@ def store(tmp_path_factory):
 
 
 def gradient_of(value, parameters):
-    gradients = torch.autograd.grad(value, parameters, retain_graph=True, allow_unused=True)
-    return torch.cat(
-        [torch.zeros_like(p).flatten() if g is None else g.flatten() for p, g in zip(parameters, gradients)]
-    )
+    gradients = torch.autograd.grad(value, parameters, retain_graph=True, allow_unused=True, materialize_grads=True)
+    return torch.cat([one.flatten() for one in gradients])
 
 
 def ratio(strategy, batch, step):
@@ -86,12 +84,20 @@ def test_the_unlabeled_term_has_an_effect_and_does_not_dominate(name, store, tmp
     assert RATIO[0] < median(found) < RATIO[1], found
 
 
-@pytest.mark.parametrize("name", STRATEGIES)
-def test_none_collapses_on_the_phantom(name, store, tmp_path):
+def dice_on_the_phantom(store, folder, strategy):
     split = {"test": 2, "validation": 2, "labeled": 4, "total": 16}
-    dice = []
-    for strategy in ("supervised", name):
-        run = semiseg.run(short({"name": "phantom"}, split, [32, 32, 32], store, strategy), tmp_path / strategy)
-        dice.append(run.summary["scores"]["checkpoints"]["last"]["dice"]["foreground"]["mean"])
-    print(name, dice)
-    assert dice[1] > 0.5 * dice[0] > 0.1
+    run = semiseg.run(short({"name": "phantom"}, split, [32, 32, 32], store, strategy), folder / strategy)
+    return run.summary["scores"]["checkpoints"]["last"]["dice"]["foreground"]["mean"]
+
+
+@pytest.fixture(scope="module")
+def supervised(store, tmp_path_factory):
+    return dice_on_the_phantom(store, tmp_path_factory.mktemp("runs"), "supervised")
+
+
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_none_collapses_on_the_phantom(name, store, supervised, tmp_path):
+    dice = dice_on_the_phantom(store, tmp_path, name)
+    print(name, dice, supervised)
+    assert supervised > 0.2
+    assert dice > 0.5 * supervised
