@@ -26,8 +26,8 @@ from semiseg.strategy_parts.views import WeakViewOptions
 class CPSOptions(WeakViewOptions, DeepSupervisionOptions):
     """Options of CPS; defaults are those of the 3D paper's code, except the wait period and the supervised loss."""
 
-    newer: ClassVar[frozenset[str]] = WeakViewOptions.newer | DeepSupervisionOptions.newer
-    former: ClassVar[Mapping[str, Any]] = {"pseudo_mean": "each_stream"}
+    newer: ClassVar[frozenset[str]] = DeepSupervisionOptions.newer
+    former: ClassVar[Mapping[str, Any]] = {**WeakViewOptions.former, "pseudo_mean": "each_stream"}
 
     phi: Annotated[float, Field(ge=0)] = 0.5
     """Weight of the pseudo-label loss."""

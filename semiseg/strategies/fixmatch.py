@@ -22,7 +22,7 @@ from semiseg.strategy_parts.views import WeakView, WeakViewOptions, strong_view
 class FixMatchOptions(WeakViewOptions, DeepSupervisionOptions):
     """Options of FixMatch."""
 
-    newer: ClassVar[frozenset[str]] = WeakViewOptions.newer | DeepSupervisionOptions.newer
+    newer: ClassVar[frozenset[str]] = DeepSupervisionOptions.newer
 
     weight: Annotated[float, Field(ge=0)] = 1.0
     """Weight of the pseudo-label loss, after the ramp-up."""

@@ -206,3 +206,10 @@ def test_a_newer_key_that_trains_otherwise_by_default_is_written_and_a_change_fr
     assert earlier["strategy"].pop("pseudo_mean") == "joint"
     assert {change.key for change in changes(earlier, now)} == {"training.batch_size.fill", "strategy.pseudo_mean"}
     assert recipe_hash(earlier) != recipe_hash(now)
+
+
+def test_the_meaning_of_an_earlier_recipe_is_not_written():
+    earlier = {"labeled": 2, "unlabeled": 2}
+    for fill, written in (("trainings", earlier), ("stages", {**earlier, "fill": "stages"})):
+        recipe = load_recipe("quickstart", [f"training.batch_size.fill={fill}"])
+        assert resolved(recipe)["training"]["batch_size"] == written
