@@ -2,8 +2,9 @@
 
 import inspect
 import os
+import shlex
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout, suppress
 from dataclasses import dataclass
 from functools import lru_cache
@@ -105,6 +106,11 @@ def incomplete() -> Mapping[str, tuple[str, ...]]:
     """Return the installed packages with components that lack a required package, each with what it lacks."""
     packages = {entry.package for kind in GROUPS for entry in installed(kind)} - {"unknown"}
     return {package: lacking for package in sorted(packages) if (lacking := missing_requirements(package))}
+
+
+def pip_install(requirements: Sequence[str]) -> str:
+    """Return the command that installs requirements."""
+    return f"pip install {' '.join(map(shlex.quote, requirements))}"
 
 
 def current_name(kind: Kind, name: Any) -> Any:
@@ -218,6 +224,10 @@ def _import(entry: Entry, title: str) -> Any:
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # report any failure of a third-party module, even sys.exit, as that module's
+        lacking = missing_requirements(entry.package) if isinstance(error, ModuleNotFoundError) else ()
+        if lacking:
+            what = f"{title} cannot be imported: {_failure(error)}. It requires {', '.join(lacking)}, not installed."
+            raise ComponentError(what, f"Install it: {pip_install(lacking)}") from error
         raise ComponentError(
             f"{title} cannot be imported: {_failure(error)}.",
             f"Its entry point is {entry.target!r}; `pip install --upgrade {entry.package}` may fix it.",

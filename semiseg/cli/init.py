@@ -24,11 +24,11 @@ def init(
     from semiseg.init.two_folders import named_folders
     from semiseg.io.atomic import write_text
 
-    if bool(images) != bool(labels) or (unlabeled and not images):
-        raise RecipeError("--images and --labels go together; --unlabeled goes with both.", "Name both folders.")
+    if bool(images) != bool(labels):
+        raise RecipeError("--images and --labels go together.", "Name both folders.")
     if output.exists():
         raise RecipeError(f"{output} already exists.", "Choose another file with --output.")
-    named = named_folders(folder, images, labels, unlabeled) if images else None
+    named = named_folders(folder, images, labels, unlabeled) if images or unlabeled else None
     proposal = propose_recipe(folder, gpu=torch.cuda.is_available(), named=named)
     write_text(output, proposal.text)
     for line in proposal.findings:

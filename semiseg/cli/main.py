@@ -1,8 +1,6 @@
 """The command ``semiseg``: its subcommands, and the display of errors."""
 
-import shlex
 import sys
-from collections.abc import Sequence
 from typing import Any
 
 import typer
@@ -19,10 +17,10 @@ from semiseg.cli.predict import predict
 from semiseg.cli.run import run
 from semiseg.cli.schema import schema
 from semiseg.cli.study import commands as study
-from semiseg.errors import ComponentError, Interrupted, Problem, SemisegError
+from semiseg.errors import ComponentError, Interrupted, SemisegError
 from semiseg.openmp import sleep_while_waiting
 from semiseg.platforms import require_platform
-from semiseg.registry import incomplete
+from semiseg.registry import incomplete, pip_install
 
 
 class _Commands(TyperGroup):
@@ -93,16 +91,11 @@ def main() -> None:
         lacking = incomplete()
         if not lacking:
             raise
-        problems = [
-            Problem(f"package {package}", f"it requires {', '.join(names)}, not installed", _install(names))
-            for package, names in lacking.items()
-        ]
-        print(f"Error: {ComponentError([Problem('', str(error)), *problems])}", file=sys.stderr)
+        told = "; ".join(f"package {package} requires {', '.join(names)}" for package, names in lacking.items())
+        names = [name for required in lacking.values() for name in required]
+        what = f"{error}. Not installed although required: {told}."
+        print(f"Error: {ComponentError(what, f'Install it: {pip_install(names)}')}", file=sys.stderr)
         sys.exit(ComponentError.exit_code)
-
-
-def _install(names: Sequence[str]) -> str:
-    return f"Install it: pip install {' '.join(map(shlex.quote, names))}"
 
 
 if __name__ == "__main__":

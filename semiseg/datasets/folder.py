@@ -24,7 +24,7 @@ from semiseg.datasets._nifti import (
 )
 from semiseg.errors import DataError, Problem, raise_all
 from semiseg.io.finding import CONVERT, Found, find, is_folder, is_named
-from semiseg.io.formats.pairs import FIRST, CaseFolders, find_pairs, labels_by_case, without_labels
+from semiseg.io.formats.pairs import CaseFolders, find_pairs, labels_by_case, unnumbered, without_labels
 from semiseg.io.formats.series import with_series
 from semiseg.io.labels import LARGEST_VALUE
 from semiseg.io.names import image_stem, is_picture
@@ -149,8 +149,9 @@ class Folder(NiftiDataset):
         if ids:
             are = f"{counted(len(ids), 'image')} {'has' if len(ids) == 1 else 'have'} no label"
             notes.append(f"{held.images.folder}: {are}, counted as unlabeled: {some(ids, 4)}")
-        if any(case.label and image_stem(case.label) == f"{case.id}{FIRST}" for case in self.cases()):
-            notes.append(f"labels named like the first modality, CASE{FIRST}, are read as the labels of CASE")
+        named = [case.label.name for case in self.cases() if case.label and self._has_number(case.label, case.id)]
+        if named:
+            notes.append(f"labels named like a modality are read as those of their cases: {some(named, 2)}")
         if held.unlabeled.files and self.options.unlabeled != "unlabeled/images":
             notes.append(f"the images of {self.options.unlabeled} are counted as unlabeled cases")
         return (*notes, *self._other_folders())
@@ -162,10 +163,15 @@ class Folder(NiftiDataset):
         if root in places:  # its folders are cases
             return
         read = {place.relative_to(root).parts[0] for place in places}
-        for path in sorted(root.iterdir()):
+        for path in _listed(root):
             files = find(path, image_stem).files if is_folder(path) and path.name not in read else ()
             if files:
                 yield f"{path}: {counted(len(files), 'file')} {'is' if len(files) == 1 else 'are'} not read"
+
+    @staticmethod
+    def _has_number(label: Path, case_id: str) -> bool:
+        stem = image_stem(label)
+        return stem != case_id == unnumbered(stem)
 
     def _held(self) -> _Held:
         options = self.options
@@ -215,6 +221,14 @@ class Folder(NiftiDataset):
         naming = replace(FileNames.of(files, self.modalities), key=TO_PREDICT)
         found = naming.group(files, problems)
         return cases_to_predict([Case(case_id, images) for case_id, images in found.items()], problems)
+
+
+def _listed(folder: Path) -> list[Path]:
+    """Return what is in a folder; nothing if it may be passed through but not listed."""
+    try:
+        return sorted(folder.iterdir())
+    except OSError:
+        return []
 
 
 def _or_a_class(problem: UnknownValues) -> Problem:

@@ -9,6 +9,7 @@ from typing import Any
 
 from semiseg.data.split import make_split
 from semiseg.errors import DataError, Problem
+from semiseg.init.case_notes import labels_note, patient_notes, patient_pattern, takes_pattern, test_images_note
 from semiseg.init.dataset_stats import Survey, survey
 from semiseg.init.recognize import recognize
 from semiseg.init.sections import (
@@ -33,9 +34,6 @@ from semiseg.registry import create
 from semiseg.types import Case, DatasetInfo, Shape
 
 _NAMED = 3
-_SESSION = "^(.+?)(?:_ses-.*)?$"
-_WITH_PATIENT = ("folder", "nnunet")
-"""Datasets with the option ``patient``."""
 _MARK_NAMES = ("ignore", "unlabeled", "unlabelled", "void")
 _MARK_VALUES = (255, 65535)
 _COARSE = 2.0
@@ -62,14 +60,16 @@ def propose_recipe(folder: Path, *, gpu: bool, named: TwoFolders | None = None) 
     """
     block, dataset, cases, found, notes = _read(recognize(folder, named))
     info = dataset.info()
-    if block["name"] in _WITH_PATIENT and (pattern := patient_pattern([case.id for case in cases])):
+    ids = [case.id for case in cases]
+    # BraTS and ACDC know their patients.
+    pattern = patient_pattern(ids) if all(case.patient == case.id for case in cases) else ""
+    if pattern and takes_pattern(block["name"]):
         block, dataset, cases, found, notes = _read({**block, "patient": pattern})
-        notes = (*notes, "ids with _ses- are scans of one patient, which stay on one side of the split")
-    notes = (*notes, *unlabeled_note(info), *_test_images_note(block))
+    notes = (*notes, *patient_notes(block["name"], ids, pattern), *unlabeled_note(info), *test_images_note(block))
     split, split_comment = _split(folder, cases)
     labeled = sum(case.label is not None for case in cases)
     if labeled == len(cases):
-        notes = (*notes, _fully_labeled(labeled, split))
+        notes = (*notes, labels_note(labeled, split))
     is_flat = found.slice_axis is not None
     extent = found.in_plane(found.foreground)
     patch = plane_patch_size(extent, gpu) if is_flat else patch_size(found.foreground, gpu)
@@ -164,31 +164,6 @@ def unlabeled_note(info: DatasetInfo) -> list[str]:
         for value, name in found
         if name.lower() in _MARK_NAMES or (far and value == highest)
     ]
-
-
-def patient_pattern(ids: Sequence[str]) -> str:
-    """Return a pattern for the patient in BIDS names such as ``sub-01_ses-02``; empty if no patient has several."""
-    patients = [re.sub(r"_ses-.*", "", case_id) for case_id in ids]
-    return _SESSION if len({*patients}) < len({*ids}) and all(patients) else ""
-
-
-def _test_images_note(block: Mapping[str, Any]) -> list[str]:
-    """Return a note if images meant for a test are unlabeled cases for training."""
-    as_folder = block.get("unlabeled") == "imagesTs" and (Path(block["root"]) / "imagesTs").is_dir()
-    if block.get("test_images") != "unlabeled" and not as_folder:
-        return []
-    key = "dataset.test_images" if "test_images" in block else "dataset.unlabeled"
-    return [
-        "imagesTs has no labels here and is taken for training; if predictions of these images will be evaluated,"
-        f" remove {key} first"
-    ]
-
-
-def _fully_labeled(labeled: int, split: Mapping[str, Any]) -> str:
-    return (
-        f"every case has a label, of which training uses {split['labeled']}, and the others serve as unlabeled; to"
-        f" train on all labels: semiseg run RECIPE --set split.labeled=all {BASELINE}"
-    )
 
 
 def _in_a_line(text: str) -> str:

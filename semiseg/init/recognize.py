@@ -8,10 +8,10 @@ from typing import Any
 
 from semiseg.errors import DataError, Problem, raise_all
 from semiseg.init.made_names import class_names, modality_names
-from semiseg.init.two_folders import TwoFolders, two_folders
+from semiseg.init.two_folders import TwoFolders, ambiguous, two_folders
 from semiseg.io.dataset_json import channels, classes, has_cases, ignored, images_of, read_dataset_json
 from semiseg.io.finding import CONVERT, Walk, find, is_file, is_folder
-from semiseg.io.formats.pairs import FIRST, find_pairs, labels_by_case
+from semiseg.io.formats.pairs import find_pairs, labels_by_case
 from semiseg.io.formats.series import with_series
 from semiseg.io.names import PICTURES, VOLUMES, image_stem, is_picture, nifti_stem, volume_stem
 from semiseg.messages import some
@@ -48,11 +48,11 @@ def recognize(folder: Path, named: TwoFolders | None = None) -> dict[str, Any]:
     if not named and is_file(folder / "dataset.json"):
         return {"root": root, **_by_dataset_json(folder)}
     if not named and is_folder(folder / "imagesTr") and is_folder(folder / "labelsTr"):
+        tested = {"unlabeled": ""} if find(folder / "labelsTs", image_stem).files else {}
         options = _folder_options(folder / "imagesTr", folder / "labelsTr")
-        return {"name": "folder", "root": root, **_NNUNET, **options}
+        return {"name": "folder", "root": root, **_NNUNET, **tested, **options}
     if two := named or two_folders(folder):
-        options = _folder_options(folder / two.images, folder / two.labels)
-        return {"name": "folder", "root": root, **two.options(), **options}
+        return {"name": "folder", "root": root, **_of_two(folder, two)}
     found: dict[str, dict[str, None]] = {}
     for name, place in _layouts_below(folder):
         found.setdefault(name, {})[place] = None
@@ -65,7 +65,21 @@ def recognize(folder: Path, named: TwoFolders | None = None) -> dict[str, Any]:
     raise _unknown(folder)
 
 
+def _of_two(folder: Path, two: TwoFolders) -> dict[str, Any]:
+    images, labels = folder / two.images, folder / two.labels
+    if two.images != two.labels:
+        return {**two.options(), **_folder_options(images, labels)}
+    paired = _pair_options(images)
+    if paired is None:
+        fix = "A label beside its image is named like it, with a mark: CASE-label.nii.gz."
+        raise DataError(Problem(str(images), "no label in it belongs to an image", fix))
+    return {**paired, **two.options(), "unlabeled": two.unlabeled}
+
+
 def _unknown(folder: Path) -> DataError:
+    if several := ambiguous(folder):
+        fix = "Name those that are meant: semiseg init FOLDER --images NAME --labels NAME"
+        return DataError(Problem(str(folder), several, fix))
     held = find(folder, image_stem, recursive=True)
     problems = [*held.problems]
     if held.files:
@@ -256,11 +270,11 @@ def _options(files: Sequence[Path], labels: Sequence[Path], where: Path) -> dict
 def _are_ids(stems: Sequence[str], labels: Sequence[str]) -> bool:
     """Return whether images named ``x_0000``, ``x_0001`` are cases of their own: labels have the names of some.
 
-    Labels of several cases that are all named ``CASE_0000`` are those of images with several modalities: as ids, the
-    other modalities would be unlabeled cases that show the content of the labeled ones.
+    Labels of several cases that all have the same number, ``CASE_0000``, are those of images with several modalities:
+    as ids, the other modalities would be unlabeled cases that show the content of the labeled ones.
     """
     same = {*labels} & {*stems}
-    return bool(same) and not (len(same) > 1 and all(label.endswith(FIRST) for label in same))
+    return bool(same) and not (len(same) > 1 and len({label[-5:] for label in same}) == 1)
 
 
 def _label_files(labels: Path) -> Sequence[Path]:

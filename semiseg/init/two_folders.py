@@ -1,6 +1,7 @@
 """Folders of images and of their labels, by usual names."""
 
-from dataclasses import dataclass
+import os
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from semiseg.errors import DataError, Problem, raise_all
@@ -10,7 +11,8 @@ from semiseg.io.names import image_stem
 _IMAGES = {"image", "images", "img", "imgs", "scan", "scans", "volume", "volumes"}
 _LABELS = {"annotation", "annotations", "gt", "label", "labels", "mask", "masks", "seg", "segmentation"}
 _LABELS |= {"segmentations", "segs"}
-_UNLABELED = {"unlabeled", "unlabelled", "images_unlabeled", "unlabeled_images", "unannotated"}
+_MORE = {"unlabeled", "unlabelled", "images_unlabeled", "unlabeled_images", "unannotated"}
+_USUAL = ("images", "labels", "unlabeled")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,25 +32,63 @@ class TwoFolders:
 def two_folders(folder: Path) -> TwoFolders | None:
     """Return the folders of images and labels, such as ``images`` and ``labels`` or ``Scans`` and ``masks``.
 
-    None unless exactly one folder has a name for images and one has a name for labels, in whatever capitals.
+    Of several, ``images`` and ``labels`` are taken. None if that does not leave one of each.
     """
-    try:
-        names = sorted(path.name for path in folder.iterdir() if is_folder(path))
-    except OSError:
-        return None
-    images, labels = ([name for name in names if name.lower() in usual] for usual in (_IMAGES, _LABELS))
-    if len(images) != 1 or len(labels) != 1:
-        return None
-    more = [name for name in names if name.lower() in _UNLABELED and find(folder / name, image_stem).files]
-    return TwoFolders(images[0], labels[0], more[0] if len(more) == 1 else "")
+    images, labels, more = (_chosen(found, usual) for found, usual in zip(_candidates(folder), _USUAL, strict=True))
+    return TwoFolders(images, labels, more) if images and labels else None
+
+
+def ambiguous(folder: Path) -> str:
+    """Return what keeps ``two_folders`` from choosing; empty if there are no folders to choose from."""
+    images, labels, _ = _candidates(folder)
+    if not images or not labels:
+        return ""
+    several = [", ".join(found) for found in (images, labels) if len(found) > 1]
+    return f"several folders may be meant: {'; '.join(several)}" if several else ""
 
 
 def named_folders(folder: Path, images: str, labels: str, unlabeled: str) -> TwoFolders:
-    """Return the folders with these names. Raises DataError for those that do not exist."""
-    given = [name for name in (images, labels, unlabeled) if name]
-    missing = [name for name in given if not (folder / name).is_dir()]
-    problems = [
-        Problem(str(folder / name), "there is no such folder", "Name it relative to the first.") for name in missing
-    ]
+    """Return the folders with these names, in ``folder`` or as paths into it; without the first two, the usual ones.
+
+    Raises DataError for those that do not exist or are elsewhere, and for unlabeled images that are also the others.
+    """
+    problems: list[Problem] = []
+    inside = [_inside(folder, name, problems) if name else "" for name in (images, labels, unlabeled)]
+    if unlabeled and inside[2] in inside[:2]:
+        problems.append(Problem(unlabeled, "it is given twice", "Images without a label are unlabeled anyway."))
     raise_all(problems, DataError)
-    return TwoFolders(images, labels, unlabeled)
+    usual = None if images else two_folders(folder)
+    if usual is None and not images:
+        raise DataError(Problem(str(folder), "folders of images and labels are not recognized", "Name all three."))
+    return replace(usual, unlabeled=inside[2]) if usual else TwoFolders(*inside)
+
+
+def _candidates(folder: Path) -> tuple[list[str], list[str], list[str]]:
+    try:
+        names = sorted(path.name for path in folder.iterdir() if is_folder(path))
+    except OSError:
+        return [], [], []
+    images, labels, more = ([name for name in names if name.lower() in usual] for usual in (_IMAGES, _LABELS, _MORE))
+    return images, labels, [name for name in more if find(folder / name, image_stem).files]
+
+
+def _chosen(names: list[str], usual: str) -> str:
+    """Return the usual name, or the only one; empty if there are several others, or none."""
+    exact = [name for name in names if name.lower() == usual]
+    found = exact or names
+    return found[0] if len(found) == 1 else ""
+
+
+def _inside(folder: Path, name: str, problems: list[Problem]) -> str:
+    """Return a folder's path below another; problems are appended to ``problems``."""
+    place = next((one for one in (folder / name, Path(name)) if one.is_dir()), None)
+    if place is None:
+        problems.append(Problem(str(folder / name), "there is no such folder", f"Give its name in {folder}."))
+        return ""
+    plain = [Path(os.path.normpath(path.absolute())) for path in (place, folder)]
+    for here, top in (plain, [place.resolve(), folder.resolve()]):
+        if here.is_relative_to(top):
+            return str(here.relative_to(top))
+    fix = "Give a folder that contains all of them, or link it there."
+    problems.append(Problem(str(place), f"it is not inside {folder}", fix))
+    return ""

@@ -10,6 +10,8 @@ from semiseg.recipe.components import Components
 from semiseg.recipe.schema import Recipe
 from semiseg.types import DatasetInfo, Task
 
+_SIDES = {"left": "left", "l": "left", "lt": "left", "right": "right", "r": "right", "rt": "right"}
+
 
 def task_of(recipe: Recipe, info: DatasetInfo) -> Task:
     """Return the task; one of classes if the regions have problems, which are reported (``output_problems``)."""
@@ -50,8 +52,14 @@ def output_problems(components: Components, recipe: Recipe, info: DatasetInfo) -
 
 def has_sides(classes: Sequence[str]) -> bool:
     """Return whether some class is on the left and another on the right, by their names."""
-    words = {word for name in classes for word in re.split(r"[^a-z]+", name.lower())}
-    return {"left", "right"} <= words
+    sides = [_sides(name) for name in classes]
+    return {"left"} in sides and {"right"} in sides
+
+
+def _sides(name: str) -> set[str]:
+    """Return the sides in a class's name: ``left kidney``, ``leftKidney``, ``kidney_L``."""
+    words = re.findall(r"[A-Z]?[a-z]+|[A-Z]+", name)
+    return {_SIDES[word.lower()] for word in words if word.lower() in _SIDES}
 
 
 def mirror_notes(components: Components, recipe: Recipe, task: Task) -> list[str]:

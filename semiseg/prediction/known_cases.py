@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable
 
 from semiseg.errors import RunError
-from semiseg.messages import counted, some
+from semiseg.messages import some
 from semiseg.prediction.ensemble import LoadedRun
 
 _NAMED = 4
@@ -24,5 +24,7 @@ def known_cases_note(runs: Iterable[LoadedRun], ids: Collection[str]) -> str:
     known = sorted(own & {*ids})
     if not known:
         return ""
-    has = f"{counted(len(known), 'image')} {'has the name' if len(known) == 1 else 'have the names'}"
-    return f"{has} of training or validation cases of the run, not of new ones: {some(known, _NAMED)}"
+    are = "1 image is named like a training or validation case"
+    if len(known) > 1:
+        are = f"{len(known)} images are named like training or validation cases"
+    return f"{are} of the run, so this says nothing about new images: {some(known, _NAMED)}"

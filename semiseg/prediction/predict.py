@@ -109,6 +109,8 @@ def predict(
         taken = ", ".join(f"{name} {path.name}" for name, path in zip(model.info.modalities, paths, strict=False))
         reporter.say(f"Modalities in the order given: {taken}.")
     one_file = bool(image_stem(home)) and not home.is_dir()
+    if one_file and problems:
+        raise DataError(problems)
     if one_file and len(cases) > 1:
         raise RunError(f"{home} is a single file, but there are {len(cases)} images.", "Give a folder as --output.")
     mode = mode_of(runs, postprocess)

@@ -53,7 +53,9 @@ class Predicting:
                     made.close()
                 meter.advance()
         if done and (bad or failed):
-            self.reporter.say(f"Note: {counted(done, 'image')} predicted, except those with problems.")
+            self.reporter.say(
+                f"Note: {counted(done, 'prediction')} written to {target.home}; the problems of the others follow."
+            )
         raise_all([*bad, *failed], DataError if bad else TrainingError)
 
     def _predict(self, case: Case, made: "_Made") -> None:

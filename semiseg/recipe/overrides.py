@@ -68,6 +68,10 @@ def put_value(data: dict[Any, Any], places: Places, key: str, value: Any, source
         path = (*path, "name")
     block = _descend(data, path[:-1], source, places)
     dropped: dict[Any, Any] = {}
+    if kind_at(path) and isinstance(block, dict) and isinstance(block.get(path[-1]), dict):  # a whole block
+        dropped = {
+            f"{path[-1]}.{option}": old for option, old in block[path[-1]].items() if option not in {"name", *value}
+        }
     kind = kind_at(path[:-1]) if isinstance(block, dict) and path[-1] == "name" else None
     if kind and current_name(kind, block.get("name")) != current_name(kind, value):
         dropped = {option: old for option, old in block.items() if option != "name"}

@@ -53,7 +53,7 @@ def test_a_plugin_without_a_package_that_it_requires_is_told_with_its_name(said,
     code, text = said("check", recipe, "--set", "augmentation=late")
     assert code == 2
     assert "No module named 'not_there_at_all'" in text
-    assert "package late: it requires not-there-at-all>=3, not installed" in text
+    assert "Not installed although required: package late requires not-there-at-all>=3." in text
     assert "pip install 'not-there-at-all>=3'" in text
     assert "Traceback" not in text
     assert "not-needed" not in text

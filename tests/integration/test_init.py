@@ -523,9 +523,11 @@ def test_volumes_of_one_slice_are_planned_in_their_plane(tmp_path):
 def test_a_folder_with_every_label_says_what_is_done_with_them(tmp_path):
     proposal = propose_recipe(fill_folder(tmp_path, labeled=8, unlabeled=0), gpu=False)
     (told,) = [line for line in proposal.findings if "every case has a label" in line]
-    assert told.startswith("Note: every case has a label, of which training uses 1, and the others serve as unlabeled;")
+    assert told.startswith("Note: every case has a label: training uses 1, and 4 others serve as unlabeled;")
     assert "--set split.labeled=all" in told
     assert not [line for line in propose_recipe(fill_folder(tmp_path / "b"), gpu=False).findings if "every" in line]
+    few = propose_recipe(fill_folder(tmp_path / "c", labeled=3, unlabeled=0), gpu=False).findings
+    assert any("none is left to serve as unlabeled" in line for line in few)
 
 
 def test_sessions_of_a_patient_are_kept_together(tmp_path):
@@ -535,7 +537,7 @@ def test_sessions_of_a_patient_are_kept_together(tmp_path):
         path.rename(path.with_name(f"sub-{number // 2:02d}_ses-{number % 2}.nii.gz"))
     proposal = propose_recipe(tmp_path, gpu=False)
     assert any("of 7 patients" in line for line in proposal.findings)
-    assert any("_ses-" in line and line.startswith("Note: ") for line in proposal.findings)
+    assert any("patients with several scans, which stay on one side" in line for line in proposal.findings)
     split = make_plan(load_recipe(parse_yaml(proposal.text, "proposed")[0])).split
     inside = [{case.patient for case in split.cases(role)} for role in ("test", "validation")]
     trained = {case.patient for role in ("labeled", "unlabeled") for case in split.cases(role)}

@@ -82,7 +82,7 @@ def test_images_named_like_training_cases_are_told(run, tmp_path):
     ids = {case["id"] for role in ("labeled", "unlabeled", "validation") for case in split[role]} & {"a_1", "b_1"}
     assert ids
     (told,) = [text for text in heard.said if "training or validation" in text]
-    assert told.endswith(f" of the run, not of new ones: {', '.join(sorted(ids))}.")
+    assert told.endswith(f" of the run, so this says nothing about new images: {', '.join(sorted(ids))}.")
     (run / "split.json").unlink()
     heard = Heard()
     library.predict(run, tmp_path / "new", tmp_path / "again", reporter=heard)
@@ -99,7 +99,12 @@ def test_a_case_that_lacks_a_modality_stops_no_other(tmp_path):
         library.predict(run, tmp_path / "new", tmp_path / "out", reporter=heard)
     assert caught.value.exit_code == 3
     assert {path.name for path in (tmp_path / "out").glob("*.nii.gz")} == {"a.nii.gz", "c.nii.gz"}
-    assert "Note: 2 images predicted, except those with problems." in heard.said
+    for name in ("c_0000", "c_0001"):
+        (tmp_path / "new" / f"{name}.nii.gz").unlink()
+    with pytest.raises(DataError, match="case b: modality"):  # which case would the file be of?
+        library.predict(run, tmp_path / "new", tmp_path / "one.nii.gz")
+    assert not (tmp_path / "one.nii.gz").exists()
+    assert f"Note: 2 predictions written to {tmp_path / 'out'}; the problems of the others follow." in heard.said
 
 
 @pytest.mark.parametrize("ask", [lambda: np.empty(1 << 60, np.uint8), lambda: torch.empty(1 << 60, dtype=torch.uint8)])

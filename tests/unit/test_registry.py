@@ -171,6 +171,18 @@ def test_an_entry_point_to_nothing_says_what_is_missing(distribution, volume, ta
         load("metric", "lost")
 
 
+def test_a_plugin_without_what_it_requires_says_what_to_install(distribution):
+    needs = ("semiseg>=0.2", "not-there-at-all>=3")
+    lean = {"lean_m": "import not_there_at_all"}
+    distribution("lean", {"semiseg.metrics": {"lean": "lean_m:X"}}, requires=needs, **lean)
+    with pytest.raises(ComponentError) as raised:
+        load("metric", "lean")
+    assert str(raised.value) == (
+        "metric lean (lean 1.0) cannot be imported: ModuleNotFoundError: No module named 'not_there_at_all'."
+        " It requires not-there-at-all>=3, not installed.\n    Install it: pip install 'not-there-at-all>=3'"
+    )
+
+
 def test_a_component_of_another_kind_is_refused(distribution, volume):
     distribution("wrong", {"semiseg.metrics": {"wrong": "ratio_metrics:NotAMetric"}})
 

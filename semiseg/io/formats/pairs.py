@@ -13,8 +13,6 @@ from semiseg.io.names import image_stem, is_slicer
 from semiseg.messages import some
 
 _MARK = re.compile(r"([-_. ]|^)(labels?|label ?map|segm?|segmentation|mask)(_\d+)?$", re.IGNORECASE)
-FIRST = "_0000"
-"""The ending of the name of a case's first modality."""
 _NUMBER = re.compile(r"._\d{4}$")
 
 
@@ -23,15 +21,21 @@ def is_label(path: Path) -> bool:
     return is_slicer(path) or bool(_MARK.search(image_stem(path)))
 
 
+def unnumbered(stem: str) -> str:
+    """Return a name without the number of a modality, ``_0000``."""
+    return stem[:-5] if _NUMBER.search(stem) else stem
+
+
 def labels_by_case(paths: Iterable[Path], ids: Collection[str]) -> dict[str, list[Path]]:
     """Return the labels of each case.
 
-    A label has its case's name, that name with a mark (``is_label``), or the name of its first modality, ``CASE_0000``.
+    A label has its case's name, that name with a mark (``is_label``), or the name of one of its modalities, as
+    ``CASE_0000``.
     """
     found: dict[str, list[Path]] = defaultdict(list)
     for path in paths:
         stem = image_stem(path)
-        names = (stem, _MARK.sub("", stem), stem.removesuffix(FIRST))
+        names = (stem, _MARK.sub("", stem), unnumbered(stem))
         found[next((name for name in names if name in ids), stem)].append(path)
     return found
 

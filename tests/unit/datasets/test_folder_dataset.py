@@ -151,14 +151,14 @@ def test_where_modalities_are_wrong_no_label_is_said_to_have_no_image(tmp_path):
 def test_a_label_is_not_lost_behind_another_case_s_number(tmp_path):
     root = made.write_folder(tmp_path, modalities=2)
     labels = root / "labeled" / "labels"
-    (labels / "a_1.nii.gz").rename(labels / "a_1_0001.nii.gz")
+    (labels / "a_1.nii.gz").rename(labels / "a_3_0000.nii.gz")
     dataset = folder(root, modalities=("t1", "t2"))
     text = refusal(dataset.cases)
-    assert "a_1_0001.nii.gz: it has no image" in text
+    assert "a_3_0000.nii.gz: it has no image" in text
     assert "Images without a label: a_1." in text
-    (labels / "a_1_0001.nii.gz").rename(labels / "a_1_0000.nii.gz")
+    (labels / "a_3_0000.nii.gz").rename(labels / "a_1_0000.nii.gz")
     assert dataset.cases()[0].label == labels / "a_1_0000.nii.gz"  # named like the first modality
-    assert "labels named like the first modality, CASE_0000, are read as the labels of CASE" in dataset.notes()
+    assert "labels named like a modality are read as those of their cases: a_1_0000.nii.gz" in dataset.notes()
 
 
 def test_an_undeclared_value_may_become_a_class_or_be_counted_as_one(tmp_path):

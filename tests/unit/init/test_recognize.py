@@ -1,12 +1,10 @@
 """Which dataset a folder is, and what is said where it is several."""
 
-import re
-
 import helpers_volumes as made
 import pytest
 
 from semiseg.errors import DataError
-from semiseg.init.propose import patient_pattern
+from semiseg.init.case_notes import patient_notes, patient_pattern
 from semiseg.init.recognize import recognize
 from semiseg.init.two_folders import named_folders
 from semiseg.registry import create
@@ -34,10 +32,11 @@ def test_several_datasets_are_refused_and_listed(tmp_path):
     )
 
 
-def test_labels_named_like_the_first_modality_are_no_reason_to_take_modalities_for_cases(tmp_path):
+@pytest.mark.parametrize("number", ["_0000", "_0001"])
+def test_labels_named_like_a_modality_are_no_reason_to_take_modalities_for_cases(tmp_path, number):
     root = made.write_folder(tmp_path, modalities=2)
     for path in (root / "labeled" / "labels").iterdir():
-        path.rename(path.with_name(path.name.replace(".nii", "_0000.nii")))
+        path.rename(path.with_name(path.name.replace(".nii", f"{number}.nii")))
     block = recognize(root)
     assert block["modalities"] == ["modality_0", "modality_1"]
     dataset = create("dataset", block.pop("name"), block)
@@ -46,7 +45,8 @@ def test_labels_named_like_the_first_modality_are_no_reason_to_take_modalities_f
         ("a_2", False),
         ("b_1", True),
     ]
-    assert "labels named like the first modality, CASE_0000, are read as the labels of CASE" in dataset.notes()
+    (note,) = [note for note in dataset.notes() if "labels named like a modality" in note]
+    assert note.endswith(f"of their cases: a_1{number}.nii.gz, a_2{number}.nii.gz")
 
 
 def test_ids_may_end_in_numbers_like_those_of_modalities(tmp_path):
@@ -124,19 +124,70 @@ def test_folders_of_images_and_labels_have_several_usual_names(tmp_path, images,
     assert named["unlabeled"] == "more"
 
 
-def test_two_folders_of_labels_are_not_chosen_from(tmp_path):
-    root = made.write_folder(tmp_path) / "labeled"
-    (root / "images").rename(tmp_path / "images")
-    (root / "labels").rename(tmp_path / "labels")
+def unpacked(tmp_path):
+    root = made.write_folder(tmp_path / "data") / "labeled"
+    (root / "images").rename(tmp_path / "data" / "images")
+    (root / "labels").rename(tmp_path / "data" / "labels")
     root.rmdir()
-    (tmp_path / "masks").mkdir()
-    assert "semiseg init FOLDER --images NAME --labels NAME" in refusal(tmp_path)
+    return tmp_path / "data"
+
+
+def test_images_and_labels_are_taken_beside_other_folders_that_are_noted(tmp_path):
+    root = unpacked(tmp_path)
+    for name in ("masks", "scans"):
+        made.save(root / name / "x.nii.gz", made.image())
+    block = recognize(root)
+    assert (block["images"], block["labels"]) == ("images", "labels")
+    notes = create("dataset", block.pop("name"), block).notes()
+    assert [note for note in notes if note.endswith("1 file is not read")][:2] == [
+        f"{root / 'masks'}: 1 file is not read",
+        f"{root / 'scans'}: 1 file is not read",
+    ]
+
+
+def test_two_folders_of_labels_are_not_chosen_from(tmp_path):
+    root = unpacked(tmp_path)
+    (root / "labels").rename(root / "masks")
+    (root / "gt").mkdir()
+    text = refusal(root)
+    assert "several folders may be meant: gt, masks" in text
+    assert "semiseg init FOLDER --images NAME --labels NAME" in text
+    assert recognize(root, named_folders(root, "images", "masks", ""))["labels"] == "masks"
+
+
+def test_folders_are_named_by_paths_too_and_refused_elsewhere(tmp_path, monkeypatch):
+    root = unpacked(tmp_path)
+    (tmp_path / "link").symlink_to(root)
+    for images in ("images", str(root / "images"), str(root / "labels" / ".." / "images")):
+        assert named_folders(tmp_path / "link", images, "labels", "").images == "images"
+    monkeypatch.chdir(tmp_path)
+    assert named_folders(root, "data/images", "data/labels", "").options() == {"images": "images", "labels": "labels"}
+    (tmp_path / "other").mkdir()
+    with pytest.raises(DataError, match=r"other: it is not inside .*data"):
+        named_folders(root, "images", "labels", str(tmp_path / "other"))
     with pytest.raises(DataError, match="there is no such folder"):
-        named_folders(tmp_path, "images", "labls", "")
+        named_folders(root, "images", "labls", "")
+    with pytest.raises(DataError, match="given twice"):
+        named_folders(root, "images", "labels", "images")
+
+
+def test_images_beside_their_labels_in_a_named_folder(tmp_path):
+    for number in range(3):
+        made.save(tmp_path / "both" / f"c{number}.nii.gz", made.image(number))
+        made.save(tmp_path / "both" / f"c{number}-label.nii.gz", made.label((0, 1, 2)))
+    block = recognize(tmp_path, named_folders(tmp_path, "both", "both", ""))
+    cases = create("dataset", block.pop("name"), block).cases()
+    assert [(case.id, case.label.name) for case in cases] == [(f"c{n}", f"c{n}-label.nii.gz") for n in range(3)]
 
 
 def test_sessions_of_one_patient_stay_together():
-    assert patient_pattern(["sub-01_ses-1", "sub-01_ses-2", "sub-02"]) == "^(.+?)(?:_ses-.*)?$"
-    assert [re.search(patient_pattern(["a_ses-1", "a_ses-2"]), one)[1] for one in ("a_ses-1", "b")] == ["a", "b"]
+    assert patient_pattern(["sub-01_ses-1_T1w", "sub-01_ses-2_T1w", "sub-02_T1w"]) == "^(sub-[A-Za-z0-9]+)"
+    assert patient_pattern(["sub-01_T1w", "sub-01_ses-02_T1w"]) == "^(sub-[A-Za-z0-9]+)"  # only the follow-up has one
+    assert patient_pattern(["pat1_ses-1", "pat1_ses-2"]) == "^(.+?)_ses-"
     assert patient_pattern(["sub-01_ses-1", "sub-02_ses-1"]) == ""  # one scan each: nothing to keep together
     assert patient_pattern(["a1", "a2"]) == ""
+    some = ["pat1", "pat1_ses-2"]
+    assert patient_pattern(some) == ""
+    (note,) = patient_notes("folder", some, "")
+    assert "pat1_ses-2 may be one scan of several; set dataset.patient" in note
+    assert patient_notes("folder", ["a1", "a2"], "") == []

@@ -131,6 +131,12 @@ def test_an_option_that_is_set_again_is_not_said_to_be_dropped():
     assert change("backbone.dropout=0.1", "backbone=unetr", "backbone.dropout=0.2")[2] == []
 
 
+def test_a_block_that_is_replaced_as_a_whole_says_what_it_drops():
+    data, _, notes = change("strategy={name: supervised, loss: dice_ce}")
+    assert data["strategy"] == {"name": "supervised", "loss": "dice_ce"}
+    assert notes[0].startswith("--set strategy={name: supervised, loss: dice_ce} dropped strategy.phi=0.5, ")
+
+
 @pytest.mark.parametrize("key", ["backbone", "backbone.name"])
 def test_a_component_may_be_named_with_or_without_name(key):
     data, _, notes = change("backbone.dropout=0.1", f"{key}=unetr")
