@@ -79,14 +79,14 @@ def test_the_unlabeled_term_has_an_effect_and_does_not_dominate(name, store, tmp
     monkeypatch.setattr(StepRunner, "__call__", looked)
     dataset = {"name": "decathlon", "root": str(REAL), "test_images": "exclude"}
     split = {"test": 2, "validation": 2, "labeled": 4, "total": 24}
-    semiseg.run(short(dataset, split, [32, 32, 32], store, name), tmp_path / name)
+    semiseg.run(short(dataset, split, [24, 24, 24], store, name), tmp_path / name)
     print(name, [round(one, 4) for one in found])
     assert RATIO[0] < median(found) < RATIO[1], found
 
 
 def dice_on_the_phantom(store, folder, strategy):
     split = {"test": 2, "validation": 2, "labeled": 4, "total": 16}
-    run = semiseg.run(short({"name": "phantom"}, split, [32, 32, 32], store, strategy), folder / strategy)
+    run = semiseg.run(short({"name": "phantom"}, split, [24, 24, 24], store, strategy), folder / strategy)
     return run.summary["scores"]["checkpoints"]["last"]["dice"]["foreground"]["mean"]
 
 

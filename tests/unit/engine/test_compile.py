@@ -20,6 +20,9 @@ BACKBONES = [
 ]
 
 
+WHOLE = [backbone for backbone in BACKBONES if not isinstance(backbone, BasicUNet)]
+
+
 @pytest.fixture(autouse=True)
 def fresh():
     torch._dynamo.reset()
@@ -32,9 +35,14 @@ def gradients(out, network):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("backbone", BACKBONES, ids=["unet", "unetr", "basic_unet", "vnet_la"])
+@pytest.mark.parametrize(
+    "backbone", [b for b in BACKBONES if not isinstance(b, BasicUNet)], ids=lambda b: type(b).__name__
+)
 def test_the_whole_network_is_one_graph(backbone):
-    """In training, with fullgraph: a break of the graph would be an error. Values and gradients stay the same."""
+    """In training, with fullgraph: a break of the graph would be an error. Values and gradients stay the same.
+
+    MONAI's BasicUNet asks torch.jit.isinstance, where dynamo breaks the graph; it is compiled in parts.
+    """
     torch.manual_seed(0)
     network, images = backbone.build(TASK), torch.randn(2, 1, 32, 32, 32)
     expected = network(images)
