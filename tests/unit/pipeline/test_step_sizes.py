@@ -67,10 +67,11 @@ def test_groups_stay_together_where_labels_fill_a_step():
     assert sizes("stages", odd, labeled=2, unlabeled=3) == ((2, 3, 4, 0), 0)
 
 
-def test_by_default_stages_are_filled_and_the_recipe_is_written_as_before():
+def test_by_default_stages_are_filled_and_the_rule_of_earlier_runs_alone_is_not_written():
     recipe = load_recipe(RECIPE)
     assert recipe.training.batch.fill == "stages"
-    assert "fill:" not in dump_recipe(recipe)
+    assert "fill: stages" in dump_recipe(recipe)
+    assert "fill:" not in dump_recipe(load_recipe(RECIPE, ["training.batch_size.fill=trainings"]))
     assert "fill: always" in dump_recipe(load_recipe(RECIPE, ["training.batch_size.fill=always"]))
 
 

@@ -36,8 +36,10 @@ def test_fixmatch_labels_weak_views_unless_told_otherwise():
     assert CrossPseudoSupervision.weak_unlabeled(CrossPseudoSupervision.Options(weak_view="geometry"))
 
 
-def test_options_at_their_defaults_are_written_as_before():
-    assert "weak_view" not in dump_recipe(load_recipe({**RECIPE, "strategy": "fixmatch"}))
+def test_the_views_of_earlier_runs_alone_are_not_written():
+    assert "weak_view: geometry" in dump_recipe(load_recipe({**RECIPE, "strategy": "fixmatch"}))
+    earlier = {"name": "fixmatch", "weak_view": "recipe"}
+    assert "weak_view" not in dump_recipe(load_recipe({**RECIPE, "strategy": earlier}))
     assert "weak_view" not in dump_recipe(load_recipe(RECIPE))
 
 

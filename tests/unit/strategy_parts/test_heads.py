@@ -121,8 +121,8 @@ def test_scales_are_the_coarser_levels_at_the_image_s_size(backbone, task, image
 def test_a_network_without_a_coarse_level_is_refused(monkeypatch, task):
     whole = TinyNetwork.__init__
 
-    def fine(self, task):
-        whole(self, task)
+    def fine(self, task, noisy=False):
+        whole(self, task, noisy)
         self.levels = (Level(8, (1,) * task.spatial_dims),)
 
     monkeypatch.setattr(TinyNetwork, "__init__", fine)
