@@ -4,7 +4,8 @@ The packages are in ``plugins/`` and are installed separately. Third-party packa
 """
 
 from collections.abc import Collection, Mapping
-from importlib.metadata import PackageNotFoundError, version
+
+from semiseg.plugin_versions import installed_version
 
 PACKAGES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "semiseg-copy-paste": {"strategy": ("bcp", "cps_cutmix"), "recipe": ("bcp", "cps_cutmix")},
@@ -34,20 +35,13 @@ def answer(kind: str, name: str) -> tuple[str, str] | None:
     """
     for package, held in PACKAGES.items():
         if name in held.get(kind, ()):
-            if there := _version(package):
+            if there := installed_version(package):
                 again = f"pip install --upgrade --force-reinstall --no-deps {package}"
                 what = f"It is in the package {package}, but the installed version {there} does not register it."
                 return what, f"Install it again: {again}, from a checkout: pip install plugins/{package}."
             fix = f'From a checkout: pip install plugins/{package}. All of our plugins: pip install "semiseg[methods]".'
             return f"It is in the package {package}: pip install {package}.", fix
     return None
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
 
 
 def not_installed(kind: str, names: Collection[str]) -> list[tuple[str, tuple[str, ...]]]:

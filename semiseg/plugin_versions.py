@@ -1,13 +1,14 @@
 """Requirements of plugin packages: the semiseg version that one was written for (ADR 0011), and what one lacks."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, requires, version
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from packaging.requirements import Requirement
     from packaging.specifiers import SpecifierSet
 
 INTERFACES: Mapping[str, str] = {
@@ -67,37 +68,40 @@ def refusal(kind: str, package: str, requirements: tuple[str, ...], installed: s
 
 def missing_requirements(package: str) -> tuple[str, ...]:
     """Return those of an installed package's requirements of which no version is installed, without extras."""
-    from packaging.requirements import InvalidRequirement, Requirement
+    needed = _needed(requires(package) or ())
+    return tuple(f"{one.name}{one.specifier}" for one in needed if installed_version(one.name) is None)
 
-    missing = []
-    for text in requires(package) or ():
-        try:
-            requirement = Requirement(text)
-        except InvalidRequirement:
-            continue
-        if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
-            try:
-                version(requirement.name)
-            except PackageNotFoundError:
-                missing.append(f"{requirement.name}{requirement.specifier}")
-    return tuple(missing)
+
+def installed_version(package: str) -> str | None:
+    """Return the version of an installed package; None if there is none."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
 
 
 @lru_cache
 def _versions(requirements: tuple[str, ...]) -> "SpecifierSet":
     """Return the versions that hold without extras and on this platform."""
-    from packaging.requirements import InvalidRequirement, Requirement
     from packaging.specifiers import SpecifierSet
 
     versions = SpecifierSet()
+    for requirement in _needed(requirements):
+        versions &= requirement.specifier
+    return versions
+
+
+def _needed(requirements: Iterable[str]) -> Iterator["Requirement"]:
+    """Yield the requirements that hold without extras and on this platform."""
+    from packaging.requirements import InvalidRequirement, Requirement
+
     for text in requirements:
         try:
             requirement = Requirement(text)
         except InvalidRequirement:  # pip builds no such package
             continue
         if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
-            versions &= requirement.specifier
-    return versions
+            yield requirement
 
 
 def _bounds(versions: "SpecifierSet") -> tuple[str, bool]:

@@ -20,7 +20,6 @@ from semiseg.cli.study import commands as study
 from semiseg.errors import ComponentError, Interrupted, SemisegError
 from semiseg.openmp import sleep_while_waiting
 from semiseg.platforms import require_platform
-from semiseg.registry import incomplete, pip_install
 
 
 class _Commands(TyperGroup):
@@ -88,6 +87,8 @@ def main() -> None:
         print(f"Error: {error}", file=sys.stderr)
         sys.exit(128 + error.signum if isinstance(error, Interrupted) else error.exit_code)
     except ModuleNotFoundError as error:
+        from semiseg.registry import incomplete, pip_install
+
         lacking = incomplete()
         if not lacking:
             raise

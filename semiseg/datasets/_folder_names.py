@@ -130,13 +130,12 @@ class FileNames:
         problems = []
         missing = [f"_{index:04d} ({name})" for index, name in enumerate(self.parts) if name not in files]
         if missing:
-            fix = f"Expected: {order}. Or set {self.key} to those that all cases have."
-            fix = f"{needs} Add it, or move the case away." if self.key == TO_PREDICT else fix
+            as_set = f"Expected: {order}. Or set {self.key} to those that all cases have."
+            fix = f"{needs} Add it, or move the case away." if self.key == TO_PREDICT else as_set
             problems.append(Problem(where, f"modality {', '.join(missing)} is missing", fix))
         for name, paths in files.items():
             if name not in self.parts:
-                fix = f"Expected: {order}. Set {self.key}."
-                fix = f"{needs} Move it away." if self.key == TO_PREDICT else fix
+                fix = f"{needs} Move it away." if self.key == TO_PREDICT else f"Expected: {order}. Set {self.key}."
                 problems.append(Problem(where, f"there is no modality for {paths[0].name}", fix))
             elif len(paths) > 1:
                 both = ", ".join(path.name for path in paths)

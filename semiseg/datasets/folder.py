@@ -143,13 +143,13 @@ class Folder(NiftiDataset):
 
     def notes(self) -> tuple[str, ...]:
         """Return remarks on files that were found but are not read."""
-        held = self._held()
+        held, cases = self._held(), self.cases()
         notes = [note for part in held.parts for note in part.notes()]
-        ids = [case.id for case in self.cases() if case.label is None and {*case.images} & {*held.images.files}]
+        ids = [case.id for case in cases if case.label is None and {*case.images} & {*held.images.files}]
         if ids:
             are = f"{counted(len(ids), 'image')} {'has' if len(ids) == 1 else 'have'} no label"
             notes.append(f"{held.images.folder}: {are}, counted as unlabeled: {some(ids, 4)}")
-        named = [case.label.name for case in self.cases() if case.label and self._has_number(case.label, case.id)]
+        named = [case.label.name for case in cases if case.label and self._has_number(case.label, case.id)]
         if named:
             notes.append(f"labels named like a modality are read as those of their cases: {some(named, 2)}")
         if held.unlabeled.files and self.options.unlabeled != "unlabeled/images":

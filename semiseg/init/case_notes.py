@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from semiseg.init.sections import BASELINE
+from semiseg.interfaces.component import ComponentOptions
 from semiseg.io.finding import find
 from semiseg.io.names import image_stem
+from semiseg.registry import load
 
 _SUBJECT = "^(sub-[A-Za-z0-9]+)"
 _SESSION = "^(.+?)_ses-"
-_WITH_PATIENT = ("folder", "nnunet")
-"""Datasets with the option ``patient``."""
 
 
 def patient_pattern(ids: Sequence[str]) -> str:
@@ -29,19 +29,21 @@ def patient_pattern(ids: Sequence[str]) -> str:
 
 def patient_notes(dataset: str, ids: Sequence[str], pattern: str) -> list[str]:
     """Return a note on scans of one patient: kept together by a pattern, or that they are not."""
-    if pattern and dataset in _WITH_PATIENT:
+    has_option = takes_pattern(dataset)
+    if pattern and has_option:
         return [f"ids name patients with several scans, which stay on one side of the split (patient: {pattern})"]
     sessions = [case_id for case_id in ids if "_ses-" in case_id]
     if not pattern and not sessions:
         return []
-    key = "set dataset.patient" if dataset in _WITH_PATIENT else "the dataset folder has the option patient"
+    key = "set dataset.patient" if has_option else "the dataset folder has the option patient"
     example = (sessions or list(ids))[0]
     return [f"each case is taken for a patient of its own, though {example} may be one scan of several; {key}"]
 
 
 def takes_pattern(dataset: str) -> bool:
     """Return whether a dataset has the option ``patient``."""
-    return dataset in _WITH_PATIENT
+    options: type[ComponentOptions] = load("dataset", dataset).Options  # type: ignore[attr-defined]
+    return "patient" in options.model_fields
 
 
 def test_images_note(block: Mapping[str, Any]) -> list[str]:

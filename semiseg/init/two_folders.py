@@ -65,10 +65,11 @@ def named_folders(folder: Path, images: str, labels: str, unlabeled: str) -> Two
 
 def _candidates(folder: Path) -> tuple[list[str], list[str], list[str]]:
     try:
-        names = sorted(path.name for path in folder.iterdir() if is_folder(path))
+        usual = [path for path in sorted(folder.iterdir()) if path.name.lower() in _IMAGES | _LABELS | _MORE]
     except OSError:
         return [], [], []
-    images, labels, more = ([name for name in names if name.lower() in usual] for usual in (_IMAGES, _LABELS, _MORE))
+    names = [path.name for path in usual if is_folder(path)]
+    images, labels, more = ([name for name in names if name.lower() in kind] for kind in (_IMAGES, _LABELS, _MORE))
     return images, labels, [name for name in more if find(folder / name, image_stem).files]
 
 

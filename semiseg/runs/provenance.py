@@ -152,7 +152,7 @@ def claim(home: Path, maker: Maker, files: Mapping[str, Sequence[str]]) -> Claim
 
 
 def _in_words(settings: Mapping[str, Any]) -> str:
-    """Return settings for a reader: ``mirrored along axes 0 and 1, largest component of liver``."""
+    """Return settings for a reader: ``mirrored along x, y, the largest component of liver``."""
     said = []
     if mirrored := settings.get("mirrored_axes"):
         axes = sorted({axis for one in mirrored.values() for axis in one})
