@@ -4,8 +4,7 @@ The packages are in ``plugins/`` and are installed separately. Third-party packa
 """
 
 from collections.abc import Collection, Mapping
-
-from semiseg.plugin_versions import installed_version
+from importlib.metadata import PackageNotFoundError, version
 
 PACKAGES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "semiseg-copy-paste": {"strategy": ("bcp", "cps_cutmix"), "recipe": ("bcp", "cps_cutmix")},
@@ -35,13 +34,20 @@ def answer(kind: str, name: str) -> tuple[str, str] | None:
     """
     for package, held in PACKAGES.items():
         if name in held.get(kind, ()):
-            if there := installed_version(package):
+            if there := _version(package):
                 again = f"pip install --upgrade --force-reinstall --no-deps {package}"
                 what = f"It is in the package {package}, but the installed version {there} does not register it."
                 return what, f"Install it again: {again}, from a checkout: pip install plugins/{package}."
             fix = f'From a checkout: pip install plugins/{package}. All of our plugins: pip install "semiseg[methods]".'
             return f"It is in the package {package}: pip install {package}.", fix
     return None
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
 
 
 def not_installed(kind: str, names: Collection[str]) -> list[tuple[str, tuple[str, ...]]]:
