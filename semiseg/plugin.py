@@ -38,22 +38,27 @@ if TYPE_CHECKING:
     from semiseg.losses.named import named_loss, named_losses
     from semiseg.strategy_parts.boxes import random_box
     from semiseg.strategy_parts.confidence import accepted_share, confident_labels, masked_loss
+    from semiseg.strategy_parts.durations import ramp_share, teacher_decay, wait_share
     from semiseg.strategy_parts.ema import (
         BufferPolicy,
+        Decay,
         TeacherMode,
+        decay_at,
         has_statistics,
+        settled_decay,
         teaching,
         update_teacher,
         warmed_decay,
     )
     from semiseg.strategy_parts.flips import draw_flips, flip
     from semiseg.strategy_parts.heads import MoreDecoders, MoreHeads, MoreScales
+    from semiseg.strategy_parts.loss_options import LossName, LossOptions
     from semiseg.strategy_parts.mixing import copy_paste_masks, cutmix_masks, mixup_weights, paste
-    from semiseg.strategy_parts.ramps import RampName, ramp, weight_at
+    from semiseg.strategy_parts.ramps import RampName, RampShare, has_begun, ramp, weight_at
     from semiseg.strategy_parts.signed_distance import signed_distances
     from semiseg.strategy_parts.streams import mean_of_each_stream, mean_over_voxels, supervised_loss, without_ignored
     from semiseg.strategy_parts.upsampling import replace_upsampling
-    from semiseg.strategy_parts.views import strong_view
+    from semiseg.strategy_parts.views import WeakView, WeakViewOptions, strong_view
     from semiseg.types import IGNORE, IGNORED, Case, DatasetInfo, Geometry, Shape, Task, Volume
 
 __all__ = [
@@ -74,11 +79,14 @@ __all__ = [
     "DataError",
     "Dataset",
     "DatasetInfo",
+    "Decay",
     "Geometry",
     "Job",
     "LabeledStream",
     "Launcher",
     "Level",
+    "LossName",
+    "LossOptions",
     "Losses",
     "MaskPair",
     "Metric",
@@ -89,6 +97,7 @@ __all__ = [
     "Problem",
     "ProtocolError",
     "RampName",
+    "RampShare",
     "Role",
     "RoleOptimizer",
     "Running",
@@ -109,16 +118,20 @@ __all__ = [
     "UnlabeledStream",
     "Upsampling",
     "Volume",
+    "WeakView",
+    "WeakViewOptions",
     "accepted_share",
     "confident_labels",
     "copy_paste_masks",
     "cross_entropy",
     "cumulative_strides",
     "cutmix_masks",
+    "decay_at",
     "dice_from_probabilities",
     "draw_flips",
     "find",
     "flip",
+    "has_begun",
     "has_statistics",
     "image_stem",
     "masked_loss",
@@ -133,16 +146,20 @@ __all__ = [
     "planned_topology",
     "raise_all",
     "ramp",
+    "ramp_share",
     "random_box",
     "read_image_files",
     "read_image_geometry",
     "read_label_file",
     "replace_upsampling",
+    "settled_decay",
     "signed_distances",
     "strong_view",
     "supervised_loss",
+    "teacher_decay",
     "teaching",
     "update_teacher",
+    "wait_share",
     "warmed_decay",
     "weight_at",
     "without_ignored",
@@ -173,15 +190,19 @@ _HOMES = {
     "semiseg.losses.named": "named_loss named_losses",
     "semiseg.strategy_parts.boxes": "random_box",
     "semiseg.strategy_parts.confidence": "accepted_share confident_labels masked_loss",
-    "semiseg.strategy_parts.ema": "BufferPolicy TeacherMode has_statistics teaching update_teacher warmed_decay",
+    "semiseg.strategy_parts.durations": "ramp_share teacher_decay wait_share",
+    "semiseg.strategy_parts.ema": (
+        "BufferPolicy Decay TeacherMode decay_at has_statistics settled_decay teaching update_teacher warmed_decay"
+    ),
     "semiseg.strategy_parts.flips": "draw_flips flip",
     "semiseg.strategy_parts.heads": "MoreDecoders MoreHeads MoreScales",
+    "semiseg.strategy_parts.loss_options": "LossName LossOptions",
     "semiseg.strategy_parts.mixing": "copy_paste_masks cutmix_masks mixup_weights paste",
-    "semiseg.strategy_parts.ramps": "RampName ramp weight_at",
+    "semiseg.strategy_parts.ramps": "RampName RampShare has_begun ramp weight_at",
     "semiseg.strategy_parts.signed_distance": "signed_distances",
     "semiseg.strategy_parts.streams": "mean_of_each_stream mean_over_voxels supervised_loss without_ignored",
     "semiseg.strategy_parts.upsampling": "replace_upsampling",
-    "semiseg.strategy_parts.views": "strong_view",
+    "semiseg.strategy_parts.views": "WeakView WeakViewOptions strong_view",
     "semiseg.types": "IGNORE IGNORED Case DatasetInfo Geometry Shape Task Volume",
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names.split()}

@@ -60,7 +60,7 @@ class FusedAugmentation(Luque2023Augmentation, BatchAugmentation):
             flips = tuple(axis for axis in range(3) if happens[axis] and AXES[axis] in self.options.flip_axes)
             torch.rand(1 if flips else 0)
         torch.rand(1)
-        return Change(zoom, degrees, flips, tuple(self._draw_curve() for _ in range(n_channels)))
+        return Change(zoom, degrees, flips, self._draw_curves(n_channels))
 
 
 def _numba_works() -> bool:

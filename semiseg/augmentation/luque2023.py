@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field, PositiveFloat, field_validator
 
@@ -21,6 +21,7 @@ AXES: tuple[Axis, ...] = ("left-right", "anterior-posterior", "superior-inferior
 Operation = Literal[
     "scaling", "rotation", "flipping", "gamma", "histogram_shift", "intensity_shift", "intensity_scaling"
 ]
+OF_INTENSITIES: tuple[Operation, ...] = ("gamma", "histogram_shift", "intensity_shift", "intensity_scaling")
 Probability = Annotated[float, Field(ge=0, le=1)]
 Range = tuple[PositiveFloat, PositiveFloat]
 
@@ -29,9 +30,10 @@ class Luque2023Augmentation(Augmentation):
     """Scaling, rotation, flipping, contrast, histogram shift, intensity shift and scaling, in TorchIO.
 
     The operations of Luque, Ottesen et al. 2023, "Reducing Annotator's Burden: Cross-Pseudo Supervision for Brain Tumor
-    Segmentation". The paper gives no ranges, probabilities or order: those here are semiseg's. Zoom and rotation are in
-    voxels. Intensities change independently for each channel, and whether an operation is applied is also drawn for
-    each channel (each axis for flipping).
+    Segmentation". The paper gives no ranges, probabilities or order: the defaults are semiseg's, those of the study's
+    code are in the ``brats_*`` recipes (docs/adr/0015-the-reference-study.md). Zoom and rotation are in voxels.
+    Intensities change independently for each channel, and whether an operation is applied is also drawn for each
+    channel (each axis for flipping), unless ``same_for_channels``.
 
     2D images are zoomed along both axes, rotated in the plane and flipped along its axes. The numbers drawn are those
     of 3D; two angles and the third axis's flip have no effect.
@@ -39,6 +41,8 @@ class Luque2023Augmentation(Augmentation):
 
     class Options(ComponentOptions):
         """Ranges and probabilities."""
+
+        newer: ClassVar[frozenset[str]] = frozenset({"same_for_channels"})
 
         scaling: Range = (0.9, 1.1)
         """Zoom, the same along all axes; 1.1 enlarges by a tenth."""
@@ -63,6 +67,8 @@ class Luque2023Augmentation(Augmentation):
         """Probability of each operation."""
         probabilities: Mapping[Operation, Probability] = {}
         """Probabilities of individual operations, such as {flipping: 0.5, gamma: 0.2}."""
+        same_for_channels: bool = False
+        """Change the intensities of all channels alike: one draw for a sample instead of one for each channel."""
         keep_background: bool = True
         """Voxels of exactly 0 (background of skull-stripped images, padding) stay 0 through intensity operations.
 
@@ -99,6 +105,12 @@ class Luque2023Augmentation(Augmentation):
             return ()
         return tuple(sorted({AXES.index(axis) for axis in self.options.flip_axes} & {*range(spatial_dims)}))
 
+    def geometric(self) -> Luque2023Augmentation:
+        """Return the augmentation with a probability of 0 for the operations on intensities."""
+        o = self.options
+        probabilities = {**o.probabilities, **dict.fromkeys(OF_INTENSITIES, 0.0)}
+        return type(self)(o.model_copy(update={"probabilities": probabilities}))
+
     def __call__(self, image: Tensor, label: Tensor | None, patch_size: Shape) -> tuple[Tensor, Tensor | None]:
         """Apply the seven operations; labels by nearest neighbor."""
         from semiseg.augmentation import torchio_steps
@@ -107,7 +119,7 @@ class Luque2023Augmentation(Augmentation):
         steps = [torchio_steps.RandomZoomAndRotation(patch_size, self._draw_pose)]
         if axes:
             steps.append(torchio_steps.RandomFlip(axes, self._probability("flipping")))
-        steps.append(torchio_steps.RandomCurves(self._draw_curve, self.options.keep_background, len(patch_size)))
+        steps.append(torchio_steps.RandomCurves(self._draw_curves, self.options.keep_background, len(patch_size)))
         return torchio_steps.run(steps, image, label)
 
     def _draw_pose(self) -> tuple[float, tuple[float, float, float]]:
@@ -117,6 +129,12 @@ class Luque2023Augmentation(Augmentation):
         if not self._happens("rotation"):
             return zoom, (0.0, 0.0, 0.0)
         return zoom, (_signed(o.rotation), _signed(o.rotation), _signed(o.rotation))
+
+    def _draw_curves(self, n_channels: int) -> tuple[Curve, ...]:
+        """Draw the intensity curve of each channel."""
+        if self.options.same_for_channels:
+            return (self._draw_curve(),) * n_channels
+        return tuple(self._draw_curve() for _ in range(n_channels))
 
     def _draw_curve(self) -> Curve:
         from semiseg.augmentation.intensity import Curve

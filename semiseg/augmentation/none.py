@@ -14,6 +14,10 @@ if TYPE_CHECKING:
 class NoAugmentation(Augmentation):
     """Samples unchanged."""
 
+    def geometric(self) -> NoAugmentation:
+        """Return itself."""
+        return self
+
     def __call__(self, image: Tensor, label: Tensor | None, patch_size: Shape) -> tuple[Tensor, Tensor | None]:
         """Return the sample itself, which was read at the patch size."""
         return image, label

@@ -1,6 +1,6 @@
 """The only module that imports TorchIO (1.7 s): its transforms, and those of the study that it lacks."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 import torchio as tio
@@ -42,9 +42,12 @@ class RandomZoomAndRotation(RandomTransform, tio.SpatialTransform):  # type: ign
 
 
 class RandomCurves(RandomTransform, tio.IntensityTransform):  # type: ignore[misc]
-    """A random intensity curve for each channel of a 2D or 3D image; labels are unchanged."""
+    """A random intensity curve for each channel of a 2D or 3D image; labels are unchanged.
 
-    def __init__(self, draw: Callable[[], Curve], keep_zero: bool, dims: int = 3) -> None:
+    ``draw`` returns the curves of a number of channels.
+    """
+
+    def __init__(self, draw: Callable[[int], Sequence[Curve]], keep_zero: bool, dims: int = 3) -> None:
         super().__init__(copy=False)
         self.draw, self.keep_zero, self.dims = draw, keep_zero, dims
 
@@ -52,8 +55,9 @@ class RandomCurves(RandomTransform, tio.IntensityTransform):  # type: ignore[mis
         """Change all channels of all images that are not labels."""
         for image in self.get_images(subject):
             channels = _drop_third(image.data, self.dims)
-            changed = torch.stack([apply_curve(channel, self.draw(), self.keep_zero) for channel in channels])
-            image.set_data(_with_third(changed))
+            curves = zip(channels, self.draw(len(channels)), strict=True)
+            changed = [apply_curve(channel, curve, self.keep_zero) for channel, curve in curves]
+            image.set_data(_with_third(torch.stack(changed)))
         return subject
 
 

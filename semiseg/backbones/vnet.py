@@ -15,9 +15,10 @@ FACTOR = 16
 
 
 class VNet(Backbone):
-    """MONAI's V-Net in 2D or 3D: in 3D, the network of the left-atrium papers' protocol.
+    """MONAI's V-Net in 2D or 3D: residual blocks with kernel 5, ELU, and concatenated skip connections.
 
-    Milletari et al. 2016 (arXiv:1606.04797). Batch normalization: a sample's logits depend on the rest of the batch,
+    Milletari et al. 2016 (arXiv:1606.04797). The semi-supervised papers on the left atrium use a smaller network, here
+    ``vnet_la``. Batch normalization: a sample's logits depend on the rest of the batch,
     and the running statistics belong to the state. In 2D, dropout drops channels; MONAI's drops whole samples there.
     """
 

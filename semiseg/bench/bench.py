@@ -71,6 +71,7 @@ def bench(
 def _measure(plan: Plan, runtime: Runtime, steps: int, reporter: Reporter) -> BenchResult:
     split = plan.split
     model = new_model(plan, runtime)
+    plan = plan.with_draws(model.strategy)
     timetable = timetable_of(plan, model.strategy)
     started = time.perf_counter()
     store = fill_store(plan, reporter)
@@ -81,7 +82,7 @@ def _measure(plan: Plan, runtime: Runtime, steps: int, reporter: Reporter) -> Be
     def stages() -> Iterator[Stage]:
         if store.n_made:
             yield Stage("prepare", filling / store.n_made, store.n_made)
-        drawn = timetable.total * plan.batch_size.total
+        drawn = plan.draws.n_samples
         yield Stage("read", read, drawn)
         if not subject.deferred:
             yield Stage("augment", augment, drawn)
@@ -106,7 +107,7 @@ def _measure(plan: Plan, runtime: Runtime, steps: int, reporter: Reporter) -> Be
         found = tuple(stages())
         meter.advance()
     machine = _machine(runtime, workers, taken)
-    return BenchResult(plan.recipe.name, plan.batch_size.total, store.n_work, machine, found)
+    return BenchResult(plan.recipe.name, subject.late_batch.total, store.n_work, machine, found)
 
 
 def n_validations(plan: Plan) -> int:

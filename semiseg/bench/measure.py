@@ -14,6 +14,7 @@ from torch import Tensor
 
 from semiseg.data.batches import TrainingBatches
 from semiseg.data.case_records import StoredPseudo
+from semiseg.data.draws import Counts
 from semiseg.data.foreground import structures_of
 from semiseg.data.samples import Sampler
 from semiseg.data.split import Split
@@ -28,6 +29,7 @@ from semiseg.interfaces.augmentation import Augmentation
 from semiseg.pipeline.model import Model
 from semiseg.pipeline.plan import Plan
 from semiseg.pipeline.predictions import predict_case
+from semiseg.pipeline.samples.weak_views import weak_augmentation
 from semiseg.pipeline.step_mode import choose_step_mode
 from semiseg.pipeline.train import training_batches, validator
 from semiseg.preprocessing.slices import box_of
@@ -65,9 +67,15 @@ class Subject:
         """True if samples are augmented on the device of the step."""
         return self.plan.recipe.training.augmentation_on == "device"
 
+    @property
+    def late_batch(self) -> Counts:
+        """The samples of the last step."""
+        return self.plan.draws.at(self.timetable.total - 1)
+
     def measure_samples(self, count: int) -> tuple[float, float]:
         """Return seconds to read and to augment a sample in this process; the latter is 0 if steps augment."""
         plan, watch = self.plan, Stopwatch(self.plan.components.augmentation)
+        weak = weak_augmentation(plan.components, plan.recipe)
         labeled = [self.store.labeled(case.id) for case in plan.split.labeled]
         unlabeled = [self.store.image(case.id) for case in plan.split.unlabeled]
         sampler = Sampler(
@@ -79,15 +87,18 @@ class Subject:
             self.deferred,
             plan.recipe.training.foreground_share,
             structures_of(plan.task),
+            None if weak is None else watch.of(weak),
         )
-        slots = range(plan.batch_size.total)
+        counts = self.late_batch
+        slots = range(counts.total)
 
         def draw(step: int) -> None:
             for slot in slots:
-                (sampler.draw_labeled if slot < plan.batch_size.labeled else sampler.draw_unlabeled)(step, slot)
+                (sampler.draw_labeled if slot < counts.labeled else sampler.draw_unlabeled)(step, slot)
 
         draw(0)  # excludes imports and compilation in the augmentation
-        rounds, watch.seconds = math.ceil(count / len(slots)), 0.0
+        rounds = math.ceil(count / len(slots))
+        watch.reset()
         started = time.perf_counter()
         for step in range(1, rounds + 1):
             draw(step)
@@ -188,11 +199,24 @@ class Subject:
 
 
 class Stopwatch(Augmentation):
-    """An augmentation that times its calls."""
+    """An augmentation that times its calls, and those of another one ``of`` which adds to the same sum."""
 
-    def __init__(self, augmentation: Augmentation) -> None:
+    def __init__(self, augmentation: Augmentation, times: list[float] | None = None) -> None:
         super().__init__(augmentation.options)
-        self._augmentation, self.seconds = augmentation, 0.0
+        self._augmentation, self._times = augmentation, [] if times is None else times
+
+    def of(self, augmentation: Augmentation) -> "Stopwatch":
+        """Return another augmentation with the same watch."""
+        return Stopwatch(augmentation, self._times)
+
+    def reset(self) -> None:
+        """Forget the calls so far."""
+        self._times.clear()
+
+    @property
+    def seconds(self) -> float:
+        """The seconds of all calls."""
+        return sum(self._times)
 
     def source_size(self, patch_size: Shape) -> Shape:
         """Return the source size of the augmentation."""
@@ -202,5 +226,5 @@ class Stopwatch(Augmentation):
         """Return the result of the augmentation."""
         started = time.perf_counter()
         changed = self._augmentation(image, label, patch_size)
-        self.seconds += time.perf_counter() - started
+        self._times.append(time.perf_counter() - started)
         return changed

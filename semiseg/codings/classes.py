@@ -5,13 +5,20 @@ from torch import Tensor
 
 from semiseg.codings.coding import Coding
 from semiseg.losses.dice import dice_from_probabilities, dice_of_known
-from semiseg.losses.named import EXCLUSIVE
+from semiseg.losses.dice_form import MONAI, DiceForm
+from semiseg.losses.named import Exclusive
 
 
 class Classes(Coding):
-    """One output per class, background included; each voxel belongs to exactly one."""
+    """One output per class, background included; each voxel belongs to exactly one.
 
-    voxel_losses = EXCLUSIVE
+    Args:
+        form: the classes and samples of the Dice losses' sums.
+    """
+
+    def __init__(self, form: DiceForm = MONAI) -> None:
+        self.voxel_losses = Exclusive(form)
+        self._form = form
 
     def probabilities(self, logits: Tensor) -> Tensor:
         """Return the softmax over classes."""
@@ -47,7 +54,7 @@ class Classes(Coding):
 
     def dice_of_probabilities(self, probabilities: Tensor, labels: Tensor, has_ignored: bool = False) -> Tensor:
         """Return the mean over classes."""
-        return (dice_of_known if has_ignored else dice_from_probabilities)(probabilities, labels)
+        return (dice_of_known if has_ignored else dice_from_probabilities)(probabilities, labels, self._form)
 
     def sharpened(self, logits: Tensor, temperature: float) -> Tensor:
         """Return the softmax of logits / temperature, which is finite at every temperature."""

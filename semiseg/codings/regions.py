@@ -8,6 +8,7 @@ from torch import Tensor
 
 from semiseg.codings.coding import Coding
 from semiseg.codings.region_table import class_table, members_of
+from semiseg.losses.dice_form import MONAI, DiceForm
 from semiseg.losses.regions import RegionLosses
 from semiseg.types import IGNORE
 
@@ -20,10 +21,11 @@ class Regions(Coding):
     Args:
         regions: the class indices of each region, in the order of the outputs.
         n_classes: number of classes, including background.
+        form: the regions and samples of the Dice losses' sums.
     """
 
-    def __init__(self, regions: Sequence[Sequence[int]], n_classes: int) -> None:
-        self._losses = self.voxel_losses = RegionLosses(members_of(regions, n_classes))
+    def __init__(self, regions: Sequence[Sequence[int]], n_classes: int, form: DiceForm = MONAI) -> None:
+        self._losses = self.voxel_losses = RegionLosses(members_of(regions, n_classes), form)
         self._table = torch.tensor(class_table(regions, n_classes), dtype=torch.uint8)
 
     def probabilities(self, logits: Tensor) -> Tensor:

@@ -8,18 +8,15 @@ from functools import partial
 from torch import Tensor
 
 from semiseg.data.case_records import StoredImage, StoredLabeled
+from semiseg.data.draws import Counts, Draws
 from semiseg.data.foreground import Structure
 from semiseg.data.packing import PackedBatch, for_losses, make_targets, pack
 from semiseg.data.samples import Sampler, one_thread
 from semiseg.data.workers import in_workers
 from semiseg.interfaces.augmentation import Augmentation, BatchAugmentation
-from semiseg.interfaces.batch import Batch
+from semiseg.interfaces.batch import Batch, Stream
 from semiseg.interfaces.strategy import BatchNeeds
-from semiseg.recipe import schema
 from semiseg.types import Shape
-
-Counts = tuple[int, int]
-"""Numbers of labeled and unlabeled samples."""
 
 
 class TrainingBatches:
@@ -35,7 +32,7 @@ class TrainingBatches:
         unlabeled: Sequence[StoredImage],
         augmentation: Augmentation,
         patch_size: Shape,
-        batch_size: schema.BatchSize,
+        draws: Draws,
         seed: int,
         workers: int,
         rank: int = 0,
@@ -47,22 +44,25 @@ class TrainingBatches:
         has_ignored: bool = False,
         foreground_share: float = 0.0,
         structures: tuple[Structure, ...] = (),
+        weak: Augmentation | None = None,
     ) -> None:
         """Raise ValueError if a stream is requested and there are no cases to draw from.
 
-        ``deferred``: samples are made with the augmentation's margin, and ``finish`` augments them, a batch at a time.
-        ``needs``: the strategy's, for a task with ``n_classes`` classes. ``pin``: batches from workers come in pinned
-        memory, for a GPU. ``has_ignored``: labels may hold IGNORED. ``foreground_share``, ``structures``: see Sampler.
+        ``draws``: how many samples every step has. ``deferred``: samples are made with the augmentation's margin, and
+        ``finish`` augments them, a batch at a time. ``needs``: the strategy's, for a task with ``n_classes`` classes.
+        ``pin``: batches from workers come in pinned memory, for a GPU. ``has_ignored``: labels may hold IGNORED.
+        ``foreground_share``, ``structures``, ``weak``: see Sampler.
         """
-        for name, size, cases in (
-            ("labeled", batch_size.labeled, labeled),
-            ("unlabeled", batch_size.unlabeled, unlabeled),
-        ):
-            if size and not cases:
-                raise ValueError(f"{size} {name} samples per step requested, but there are no {name} cases")
+        for counts in draws.kinds:
+            for name, size, cases in (
+                ("labeled", counts.labeled, labeled),
+                ("unlabeled", counts.unlabeled, unlabeled),
+            ):
+                if size and not cases:
+                    raise ValueError(f"{size} {name} samples per step requested, but there are no {name} cases")
         streams = tuple(labeled), tuple(unlabeled)
-        self._sampler = Sampler(*streams, augmentation, patch_size, seed, deferred, foreground_share, structures)
-        self._counts = batch_size.labeled, batch_size.unlabeled
+        self._sampler = Sampler(*streams, augmentation, patch_size, seed, deferred, foreground_share, structures, weak)
+        self._draws = draws
         self._channels = (*labeled, *unlabeled)[0].channels
         self._workers, self._rank, self._world = workers, rank, world
         self._needs, self._n_classes = needs, n_classes
@@ -90,11 +90,12 @@ class TrainingBatches:
 
     def packed(self, step: int) -> PackedBatch:
         """Return this rank's part of a step's batch."""
-        mine, others = share_of(self._counts, self._needs, self._rank, self._world)
+        counts = self._draws.at(step)
+        mine, others = share_of(counts, self._needs, self._rank, self._world)
         labeled = [self._sampler.draw_labeled(step, slot) for slot in mine]
-        unlabeled = [self._sampler.draw_unlabeled(step, self._counts[0] + slot) for slot in others]
+        unlabeled = [self._sampler.draw_unlabeled(step, counts.labeled + slot) for slot in others]
         shape = (self._channels, *self._sampler.sample_size)
-        packed = pack(labeled, unlabeled, self._counts, shape, self._sampler.with_pseudo, self._has_ignored)
+        packed = pack(labeled, unlabeled, counts, shape, self._sampler.with_pseudo, self._has_ignored)
         if self._sampler.deferred or not self._needs.targets:
             return packed
         with one_thread():
@@ -107,29 +108,29 @@ class TrainingBatches:
         if not sampler.deferred:
             return batch
         labeled, unlabeled = batch.labeled, batch.unlabeled
-        image, label = self._augmented(labeled.image, labeled.label, step, labeled.slots, sampler.labeled)
+        image, label = self._augmented(labeled, labeled.label, step, sampler.labeled, sampler.augmentation)
         assert label is not None
         if self._has_ignored:
             label = for_losses(label)
         targets = make_targets(self._needs.targets, label, self._n_classes)
-        others, pseudo = self._augmented(unlabeled.image, unlabeled.pseudo, step, unlabeled.slots, sampler.unlabeled)
+        others, pseudo = self._augmented(unlabeled, unlabeled.pseudo, step, sampler.unlabeled, sampler.of_unlabeled)
         return Batch(
             replace(labeled, image=image, label=label, targets=targets),
             replace(unlabeled, image=others, pseudo=pseudo),
         )
 
     def _augmented(
-        self, image: Tensor, label: Tensor | None, step: int, slots: Sequence[int], cases: Sequence[StoredImage]
+        self, stream: Stream, label: Tensor | None, step: int, cases: Sequence[StoredImage], augmentation: Augmentation
     ) -> tuple[Tensor, Tensor | None]:
-        sampler, size = self._sampler, self._sampler.patch_size
-        if not slots:
+        image, size = stream.image, self._sampler.patch_size
+        if not stream.slots:
             return image.new_empty((0, self._channels, *size)), None if label is None else label.new_empty((0, *size))
-        assert isinstance(sampler.augmentation, BatchAugmentation)
-        changes = [sampler.change(step, slot, cases) for slot in slots]
-        return sampler.augmentation.apply(image, label, changes, size)
+        assert isinstance(augmentation, BatchAugmentation)
+        changes = [self._sampler.change(step, slot, cases, augmentation) for slot in stream.slots]
+        return augmentation.apply(image, label, changes, size)
 
 
-def share_of(counts: Counts, needs: BatchNeeds, rank: int, world: int) -> tuple[list[int], list[int]]:
+def share_of(counts: tuple[int, int], needs: BatchNeeds, rank: int, world: int) -> tuple[list[int], list[int]]:
     """Return the labeled and the unlabeled samples, each numbered from 0, of one of ``world`` processes.
 
     Groups of ``unit`` consecutive samples of a stream stay together and go to the processes in turn. The unlabeled
@@ -143,16 +144,16 @@ def share_of(counts: Counts, needs: BatchNeeds, rank: int, world: int) -> tuple[
     )
 
 
-def n_groups(counts: Counts, needs: BatchNeeds) -> int:
+def n_groups(counts: tuple[int, int], needs: BatchNeeds) -> int:
     """Return the number of groups in a step, which is the maximum number of processes that can share it."""
     return -(-counts[0] // needs.labeled.unit) - (-counts[1] // needs.unlabeled.unit)
 
 
-def largest_share(counts: Counts, needs: BatchNeeds, world: int) -> Counts:
+def largest_share(counts: tuple[int, int], needs: BatchNeeds, world: int) -> Counts:
     """Return the share of the process with the most samples; in a tie, with the most unlabeled samples.
 
     Unlabeled samples cost more: a teacher also processes them, or a network processes them twice.
     """
     shares = [share_of(counts, needs, rank, world) for rank in range(world)]
-    sizes = [(len(labeled), len(unlabeled)) for labeled, unlabeled in shares]
-    return max(sizes, key=lambda size: (sum(size), size[1]))
+    sizes = [Counts(len(labeled), len(unlabeled)) for labeled, unlabeled in shares]
+    return max(sizes, key=lambda size: (size.total, size.unlabeled))

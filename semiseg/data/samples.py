@@ -151,7 +151,8 @@ class Sampler:
     Cases are drawn uniformly with replacement, and positions of the patch uniformly; ``foreground_share`` of the
     samples with labels or pseudo-labels is centered on a voxel of one of the ``structures`` instead (``in_foreground``,
     ``draw_voxel``), if its case has any. A patch with two sides is taken from one slice, across the case's slice axis.
-    ``deferred`` samples are left as read, including the margin, to be augmented later with ``change``.
+    ``deferred`` samples are left as read, including the margin, to be augmented later with ``change``. ``weak``: the
+    augmentation of unlabeled samples, which reads as much, if it is another one.
     """
 
     labeled: Sequence[StoredLabeled]
@@ -162,12 +163,18 @@ class Sampler:
     deferred: bool = False
     foreground_share: float = 0.0
     structures: tuple[Structure, ...] = ()
+    weak: Augmentation | None = None
+
+    @property
+    def of_unlabeled(self) -> Augmentation:
+        """The augmentation of unlabeled samples."""
+        return self.augmentation if self.weak is None else self.weak
 
     def draw_labeled(self, step: int, slot: int) -> LabeledSample:
         """Return the labeled sample of a slot."""
         with self._drawing(step, slot):
             case, start, size = self._place(self.labeled, step, slot)
-            image, label = self._patch(case, start, size, read_label_patch(case, start, size))
+            image, label = self._patch(case, start, size, read_label_patch(case, start, size), self.augmentation)
             assert label is not None
             return LabeledSample(slot, case.case_id, image, label)
 
@@ -176,25 +183,29 @@ class Sampler:
         with self._drawing(step, slot):
             case, start, size = self._place(self.unlabeled, step, slot)
             indices = read_pseudo_patch(case, start, size) if isinstance(case, StoredPseudo) else None
-            image, pseudo = self._patch(case, start, size, indices)
+            image, pseudo = self._patch(case, start, size, indices, self.of_unlabeled)
             if pseudo is None:
                 return Sample(slot, case.case_id, image)
             return PseudoSample(slot, case.case_id, image, pseudo)
 
     def _patch(
-        self, case: StoredImage, start: Shape, size: Shape, indices: NDArray[np.uint8] | None
+        self,
+        case: StoredImage,
+        start: Shape,
+        size: Shape,
+        indices: NDArray[np.uint8] | None,
+        augmentation: Augmentation,
     ) -> tuple[Tensor, Tensor | None]:
         patch, axis = self.patch_size, case.slice_axis
         image = torch.from_numpy(plane_of(read_patch(case, start, size), patch, axis))
         label = None if indices is None else torch.from_numpy(plane_of(indices, patch, axis)).long()
-        return (image, label) if self.deferred else self.augmentation(image, label, self.patch_size)
+        return (image, label) if self.deferred else augmentation(image, label, self.patch_size)
 
-    def change(self, step: int, slot: int, of: Sequence[StoredImage]) -> Any:
+    def change(self, step: int, slot: int, of: Sequence[StoredImage], augmentation: BatchAugmentation) -> Any:
         """Return the augmentation of a slot's deferred sample: drawn again, so that it need not be sent."""
-        assert isinstance(self.augmentation, BatchAugmentation)
         with self._drawing(step, slot):
             case, _, _ = self._place(of, step, slot)
-            return self.augmentation.draw(case.channels)
+            return augmentation.draw(case.channels)
 
     @property
     def with_pseudo(self) -> bool:

@@ -11,6 +11,7 @@ from semiseg.errors import ComponentError, RecipeError
 from semiseg.interfaces.backbone import Backbone
 from semiseg.interfaces.roles import Role
 from semiseg.interfaces.strategy import Strategy
+from semiseg.losses.dice_form import MONAI, DiceForm
 from semiseg.messages import some
 from semiseg.seeding import derive_seed
 from semiseg.types import Task
@@ -67,10 +68,14 @@ def build_strategy(
     task: Task,
     seed: int,
     initial_weights: bool = True,
+    dice: DiceForm = MONAI,
 ) -> Strategy:
-    """Build the strategy with new networks. Raises ComponentError if it has parameters that nothing would train."""
+    """Build the strategy with new networks, and Dice losses in a form.
+
+    Raises ComponentError if it has parameters that nothing would train.
+    """
     strategy = cls(options, build_networks(roles, backbones, task, seed, initial_weights=initial_weights))
-    strategy.coding = coding_of(task)
+    strategy.coding = coding_of(task, dice)
     require_trained_in_networks(strategy)
     return strategy
 

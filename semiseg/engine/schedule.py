@@ -25,7 +25,10 @@ class StageSpan:
 
 
 class TrainingSchedule:
-    """All steps of a training, divided into epochs and stages."""
+    """All steps of a training, divided into epochs and stages.
+
+    An epoch has as many steps as batches of ``batch`` samples have ``examples``, whatever a step draws.
+    """
 
     def __init__(self, stages: Sequence[Stage], epochs: int, examples: int, batch: int, seed: int) -> None:
         self.epoch_length = math.ceil(examples / batch)
@@ -59,6 +62,9 @@ def _spans(stages: Sequence[Stage], total: int) -> tuple[StageSpan, ...]:
         raise ComponentError(
             f"The first stage, {stages[0].name}, cannot have pseudo-labels: no network has learned yet."
         )
+    for stage in stages:
+        if stage.pseudo_labels and not stage.unlabeled:
+            raise ComponentError(f"Stage {stage.name} has pseudo-labels, but uses no unlabeled samples.")
     bounds = [round(total * sum(s.share for s in stages[:i])) for i in range(len(stages) + 1)]
     # A schedule continues through stages that keep the optimizer.
     heads = [i for i, stage in enumerate(stages) if i == 0 or stage.reset != "none"]

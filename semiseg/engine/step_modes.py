@@ -125,7 +125,12 @@ def split(
 
 
 def inexact(
-    mode: StepMode, strategy: type[Strategy], networks: Mapping[str, nn.Module], batch: int, precision: str
+    mode: StepMode,
+    strategy: type[Strategy],
+    networks: Mapping[str, nn.Module],
+    batch: int,
+    precision: str,
+    batch_dice: bool = False,
 ) -> list[tuple[str, str]]:
     """Return why a mode would differ from the joint step on the whole batch.
 
@@ -135,6 +140,7 @@ def inexact(
         networks: by role; may be on the meta device.
         batch: samples per step.
         precision: "32", "bf16" or "fp16".
+        batch_dice: Dice losses are of the whole batch.
 
     Returns:
         (cause: "mode" or "micro_batch"; reason as text) for each; empty if the mode is exact.
@@ -151,6 +157,8 @@ def inexact(
         return found
     if strategy.whole_batch:
         found.append(("micro_batch", f"{name} has losses of the whole batch, which parts do not add up to"))
+    elif batch_dice:
+        found.append(("micro_batch", "training.dice.batch takes the Dice loss of the whole batch"))
     for group in (strategy.needs.labeled, strategy.needs.unlabeled):
         if group.uses and group.unit > mode.micro_batch:
             found.append(("micro_batch", f"{name} needs groups of {group.unit} samples together"))

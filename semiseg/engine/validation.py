@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from semiseg.codings.of_task import coding_of
+from semiseg.codings.coding import Coding
 from semiseg.engine.runtime import Runtime
 from semiseg.registry import create
 from semiseg.scoring.score_case import score_case
@@ -64,6 +64,7 @@ def validate(
     cases: Sequence[ValidationCase],
     predict: Callable[[NDArray[np.float32], int], Tensor],
     task: Task,
+    coding: Coding,
     runtime: Runtime,
     after_case: Callable[[], None],
     has_ignored: bool = False,
@@ -73,12 +74,13 @@ def validate(
     Args:
         cases: the cases to score.
         predict: maps an image (C, X, Y, Z) and its slice axis to class probabilities (K, X, Y, Z).
-        task: the classes, and the coding of the probabilities.
+        task: the classes.
+        coding: of the probabilities, with the form of the Dice loss.
         runtime: the processes that share the work.
         after_case: called after each case; may raise to stop.
         has_ignored: labels may hold IGNORED; these voxels count neither in the loss nor in Dice.
     """
-    scores, coding = [], coding_of(task)
+    scores = []
     for index in range(runtime.rank, len(cases), runtime.world):
         case = cases[index]
         probabilities = predict(case.image(), case.slice_axis)

@@ -36,6 +36,13 @@ class Augmentation(Component, ABC):
         """
         return ()
 
+    def geometric(self) -> Augmentation | None:
+        """Return this augmentation without its changes of intensities, for weak views; None, as here, if it cannot.
+
+        That reads the same ``source_size`` and, from the same seed, moves voxels as this one does.
+        """
+        return None
+
     @abstractmethod
     def __call__(self, image: Tensor, label: Tensor | None, patch_size: Shape) -> tuple[Tensor, Tensor | None]:
         """Return the augmented sample, cut to the patch size, without modifying the inputs.

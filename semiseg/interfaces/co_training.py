@@ -61,6 +61,10 @@ class CoTraining(Strategy[OptionsT]):
         """Return whether this step uses pseudo-labels (not during a wait period)."""
         return True
 
+    def uses_unlabeled(self, step: Step) -> bool:
+        """Return whether pseudo-labels are used; override it if another loss takes unlabeled samples before."""
+        return super().uses_unlabeled(step) and self.uses_pseudo_labels(step)
+
     def losses(self, batch: Batch, step: Step) -> Iterator[Losses]:
         """Run the joint step: all forward passes, all pseudo-labels, then one loss per network.
 

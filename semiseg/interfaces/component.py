@@ -1,6 +1,6 @@
 """The base of all components: a class found by an entry point, with nested options."""
 
-from collections.abc import Set
+from collections.abc import Mapping, Set
 from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer
@@ -14,6 +14,10 @@ class GrowingModel(BaseModel):
     newer: ClassVar[frozenset[str]] = frozenset()
     """Fields added when runs already existed. They are not written while at their defaults, so that the recipes of
     those runs, and their hashes, stay the same."""
+    former: ClassVar[Mapping[str, Any]] = {}
+    """Fields added when runs already existed, with a default that trains otherwise than those runs: the value that
+    stands for how they were trained. It is not written, so that their recipes stay the same; the default is, so that
+    such a run is not resumed, or compared as the same recipe, with another meaning."""
 
     def written(self) -> dict[str, Any]:
         """Return the values of the fields that are written, by name."""
@@ -21,6 +25,8 @@ class GrowingModel(BaseModel):
 
     def _is_written(self, name: str) -> bool:
         field = type(self).model_fields.get(name)
+        if name in self.former:
+            return bool(getattr(self, name) != self.former[name])
         if field is None or name not in self.newer:
             return True
         return bool(getattr(self, name) != field.get_default(call_default_factory=True))

@@ -23,8 +23,8 @@ from semiseg.interfaces.split import Outputs
 class StreamNeeds:
     """A strategy's requirements for one stream: at least ``minimum`` samples, in groups of ``unit`` that stay together.
 
-    ``uses=False`` means that the strategy does not use the stream: if a recipe specifies samples for it, the whole
-    batch is labeled instead.
+    ``uses=False`` means that the strategy never uses the stream, and none of it is drawn. The needs of a stream hold in
+    the steps that use it (``Strategy.uses_unlabeled``).
     """
 
     minimum: int = 0
@@ -69,6 +69,7 @@ class Stage:
             prediction changed least from the previous stage's snapshots to its end, by the mean IoU of all classes
             (ST++).
         snapshots: number of intermediate states of the strategy to keep, at equal distances, for the next stage.
+        unlabeled: whether its steps use unlabeled samples, apart from a wait (``Strategy.uses_unlabeled``).
     """
 
     name: str = "train"
@@ -77,6 +78,7 @@ class Stage:
     pseudo_labels: bool = False
     reliable: float = 1.0
     snapshots: int = 0
+    unlabeled: bool = True
 
 
 class StrategyOptions(ComponentOptions):
@@ -148,6 +150,24 @@ class Strategy(nn.Module, ABC, Generic[OptionsT]):
     def stages(self) -> tuple[Stage, ...]:
         """Return the parts of training, in order; their shares sum to 1."""
         return (Stage(),)
+
+    def uses_unlabeled(self, step: Step) -> bool:
+        """Return whether a step uses unlabeled samples: by default as its stage says, ``Stage.unlabeled``.
+
+        A step that does not draws labeled ones in their place (``training.batch_size.fill``). Override it for a wait
+        within a stage: from a step of the stage on, it is true. It depends on the options and the step alone.
+        """
+        used = self.needs.unlabeled.uses
+        return used and all(stage.unlabeled for stage in self.stages() if stage.name == step.stage)
+
+    @classmethod
+    def weak_unlabeled(cls, options: OptionsT) -> bool:
+        """Return whether unlabeled samples come in a weak view: with the augmentation's geometry alone.
+
+        Its changes of intensities are left out (``Augmentation.geometric``), so that a network labels images as they
+        are, and a strong view (``strong_view``) adds its own. By default, an option ``weak_view: geometry`` decides.
+        """
+        return getattr(options, "weak_view", "recipe") == "geometry"
 
     @abstractmethod
     def losses(self, batch: Batch, step: Step) -> Iterator[Losses]:

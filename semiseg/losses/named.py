@@ -1,6 +1,7 @@
 """The losses that strategies offer by name."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import torch
@@ -8,6 +9,7 @@ from torch import Tensor
 
 from semiseg.losses.cross_entropy import cross_entropy
 from semiseg.losses.dice import dice_losses, dice_of_known
+from semiseg.losses.dice_form import MONAI, DiceForm
 from semiseg.types import IGNORE
 
 KINDS = ("dice", "cross_entropy", "dice_ce")
@@ -26,16 +28,19 @@ class VoxelLosses(Protocol):
         """Return the mean cross entropy over all voxels, (b,); it is 0 at IGNORE voxels."""
 
 
+@dataclass(frozen=True, slots=True)
 class Exclusive:
-    """Losses of classes that exclude each other: of the softmax."""
+    """Losses of classes that exclude each other: of the softmax; Dice losses in one form."""
+
+    form: DiceForm = MONAI
 
     def dice(self, logits: Tensor, label_maps: Sequence[Tensor]) -> list[Tensor]:
         """Return ``dice_losses``."""
-        return dice_losses(logits, label_maps)
+        return dice_losses(logits, label_maps, self.form)
 
     def dice_of_known(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Return ``dice_of_known`` of the softmax."""
-        return dice_of_known(torch.softmax(logits, dim=1), labels)
+        return dice_of_known(torch.softmax(logits, dim=1), labels, self.form)
 
     def cross_entropy(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Return ``cross_entropy``."""

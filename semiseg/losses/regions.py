@@ -1,12 +1,13 @@
 """Losses of sigmoid outputs against regions: unions of classes that may overlap."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from semiseg.losses.dice import SMOOTH
+from semiseg.losses.dice_form import MONAI, DiceForm
 from semiseg.types import IGNORE
 
 
@@ -19,10 +20,12 @@ class RegionLosses:
 
     Args:
         members: for each region, whether each class lies in it: (R, number of classes) bool.
+        form: the regions and samples of the Dice losses' sums; regions have no background to leave out.
     """
 
-    def __init__(self, members: Sequence[Sequence[bool]]) -> None:
+    def __init__(self, members: Sequence[Sequence[bool]], form: DiceForm = MONAI) -> None:
         self.members = torch.tensor(members, dtype=torch.bool)
+        self.form = replace(form, background=True)
 
     def inside(self, labels: Tensor) -> Tensor:
         """Return whether each voxel lies in each region, (b, R, \\*spatial) bool; an IGNORE voxel lies in none."""
@@ -41,7 +44,7 @@ class RegionLosses:
         return self.dice_of_probabilities(torch.sigmoid(logits), labels, known=labels != IGNORE)
 
     def dice_of_probabilities(self, p: Tensor, labels: Tensor, known: Tensor | None = None) -> Tensor:
-        """Return 1 - (2 sum(p t) + s) / (sum(p) + sum(t) + s), s = 1e-5, averaged over regions: (b,).
+        """Return 1 - (2 sum(p t) + s) / (sum(p) + sum(t) + s), s = 1e-5, averaged over regions as the form says: (b,).
 
         ``known``: the voxels that count; by default all.
         """
@@ -49,7 +52,7 @@ class RegionLosses:
             p = p * known[:, None]
         p, t = p.flatten(2), self.inside(labels).flatten(2)
         overlap = torch.where(t, p, 0).sum(2)
-        return (1 - (2 * overlap + SMOOTH) / (p.sum(2) + t.sum(2) + SMOOTH)).mean(1)
+        return self.form.losses(p.sum(2), overlap, t.sum(2))
 
     def cross_entropy(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Return the binary cross entropy, averaged over regions and all voxels; it is 0 at IGNORE voxels: (b,)."""

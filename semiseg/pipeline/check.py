@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from semiseg.data.draws import Draws
 from semiseg.data.scan_checks import Statistics, channel_statistics, exchanged, same_scans, scan_digest
 from semiseg.data.verify import verify_cases
 from semiseg.engine.memory import MemoryEstimate
@@ -14,8 +15,7 @@ from semiseg.engine.runtime import accelerator
 from semiseg.engine.step_mode_choice import StepModeChoice
 from semiseg.errors import DataError, RecipeError, raise_all
 from semiseg.messages import counted, some
-from semiseg.pipeline.model import try_strategy
-from semiseg.pipeline.plan import Plan, grid_problems, is_smaller, make_plan, n_steps, padding_note, picture_problems
+from semiseg.pipeline.plan import Plan, grid_problems, is_smaller, make_plan, padding_note, picture_problems
 from semiseg.pipeline.step_mode import forecast, launch, memory_problems
 from semiseg.preprocessing.preparation import count_foreground
 from semiseg.preprocessing.prepare import network_shape
@@ -56,7 +56,7 @@ def check(
     if not isinstance(recipe, Recipe):
         recipe = load_recipe(recipe, overrides)
     plan = make_plan(recipe, reporter=reporter)
-    try_strategy(plan)
+    draws = plan.draws  # creates the strategy
     used = set(plan.split.ids())
     cases = [case for case in plan.cases if case.id in used]
     classes, images = _Classes(plan), _Images(plan)
@@ -73,7 +73,7 @@ def check(
         wrong += picture_problems((dataset.read_geometry(case) for case in cases), plan)
     raise_all([*problems, *same, *wrong], DataError if problems or same else RecipeError)
     notes = [*_notes(plan), *([] if quick else [*classes.notes(), *twice, *images.notes()])]
-    described = [*_describe(plan, choice, memory), *([] if quick else classes.describe())]
+    described = [*_describe(plan, draws, choice, memory), *([] if quick else classes.describe())]
     return [*described, *(f"Note: {note}." for note in notes), "No problems found."]
 
 
@@ -157,9 +157,8 @@ class _Images:
         return [f"judging by intensities, {cases} to have the modalities in a different order: {some(named, 5)}"]
 
 
-def _describe(plan: Plan, choice: StepModeChoice, memory: MemoryEstimate) -> list[str]:
+def _describe(plan: Plan, draws: Draws, choice: StepModeChoice, memory: MemoryEstimate) -> list[str]:
     recipe, split, training = plan.recipe, plan.split, plan.recipe.training
-    steps = n_steps(training, plan.batch_size)
     patch = " x ".join(map(str, training.patch))
     return [
         f"Recipe {recipe.name}: {recipe.strategy.name} with {recipe.backbone.name} on {plan.info.name}",
@@ -170,8 +169,7 @@ def _describe(plan: Plan, choice: StepModeChoice, memory: MemoryEstimate) -> lis
         f"Cases: {len(split.labeled)} labeled, {len(split.unlabeled)} unlabeled, {len(split.validation)} validation,"
         f" {len(split.test)} test, of {len(plan.cases)}",
         *([split.fold.describe(len(split.labeled), len(split.validation))] if split.fold else []),
-        f"Training: {steps} steps of {plan.batch_size.labeled} labeled and {plan.batch_size.unlabeled} unlabeled"
-        f" patches of {patch}",
+        f"Training: {draws.described()} patches of {patch}",
         f"Step mode: {choice}",
         f"Estimated step memory in float32: {_gib(memory.total)} ({_gib(memory.batch)} batch,"
         f" {_gib(memory.activations)} activations, {_gib(memory.parameters)} weights, gradients and optimizer)",

@@ -11,7 +11,8 @@ from semiseg.errors import Problem, RunError
 from semiseg.interfaces.strategy import Stage
 from semiseg.io.atomic import write_json, write_text
 from semiseg.io.json import read_json
-from semiseg.pipeline.plan import Plan, n_steps
+from semiseg.pipeline.plan import Plan
+from semiseg.pipeline.samples.step_sizes import n_steps
 from semiseg.progress import Reporter
 from semiseg.recipe.dump import dump_recipe
 from semiseg.runs.checkpoint import Checkpoints, checksum_file
@@ -52,7 +53,7 @@ def extend(plan: Plan, folder: RunFolder, epochs_before: int, reporter: Reporter
 def _meaning(plan: Plan, epochs_before: int, done: int) -> str:
     """Return a description of the effect on the learning-rate schedule."""
     training = plan.recipe.training
-    schedule, base, total = training.schedule, training.optimizer.lr, n_steps(training, plan.batch_size)
+    schedule, base, total = training.schedule, training.optimizer.lr, n_steps(training)
     before = total // training.epochs * epochs_before
     text = f"The run continues to {training.epochs} epochs instead of {epochs_before}."
     if not done:

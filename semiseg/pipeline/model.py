@@ -1,8 +1,6 @@
 """A strategy with its networks, as created by a run and stored in a run folder."""
 
-import warnings
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from copy import copy
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -10,15 +8,15 @@ from typing import Any
 
 import torch
 
-from semiseg.engine.build import build_strategy
 from semiseg.engine.runtime import Runtime
 from semiseg.errors import Problem, RecipeError, RunError
 from semiseg.inference.image import Ensemble, Limit, Member
 from semiseg.inference.sliding_window import Predictor
 from semiseg.interfaces.dataset import Dataset
 from semiseg.interfaces.strategy import Strategy
+from semiseg.pipeline.new_strategy import new_strategy, without_memory
 from semiseg.pipeline.outputs import target_spacing
-from semiseg.pipeline.plan import Plan, timetable_of
+from semiseg.pipeline.plan import Plan
 from semiseg.planning.kept import as_planned
 from semiseg.recipe.components import Components, resolve
 from semiseg.recipe.load import load_recipe
@@ -101,19 +99,6 @@ def new_model(plan: Plan, runtime: Runtime, *, is_trained: bool = True) -> Model
     return replace(model, planned=plan.planned)
 
 
-def try_strategy(plan: Plan) -> None:
-    """Create the strategy and its stages as a run will, and discard them. Raises what the run would.
-
-    Uses the meta device, which takes no memory. A strategy that cannot be created there, because it reads its
-    networks' values, is created with real weights.
-    """
-    with suppress(Exception):  # an error counts only if networks with values raise it too
-        if (strategy := _without_memory(plan.recipe, plan.components, plan.task)) is not None:
-            timetable_of(plan, strategy)
-            return
-    timetable_of(plan, _strategy(plan.recipe, plan.components, plan.task))
-
-
 @dataclass(frozen=True)
 class KeptModel:
     """A run folder's model: the recipe and the content of ``Model.record``."""
@@ -164,7 +149,7 @@ class KeptModel:
         components = replace(components, dataset=_as_recorded(components.dataset, info))
         spacing = target_spacing(self.recipe)
         task = Task(len(info.modalities), info.classes, tuple(record["patch_size"]), self.regions, spacing)
-        if (empty := _without_memory(self.recipe, components, task)) is not None:
+        if (empty := without_memory(self.recipe, components, task)) is not None:
             require_fit(weights, state["strategy"], empty.state_dict(), _DESCRIBES)
         model = _assemble(self.recipe, components, info, task, runtime, is_new=False)
         _put_in(model, weights, state)
@@ -224,20 +209,6 @@ def _as_recorded(dataset: Dataset, info: DatasetInfo) -> Dataset:
 def _assemble(
     recipe: Recipe, components: Components, info: DatasetInfo, task: Task, runtime: Runtime, is_new: bool
 ) -> Model:
-    strategy = _strategy(recipe, components, task, is_new)
+    strategy = new_strategy(recipe, components, task, is_new)
     strategy.attach(lambda role: runtime.autocast())
     return Model(recipe, components, info, task, strategy, runtime.precision)
-
-
-def _without_memory(recipe: Recipe, components: Components, task: Task) -> Strategy | None:
-    """Return the strategy on the meta device; None if it cannot be created there."""
-    with suppress(Exception), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # for example, that weights from a file are not loaded
-        with torch.device("meta"):
-            return _strategy(recipe, components, task)
-    return None
-
-
-def _strategy(recipe: Recipe, components: Components, task: Task, is_new: bool = True) -> Strategy:
-    strategy, options = components.strategy, components.strategy_options
-    return build_strategy(strategy, options, components.roles, components.backbones, task, recipe.seed, is_new)

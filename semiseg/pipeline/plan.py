@@ -2,19 +2,21 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
-from functools import cache, partial
+from dataclasses import dataclass, field, replace
+from functools import cache, cached_property, partial
 from typing import Any
 
+from semiseg.data.draws import Draws
 from semiseg.data.split import Split
 from semiseg.engine.memory import meta_networks
 from semiseg.engine.precision import slow_bf16_notes
 from semiseg.engine.schedule import TrainingSchedule
 from semiseg.errors import DataError, Problem, RecipeError, raise_all
-from semiseg.interfaces.strategy import BatchNeeds, Strategy
+from semiseg.interfaces.strategy import Strategy
 from semiseg.messages import some
 from semiseg.pipeline.initial_weights.find import Initial, find_initial
 from semiseg.pipeline.initial_weights.kept import from_folder
+from semiseg.pipeline.new_strategy import new_strategy, without_memory
 from semiseg.pipeline.outputs import mirror_notes, output_notes, output_problems, task_of
 from semiseg.pipeline.plan_checks import (
     Networks,
@@ -36,12 +38,14 @@ from semiseg.pipeline.plan_checks import (
     step_problems,
 )
 from semiseg.pipeline.plan_values import settle_recipe, split_of
+from semiseg.pipeline.samples.step_sizes import StepSizes, draws_of, step_sizes, unused_note
+from semiseg.pipeline.samples.weak_views import weak_note
 from semiseg.planning.settle import Settled
 from semiseg.preprocessing.prepare import network_shape
 from semiseg.progress import Reporter
 from semiseg.recipe.components import Components, resolve
 from semiseg.recipe.dump import resolved
-from semiseg.recipe.schema import BatchSize, Recipe, SliceAxis, Training
+from semiseg.recipe.schema import Recipe, SliceAxis
 from semiseg.runs.folder import RunFolder
 from semiseg.types import Case, DatasetInfo, Geometry, Shape, Task
 
@@ -56,7 +60,7 @@ class Plan:
     cases: tuple[Case, ...]
     split: Split
     task: Task
-    batch_size: BatchSize
+    sizes: StepSizes
     notes: tuple[str, ...]
     networks: Networks = field(repr=False)
     """Each role's network on the meta device, built once."""
@@ -66,6 +70,8 @@ class Plan:
     """The recipe as written; None if it is ``recipe``."""
     initial: Initial = field(default_factory=Initial)
     """What the roles start from instead of random weights, unless the run has begun; ``components`` has it, too."""
+    known_draws: Draws | None = field(default=None, repr=False)
+    """``draws``, if they are known already."""
 
     @property
     def written(self) -> Recipe:
@@ -76,6 +82,27 @@ class Plan:
     def planned(self) -> Mapping[str, Any]:
         """The values that were "auto", by key."""
         return {} if self.settled is None else self.settled.values
+
+    @cached_property
+    def draws(self) -> Draws:
+        """The samples of every step.
+
+        Unless they are known, the strategy is created for them as a run will, and discarded; raises what the run would.
+        It takes no memory (the meta device), unless it cannot be created there, because it reads its networks' values.
+        """
+        if self.known_draws is not None:
+            return self.known_draws
+        with suppress(Exception):  # an error counts only if networks with values raise it too
+            if (strategy := without_memory(self.recipe, self.components, self.task)) is not None:
+                return self._draws_of(strategy)
+        return self._draws_of(new_strategy(self.recipe, self.components, self.task))
+
+    def with_draws(self, strategy: Strategy) -> "Plan":
+        """Return the plan with the samples of every step, for a strategy that has been created."""
+        return replace(self, known_draws=self._draws_of(strategy))
+
+    def _draws_of(self, strategy: Strategy) -> Draws:
+        return draws_of(self.sizes, timetable_of(self, strategy), strategy)
 
     def described(self) -> list[str]:
         """Return in words what was planned from the data: one line per value, and the networks that follow."""
@@ -140,16 +167,17 @@ def make_plan(
         if not problems:
             raise
         raise DataError([*problems, *error.problems]) from error
-    batch_size, notes = fit_batch(recipe.training.batch, components.strategy.needs, bool(split.unlabeled))
+    sizes, notes = step_sizes(recipe.training.batch, components.strategy.needs, bool(split.unlabeled))
     notes = [*notes, *unused_note(len(split.unlabeled), recipe.training.batch, components.strategy.needs)]
     notes += split.fold.notes if split.fold else ()
-    notes += [*target_note(components, recipe), *output_notes(task), *dataset.notes()]
+    notes += [*target_note(components, recipe), *weak_note(components, recipe)]
+    notes += [*output_notes(task), *dataset.notes()]
     notes += mirror_notes(components, recipe, task)
     problems += inference_problems(components, recipe, len(split.validation))
-    problems += batch_problems(batch_size, components.strategy.needs, recipe)
+    problems += batch_problems(sizes.mixed, components.strategy.needs, recipe)
     if not unfit:
         problems += copy_problems(components, networks, recipe)
-        problems += step_problems(components, networks, batch_size, recipe, known)
+        problems += step_problems(components, networks, sizes.largest, recipe, known)
     initial = Initial()
     if begun is not None and recipe.training.initial_weights is not None:
         components = from_folder(components, begun)
@@ -162,9 +190,7 @@ def make_plan(
     if known and bf16_on_cpu(recipe):
         notes += slow_bf16_notes(placed("training.precision", recipe), task.spatial_dims)
     notes = [*recipe.notes, *notes]
-    return Plan(
-        recipe, components, info, cases, split, task, batch_size, tuple(notes), networks, settled, written, initial
-    )
+    return Plan(recipe, components, info, cases, split, task, sizes, tuple(notes), networks, settled, written, initial)
 
 
 def target_note(components: Components, recipe: Recipe) -> list[str]:
@@ -182,34 +208,10 @@ def networks_once(components: Components, task: Task) -> Networks:
     return cache(partial(meta_networks, components.roles, components.backbones, task))
 
 
-def fit_batch(batch: BatchSize, needs: BatchNeeds, any_unlabeled: bool) -> tuple[BatchSize, Sequence[str]]:
-    """Return the batch as drawn: all labeled if the strategy uses no unlabeled samples, or there are none.
-
-    So a supervised baseline and CPS without unlabeled data see as many samples per step as CPS with them.
-    """
-    if not batch.unlabeled or (needs.unlabeled.uses and any_unlabeled):
-        return batch, ()
-    reason = "there are no unlabeled cases" if needs.unlabeled.uses else "the strategy uses no unlabeled samples"
-    return BatchSize(labeled=batch.total, unlabeled=0), (f"{reason}: all {batch.total} samples of a step are labeled",)
-
-
-def unused_note(n_unlabeled: int, batch: BatchSize, needs: BatchNeeds) -> list[str]:
-    """Return a note if the recipe gives no unlabeled samples to a strategy that could use them."""
-    if batch.unlabeled or not needs.unlabeled.uses or not n_unlabeled:
-        return []
-    unused = "1 unlabeled case is" if n_unlabeled == 1 else f"{n_unlabeled} unlabeled cases are"
-    return [f"training.batch_size.unlabeled is 0: {unused} not used"]
-
-
-def n_steps(training: Training, batch: BatchSize) -> int:
-    """Return the number of steps of a training with such a batch."""
-    return training.epochs * -(-training.examples_per_epoch // batch.total)
-
-
 def timetable_of(plan: Plan, strategy: Strategy) -> TrainingSchedule:
     """Return all steps of the plan's training. Raises ComponentError if the strategy's stages are invalid."""
     options = plan.recipe.training
-    examples, batch = options.examples_per_epoch, plan.batch_size.total
+    examples, batch = options.examples_per_epoch, options.batch.total
     return TrainingSchedule(strategy.stages(), options.epochs, examples, batch, plan.recipe.seed)
 
 

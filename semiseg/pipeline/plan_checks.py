@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pydantic import ValidationError
 from torch import nn
 
+from semiseg.data.draws import Counts
 from semiseg.engine.averages import averaged_roles
 from semiseg.engine.determinism import without_deterministic_gradient
 from semiseg.engine.optim import options_of
@@ -21,7 +22,7 @@ from semiseg.messages import some
 from semiseg.preprocessing.normalization import methods_of
 from semiseg.recipe.component_slots import component_title
 from semiseg.recipe.components import Components
-from semiseg.recipe.schema import BatchSize, Recipe
+from semiseg.recipe.schema import Recipe
 from semiseg.scoring.score_case import find_regions
 from semiseg.types import DatasetInfo, Task
 
@@ -190,7 +191,10 @@ def method_problems(recipe: Recipe, info: DatasetInfo) -> list[Problem]:
 
 
 def region_problems(recipe: Recipe, info: DatasetInfo) -> list[Problem]:
-    """Return problems of the recipe's or dataset's regions with the dataset's classes."""
+    """Return problems of the recipe's or dataset's regions with the dataset's classes, and with the Dice losses."""
+    if recipe.training.outputs == "regions" and not recipe.training.dice.background:
+        what = f"{placed('training.dice.background', recipe)} is false, but training.outputs are regions"
+        return [Problem("", f"{what}, which have no background.", "Leave it out.")]
     try:
         find_regions(scored_regions(recipe, info), info.classes)
     except DataError as error:
@@ -238,8 +242,8 @@ def inference_problems(components: Components, recipe: Recipe, n_validation: int
     return problems
 
 
-def batch_problems(batch: BatchSize, needs: BatchNeeds, recipe: Recipe) -> list[Problem]:
-    """Return problems if the batch does not meet the strategy's needs."""
+def batch_problems(batch: Counts, needs: BatchNeeds, recipe: Recipe) -> list[Problem]:
+    """Return problems if the samples of a step that uses both streams do not meet the strategy's needs."""
     problems = []
     for name, size, need in (
         ("labeled", batch.labeled, needs.labeled),
@@ -256,15 +260,16 @@ def batch_problems(batch: BatchSize, needs: BatchNeeds, recipe: Recipe) -> list[
 def step_problems(
     components: Components,
     networks: Networks,
-    batch: BatchSize,
+    n_samples: int,
     recipe: Recipe,
     device_known: bool = True,
 ) -> list[Problem]:
     """Return problems if the step mode or micro-batch would not give the joint step's gradients.
 
-    Unless ``device_known``, the precision is used as written, since "auto" depends on the device.
+    ``n_samples``: most samples that a step draws, at most those of the recipe's batch. Unless ``device_known``, the
+    precision is used as written, since "auto" depends on the device.
     """
-    options = recipe.training.step
+    options, batch = recipe.training.step, recipe.training.batch
     size = None if options.micro_batch == "auto" else options.micro_batch
     fixes = {"mode": "Set it to auto or joint.", "micro_batch": f"Set it to auto or {batch.total}, the whole batch."}
     if size is not None and size > batch.total:
@@ -274,7 +279,7 @@ def step_problems(
     training = recipe.training
     precision = precision_on(training.precision, accelerator(training.device)) if device_known else training.precision
     meta = networks() if size is not None else {}
-    found = inexact(mode, components.strategy, meta, batch.total, precision)
+    found = inexact(mode, components.strategy, meta, n_samples, precision, recipe.training.dice.batch)
     keys = {key: placed(f"training.step.{key}", recipe) for key, _ in found}
     return [
         Problem("", f"{keys[key]} is {getattr(options, key)}, inexact here: {why}.", fixes[key]) for key, why in found

@@ -111,6 +111,7 @@ def _run(
     finished = has_ended and _is_whole(plan, folder, model, reporter)
     if has_ended and not finished:
         model = new_model(plan, runtime)
+    plan = plan.with_draws(model.strategy)
     if epochs_before:
         require_one_stage(plan, model.strategy.stages(), epochs_before)
     if not finished:

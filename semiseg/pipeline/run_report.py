@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from semiseg.pipeline.initial_weights.kept import initial_weights
-from semiseg.pipeline.plan import Plan, n_steps
+from semiseg.pipeline.plan import Plan
 from semiseg.pipeline.predictions import CHECKPOINTS, prediction_path
 from semiseg.render.case_scores import worst_cases
 from semiseg.render.document import ViewedCase
@@ -36,7 +36,7 @@ def write_run_report(plan: Plan, folder: RunFolder, scores: Sequence[Score], sum
 
 
 def _about(plan: Plan) -> dict[str, str]:
-    recipe, batch = plan.recipe, plan.batch_size
+    recipe = plan.recipe
     further = {}
     if plan.task.regions:
         further["outputs of the networks"] = f"overlapping regions: {', '.join(plan.task.regions)}"
@@ -52,8 +52,7 @@ def _about(plan: Plan) -> dict[str, str]:
         "strategy": str(recipe.strategy.name),
         "backbone": str(recipe.backbone.name),
         "dataset": f"{recipe.dataset.name}: {plan.info.name}",
-        "training": f"{n_steps(recipe.training, batch)} steps of {batch.labeled} labeled and {batch.unlabeled} "
-        f"unlabeled patches of {' x '.join(map(str, recipe.training.patch))}",
+        "training": f"{plan.draws.described()} patches of {' x '.join(map(str, recipe.training.patch))}",
         **further,
     }
 

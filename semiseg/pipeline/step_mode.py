@@ -7,6 +7,7 @@ import torch
 from torch.optim import Optimizer
 
 from semiseg.data.batches import largest_share, n_groups
+from semiseg.data.draws import Counts
 from semiseg.engine.collectives import alone
 from semiseg.engine.memory import (
     MemoryEstimate,
@@ -40,16 +41,18 @@ def process_problems(plan: Plan, world: int) -> list[Problem]:
 
 
 def _sharing_problems(plan: Plan, world: int) -> list[Problem]:
-    strategy, batch = plan.components.strategy, plan.batch_size
-    if strategy.whole_batch:
-        what = f"the losses of {strategy.__name__} need the whole batch, which {world} processes cannot share"
+    strategy = plan.components.strategy
+    if _needs_whole_batch(plan):
+        whose = f"the losses of {strategy.__name__}" if strategy.whole_batch else "training.dice.batch: Dice losses"
+        what = f"{whose} need the whole batch, which {world} processes cannot share"
         return [Problem("", f"{what}.", "Start a single process.")]
-    groups = n_groups((batch.labeled, batch.unlabeled), strategy.needs)
+    counts = min(plan.draws.kinds, key=lambda one: (n_groups(one, strategy.needs), -one.unlabeled))
+    groups = n_groups(counts, strategy.needs)
     if world <= groups:
         return []
     # More than a waste: a network may not accept the empty batch of a process without samples.
-    samples = f"{batch.labeled} labeled and {batch.unlabeled} unlabeled samples"
-    together = "" if groups == batch.total else f", some of which must stay together ({groups} groups)"
+    samples = f"{counts.labeled} labeled and {counts.unlabeled} unlabeled samples"
+    together = "" if groups == counts.total else f", some of which must stay together ({groups} groups)"
     what = f"a step has {samples}{together}: {world - groups} of {world} processes would have none"
     most = "one process" if groups == 1 else f"at most {groups} processes"
     fix = f"Start {most}, or increase training.batch_size."
@@ -70,21 +73,25 @@ def launch(plan: Plan) -> str:
 class OpenModes:
     """The step modes that a plan leaves open, fastest first, and their memory.
 
-    ``share``: labeled and unlabeled samples of the process, of ``world``, that has most. ``batch``: their sum.
+    ``share``: labeled and unlabeled samples of the process, of ``world``, that has most, in a step that draws most,
+    ``whole``. ``batch``: their sum.
     """
 
     def __init__(self, plan: Plan, world: int) -> None:
         training, components = plan.recipe.training, plan.components
         self.sharing = 1 if training.step.mode == "split" else world
-        counts = plan.batch_size.labeled, plan.batch_size.unlabeled
-        self.share = largest_share(counts, components.strategy.needs, self.sharing)
-        self.batch = sum(self.share)
+        shares = [
+            (largest_share(counts, components.strategy.needs, self.sharing), counts) for counts in plan.draws.kinds
+        ]
+        self.share, self.whole = max(shares, key=lambda one: (one[0].total, one[0].unlabeled))
+        self.batch = self.share.total
         self._plan = plan
         self._networks = plan.networks()
         precision = precision_on(training.precision, accelerator(training.device))
 
         def is_exact(mode: StepMode) -> bool:
-            return not inexact(mode, components.strategy, self._networks, self.batch, precision)
+            batch_dice = training.dice.batch
+            return not inexact(mode, components.strategy, self._networks, self.batch, precision, batch_dice)
 
         self.modes = candidates(training.step, self.batch, is_exact)
 
@@ -136,8 +143,12 @@ def memory_problems(plan: Plan, memory: MemoryEstimate) -> list[Problem]:
 
 
 def _most_processes(plan: Plan) -> int:
-    strategy, batch = plan.components.strategy, plan.batch_size
-    return 1 if strategy.whole_batch else n_groups((batch.labeled, batch.unlabeled), strategy.needs)
+    needs = plan.components.strategy.needs
+    return 1 if _needs_whole_batch(plan) else min(n_groups(counts, needs) for counts in plan.draws.kinds)
+
+
+def _needs_whole_batch(plan: Plan) -> bool:
+    return plan.components.strategy.whole_batch or plan.recipe.training.dice.batch
 
 
 def _needed(plan: Plan, memory: MemoryEstimate, kind: str) -> int:
@@ -151,7 +162,7 @@ def _memory_fix(plan: Plan, kind: str) -> str:
     ways = ["a smaller training.patch_size or backbone"]
     if (training.step.mode, training.step.micro_batch) != ("auto", "auto"):
         ways.append("training.step.mode=auto with training.step.micro_batch=auto")
-    if plan.batch_size.total > 1 and not any(mode.micro_batch == 1 for mode in OpenModes(plan, 1).modes):
+    if plan.sizes.largest > 1 and not any(mode.micro_batch == 1 for mode in OpenModes(plan, 1).modes):
         ways.append("a smaller training.batch_size")
     if kind == "cuda" and precision_on(training.precision, kind) == "32":
         ways.append("training.precision=bf16")
@@ -165,11 +176,14 @@ def _gib(count: int) -> str:
 class NoiseTrial:
     """Tries steps of a plan on noise, in a given mode and with fresh optimizers, and restores the strategy.
 
-    ``late`` is the step that is tried, ``share`` this process's number of labeled and unlabeled samples.
+    ``late`` is the step that is tried, ``whole`` the samples of the whole step, ``share`` those of this process.
     """
 
-    def __init__(self, plan: Plan, strategy: Strategy, late: Step, runtime: Runtime, share: tuple[int, int]) -> None:
-        self._plan, self._strategy, self._late, self._runtime, self._share = plan, strategy, late, runtime, share
+    def __init__(
+        self, plan: Plan, strategy: Strategy, late: Step, runtime: Runtime, whole: Counts, share: Counts
+    ) -> None:
+        self._plan, self._strategy, self._late, self._runtime = plan, strategy, late, runtime
+        self._whole, self._share = whole, share
 
     def __call__(self, mode: StepMode) -> Measured | None:
         """Return time and memory of a step; None if memory ran out."""
@@ -177,7 +191,7 @@ class NoiseTrial:
 
     @cached_property  # targets computed from labels may take a while
     def _batch(self) -> Batch:
-        strategy, whole = self._strategy, self._plan.batch_size
+        strategy, whole = self._strategy, self._whole
         pseudo = next(stage.pseudo_labels for stage in strategy.stages() if stage.name == self._late.stage)
         targets, has_ignored = strategy.needs.targets, self._plan.info.has_ignored
         made = noise_batch(self._plan.task, *self._share, self._runtime.device, targets, pseudo, has_ignored)
@@ -197,7 +211,7 @@ def choose_step_mode(plan: Plan, strategy: Strategy, late: Step, runtime: Runtim
     timings vary; likewise in split mode, where one process cannot try a step alone.
     """
     found, training = OpenModes(plan, runtime.world), plan.recipe.training
-    trial = NoiseTrial(plan, strategy, late, alone(runtime), found.share)
+    trial = NoiseTrial(plan, strategy, late, alone(runtime), found.whole, found.share)
     by_trial = not training.deterministic and training.step.mode != "split"
     rooms = runtime.gather(memory_room(runtime.device.type, runtime.device))
     choice: StepModeChoice = runtime.broadcast(

@@ -26,7 +26,8 @@ from semiseg.io.json import read_json
 from semiseg.pipeline.cache import Use
 from semiseg.pipeline.model import Model
 from semiseg.pipeline.plan import Plan, grid_problems, is_smaller, padding_note, picture_problems, timetable_of
-from semiseg.pipeline.pseudo_labels import PseudoLabels
+from semiseg.pipeline.samples.pseudo_labels import PseudoLabels
+from semiseg.pipeline.samples.weak_views import weak_augmentation
 from semiseg.pipeline.step_mode import choose_step_mode
 from semiseg.preprocessing.slices import box_of
 from semiseg.preprocessing.spacing import mixed_spacing_note
@@ -114,7 +115,7 @@ def training_batches(plan: Plan, store: CaseStore, runtime: Runtime) -> Training
         [store.image(case.id) for case in split.unlabeled],
         plan.components.augmentation,
         options.patch,
-        plan.batch_size,
+        plan.draws,
         plan.recipe.seed,
         n_workers(options.workers, runtime.device.type == "cuda"),
         sharing.rank,
@@ -126,6 +127,7 @@ def training_batches(plan: Plan, store: CaseStore, runtime: Runtime) -> Training
         has_ignored=plan.info.has_ignored,
         foreground_share=options.foreground_share,
         structures=structures_of(plan.task),
+        weak=weak_augmentation(plan.components, plan.recipe),
     )
 
 
@@ -177,7 +179,7 @@ def validator(plan: Plan, model: Model, store: CaseStore, runtime: Runtime) -> V
 
     def score(after_case: Callable[[], None], role: str | None) -> ValidationScore:
         predict = model.predictor(runtime.device, role).probabilities
-        return validate(cases, predict, plan.task, runtime, after_case, plan.info.has_ignored)
+        return validate(cases, predict, plan.task, model.strategy.coding, runtime, after_case, plan.info.has_ignored)
 
     return score
 

@@ -17,24 +17,33 @@ from semiseg.strategy_parts.deep_supervision import (
     logits_and_scales,
     over_scales,
 )
+from semiseg.strategy_parts.durations import wait_share
+from semiseg.strategy_parts.loss_options import LossName
 from semiseg.strategy_parts.streams import mean_of_each_stream, without_ignored
+from semiseg.strategy_parts.views import WeakViewOptions
 
 
-class CPSOptions(DeepSupervisionOptions):
-    """Options of CPS; defaults are those of the 3D paper, except the wait period, which it gives in epochs."""
+class CPSOptions(WeakViewOptions, DeepSupervisionOptions):
+    """Options of CPS; defaults are those of the 3D paper's code, except the wait period and the supervised loss."""
+
+    newer: ClassVar[frozenset[str]] = DeepSupervisionOptions.newer
+    former: ClassVar[Mapping[str, Any]] = {**WeakViewOptions.former, "pseudo_mean": "each_stream"}
 
     phi: Annotated[float, Field(ge=0)] = 0.5
     """Weight of the pseudo-label loss."""
+    pseudo_mean: Literal["joint", "each_stream"] = "joint"
+    """Mean of the pseudo-label loss: joint over labeled and unlabeled samples (the public code of both papers), or the
+    mean over labeled samples plus the mean over unlabeled ones (equation 3 as printed): with as many of both, twice as
+    much."""
     wait_epochs: NonNegativeInt | None = None
     """Epochs of supervised training before the networks train on each other's pseudo-labels (the paper: 15)."""
     wait_share: Annotated[float, Field(ge=0, lt=1)] | None = None
-    """The same wait as a fraction of training. If it is too short, the networks may agree on wrong labels."""
-    pseudo_loss: Literal["dice", "cross_entropy"] = "dice"
-    """Loss against pseudo-labels: dice (the 3D paper) or cross_entropy (the original CPS)."""
+    """The same wait as a fraction of training. If it is too short, the networks may agree on wrong labels. By default
+    160 steps, but at most 40 % of training and at least 1.5 % of it."""
+    pseudo_loss: LossName = "dice"
+    """Loss against pseudo-labels: dice (the 3D paper), cross_entropy (the original CPS), or their sum, dice_ce."""
     pseudo_on: Literal["labeled_and_unlabeled", "unlabeled"] = "labeled_and_unlabeled"
     """The samples that are trained on pseudo-labels (equation 3: both)."""
-    loss: Literal["dice", "dice_ce"] = "dice"
-    """Supervised loss: dice (the paper), or the sum of Dice and cross entropy."""
 
     @model_validator(mode="after")
     def _one_wait(self) -> Self:
@@ -47,9 +56,11 @@ class CrossPseudoSupervision(CoTraining[CPSOptions]):
     """Cross pseudo supervision (CPS): two networks, each trained on the labels and the other's argmax.
 
     Luque et al. 2023, "Reducing Annotator's Burden: Cross-Pseudo Supervision for Brain Tumor Segmentation", equations 2
-    to 4: for each network, the mean over labeled samples of [Dice(P, Y) + phi Dice(P, Y')] plus phi times the mean over
-    unlabeled samples of Dice(P, Y'), where Y' is the other network's argmax; the two networks' losses are added. The
-    original method (Chen et al. 2021, arXiv:2106.01226) is phi 1.5, ``cross_entropy``.
+    to 4, as in its code (lidialuq/brats-semisup, trainer.py:195-221 at 9d4557a): for each network, the mean over
+    labeled samples of Dice(P, Y), plus phi times the mean over all samples of Dice(P, Y'), where Y' is the other
+    network's argmax; the two networks' losses are added. The original method (Chen et al. 2021, arXiv:2106.01226;
+    charlesCXK/TorchSemiSeg, train.py:185-194 at 5e0c29c) is phi 1.5, ``pseudo_loss=cross_entropy`` and
+    ``loss=cross_entropy`` without a wait.
     """
 
     no_regions: ClassVar[str] = ""
@@ -65,9 +76,10 @@ class CrossPseudoSupervision(CoTraining[CPSOptions]):
 
     def uses_pseudo_labels(self, step: Step) -> bool:
         """Return whether the wait period is over."""
-        if self.options.wait_epochs is not None:
-            return step.epoch >= self.options.wait_epochs
-        return step.index >= (self.options.wait_share or 0.0) * step.total
+        o = self.options
+        if o.wait_epochs is not None:
+            return step.epoch >= o.wait_epochs
+        return step.index >= (wait_share(step.total) if o.wait_share is None else o.wait_share) * step.total
 
     def pseudo_label(self, role: str, output: Tensor, batch: Batch) -> Tensor:
         """Return the most probable class, (n, \\*spatial) uint8: the paper's pseudo-label."""
@@ -90,4 +102,6 @@ class CrossPseudoSupervision(CoTraining[CPSOptions]):
     def _pseudo(self, values: Tensor, batch: Batch) -> Term:
         if self.options.pseudo_on == "unlabeled":
             return Term(batch.divide(values)[1], batch.unlabeled)
-        return mean_of_each_stream(values, batch)
+        if self.options.pseudo_mean == "each_stream":
+            return mean_of_each_stream(values, batch)
+        return Term(values, batch.labeled, batch.unlabeled)

@@ -1,7 +1,7 @@
 """Cross teaching: two networks of different architectures that train on each other's pseudo-labels."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 from torch import Tensor
@@ -12,7 +12,7 @@ from semiseg.interfaces.losses import Losses, Term
 from semiseg.interfaces.roles import Role
 from semiseg.interfaces.split import Outputs
 from semiseg.strategy_parts.deep_supervision import DeepSupervisionOptions, deeply_supervised, logits_and_scales
-from semiseg.strategy_parts.ramps import RampName, weight_at
+from semiseg.strategy_parts.ramps import RampName, RampShare, has_begun, weight_at
 from semiseg.strategy_parts.streams import supervised_loss
 
 
@@ -23,10 +23,9 @@ class CrossTeachingOptions(DeepSupervisionOptions):
     """Weight of the pseudo-label loss, after the ramp-up."""
     ramp: RampName = "sigmoid"
     """Shape of the weight's ramp-up."""
-    ramp_share: Annotated[float, Field(ge=0, le=1)] = 1.0
-    """Length of the ramp-up, as a fraction of training."""
-    loss: Literal["dice", "dice_ce"] = "dice"
-    """Supervised loss: dice, or the sum of Dice and cross entropy."""
+    ramp_share: RampShare = "auto"
+    """Length of the ramp-up, as a fraction of training; auto: steps / 30 000, from 0.4 to 1 (the public
+    code: 1)."""
 
 
 class CrossTeaching(CoTraining[CrossTeachingOptions]):
@@ -53,6 +52,10 @@ class CrossTeaching(CoTraining[CrossTeachingOptions]):
         """Return the logits, and with deep supervision those of all scales."""
         return self.outputs(role, images) if self.options.deep_supervision else self.run(role, images)
 
+    def uses_pseudo_labels(self, step: Step) -> bool:
+        """Return whether their weight has begun to rise."""
+        return has_begun(self.options, step)
+
     def pseudo_label(self, role: str, output: Tensor, batch: Batch) -> Tensor:
         """Return the most probable class of the unlabeled samples, (b, \\*spatial) uint8."""
         return self.hard(batch.divide(output)[1])
@@ -63,7 +66,8 @@ class CrossTeaching(CoTraining[CrossTeachingOptions]):
         """Return the loss of one network."""
         logits, scales = logits_and_scales(output)
         labeled, unlabeled = batch.divide(logits)
-        (labels,) = pseudo_labels.values()
         supervised = supervised_loss(labeled, batch, self.options.loss, self.coding, scales)
-        pseudo = Term(self.coding.loss(unlabeled, labels, "dice"), batch.unlabeled)
+        pseudo = Term()
+        for labels in pseudo_labels.values():  # the other network's, or none yet
+            pseudo += Term(self.coding.loss(unlabeled, labels, "dice"), batch.unlabeled)
         return Losses({"supervised": supervised, "pseudo": weight_at(self.options, step) * pseudo}, role)

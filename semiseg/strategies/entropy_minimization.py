@@ -14,7 +14,7 @@ from semiseg.interfaces.losses import Losses, Term
 from semiseg.interfaces.roles import Role
 from semiseg.interfaces.strategy import Strategy
 from semiseg.strategy_parts.deep_supervision import DeepSupervisionOptions, deeply_supervised
-from semiseg.strategy_parts.ramps import RampName, weight_at
+from semiseg.strategy_parts.ramps import RampName, RampShare, has_begun, weight_at
 from semiseg.strategy_parts.streams import mean_over_voxels, supervised_loss
 
 
@@ -25,12 +25,11 @@ class EntropyMinimizationOptions(DeepSupervisionOptions):
     """Weight of the entropy, after the ramp-up."""
     ramp: RampName = "sigmoid"
     """Shape of the weight's ramp-up."""
-    ramp_share: Annotated[float, Field(ge=0, le=1)] = 1.0
-    """Length of the ramp-up, as a fraction of training."""
+    ramp_share: RampShare = "auto"
+    """Length of the ramp-up, as a fraction of training; auto: steps / 30 000, from 0.4 to 1 (the public
+    code: 1)."""
     entropy_on: Literal["labeled_and_unlabeled", "unlabeled"] = "labeled_and_unlabeled"
     """The samples whose entropy is minimized: all (SSL4MIS), or the unlabeled ones (the paper)."""
-    loss: Literal["dice", "dice_ce"] = "dice"
-    """Supervised loss: dice, or the sum of Dice and cross entropy."""
 
 
 class EntropyMinimization(Strategy[EntropyMinimizationOptions]):
@@ -50,6 +49,10 @@ class EntropyMinimization(Strategy[EntropyMinimizationOptions]):
     def roles(cls, options: EntropyMinimizationOptions) -> tuple[Role, ...]:
         """Return one network, called model."""
         return (deeply_supervised(Role("model"), options),)
+
+    def uses_unlabeled(self, step: Step) -> bool:
+        """Return whether the weight of the entropy has begun to rise."""
+        return has_begun(self.options, step)
 
     def losses(self, batch: Batch, step: Step) -> Iterator[Losses]:
         """Yield the supervised loss plus the weighted entropy, from one forward pass."""

@@ -13,14 +13,16 @@ from semiseg.interfaces.roles import Role
 from semiseg.interfaces.strategy import Strategy
 from semiseg.strategy_parts.confidence import accepted_share, confident_labels, masked_loss
 from semiseg.strategy_parts.deep_supervision import DeepSupervisionOptions, deeply_supervised
-from semiseg.strategy_parts.ema import has_statistics, update_teacher, warmed_decay
-from semiseg.strategy_parts.ramps import RampName, weight_at
+from semiseg.strategy_parts.ema import Decay, decay_at, has_statistics, update_teacher
+from semiseg.strategy_parts.ramps import RampName, has_begun, weight_at
 from semiseg.strategy_parts.streams import supervised_loss
-from semiseg.strategy_parts.views import strong_view
+from semiseg.strategy_parts.views import WeakView, WeakViewOptions, strong_view
 
 
-class FixMatchOptions(DeepSupervisionOptions):
+class FixMatchOptions(WeakViewOptions, DeepSupervisionOptions):
     """Options of FixMatch."""
+
+    newer: ClassVar[frozenset[str]] = DeepSupervisionOptions.newer
 
     weight: Annotated[float, Field(ge=0)] = 1.0
     """Weight of the pseudo-label loss, after the ramp-up."""
@@ -34,22 +36,24 @@ class FixMatchOptions(DeepSupervisionOptions):
     """Loss against pseudo-labels, over the accepted voxels."""
     labels_from: Literal["model", "teacher"] = "model"
     """The network that labels the weak view: the model itself, or its moving average, which then also predicts."""
-    decay: Annotated[float, Field(ge=0, le=1)] = 0.99
-    """Decay of the moving average, after its warm-up."""
+    decay: Decay = "auto"
+    """Decay of the moving average, after its warm-up; auto: 1 - 60 / steps, from 0.85 to 0.99."""
+    weak_view: WeakView = "geometry"
+    """The weak view: the sample with the zooms, rotations and flips of the recipe's augmentation (geometry), or with
+    its changes of intensities, too (recipe)."""
     strength: Annotated[float, Field(ge=0)] = 1.0
     """Strength of the strong view's intensity changes; 0 for none."""
     cut_out: Annotated[float, Field(ge=0, le=1)] = 0.5
     """Longest side of the strong view's cut-out box, as a fraction of the patch's; 0 for no box."""
-    loss: Literal["dice", "dice_ce"] = "dice"
-    """Supervised loss: dice, or the sum of Dice and cross entropy."""
 
 
 class FixMatch(Strategy[FixMatchOptions]):
     """FixMatch: unlabeled samples in a strong view, against the argmax of the weak view where that is confident.
 
     Sohn et al. 2020 (arXiv:2001.07685), equations 3 and 4, per voxel: cross entropy at voxels with a probability of at
-    least 0.95, averaged over all voxels, weight 1, no ramp-up. The weak view is the sample as augmented by the recipe,
-    run without gradient; the strong view adds intensity changes, noise and a cut-out box. Rejected voxels are ignored.
+    least 0.95, averaged over all voxels, weight 1, no ramp-up. The weak view is the sample with the geometry of the
+    recipe's augmentation alone (the paper: flips and shifts), run without gradient; the strong view adds intensity
+    changes, noise and a cut-out box. Rejected voxels are ignored.
 
     Variants: ``pseudo_loss=dice`` is the masked Dice of UniMatch's code for medical images (there with squared
     probabilities). SSL4MIS, train_fixmatch_cta.py, is ``labels_from=teacher, threshold=0, pseudo_loss=dice_ce,
@@ -67,6 +71,10 @@ class FixMatch(Strategy[FixMatchOptions]):
             return (deeply_supervised(Role("model"), options),)
         roles = Role("model", predicts=False), Role("teacher", trained=False, initialized_like="model")
         return tuple(deeply_supervised(role, options) for role in roles)
+
+    def uses_unlabeled(self, step: Step) -> bool:
+        """Return whether the weight of the pseudo-label loss has begun to rise."""
+        return has_begun(self.options, step)
 
     def losses(self, batch: Batch, step: Step) -> Iterator[Losses]:
         """Yield the supervised loss plus the weighted loss of strong views against labels from weak views."""
@@ -95,5 +103,5 @@ class FixMatch(Strategy[FixMatchOptions]):
     def after_step(self, step: Step) -> None:
         """Update the moving average; it collects its own running statistics from weak views, as in SSL4MIS."""
         if self.options.labels_from == "teacher":
-            decay = warmed_decay(step.index, self.options.decay)
+            decay = decay_at(step, self.options.decay)
             update_teacher(self.networks["teacher"], self.networks["model"], decay, buffers="own")

@@ -13,7 +13,7 @@ from semiseg.interfaces.roles import Role
 from semiseg.interfaces.strategy import Strategy
 from semiseg.strategy_parts.deep_supervision import DeepSupervisionOptions, deeply_supervised
 from semiseg.strategy_parts.flips import draw_flips, flip
-from semiseg.strategy_parts.ramps import RampName, weight_at
+from semiseg.strategy_parts.ramps import RampName, has_begun, weight_at
 from semiseg.strategy_parts.streams import mean_over_voxels, supervised_loss
 from semiseg.strategy_parts.views import strong_view
 
@@ -35,8 +35,6 @@ class PiModelOptions(DeepSupervisionOptions):
     """Strength of the second view's intensity changes; 1 is FixMatch's strong view, 0 for none."""
     flips: bool = True
     """Random flips of the second view along each axis."""
-    loss: Literal["dice", "dice_ce"] = "dice"
-    """Supervised loss: dice, or the sum of Dice and cross entropy."""
 
 
 class PiModel(Strategy[PiModelOptions]):
@@ -57,6 +55,10 @@ class PiModel(Strategy[PiModelOptions]):
     def roles(cls, options: PiModelOptions) -> tuple[Role, ...]:
         """Return one network, called model."""
         return (deeply_supervised(Role("model"), options),)
+
+    def uses_unlabeled(self, step: Step) -> bool:
+        """Return whether the weight of the difference has begun to rise."""
+        return has_begun(self.options, step)
 
     def losses(self, batch: Batch, step: Step) -> Iterator[Losses]:
         """Yield the supervised loss on first views plus the weighted difference between the views."""

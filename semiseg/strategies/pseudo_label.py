@@ -11,7 +11,7 @@ from semiseg.interfaces.roles import Role
 from semiseg.interfaces.strategy import Strategy
 from semiseg.strategy_parts.confidence import accepted_share, confident_labels, masked_loss
 from semiseg.strategy_parts.deep_supervision import DeepSupervisionOptions, deeply_supervised
-from semiseg.strategy_parts.ramps import RampName, weight_at
+from semiseg.strategy_parts.ramps import RampName, has_begun, weight_at
 from semiseg.strategy_parts.streams import supervised_loss
 
 
@@ -30,8 +30,6 @@ class PseudoLabelOptions(DeepSupervisionOptions):
     """Length of the ramp-up, as a fraction of training."""
     pseudo_loss: Literal["cross_entropy", "dice"] = "cross_entropy"
     """Loss against pseudo-labels: cross_entropy (the papers), or the Dice of the accepted voxels."""
-    loss: Literal["dice", "dice_ce"] = "dice"
-    """Supervised loss: dice, or the sum of Dice and cross entropy."""
 
     @model_validator(mode="after")
     def _rises_in_time(self) -> Self:
@@ -58,6 +56,10 @@ class PseudoLabel(Strategy[PseudoLabelOptions]):
     def roles(cls, options: PseudoLabelOptions) -> tuple[Role, ...]:
         """Return one network, called model."""
         return (deeply_supervised(Role("model"), options),)
+
+    def uses_unlabeled(self, step: Step) -> bool:
+        """Return whether the weight of the pseudo-label loss has begun to rise."""
+        return has_begun(self.options, step, self.options.wait_share)
 
     def losses(self, batch: Batch, step: Step) -> Iterator[Losses]:
         """Yield the supervised loss plus the weighted loss against pseudo-labels, from one forward pass."""

@@ -32,8 +32,6 @@ class SelfTrainingOptions(DeepSupervisionOptions):
     """Strength of the strong view's intensity changes; 0 for none."""
     cut_out: Annotated[float, Field(ge=0, le=1)] = 0.5
     """Longest side of the strong view's cut-out box, as a fraction of the patch's; 0 for no box."""
-    loss: Literal["dice", "dice_ce"] = "dice"
-    """Supervised loss: dice, or the sum of Dice and cross entropy."""
 
 
 class SelfTraining(Strategy[SelfTrainingOptions]):
@@ -45,7 +43,12 @@ class SelfTraining(Strategy[SelfTrainingOptions]):
     ST++ (section 3.2) is ``reliable_share=0.5``: it first labels and trains on the half of the unlabeled cases whose
     predictions changed least over the teacher's training (the mean IoU of earlier snapshots with the last one, as in
     its public code, LiheYoung/ST-PlusPlus, main.py), then labels all of them with the resulting network, and trains
-    again from scratch. There each training has the full budget; here the stages share it.
+    again from scratch. There each training has the full budget; here the stages share it. That code shuffles labeled
+    and pseudo-labeled samples into one batch with one mean of the cross entropy (``loss=cross_entropy``), which with as
+    many of both is half of the loss here, and otherwise weights the two by their numbers; and it ignores the
+    pseudo-labels in the cut-out box.
+    The teacher's steps use no unlabeled samples, so that all samples drawn for them are labeled, as there
+    (``training.batch_size.fill``).
     """
 
     no_regions: ClassVar[str] = ""
@@ -59,11 +62,11 @@ class SelfTraining(Strategy[SelfTrainingOptions]):
         """Return teacher and student; for ST++, a student of the reliable cases comes between them."""
         o = self.options
         if o.reliable_share == 1:
-            teacher = Stage("teacher", o.teacher_share)
+            teacher = Stage("teacher", o.teacher_share, unlabeled=False)
             return teacher, Stage("student", 1 - o.teacher_share, reset="all", pseudo_labels=True)
         rest = (1 - o.teacher_share) / 2
         return (
-            Stage("teacher", o.teacher_share, snapshots=o.snapshots),
+            Stage("teacher", o.teacher_share, snapshots=o.snapshots, unlabeled=False),
             Stage("reliable", rest, reset="all", pseudo_labels=True, reliable=o.reliable_share),
             Stage("student", rest, reset="all", pseudo_labels=True),
         )

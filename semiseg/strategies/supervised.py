@@ -1,7 +1,7 @@
 """Supervised training on the labeled cases only: the baseline of every comparison."""
 
 from collections.abc import Iterator
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from semiseg.interfaces.batch import Batch, Step
 from semiseg.interfaces.losses import Losses
@@ -13,9 +13,6 @@ from semiseg.strategy_parts.streams import supervised_loss
 
 class SupervisedOptions(DeepSupervisionOptions):
     """Options of the supervised baseline."""
-
-    loss: Literal["dice", "dice_ce"] = "dice"
-    """dice (the paper), or the sum of Dice and cross entropy."""
 
 
 class Supervised(Strategy[SupervisedOptions]):

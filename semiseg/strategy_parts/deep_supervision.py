@@ -9,12 +9,12 @@ from torch import Tensor, nn
 from semiseg.interfaces.backbone import Backbone
 from semiseg.interfaces.roles import Role
 from semiseg.interfaces.split import Outputs
-from semiseg.interfaces.strategy import StrategyOptions
 from semiseg.strategy_parts.heads import MoreScales
+from semiseg.strategy_parts.loss_options import LossOptions
 from semiseg.types import Task
 
 
-class DeepSupervisionOptions(StrategyOptions):
+class DeepSupervisionOptions(LossOptions):
     """Base of the options of strategies that offer deep supervision."""
 
     newer: ClassVar[frozenset[str]] = frozenset({"deep_supervision"})

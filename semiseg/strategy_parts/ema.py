@@ -2,12 +2,18 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
+from pydantic import Field
 from torch import nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
+from semiseg.interfaces.batch import Step
+from semiseg.strategy_parts.durations import teacher_decay
+
+Decay = Annotated[float, Field(ge=0, le=1)] | Literal["auto"]
+"""The decay of a teacher in a strategy's options; auto: by the number of steps (``teacher_decay``)."""
 BufferPolicy = Literal["copy", "ema", "own"]
 TeacherMode = Literal["train", "eval"]
 
@@ -21,11 +27,21 @@ def warmed_decay(updates: int, decay: float) -> float:
     return min(1 - 1 / (updates + 1), decay)
 
 
+def decay_at(step: Step, decay: Decay) -> float:
+    """Return the warmed-up decay of a step; see ``Decay``."""
+    return warmed_decay(step.index, settled_decay(step, decay))
+
+
+def settled_decay(step: Step, decay: Decay) -> float:
+    """Return the decay without a warm-up; see ``Decay``."""
+    return teacher_decay(step.total) if decay == "auto" else decay
+
+
 @torch.no_grad()
 def update_teacher(teacher: nn.Module, student: nn.Module, decay: float, buffers: BufferPolicy = "copy") -> None:
     """Move a teacher's weights toward a student's: teacher = decay * teacher + (1 - decay) * student, in place.
 
-    Call it in ``after_step`` with ``warmed_decay(step.index, decay)``: then it runs once per step, after the optimizer,
+    Call it in ``after_step`` with ``decay_at(step, decay)``: then it runs once per step, after the optimizer,
     and survives a restart without a separate counter.
 
     Args:

@@ -1,11 +1,16 @@
 """Ramp-ups of an unsupervised loss's weight, as a function of the completed fraction of training."""
 
 import math
-from typing import Literal, Protocol
+from typing import Annotated, Literal, Protocol
+
+from pydantic import Field
 
 from semiseg.interfaces.batch import Step
+from semiseg.strategy_parts.durations import ramp_share
 
 RampName = Literal["constant", "linear", "sigmoid", "step"]
+RampShare = Annotated[float, Field(ge=0, le=1)] | Literal["auto"]
+"""The length of a ramp-up in a strategy's options; auto: by the number of steps (``durations.ramp_share``)."""
 
 
 def ramp(name: RampName, done: float, share: float, start: float = 0.0) -> float:
@@ -51,10 +56,23 @@ class RampedWeight(Protocol):
         """The shape of the ramp-up."""
 
     @property
-    def ramp_share(self) -> float:
+    def ramp_share(self) -> RampShare:
         """The length of the ramp-up, as a fraction of training."""
 
 
 def weight_at(options: RampedWeight, step: Step, start: float = 0.0) -> float:
     """Return the weight of the options at a step; ``start``: fraction of training before the ramp begins."""
-    return options.weight * ramp(options.ramp, step.index / step.total, options.ramp_share, start)
+    return options.weight * ramp(options.ramp, step.index / step.total, _share(options, step), start)
+
+
+def has_begun(options: RampedWeight, step: Step, start: float = 0.0) -> bool:
+    """Return whether a step is after the wait that ``weight_at`` has: ``start``, and with ``step`` also the ramp.
+
+    A linear ramp has begun at its first step, although its weight is still 0 there.
+    """
+    shape: RampName = "step" if options.ramp == "step" else "constant"
+    return ramp(shape, step.index / step.total, _share(options, step), start) > 0
+
+
+def _share(options: RampedWeight, step: Step) -> float:
+    return ramp_share(step.total) if options.ramp_share == "auto" else options.ramp_share

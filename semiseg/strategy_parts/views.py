@@ -1,13 +1,31 @@
-"""A strong view: an augmented image with further intensity changes, on the device, without spatial transforms."""
+"""Weak and strong views of unlabeled samples.
+
+A strong view is made on the device: an augmented image with further intensity changes, without spatial transforms.
+"""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
 
 from semiseg.interfaces.batch import Step
+from semiseg.interfaces.strategy import StrategyOptions
 from semiseg.strategy_parts.boxes import random_box
+
+WeakView = Literal["geometry", "recipe"]
+
+
+class WeakViewOptions(StrategyOptions):
+    """Base of the options of strategies whose networks label unlabeled samples (``Strategy.weak_unlabeled``)."""
+
+    former: ClassVar[Mapping[str, Any]] = {"weak_view": "recipe"}
+
+    weak_view: WeakView = "recipe"
+    """Unlabeled samples as the recipe's augmentation makes them (recipe), or with its zooms, rotations and flips but
+    without its changes of intensities (geometry), so that labels are made on images as they are."""
+
 
 _FOLD = math.log(2)
 _SHIFT = 0.5

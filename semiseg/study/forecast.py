@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from semiseg.data.draws import Counts
 from semiseg.data.split import Split
 from semiseg.engine.probe import Measured
 from semiseg.engine.runtime import Runtime
@@ -10,11 +11,11 @@ from semiseg.errors import DataError, SemisegError
 from semiseg.interfaces.dataset import Dataset
 from semiseg.pipeline.model import new_model
 from semiseg.pipeline.outputs import task_of
-from semiseg.pipeline.plan import Plan, fit_batch, make_plan, n_steps, networks_once, timetable_of
+from semiseg.pipeline.plan import Plan, make_plan, networks_once, timetable_of
+from semiseg.pipeline.samples.step_sizes import n_steps, step_sizes
 from semiseg.pipeline.step_mode import NoiseTrial, OpenModes, choose_step_mode
 from semiseg.planning.settle import open_keys
 from semiseg.recipe.components import resolve
-from semiseg.recipe.schema import BatchSize
 from semiseg.study.models import StudyModel
 
 _NO_CASES = Split((), (), (), ())
@@ -26,7 +27,7 @@ class Forecast:
 
     Attributes:
         steps: number of training steps.
-        batch: samples per step by stream.
+        batch: samples by stream of a step that uses unlabeled ones, if the model has any.
         memory: bytes of a step in float32, by formula, in the fastest step mode that the recipe allows; None
             if the number of modalities and classes is not known without the data.
         least: the same in the step mode with the lowest memory.
@@ -36,7 +37,7 @@ class Forecast:
     """
 
     steps: int
-    batch: BatchSize
+    batch: Counts
     memory: int | None
     least: int | None
     measured: Measured | None = None
@@ -81,24 +82,23 @@ def _forecast(model: StudyModel, measure: bool) -> Forecast:
     training = recipe.training
     components = resolve(recipe)
     unlabeled = _any_unlabeled(model, components.dataset)
-    batch, _ = fit_batch(training.batch, components.strategy.needs, unlabeled is not False)
-    steps = n_steps(training, batch)
+    sizes, _ = step_sizes(training.batch, components.strategy.needs, unlabeled is not False)
+    steps = n_steps(training)
     try:
         info = components.dataset.info()
     except SemisegError as error:
         if measure:
             raise DataError(error.problems) from error
-        return Forecast(steps, batch, None, None, any_unlabeled=unlabeled)
+        return Forecast(steps, sizes.mixed, None, None, any_unlabeled=unlabeled)
     task = task_of(recipe, info)
-    plan = Plan(recipe, components, info, (), _NO_CASES, task, batch, (), networks_once(components, task))
+    plan = Plan(recipe, components, info, (), _NO_CASES, task, sizes, (), networks_once(components, task))
     found = OpenModes(plan, world=1)
     memory = [found.estimate(mode) for mode in found.modes]
-    return Forecast(steps, batch, memory[0], min(memory), _time(plan) if measure else None, unlabeled)
+    return Forecast(steps, sizes.mixed, memory[0], min(memory), _time(plan) if measure else None, unlabeled)
 
 
 def _any_unlabeled(model: StudyModel, dataset: Dataset) -> bool | None:
-    """Return whether there are unlabeled cases for the model, from the data if the counts do not tell; None if
-    neither does."""
+    """Return whether there are unlabeled cases for the model; None if neither the counts nor the data tell."""
     if model.counts_tell or not model.takes_unlabeled:
         return model.any_unlabeled
     try:
@@ -115,5 +115,5 @@ def _time(plan: Plan) -> Measured | None:
     table = timetable_of(plan, strategy)
     late = table.step(table.total - 1)
     mode = choose_step_mode(plan, strategy, late, runtime).mode
-    batch = plan.batch_size
-    return NoiseTrial(plan, strategy, late, runtime, (batch.labeled, batch.unlabeled))(mode)
+    batch = plan.draws.at(late.index)
+    return NoiseTrial(plan, strategy, late, runtime, batch, batch)(mode)

@@ -203,6 +203,28 @@ class AugmentationContract:
             assert torch.equal(image, copies[0])
             assert torch.equal(label, copies[1])
 
+    def test_its_geometric_form_moves_voxels_and_changes_no_intensity(
+        self, augmentation: Augmentation, patch_size: Shape
+    ) -> None:
+        """If there is one, it reads as much and moves labels alike, and is linear: a weighted mean of the voxels."""
+        weak = augmentation.geometric()
+        if weak is None:
+            pytest.skip("it has no geometric form")
+        assert weak.source_size(patch_size) == augmentation.source_size(patch_size)
+        image, label = make_sample(augmentation, patch_size)
+        other, ones = image.square() - 0.3 * image, torch.ones_like(image)
+        for seed in range(N_SEEDS):
+            moved = self.apply(augmentation, patch_size, seed)[1]
+            one, of_label = _seeded(weak, image, label, patch_size, seed)
+            assert moved is not None
+            assert of_label is not None
+            assert torch.equal(of_label, moved), f"seed {seed}: it moves voxels otherwise than the augmentation itself"
+            two, both, of_ones = (
+                _seeded(weak, sample, None, patch_size, seed)[0] for sample in (other, 2 * image - 3 * other, ones)
+            )
+            same = torch.allclose(both, 2 * one - 3 * two, atol=1e-3) and abs(float(of_ones.max()) - 1) < 1e-3
+            assert same, f"seed {seed}: it changes intensities, not only the places of voxels"
+
     def test_it_can_be_sent_to_worker_processes(self, augmentation: Augmentation, patch_size: Shape) -> None:
         """A pickled copy gives the same samples: there is no lambda, open file or lock."""
         copy = pickle.loads(pickle.dumps(augmentation))

@@ -26,11 +26,18 @@ def make_batch(
     pseudo: bool = False,
     size: Shape = SIZE,
 ) -> Batch:
-    """Return a batch of noise with random labels, targets computed from them and, on request, pseudo-labels."""
+    """Return a batch of noise with random labels, targets computed from them and, on request, pseudo-labels.
+
+    The last class is absent from every second label, and rare, a single voxel, in the others.
+    """
     generator = torch.Generator().manual_seed(seed)
     total = labeled + unlabeled
     images = torch.randn((total, 2, *size), generator=generator)
     drawn = torch.randint(0, CLASSES, (total, *size), generator=generator)
+    rare = CLASSES - 1
+    drawn[drawn == rare] = 0
+    for label in drawn[::2]:
+        label[tuple(side // 2 for side in size)] = rare
     made = {target.name: target.make(drawn[:labeled], CLASSES) for target in targets}
     slots, cases = tuple(range(total)), tuple(f"case{i}" for i in range(total))
     return Batch(

@@ -19,6 +19,7 @@ from semiseg.interfaces.strategy import Strategy
 from semiseg.testing.batches import CLASSES, SIZE, TASK, TASKS, in_double, make_batch, poisoned
 from semiseg.testing.steps import in_two_processes, run_steps
 from semiseg.testing.strategy_base import in_2d_and_3d, other_gradients, task_of
+from semiseg.testing.strategy_budget import BudgetTests
 from semiseg.testing.strategy_learning import LearningTests
 from semiseg.testing.strategy_schedule import ScheduleTests
 from semiseg.testing.strategy_state import StateTests
@@ -26,7 +27,7 @@ from semiseg.testing.strategy_state import StateTests
 __all__ = ["CLASSES", "SIZE", "TASK", "StrategyContract", "make_batch"]
 
 
-class StrategyContract(LearningTests, ScheduleTests, StateTests):
+class StrategyContract(LearningTests, ScheduleTests, BudgetTests, StateTests):
     """Contract tests of a strategy. Provide a ``strategy_class`` fixture, and ``options`` other than the defaults."""
 
     def test_numbers_of_spatial_axes_are_known(self, strategy_class: type[Strategy]) -> None:

@@ -69,12 +69,13 @@ class StrategyTests:
         options: Mapping[str, Any],
         spatial_dims: int | None = None,
         task: Task | None = None,
+        backbone: Backbone | None = None,
     ) -> Strategy:
         """Build a strategy from fixed seeds, by default for images of three axes if it supports them."""
         task = task or TASKS[default_spatial_dims(strategy_class) if spatial_dims is None else spatial_dims]
         chosen = strategy_class.Options.model_validate(options)
         roles = strategy_class.roles(chosen)
-        networks = build_networks(roles, {role.name: cls.backbone() for role in roles}, task, 0)
+        networks = build_networks(roles, {role.name: backbone or cls.backbone() for role in roles}, task, 0)
         strategy = strategy_class(chosen, networks)  # build_strategy would refuse what a check of the suite explains
         strategy.coding = coding_of(task)
         _TASKS[strategy] = task
@@ -120,6 +121,18 @@ class StrategyTests:
     @classmethod
     def gradients(cls, strategy: Strategy, batch: Batch, step: Step, seed: int = 0) -> dict[str, Tensor | None]:
         """Return gradients by parameter, as gathered by the engine; ``seed`` is torch's seed outside of networks."""
+        strategy.zero_grad()
+        with cls.drawing(strategy, seed):
+            for losses in strategy.losses(batch, step):
+                roles = losses.updated if losses.updated is not None else set(strategy.networks)
+                inputs = [p for role in sorted(roles) for p in strategy.networks[role].parameters() if p.requires_grad]
+                losses.total.backward(inputs=inputs)
+        return {name: None if p.grad is None else p.grad.clone() for name, p in strategy.named_parameters()}
+
+    @staticmethod
+    @contextmanager
+    def drawing(strategy: Strategy, seed: int = 0) -> Iterator[None]:
+        """Seed every forward pass as the engine does, by role and number, and torch's own state outside of them."""
         passes: Counter[str] = Counter()
 
         @contextmanager
@@ -128,14 +141,9 @@ class StrategyTests:
             torch.manual_seed(derive_seed("network", role, passes[role]))
             yield
 
-        strategy.zero_grad()
         strategy.attach(around)
         torch.manual_seed(seed)
-        for losses in strategy.losses(batch, step):
-            roles = losses.updated if losses.updated is not None else set(strategy.networks)
-            inputs = [p for role in sorted(roles) for p in strategy.networks[role].parameters() if p.requires_grad]
-            losses.total.backward(inputs=inputs)
-        return {name: None if p.grad is None else p.grad.clone() for name, p in strategy.named_parameters()}
+        yield
 
     def require_repeatable(self, strategy: Strategy, batch: Batch, step: Step) -> None:
         """Require that two calls of ``losses`` agree, so that other comparisons of gradients are meaningful."""

@@ -166,9 +166,9 @@ def others_redrawn(strategy: Strategy, role: str) -> Iterator[None]:
     strategy.load_state_dict(state)
 
 
-def redraw(network: torch.nn.Module) -> None:
+def redraw(network: torch.nn.Module, seed: int = 1) -> None:
     """Draw new weights, so large that the network's predictions are confident."""
-    generator = torch.Generator().manual_seed(1)
+    generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for parameter in network.parameters():
             parameter.copy_(10 * torch.randn(parameter.shape, generator=generator))

@@ -1,6 +1,6 @@
 """Contract tests of strategies: schedules depend on the share of training that is done."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from itertools import pairwise
 from typing import ClassVar
@@ -11,6 +11,7 @@ from torch import Tensor
 
 from semiseg.interfaces.batch import Step
 from semiseg.interfaces.strategy import Strategy
+from semiseg.strategy_parts.durations import ramp_share, teacher_decay
 from semiseg.testing.batches import in_double
 from semiseg.testing.strategy_base import StrategyTests, other_gradients
 
@@ -21,6 +22,8 @@ Being 1 more than a multiple of 2, 3, 4, 5, 10 and 150, it preserves events that
 """
 LOOKED = (1, 37, 98)
 """Steps of 100: no shares that options are likely to contain, at which rounding would decide."""
+AUTO: Mapping[str, Callable[[int], float]] = {"ramp_share": ramp_share, "decay": teacher_decay}
+"""Rules of options that are "auto", by the number of steps."""
 NEAR = 11
 """Number of steps on either side: an epoch of the short training, plus one."""
 
@@ -50,9 +53,14 @@ class ScheduleTests(StrategyTests):
         acceptable. It differs in the long training, but by no more than one step or epoch of the short one. The
         gradients of the long training are therefore compared with those of all nearby steps, for the same batch and the
         same draws, and may be as far from the nearest as neighbors are from one another.
+
+        Options that are "auto" depend on the number of steps on purpose: they have the values of the short training.
         """
-        self.train(strategy, 0, 2)  # a teacher that starts as a copy of its student gives no gradient
         step = self.at(strategy, index)
+        automatic = {name: rule(step.total) for name, rule in AUTO.items()}
+        known = {name: value for name, value in automatic.items() if getattr(strategy.options, name, None) == "auto"}
+        strategy.options = strategy.options.model_copy(update=known)
+        self.train(strategy, 0, 2)  # a teacher that starts as a copy of its student gives no gradient
         self.require_repeatable(strategy, self.batch(strategy, step), step)
         strategy.double()
         batch = in_double(self.batch(strategy, step))

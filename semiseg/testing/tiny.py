@@ -15,14 +15,22 @@ EMPTY_BATCH = "a network got an empty batch, which networks need not accept"
 
 
 class TinyNetwork(SplitNetwork, nn.Module):
-    """Two levels, 2D or 3D; logits do not depend on other samples of a batch, and every parameter has a gradient."""
+    """Two levels, 2D or 3D; logits do not depend on other samples of a batch, and every parameter has a gradient.
 
-    def __init__(self, task: Task) -> None:
+    With ``noisy``, both levels of the encoder end in batch normalization and dropout: logits depend on other samples,
+    on random numbers, and in evaluation on running statistics.
+    """
+
+    def __init__(self, task: Task, noisy: bool = False) -> None:
         nn.Module.__init__(self)
         n = task.spatial_dims
         conv, transposed = (nn.Conv3d, nn.ConvTranspose3d) if n == 3 else (nn.Conv2d, nn.ConvTranspose2d)
-        self.first = conv(task.in_channels, 4, 3, padding=1)
-        self.down = conv(4, 6, 3, stride=2, padding=1)
+        self.first: nn.Module = conv(task.in_channels, 4, 3, padding=1)
+        self.down: nn.Module = conv(4, 6, 3, stride=2, padding=1)
+        if noisy:
+            norm = nn.BatchNorm3d if n == 3 else nn.BatchNorm2d
+            self.first = nn.Sequential(self.first, norm(4), nn.Dropout(0.2))
+            self.down = nn.Sequential(self.down, norm(6), nn.Dropout(0.2))
         self.up = transposed(6, 4, 2, stride=2)
         self.head = conv(8, task.out_channels, 1)
         self.levels = (Level(8, (1,) * n), Level(6, (2,) * n))
@@ -57,15 +65,17 @@ class TinyBackbone(Backbone):
     """The tiny network, with every capability."""
 
     class Options(ComponentOptions):
-        """Upsampling of the decoder."""
+        """Upsampling of the decoder, and noise of the encoder."""
 
         upsampling: Upsampling = "transposed"
         """Upsampling from the coarse level to the fine one."""
+        noisy: bool = False
+        """Batch normalization and dropout."""
 
     capabilities: ClassVar[frozenset[str]] = frozenset({"split", "scales", "upsampling"})
 
     def build(self, task: Task) -> nn.Module:
         """Build a network for the task."""
-        network = TinyNetwork(task)
+        network = TinyNetwork(task, self.options.noisy)
         replace_upsampling(network, self.options.upsampling)
         return network

@@ -127,6 +127,36 @@ def forgets():
     return augmentation
 
 
+class Brighter(Augmentation):
+    """Makes images brighter, and the form without that does, too, or it flips otherwise."""
+
+    def __init__(self, fault, weak=False):
+        super().__init__()
+        self.fault, self.weak = fault, weak
+
+    def geometric(self):
+        return Brighter(self.fault, weak=True)
+
+    def __call__(self, image, label, patch_size):
+        flip = bool(torch.rand(()) < 0.5) != (self.weak and self.fault == "flips")
+        if not self.weak or self.fault == "gamma":
+            image = image.abs() ** 0.5
+        if self.weak and self.fault == "scale":
+            image = image * 1.1
+        return (image.flip(1), None if label is None else label.flip(0)) if flip else (image, label)
+
+
+@in_2d_and_3d
+@pytest.mark.parametrize(
+    ("fault", "reason"), [("gamma", "changes intensities"), ("scale", "changes intensities"), ("flips", "otherwise")]
+)
+def test_a_geometric_form_that_is_none_is_caught(fault, reason, patch):
+    check = AugmentationContract().test_its_geometric_form_moves_voxels_and_changes_no_intensity
+    check(Brighter("none"), patch)
+    with pytest.raises(AssertionError, match=reason):
+        check(Brighter(fault), patch)
+
+
 CAUGHT_BY = {
     "label stays": "test_image_and_label_stay_aligned",
     "float label": "test_sizes_and_types",

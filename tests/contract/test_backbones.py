@@ -1,9 +1,11 @@
 import pytest
 from torch import nn
 
+from semiseg.backbones.basic_unet import BasicUNet
 from semiseg.backbones.unet import UNet
 from semiseg.backbones.unetr import UNETR
 from semiseg.backbones.vnet import VNet
+from semiseg.backbones.vnet_la import VNetLA
 from semiseg.interfaces.backbone import Backbone
 from semiseg.interfaces.component import ComponentOptions
 from semiseg.interfaces.split import Level
@@ -39,6 +41,18 @@ class TestVNet(BackboneContract):
     @pytest.fixture(params=[0.5, 0.0])
     def backbone(self, request):
         return VNet(VNet.Options(dropout=request.param))
+
+
+class TestBasicUNet(BackboneContract):
+    @pytest.fixture(params=[{}, {"features": (2, 4, 4, 6, 4, 3), "norm": "batch", "dropout": 0.2}])
+    def backbone(self, request):
+        return BasicUNet(BasicUNet.Options(**request.param))
+
+
+class TestVNetLA(BackboneContract):
+    @pytest.fixture(params=[{}, {"channels": (2, 4, 4, 6, 4), "norm": "instance", "dropout": 0.0}])
+    def backbone(self, request):
+        return VNetLA(VNetLA.Options(**request.param))
 
 
 class Plain(Backbone):

@@ -88,7 +88,7 @@ def test_everything_is_planned_from_the_training_cases(scans):
     assert known.low < 60 - 20 < 60 + 20 < known.high
     assert plan.task.patch_size == plan.recipe.training.patch
     assert plan.task.spacing == settled.spacing
-    assert (plan.batch_size.labeled, plan.batch_size.unlabeled) >= (2, 0)
+    assert plan.sizes.mixed >= (2, 0)
     assert set(plan.planned) == {
         "preprocessing.normalize",
         "preprocessing.foreground",

@@ -139,12 +139,12 @@ def test_components_may_be_classes_and_objects(tmp_path):
     assert library.run(recipe, tmp_path / "run", resume=True).scores == result.scores
 
 
-def test_the_supervised_baseline_sees_as_many_samples(tmp_path):
+def test_the_supervised_baseline_sees_the_labeled_samples_of_a_method():
     plan = make_plan(library.load_recipe(SMALL, ["strategy.name=supervised"]))
-    assert (plan.batch_size.labeled, plan.batch_size.unlabeled) == (2, 0)
-    assert any("uses no unlabeled samples" in note for note in plan.notes)
+    assert plan.draws.kinds == ((1, 0),)
+    assert "the strategy uses no unlabeled samples: a step has 1 labeled sample," in " ".join(plan.notes)
     alone = make_plan(library.load_recipe(SMALL, ["split.total=2"]))
-    assert (alone.batch_size.labeled, alone.batch_size.unlabeled) == (2, 0)
+    assert alone.draws.kinds == ((2, 0), (1, 0))  # the wait, and after it
     assert any("no unlabeled cases" in note for note in alone.notes)
 
 

@@ -199,6 +199,15 @@ def test_pretraining_is_the_published_loss_of_labeled_samples_alone():
     assert "pseudo" not in again.parts
 
 
+def test_a_filled_step_of_pretraining_makes_as_many_mixes_as_one_of_self_training():
+    """The published batch is 4 + 4: four mixes, and two in pre-training, of the 4 labeled samples alone."""
+    strategy = made()
+    seen = seen_by(strategy, "model")
+    for labeled, unlabeled, step in ((8, 0, PRETRAIN), (4, 4, SELF_TRAIN), (4, 4, PRETRAIN)):
+        list(strategy.losses(double_batch(labeled=labeled, unlabeled=unlabeled), step))
+    assert list(map(len, seen)) == [4, 4, 2]
+
+
 def test_pseudo_labels_are_one_piece_a_class_unless_told_otherwise():
     batch = double_batch()
     for option in (True, False):
@@ -273,6 +282,7 @@ def test_stages_are_the_published_shares_and_the_second_has_a_new_optimizer():
     first, second = made().stages()
     assert first.share == pytest.approx(2000 / 17000)
     assert (first.reset, second.reset) == ("none", "optimizer")
+    assert (first.unlabeled, second.unlabeled) == (False, True)
 
 
 @pytest.mark.parametrize("name", ["model", "teacher"])

@@ -36,7 +36,7 @@ class TestCutMixCPS(StrategyContract):
 
 
 def made(**options):
-    return StrategyContract.make(CutMixCPS, options).double()
+    return StrategyContract.make(CutMixCPS, {"loss": "dice", **options}).double()
 
 
 def double_batch(**sizes):

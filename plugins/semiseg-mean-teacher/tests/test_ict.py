@@ -24,7 +24,7 @@ class TestICT(StrategyContract):
 
 
 def made(**options):
-    return StrategyContract.make(ICT, options)
+    return StrategyContract.make(ICT, {"loss": "dice", "ramp_share": 1.0, **options})
 
 
 def at(strategy, index):

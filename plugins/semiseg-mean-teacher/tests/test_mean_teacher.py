@@ -43,7 +43,7 @@ class TestMeanTeacher(StrategyContract):
 
 
 def made(**options):
-    return StrategyContract.make(MeanTeacher, options)
+    return StrategyContract.make(MeanTeacher, {"loss": "dice", "ramp_share": 1.0, **options})
 
 
 def at(strategy, index):

@@ -23,7 +23,7 @@ class TestUAMT(StrategyContract):
 
 
 def made(**options):
-    return StrategyContract.make(UAMT, options)
+    return StrategyContract.make(UAMT, {"loss": "dice", "ramp_share": 1.0, **options})
 
 
 def at(strategy, index):

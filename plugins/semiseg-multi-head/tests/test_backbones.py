@@ -50,7 +50,7 @@ def test_check_refuses_a_backbone_that_lacks_something_with_those_that_fit(backb
     text = str(raised.value)
     assert f"'{backbone.__name__}' does not offer {lacks}" in text
     assert f"which strategy '{strategy}' requires of model" in text
-    for name in ("unet", "unetr", "vnet"):
+    for name in ("basic_unet", "unet", "unetr", "vnet", "vnet_la"):
         assert f"{name} (semiseg" in text
 
 
@@ -66,6 +66,8 @@ SMALL_UNETR = {"feature_size": 2, "hidden_size": 12, "mlp_dim": 12, "num_heads":
         ("unet", {"channels": (2, 2, 2, 2), "strides": (2, 2, 2)}, 3),
         ("unetr", SMALL_UNETR, 3),
         ("vnet", {}, 3),
+        ("basic_unet", {"features": (2, 2, 2, 2, 2, 2)}, 3),
+        ("vnet_la", {"channels": (2, 2, 2, 2, 2)}, 3),
     ],
 )
 def test_urpc_has_the_scales_that_its_docstring_tells(name, options, scales, axes):
@@ -77,7 +79,13 @@ def test_urpc_has_the_scales_that_its_docstring_tells(name, options, scales, axe
 @pytest.mark.parametrize("strategy", ["dtc", "mc_net", "urpc"])
 @pytest.mark.parametrize(
     ("backbone", "options"),
-    [("unet", {"channels": (2, 4, 4), "strides": (2, 2)}), ("unetr", SMALL_UNETR), ("vnet", {"dropout": 0.0})],
+    [
+        ("unet", {"channels": (2, 4, 4), "strides": (2, 2)}),
+        ("unetr", SMALL_UNETR),
+        ("vnet", {"dropout": 0.0}),
+        ("basic_unet", {"features": (4, 4, 4, 4, 4, 4)}),
+        ("vnet_la", {"channels": (4, 4, 4, 4, 4), "dropout": 0.0}),
+    ],
 )
 def test_a_step_on_each_backbone_changes_encoder_decoders_and_heads(backbone, options, strategy, axes):
     task = Task(2, ("background", "a", "b"), (16, 16, 32)[3 - axes :])

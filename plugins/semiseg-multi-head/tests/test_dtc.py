@@ -23,7 +23,7 @@ class TestDTC(StrategyContract):
 
 
 def made(**options):
-    strategy = StrategyContract.make(DTC, options)
+    strategy = StrategyContract.make(DTC, {"loss": "dice", "ramp_share": 1.0, **options})
     return strategy, make_batch(targets=DTC.needs.targets)
 
 

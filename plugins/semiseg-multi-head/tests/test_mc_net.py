@@ -52,7 +52,7 @@ def test_sharpening_is_finite_where_powers_would_be_0_by_0():
 
 @pytest.mark.parametrize("decoders", [2, 3])
 def test_the_loss_is_the_paper_s(decoders):
-    strategy, batch = StrategyContract.make(MCNet, {"decoders": decoders}), make_batch()
+    strategy, batch = StrategyContract.make(MCNet, {"loss": "dice", "decoders": decoders}), make_batch()
     (losses,) = strategy.losses(batch, StrategyContract.at(strategy, 20))
     outputs = strategy.networks["model"](batch.images())
     logits = (outputs.logits, *outputs.decoders)
@@ -92,7 +92,7 @@ def test_the_weight_is_full_after_40_percent():
 
 
 def gradient_of(parameter, **options):
-    strategy, batch = StrategyContract.make(MCNet, {"decoders": 2, **options}), make_batch()
+    strategy, batch = StrategyContract.make(MCNet, {"loss": "dice", "decoders": 2, **options}), make_batch()
     (losses,) = strategy.losses(batch, StrategyContract.at(strategy, 99))
     losses.total.backward()
     return strategy.networks["model"].get_parameter(parameter).grad, strategy, batch

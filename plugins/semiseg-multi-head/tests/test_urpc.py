@@ -61,7 +61,7 @@ def test_scales_that_agree_cost_nothing_and_no_samples_neither():
 
 
 def test_all_scales_are_supervised_and_only_unlabeled_samples_are_consistent():
-    strategy, batch = StrategyContract.make(URPC, {}), make_batch()
+    strategy, batch = StrategyContract.make(URPC, {"loss": "dice", "ramp_share": 1.0}), make_batch()
     step = StrategyContract.at(strategy, 50)
     (losses,) = strategy.losses(batch, step)
     outputs = strategy.networks["model"](batch.images())

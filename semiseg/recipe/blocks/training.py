@@ -1,6 +1,7 @@
 """The recipe's ``training``."""
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, PositiveFloat, model_validator
 
@@ -22,10 +23,19 @@ PatchSize = Annotated[tuple[Extent, ...], Field(min_length=2, max_length=3)]
 class BatchSize(Model):
     """Samples of each stream per step, over all devices."""
 
+    former: ClassVar[Mapping[str, Any]] = {"fill": "trainings"}
+
     labeled: Count = 2
     """Labeled samples."""
     unlabeled: Count = 2
-    """Unlabeled samples; if there are none to draw, the whole batch is labeled."""
+    """Unlabeled samples, in the steps that use some."""
+    fill: Literal["stages", "trainings", "always"] = "stages"
+    """What takes the places of unlabeled samples in steps without any. stages: labeled samples, in the steps of labels
+    alone of a method that uses unlabeled samples in others (a wait, a teacher's stage); a method that never does has
+    ``labeled`` samples a step, so that methods are compared at equal labeled samples, with unlabeled ones on top, and
+    so has a training without unlabeled cases outside such steps. trainings: labeled samples, in all steps of a training
+    without unlabeled ones, so that methods are compared at equal samples a step; a wait draws both and leaves the
+    unlabeled ones unused, as up to version 0.2 and in the reference study's code. always: labeled samples, in both."""
 
     @model_validator(mode="after")
     def _not_empty(self) -> "BatchSize":
@@ -35,7 +45,7 @@ class BatchSize(Model):
 
     @property
     def total(self) -> int:
-        """Samples per step."""
+        """Samples per step, if both streams are used."""
         return self.labeled + self.unlabeled
 
 
@@ -96,15 +106,29 @@ class StepMode(Model):
     """Samples in memory at once, over both streams; smaller values take less memory."""
 
 
+class Dice(Model):
+    """The form of the Dice losses of every strategy, and of the validation loss; the default is MONAI's."""
+
+    background: bool = True
+    """The mean over classes includes background; false: foreground classes alone, as in the reference study's code.
+    Regions have no background."""
+    batch: bool = False
+    """Sums over the voxels of all samples instead of each one's, as in nnU-Net for some data and in SSL4MIS, so that a
+    false positive counts even in a sample that lacks the class. Excludes micro-batches and several processes."""
+    absent: Literal["counted", "ignored"] = "counted"
+    """A class that a label lacks: counted, with a loss near 1 and hardly a gradient, or ignored."""
+
+
 class Training(Model):
     """The training loop."""
 
-    newer = frozenset({"outputs", "initial_weights", "foreground_share", "gradient_clip", "ema"})
+    newer = frozenset({"dice", "outputs", "initial_weights", "foreground_share", "gradient_clip", "ema"})
 
     epochs: PositiveCount = 1000
     """Number of epochs."""
     examples_per_epoch: PositiveCount = 250
-    """Samples drawn per epoch, over both streams: ceil(examples / batch) steps."""
+    """Length of an epoch in samples of both streams: ceil(examples / (labeled + unlabeled)) steps, with the samples of
+    ``batch_size``, also for a method that draws fewer (``batch_size.fill``)."""
     patch_size: Literal["auto", "auto-2d"] | PatchSize = (128, 128, 128)
     """Voxels along right, anterior and superior; two sides for training on slices (``preprocessing.slice_axis``). auto:
     from the images and the memory there is, with three sides for volumes; auto-2d: with two."""
@@ -119,6 +143,8 @@ class Training(Model):
     """Fraction of the labeled samples that are centered on a foreground voxel, each class of the case with equal
     probability, as for small structures (nnU-Net: 0.33, one of a batch of 2). In a stage with pseudo-labels also of the
     unlabeled samples."""
+    dice: Dice = Dice()
+    """The form of Dice losses."""
     step: StepMode = StepMode()
     """Computation of a step; auto: the fastest way that fits into memory."""
     optimizer: Optimizer = Optimizer()

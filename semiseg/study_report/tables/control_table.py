@@ -33,8 +33,9 @@ def control_table(results: StudyResults, metric: StudyMetric, make: MakePair = m
         *(["missed (control/method)"] if metric.is_distance else []),
     )
     notes = (
-        "Control: the same method trained on the labeled cases alone, with as many steps and as many samples per step, "
-        "all labeled. The difference is the effect of unlabeled samples in place of further labeled ones.",
+        "Control: the same method trained on the labeled cases alone, with as many steps. A step has the labeled "
+        "samples of the method's; with training.batch_size.fill trainings or always, as many as both streams. The "
+        "difference is the effect of unlabeled samples on top of the labeled ones, or else in place of further ones.",
         study_cells.gain_note(metric, "the control"),
         study_cells.difference_note(metric, "the control"),
         *([study_cells.p_note(tests)] if tests else []),

@@ -11,6 +11,7 @@ from scipy.stats import chisquare
 from semiseg.augmentation.luque2023 import Luque2023Augmentation
 from semiseg.augmentation.none import NoAugmentation
 from semiseg.data.batches import TrainingBatches
+from semiseg.data.draws import Draws
 from semiseg.data.foreground import structures_of
 from semiseg.data.samples import Sampler
 from semiseg.data.split import make_split
@@ -46,7 +47,7 @@ def test_brats_cases_from_files_to_patches_and_back(tmp_path):
     assert stored.n_outside == 0
     batches = TrainingBatches(
         [stored], [store.image(c.id) for c in split.unlabeled], Luque2023Augmentation(), (64, 64, 64),
-        schema.BatchSize(labeled=1, unlabeled=1), 0, 0,
+        Draws.same(labeled=1, unlabeled=1), 0, 0,
     )  # fmt: skip
     (batch,) = batches.steps(0, 1)
     assert batch.images().shape == (2, 4, 64, 64, 64)

@@ -13,6 +13,7 @@ from semiseg.augmentation.fused import FusedAugmentation
 from semiseg.augmentation.none import NoAugmentation
 from semiseg.data.batches import TrainingBatches
 from semiseg.data.case_records import StoredPseudo
+from semiseg.data.draws import Draws
 from semiseg.data.foreground import count_planes, draw_voxel, in_foreground, structures_of
 from semiseg.data.samples import Sampler, start_around
 from semiseg.data.split import make_split
@@ -56,7 +57,7 @@ def cases(tmp_path_factory):
 
 
 def batches(cases, share, unlabeled=(), workers=0, augmentation=None, patch=PATCH, **more):
-    size = schema.BatchSize(labeled=3, unlabeled=2 if unlabeled else 0)
+    size = Draws.same(labeled=3, unlabeled=2 if unlabeled else 0)
     made = augmentation or NoAugmentation()
     chosen = {"foreground_share": share, "structures": CLASSES, "has_ignored": True, **more}
     return TrainingBatches(cases, unlabeled, made, patch, size, 1, workers, n_classes=3, **chosen)
@@ -137,7 +138,7 @@ def test_samples_that_are_not_of_the_share_are_as_without_it(cases):
         [],
         NoAugmentation(),
         PATCH,
-        schema.BatchSize(labeled=3, unlabeled=0),
+        Draws.same(labeled=3, unlabeled=0),
         1,
         0,
         n_classes=3,

@@ -12,6 +12,7 @@ from semiseg.augmentation.luque2023 import Luque2023Augmentation
 from semiseg.augmentation.none import NoAugmentation
 from semiseg.data.batches import TrainingBatches
 from semiseg.data.digests import Digests
+from semiseg.data.draws import Draws
 from semiseg.data.fingerprint import describe_reader
 from semiseg.data.split import make_split
 from semiseg.data.store import CaseStore
@@ -121,7 +122,7 @@ def ignored_share(labels, n_classes):
 
 def batches(scribbled, augmentation, workers=0, **more):
     _, labeled, unlabeled, _ = scribbled
-    size = schema.BatchSize(labeled=3, unlabeled=1)
+    size = Draws.same(labeled=3, unlabeled=1)
     needs = BatchNeeds(targets=(Target("labels", ignored_share),))
     return TrainingBatches(labeled, unlabeled, augmentation, PATCH, size, 1, workers, needs=needs, n_classes=2, **more)
 

@@ -9,6 +9,7 @@ from semiseg.augmentation.fused import FusedAugmentation
 from semiseg.augmentation.luque2023 import Luque2023Augmentation
 from semiseg.data.batches import TrainingBatches
 from semiseg.data.case_records import StoredPseudo
+from semiseg.data.draws import Draws
 from semiseg.data.samples import Sampler
 from semiseg.data.split import make_split
 from semiseg.data.store import CaseStore
@@ -60,7 +61,7 @@ def test_a_pseudo_label_moves_with_its_image_as_a_label_does(labeled, pseudo, au
 
 
 def batches(labeled, unlabeled, workers=0, augmentation=None, needs=NEEDS, **more):
-    size = schema.BatchSize(labeled=2, unlabeled=more.pop("unlabeled_size", 2))
+    size = Draws.same(labeled=2, unlabeled=more.pop("unlabeled_size", 2))
     made = augmentation or FusedAugmentation()
     return TrainingBatches(labeled, unlabeled, made, PATCH, size, 1, workers, needs=needs, n_classes=2, **more)
 

@@ -6,6 +6,7 @@ import torch
 from made_dataset import MadeDataset
 
 from semiseg.data.batches import TrainingBatches
+from semiseg.data.draws import Draws
 from semiseg.data.split import make_split
 from semiseg.data.store import CaseStore
 from semiseg.interfaces.augmentation import Augmentation
@@ -77,7 +78,7 @@ def stored(request, tmp_path_factory):
 
 def batches(stored, patch, **options):
     labeled, unlabeled, _ = stored
-    size = schema.BatchSize(labeled=2, unlabeled=2)
+    size = Draws.same(labeled=2, unlabeled=2)
     augmentation = Margin(ComponentOptions())
     return TrainingBatches([labeled], [unlabeled], augmentation, patch, size, 1, 0, n_classes=2, **options)
 
@@ -124,7 +125,7 @@ def test_a_plane_smaller_than_the_patch_is_padded_in_its_plane_alone(stored):
 
 def test_samples_do_not_depend_on_the_number_of_workers(stored):
     labeled, unlabeled, _ = stored
-    size = schema.BatchSize(labeled=1, unlabeled=1)
+    size = Draws.same(labeled=1, unlabeled=1)
     alone, together = (
         list(
             TrainingBatches([labeled], [unlabeled], Margin(ComponentOptions()), (8, 8), size, 1, n, n_classes=2).steps(

@@ -14,6 +14,7 @@ from semiseg.augmentation.fused import FusedAugmentation
 from semiseg.augmentation.luque2023 import Luque2023Augmentation
 from semiseg.augmentation.none import NoAugmentation
 from semiseg.data.batches import TrainingBatches
+from semiseg.data.draws import Draws
 from semiseg.data.samples import Sampler
 from semiseg.data.split import make_split
 from semiseg.data.store import CaseStore
@@ -35,7 +36,7 @@ def cases(tmp_path_factory):
 
 
 def batches(cases, labeled=2, unlabeled=3, seed=1, workers=0, augmentation=None, **ranks):
-    size = schema.BatchSize(labeled=labeled, unlabeled=unlabeled)
+    size = Draws.same(labeled=labeled, unlabeled=unlabeled)
     return TrainingBatches(*cases, augmentation or Luque2023Augmentation(), PATCH, size, seed, workers, **ranks)
 
 
@@ -203,3 +204,47 @@ def test_workers_outlive_signals_to_the_process_group_and_end_with_the_iterator(
     steps.close()
     assert not worker.is_alive()
     assert multiprocessing.active_children() == []
+
+
+class Marked(NoAugmentation):
+    """Adds 1 to images; its weak form leaves them as they are."""
+
+    def geometric(self):
+        return NoAugmentation()
+
+    def __call__(self, image, label, patch_size):
+        return image + 1, label
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_weak_views_are_of_unlabeled_samples_alone(cases, workers):
+    (plain,) = batches(cases, augmentation=NoAugmentation()).steps(2, 3)
+    (weak,) = batches(cases, augmentation=Marked(), workers=workers, weak=Marked().geometric()).steps(2, 3)
+    (strong,) = batches(cases, augmentation=Marked()).steps(2, 3)
+
+    assert torch.equal(weak.labeled.image, plain.labeled.image + 1)
+    assert torch.equal(weak.unlabeled.image, plain.unlabeled.image)
+    assert torch.equal(strong.unlabeled.image, plain.unlabeled.image + 1)
+
+
+@pytest.mark.parametrize("kind", [Luque2023Augmentation, FusedAugmentation])
+def test_a_weak_view_has_the_place_and_the_pose_of_the_sample(cases, kind):
+    """The same voxels, with the intensities that they have in the image."""
+    options = kind.Options(probability=1, scaling=(1, 1), rotation=0)  # flips alone, which are exact
+    (full,) = batches(cases, augmentation=kind(options)).steps(2, 3)
+    (weak,) = batches(cases, augmentation=kind(options), weak=kind(options).geometric()).steps(2, 3)
+    (plain,) = batches(cases, augmentation=NoAugmentation()).steps(2, 3)
+
+    assert torch.equal(weak.labeled.image, full.labeled.image)
+    assert not torch.equal(weak.unlabeled.image, full.unlabeled.image)
+    assert torch.equal(weak.unlabeled.image, plain.unlabeled.image.flip(2, 3, 4))  # all axes, with probability 1
+
+
+def test_on_the_device_weak_views_are_as_by_workers(cases):
+    fused = FusedAugmentation(FusedAugmentation.Options(probability=0.7))
+    (expected,) = batches(cases, augmentation=fused, weak=fused.geometric()).steps(2, 3)
+    late = batches(cases, augmentation=fused, weak=fused.geometric(), deferred=True)
+    made = late.finish(next(late.steps(2, 3)), 2)
+
+    torch.testing.assert_close(made.unlabeled.image, expected.unlabeled.image, atol=2e-3, rtol=1e-3)
+    torch.testing.assert_close(made.labeled.image, expected.labeled.image, atol=2e-3, rtol=1e-3)

@@ -1,9 +1,11 @@
 import pytest
 import torch
 
+from semiseg.backbones.basic_unet import BasicUNet
 from semiseg.backbones.unet import UNet
 from semiseg.backbones.unetr import UNETR
 from semiseg.backbones.vnet import VNet
+from semiseg.backbones.vnet_la import VNetLA
 from semiseg.engine.build import build_networks
 from semiseg.engine.memory import (
     NetworkMemory,
@@ -35,6 +37,8 @@ def test_saved_bytes_by_hand():
         UNet(),
         UNet(UNet.Options(upsampling="trilinear", norm="batch", num_res_units=0)),
         VNet(),
+        BasicUNet(),
+        VNetLA(),
         UNETR(UNETR.Options(feature_size=4, hidden_size=48, mlp_dim=96, num_heads=4)),
     ],
     ids=lambda backbone: type(backbone).__name__,
@@ -66,7 +70,8 @@ def test_a_batch_of_slices_by_hand():
 
 
 @pytest.mark.parametrize(
-    ("backbone", "saved", "parameters"), [(UNet(), 0.392e9, 4.811e6), (UNETR(), 2.607e9, 102.468e6)]
+    ("backbone", "saved", "parameters"),
+    [(BasicUNet(), 2.86e9, 5.699e6), (UNet(), 0.392e9, 4.811e6), (UNETR(), 2.607e9, 102.468e6)],
 )
 def test_the_reference_study_s_networks_at_full_size(backbone, saved, parameters):
     roles = (Role("student_a"), Role("student_b"))

@@ -1,8 +1,10 @@
 import pytest
 import torch
 
+from semiseg.backbones.basic_unet import BasicUNet
 from semiseg.backbones.unet import UNet
 from semiseg.backbones.vnet import VNet
+from semiseg.backbones.vnet_la import VNetLA
 from semiseg.engine import precision
 from semiseg.engine.precision import bf16_problems, cpu_bf16_factor, cpu_bf16_problems, slow_bf16_notes
 from semiseg.interfaces.roles import Role
@@ -23,7 +25,9 @@ def problems_of(backbone, patch):
 
 
 @AXES
-@pytest.mark.parametrize(("backbone", "wrong", "right"), [(UNet(), 32, 48), (VNet(), 64, 80)])
+@pytest.mark.parametrize(
+    ("backbone", "wrong", "right"), [(UNet(), 32, 48), (BasicUNet(), 32, 48), (VNetLA(), 32, 48), (VNet(), 64, 80)]
+)
 def test_levels_smaller_than_a_kernel_are_refused_in_bf16(backbone, wrong, right, axes):
     (problem,) = problems(backbone, wrong, axes)
     assert "gradients are wrong" in problem.what

@@ -8,11 +8,11 @@ from semiseg.interfaces.strategy import Stage
 from semiseg.recipe import schema
 
 
-def test_the_paper_s_epoch_is_63_steps():
-    timetable = TrainingSchedule((Stage(),), epochs=1000, examples=250, batch=4, seed=0)
-    assert (timetable.epoch_length, timetable.total) == (63, 63000)
-    assert timetable.step(63).epoch == 1
-    assert timetable.step(62).epoch == 0
+def test_the_study_s_epoch_is_250_steps():
+    timetable = TrainingSchedule((Stage(),), epochs=1000, examples=1000, batch=4, seed=0)
+    assert (timetable.epoch_length, timetable.total) == (250, 250_000)
+    assert timetable.step(250).epoch == 1
+    assert timetable.step(249).epoch == 0
 
 
 def test_cosine_is_torch_s_cosine():

@@ -27,7 +27,8 @@ from semiseg.strategies.supervised import Supervised
             2,
             "1 labeled and 2 unlabeled samples, some of which must stay together",
         ),
-        ([], Supervised, 4, "4 labeled and 0 unlabeled samples: 1 of 5 "),
+        ([], Supervised, 2, "2 labeled and 0 unlabeled samples: 3 of 5 "),
+        (["training.batch_size.fill=always"], Supervised, 4, "4 labeled and 0 unlabeled samples: 1 of 5 "),
     ],
 )
 def test_a_process_without_samples_is_refused(changes, strategy, most, samples):

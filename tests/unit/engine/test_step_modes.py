@@ -73,7 +73,8 @@ class MixedTeaching(CoTraining):
 def make(backbone, strategy=CrossPseudoSupervision, patch=SIZE):
     task = replace(TASK, patch_size=patch)
     networks = build_networks(ROLES, {role.name: backbone for role in ROLES}, task, seed=1)
-    return strategy(strategy.Options(), networks).double()
+    options = strategy.Options(**({"wait_share": 0} if "wait_share" in strategy.Options.model_fields else {}))
+    return strategy(options, networks).double()
 
 
 def naive(strategy, batch, steps):

@@ -2,6 +2,7 @@
 
 from tiny_task import SIZE, MadeBatches, MadeCase, Net, cps
 
+from semiseg.codings.classes import CLASSES
 from semiseg.engine.runtime import Runtime
 from semiseg.engine.schedule import TrainingSchedule
 from semiseg.engine.step_mode_choice import StepModeChoice
@@ -59,7 +60,7 @@ def tiny_trainer(
     def score(after_case, role):
         predict = Predictor(strategy, SIZE, schema.Inference(), "cpu", role).probabilities
         task = Task(1, ("background", "bright"), SIZE)
-        return validate(cases, predict, task, runtime, after_case)
+        return validate(cases, predict, task, CLASSES, runtime, after_case)
 
     folder.mkdir(exist_ok=True)
     parts = TrainingSetup(

@@ -13,7 +13,7 @@ from semiseg.data.case_records import StoredImage
 from semiseg.engine.runtime import Runtime
 from semiseg.errors import RunError
 from semiseg.interfaces.strategy import Stage
-from semiseg.pipeline.pseudo_labels import PseudoLabels, mean_iou
+from semiseg.pipeline.samples.pseudo_labels import PseudoLabels, mean_iou
 from semiseg.progress import Reporter
 from semiseg.runs.checkpoint import save_state, snapshot_file
 from semiseg.runs.folder import RunFolder

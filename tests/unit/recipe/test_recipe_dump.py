@@ -186,12 +186,30 @@ def test_the_hash_does_not_depend_on_the_order_of_keys_or_the_way_numbers_are_wr
 
 
 def test_recipes_of_earlier_versions_keep_their_hashes():
-    # Runs, studies and comparisons identify a recipe by its hash: a new key with a default must not change it.
-    quickstart = load_recipe("quickstart")
+    # Runs, studies and comparisons identify a recipe by its hash: a new key alone must not change it.
+    as_before = {"training.batch_size.fill": "trainings", "strategy.pseudo_mean": "each_stream"}
+    quickstart = load_recipe("quickstart", [f"{key}={value}" for key, value in as_before.items()])
     assert recipe_hash(quickstart) == "725c6f515b2c61794f7323d2419ab96af5b57db6385744f8571937a8e7209346"  # 0.2.0
+    assert not {key for key in as_before if key.rpartition(".")[2] in dump_recipe(quickstart)}
     assert "slice_axis" not in dump_recipe(quickstart)
     for change in ("preprocessing.slice_axis=right", "training.outputs=regions"):
-        changed = load_recipe("quickstart", [change])
+        changed = load_recipe("quickstart", [*(f"{key}={value}" for key, value in as_before.items()), change])
         assert recipe_hash(changed) != recipe_hash(quickstart)
         assert change.partition("=")[0].partition(".")[2] in dump_recipe(changed)
         assert parse_yaml(dump_recipe(changed), "dump")[0] == resolved(changed)
+
+
+def test_a_newer_key_that_trains_otherwise_by_default_is_written_and_a_change_from_earlier_recipes():
+    now = load_recipe("quickstart")
+    earlier = resolved(now)
+    assert earlier["training"]["batch_size"].pop("fill") == "stages"
+    assert earlier["strategy"].pop("pseudo_mean") == "joint"
+    assert {change.key for change in changes(earlier, now)} == {"training.batch_size.fill", "strategy.pseudo_mean"}
+    assert recipe_hash(earlier) != recipe_hash(now)
+
+
+def test_the_meaning_of_an_earlier_recipe_is_not_written():
+    earlier = {"labeled": 2, "unlabeled": 2}
+    for fill, written in (("trainings", earlier), ("stages", {**earlier, "fill": "stages"})):
+        recipe = load_recipe("quickstart", [f"training.batch_size.fill={fill}"])
+        assert resolved(recipe)["training"]["batch_size"] == written

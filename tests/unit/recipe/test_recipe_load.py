@@ -48,9 +48,9 @@ def test_notes_of_overrides_stay_with_the_recipe(minimal):
 
 KNOWN = "name, seed, dataset, split, preprocessing, augmentation, backbone, strategy, training, inference, evaluation"
 TRAINING = (
-    "epochs, examples_per_epoch, patch_size, outputs, initial_weights, batch_size, foreground_share, step, optimizer, "
-    "gradient_clip, ema, schedule, precision, device, compile, deterministic, workers, augmentation_on, validation, "
-    "checkpoint"
+    "epochs, examples_per_epoch, patch_size, outputs, initial_weights, batch_size, foreground_share, dice, step, "
+    "optimizer, gradient_clip, ema, schedule, precision, device, compile, deterministic, workers, augmentation_on, "
+    "validation, checkpoint"
 )
 
 
@@ -84,8 +84,8 @@ TRAINING = (
             "  phi: 0.25",
             "  phy: 0.25",
             "Unknown key 'phy' (x.yaml:12). Did you mean 'phi'?\n"
-            "    Options of cps: name, networks, deep_supervision, phi, wait_epochs, wait_share, pseudo_loss, "
-            "pseudo_on, loss.",
+            "    Options of cps: name, networks, loss, deep_supervision, weak_view, phi, pseudo_mean, wait_epochs, "
+            "wait_share, pseudo_loss, pseudo_on.",
         ),
         (
             "  root: /data",

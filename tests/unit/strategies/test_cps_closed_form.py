@@ -14,30 +14,31 @@ DICE = DiceLoss(softmax=True, to_onehot_y=True)
 
 
 def cps(**options):
-    return StrategyContract.make(CrossPseudoSupervision, options).double()
+    return StrategyContract.make(CrossPseudoSupervision, {"loss": "dice", **options}).double()
 
 
 def double_batch(**sizes):
     return make_batch(**sizes).apply(lambda t: t.double() if t.is_floating_point() else t)
 
 
-def equations(strategy, batch, phi):
-    """L = L_sup + phi L_cps over both networks, as the paper prints it."""
+def equations(strategy, batch, phi, joint=False):
+    """L = L_sup + phi L_cps over both networks, as the paper prints it, or with one mean over all samples."""
     a, b = (strategy.networks[role] for role in ("student_a", "student_b"))
     x_l, x_u, y = batch.labeled.image, batch.unlabeled.image, batch.labeled.label[:, None]
     supervised = DICE(a(x_l), y) + DICE(b(x_l), y)
     crossed = 0
-    for x in (x_u, x_l):
+    for x in [torch.cat([x_l, x_u])] if joint else (x_u, x_l):
         if len(x):
             y_a, y_b = (net(x).argmax(1, keepdim=True) for net in (a, b))
             crossed = crossed + DICE(a(x), y_b) + DICE(b(x), y_a)
     return supervised + phi * crossed
 
 
+@pytest.mark.parametrize("mean", ["joint", "each_stream"])
 @pytest.mark.parametrize("sizes", [{"labeled": 2, "unlabeled": 2}, {"labeled": 1, "unlabeled": 3}])
-def test_loss_and_gradients_are_the_equations(sizes):
-    strategy, batch = cps(phi=0.7), double_batch(**sizes)
-    expected = equations(strategy, batch, 0.7)
+def test_loss_and_gradients_are_the_equations(sizes, mean):
+    strategy, batch = cps(phi=0.7, pseudo_mean=mean), double_batch(**sizes)
+    expected = equations(strategy, batch, 0.7, joint=mean == "joint")
     wanted = torch.autograd.grad(expected, list(strategy.parameters()))
     total = 0
     for losses in strategy.losses(batch, LAST):
@@ -60,8 +61,8 @@ def test_identical_networks_learn_from_their_own_argmax():
     net = strategy.networks["student_a"]
     own = net(batch.unlabeled.image).argmax(1, keepdim=True)
     own_l = net(batch.labeled.image).argmax(1, keepdim=True)
-    one = DICE(net(batch.labeled.image), batch.labeled.label[:, None]) + 0.5 * (
-        DICE(net(batch.unlabeled.image), own) + DICE(net(batch.labeled.image), own_l)
+    one = DICE(net(batch.labeled.image), batch.labeled.label[:, None]) + 0.5 * DICE(
+        torch.cat([net(batch.labeled.image), net(batch.unlabeled.image)]), torch.cat([own_l, own])
     )
     a, b = strategy.losses(batch, LAST)
     assert a.total.item() == pytest.approx(one.item(), abs=1e-12)
@@ -77,13 +78,20 @@ def test_no_gradient_goes_into_the_pseudo_label():
 
 
 @pytest.mark.parametrize(
-    ("options", "first"), [({"wait_epochs": 3}, 30), ({"wait_share": 0.4}, 40), ({"wait_epochs": 0}, 0), ({}, 0)]
+    ("options", "first"), [({"wait_epochs": 3}, 30), ({"wait_share": 0.4}, 40), ({"wait_share": 0}, 0), ({}, 40)]
 )
 def test_the_wait_period_is_fully_supervised(options, first):
     strategy, batch = cps(**options), double_batch()
     for index in (0, max(first - 1, 0), first, 99):
         pseudo = [losses.parts["pseudo"].item() for losses in strategy.losses(batch, Step(index, 100, 10))]
         assert all((value > 0) == (index >= first) for value in pseudo)
+
+
+def test_by_default_it_waits_160_steps_within_bounds():
+    strategy = cps()
+    for total, first in ((100, 40), (400, 160), (1000, 160), (250_000, 3750)):
+        assert not strategy.uses_pseudo_labels(Step(first - 1, total, 10))
+        assert strategy.uses_pseudo_labels(Step(first, total, 10))
 
 
 def test_one_wait_period_at_a_time():
@@ -109,7 +117,7 @@ def test_prediction_is_the_mean_confidence_of_both_networks():
 
 
 def test_supervised_is_monai_s_dice():
-    strategy, batch = StrategyContract.make(Supervised, {}).double(), double_batch(labeled=3, unlabeled=0)
+    strategy, batch = StrategyContract.make(Supervised, {"loss": "dice"}).double(), double_batch(labeled=3, unlabeled=0)
     (losses,) = strategy.losses(batch, LAST)
     expected = DICE(strategy.networks["model"](batch.labeled.image), batch.labeled.label[:, None])
     assert losses.total.item() == pytest.approx(expected.item(), abs=1e-12)

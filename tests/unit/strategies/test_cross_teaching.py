@@ -25,7 +25,7 @@ WEIGHT = math.exp(-5 * (1 - 99 / 100) ** 2)
 
 
 def made(**options):
-    return StrategyContract.make(CrossTeaching, options).double()
+    return StrategyContract.make(CrossTeaching, {"loss": "dice", "ramp_share": 1.0, **options}).double()
 
 
 def double_batch(**sizes):

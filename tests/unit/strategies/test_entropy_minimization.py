@@ -15,7 +15,7 @@ LAST = Step(99, 100, 10)
 
 
 def made(**options):
-    return StrategyContract.make(EntropyMinimization, options).double()
+    return StrategyContract.make(EntropyMinimization, {"loss": "dice", **options}).double()
 
 
 def double_batch(**sizes):
@@ -57,7 +57,7 @@ def test_loss_and_gradient_are_the_formula(sizes, on):
 
 
 def test_twice_the_weight_with_dice_ce_is_twice_the_loss_of_ssl4mis():
-    strategy, batch = made(weight=0.2, loss="dice_ce"), double_batch()
+    strategy, batch = made(weight=0.2, loss="dice_ce", ramp_share=1.0), double_batch()
     net, y = strategy.networks["model"], batch.labeled.label
     logits, p = net(batch.labeled.image), net(batch.images()).softmax(1)
     supervised = 0.5 * (torch.nn.functional.cross_entropy(logits, y) + DICE(logits, y[:, None]))

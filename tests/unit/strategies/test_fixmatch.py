@@ -23,7 +23,7 @@ CTA = {
 
 
 def made(**options):
-    return StrategyContract.make(FixMatch, options).double()
+    return StrategyContract.make(FixMatch, {"loss": "dice", **options}).double()
 
 
 def double_batch(**sizes):

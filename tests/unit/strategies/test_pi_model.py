@@ -17,7 +17,7 @@ STEP = Step(40, 100, 10, seed=2)
 
 
 def made(**options):
-    return StrategyContract.make(PiModel, options).double()
+    return StrategyContract.make(PiModel, {"loss": "dice", **options}).double()
 
 
 def double_batch(**sizes):

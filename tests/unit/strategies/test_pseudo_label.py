@@ -13,7 +13,7 @@ DICE = DiceLoss(softmax=True, to_onehot_y=True)
 
 
 def made(**options):
-    return StrategyContract.make(PseudoLabel, options).double()
+    return StrategyContract.make(PseudoLabel, {"loss": "dice", **options}).double()
 
 
 def double_batch(**sizes):

@@ -10,7 +10,7 @@ from semiseg.testing.strategy import StrategyContract, make_batch
 
 
 def made(**options):
-    return StrategyContract.make(SelfTraining, options)
+    return StrategyContract.make(SelfTraining, {"loss": "dice", **options})
 
 
 def step_of(strategy, index):

@@ -17,6 +17,8 @@ SMALL = {
     "unet": {"channels": (4, 8, 16), "strides": (2, 2), "num_res_units": 1},
     "unetr": {"feature_size": 4, "hidden_size": 12, "mlp_dim": 12, "num_heads": 2},
     "vnet": {"dropout": 0.0},
+    "basic_unet": {"features": (2, 4, 4, 6, 4, 3)},
+    "vnet_la": {"channels": (2, 4, 4, 6, 4)},
 }
 
 
@@ -119,8 +121,8 @@ def test_scales_are_the_coarser_levels_at_the_image_s_size(backbone, task, image
 def test_a_network_without_a_coarse_level_is_refused(monkeypatch, task):
     whole = TinyNetwork.__init__
 
-    def fine(self, task):
-        whole(self, task)
+    def fine(self, task, noisy=False):
+        whole(self, task, noisy)
         self.levels = (Level(8, (1,) * task.spatial_dims),)
 
     monkeypatch.setattr(TinyNetwork, "__init__", fine)

@@ -28,7 +28,7 @@ def pairs(study, metric, setting):
 
 def test_values_are_found_by_metric_setting_method_labeled_and_class(study):
     assert study.value("dice", "unetr", "supervised", 12, "necrosis") == 0.52
-    assert study.value("dice", "unet", "cps", 100, "enhancing") == 0.84
+    assert study.value("dice", "basic_unet", "cps", 100, "enhancing") == 0.84
     assert study.value("dice", "unetr", "cps", 25) == 0.70
     assert study.value("hd95 kind=maximum", "unetr", "cps", 100) == 8.8  # options follow a metric's name
     assert study.percent("dice", "unetr", 12, "edema") == -1.5
@@ -44,7 +44,7 @@ def test_what_is_not_printed_is_none(study):
 def test_the_averages_of_the_text_are_those_of_the_printed_percentages(study):
     gains, reductions = PRINTED["headline"]["dice_gain_percent"], PRINTED["headline"]["hd95_reduction_percent"]
     by_class = {"necrosis": (8.0, 4.0), "enhancing": (3.4, 1.8), "edema": (2.0, 2.2)}
-    for place, setting in enumerate(("unetr", "unet")):
+    for place, setting in enumerate(("unetr", "basic_unet")):
         assert mean_percent(study, "dice", setting) == pytest.approx(gains[setting], abs=0.051)
         assert mean_percent(study, "hd95", setting) == pytest.approx(reductions[setting], abs=0.51)
         for name, said in by_class.items():
@@ -52,14 +52,14 @@ def test_the_averages_of_the_text_are_those_of_the_printed_percentages(study):
 
 
 def test_printed_means_are_those_of_the_classes_but_for_rounding(study):
-    for setting in ("unetr", "unet"):
+    for setting in ("unetr", "basic_unet"):
         for method in study.methods:
             for labeled in LABELED:
                 classes = [study.value("dice", setting, method, labeled, name) for name in study.classes]
                 assert sum(classes) / 3 == pytest.approx(study.value("dice", setting, method, labeled), abs=0.0101)
 
 
-@pytest.mark.parametrize(("setting", "mean_reduction"), [("unetr", 23.5), ("unet", 22.4)])
+@pytest.mark.parametrize(("setting", "mean_reduction"), [("unetr", 23.5), ("basic_unet", 22.4)])
 def test_percentages_of_table_3_are_not_reductions(study, setting, mean_reduction):
     table = pairs(study, "hd95", setting)
     assert sum(100 * (a - b) / a for a, b in table) / 4 == pytest.approx(mean_reduction, abs=0.051)

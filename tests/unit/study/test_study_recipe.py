@@ -52,9 +52,9 @@ class TestTheReferenceStudy:
     def test_it_has_the_thirty_models_of_table_1(self, models):
         found = {(m.setting, m.method, m.labeled, m.total) for m in models}
         counts = (12, 25, 50, 100)
-        supervised = {(net, "supervised", n, n) for net in ("unetr", "unet") for n in (*counts, 1050)}
+        supervised = {(net, "supervised", n, n) for net in ("unetr", "basic_unet") for n in (*counts, 1050)}
         unetr = {("unetr", "cps", n, total) for n in counts for total in (150, 600, 1050)}
-        unet = {("unet", "cps", n, 1050) for n in counts}
+        unet = {("basic_unet", "cps", n, 1050) for n in counts}
         alone = {("unetr", "cps", n, n) for n in counts}
         assert (len(supervised), len(unetr | unet), len(alone)) == (10, 16, 4)
         assert found == supervised | unetr | unet | alone
@@ -82,13 +82,15 @@ class TestTheReferenceStudy:
         assert all(small < large for small, large in pairwise(labeled))
         for m in models:
             split = splits[m.name]
-            assert {c.id for c in split.labeled} == {c.id for c in splits[f"unet_supervised_{m.labeled}_s0"].labeled}
+            assert {c.id for c in split.labeled} == {
+                c.id for c in splits[f"basic_unet_supervised_{m.labeled}_s0"].labeled
+            }
             if m.takes_unlabeled:
                 assert len(split.labeled) + len(split.unlabeled) == m.total
 
     def test_steps_batches_and_memory_are_the_paper_s(self, models):
         found = dict(zip([m.name for m in models], forecasts(models), strict=True))
-        assert {f.steps for f in found.values()} == {63_000}
+        assert {f.steps for f in found.values()} == {250_000}
         with_unlabeled = found["unetr_cps_25of150_s0"].batch
         alone = found["unetr_cps_25of25_s0"].batch
         assert (with_unlabeled.labeled, with_unlabeled.unlabeled) == (2, 2)

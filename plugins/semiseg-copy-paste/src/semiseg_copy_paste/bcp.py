@@ -13,23 +13,25 @@ from semiseg.plugin import (
     Batch,
     BatchNeeds,
     Coding,
+    Decay,
     Losses,
     Role,
     Stage,
     Step,
     Strategy,
-    StrategyOptions,
     Stream,
     StreamNeeds,
     Term,
+    WeakViewOptions,
     copy_paste_masks,
     paste,
+    settled_decay,
     update_teacher,
 )
 from semiseg_copy_paste.components import largest_components
 
 
-class BCPOptions(StrategyOptions):
+class BCPOptions(WeakViewOptions):
     """Options of BCP; the defaults are those for the left atrium."""
 
     pretrain_share: Annotated[float, Field(gt=0, lt=1)] = 2 / 17
@@ -38,8 +40,8 @@ class BCPOptions(StrategyOptions):
     """Weight of pseudo-labeled regions; labeled ones have weight 1."""
     side: Annotated[float, Field(gt=0, lt=1)] = 2 / 3
     """Sides of the box, as a share of the patch's sides."""
-    decay: Annotated[float, Field(ge=0, le=1)] = 0.99
-    """Decay of the teacher's moving average."""
+    decay: Decay = "auto"
+    """Decay of the teacher's moving average; auto: 1 - 60 / steps, from 0.85 to 0.99 (the paper: 0.99)."""
     largest_component: bool = True
     """Keep only the largest connected component of each class in pseudo-labels; the rest becomes background."""
     predict_with: Literal["model", "teacher"] = "model"
@@ -72,11 +74,15 @@ class BidirectionalCopyPaste(Strategy[BCPOptions]):
     model (this affects batch normalization only); the model is not selected by its Dice on the test set before it
     becomes the teacher. The public code also keeps only the largest component of test predictions.
 
+    The public code's batch is 4 labeled and 4 unlabeled samples (lines 39 and 40 at 7879f98): four mixes a step, but
+    two in pre-training, from 4 labeled samples, while the unlabeled ones are drawn and not used (131 to 161). Here all
+    8 are then labeled, and make four mixes; ``training.batch_size.fill: trainings`` is as there.
+
     The public code's versions for other datasets cannot be reproduced exactly: both keep the optimizer of the first
     stage. Apart from that, Pancreas is close to ``pretrain_share=0.23`` (with 18-connectivity), and ACDC to
-    ``pretrain_share=0.5`` (30000 iterations each, as its ``pre_iterations`` is never read) on slices, with a Dice with
-    squares over the whole batch, and averaged running statistics. On slices the box is a rectangle, and components are
-    those of a slice, as there.
+    ``pretrain_share=0.25`` (10000 and 30000 iterations, of 12 + 12 slices; 0.5 until commit b62b10b of July 2023,
+    before which its ``pre_iterations`` was not read) on slices, with a Dice with squares over the whole batch, and
+    averaged running statistics. On slices the box is a rectangle, and components are those of a slice, as there.
     """
 
     no_regions: ClassVar[str] = ""
@@ -96,7 +102,7 @@ class BidirectionalCopyPaste(Strategy[BCPOptions]):
     def stages(self) -> tuple[Stage, ...]:
         """Return the stage on labeled samples only, then the one on both streams."""
         share = self.options.pretrain_share
-        return Stage("pretrain", share), Stage("self_train", 1 - share, reset="optimizer")
+        return Stage("pretrain", share, unlabeled=False), Stage("self_train", 1 - share, reset="optimizer")
 
     def losses(self, batch: Batch, step: Step) -> Iterator[Losses]:
         """Yield the loss of mixed labeled samples or, in the second stage, of labeled and unlabeled samples mixed."""
@@ -145,7 +151,7 @@ class BidirectionalCopyPaste(Strategy[BCPOptions]):
         if step.stage == "pretrain":
             update_teacher(teacher, model, 0.0)
         else:
-            update_teacher(teacher, model, self.options.decay, buffers="own")
+            update_teacher(teacher, model, settled_decay(step, self.options.decay), buffers="own")
 
 
 def region_loss(logits: Tensor, labels: Tensor, kind: str, coding: Coding = CLASSES) -> Tensor:

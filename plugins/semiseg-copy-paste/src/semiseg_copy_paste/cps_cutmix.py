@@ -12,12 +12,14 @@ from semiseg.plugin import (
     BatchNeeds,
     CoTraining,
     Losses,
+    LossOptions,
     RampName,
     Step,
-    StrategyOptions,
     StreamNeeds,
     Term,
+    WeakViewOptions,
     cutmix_masks,
+    has_begun,
     paste,
     supervised_loss,
     weight_at,
@@ -26,7 +28,7 @@ from semiseg.plugin import (
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
-class CPSCutMixOptions(StrategyOptions):
+class CPSCutMixOptions(WeakViewOptions, LossOptions):
     """Options of CPS with CutMix."""
 
     weight: Annotated[float, Field(ge=0)] = 1.0
@@ -43,8 +45,6 @@ class CPSCutMixOptions(StrategyOptions):
     """Number of boxes of a mask; each further overlap inverts the mask again."""
     mixed_share: tuple[Share, Share] = (0.25, 0.5)
     """Bounds of the boxes' total share of the image, before overlaps."""
-    loss: Literal["dice", "dice_ce"] = "dice"
-    """Supervised loss: dice, or the sum of Dice and cross entropy."""
 
     @field_validator("mixed_share")
     @classmethod
@@ -64,8 +64,8 @@ class CutMixCPS(CoTraining[CPSCutMixOptions]):
     the other network's mixed argmax. The defaults are those of the public code (charlesCXK/TorchSemiSeg,
     voc8.res50v3+.CPS+CutMix): cross entropy on unlabeled samples only (plain CPS includes the labeled ones), no
     threshold, no ramp-up, weight 1; for Cityscapes (city8.res50v3+.CPS+CutMix) use ``weight=5``. The supervised loss
-    there is cross entropy; here it includes Dice, as in the other strategies. Labeled and mixed samples share one
-    forward pass, instead of two there; this affects batch normalization only.
+    there is cross entropy, ``loss=cross_entropy``. Labeled and mixed samples share one forward pass, instead of two
+    there; this affects batch normalization only.
     """
 
     no_regions: ClassVar[str] = ""
@@ -73,7 +73,7 @@ class CutMixCPS(CoTraining[CPSCutMixOptions]):
 
     def uses_pseudo_labels(self, step: Step) -> bool:
         """Return whether the wait is over."""
-        return step.index / step.total >= self.options.wait_share
+        return has_begun(self.options, step, self.options.wait_share)
 
     def student_images(self, batch: Batch, step: Step) -> Tensor:
         """Return the labeled samples, then one mixed sample for every two unlabeled ones."""

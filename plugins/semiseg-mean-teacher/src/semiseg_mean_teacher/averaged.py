@@ -10,41 +10,44 @@ from torch import Tensor
 from semiseg.plugin import (
     Batch,
     BufferPolicy,
+    Decay,
     Losses,
+    LossOptions,
     RampName,
+    RampShare,
     Role,
     Step,
     Strategy,
-    StrategyOptions,
     TeacherMode,
     Term,
+    WeakViewOptions,
+    decay_at,
     has_statistics,
     teaching,
     update_teacher,
-    warmed_decay,
     weight_at,
 )
 
 
-class AveragedOptions(StrategyOptions):
+class AveragedOptions(WeakViewOptions, LossOptions):
     """Options shared by all methods with an averaged teacher."""
 
     weight: Annotated[float, Field(ge=0)] = 0.1
     """Weight of the consistency, after the ramp-up."""
     ramp: RampName = "sigmoid"
     """Shape of the weight's rise."""
-    ramp_share: Annotated[float, Field(ge=0, le=1)] = 1.0
-    """Share of training over which the weight rises."""
-    decay: Annotated[float, Field(ge=0, le=1)] = 0.99
-    """Decay of the teacher's average, after its warm-up: min(1 - 1 / (t + 1), decay) at step t."""
+    ramp_share: RampShare = "auto"
+    """Length of the ramp-up, as a fraction of training; auto: steps / 30 000, from 0.4 to 1 (the public
+    code: 1)."""
+    decay: Decay = "auto"
+    """Decay of the teacher's average, after its warm-up: min(1 - 1 / (t + 1), decay) at step t. auto: 1 - 60 / steps,
+    from 0.85 to 0.99 (the public code: 0.99, in trainings of 6000 steps and more)."""
     buffers: BufferPolicy = "own"
     """Running statistics of the teacher: its own, a copy of the student's, or averaged (ema)."""
     teacher_mode: TeacherMode = "train"
     """The teacher during training: with dropout and batch statistics (train), or as in prediction (eval)."""
     predicts: Literal["teacher", "student"] = "teacher"
     """The network that predicts."""
-    loss: Literal["dice", "dice_ce"] = "dice"
-    """Supervised loss: dice, or the sum of Dice and cross entropy."""
 
     @model_validator(mode="after")
     def _statistics(self) -> Self:
@@ -91,7 +94,7 @@ class AveragedTeacher(Strategy[OptionsT]):
 
     def after_step(self, step: Step) -> None:
         """Move the teacher toward the student."""
-        decay = warmed_decay(step.index, self.options.decay)
+        decay = decay_at(step, self.options.decay)
         update_teacher(self.networks["teacher"], self.networks["student"], decay, self.options.buffers)
 
 

@@ -30,8 +30,7 @@ class MeanTeacher(AveragedTeacher[MeanTeacherOptions]):
     own running statistics. The supervised loss there is half the sum of Dice (with squares) and cross entropy:
     ``loss=dice_ce, weight=0.2`` gives twice its loss. It tests the student, ``predicts=student``, whereas the paper
     tests the teacher. TorchSemiSeg's variant, voc8.res50v3+.MeanTeacher, is ``consistency_on=labeled_and_unlabeled,
-    weight=100, ramp=constant, noise=0, predicts=student``, except that its supervised loss is cross entropy only and
-    its decay has no warm-up.
+    weight=100, ramp=constant, noise=0, loss=cross_entropy, predicts=student``, except that its decay has no warm-up.
     """
 
     def losses(self, batch: Batch, step: Step) -> Iterator[Losses]:

@@ -1,7 +1,7 @@
 """DTC: a segmentation and a distance map that have to agree."""
 
 from collections.abc import Iterator
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar
 
 import torch
 from pydantic import Field
@@ -12,12 +12,13 @@ from semiseg.plugin import (
     Batch,
     BatchNeeds,
     Losses,
+    LossOptions,
     MoreHeads,
     RampName,
+    RampShare,
     Role,
     Step,
     Strategy,
-    StrategyOptions,
     Target,
     Task,
     Term,
@@ -34,7 +35,7 @@ def with_distance_head(backbone: Backbone, task: Task) -> nn.Module:
     return MoreHeads(backbone, task, {HEAD: task.classes[1:]})
 
 
-class DTCOptions(StrategyOptions):
+class DTCOptions(LossOptions):
     """Options of DTC."""
 
     beta: Annotated[float, Field(ge=0)] = 0.3
@@ -43,12 +44,11 @@ class DTCOptions(StrategyOptions):
     """Weight of the consistency, after the ramp-up."""
     ramp: RampName = "sigmoid"
     """Shape of the weight's rise."""
-    ramp_share: Annotated[float, Field(ge=0, le=1)] = 1.0
-    """Share of training over which the weight rises."""
+    ramp_share: RampShare = "auto"
+    """Length of the ramp-up, as a fraction of training; auto: steps / 30 000, from 0.4 to 1 (the public
+    code: 1)."""
     steepness: Annotated[float, Field(gt=0)] = 1500.0
     """Steepness of the mask computed from a distance: sigmoid(-steepness * distance)."""
-    loss: Literal["dice", "dice_ce"] = "dice"
-    """Supervised loss: dice (the public code), or the sum of Dice and cross entropy."""
 
 
 class DTC(Strategy[DTCOptions]):
@@ -61,7 +61,8 @@ class DTC(Strategy[DTCOptions]):
     1 along a sigmoid over the whole training. The network there has one foreground class and a sigmoid; here each
     foreground class has its own distance map, and probabilities come from the softmax.
 
-    Variant: the same repository's train_la_dtc_v2.py is ``weight=0.1, ramp=constant``.
+    Variant: train_la_dtc_v2.py, which the repository had until commit 39183c1, is ``weight=0.1, ramp=constant``. Dice
+    there is that of the foreground over the batch, with squared probabilities.
     """
 
     no_regions: ClassVar[str] = "it compares a distance map of each class with the class's probability"

@@ -12,12 +12,12 @@ from semiseg.plugin import (
     Backbone,
     Batch,
     Losses,
+    LossOptions,
     MoreDecoders,
     RampName,
     Role,
     Step,
     Strategy,
-    StrategyOptions,
     Task,
     Term,
     mean_over_voxels,
@@ -36,8 +36,10 @@ def three_decoders(backbone: Backbone, task: Task) -> nn.Module:
     return MoreDecoders(backbone, task, ("transposed", "trilinear", "nearest"))
 
 
-class MCNetOptions(StrategyOptions):
+class MCNetOptions(LossOptions):
     """Options of MC-Net+."""
+
+    newer: ClassVar[frozenset[str]] = LossOptions.newer | {"sharpening"}
 
     decoders: Literal[2, 3] = 3
     """Number of decoders: three (MC-Net+) or two (MC-Net)."""
@@ -49,10 +51,11 @@ class MCNetOptions(StrategyOptions):
     """Share of training over which the weight rises."""
     temperature: Annotated[float, Field(gt=0)] = 0.1
     """Temperature of the sharpening; 1 leaves predictions unchanged."""
+    sharpening: Literal["classes", "each_class"] = "classes"
+    """Of more than two classes: the powers p^(1/T) divided by their sum over classes, or each class by itself, p^(1/T)
+    divided by p^(1/T) + (1 - p)^(1/T) (the public code; the results then do not sum to 1)."""
     stop_gradient: bool = False
     """Stop the gradient through the sharpened side; the public code does not."""
-    loss: Literal["dice", "dice_ce"] = "dice"
-    """Supervised loss of each decoder: dice (the papers), or the sum of Dice and cross entropy."""
 
 
 class MCNet(Strategy[MCNetOptions]):
@@ -64,10 +67,14 @@ class MCNet(Strategy[MCNetOptions]):
     the mean squared difference between one decoder's prediction and the other's sharpened one, on labeled and unlabeled
     samples, with temperature 0.1 and gradient through both sides. The weight rises to 1 along a sigmoid over the first
     40 % of training (6000 of 15000 iterations). Sharpening is p^(1/T) divided by its sum over all classes; for two
-    classes this is the published binary form. The first decoder predicts, as in that code. Two differences: Dice in the
-    public code is that of the foreground, here the mean over all classes; and its trilinear interpolation aligns
-    corners. On images of two axes the interpolation is bilinear. There the public code's 2D networks differ further:
-    the bilinear decoder comes first and predicts, and a convolution of size 1 precedes the interpolation.
+    classes this is the published binary form, p^(1/T) / (p^(1/T) + (1 - p)^(1/T)). The public code applies that form to
+    each of four classes too (train_mcnet_2d.py): ``sharpening=each_class``. A class with p below one half is then
+    pushed to 0 even where it is the most probable one. The first decoder predicts, as in that code. Two differences:
+    Dice in the public code is that of the foreground over the batch (in a recipe, ``training.dice`` with ``background:
+    false`` and ``batch: true``); and its trilinear interpolation aligns corners. On images of two axes the
+    interpolation is bilinear. There the public code's 2D networks differ further: the bilinear decoder comes first and
+    predicts, and a convolution of size 1 precedes the interpolation. Its loss there is twice that of
+    ``weight=0.05, ramp_share=1``, with a Dice with squares over all classes.
     """
 
     no_regions: ClassVar[str] = ""
@@ -91,9 +98,20 @@ class MCNet(Strategy[MCNetOptions]):
     def _consistency(self, decoders: tuple[Tensor, ...], batch: Batch) -> Tensor:
         """Return for each sample the sum over ordered pairs, (n,)."""
         plain = [self.probabilities(logits) for logits in decoders]
-        sharp = [self.coding.sharpened(logits, self.options.temperature) for logits in decoders]
+        if self.options.sharpening == "classes":
+            sharp = [self.coding.sharpened(logits, self.options.temperature) for logits in decoders]
+        else:
+            sharp = [each_sharpened(probabilities, self.options.temperature) for probabilities in plain]
         if self.options.stop_gradient:
             sharp = [probabilities.detach() for probabilities in sharp]
         streams = (batch.labeled, batch.unlabeled)
         squared = ((plain[i] - sharp[j]).square() for i, j in permutations(range(len(decoders)), 2))
         return torch.stack([mean_over_voxels(values, *streams) for values in squared]).sum(dim=0)
+
+
+def each_sharpened(probabilities: Tensor, temperature: float) -> Tensor:
+    """Return p^(1/T) / (p^(1/T) + (1 - p)^(1/T)) of each probability by itself, in any shape.
+
+    It is finite at every temperature; probabilities within 1e-6 of 0 or 1 have no gradient.
+    """
+    return torch.sigmoid(torch.logit(probabilities, eps=1e-6) / temperature)

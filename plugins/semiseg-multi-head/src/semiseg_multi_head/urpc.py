@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from functools import lru_cache, partial
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar
 
 import torch
 from pydantic import Field
@@ -14,12 +14,13 @@ from semiseg.plugin import (
     Batch,
     Coding,
     Losses,
+    LossOptions,
     MoreScales,
     RampName,
+    RampShare,
     Role,
     Step,
     Strategy,
-    StrategyOptions,
     Task,
     Term,
     supervised_loss,
@@ -37,19 +38,18 @@ def with_scales(dropout: float) -> "partial[nn.Module]":
     return partial(_with_scales, dropout=dropout)
 
 
-class URPCOptions(StrategyOptions):
+class URPCOptions(LossOptions):
     """Options of URPC."""
 
     weight: Annotated[float, Field(ge=0)] = 0.1
     """Weight of the consistency, after the ramp-up."""
     ramp: RampName = "sigmoid"
     """Shape of the weight's rise."""
-    ramp_share: Annotated[float, Field(ge=0, le=1)] = 1.0
-    """Share of training over which the weight rises."""
+    ramp_share: RampShare = "auto"
+    """Length of the ramp-up, as a fraction of training; auto: steps / 30 000, from 0.4 to 1 (the public
+    code: 1)."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Dropout of whole channels before the logits of the coarser levels."""
-    loss: Literal["dice", "dice_ce"] = "dice"
-    """Supervised loss of each scale: dice, or the sum of Dice and cross entropy."""
 
 
 class URPC(Strategy[URPCOptions]):

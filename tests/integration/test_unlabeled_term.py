@@ -1,0 +1,103 @@
+"""Sixty steps of every installed strategy with its defaults: what its unlabeled term does, and that it learns."""
+
+import os
+from pathlib import Path
+from statistics import median
+
+import pytest
+import torch
+
+import semiseg
+from semiseg.engine.step import StepRunner
+from semiseg.registry import installed, load
+
+STRATEGIES = [entry.name for entry in installed("strategy") if load("strategy", entry.name).needs.unlabeled.uses]
+REAL = Path(os.environ.get("SEMISEG_REAL_DATA", "none")) / "hippocampus"
+LOOKED = range(40, 60, 4)
+RATIO = (0.01, 3.0)
+"""The range of the gradient of all terms but the supervised one, relative to that one's."""
+MIXED = {"bcp": "its supervised loss is of samples that are pasted into each other"}
+
+RECIPE = {
+    "name": "short",
+    "seed": 1,
+    "augmentation": {"name": "luque2023", "flip_axes": []},
+    "backbone": {"name": "unet", "channels": [8, 16, 32], "strides": [2, 2], "num_res_units": 1},
+    "training": {
+        "epochs": 6,
+        "examples_per_epoch": 40,
+        "batch_size": {"labeled": 2, "unlabeled": 2},
+        "optimizer": {"name": "adam", "lr": 3e-3},
+        "validation": {"every": 6},
+        "device": "cpu",
+    },
+    "inference": {"overlap": 0.0},
+}
+
+
+def short(dataset, split, patch, store, strategy):
+    training = {**RECIPE["training"], "patch_size": patch}
+    more = {"dataset": dataset, "split": split, "training": training, "preprocessing": {"store": str(store)}}
+    return semiseg.load_recipe({**RECIPE, **more, "strategy": {"name": strategy}})
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    return tmp_path_factory.mktemp("store")
+
+
+def gradient_of(value, parameters):
+    gradients = torch.autograd.grad(value, parameters, retain_graph=True, allow_unused=True, materialize_grads=True)
+    return torch.cat([one.flatten() for one in gradients])
+
+
+def ratio(strategy, batch, step):
+    """The norm of the gradient of all terms but the supervised one, relative to that one's."""
+    parameters = [p for p in strategy.parameters() if p.requires_grad]
+    supervised, others = [torch.zeros(sum(p.numel() for p in parameters)) for _ in range(2)]
+    with torch.random.fork_rng(devices=[]):
+        for losses in strategy.losses(batch, step):
+            term = losses.terms["supervised"]
+            own = gradient_of(term.weight * term.mean(), parameters)
+            supervised += own
+            others += gradient_of(losses.total, parameters) - own
+    return float(others.norm() / supervised.norm())
+
+
+@pytest.mark.skipif(not REAL.exists(), reason="needs the hippocampus in SEMISEG_REAL_DATA")
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_the_unlabeled_term_has_an_effect_and_does_not_dominate(name, store, tmp_path, monkeypatch):
+    if name in MIXED:
+        pytest.skip(MIXED[name])
+    found, run = [], StepRunner.__call__
+
+    def looked(self, batch, step):
+        if step.index in LOOKED:
+            found.append(ratio(self.strategy, batch, step))
+        return run(self, batch, step)
+
+    monkeypatch.setattr(StepRunner, "__call__", looked)
+    dataset = {"name": "decathlon", "root": str(REAL), "test_images": "exclude"}
+    split = {"test": 2, "validation": 2, "labeled": 4, "total": 24}
+    semiseg.run(short(dataset, split, [24, 24, 24], store, name), tmp_path / name)
+    print(name, [round(one, 4) for one in found])
+    assert RATIO[0] < median(found) < RATIO[1], found
+
+
+def dice_on_the_phantom(store, folder, strategy):
+    split = {"test": 2, "validation": 2, "labeled": 4, "total": 16}
+    run = semiseg.run(short({"name": "phantom"}, split, [24, 24, 24], store, strategy), folder / strategy)
+    return run.summary["scores"]["checkpoints"]["last"]["dice"]["foreground"]["mean"]
+
+
+@pytest.fixture(scope="module")
+def supervised(store, tmp_path_factory):
+    return dice_on_the_phantom(store, tmp_path_factory.mktemp("runs"), "supervised")
+
+
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_none_collapses_on_the_phantom(name, store, supervised, tmp_path):
+    dice = dice_on_the_phantom(store, tmp_path, name)
+    print(name, dice, supervised)
+    assert supervised > 0.2
+    assert dice > 0.5 * supervised
