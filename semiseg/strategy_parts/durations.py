@@ -18,7 +18,8 @@ def wait_share(total: int) -> float:
 def ramp_share(total: int) -> float:
     """Return the length of a ramp-up as a fraction of training: total / 30 000, from 0.4 to 1.
 
-    All of 30 000 steps, as in SSL4MIS; 0.4 is MC-Net's and USB's. ``total``: number of steps of the training.
+    All of 30 000 steps, as in SSL4MIS; 0.4 is MC-Net's and USB's. UA-MT and DTC ramp up over all of their 6000 steps,
+    so ``ramp_share: 1`` there. ``total``: number of steps of the training.
     """
     return min(max(total / 30_000, 0.4), 1.0)
 

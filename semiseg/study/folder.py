@@ -150,7 +150,7 @@ def _manifest(study: Study, plans: Mapping[str, Plan], places: Mapping[str, str]
 
 def _record(model: StudyModel, plan: Plan, run: str) -> dict[str, Any]:
     labeled = plan.split.n_labels
-    unlabeled = len(plan.split.unlabeled) if model.takes_unlabeled else 0
+    unlabeled = len(plan.split.unlabeled) if model.draws_unlabeled else 0
     return {
         "name": model.name,
         "run": run,

@@ -99,7 +99,7 @@ def _forecast(model: StudyModel, measure: bool) -> Forecast:
 
 def _any_unlabeled(model: StudyModel, dataset: Dataset) -> bool | None:
     """Return whether there are unlabeled cases for the model; None if neither the counts nor the data tell."""
-    if model.counts_tell or not model.takes_unlabeled:
+    if model.counts_tell:
         return model.any_unlabeled
     try:
         return any(case.label is None for case in dataset.cases())

@@ -53,7 +53,7 @@ class StudyModel:
     @property
     def total(self) -> Count:
         """Number of training cases used by the method, labeled and unlabeled."""
-        return _count(self.recipe.split.total) if self.takes_unlabeled else self.labeled
+        return _count(self.recipe.split.total) if self.draws_unlabeled else self.labeled
 
     @property
     def takes_unlabeled(self) -> bool:
@@ -61,14 +61,20 @@ class StudyModel:
         return takes_unlabeled(self.recipe.strategy.name)
 
     @property
+    def draws_unlabeled(self) -> bool:
+        """True if the strategy uses unlabeled cases and its steps have samples of them, if there are any."""
+        size = self.recipe.training.batch_size
+        return self.takes_unlabeled and (size == "auto" or size.unlabeled > 0)
+
+    @property
     def any_unlabeled(self) -> bool:
         """True if trained on unlabeled cases, as far as the counts tell: see ``counts_tell``."""
-        return self.takes_unlabeled and self.labeled != self.total
+        return self.labeled != self.total
 
     @property
     def counts_tell(self) -> bool:
-        """False for "all" labeled cases of "all": the data alone tell whether there are unlabeled ones."""
-        return not self.labeled == self.total == "all"
+        """False for "all" labeled cases of "all": the data alone tell whether there are unlabeled ones to draw."""
+        return not self.draws_unlabeled or not self.labeled == self.total == "all"
 
     @cached_property
     def hash(self) -> str:

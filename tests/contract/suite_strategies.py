@@ -56,7 +56,7 @@ class OneAfterAnother(Right):
         return (Role("first"), Role("second"))
 
     def stages(self):
-        return (Stage("a", 0.5), Stage("b", 0.5))
+        return (Stage("a", 0.5, unlabeled=False), Stage("b", 0.5, unlabeled=False))
 
     def losses(self, batch, step):
         role = "first" if step.stage == "a" else self.second

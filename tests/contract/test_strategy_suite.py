@@ -45,7 +45,7 @@ class Careful(Right):
         return torch.full((3,), 1 / 3)
 
     def weight(self, step):
-        return self.scale * self.kernel.sum() * (self.seen > 1)
+        return self.scale * self.kernel.sum() * (1 + (self.seen > 1))
 
     def after_step(self, step):
         super().after_step(step)

@@ -59,7 +59,7 @@ def show_plan(study: Study, forecasts: Sequence[Forecast], console: Console) -> 
 
 def _row(model: StudyModel, forecast: Forecast) -> _Row:
     takes, labeled, total = model.takes_unlabeled, model.labeled, model.total
-    any_unlabeled = takes and (labeled != total if model.counts_tell else forecast.any_unlabeled)
+    any_unlabeled = model.any_unlabeled if model.counts_tell else forecast.any_unlabeled
     kind = model.method if any_unlabeled is not False or not takes else f"{model.method} without unlabeled data"
     unlabeled = {None: "if any", False: _NONE, True: "the rest"}[any_unlabeled]
     if any_unlabeled and isinstance(total, int) and isinstance(labeled, int):

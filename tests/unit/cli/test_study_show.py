@@ -121,6 +121,18 @@ class TestThePlan:
         assert ("cps without unlabeled data: 1 model" in text) == (any_unlabeled is False)
         assert re.search(rf"cps_all_s0 +all +{column} ", text)
 
+    @pytest.mark.parametrize("labeled", ["2", "all"])
+    def test_a_method_whose_steps_draw_no_unlabeled_samples_is_its_own_control(self, tmp_path, labeled):
+        path = tmp_path / "st.yaml"
+        path.write_text(
+            "name: st\nmatrix:\n  - {strategy: cps, training.batch_size: {labeled: 2, unlabeled: 0}}\nbaseline: cps\n"
+            f"base:\n  dataset: {{name: phantom}}\n  split: {{test: 3, validation: 2, labeled: {labeled}}}\n"
+            "  strategy: cps\n  backbone: unet\n"
+        )
+        text = plan(load_study(path), console(120), replace(FORECAST, any_unlabeled=True))
+        assert "cps without unlabeled data: 1 model" in text
+        assert re.search(rf" {labeled} +– ", text)
+
     def test_memory_that_is_not_known_is_said_so(self, study):
         assert "Memory: unknown" in plan(study, console(), replace(FORECAST, memory=None, least=None))
 

@@ -78,7 +78,7 @@ def test_a_run_trains_on_scribbles_and_scores_the_labeled_voxels(recipe, tmp_pat
     assert summary["scores"]["ignored"] == {"voxels": n_ignored, "cases": 1}
     log = (tmp_path / "run" / "log.jsonl").read_text().splitlines()
     losses = [json.loads(line)["train"]["supervised"] for line in log]
-    assert all(0 < loss < 2 for loss in losses)
+    assert all(0 < loss < 4 for loss in losses)  # of two networks: Dice below 1 and cross entropy about log 2
     assert f"{n_ignored:,} voxels of 1 case are ignored." in (tmp_path / "run" / "report.html").read_text()
     assert (tmp_path / "run" / "preview.png").stat().st_size
     assert json.loads((tmp_path / "run" / "model.json").read_text())["ignore"] == SCRIBBLE

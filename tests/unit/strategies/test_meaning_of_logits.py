@@ -19,7 +19,7 @@ class Overlapping(CrossPseudoSupervision):
 
 
 def made(cls):
-    return StrategyContract.make(cls, {"loss": "dice"})
+    return StrategyContract.make(cls, {"loss": "dice", "wait_share": 0})
 
 
 def test_predictions_and_pseudo_labels_are_by_the_strategy_s_own_meaning_of_logits():

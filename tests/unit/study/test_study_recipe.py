@@ -83,7 +83,7 @@ class TestTheReferenceStudy:
         for m in models:
             split = splits[m.name]
             assert {c.id for c in split.labeled} == {
-                c.id for c in splits[f"basic_unet_supervised_{m.labeled}_s0"].labeled
+                c.id for c in splits[f"basic-unet_supervised_{m.labeled}_s0"].labeled
             }
             if m.takes_unlabeled:
                 assert len(split.labeled) + len(split.unlabeled) == m.total
