@@ -199,7 +199,7 @@ def test_a_batch_of_slices_grows_with_the_slices_and_a_strategy_gets_its_groups(
                 write(folder / "labeled/labels" / f"c{index}.nii.gz", np.ones((48, 40, slices), np.uint8), (1, 1, 4))
         flat["dataset"] = {**flat["dataset"], "root": str(folder)}
         flat["preprocessing"] = {"normalize": "zscore", "foreground": "all"}
-        sizes[slices] = make_plan(load_recipe(flat)).batch_size.labeled
+        sizes[slices] = make_plan(load_recipe(flat)).sizes.mixed.labeled
     assert 2 < sizes[8] < sizes[32]
 
 

@@ -204,7 +204,7 @@ def test_a_component_is_shown_with_source_package_and_options(call):
     at = lines.index("  phi: number (at least 0) (default 0.5)")
     assert lines[at + 1] == "      Weight of the pseudo-label loss."
     assert "  wait_epochs: whole number (at least 0) or null (default null)" in lines
-    assert "  pseudo_loss: dice or cross_entropy (default dice)" in lines
+    assert "  pseudo_loss: dice or cross_entropy or dice_ce (default dice)" in lines
 
 
 def test_required_options_and_lists_are_told_in_words(call):

@@ -90,7 +90,7 @@ def test_the_loss_is_the_paper_s(on):
     squared = (logits.softmax(1) - strategy.networks["teacher"](batch.images()).softmax(1)) ** 2
     consistency = (squared if on == "labeled_and_unlabeled" else squared[2:]).mean()
     dice = named_loss(logits[:2], batch.labeled.label, "dice").mean()
-    weight = 0.1 * math.exp(-5 * (1 - 0.7) ** 2)
+    weight = 2 * math.exp(-5 * (1 - 0.7) ** 2)
     assert losses.parts["consistency"].item() > 1e-6
     assert losses.total.item() == pytest.approx((dice + weight * consistency).item(), rel=1e-5)
 

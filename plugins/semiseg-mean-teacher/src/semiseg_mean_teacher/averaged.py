@@ -32,8 +32,9 @@ from semiseg.plugin import (
 class AveragedOptions(WeakViewOptions, LossOptions):
     """Options shared by all methods with an averaged teacher."""
 
-    weight: Annotated[float, Field(ge=0)] = 0.1
-    """Weight of the consistency, after the ramp-up."""
+    weight: Annotated[float, Field(ge=0)] = 2.0
+    """Weight of the consistency, after the ramp-up. With the public code's 0.1 its gradient is less than a hundredth of
+    the supervised one."""
     ramp: RampName = "sigmoid"
     """Shape of the weight's rise."""
     ramp_share: RampShare = "auto"
