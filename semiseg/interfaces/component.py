@@ -16,8 +16,8 @@ class GrowingModel(BaseModel):
     those runs, and their hashes, stay the same."""
     former: ClassVar[Mapping[str, Any]] = {}
     """Fields added when runs already existed, with a default that trains otherwise than those runs: the value that
-    stands for how they were trained. It is not written, so that their recipes stay the same; the default is, so that
-    such a run is not resumed, or compared as the same recipe, with another meaning."""
+    stands for how they were trained. It is always written. A recipe that has it is the same, with the same hash, as a
+    run's recipe of that time without the field (``semiseg.recipe.diff``)."""
 
     def written(self) -> dict[str, Any]:
         """Return the values of the fields that are written, by name."""
@@ -25,8 +25,6 @@ class GrowingModel(BaseModel):
 
     def _is_written(self, name: str) -> bool:
         field = type(self).model_fields.get(name)
-        if name in self.former:
-            return bool(getattr(self, name) != self.former[name])
         if field is None or name not in self.newer:
             return True
         return bool(getattr(self, name) != field.get_default(call_default_factory=True))

@@ -91,6 +91,8 @@ def with_values(recipe: Recipe, values: Mapping[str, Any]) -> Recipe:
     )
     for block, model in models:
         own = {key.partition(".")[2]: value for key, value in values.items() if key.startswith(f"{block}.")}
+        if isinstance(own.get("batch_size"), Mapping):  # an earlier version planned no ``fill``
+            own["batch_size"] = {**BatchSize.former, **own["batch_size"]}
         if own:
             changed[block] = model.model_validate({**getattr(recipe, block).model_dump(), **own})
     return recipe.model_copy(update=changed)

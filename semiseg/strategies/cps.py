@@ -1,6 +1,6 @@
 """Cross pseudo supervision: two networks that train on each other's pseudo-labels."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, NonNegativeInt, model_validator
@@ -19,7 +19,7 @@ from semiseg.strategy_parts.deep_supervision import (
 )
 from semiseg.strategy_parts.durations import wait_share
 from semiseg.strategy_parts.loss_options import LossName
-from semiseg.strategy_parts.streams import mean_of_each_stream, without_ignored
+from semiseg.strategy_parts.streams import without_ignored
 from semiseg.strategy_parts.views import WeakViewOptions
 
 
@@ -37,13 +37,20 @@ class CPSOptions(WeakViewOptions, DeepSupervisionOptions):
     much."""
     wait_epochs: NonNegativeInt | None = None
     """Epochs of supervised training before the networks train on each other's pseudo-labels (the paper: 15)."""
-    wait_share: Annotated[float, Field(ge=0, lt=1)] | None = None
-    """The same wait as a fraction of training. If it is too short, the networks may agree on wrong labels. By default
-    160 steps, but at most 40 % of training and at least 1.5 % of it."""
+    wait_share: Literal["auto"] | Annotated[float, Field(ge=0, lt=1)] | None = "auto"
+    """The same wait as a fraction of training; null: no wait. If it is too short, the networks may agree on wrong
+    labels. auto: 160 steps, but at most 40 % of training and at least 1.5 % of it."""
     pseudo_loss: LossName = "dice"
     """Loss against pseudo-labels: dice (the 3D paper), cross_entropy (the original CPS), or their sum, dice_ce."""
     pseudo_on: Literal["labeled_and_unlabeled", "unlabeled"] = "labeled_and_unlabeled"
     """The samples that are trained on pseudo-labels (equation 3: both)."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _epochs_alone(cls, values: Any) -> Any:
+        if isinstance(values, Mapping) and values.get("wait_epochs") is not None:
+            return {"wait_share": None, **values}
+        return values
 
     @model_validator(mode="after")
     def _one_wait(self) -> Self:
@@ -79,7 +86,8 @@ class CrossPseudoSupervision(CoTraining[CPSOptions]):
         o = self.options
         if o.wait_epochs is not None:
             return step.epoch >= o.wait_epochs
-        return step.index >= (wait_share(step.total) if o.wait_share is None else o.wait_share) * step.total
+        share = wait_share(step.total) if o.wait_share == "auto" else o.wait_share or 0
+        return step.index >= share * step.total
 
     def pseudo_label(self, role: str, output: Tensor, batch: Batch) -> Tensor:
         """Return the most probable class, (n, \\*spatial) uint8: the paper's pseudo-label."""
@@ -91,17 +99,26 @@ class CrossPseudoSupervision(CoTraining[CPSOptions]):
         """Return equations 2 to 4 for one network."""
         o, labeled = self.options, batch.labeled
         logits, scales = logits_and_scales(output)
-        peers = (without_ignored(labels, batch) for labels in pseudo_labels.values())
-        wanted = [(labeled.label, o.loss), *((labels, o.pseudo_loss) for labels in peers)]
-        own, *others = self.coding.losses(logits, wanted, labeled.has_ignored)
+        peers = [without_ignored(labels, batch) for labels in pseudo_labels.values()]
+        own, pseudo = self._losses(logits, peers, batch)
         coarser = [scale[: len(labeled)] for scale in scales]
         own = over_scales(own, coarser, lambda one: self.coding.loss(one, labeled.label, o.loss, labeled.has_ignored))
-        pseudo = sum((self._pseudo(values, batch) for values in others), Term())
         return Losses({"supervised": Term(own, labeled), "pseudo": o.phi * pseudo}, role)
 
-    def _pseudo(self, values: Tensor, batch: Batch) -> Term:
-        if self.options.pseudo_on == "unlabeled":
-            return Term(batch.divide(values)[1], batch.unlabeled)
-        if self.options.pseudo_mean == "each_stream":
-            return mean_of_each_stream(values, batch)
-        return Term(values, batch.labeled, batch.unlabeled)
+    def _losses(self, logits: Tensor, peers: Sequence[Tensor], batch: Batch) -> tuple[Tensor, Term]:
+        """Return the supervised loss of each labeled sample, and the loss against the peers' pseudo-labels."""
+        o, labeled, unlabeled = self.options, batch.labeled, batch.unlabeled
+        on_both = o.pseudo_on == "labeled_and_unlabeled"
+        if on_both and o.pseudo_mean == "joint":
+            wanted = [(labeled.label, o.loss), *((labels, o.pseudo_loss) for labels in peers)]
+            own, *others = self.coding.losses(logits, wanted, labeled.has_ignored)
+            return own, sum((Term(values, labeled, unlabeled) for values in others), Term())
+        # Each stream by itself: with sums over the batch (``training.dice``), a sample's Dice depends on the others.
+        on_labeled, on_unlabeled = batch.divide(logits)
+        n = len(labeled)
+        wanted = [(labeled.label, o.loss), *((labels[:n], o.pseudo_loss) for labels in peers if on_both)]
+        own, *others = self.coding.losses(on_labeled, wanted, labeled.has_ignored)
+        pseudo = sum((Term(values, labeled) for values in others), Term())
+        for values in self.coding.losses(on_unlabeled, [(labels[n:], o.pseudo_loss) for labels in peers]):
+            pseudo += Term(values, unlabeled)
+        return own, pseudo

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from semiseg.interfaces.batch import Step
 from semiseg.interfaces.strategy import Strategy
-from semiseg.strategy_parts.durations import ramp_share, teacher_decay
+from semiseg.strategy_parts.durations import ramp_share, teacher_decay, wait_share
 from semiseg.testing.batches import in_double
 from semiseg.testing.strategy_base import StrategyTests, other_gradients
 
@@ -22,7 +22,11 @@ Being 1 more than a multiple of 2, 3, 4, 5, 10 and 150, it preserves events that
 """
 LOOKED = (1, 37, 98)
 """Steps of 100: no shares that options are likely to contain, at which rounding would decide."""
-AUTO: Mapping[str, Callable[[int], float]] = {"ramp_share": ramp_share, "decay": teacher_decay}
+AUTO: Mapping[str, Callable[[int], float]] = {
+    "ramp_share": ramp_share,
+    "decay": teacher_decay,
+    "wait_share": wait_share,
+}
 """Rules of options that are "auto", by the number of steps."""
 NEAR = 11
 """Number of steps on either side: an epoch of the short training, plus one."""

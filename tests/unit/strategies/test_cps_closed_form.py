@@ -4,7 +4,9 @@ import pytest
 import torch
 from monai.losses import DiceLoss
 
+from semiseg.codings.classes import Classes
 from semiseg.interfaces.batch import Step
+from semiseg.losses.dice_form import DiceForm
 from semiseg.strategies.cps import CrossPseudoSupervision
 from semiseg.strategies.supervised import Supervised
 from semiseg.testing.strategy import StrategyContract, make_batch
@@ -49,6 +51,22 @@ def test_loss_and_gradients_are_the_equations(sizes, mean):
         assert torch.allclose(parameter.grad, gradient, atol=1e-13, rtol=1e-10)
 
 
+@pytest.mark.parametrize(
+    "options", [{"pseudo_mean": "joint"}, {"pseudo_mean": "each_stream"}, {"pseudo_on": "unlabeled"}]
+)
+def test_sums_over_the_batch_are_over_the_samples_of_the_loss(options):
+    strategy, batch = cps(phi=0.7, wait_share=0, **options), double_batch(labeled=2, unlabeled=3)
+    strategy.coding = Classes(DiceForm(batch=True))
+    over_batch = DiceLoss(softmax=True, to_onehot_y=True, batch=True)
+    nets = [strategy.networks[role] for role in ("student_a", "student_b")]
+    x_l, x_u = batch.labeled.image, batch.unlabeled.image
+    images = {"joint": [torch.cat([x_l, x_u])], "each_stream": [x_l, x_u]}.get(options.get("pseudo_mean"), [x_u])
+    for losses, net, peer in zip(strategy.losses(batch, LAST), nets, reversed(nets), strict=True):
+        pseudo = sum(over_batch(net(x), peer(x).argmax(1, keepdim=True)) for x in images)
+        expected = over_batch(net(x_l), batch.labeled.label[:, None]) + 0.7 * pseudo
+        assert losses.total.item() == pytest.approx(expected.item(), abs=1e-12)
+
+
 def test_without_unlabeled_samples_both_losses_are_on_the_labeled():
     strategy, batch = cps(), double_batch(labeled=4, unlabeled=0)
     total = sum(losses.total for losses in strategy.losses(batch, LAST))
@@ -78,7 +96,8 @@ def test_no_gradient_goes_into_the_pseudo_label():
 
 
 @pytest.mark.parametrize(
-    ("options", "first"), [({"wait_epochs": 3}, 30), ({"wait_share": 0.4}, 40), ({"wait_share": 0}, 0), ({}, 40)]
+    ("options", "first"),
+    [({"wait_epochs": 3}, 30), ({"wait_share": 0.4}, 40), ({"wait_share": 0}, 0), ({"wait_share": None}, 0), ({}, 40)],
 )
 def test_the_wait_period_is_fully_supervised(options, first):
     strategy, batch = cps(**options), double_batch()

@@ -71,7 +71,7 @@ def variants():
 
 def test_the_page_on_cps_has_the_defaults():
     o = CPSOptions()
-    assert (o.pseudo_mean, o.wait_epochs, o.wait_share) == ("joint", None, None)
+    assert (o.pseudo_mean, o.wait_epochs, o.wait_share) == ("joint", None, "auto")
     steps, least, most = round(wait_share(1000) * 1000), wait_share(10**9), wait_share(1)
     wait = f"{steps} steps, {100 * least:g} % to {100 * most:g} %"
     assert variants()["default"] == [WORDS[o.loss], WORDS[o.pseudo_loss], WORDS[o.pseudo_on], f"{o.phi:g}", wait]

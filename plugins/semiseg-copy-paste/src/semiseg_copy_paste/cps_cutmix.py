@@ -22,6 +22,7 @@ from semiseg.plugin import (
     has_begun,
     paste,
     supervised_loss,
+    wait_share,
     weight_at,
 )
 
@@ -33,8 +34,9 @@ class CPSCutMixOptions(WeakViewOptions, LossOptions):
 
     weight: Annotated[float, Field(ge=0)] = 1.0
     """Weight of the pseudo-label loss, after wait and ramp-up."""
-    wait_share: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    """Share of training before the networks start to train on each other's pseudo-labels."""
+    wait_share: Literal["auto"] | Annotated[float, Field(ge=0, lt=1)] = "auto"
+    """Share of training before the networks start to train on each other's pseudo-labels; auto: 160 steps, but at most
+    40 % of training and at least 1.5 % of it (the public code: none)."""
     ramp: RampName = "constant"
     """Shape of the weight's rise after the wait; constant means no ramp-up."""
     ramp_share: Share = 0.0
@@ -63,7 +65,7 @@ class CutMixCPS(CoTraining[CPSCutMixOptions]):
     The loss of a network is the supervised loss plus the weighted loss of its prediction on the mixed sample against
     the other network's mixed argmax. The defaults are those of the public code (charlesCXK/TorchSemiSeg,
     voc8.res50v3+.CPS+CutMix): cross entropy on unlabeled samples only (plain CPS includes the labeled ones), no
-    threshold, no ramp-up, weight 1; for Cityscapes (city8.res50v3+.CPS+CutMix) use ``weight=5``. The supervised loss
+    threshold, no ramp-up, weight 1, but with a wait, without which a short training collapses; for Cityscapes (city8.res50v3+.CPS+CutMix) use ``weight=5``. The supervised loss
     there is cross entropy, ``loss=cross_entropy``. Labeled and mixed samples share one forward pass, instead of two
     there; this affects batch normalization only.
     """
@@ -73,7 +75,11 @@ class CutMixCPS(CoTraining[CPSCutMixOptions]):
 
     def uses_pseudo_labels(self, step: Step) -> bool:
         """Return whether the wait is over."""
-        return has_begun(self.options, step, self.options.wait_share)
+        return has_begun(self.options, step, self._wait(step))
+
+    def _wait(self, step: Step) -> float:
+        share = self.options.wait_share
+        return wait_share(step.total) if share == "auto" else share
 
     def student_images(self, batch: Batch, step: Step) -> Tensor:
         """Return the labeled samples, then one mixed sample for every two unlabeled ones."""
@@ -97,7 +103,7 @@ class CutMixCPS(CoTraining[CPSCutMixOptions]):
             pseudo += Term(values, batch.unlabeled, samples_each=2)
         terms = {
             "supervised": supervised_loss(labeled, batch, o.loss, self.coding),
-            "pseudo": weight_at(o, step, o.wait_share) * pseudo,
+            "pseudo": weight_at(o, step, self._wait(step)) * pseudo,
         }
         return Losses(terms, role)
 

@@ -23,9 +23,9 @@ class ICT(AveragedTeacher[ICTOptions]):
 
     Verma et al. 2019 (arXiv:1903.03825), equation 3: the mean squared difference between m p'(u) + (1 - m) p'(v) and
     the student's prediction for m u + (1 - m) v, with p' the averaged teacher's prediction and m from Beta(alpha,
-    alpha), drawn for each pair. The defaults are those of SSL4MIS, train_interpolation_consistency_training_3D.py:
-    alpha 0.2, weight 0.1, a sigmoid ramp-up over the whole training, decay 0.99. The supervised loss there is half the
-    sum of Dice (with squares) and cross entropy (``loss=dice_ce, weight=0.2`` gives twice its loss), and the student is
+    alpha), drawn for each pair. In SSL4MIS, train_interpolation_consistency_training_3D.py, alpha is 0.2, as here, the
+    weight 0.1, the ramp-up takes the whole training, the decay is 0.99, the supervised loss half the sum of Dice (with
+    squares) and cross entropy (``weight=0.2, ramp_share=1, decay=0.99`` gives twice its loss), and the student is
     tested (``predicts=student``). The two samples of a pair are neighbors in the batch.
     """
 

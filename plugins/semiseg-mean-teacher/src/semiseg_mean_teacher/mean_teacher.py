@@ -24,13 +24,14 @@ class MeanTeacher(AveragedTeacher[MeanTeacherOptions]):
     """Mean teacher: the supervised loss plus the squared difference from an averaged teacher's prediction.
 
     Tarvainen and Valpola 2017 (arXiv:1703.01780), section 2: the mean over voxels and classes of (p - p')^2, where p'
-    is the prediction of the teacher, whose input has different noise. The defaults are those of SSL4MIS,
-    train_mean_teacher_3D.py: consistency on unlabeled samples, noise of 0.1 clipped at 0.2 for the teacher only, decay
-    0.99 with a warm-up, weight 0.1, a sigmoid ramp-up over the whole training, the teacher in training mode with its
-    own running statistics. The supervised loss there is half the sum of Dice (with squares) and cross entropy:
-    ``loss=dice_ce, weight=0.2`` gives twice its loss. It tests the student, ``predicts=student``, whereas the paper
-    tests the teacher. TorchSemiSeg's variant, voc8.res50v3+.MeanTeacher, is ``consistency_on=labeled_and_unlabeled,
-    weight=100, ramp=constant, noise=0, loss=cross_entropy, predicts=student``, except that its decay has no warm-up.
+    is the prediction of the teacher, whose input has different noise. As in SSL4MIS, train_mean_teacher_3D.py:
+    consistency on unlabeled samples, noise of 0.1 clipped at 0.2 for the teacher only, a sigmoid ramp-up, the teacher
+    in training mode with its own running statistics. There the weight is 0.1, the ramp-up takes the whole training, the
+    decay is 0.99 with a warm-up, and the supervised loss is half the sum of Dice (with squares) and cross entropy:
+    ``weight=0.2, ramp_share=1, decay=0.99`` gives twice its loss. It tests the student, ``predicts=student``, whereas
+    the paper tests the teacher. TorchSemiSeg's variant, voc8.res50v3+.MeanTeacher, is
+    ``consistency_on=labeled_and_unlabeled, weight=100, ramp=constant, noise=0, decay=0.99, loss=cross_entropy,
+    predicts=student``, except that its decay has no warm-up.
     """
 
     def losses(self, batch: Batch, step: Step) -> Iterator[Losses]:

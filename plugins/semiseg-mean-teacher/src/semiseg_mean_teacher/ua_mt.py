@@ -34,9 +34,10 @@ class UAMT(AveragedTeacher[UAMTOptions]):
     and dropout. The squared difference counts at voxels where the entropy of the mean of these predictions is below
     (3/4 + 1/4 g) ln K, with g the sigmoid ramp-up over the whole training: sum(M d) / (K sum(M) + 1e-16). The paper has
     two classes, and writes 2 and ln 2; SSL4MIS keeps these for four (train_uncertainty_aware_mean_teacher_2D.py), so
-    that its difference is K / 2 times this one, at fewer voxels. Weight 0.1, a sigmoid ramp-up over the whole training,
-    decay 0.99. The supervised loss in that code is half the sum of Dice (with squares, foreground only) and cross
-    entropy: ``loss=dice_ce, weight=0.2`` gives twice its loss. It tests the student, ``predicts=student``. The sum is
+    that its difference is K / 2 times this one, at fewer voxels. In that code the weight is 0.1, the ramp-up takes the
+    whole training, the decay is 0.99, and the supervised loss is half the sum of Dice (with squares, foreground only)
+    and cross entropy: ``weight=0.2, ramp_share=1, decay=0.99`` gives twice its loss. It tests the student,
+    ``predicts=student``. The sum is
     normalized over all unlabeled samples of a step and therefore cannot be computed in parts. Without dropout in the
     network (the built-in ``vnet`` has it, ``unet`` has it as an option), the passes differ only by the noise.
     """
