@@ -14,13 +14,15 @@ class Change:
         degrees: angles of the rotations around x, y and z, as in ``spatial.rotation_matrix``. A 2D sample is rotated by
             the one around z, which is perpendicular to the plane.
         flips: the axes (0, 1, 2) that are reversed after that; 2 has no effect on a 2D sample.
-        curves: the intensity transform of each channel, after all the rest.
+        curves: the intensity transform of each channel.
+        turns: quarter turns in the plane of the first two axes, as in ``torch.rot90``.
     """
 
     zoom: float = 1.0
     degrees: tuple[float, float, float] = (0.0, 0.0, 0.0)
     flips: tuple[int, ...] = ()
     curves: tuple[Curve, ...] = ()
+    turns: int = 0
 
     @property
     def interpolates(self) -> bool:

@@ -25,12 +25,13 @@ class FusedAugmentation(Luque2023Augmentation, BatchAugmentation):
     """
 
     def __call__(self, image: Tensor, label: Tensor | None, patch_size: Shape) -> tuple[Tensor, Tensor | None]:
-        """Apply the seven operations; labels by nearest neighbor."""
+        """Apply the operations; labels by nearest neighbor."""
         change = self.draw(len(image))
         if image.device.type == "cpu" and _numba_works():
             from semiseg.augmentation.fused_numba import apply_change
+            from semiseg.augmentation.fused_torch import turned
 
-            return apply_change(image, label, change, patch_size, self.options.keep_background)
+            return turned(*apply_change(image, label, change, patch_size, self.options.keep_background), change.turns)
         images, labels = self.apply(image[None], None if label is None else label[None], [change], patch_size)
         return images[0], None if labels is None else labels[0]
 
@@ -59,8 +60,12 @@ class FusedAugmentation(Luque2023Augmentation, BatchAugmentation):
             happens = (torch.rand(3) < self._probability("flipping")).tolist()
             flips = tuple(axis for axis in range(3) if happens[axis] and AXES[axis] in self.options.flip_axes)
             torch.rand(1 if flips else 0)
+        turns = 0
+        if self.options.quarter_turns:
+            torch.rand(1)
+            turns = self._draw_turns()
         torch.rand(1)
-        return Change(zoom, degrees, flips, self._draw_curves(n_channels))
+        return Change(zoom, degrees, flips, self._draw_curves(n_channels), turns)
 
 
 def _numba_works() -> bool:

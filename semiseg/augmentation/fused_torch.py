@@ -33,11 +33,22 @@ def apply_changes(
         grid = _grid(images, change, patch_size)
         image = _move(images[i], grid, change, "bilinear", patch_size)
         pairs = zip(image, change.curves, strict=True)
-        changed.append(torch.stack([apply_table(channel, curve, keep_zero) for channel, curve in pairs]))
+        image = torch.stack([apply_table(channel, curve, keep_zero) for channel, curve in pairs])
+        label = None
         if labels is not None:
-            label = _move(labels[i, None].float(), grid, change, "nearest", patch_size)
-            changed_labels.append(label[0].long())
+            label = _move(labels[i, None].float(), grid, change, "nearest", patch_size)[0].long()
+        image, label = turned(image, label, change.turns)
+        changed.append(image)
+        if label is not None:
+            changed_labels.append(label)
     return torch.stack(changed), None if labels is None else torch.stack(changed_labels)
+
+
+def turned(image: Tensor, label: Tensor | None, turns: int) -> tuple[Tensor, Tensor | None]:
+    """Return an image (C, \\*spatial) and its label (\\*spatial) after quarter turns of the first two axes."""
+    if not turns:
+        return image, label
+    return image.rot90(turns, (1, 2)).contiguous(), None if label is None else label.rot90(turns, (0, 1)).contiguous()
 
 
 def _grid(images: Tensor, change: Change, patch_size: Shape) -> Tensor | None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field, PositiveFloat, field_validator
 
+from semiseg.errors import ComponentError
 from semiseg.interfaces.augmentation import Augmentation
 from semiseg.interfaces.component import ComponentOptions
 from semiseg.types import Shape
@@ -24,6 +25,7 @@ Operation = Literal[
 OF_INTENSITIES: tuple[Operation, ...] = ("gamma", "histogram_shift", "intensity_shift", "intensity_scaling")
 Probability = Annotated[float, Field(ge=0, le=1)]
 Range = tuple[PositiveFloat, PositiveFloat]
+Points = Annotated[int, Field(ge=3)]
 
 
 class Luque2023Augmentation(Augmentation):
@@ -42,7 +44,7 @@ class Luque2023Augmentation(Augmentation):
     class Options(ComponentOptions):
         """Ranges and probabilities."""
 
-        newer: ClassVar[frozenset[str]] = frozenset({"same_for_channels"})
+        newer: ClassVar[frozenset[str]] = frozenset({"same_for_channels", "quarter_turns", "gamma_distribution"})
 
         scaling: Range = (0.9, 1.1)
         """Zoom, the same along all axes; 1.1 enlarges by a tenth."""
@@ -53,10 +55,15 @@ class Luque2023Augmentation(Augmentation):
 
         In 2D, ``left-right`` is the first axis of the plane and ``anterior-posterior`` the second, whatever they are
         in the patient: in sagittal slices, ``left-right`` flips front and back. ``superior-inferior`` has no effect."""
+        quarter_turns: Probability = 0.0
+        """Probability of one to three quarter turns in the plane of the first two axes, where the patch is square."""
         gamma: Range = (0.7, 1.5)
-        """Exponent on the channel rescaled to [0, 1], log-uniform."""
-        histogram_points: Annotated[int, Field(ge=3)] = 10
-        """Control points of the histogram shift, equally spaced over the channel's range."""
+        """Exponent on the channel rescaled to [0, 1]."""
+        gamma_distribution: Literal["log_uniform", "uniform"] = "log_uniform"
+        """log_uniform: as often below 1 as above it, if the range's ends are reciprocal."""
+        histogram_points: Points | tuple[Points, Points] = 10
+        """Control points of the histogram shift, equally spaced over the channel's range; of two, any number between
+        them."""
         histogram_shift: Annotated[float, Field(ge=0, le=1)] = 1.0
         """Strength of the histogram shift: 1 moves control points up to their neighbors, 0 not at all."""
         intensity_shift: Annotated[float, Field(ge=0)] = 0.1
@@ -84,10 +91,10 @@ class Luque2023Augmentation(Augmentation):
                 return tuple(AXES[a] if isinstance(a, int) and 0 <= a < len(AXES) else a for a in axes)
             return axes
 
-        @field_validator("scaling", "gamma")
+        @field_validator("scaling", "gamma", "histogram_points")
         @classmethod
-        def _ordered(cls, values: tuple[float, float]) -> tuple[float, float]:
-            if values[0] > values[1]:
+        def _ordered(cls, values: int | tuple[float, float]) -> int | tuple[float, float]:
+            if isinstance(values, tuple) and values[0] > values[1]:
                 raise ValueError(f"the smaller number of a range comes first: write [{values[1]}, {values[0]}]")
             return values
 
@@ -96,6 +103,10 @@ class Luque2023Augmentation(Augmentation):
         from semiseg.augmentation.spatial import size_to_read
 
         o = self.options
+        if o.quarter_turns and patch_size[0] != patch_size[1]:
+            needed = "a patch that is square in its first two axes"
+            what = f"augmentation.quarter_turns needs {needed}, not {list(patch_size)}."
+            raise ComponentError(what, "Give the patch equal first sides, or set quarter_turns to 0.")
         zoom = o.scaling[0] if self._probability("scaling") else 1.0
         return size_to_read(patch_size, zoom, o.rotation if self._probability("rotation") else 0.0, o.margin)
 
@@ -112,13 +123,15 @@ class Luque2023Augmentation(Augmentation):
         return type(self)(o.model_copy(update={"probabilities": probabilities}))
 
     def __call__(self, image: Tensor, label: Tensor | None, patch_size: Shape) -> tuple[Tensor, Tensor | None]:
-        """Apply the seven operations; labels by nearest neighbor."""
+        """Apply the operations; labels by nearest neighbor."""
         from semiseg.augmentation import torchio_steps
 
         axes = tuple(AXES.index(axis) for axis in self.options.flip_axes)
         steps = [torchio_steps.RandomZoomAndRotation(patch_size, self._draw_pose)]
         if axes:
             steps.append(torchio_steps.RandomFlip(axes, self._probability("flipping")))
+        if self.options.quarter_turns:
+            steps.append(torchio_steps.RandomQuarterTurns(self._draw_turns))
         steps.append(torchio_steps.RandomCurves(self._draw_curves, self.options.keep_background, len(patch_size)))
         return torchio_steps.run(steps, image, label)
 
@@ -130,6 +143,10 @@ class Luque2023Augmentation(Augmentation):
             return zoom, (0.0, 0.0, 0.0)
         return zoom, (_signed(o.rotation), _signed(o.rotation), _signed(o.rotation))
 
+    def _draw_turns(self) -> int:
+        """Draw a number of quarter turns."""
+        return 1 + int(_uniform(0, 3)) if _uniform(0, 1) < self.options.quarter_turns else 0
+
     def _draw_curves(self, n_channels: int) -> tuple[Curve, ...]:
         """Draw the intensity curve of each channel."""
         if self.options.same_for_channels:
@@ -140,11 +157,21 @@ class Luque2023Augmentation(Augmentation):
         from semiseg.augmentation.intensity import Curve
 
         o = self.options
-        gamma = o.gamma[0] * (o.gamma[1] / o.gamma[0]) ** _uniform(0, 1) if self._happens("gamma") else 1.0
-        heights = draw_heights(o.histogram_points, o.histogram_shift) if self._happens("histogram_shift") else None
+        gamma = self._draw_gamma() if self._happens("gamma") else 1.0
+        heights = draw_heights(self._draw_points(), o.histogram_shift) if self._happens("histogram_shift") else None
         shift = _signed(o.intensity_shift) if self._happens("intensity_shift") else 0.0
         factor = 1 + _signed(o.intensity_scaling) if self._happens("intensity_scaling") else 1.0
         return Curve(gamma, heights, shift, factor)
+
+    def _draw_gamma(self) -> float:
+        low, high = self.options.gamma
+        if self.options.gamma_distribution == "uniform":
+            return _uniform(low, high)
+        return float(low * (high / low) ** _uniform(0, 1))
+
+    def _draw_points(self) -> int:
+        points = self.options.histogram_points
+        return points if isinstance(points, int) else int(_uniform(points[0], points[1] + 1))
 
     def _happens(self, operation: Operation) -> bool:
         return _uniform(0, 1) < self._probability(operation)

@@ -78,6 +78,21 @@ class RandomFlip(tio.RandomFlip):  # type: ignore[misc]
         return subject
 
 
+class RandomQuarterTurns(RandomTransform, tio.SpatialTransform):  # type: ignore[misc]
+    """Quarter turns in the plane of the first two axes, exactly; ``draw`` returns their number."""
+
+    def __init__(self, draw: Callable[[], int]) -> None:
+        super().__init__(copy=False)
+        self.draw = draw
+
+    def apply_transform(self, subject: tio.Subject) -> tio.Subject:
+        """Turn all images of a subject alike."""
+        turns = self.draw()
+        for image in self.get_images(subject) if turns else ():
+            image.set_data(image.data.rot90(turns, (1, 2)))
+        return subject
+
+
 def run(steps: list[tio.Transform], image: Tensor, label: Tensor | None) -> tuple[Tensor, Tensor | None]:
     """Apply the steps to an image (C, \\*spatial) float32 and its label (\\*spatial) int64, if there is one.
 

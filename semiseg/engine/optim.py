@@ -40,12 +40,12 @@ def make_optimizers(options: schema.Optimizer, networks: nn.ModuleDict, roles: I
     return {role.name: make_optimizer(options_of(role, options), networks[role.name].parameters()) for role in roles}
 
 
-def learning_rate(options: schema.Schedule, base: float, step: int, total: int) -> float:
+def learning_rate(options: schema.Schedule, base: float, step: int, total: int, epoch_length: int) -> float:
     """Return the rate of step ``step`` (from 0) of ``total``: cosine (Loshchilov and Hutter 2017, no restart) or poly.
 
-    Both decay to 0.
+    Both decay to 0. ``epoch_length``: steps of an epoch, for a rate that changes with epochs.
     """
-    done = step / total
+    done = (step - step % epoch_length if options.per == "epoch" else step) / total
     if options.name == "cosine":
         return base * 0.5 * (1 + math.cos(math.pi * done))
     if options.name == "poly":

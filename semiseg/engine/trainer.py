@@ -107,7 +107,7 @@ class Trainer:
         started = time.monotonic()
         for role, optimizer in self.runner.optimizers.items():
             for group in optimizer.param_groups:
-                group["lr"] = learning_rate(self.options.schedule, self._rates[role], *span.in_schedule(self.done))
+                group["lr"] = self._rate(self._rates[role], span, self.done)
         device = self.runtime.device
         with self.step_memory.of_a_step():
             batch = self.parts.batches.finish(batch.apply(lambda t: t.to(device, non_blocking=True)), self.done)
@@ -157,6 +157,9 @@ class Trainer:
         roles = trained_roles(self.strategy, self.choice.mode, self.runtime)
         return make_optimizers(self.options.optimizer, self.strategy.networks, roles)
 
+    def _rate(self, base: float, span: StageSpan, index: int) -> float:
+        return learning_rate(self.options.schedule, base, *span.in_schedule(index), self.timetable.epoch_length)
+
     def _figures(self) -> dict[str, float | str]:
         steps = self.done - self.closed_epochs * self.timetable.epoch_length
         losses = {name: value / steps for name, value in self.sums.items()}
@@ -165,8 +168,8 @@ class Trainer:
     def _close_epoch(self, meter: Meter) -> None:
         epoch, steps = self.closed_epochs + 1, self.timetable.epoch_length
         record: dict[str, Any] = {"epoch": epoch, "epochs": self.timetable.epochs, "step": self.done}
-        at = self.timetable.span(self.done - 1).in_schedule(self.done - 1)
-        record["lr"] = learning_rate(self.options.schedule, self.options.optimizer.lr, *at)
+        last = self.done - 1
+        record["lr"] = self._rate(self.options.optimizer.lr, self.timetable.span(last), last)
         record["train"] = {name: value / steps for name, value in self.sums.items()}
         if self._validates(epoch) and self.parts.validate is not None:
             self._collect()

@@ -58,8 +58,9 @@ def _meaning(plan: Plan, epochs_before: int, done: int) -> str:
     text = f"The run continues to {training.epochs} epochs instead of {epochs_before}."
     if not done:
         return text
-    was = learning_rate(schedule, base, done - 1, before)
-    now = learning_rate(schedule, base, done, total)
+    epoch_length = total // training.epochs
+    was = learning_rate(schedule, base, done - 1, before, epoch_length)
+    now = learning_rate(schedule, base, done, total, epoch_length)
     text += (
         f" After step {done} the learning rate ({schedule.name}) continues at {now:.3g}, its value in the schedule over"
         f" {training.epochs} epochs; it was {was:.3g}."

@@ -12,7 +12,7 @@ from semiseg.engine.optim import options_of
 from semiseg.engine.precision import cpu_bf16_problems
 from semiseg.engine.runtime import accelerator, precision_on
 from semiseg.engine.step_modes import StepMode, inexact
-from semiseg.errors import DataError, Problem, RecipeError
+from semiseg.errors import ComponentError, DataError, Problem, RecipeError
 from semiseg.interfaces.augmentation import Augmentation, BatchAugmentation
 from semiseg.interfaces.backbone import Backbone
 from semiseg.interfaces.component import declared_axes
@@ -41,6 +41,10 @@ def spatial_problems(components: Components, task: Task, recipe: Recipe) -> list
             axes = " or ".join(supported[n] for n in sorted(declared))
             what = f"{key} has {supported[sides]} sides, but {named} supports only images with {axes} axes."
             problems.append(Problem("", what, f"Choose {axes} sides for training.patch_size, or {instead}."))
+    try:
+        components.augmentation.source_size(task.patch_size)
+    except ComponentError as error:
+        problems += error.problems
     return problems
 
 

@@ -144,7 +144,11 @@ def test_modes_and_parts_train_alike(unlabeled, name, size):
 def test_the_published_weight_is_one_at_once_and_a_wait_and_a_ramp_are_options():
     batch = double_batch()
     later = {"weight": 5, "wait_share": 0.2, "ramp": "sigmoid", "ramp_share": 0.4}
-    cases = [({}, {0: 1, 99: 1}), (later, {0: 0, 19: 0, 20: 5 * math.exp(-5), 40: 5 * math.exp(-1.25), 60: 5, 99: 5})]
+    cases = [
+        ({"wait_share": 0}, {0: 1, 99: 1}),
+        ({}, {39: 0, 40: 1, 99: 1}),
+        (later, {0: 0, 19: 0, 20: 5 * math.exp(-5), 40: 5 * math.exp(-1.25), 60: 5, 99: 5}),
+    ]
     for options, weights in cases:
         strategy = made(**options)
         for index, weight in weights.items():

@@ -75,10 +75,14 @@ class Optimizer(Model):
 class Schedule(Model):
     """The learning-rate schedule over a stage."""
 
+    newer = frozenset({"per"})
+
     name: Literal["cosine", "poly", "constant"] = "cosine"
     """cosine to 0; poly: (1 - t)^power."""
     power: PositiveFloat = 0.9
     """Exponent of poly."""
+    per: Literal["step", "epoch"] = "step"
+    """Whether the rate changes at every step, or at the beginning of every epoch of the stage."""
 
 
 class Validation(Model):

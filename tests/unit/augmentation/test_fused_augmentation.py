@@ -22,6 +22,7 @@ OPTIONS = [
     {"probability": 1.0, "keep_background": False, "flip_axes": []},
     {"probability": 0.0, "probabilities": {"flipping": 0.5, "gamma": 0.5}},
 ]
+OF_THE_STUDY = {"quarter_turns": 0.7, "gamma_distribution": "uniform", "histogram_points": (5, 15)}
 
 
 @pytest.fixture(params=["numba", "torch"])
@@ -61,6 +62,11 @@ def compare(options, image, label, size, seed):
     axes = tuple(range(1, expected.ndim))
     extent = expected.amax(axes, True) - expected.amin(axes, True)
     return (changed - expected).abs() / extent, changed_label, expected_label
+
+
+@pytest.mark.parametrize("size", [(40, 40, 36), (72, 72)], ids=["3D", "2D"])
+def test_with_quarter_turns_too(size, way):
+    test_the_same_seed_gives_what_torchio_gives(OF_THE_STUDY, size, way)
 
 
 @pytest.mark.parametrize("size", [(40, 36, 44), (80, 68)], ids=["3D", "2D"])

@@ -5,7 +5,9 @@ import pytest
 import torch
 from pydantic import ValidationError
 
+from semiseg.augmentation.fused import FusedAugmentation
 from semiseg.augmentation.luque2023 import Luque2023Augmentation
+from semiseg.errors import ComponentError
 
 SIZES = [(16, 12, 10), (16, 12)]
 
@@ -36,6 +38,38 @@ def test_flips_only_the_axes_it_may(image):
         present = [dim for dim in dims if dim < image.ndim]  # an image in 2D has no third axis
         assert torch.equal(changed, image.flip(present))
         assert torch.equal(label, image[0].long().flip([dim - 1 for dim in present]))
+
+
+@pytest.mark.parametrize("kind", [Luque2023Augmentation, FusedAugmentation])
+@pytest.mark.parametrize("size", [(8, 8, 5), (8, 8)])
+def test_quarter_turns_are_one_to_three_and_exact(kind, size):
+    image = torch.randn((2, *size), generator=torch.Generator().manual_seed(3))
+    augmentation, found = kind(kind.Options(probability=0, quarter_turns=1.0)), set()
+    for seed in range(30):
+        changed, label = apply(augmentation, image, image[0].long(), seed)
+        (turns,) = (k for k in range(4) if torch.equal(changed, image.rot90(k, (1, 2))))
+        assert torch.equal(label, image[0].long().rot90(turns, (0, 1)))
+        found.add(turns)
+    assert found == {1, 2, 3}
+
+
+@pytest.mark.parametrize("kind", [Luque2023Augmentation, FusedAugmentation])
+def test_quarter_turns_need_a_square_patch(kind):
+    with pytest.raises(ComponentError, match="square in its first two axes"):
+        kind(kind.Options(quarter_turns=0.5)).source_size((8, 6, 8))
+
+
+def test_exponents_and_control_points_are_drawn_from_their_ranges():
+    options = Luque2023Augmentation.Options(gamma=(0.5, 2), gamma_distribution="uniform", histogram_points=(5, 15))
+    augmentation = Luque2023Augmentation(options)
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(0)
+        exponents = [augmentation._draw_gamma() for _ in range(2000)]
+        points = [augmentation._draw_points() for _ in range(2000)]
+    assert 0.5 <= min(exponents) < 0.51
+    assert 1.99 < max(exponents) <= 2
+    assert sum(exponents) / 2000 == pytest.approx(1.25, abs=0.03)  # log-uniform: 1.08
+    assert set(points) == set(range(5, 16))
 
 
 def test_a_volume_of_one_slice_is_flipped_along_all_axes():
@@ -96,6 +130,9 @@ def test_nothing_happens_with_probability_0(image):
         {"probabilities": {"flips": 0.5}},
         {"probabilities": {"gamma": 1.5}},
         {"gamma": [0, 1]},
+        {"histogram_points": [15, 5]},
+        {"histogram_points": [2, 5]},
+        {"quarter_turns": 1.5},
     ],
 )
 def test_bad_options_are_refused(options):

@@ -20,15 +20,26 @@ def test_cosine_is_torch_s_cosine():
     optimizer = torch.optim.SGD([parameter], lr=0.3)
     peer = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=50)
     for step in range(50):
-        assert learning_rate(schema.Schedule(), 0.3, step, 50) == pytest.approx(peer.get_last_lr()[0], abs=1e-12)
+        assert learning_rate(schema.Schedule(), 0.3, step, 50, 10) == pytest.approx(peer.get_last_lr()[0], abs=1e-12)
         optimizer.step()
         peer.step()
-    assert learning_rate(schema.Schedule(), 0.3, 50, 50) == pytest.approx(0)
+    assert learning_rate(schema.Schedule(), 0.3, 50, 50, 10) == pytest.approx(0)
+
+
+def test_a_rate_that_changes_with_epochs_is_torch_s_cosine_over_epochs():
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.3)
+    peer = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=5)
+    for epoch in range(5):
+        for step in range(10 * epoch, 10 * (epoch + 1)):
+            rate = learning_rate(schema.Schedule(per="epoch"), 0.3, step, 50, 10)
+            assert rate == pytest.approx(peer.get_last_lr()[0], abs=1e-12)
+        optimizer.step()
+        peer.step()
 
 
 def test_poly_and_constant():
-    assert learning_rate(schema.Schedule(name="poly", power=2), 1.0, 5, 10) == pytest.approx(0.25)
-    assert learning_rate(schema.Schedule(name="constant"), 1.0, 5, 10) == 1.0
+    assert learning_rate(schema.Schedule(name="poly", power=2), 1.0, 5, 10, 2) == pytest.approx(0.25)
+    assert learning_rate(schema.Schedule(name="constant"), 1.0, 5, 10, 2) == 1.0
 
 
 def test_stages_share_the_steps_and_a_schedule_goes_through_those_that_keep_the_optimizer():

@@ -65,7 +65,8 @@ class CutMixCPS(CoTraining[CPSCutMixOptions]):
     The loss of a network is the supervised loss plus the weighted loss of its prediction on the mixed sample against
     the other network's mixed argmax. The defaults are those of the public code (charlesCXK/TorchSemiSeg,
     voc8.res50v3+.CPS+CutMix): cross entropy on unlabeled samples only (plain CPS includes the labeled ones), no
-    threshold, no ramp-up, weight 1, but with a wait, without which a short training collapses; for Cityscapes (city8.res50v3+.CPS+CutMix) use ``weight=5``. The supervised loss
+    threshold, no ramp-up, weight 1, except for the wait, without which a short training collapses. For Cityscapes
+    (city8.res50v3+.CPS+CutMix) use ``weight=5``. The supervised loss
     there is cross entropy, ``loss=cross_entropy``. Labeled and mixed samples share one forward pass, instead of two
     there; this affects batch normalization only.
     """
