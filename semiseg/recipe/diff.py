@@ -91,7 +91,7 @@ def _former(data: Mapping[str, Any]) -> dict[str, Any]:
     models = {"training.batch_size": BatchSize.former}
     for slot in slots(data):
         try:
-            component = component_class(slot, lambda key: "") or slot.name
+            component: Any = component_class(slot, lambda key: "") or slot.name
         except ComponentError:  # not installed here
             continue
         models[slot.key] = component.Options.former
