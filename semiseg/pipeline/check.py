@@ -187,6 +187,8 @@ def _order_of_files(plan: Plan) -> list[str]:
 
 def _notes(plan: Plan) -> list[str]:
     notes = list(plan.notes)
+    if plan.sizes.mixed.unlabeled and not any(counts.unlabeled for counts in plan.draws.kinds):
+        notes.append("no step uses unlabeled samples: the strategy waits until training ends")
     if not plan.split.validation:
         notes.append("no validation cases: the best checkpoint will be the last one")
     if not plan.split.test:

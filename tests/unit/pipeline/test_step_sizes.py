@@ -10,6 +10,7 @@ from semiseg.interfaces.strategy import BatchNeeds, Stage, StreamNeeds
 from semiseg.pipeline.plan import make_plan
 from semiseg.pipeline.samples.step_sizes import draws_of, n_steps, step_sizes
 from semiseg.pipeline.step_mode import OpenModes
+from semiseg.planning.settle import with_values
 from semiseg.recipe.dump import dump_recipe
 from semiseg.recipe.schema import BatchSize
 from semiseg.strategies.cps import CPSOptions, CrossPseudoSupervision
@@ -67,12 +68,18 @@ def test_groups_stay_together_where_labels_fill_a_step():
     assert sizes("stages", odd, labeled=2, unlabeled=3) == ((2, 3, 4, 0), 0)
 
 
-def test_by_default_stages_are_filled_and_the_rule_of_earlier_runs_alone_is_not_written():
-    recipe = load_recipe(RECIPE)
-    assert recipe.training.batch.fill == "stages"
-    assert "fill: stages" in dump_recipe(recipe)
-    assert "fill:" not in dump_recipe(load_recipe(RECIPE, ["training.batch_size.fill=trainings"]))
-    assert "fill: always" in dump_recipe(load_recipe(RECIPE, ["training.batch_size.fill=always"]))
+def test_by_default_stages_are_filled_and_the_rule_is_always_written():
+    assert load_recipe(RECIPE).training.batch.fill == "stages"
+    for fill in ("stages", "trainings", "always"):
+        assert f"fill: {fill}" in dump_recipe(load_recipe(RECIPE, [f"training.batch_size.fill={fill}"]))
+
+
+def test_a_batch_that_an_earlier_version_planned_has_that_version_s_rule():
+    auto = load_recipe({**RECIPE, "training": {**RECIPE["training"], "batch_size": "auto"}})
+    earlier = with_values(auto, {"training.batch_size": {"labeled": 3, "unlabeled": 1}})
+    assert earlier.training.batch.fill == "trainings"
+    now = with_values(auto, {"training.batch_size": BatchSize(labeled=3, unlabeled=1).model_dump()})
+    assert now.training.batch.fill == "stages"
 
 
 def phases(strategy, *changes):
@@ -154,6 +161,13 @@ def test_pseudo_labels_of_no_samples_are_refused():
 )
 def test_check_tells_what_steps_draw(changes, line):
     assert line in check(RECIPE, overrides=changes, quick=True)
+
+
+def test_check_tells_that_a_wait_lasts_until_the_end():
+    note = "Note: no step uses unlabeled samples: the strategy waits until training ends."
+    waits = ["strategy.wait_share=null", "strategy.wait_epochs=2"]
+    assert note in check(RECIPE, overrides=waits, quick=True)
+    assert note not in check(RECIPE, quick=True)
 
 
 def test_a_baseline_of_fewer_samples_is_told():
