@@ -1,6 +1,6 @@
 """The base of all components: a class found by an entry point, with nested options."""
 
-from collections.abc import Mapping, Set
+from collections.abc import Set
 from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer
@@ -14,10 +14,6 @@ class GrowingModel(BaseModel):
     newer: ClassVar[frozenset[str]] = frozenset()
     """Fields added when runs already existed. They are not written while at their defaults, so that the recipes of
     those runs, and their hashes, stay the same."""
-    former: ClassVar[Mapping[str, Any]] = {}
-    """Fields added when runs already existed, with a default that trains otherwise than those runs: the value that
-    stands for how they were trained. It is always written. A recipe that has it is the same, with the same hash, as a
-    run's recipe of that time without the field (``semiseg.recipe.diff``)."""
 
     def written(self) -> dict[str, Any]:
         """Return the values of the fields that are written, by name."""

@@ -26,6 +26,7 @@ from semiseg.planning.rules import (
 from semiseg.planning.wording import by, extents, text, value_range
 from semiseg.preprocessing.slices import axis_of_slices
 from semiseg.progress import Reporter
+from semiseg.recipe.diff import FORMER
 from semiseg.recipe.schema import BatchSize, Preprocessing, Recipe, Training
 from semiseg.types import DatasetInfo, Shape
 
@@ -92,7 +93,7 @@ def with_values(recipe: Recipe, values: Mapping[str, Any]) -> Recipe:
     for block, model in models:
         own = {key.partition(".")[2]: value for key, value in values.items() if key.startswith(f"{block}.")}
         if isinstance(own.get("batch_size"), Mapping):  # an earlier version planned no ``fill``
-            own["batch_size"] = {**BatchSize.former, **own["batch_size"]}
+            own["batch_size"] = {"fill": FORMER["training.batch_size.fill"], **own["batch_size"]}
         if own:
             changed[block] = model.model_validate({**getattr(recipe, block).model_dump(), **own})
     return recipe.model_copy(update=changed)

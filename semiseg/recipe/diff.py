@@ -7,15 +7,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from semiseg.errors import ComponentError, Problem
+from semiseg.errors import Problem
 from semiseg.recipe.component_slots import kind_at, plain, slots
-from semiseg.recipe.components import component_class, find_components
+from semiseg.recipe.components import find_components
 from semiseg.recipe.dump import resolved
-from semiseg.recipe.schema import BatchSize, Recipe
+from semiseg.recipe.schema import Recipe
 from semiseg.registry import Kind, current_name, first_name
 
 HARMLESS = frozenset({"name", "training.workers", "training.checkpoint.minutes", "preprocessing.store"})
 """Keys that cannot change a result."""
+FORMER: Mapping[str, Any] = {
+    "training.batch_size.fill": "trainings",
+    "strategy.pseudo_mean": "each_stream",
+    "strategy.weak_view": "recipe",
+}
+"""What it means if a run's recipe lacks these keys, which are newer: it was trained as with these values, and not with
+today's defaults. With these values, a recipe is the same, with the same hash."""
 EPOCHS = "training.epochs"
 """The only key that may change in a resumed run, if it increases."""
 
@@ -39,9 +46,9 @@ def changes(old: Recipe | Mapping[str, Any], new: Recipe | Mapping[str, Any]) ->
     A mapping is a resolved recipe from ``read_yaml``, so that a recipe with components given as objects can be compared
     with its dumped form.
     """
-    before, after = (_with_former(_data(recipe), current_name) for recipe in (old, new))
+    before, after = _leaves(old, current_name), _leaves(new, current_name)
     keys = dict.fromkeys([*before, *after])
-    pairs = [(key, before.get(key), after.get(key)) for key in keys]
+    pairs = [(key, before.get(key, FORMER.get(key)), after.get(key, FORMER.get(key))) for key in keys]
     return [Change(*pair) for pair in pairs if _canonical(pair[1]) != _canonical(pair[2])]
 
 
@@ -58,12 +65,10 @@ def recipe_hash(recipe: Recipe | Mapping[str, Any], free: Collection[str] = ()) 
 
     ``free`` are keys to ignore. Components that were renamed have their first name, so that hashes stay the same.
     """
-    data = _data(recipe)
-    former = _former(data)
     leaves = {
         key: value
-        for key, value in _leaves(data, first_name).items()
-        if key not in free and not (key in former and former[key] == value)
+        for key, value in _leaves(recipe, first_name).items()
+        if key not in free and not (key in FORMER and FORMER[key] == value)
     }
     return hashlib.sha256(_canonical(leaves).encode()).hexdigest()
 
@@ -75,30 +80,7 @@ def data_paths(recipe: Recipe) -> list[str]:
     return [f"dataset.{name}" for name, value in dict(options or ()).items() if isinstance(value, Path)]
 
 
-def _data(recipe: Recipe | Mapping[str, Any]) -> Mapping[str, Any]:
-    return resolved(recipe) if isinstance(recipe, Recipe) else recipe
-
-
-def _with_former(data: Mapping[str, Any], named: Callable[[Kind, Any], Any]) -> dict[str, Any]:
-    """Return the leaves, and those that stand for keys which a run's recipe of an earlier version lacks."""
-    leaves = _leaves(data, named)
-    blocks = {key.rpartition(".")[0] for key in leaves}
-    return leaves | {k: v for k, v in _former(data).items() if k not in leaves and k.rpartition(".")[0] in blocks}
-
-
-def _former(data: Mapping[str, Any]) -> dict[str, Any]:
-    """Return by dotted key what absent keys meant in runs of earlier versions (``GrowingModel.former``)."""
-    models = {"training.batch_size": BatchSize.former}
-    for slot in slots(data):
-        try:
-            component: Any = component_class(slot, lambda key: "") or slot.name
-        except ComponentError:  # not installed here
-            continue
-        models[slot.key] = component.Options.former
-    return {f"{block}.{key}": value for block, former in models.items() for key, value in former.items()}
-
-
-def _leaves(data: Mapping[str, Any], named: Callable[[Kind, Any], Any]) -> dict[str, Any]:
+def _leaves(recipe: Recipe | Mapping[str, Any], named: Callable[[Kind, Any], Any]) -> dict[str, Any]:
     """Return values by dotted key, without the harmless ones; a list is one value, and so is an empty block.
 
     ``named`` returns the name to use for each component.
@@ -112,7 +94,7 @@ def _leaves(data: Mapping[str, Any], named: Callable[[Kind, Any], Any]) -> dict[
         elif key not in HARMLESS:
             leaves[key] = value
 
-    collect(_renamed(data, named), "")
+    collect(_renamed(resolved(recipe) if isinstance(recipe, Recipe) else recipe, named), "")
     return leaves
 
 

@@ -27,7 +27,6 @@ class CPSOptions(WeakViewOptions, DeepSupervisionOptions):
     """Options of CPS; defaults are those of the 3D paper's code, except the wait period and the supervised loss."""
 
     newer: ClassVar[frozenset[str]] = DeepSupervisionOptions.newer
-    former: ClassVar[Mapping[str, Any]] = {**WeakViewOptions.former, "pseudo_mean": "each_stream"}
 
     phi: Annotated[float, Field(ge=0)] = 0.5
     """Weight of the pseudo-label loss."""

@@ -4,8 +4,8 @@ A strong view is made on the device: an augmented image with further intensity c
 """
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Literal
+from collections.abc import Sequence
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -19,8 +19,6 @@ WeakView = Literal["geometry", "recipe"]
 
 class WeakViewOptions(StrategyOptions):
     """Base of the options of strategies whose networks label unlabeled samples (``Strategy.weak_unlabeled``)."""
-
-    former: ClassVar[Mapping[str, Any]] = {"weak_view": "recipe"}
 
     weak_view: WeakView = "recipe"
     """Unlabeled samples as the recipe's augmentation makes them (recipe), or with its zooms, rotations and flips but

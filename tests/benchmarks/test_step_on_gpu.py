@@ -97,7 +97,8 @@ def make_step(row, backbone, task, device):
     """The step of a row, and its batch."""
     precision, how, name = row
     strategy_class, mode = MODES.get(name) or (MODES["joint"] if name == "plain cps" else MODES["supervised"])
-    options = strategy_class.Options()
+    own = {"pseudo_mean": "each_stream", "wait_share": 0} if strategy_class is CrossPseudoSupervision else {}
+    options = strategy_class.Options(loss="dice", **own)  # the plain loop's
     roles = strategy_class.roles(options)
     networks = build_networks(roles, {role.name: backbone for role in roles}, task, seed=0)
     for network in networks.values():

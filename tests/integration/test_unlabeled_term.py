@@ -43,7 +43,8 @@ RECIPE = {
 
 def short(dataset, split, patch, store, strategy):
     others = OTHER_NETWORKS.get(strategy, {})
-    training = {**RECIPE["training"], "patch_size": [32] * 3 if others else patch}  # of UNETR: multiples of 16
+    size = [-(-side // 16) * 16 for side in patch] if others else patch  # UNETR's sides are multiples of 16
+    training = {**RECIPE["training"], "patch_size": size}
     more = {"dataset": dataset, "split": split, "training": training, "preprocessing": {"store": str(store)}}
     return semiseg.load_recipe({**RECIPE, **more, "strategy": {"name": strategy, "networks": others}})
 

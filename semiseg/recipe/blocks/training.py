@@ -1,7 +1,6 @@
 """The recipe's ``training``."""
 
-from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, PositiveFloat, model_validator
 
@@ -22,8 +21,6 @@ PatchSize = Annotated[tuple[Extent, ...], Field(min_length=2, max_length=3)]
 
 class BatchSize(Model):
     """Samples of each stream per step, over all devices."""
-
-    former: ClassVar[Mapping[str, Any]] = {"fill": "trainings"}
 
     labeled: Count = 2
     """Labeled samples."""

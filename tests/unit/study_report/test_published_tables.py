@@ -50,14 +50,14 @@ def test_published_values_stand_beside_ours():
 
 
 def distances(method, values, total, seeds=1):
-    return arm(method, 12, *[values] * seeds, total=total, backbone={"name": "unet"}, **DISTANCE, **BRATS)
+    return arm(method, 12, *[values] * seeds, total=total, backbone={"name": "basic_unet"}, **DISTANCE, **BRATS)
 
 
 def test_published_distances_show_both_percentages():
     arms = (distances("supervised", flat(20.0), 12, 2), distances("cps", flat(15.0), 1050))
     table = published_tables(*arms)["published_hd95"]
     percent = [f"reduction %: {what}" for what in ("printed", "(a-b)/a of printed", "ours")]
-    assert texts(table, "setting", "class", *percent) == [("unet", "mean", "+26.6", "+27.9", "+25.0")]
+    assert texts(table, "setting", "class", *percent) == [("basic_unet", "mean", "+26.6", "+27.9", "+25.0")]
     assert any("2(a-b)/(a+b)" in note for note in table.notes)
     assert table.notes[0].endswith("Ours: 1 to 2 seeds, last weights.")
 
@@ -88,7 +88,7 @@ def test_published_distances_stand_beside_ours_without_missed_structures_too():
     ],
 )
 def test_published_values_stand_beside_the_same_data_alone(classes, dataset, reason):
-    more = {"setting": "unet", "dataset": dataset}
+    more = {"setting": "basic_unet", "dataset": dataset}
     arms = (arm("supervised", 12, flat(0.5, classes), **more), arm("cps", 12, flat(0.6, classes), total=1050, **more))
     found = published_applies(results_of(*arms), PUBLISHED)
     assert re.search(reason, found)
