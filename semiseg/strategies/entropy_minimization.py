@@ -21,7 +21,7 @@ from semiseg.strategy_parts.streams import mean_over_voxels, supervised_loss
 class EntropyMinimizationOptions(DeepSupervisionOptions):
     """Options of entropy minimization."""
 
-    weight: Annotated[float, Field(ge=0)] = 0.1
+    weight: Annotated[float, Field(ge=0)] = 0.2
     """Weight of the entropy, after the ramp-up."""
     ramp: RampName = "sigmoid"
     """Shape of the weight's ramp-up."""
@@ -38,9 +38,8 @@ class EntropyMinimization(Strategy[EntropyMinimizationOptions]):
     Grandvalet and Bengio 2004 (NeurIPS 17, "Semi-supervised learning by entropy minimization"), per voxel and divided
     by the logarithm of the number of classes as in ADVENT (Vu et al. 2019, arXiv:1811.12833): H(p) / ln K in [0, 1].
     The defaults are those of SSL4MIS, train_entropy_minimization_3D.py: the mean over labeled and unlabeled samples
-    together, weight 0.1, and a sigmoid ramp-up over the whole training. There the supervised loss is half of Dice plus
-    cross entropy: ``loss=dice_ce, weight=0.2`` is twice its loss. The paper uses ``entropy_on=unlabeled``,
-    ``ramp=constant``.
+    together, and a sigmoid ramp-up, there over the whole training. Its weight of 0.1 stands beside half of Dice plus
+    cross entropy, so that 0.2 here gives twice its loss. The paper uses ``entropy_on=unlabeled, ramp=constant``.
     """
 
     no_regions: ClassVar[str] = ""

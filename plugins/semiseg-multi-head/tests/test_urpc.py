@@ -69,7 +69,7 @@ def test_all_scales_are_supervised_and_only_unlabeled_samples_are_consistent():
     assert len(scales) == 2
     dice = [named_loss(logits[:2], batch.labeled.label, "dice").mean().item() for logits in scales]
     consistency = pyramid_consistency([logits[2:] for logits in scales])
-    expected = sum(dice) / 2 + 0.1 * math.exp(-5 * 0.25) * consistency.item()
+    expected = sum(dice) / 2 + 0.2 * math.exp(-5 * 0.25) * consistency.item()
     assert losses.total.item() == pytest.approx(expected, rel=1e-5)
 
 

@@ -41,7 +41,7 @@ def with_scales(dropout: float) -> "partial[nn.Module]":
 class URPCOptions(LossOptions):
     """Options of URPC."""
 
-    weight: Annotated[float, Field(ge=0)] = 0.1
+    weight: Annotated[float, Field(ge=0)] = 0.2
     """Weight of the consistency, after the ramp-up."""
     ramp: RampName = "sigmoid"
     """Shape of the weight's rise."""
@@ -61,8 +61,8 @@ class URPC(Strategy[URPCOptions]):
     with four levels; four for the default UNet, which has five). All scales are supervised. On unlabeled samples, each
     scale's squared distance from the mean prediction is weighted voxelwise by exp(-KL(mean || scale)), and that
     divergence is added. The defaults are those of SSL4MIS, train_uncertainty_rectified_pyramid_consistency_3D.py:
-    weight 0.1, a sigmoid ramp-up over the whole training. The supervised loss there is half the sum of Dice and cross
-    entropy: ``loss=dice_ce, weight=0.2`` gives twice its loss; its network drops channels between the levels, which
+    a sigmoid ramp-up, there over the whole training. Its weight of 0.1 stands beside half the sum of Dice and cross
+    entropy, so that 0.2 here gives twice its loss; its network drops channels between the levels, which
     here is the backbone's own dropout. As published, the weights are normalized over all unlabeled samples of a step,
     so the loss cannot be computed in parts. The scale with the image's resolution predicts.
     """
