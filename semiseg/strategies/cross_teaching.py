@@ -34,9 +34,10 @@ class CrossTeaching(CoTraining[CrossTeachingOptions]):
     Luo et al. 2022, "Semi-Supervised Medical Image Segmentation via Cross Teaching between CNN and Transformer"
     (arXiv:2112.04894), equations 4 to 6: for each network the supervised loss plus a weight times the Dice loss of
     unlabeled samples against the other network's argmax. The defaults are those of its public code (SSL4MIS,
-    train_cross_teaching_between_cnn_transformer_2D.py): a sigmoid ramp-up, there over the whole training. Its
-    weight of 0.1 stands beside half of Dice plus cross entropy, so that 0.2 here gives twice its loss. The paper tests only the convolutional network; here both predict. Networks: the recipe's backbone and ``unetr`` (the
-    paper: U-Net and Swin-UNet, in 2D), or those named in ``strategy.networks``.
+    train_cross_teaching_between_cnn_transformer_2D.py): a sigmoid ramp-up, there over the whole training. Its weight of
+    0.1 stands beside half of Dice plus cross entropy, so that 0.2 here gives twice its loss. The paper tests only the
+    convolutional network; here both predict. Networks: the recipe's backbone and ``unetr`` (the paper: U-Net and
+    Swin-UNet, in 2D), or those named in ``strategy.networks``.
     """
 
     no_regions: ClassVar[str] = ""
