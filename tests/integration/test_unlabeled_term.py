@@ -16,11 +16,7 @@ REAL = Path(os.environ.get("SEMISEG_REAL_DATA", "none")) / "hippocampus"
 LOOKED = range(40, 60, 4)
 RATIO = (0.01, 2.0)
 """The range of the gradient of all terms but the supervised one, relative to that one's."""
-OTHER_NETWORKS = {
-    "cross_teaching": {
-        "student_b": {"name": "unetr", "feature_size": 4, "hidden_size": 12, "mlp_dim": 12, "num_heads": 2}
-    }
-}
+OTHER_NETWORKS = {"cross_teaching": {"student_b": {"name": "unet", "channels": [4, 8, 16], "strides": [2, 2]}}}
 """Small ones in place of those that a method has for a role."""
 MIXED = {"bcp": "its supervised loss is of samples that are pasted into each other"}
 
@@ -42,11 +38,11 @@ RECIPE = {
 
 
 def short(dataset, split, patch, store, strategy):
-    others = OTHER_NETWORKS.get(strategy, {})
-    size = [-(-side // 16) * 16 for side in patch] if others else patch  # UNETR's sides are multiples of 16
-    training = {**RECIPE["training"], "patch_size": size}
+    training = {**RECIPE["training"], "patch_size": patch}
     more = {"dataset": dataset, "split": split, "training": training, "preprocessing": {"store": str(store)}}
-    return semiseg.load_recipe({**RECIPE, **more, "strategy": {"name": strategy, "networks": others}})
+    return semiseg.load_recipe(
+        {**RECIPE, **more, "strategy": {"name": strategy, "networks": OTHER_NETWORKS.get(strategy, {})}}
+    )
 
 
 @pytest.fixture(scope="module")
