@@ -167,14 +167,14 @@ def make_plan(
         if not problems:
             raise
         raise DataError([*problems, *error.problems]) from error
-    sizes, notes = step_sizes(recipe.training.batch, components.strategy.needs, bool(split.unlabeled))
-    notes = [*notes, *unused_note(len(split.unlabeled), recipe.training.batch, components.strategy.needs)]
+    sizes, notes = step_sizes(recipe.training.batch, components.needs, bool(split.unlabeled))
+    notes = [*notes, *unused_note(len(split.unlabeled), recipe.training.batch, components.needs)]
     notes += split.fold.notes if split.fold else ()
     notes += [*target_note(components, recipe), *weak_note(components, recipe)]
     notes += [*output_notes(task), *dataset.notes()]
     notes += mirror_notes(components, recipe, task)
     problems += inference_problems(components, recipe, len(split.validation))
-    problems += batch_problems(sizes.mixed, components.strategy.needs, recipe)
+    problems += batch_problems(sizes.mixed, components.needs, recipe)
     if not unfit:
         problems += copy_problems(components, networks, recipe)
         problems += step_problems(components, networks, sizes.largest, recipe, known)
@@ -195,7 +195,7 @@ def make_plan(
 
 def target_note(components: Components, recipe: Recipe) -> list[str]:
     """Return a note if the device waits for targets that workers could have made."""
-    names = [target.name for target in components.strategy.needs.targets]
+    names = [target.name for target in components.needs.targets]
     if not names or recipe.training.augmentation_on == "workers":
         return []
     targets = f"targets of the augmented labels ({some(names, 3)})"

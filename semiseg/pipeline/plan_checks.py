@@ -283,7 +283,7 @@ def step_problems(
     training = recipe.training
     precision = precision_on(training.precision, accelerator(training.device)) if device_known else training.precision
     meta = networks() if size is not None else {}
-    found = inexact(mode, components.strategy, meta, n_samples, precision, recipe.training.dice.batch)
+    found = inexact(mode, components.strategy, meta, n_samples, precision, recipe.training.dice.batch, components.needs)
     keys = {key: placed(f"training.step.{key}", recipe) for key, _ in found}
     return [
         Problem("", f"{keys[key]} is {getattr(options, key)}, inexact here: {why}.", fixes[key]) for key, why in found

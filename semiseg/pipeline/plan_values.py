@@ -48,7 +48,7 @@ def settle_recipe(
     split = split_of(recipe, dataset, dataset.cases())
     root = Path(options.store or default_root()).expanduser()
     machine = _machine(recipe, components, info)
-    return settle(recipe, dataset, split, root, machine, components.strategy.needs, reporter)
+    return settle(recipe, dataset, split, root, machine, components.needs, reporter)
 
 
 def measured_networks(

@@ -23,7 +23,7 @@ Where = Callable[[str], str]
 if TYPE_CHECKING:
     from semiseg.interfaces.backbone import Backbone
     from semiseg.interfaces.roles import Role
-    from semiseg.interfaces.strategy import Strategy
+    from semiseg.interfaces.strategy import BatchNeeds, Strategy
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,11 @@ class Components:
     roles: "tuple[Role, ...]"
     backbones: "Mapping[str, Backbone]"
     metrics: Mapping[str, Metric]
+
+    @property
+    def needs(self) -> "BatchNeeds":
+        """What the strategy needs of the batches of a step, with its options."""
+        return self.strategy.batch_needs(self.strategy_options)
 
 
 @dataclass(frozen=True)

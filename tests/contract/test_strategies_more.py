@@ -77,8 +77,16 @@ class TestFixMatch(StrategyContract):
                 "ramp": "sigmoid",
                 "deep_supervision": True,
             },
+            {
+                "labels_from": "teacher",
+                "teacher_mode": "eval",
+                "buffers": "ema",
+                "threshold": 0.4,
+                "wait_share": 0.2,
+                "cutmix": 0.8,
+            },
         ],
-        ids=["paper", "dice", "teacher"],
+        ids=["paper", "dice", "teacher", "cutmix"],
     )
     def options(self, request):
         return request.param
