@@ -9,6 +9,7 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
+from semiseg.engine.schedule import TrainingSchedule
 from semiseg.interfaces.roles import Role
 from semiseg.recipe import schema
 
@@ -38,6 +39,11 @@ def options_of(role: Role, options: schema.Optimizer) -> schema.Optimizer:
 def make_optimizers(options: schema.Optimizer, networks: nn.ModuleDict, roles: Iterable[Role]) -> dict[str, Optimizer]:
     """Create the optimizer of each of these roles: the recipe's, with the role's differences."""
     return {role.name: make_optimizer(options_of(role, options), networks[role.name].parameters()) for role in roles}
+
+
+def rate_at(options: schema.Schedule, base: float, timetable: TrainingSchedule, index: int) -> float:
+    """Return the rate of a step of a training, in the schedule that it belongs to."""
+    return learning_rate(options, base, *timetable.span(index).in_schedule(index), timetable.epoch_length)
 
 
 def learning_rate(options: schema.Schedule, base: float, step: int, total: int, epoch_length: int) -> float:

@@ -12,7 +12,7 @@ from torch.optim import Optimizer
 
 from semiseg.engine.averages import Averages
 from semiseg.engine.memory import STEP_FIX, VALIDATION_FIX, StepMemory, raising_on_oom
-from semiseg.engine.optim import learning_rate, make_optimizers, options_of
+from semiseg.engine.optim import make_optimizers, options_of, rate_at
 from semiseg.engine.schedule import StageSpan
 from semiseg.engine.step import StepRunner, trained_roles
 from semiseg.engine.step_mode_choice import StepModeChoice
@@ -107,7 +107,7 @@ class Trainer:
         started = time.monotonic()
         for role, optimizer in self.runner.optimizers.items():
             for group in optimizer.param_groups:
-                group["lr"] = self._rate(self._rates[role], span, self.done)
+                group["lr"] = rate_at(self.options.schedule, self._rates[role], self.timetable, self.done)
         device = self.runtime.device
         with self.step_memory.of_a_step():
             batch = self.parts.batches.finish(batch.apply(lambda t: t.to(device, non_blocking=True)), self.done)
@@ -157,9 +157,6 @@ class Trainer:
         roles = trained_roles(self.strategy, self.choice.mode, self.runtime)
         return make_optimizers(self.options.optimizer, self.strategy.networks, roles)
 
-    def _rate(self, base: float, span: StageSpan, index: int) -> float:
-        return learning_rate(self.options.schedule, base, *span.in_schedule(index), self.timetable.epoch_length)
-
     def _figures(self) -> dict[str, float | str]:
         steps = self.done - self.closed_epochs * self.timetable.epoch_length
         losses = {name: value / steps for name, value in self.sums.items()}
@@ -168,8 +165,7 @@ class Trainer:
     def _close_epoch(self, meter: Meter) -> None:
         epoch, steps = self.closed_epochs + 1, self.timetable.epoch_length
         record: dict[str, Any] = {"epoch": epoch, "epochs": self.timetable.epochs, "step": self.done}
-        last = self.done - 1
-        record["lr"] = self._rate(self.options.optimizer.lr, self.timetable.span(last), last)
+        record["lr"] = rate_at(self.options.schedule, self.options.optimizer.lr, self.timetable, self.done - 1)
         record["train"] = {name: value / steps for name, value in self.sums.items()}
         if self._validates(epoch) and self.parts.validate is not None:
             self._collect()

@@ -25,7 +25,10 @@ class Augmentation(Component, ABC):
     """Numbers of spatial axes of the images that can be augmented."""
 
     def source_size(self, patch_size: Shape) -> Shape:
-        """Return the size to read around a patch of ``patch_size`` voxels so that rotating it introduces no border."""
+        """Return the size to read around a patch of ``patch_size`` voxels so that rotating it introduces no border.
+
+        Raises ComponentError for a patch that the augmentation cannot make; ``check`` reports it.
+        """
         return patch_size
 
     def flipped_axes(self, spatial_dims: int) -> tuple[int, ...]:

@@ -18,7 +18,8 @@ from semiseg.errors import RecipeError, raise_all
 from semiseg.interfaces.dataset import Dataset
 from semiseg.pipeline.outputs import task_of
 from semiseg.pipeline.plan_checks import method_problems, spatial_problems
-from semiseg.planning.settle import Machine, Settled, open_keys, settle, with_values
+from semiseg.planning.open_values import open_keys, with_values
+from semiseg.planning.settle import Machine, Settled, settle
 from semiseg.progress import Reporter
 from semiseg.recipe.components import Components
 from semiseg.recipe.schema import Recipe

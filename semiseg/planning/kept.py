@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from semiseg.errors import RunError
-from semiseg.planning.settle import open_keys, with_values
+from semiseg.planning.open_values import open_keys, with_values
 from semiseg.recipe.schema import Recipe
 
 _RESTORE = "Restore it from a copy of the run folder."

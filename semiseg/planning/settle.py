@@ -14,6 +14,7 @@ from semiseg.interfaces.dataset import Dataset
 from semiseg.interfaces.strategy import BatchNeeds, StreamNeeds
 from semiseg.messages import counted
 from semiseg.planning.measures import CaseMeasures, measure_cases
+from semiseg.planning.open_values import open_keys, with_values
 from semiseg.planning.patches import plan_batch, plan_patch
 from semiseg.planning.rules import (
     intensities_of,
@@ -26,8 +27,7 @@ from semiseg.planning.rules import (
 from semiseg.planning.wording import by, extents, text, value_range
 from semiseg.preprocessing.slices import axis_of_slices
 from semiseg.progress import Reporter
-from semiseg.recipe.diff import FORMER
-from semiseg.recipe.schema import BatchSize, Preprocessing, Recipe, Training
+from semiseg.recipe.schema import BatchSize, Recipe
 from semiseg.types import DatasetInfo, Shape
 
 MEASURED = 100
@@ -61,42 +61,6 @@ class Settled:
     def described(self) -> list[str]:
         """Return the plan in words, one line for each key."""
         return [f"Planned {key}: {text(self.values[key])}; {reason}" for key, reason in self.reasons.items()]
-
-
-def open_keys(recipe: Recipe) -> list[str]:
-    """Return the keys of a recipe that are "auto" and made from the data, in the order in which they are settled."""
-    preprocessing, training = recipe.preprocessing, recipe.training
-    needs_intensities = preprocessing.normalize in ("ct", "auto") or (
-        isinstance(preprocessing.normalize, dict) and "ct" in preprocessing.normalize.values()
-    )
-    keys = {
-        "preprocessing.normalize": preprocessing.normalize == "auto",
-        "preprocessing.foreground": preprocessing.foreground == "auto",
-        "preprocessing.intensities": preprocessing.intensities == "auto" and needs_intensities,
-        "preprocessing.spacing": preprocessing.spacing == "auto",
-        "training.patch_size": isinstance(training.patch_size, str),
-        "training.batch_size": training.batch_size == "auto",
-    }
-    return [key for key, is_open in keys.items() if is_open]
-
-
-def with_values(recipe: Recipe, values: Mapping[str, Any]) -> Recipe:
-    """Return a recipe with values at such keys, as plain data; messages still name the places of the original's keys.
-
-    Raises pydantic's ValidationError for a value that is not valid.
-    """
-    changed: dict[str, Any] = {}
-    models: tuple[tuple[str, type[Preprocessing] | type[Training]], ...] = (
-        ("preprocessing", Preprocessing),
-        ("training", Training),
-    )
-    for block, model in models:
-        own = {key.partition(".")[2]: value for key, value in values.items() if key.startswith(f"{block}.")}
-        if isinstance(own.get("batch_size"), Mapping):  # an earlier version planned no ``fill``
-            own["batch_size"] = {"fill": FORMER["training.batch_size.fill"], **own["batch_size"]}
-        if own:
-            changed[block] = model.model_validate({**getattr(recipe, block).model_dump(), **own})
-    return recipe.model_copy(update=changed)
 
 
 def settle(

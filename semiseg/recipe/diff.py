@@ -68,7 +68,7 @@ def recipe_hash(recipe: Recipe | Mapping[str, Any], free: Collection[str] = ()) 
     leaves = {
         key: value
         for key, value in _leaves(recipe, first_name).items()
-        if key not in free and not (key in FORMER and FORMER[key] == value)
+        if key not in free and (key, value) not in FORMER.items()
     }
     return hashlib.sha256(_canonical(leaves).encode()).hexdigest()
 

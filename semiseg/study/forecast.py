@@ -14,7 +14,7 @@ from semiseg.pipeline.outputs import task_of
 from semiseg.pipeline.plan import Plan, make_plan, networks_once, timetable_of
 from semiseg.pipeline.samples.step_sizes import n_steps, step_sizes
 from semiseg.pipeline.step_mode import NoiseTrial, OpenModes, choose_step_mode
-from semiseg.planning.settle import open_keys
+from semiseg.planning.open_values import open_keys
 from semiseg.recipe.components import resolve
 from semiseg.study.models import StudyModel
 

@@ -10,7 +10,7 @@ from semiseg.interfaces.strategy import BatchNeeds, Stage, StreamNeeds
 from semiseg.pipeline.plan import make_plan
 from semiseg.pipeline.samples.step_sizes import draws_of, n_steps, step_sizes
 from semiseg.pipeline.step_mode import OpenModes
-from semiseg.planning.settle import with_values
+from semiseg.planning.open_values import with_values
 from semiseg.recipe.dump import dump_recipe
 from semiseg.recipe.schema import BatchSize
 from semiseg.strategies.cps import CPSOptions, CrossPseudoSupervision
