@@ -61,7 +61,7 @@ def target_spacing(cases: Sequence[Extent]) -> tuple[float, float, float] | None
 
 
 def median_shape(
-    cases: Sequence[CaseMeasures], target: Sequence[float] | None, cropped: bool, axes: Axes
+    cases: Sequence[CaseMeasures], target: Sequence[float] | None, margin: int | None, axes: Axes
 ) -> tuple[float, ...]:
     """Return the median shape of the images as networks see them, along the axes of the patch.
 
@@ -70,13 +70,15 @@ def median_shape(
     Args:
         cases: the cases.
         target: the voxel size along these axes to which images are resampled; None if they are not.
-        cropped: images are cropped to their nonzero voxels.
+        margin: images are cropped to their nonzero voxels and a margin of so many voxels; None if they are not.
         axes: the axes of the patch.
     """
     shapes = []
     for case in cases:
-        whole, along = case.box if cropped else case.shape, axes(case)
-        shape = tuple(whole[axis] for axis in along)
+        along = axes(case)
+        shape = tuple(
+            case.shape[axis] if margin is None else min(case.box[axis] + 2 * margin, case.shape[axis]) for axis in along
+        )
         if target is not None and case.spacing is not None:
             shape = resampled_shape(shape, [case.spacing[axis] for axis in along], target)
         shapes.append(shape)

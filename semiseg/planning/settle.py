@@ -223,12 +223,12 @@ class _Planner:
         """Return the median shape of the networks' images along the patch's axes, and their voxel size."""
         target = self._recipe_spacing()
         spacing = target or median_spacing(self._cases, self._axes) or (1.0,) * (2 if self._is_flat() else 3)
-        return median_shape(self._cases, target, self._is_cropped(), self._axes), spacing
+        return median_shape(self._cases, target, self._margin(), self._axes), spacing
 
     def _voxels(self) -> float:
         """Return the approximate number of voxels of all training cases, in all slices."""
         image, _ = self._image()
-        slices = median_shape(self._cases, None, self._is_cropped(), self._across) if self._is_flat() else (1.0,)
+        slices = median_shape(self._cases, None, self._margin(), self._across) if self._is_flat() else (1.0,)
         return math.prod(image) * math.prod(slices) * self._n_cases
 
     def _axes(self, case: CaseMeasures) -> Sequence[int]:
@@ -242,9 +242,10 @@ class _Planner:
             return (2,)
         return (axis_of_slices(case.shape, case.spacing or (1.0,) * 3, self.recipe.preprocessing.slice_axis),)
 
-    def _is_cropped(self) -> bool:
+    def _margin(self) -> int | None:
+        """Return the margin around the box to which images are cropped; None if they are not."""
         options = self.recipe.preprocessing
-        return options.crop and options.foreground == "nonzero"
+        return options.crop_margin if options.crop and options.foreground == "nonzero" else None
 
     def _is_flat(self) -> bool:
         patch = self.recipe.training.patch_size

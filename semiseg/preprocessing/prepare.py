@@ -55,7 +55,7 @@ def prepare(volume: Volume, options: schema.Preprocessing, where: str = "", moda
     x, y, z = geometry.shape
     box: Box = ((0, x), (0, y), (0, z))
     if options.foreground == "nonzero":
-        box = foreground_box(array, where) if options.crop else box
+        box = _with_margin(foreground_box(array, where), options.crop_margin, box) if options.crop else box
     cut = _compact(array[(slice(None), *(slice(*side) for side in box))], where)
     if options.foreground == "nonzero" and not cut.any():
         raise _no_foreground(where)
@@ -157,6 +157,11 @@ def foreground_box(array: NDArray[np.generic], where: str = "") -> Box:
     if box is None:
         raise _no_foreground(where)
     return box
+
+
+def _with_margin(box: Box, margin: int, whole: Box) -> Box:
+    x, y, z = ((max(a - margin, 0), min(b + margin, n)) for (a, b), (_, n) in zip(box, whole, strict=True))
+    return x, y, z
 
 
 def nonzero_box(array: NDArray[np.generic]) -> Box | None:

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, PositiveFloat, model_validator
 
-from semiseg.recipe.blocks.base import Model
+from semiseg.recipe.blocks.base import Count, Model
 
 SliceAxis = Literal["auto", "right", "anterior", "superior"]
 VoxelSize = Annotated[float, Field(ge=1e-6, le=100)]
@@ -35,7 +35,7 @@ class Intensities(Model):
 class Preprocessing(Model):
     """Processing of every case, once, before training. No case's own label is used."""
 
-    newer = frozenset({"slice_axis", "spacing", "interpolation", "intensities"})
+    newer = frozenset({"crop_margin", "slice_axis", "spacing", "interpolation", "intensities"})
 
     normalize: Normalization | Literal["auto"] | dict[str, Normalization] = "zscore"
     """zscore and minmax: per modality over its foreground, to zero mean and unit variance, or to the range 0 to 1. ct:
@@ -45,6 +45,8 @@ class Preprocessing(Model):
     many voxels are 0 and no modality is CT."""
     crop: bool = True
     """Crop to the bounding box of the foreground."""
+    crop_margin: Count = 0
+    """Voxels of an image that are kept around that box on each side."""
     spacing: Literal["auto", "none"] | Spacing = "none"
     """Voxel size in mm to which images are resampled, along right, anterior and superior; in the plane with a two-sided
     patch. auto: the median of the training cases, finer along a coarse axis. none: each image keeps its voxels."""
@@ -56,6 +58,13 @@ class Preprocessing(Model):
     """With a two-sided patch, the axis across which volumes are sliced; auto: the one with the largest spacing."""
     store: Path | None = None
     """Folder of the case store; by default $SEMISEG_CACHE/store, or ~/.cache/semiseg/store."""
+
+    @model_validator(mode="after")
+    def _margin_of_a_crop(self) -> "Preprocessing":
+        if self.crop_margin and (not self.crop or self.foreground == "all"):
+            why = "crop is false" if not self.crop else "with foreground all, images are not cropped"
+            raise ValueError(f"crop_margin is set, but {why}: leave it out")
+        return self
 
     @model_validator(mode="after")
     def _air_is_not_zero(self) -> "Preprocessing":

@@ -5,7 +5,7 @@ import pytest
 
 from semiseg.planning.measures import QUANTILES, CaseMeasures, ChannelMeasures, looks_like_ct
 from semiseg.planning.patches import plan_batch, plan_patch
-from semiseg.planning.rules import intensities_of, is_ct, target_spacing, zero_is_background
+from semiseg.planning.rules import intensities_of, is_ct, median_shape, target_spacing, zero_is_background
 
 
 def case(spacing, box, *, zeros=0.0, channels=None, name="a"):
@@ -40,6 +40,13 @@ class TestSpacing:
 
     def test_none_without_a_spacing(self):
         assert target_spacing([case(None, (4, 4, 4))]) is None
+
+
+class TestShape:
+    @pytest.mark.parametrize(("margin", "expected"), [(None, (8, 8)), (0, (4, 6)), (1, (6, 8)), (3, (8, 8))])
+    def test_a_box_with_its_margin_ends_at_the_image(self, margin, expected):
+        one = CaseMeasures("a", (1, 1, 1), (8, 8, 8), (4, 6, 5), 0.5, "mm", (ChannelMeasures(False),))
+        assert median_shape([one], None, margin, lambda case: (0, 1)) == expected
 
 
 class TestIntensities:

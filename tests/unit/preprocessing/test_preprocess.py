@@ -3,6 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
+from pydantic import ValidationError
 
 from semiseg.errors import DataError
 from semiseg.io.orientation import to_ras
@@ -30,6 +31,21 @@ def test_zscore_by_hand():
     assert prepared.normalized().flatten().tolist() == [-1, 0, 1]
     assert prepared.array.dtype == np.int16
     assert prepared.preparation.box == ((1, 4), (0, 1), (0, 1))
+
+
+def test_a_margin_around_the_foreground_ends_at_the_image():
+    # One voxel on each side, two where the image has them; statistics are those of the foreground: mean 2, deviation 1.
+    image = line(0, 1, 0, 3, 0, 0, 0)
+    found = [prepare(volume(image), Preprocessing(crop_margin=margin)) for margin in (1, 2)]
+    assert [one.preparation.box[0] for one in found] == [(0, 5), (0, 6)]
+    assert found[1].normalized().flatten().tolist() == [0, -1, 0, 1, 0, 0]
+    assert found[1].restore(np.arange(6, dtype=np.uint8).reshape(6, 1, 1)).flatten().tolist() == [0, 1, 2, 3, 4, 5, 0]
+
+
+@pytest.mark.parametrize("options", [{"crop": False}, {"foreground": "all"}])
+def test_a_margin_without_a_crop_is_refused(options):
+    with pytest.raises(ValidationError, match=r"crop_margin is set, but .*: leave it out"):
+        Preprocessing(crop_margin=3, **options)
 
 
 def test_minmax_and_none_by_hand():
