@@ -1,6 +1,6 @@
 """Content of reports: tables, figures, cases to view. Independent of how they are displayed."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -42,7 +42,7 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A figure: ``svg`` and ``png`` are complete files, ``alt`` describes the content in words.
+    """A figure: ``svg`` is a complete file, ``png`` draws another one, ``alt`` describes the content in words.
 
     ``note`` goes below the title: the meaning of bands and bars, and the numbers of cases and seeds.
     """
@@ -51,7 +51,7 @@ class Figure:
     title: str
     alt: str
     svg: bytes
-    png: bytes
+    png: Callable[[], bytes] = field(compare=False)
     note: str = ""
 
 

@@ -89,7 +89,12 @@ def draw(
             panel(ax)
         _legend(drawing, [ax for _, ax in drawn], width * columns)
         svg = _file(drawing, "svg", {"Date": None, "Title": title})
-        return Figure(key, title, alt, svg, _file(drawing, "png", {"Title": title}), note)
+
+    def png() -> bytes:
+        with matplotlib.style.context(["default", dict(_STYLE)]):
+            return _file(drawing, "png", {"Title": title})
+
+    return Figure(key, title, alt, svg, png, note)
 
 
 def panel_size(count: int) -> tuple[float, float]:

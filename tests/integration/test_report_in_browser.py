@@ -66,7 +66,7 @@ def page():
     table = Table("table", HOSTILE, ("Method", "Dice"), rows, (HOSTILE,))
     wide = Table("wide", "Wide", tuple(f"column {i}" for i in range(20)), (tuple(Cell("0.123") for _ in range(20)),))
     svg = b'<svg xmlns="http://www.w3.org/2000/svg" width="900" height="90"><script>alert(1)</script></svg>'
-    figure = Figure("figure", "Figure", HOSTILE, svg, b"", HOSTILE)
+    figure = Figure("figure", "Figure", HOSTILE, svg, bytes, HOSTILE)
     noted = tuple(
         (Cell("cps"), *(Cell(f"-0.{i}12 to +0.{i}34") for i in range(9)), Cell("what the curve says of it " * 5))
         for _ in range(2)

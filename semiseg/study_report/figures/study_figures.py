@@ -33,7 +33,7 @@ def write_figures(folder: Path, figures: Iterable[Figure]) -> tuple[Path, ...]:
     """
     paths = []
     for figure in figures:
-        for ending, content in (("svg", figure.svg), ("png", figure.png)):
+        for ending, content in (("svg", figure.svg), ("png", figure.png())):
             path = folder / f"{figure.key}.{ending}"
             with atomic_file(path) as temporary:
                 temporary.write_bytes(content)

@@ -52,7 +52,7 @@ def page(name, scores=3):
     return Page(
         name,
         (name,),
-        (Section(name, (name,), (table,), (Figure("key", name, name, SVG, b"", name),)),),
+        (Section(name, (name,), (table,), (Figure("key", name, name, SVG, bytes, name),)),),
         (*rows, CaseScore("other", "o", "o", "o", "o", None, "undefined", "missed")),
         (ViewedCase(name, name, volume, {name: labels, "second": labels}, (1, 1, 1)),),
         ("background", name),
@@ -142,7 +142,7 @@ def test_figures_are_images_with_words():
 
 
 def test_figures_have_a_title_and_a_note_below():
-    noted = Figure("key", "What is seen", "alt", SVG, b"", "Bars: intervals.")
+    noted = Figure("key", "What is seen", "alt", SVG, bytes, "Bars: intervals.")
     text = render_page(Page("t", sections=(Section("s", figures=(noted, replace(noted, note=""))),)))
     assert Document(text).texts["figcaption"].split() == [
         "What",
