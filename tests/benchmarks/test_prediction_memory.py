@@ -57,7 +57,7 @@ def predict(way, side, *shape):
     torch.manual_seed(0)
     cls = load("strategy", "supervised")
     strategy = cls(cls.Options(), {"model": nn.Conv3d(1, CLASSES, 3, padding=1)})
-    options = schema.Inference(overlap=0.5)
+    options = schema.Inference(overlap=0.25)
     member = Member(Predictor(strategy, (side,) * 3, options, "cpu"), schema.Preprocessing(foreground="all"))
 
     def labels_of(size):
