@@ -16,8 +16,9 @@ REAL = Path(os.environ.get("SEMISEG_REAL_DATA", "none")) / "hippocampus"
 LOOKED = range(40, 60, 7)
 RATIO = (0.01, 2.0)
 """The range of the gradient of all terms but the supervised one, relative to that one's."""
-OTHER_NETWORKS = {"cross_teaching": {"student_b": {"name": "unet", "channels": [4, 8, 16], "strides": [2, 2]}}}
-"""Small ones in place of those that a method has for a role."""
+SMALL = {"name": "unet", "channels": [4, 8, 16], "strides": [2, 2]}
+OTHER_NETWORKS = {"cross_teaching": {"student_b": SMALL}, "mc_net": {"model": SMALL}}
+"""Small ones in place of large ones: those that a method has for a role, or those whose decoders it multiplies."""
 MIXED = {"bcp": "its supervised loss is of samples that are pasted into each other"}
 
 RECIPE = {

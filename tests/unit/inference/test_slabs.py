@@ -168,7 +168,7 @@ def test_probabilities_that_are_not_finite_are_refused_in_slabs_too():
         Ensemble([member], 4, NONE).predict(volume())
 
 
-@pytest.mark.parametrize("patch", [(16, 16, 16), (16, 16)])
+@pytest.mark.parametrize("patch", [(16, 16, 16), (32, 32)])
 def test_fourteen_classes_of_a_large_volume_keep_the_limit(patch):
     shape, outputs = (60, 56, 128), 14
     large = Volume(np.random.default_rng(0).integers(1, 900, (1, *shape)).astype(np.int16), Geometry(shape, np.eye(4)))

@@ -148,6 +148,6 @@ def test_what_the_kernels_do_not_take_is_left_to_plain_torch():
 
 def test_the_trial_finds_them_right_and_on_a_cpu_slow():
     for dtype in (torch.float32, torch.bfloat16, torch.float16):
-        verdict = judge(lambda: kernels, torch.device("cpu"), 4, dtype, size=2**15)
+        verdict = judge(lambda: kernels, torch.device("cpu"), 4, dtype, size=2**13)
         assert verdict.reason.startswith("plain torch, ")
         assert " ms in a trial that took Triton kernels " in verdict.reason
