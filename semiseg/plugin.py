@@ -53,7 +53,14 @@ if TYPE_CHECKING:
     from semiseg.strategy_parts.flips import draw_flips, flip
     from semiseg.strategy_parts.heads import MoreDecoders, MoreHeads, MoreScales
     from semiseg.strategy_parts.loss_options import LossName, LossOptions
-    from semiseg.strategy_parts.mixing import copy_paste_masks, cutmix_masks, mixup_weights, paste
+    from semiseg.strategy_parts.mixing import (
+        copy_paste_masks,
+        cutmix_masks,
+        mixup_weights,
+        one_box_masks,
+        paste,
+        swapped,
+    )
     from semiseg.strategy_parts.ramps import RampName, RampShare, has_begun, ramp, weight_at
     from semiseg.strategy_parts.signed_distance import signed_distances
     from semiseg.strategy_parts.streams import mean_of_each_stream, mean_over_voxels, supervised_loss, without_ignored
@@ -142,6 +149,7 @@ __all__ = [
     "named_loss",
     "named_losses",
     "nifti_stem",
+    "one_box_masks",
     "paste",
     "planned_topology",
     "raise_all",
@@ -156,6 +164,7 @@ __all__ = [
     "signed_distances",
     "strong_view",
     "supervised_loss",
+    "swapped",
     "teacher_decay",
     "teaching",
     "update_teacher",
@@ -197,7 +206,7 @@ _HOMES = {
     "semiseg.strategy_parts.flips": "draw_flips flip",
     "semiseg.strategy_parts.heads": "MoreDecoders MoreHeads MoreScales",
     "semiseg.strategy_parts.loss_options": "LossName LossOptions",
-    "semiseg.strategy_parts.mixing": "copy_paste_masks cutmix_masks mixup_weights paste",
+    "semiseg.strategy_parts.mixing": "copy_paste_masks cutmix_masks mixup_weights one_box_masks paste swapped",
     "semiseg.strategy_parts.ramps": "RampName RampShare has_begun ramp weight_at",
     "semiseg.strategy_parts.signed_distance": "signed_distances",
     "semiseg.strategy_parts.streams": "mean_of_each_stream mean_over_voxels supervised_loss without_ignored",

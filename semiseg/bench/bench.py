@@ -63,7 +63,7 @@ def bench(
         reporter.say(f"Note: {note}.")
     result = _measure(plan, runtime, steps, reporter)
     names = {entry.name for entry in installed("augmentation")}
-    has_targets = bool(plan.components.strategy.needs.targets)
+    has_targets = bool(plan.components.needs.targets)
     found = advice(result, recipe, names, lambda patch: _fits(plan, patch), has_targets)
     return replace(result, suggestions=found)
 

@@ -78,7 +78,7 @@ def show(
 
 
 def _show(entry: "Entry") -> None:
-    from semiseg.recipe.component_docs import docstring, only_for, options
+    from semiseg.recipe.component_docs import docstring, only_for, options, presets
 
     text, only = docstring(entry), only_for(entry)  # before any output: for a broken component only its error is shown
     typer.echo(f"{entry.kind} {entry.name}\n{entry.package} {entry.version}, {entry.target}\n\n{text}\n")
@@ -91,3 +91,6 @@ def _show(entry: "Entry") -> None:
         typer.echo(f"  {option.name}: {option.type} ({default})")
         if option.description:
             typer.echo(f"      {option.description}")
+    for name, values in presets(entry).items():
+        given = ", ".join(f"{option}={value}" for option, value in values.items()) or "the defaults"
+        typer.echo(f"Preset {name} (preset={name}): {given}")

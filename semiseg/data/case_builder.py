@@ -163,9 +163,8 @@ class CaseMaker:
         return self._digests.remembered(self._key("scan", self._image_key(case.without_label())), work)
 
     def _image_key(self, case: Case) -> str:
-        spacing = self._options.spacing
-        in_plane = not isinstance(spacing, str) and len(spacing) == 2  # then the grid depends on the slice axis
-        preprocessing = self._options.model_dump(mode="json", exclude={"store", *(() if in_plane else ("slice_axis",))})
+        unused = () if self._options.in_plane else ("slice_axis",)
+        preprocessing = self._options.model_dump(mode="json", exclude={"store", *unused})
         contents = [self._digests.of(path) for path in case.images] or ["voxels", self._voxels(case)]
         return self._key("image", case.id, contents, self._reader, preprocessing)
 

@@ -99,7 +99,7 @@ class StepRunner:
         return totals
 
     def _losses(self, batch: Batch, step: Step) -> Iterator[Losses]:
-        parts = micro_batches(batch, self.mode.micro_batch, self.strategy.needs)
+        parts = micro_batches(batch, self.mode.micro_batch, self.strategy.batch_needs(self.strategy.options))
         if self.mode.name == "joint":
             return joint(self.strategy, parts, step)
         strategy = cast(CoTraining, self.strategy)

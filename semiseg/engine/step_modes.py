@@ -131,6 +131,7 @@ def inexact(
     batch: int,
     precision: str,
     batch_dice: bool = False,
+    needs: BatchNeeds | None = None,
 ) -> list[tuple[str, str]]:
     """Return why a mode would differ from the joint step on the whole batch.
 
@@ -141,6 +142,7 @@ def inexact(
         batch: samples per step.
         precision: "32", "bf16" or "fp16".
         batch_dice: Dice losses are of the whole batch.
+        needs: what the strategy needs with its options; None for its ``needs``.
 
     Returns:
         (cause: "mode" or "micro_batch"; reason as text) for each; empty if the mode is exact.
@@ -159,7 +161,8 @@ def inexact(
         found.append(("micro_batch", f"{name} has losses of the whole batch, which parts do not add up to"))
     elif batch_dice:
         found.append(("micro_batch", "training.dice.batch takes the Dice loss of the whole batch"))
-    for group in (strategy.needs.labeled, strategy.needs.unlabeled):
+    needs = needs or strategy.needs
+    for group in (needs.labeled, needs.unlabeled):
         if group.uses and group.unit > mode.micro_batch:
             found.append(("micro_batch", f"{name} needs groups of {group.unit} samples together"))
     return found + [("micro_batch", text) for text in _coupled(networks)]

@@ -99,7 +99,11 @@ class Strategy(nn.Module, ABC, Generic[OptionsT]):
 
     Options: ClassVar[type[ComponentOptions]] = StrategyOptions
     """The class of ``options``: that in ``Strategy[...]``, unless the class body sets it."""
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    """Sets of options by name, for ``strategy.preset`` in a recipe: "paper" for the published values, "short" for
+    trainings of a thousand steps or two. Options that the recipe sets itself go before; "auto" is the defaults."""
     needs: ClassVar[BatchNeeds] = BatchNeeds()
+    """What the batches of a step must have, with default options; see ``batch_needs``."""
     requires: ClassVar[frozenset[str]] = frozenset()
     """Capabilities that every role's backbone must offer."""
     spatial_dims: ClassVar[frozenset[int]] = frozenset({2, 3})
@@ -147,6 +151,11 @@ class Strategy(nn.Module, ABC, Generic[OptionsT]):
     def roles(cls, options: OptionsT) -> tuple[Role, ...]:
         """Return the networks that these options require. The engine builds them and passes them to ``__init__``."""
 
+    @classmethod
+    def batch_needs(cls, options: OptionsT) -> BatchNeeds:
+        """Return what the batches of a step must have with these options; by default ``needs``."""
+        return cls.needs
+
     def stages(self) -> tuple[Stage, ...]:
         """Return the parts of training, in order; their shares sum to 1."""
         return (Stage(),)
@@ -157,7 +166,7 @@ class Strategy(nn.Module, ABC, Generic[OptionsT]):
         A step that does not draws labeled ones in their place (``training.batch_size.fill``). Override it for a wait
         within a stage: from a step of the stage on, it is true. It depends on the options and the step alone.
         """
-        used = self.needs.unlabeled.uses
+        used = self.batch_needs(self.options).unlabeled.uses
         return used and all(stage.unlabeled for stage in self.stages() if stage.name == step.stage)
 
     @classmethod

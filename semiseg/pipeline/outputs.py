@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from semiseg.codings.region_table import MOST_REGIONS, region_notes
 from semiseg.errors import Problem
-from semiseg.pipeline.plan_checks import placed, region_problems, scored_regions
+from semiseg.pipeline.checks.plan_checks import region_problems, scored_regions
 from semiseg.recipe.components import Components
 from semiseg.recipe.schema import Recipe
 from semiseg.types import DatasetInfo, Task
@@ -36,7 +36,7 @@ def output_problems(components: Components, recipe: Recipe, info: DatasetInfo) -
     """Return problems if networks are to have regions as outputs and cannot."""
     if recipe.training.outputs == "classes":
         return []
-    key, n = placed("training.outputs", recipe), len(scored_regions(recipe, info))
+    key, n = recipe.placed("training.outputs"), len(scored_regions(recipe, info))
     problems = []
     if not n:
         fix = "List them in evaluation.regions, as {NAME: [CLASS, …]}, or set it to classes."

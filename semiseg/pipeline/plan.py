@@ -14,11 +14,7 @@ from semiseg.engine.schedule import TrainingSchedule
 from semiseg.errors import DataError, Problem, RecipeError, raise_all
 from semiseg.interfaces.strategy import Strategy
 from semiseg.messages import some
-from semiseg.pipeline.initial_weights.find import Initial, find_initial
-from semiseg.pipeline.initial_weights.kept import from_folder
-from semiseg.pipeline.new_strategy import new_strategy, without_memory
-from semiseg.pipeline.outputs import mirror_notes, output_notes, output_problems, task_of
-from semiseg.pipeline.plan_checks import (
+from semiseg.pipeline.checks.plan_checks import (
     Networks,
     augmentation_problems,
     batch_problems,
@@ -28,15 +24,18 @@ from semiseg.pipeline.plan_checks import (
     ignored_problems,
     inference_problems,
     machine_problems,
-    normalization_problems,
     optimizer_problems,
     patch_problems,
-    placed,
     region_problems,
     scored_regions,
     spatial_problems,
     step_problems,
 )
+from semiseg.pipeline.checks.preprocessing_checks import normalization_problems
+from semiseg.pipeline.initial_weights.find import Initial, find_initial
+from semiseg.pipeline.initial_weights.kept import from_folder
+from semiseg.pipeline.new_strategy import new_strategy, without_memory
+from semiseg.pipeline.outputs import mirror_notes, output_notes, output_problems, task_of
 from semiseg.pipeline.plan_values import settle_recipe, split_of
 from semiseg.pipeline.samples.step_sizes import StepSizes, draws_of, step_sizes, unused_note
 from semiseg.pipeline.samples.weak_views import weak_note
@@ -117,8 +116,8 @@ class Plan:
 
     @property
     def resamples(self) -> bool:
-        """Whether images are resampled to one voxel size."""
-        return self.recipe.preprocessing.spacing != "none"
+        """Whether images are resampled to one voxel size, or to one number of voxels."""
+        return self.recipe.preprocessing.resamples
 
     @property
     def regions(self) -> Mapping[str, Sequence[str]]:
@@ -167,14 +166,14 @@ def make_plan(
         if not problems:
             raise
         raise DataError([*problems, *error.problems]) from error
-    sizes, notes = step_sizes(recipe.training.batch, components.strategy.needs, bool(split.unlabeled))
-    notes = [*notes, *unused_note(len(split.unlabeled), recipe.training.batch, components.strategy.needs)]
+    sizes, notes = step_sizes(recipe.training.batch, components.needs, bool(split.unlabeled))
+    notes = [*notes, *unused_note(len(split.unlabeled), recipe.training.batch, components.needs)]
     notes += split.fold.notes if split.fold else ()
     notes += [*target_note(components, recipe), *weak_note(components, recipe)]
     notes += [*output_notes(task), *dataset.notes()]
     notes += mirror_notes(components, recipe, task)
     problems += inference_problems(components, recipe, len(split.validation))
-    problems += batch_problems(sizes.mixed, components.strategy.needs, recipe)
+    problems += batch_problems(sizes.mixed, components.needs, recipe)
     if not unfit:
         problems += copy_problems(components, networks, recipe)
         problems += step_problems(components, networks, sizes.largest, recipe, known)
@@ -188,14 +187,14 @@ def make_plan(
         notes += initial.notes
     raise_all(problems, RecipeError)
     if known and bf16_on_cpu(recipe):
-        notes += slow_bf16_notes(placed("training.precision", recipe), task.spatial_dims)
+        notes += slow_bf16_notes(recipe.placed("training.precision"), task.spatial_dims)
     notes = [*recipe.notes, *notes]
     return Plan(recipe, components, info, cases, split, task, sizes, tuple(notes), networks, settled, written, initial)
 
 
 def target_note(components: Components, recipe: Recipe) -> list[str]:
     """Return a note if the device waits for targets that workers could have made."""
-    names = [target.name for target in components.strategy.needs.targets]
+    names = [target.name for target in components.needs.targets]
     if not names or recipe.training.augmentation_on == "workers":
         return []
     targets = f"targets of the augmented labels ({some(names, 3)})"
@@ -237,9 +236,13 @@ def picture_problems(grids: Iterable[Geometry], plan: Plan) -> list[Problem]:
     if plan.task.spatial_dims == 3:
         what = f"training.patch_size has three sides, {sides}, but the images are 2D."
         problems.append(Problem("", what, f"Give two: training.patch_size={sides[:2]}."))
-    if plan.resamples:
+    if plan.recipe.preprocessing.spacing != "none":
         what = "preprocessing.spacing is a voxel size, but the images are pictures, which have none."
-        problems.append(Problem(plan.recipe.where("preprocessing.spacing"), what, "Leave it out, or set it to none."))
+        problems.append(
+            Problem(
+                plan.recipe.where("preprocessing.spacing"), what, "Leave it out, or give resize a number of pixels."
+            )
+        )
     return problems
 
 

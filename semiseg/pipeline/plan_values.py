@@ -16,8 +16,9 @@ from semiseg.engine.runtime import accelerator, precision_on
 from semiseg.engine.step_modes import StepMode
 from semiseg.errors import RecipeError, raise_all
 from semiseg.interfaces.dataset import Dataset
+from semiseg.pipeline.checks.plan_checks import spatial_problems
+from semiseg.pipeline.checks.preprocessing_checks import method_problems
 from semiseg.pipeline.outputs import task_of
-from semiseg.pipeline.plan_checks import method_problems, spatial_problems
 from semiseg.planning.open_values import open_keys, with_values
 from semiseg.planning.settle import Machine, Settled, settle
 from semiseg.progress import Reporter
@@ -49,7 +50,7 @@ def settle_recipe(
     split = split_of(recipe, dataset, dataset.cases())
     root = Path(options.store or default_root()).expanduser()
     machine = _machine(recipe, components, info)
-    return settle(recipe, dataset, split, root, machine, components.strategy.needs, reporter)
+    return settle(recipe, dataset, split, root, machine, components.needs, reporter)
 
 
 def measured_networks(

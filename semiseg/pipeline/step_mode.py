@@ -46,8 +46,9 @@ def _sharing_problems(plan: Plan, world: int) -> list[Problem]:
         whose = f"the losses of {strategy.__name__}" if strategy.whole_batch else "training.dice.batch: Dice losses"
         what = f"{whose} need the whole batch, which {world} processes cannot share"
         return [Problem("", f"{what}.", "Start a single process.")]
-    counts = min(plan.draws.kinds, key=lambda one: (n_groups(one, strategy.needs), -one.unlabeled))
-    groups = n_groups(counts, strategy.needs)
+    needs = plan.components.needs
+    counts = min(plan.draws.kinds, key=lambda one: (n_groups(one, needs), -one.unlabeled))
+    groups = n_groups(counts, needs)
     if world <= groups:
         return []
     # More than a waste: a network may not accept the empty batch of a process without samples.
@@ -80,9 +81,7 @@ class OpenModes:
     def __init__(self, plan: Plan, world: int) -> None:
         training, components = plan.recipe.training, plan.components
         self.sharing = 1 if training.step.mode == "split" else world
-        shares = [
-            (largest_share(counts, components.strategy.needs, self.sharing), counts) for counts in plan.draws.kinds
-        ]
+        shares = [(largest_share(counts, components.needs, self.sharing), counts) for counts in plan.draws.kinds]
         self.share, self.whole = max(shares, key=lambda one: (one[0].total, one[0].unlabeled))
         self.batch = self.share.total
         self._plan = plan
@@ -91,7 +90,8 @@ class OpenModes:
 
         def is_exact(mode: StepMode) -> bool:
             batch_dice = training.dice.batch
-            return not inexact(mode, components.strategy, self._networks, self.batch, precision, batch_dice)
+            needs = components.needs
+            return not inexact(mode, components.strategy, self._networks, self.batch, precision, batch_dice, needs)
 
         self.modes = candidates(training.step, self.batch, is_exact)
 
@@ -143,7 +143,7 @@ def memory_problems(plan: Plan, memory: MemoryEstimate) -> list[Problem]:
 
 
 def _most_processes(plan: Plan) -> int:
-    needs = plan.components.strategy.needs
+    needs = plan.components.needs
     return 1 if _needs_whole_batch(plan) else min(n_groups(counts, needs) for counts in plan.draws.kinds)
 
 
@@ -193,7 +193,7 @@ class NoiseTrial:
     def _batch(self) -> Batch:
         strategy, whole = self._strategy, self._whole
         pseudo = next(stage.pseudo_labels for stage in strategy.stages() if stage.name == self._late.stage)
-        targets, has_ignored = strategy.needs.targets, self._plan.info.has_ignored
+        targets, has_ignored = strategy.batch_needs(strategy.options).targets, self._plan.info.has_ignored
         made = noise_batch(self._plan.task, *self._share, self._runtime.device, targets, pseudo, has_ignored)
         # Counts are of the whole step: losses divide by a stream's count, and a share may have no samples of it.
         labeled, unlabeled = replace(made.labeled, count=whole.labeled), replace(made.unlabeled, count=whole.unlabeled)

@@ -121,7 +121,7 @@ def training_batches(plan: Plan, store: CaseStore, runtime: Runtime) -> Training
         sharing.rank,
         sharing.world,
         deferred=options.augmentation_on == "device",
-        needs=plan.components.strategy.needs,
+        needs=plan.components.needs,
         n_classes=len(plan.task.classes),
         pin=runtime.device.type == "cuda",
         has_ignored=plan.info.has_ignored,

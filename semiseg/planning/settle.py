@@ -176,13 +176,14 @@ class _Planner:
         return known, f"within the classes of {counted(len(self._labeled), 'labeled case')}"
 
     def require_spacing(self) -> None:
-        """Raise RecipeError if the recipe's voxel size has other axes than a patch that is made from the data."""
-        given, sides = self._recipe_spacing(), 2 if self._is_flat() else 3
-        if given is not None and len(given) != sides and isinstance(self.recipe.training.patch_size, str):
-            what = f"preprocessing.spacing has {len(given)} numbers, but training.patch_size is"
-            what = f"{what} {self.recipe.training.patch_size}, which has {sides} sides here."
-            fix = f"Give {sides} numbers (in the plane of the slices, two; for volumes, three), or auto."
-            raise RecipeError(Problem(self.recipe.where("preprocessing.spacing"), what, fix))
+        """Raise RecipeError if the recipe's voxel size or number has other axes than a patch made from the data."""
+        sides, patch = 2 if self._is_flat() else 3, self.recipe.training.patch_size
+        for name, given, auto in (("spacing", self._recipe_spacing(), ", or auto"), ("resize", self._resize(), "")):
+            if given is not None and len(given) != sides and isinstance(patch, str):
+                what = f"preprocessing.{name} has {len(given)} numbers, but training.patch_size is"
+                what = f"{what} {patch}, which has {sides} sides here."
+                fix = f"Give {sides} numbers (in the plane of the slices, two; for volumes, three){auto}."
+                raise RecipeError(Problem(self.recipe.where(f"preprocessing.{name}"), what, fix))
 
     def _spacing(self) -> tuple[Any, str]:
         cases = [case for case in self._cases if case.spacing is not None]
@@ -223,7 +224,11 @@ class _Planner:
         """Return the median shape of the networks' images along the patch's axes, and their voxel size."""
         target = self._recipe_spacing()
         spacing = target or median_spacing(self._cases, self._axes) or (1.0,) * (2 if self._is_flat() else 3)
-        return median_shape(self._cases, target, self._margin(), self._axes), spacing
+        shape, resize = median_shape(self._cases, target, self._margin(), self._axes), self._resize()
+        if resize is None:
+            return shape, spacing
+        sizes = tuple(size * n / new for size, n, new in zip(spacing, shape, resize, strict=True))
+        return tuple(map(float, resize)), sizes
 
     def _voxels(self) -> float:
         """Return the approximate number of voxels of all training cases, in all slices."""
@@ -252,6 +257,10 @@ class _Planner:
         if isinstance(patch, str):
             return patch == "auto-2d" or all(case.unit == "pixel" for case in self._cases)
         return len(patch) == 2
+
+    def _resize(self) -> tuple[int, ...] | None:
+        resize = self.recipe.preprocessing.resize
+        return None if resize == "none" else resize
 
     def _recipe_spacing(self) -> tuple[float, ...] | None:
         spacing = self.recipe.preprocessing.spacing

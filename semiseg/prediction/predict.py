@@ -190,8 +190,7 @@ def _limit(runs: Sequence[LoadedRun], asked: float | Literal["auto"] | None) -> 
 
 def _spacing(run: LoadedRun, grids: Mapping[str, Geometry]) -> str:
     slices = run.model.recipe.preprocessing.slice_axis if run.model.task.spatial_dims == 2 else None
-    resampled = run.model.recipe.preprocessing.spacing != "none"
-    return spacing_note(run.kept.record.get("spacing"), grids, slices, resampled)
+    return spacing_note(run.kept.record.get("spacing"), grids, slices, run.model.recipe.preprocessing.resamples)
 
 
 def _maker(runs: Sequence[LoadedRun], ensemble: Ensemble, checkpoint: str, mode: str) -> Maker:

@@ -39,7 +39,7 @@ def prepare(volume: Volume, options: schema.Preprocessing, where: str = "", moda
 
     Integers of up to 16 bits stay as stored; other types become float32. Statistics are computed in float64 over each
     modality's own foreground, since one modality may cover less of the head than another. An image that is resampled
-    (``preprocessing.spacing``) is normalized first, as in nnU-Net, and stored as float32.
+    (``preprocessing.spacing``, ``resize``) is normalized first, as in nnU-Net, and stored as float32.
 
     Args:
         volume: the image on its file's grid.
@@ -70,8 +70,6 @@ def prepare(volume: Volume, options: schema.Preprocessing, where: str = "", moda
         slice_axis(volume.geometry, options.slice_axis),
         limits=tuple(scaling.limits for scaling in found) if any(scaling.limits for scaling in found) else None,
     )
-    if isinstance(options.spacing, str):
-        return Prepared(cut, plain)
     grid, apart = network_grid(volume.geometry, plain.box_shape, options, where)
     return Prepared(cut, plain) if grid is None else _resampled(cut, plain, grid, apart, options.interpolation)
 
@@ -80,6 +78,8 @@ def network_grid(
     geometry: Geometry, shape: Shape, options: schema.Preprocessing, where: str = ""
 ) -> tuple[Shape | None, int | None]:
     """Return the shape to which part of an image is resampled, and the axis that is resampled apart.
+
+    By its voxel size (``spacing``) or to a number of voxels (``resize``).
 
     Args:
         geometry: the image's grid, as in its file.
@@ -92,6 +92,8 @@ def network_grid(
 
     Raises DataError if the image stores no voxel size, or one by which its extent would be multiplied by more than 20.
     """
+    if options.resize != "none":
+        return _resized(geometry, shape, options, where)
     if isinstance(options.spacing, str) or geometry.unit == "pixel":
         return None, None
     if geometry.unit != "mm":
@@ -115,6 +117,24 @@ def network_shape(geometry: Geometry, options: schema.Preprocessing, where: str 
     """Return the shape of a whole image, not cropped, as networks see it. Arguments and errors as ``network_grid``."""
     shape = grid_in_ras(geometry).shape
     return network_grid(geometry, shape, options, where)[0] or shape
+
+
+def _resized(
+    geometry: Geometry, shape: Shape, options: schema.Preprocessing, where: str
+) -> tuple[Shape | None, int | None]:
+    """Return ``network_grid`` for a number of voxels."""
+    assert options.resize != "none"
+    own, wanted, apart = grid_in_ras(geometry).spacing, options.resize, None
+    if len(wanted) == 2:
+        apart = slice_axis(geometry, options.slice_axis)
+        wanted = (*wanted[:apart], shape[apart], *wanted[apart:])
+    else:
+        apart = axis_apart(own, [size * n / new for size, n, new in zip(own, shape, wanted, strict=True)])
+    x, y, z = wanted
+    if any(new > _MOST * old for new, old in zip((x, y, z), shape, strict=True)):
+        what = f"it has {' x '.join(map(str, shape))} voxels, too few to be resampled to {x} x {y} x {z}"
+        raise DataError(Problem(where, what, "Correct the image, or leave the case out."))
+    return (None, None) if (x, y, z) == shape else ((x, y, z), apart)
 
 
 _MOST = 20

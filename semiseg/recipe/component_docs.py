@@ -81,6 +81,12 @@ def _spec(name: str, folders: Any) -> ModuleSpec | None:
     return None
 
 
+def presets(entry: Entry) -> dict[str, dict[str, str]]:
+    """Return a strategy's presets: by name, the options that it sets, in words; empty for other components."""
+    found: Mapping[str, Mapping[str, Any]] = getattr(load(entry.kind, entry.name), "presets", {})
+    return {name: {key: show_default(value) for key, value in values.items()} for name, values in found.items()}
+
+
 def options(entry: Entry) -> Iterator[Option]:
     """Yield a component's options. Raises ComponentError if it cannot be loaded."""
     cls: Any = load(entry.kind, entry.name)

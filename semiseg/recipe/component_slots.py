@@ -18,6 +18,7 @@ _KINDS: Mapping[tuple[str, ...], Kind] = {
     ("evaluation", "metrics", "*"): "metric",
 }
 ROLES = "networks"
+PRESET = "preset"
 """The key of a strategy's block that belongs to the recipe and is not an option."""
 
 
@@ -29,6 +30,8 @@ class Slot:
     path: tuple[str, ...]
     name: Any
     values: dict[str, Any]
+    preset: Any = None
+    """The name of a strategy's preset, for options that have no value."""
 
     @property
     def key(self) -> str:
@@ -60,8 +63,9 @@ def slots(data: Any, path: tuple[str, ...] = ()) -> Iterator[Slot]:
     if kind and not isinstance(data, dict):
         yield Slot(kind, path, data, {})
     elif kind and "name" in data:
-        own = {"name", ROLES} if kind == "strategy" else {"name"}
-        yield Slot(kind, path, data["name"], {k: v for k, v in data.items() if isinstance(k, str) and k not in own})
+        own = {"name", ROLES, PRESET} if kind == "strategy" else {"name"}
+        values = {k: v for k, v in data.items() if isinstance(k, str) and k not in own}
+        yield Slot(kind, path, data["name"], values, data.get(PRESET) if kind == "strategy" else None)
     if isinstance(data, dict | list) and any(pattern[: len(path)] == path for pattern in _KINDS):
         for key, below in data.items() if isinstance(data, dict) else enumerate(data):
             yield from slots(below, (*path, str(key)))

@@ -13,7 +13,7 @@ from semiseg.interfaces.component import ComponentOptions
 from semiseg.interfaces.dataset import Dataset
 from semiseg.interfaces.metric import Metric
 from semiseg.messages import Place, explain, nearest
-from semiseg.recipe.component_slots import ROLES, Slot, plain, slots
+from semiseg.recipe.component_slots import PRESET, ROLES, Slot, plain, slots
 from semiseg.recipe.schema import Recipe
 from semiseg.registry import installed, interface, load, make_options
 
@@ -23,7 +23,7 @@ Where = Callable[[str], str]
 if TYPE_CHECKING:
     from semiseg.interfaces.backbone import Backbone
     from semiseg.interfaces.roles import Role
-    from semiseg.interfaces.strategy import Strategy
+    from semiseg.interfaces.strategy import BatchNeeds, Strategy
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,11 @@ class Components:
     roles: "tuple[Role, ...]"
     backbones: "Mapping[str, Backbone]"
     metrics: Mapping[str, Metric]
+
+    @property
+    def needs(self) -> "BatchNeeds":
+        """What the strategy needs of the batches of a step, with its options."""
+        return self.strategy.batch_needs(self.strategy_options)
 
 
 @dataclass(frozen=True)
@@ -133,11 +138,26 @@ def _find(slot: Slot, where: Where) -> Found:
     if cls is None:
         return Found(slot, slot.name, None)
     try:
-        return Found(slot, cls, make_options(cls, slot.values))
+        return Found(slot, cls, make_options(cls, {**_preset(slot, cls, where), **slot.values}))
     except ValidationError as error:
-        keys = ("name", ROLES) if slot.kind == "strategy" else ("name",)
+        keys = ("name", ROLES, PRESET) if slot.kind == "strategy" else ("name",)
         place = Place(slot.key, where, keys, f"Options of {slot.title}")
         raise ComponentError(explain(error, cls.Options, slot.values, place)) from error  # type: ignore[attr-defined]
+
+
+def _preset(slot: Slot, cls: Any, where: Where) -> Mapping[str, Any]:
+    """Return the options of a strategy's preset; none for "auto", which is the defaults."""
+    if slot.preset in (None, "auto"):
+        return {}
+    if isinstance(slot.preset, str) and slot.preset in cls.presets:
+        values: Mapping[str, Any] = cls.presets[slot.preset]
+        return values
+    names, key = ["auto", *cls.presets], f"{slot.key}.{PRESET}"
+    raise ComponentError(
+        f"{slot.title} has no preset {slot.preset!r}{Place(where=where).of((*slot.path, PRESET))}."
+        f"{nearest(str(slot.preset), names)}",
+        f"Set {key} to {' or '.join(names)}.",
+    )
 
 
 def _metrics(found: Mapping[tuple[str, ...], Found]) -> Iterator[tuple[Found, Metric]]:

@@ -4,12 +4,16 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from semiseg.errors import ComponentError
-from semiseg.recipe.component_slots import ROLES
+from semiseg.recipe.component_slots import PRESET, ROLES
 from semiseg.recipe.schema import Recipe
 from semiseg.registry import Entry, Kind, installed, load
 
 _REFERENCE = "#/definitions/"
 _KINDS: tuple[Kind, ...] = ("backbone", "dataset", "strategy", "augmentation", "metric")
+_PRESET = {
+    "type": "string",
+    "description": "A set of options, for those that are not set here: paper (as published), short, or auto.",
+}
 Say = Callable[[str], None]
 
 
@@ -24,7 +28,7 @@ def recipe_schema(say: Say = lambda text: None) -> dict[str, Any]:
     networks = definitions.pop("StrategyBlock")["properties"][ROLES]
     networks = {**networks, "additionalProperties": {"$ref": _REFERENCE + "backbone"}}
     for kind in _KINDS:
-        own = {ROLES: networks} if kind == "strategy" else {}
+        own = {ROLES: networks, PRESET: _PRESET} if kind == "strategy" else {}
         definitions[kind] = _block(kind, own, definitions, say)
     for kind in ("dataset", "augmentation", "backbone", "strategy"):
         _point(schema["properties"][kind], kind)

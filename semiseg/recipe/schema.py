@@ -144,6 +144,11 @@ class Recipe(Model):
         """Return where a key such as ``training.epochs`` was written (``recipes/x.yaml:12``); empty if in Python."""
         return self._places.where(key)
 
+    def placed(self, key: str) -> str:
+        """Return a key with the place where it was written."""
+        where = self.where(key)
+        return f"{key} ({where})" if where else key
+
     @property
     def notes(self) -> tuple[str, ...]:
         """Notes for the user, such as options that an override dropped."""

@@ -69,6 +69,7 @@ class CrossPseudoSupervision(CoTraining[CPSOptions]):
     ``loss=cross_entropy`` without a wait.
     """
 
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"paper": {"loss": "dice", "wait_share": 0.015}}
     no_regions: ClassVar[str] = ""
 
     @classmethod

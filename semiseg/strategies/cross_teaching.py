@@ -40,6 +40,7 @@ class CrossTeaching(CoTraining[CrossTeachingOptions]):
     Swin-UNet, in 2D), or those named in ``strategy.networks``.
     """
 
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"paper": {"ramp_share": 1.0}}
     no_regions: ClassVar[str] = ""
 
     @classmethod

@@ -1,8 +1,8 @@
 """Entropy minimization: encourages confident predictions."""
 
 import math
-from collections.abc import Iterator
-from typing import Annotated, ClassVar, Literal
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 from torch import Tensor
@@ -42,6 +42,7 @@ class EntropyMinimization(Strategy[EntropyMinimizationOptions]):
     cross entropy, so that 0.2 here gives twice its loss. The paper uses ``entropy_on=unlabeled, ramp=constant``.
     """
 
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"paper": {"ramp_share": 1.0}}
     no_regions: ClassVar[str] = ""
 
     @classmethod

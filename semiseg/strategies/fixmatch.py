@@ -1,43 +1,26 @@
 """FixMatch: confident predictions on a weak view are the labels of a strong view."""
 
-from collections.abc import Iterator
-from typing import Annotated, ClassVar, Literal
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, ClassVar
 
 import torch
 from pydantic import Field
-from torch import Tensor
 
 from semiseg.interfaces.batch import Batch, Step
-from semiseg.interfaces.losses import Losses, Term
-from semiseg.interfaces.roles import Role
-from semiseg.interfaces.strategy import Strategy
-from semiseg.strategy_parts.confidence import accepted_share, confident_labels, masked_loss
-from semiseg.strategy_parts.deep_supervision import DeepSupervisionOptions, deeply_supervised
-from semiseg.strategy_parts.ema import Decay, decay_at, has_statistics, update_teacher
-from semiseg.strategy_parts.ramps import RampName, has_begun, weight_at
-from semiseg.strategy_parts.streams import supervised_loss
+from semiseg.interfaces.losses import Losses
+from semiseg.strategy_parts.deep_supervision import DeepSupervisionOptions
+from semiseg.strategy_parts.self_labeling import SHORT, SelfLabeling, SelfLabelingOptions
 from semiseg.strategy_parts.views import WeakView, WeakViewOptions, strong_view
 
 
-class FixMatchOptions(WeakViewOptions, DeepSupervisionOptions):
+class FixMatchOptions(WeakViewOptions, SelfLabelingOptions, DeepSupervisionOptions):
     """Options of FixMatch."""
 
-    newer: ClassVar[frozenset[str]] = DeepSupervisionOptions.newer
+    newer: ClassVar[frozenset[str]] = DeepSupervisionOptions.newer | SelfLabelingOptions.newer - {
+        "labels_from",
+        "decay",
+    }
 
-    weight: Annotated[float, Field(ge=0)] = 1.0
-    """Weight of the pseudo-label loss, after the ramp-up."""
-    threshold: Annotated[float, Field(ge=0, le=1)] = 0.95
-    """Minimum probability of a pseudo-label; 0 accepts all."""
-    ramp: RampName = "constant"
-    """Shape of the weight's ramp-up; constant for none."""
-    ramp_share: Annotated[float, Field(ge=0, le=1)] = 0.0
-    """Length of the ramp-up, as a fraction of training."""
-    pseudo_loss: Literal["cross_entropy", "dice", "dice_ce"] = "cross_entropy"
-    """Loss against pseudo-labels, over the accepted voxels."""
-    labels_from: Literal["model", "teacher"] = "model"
-    """The network that labels the weak view: the model itself, or its moving average, which then also predicts."""
-    decay: Decay = "auto"
-    """Decay of the moving average, after its warm-up; auto: 1 - 60 / steps, from 0.85 to 0.99."""
     weak_view: WeakView = "geometry"
     """The weak view: the sample with the zooms, rotations and flips of the recipe's augmentation (geometry), or with
     its changes of intensities, too (recipe)."""
@@ -47,7 +30,7 @@ class FixMatchOptions(WeakViewOptions, DeepSupervisionOptions):
     """Longest side of the strong view's cut-out box, as a fraction of the patch's; 0 for no box."""
 
 
-class FixMatch(Strategy[FixMatchOptions]):
+class FixMatch(SelfLabeling[FixMatchOptions]):
     """FixMatch: unlabeled samples in a strong view, against the argmax of the weak view where that is confident.
 
     Sohn et al. 2020 (arXiv:2001.07685), equations 3 and 4, per voxel: cross entropy at voxels with a probability of at
@@ -62,46 +45,16 @@ class FixMatch(Strategy[FixMatchOptions]):
     background.
     """
 
-    no_regions: ClassVar[str] = ""
-
-    @classmethod
-    def roles(cls, options: FixMatchOptions) -> tuple[Role, ...]:
-        """Return one network, called model, and with ``labels_from=teacher`` also its moving average."""
-        if options.labels_from == "model":
-            return (deeply_supervised(Role("model"), options),)
-        roles = Role("model", predicts=False), Role("teacher", trained=False, initialized_like="model")
-        return tuple(deeply_supervised(role, options) for role in roles)
-
-    def uses_unlabeled(self, step: Step) -> bool:
-        """Return whether the weight of the pseudo-label loss has begun to rise."""
-        return has_begun(self.options, step)
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "paper": {"decay": 0.99},
+        "short": {**SHORT, "cutmix": 0.8, "cut_out": 0.0},
+    }
 
     def losses(self, batch: Batch, step: Step) -> Iterator[Losses]:
         """Yield the supervised loss plus the weighted loss of strong views against labels from weak views."""
         o, unlabeled = self.options, batch.unlabeled
-        labels = self._labels(batch)
+        labels = self.label(batch)
         strong = strong_view(unlabeled.image, unlabeled.slots, step, "fixmatch", o.strength, o.cut_out)
+        strong, labels = self.mixed(strong, labels, batch, step)
         outputs = self.outputs("model", torch.cat([batch.labeled.image, strong]))
-        on_labeled, on_strong = batch.divide(outputs.logits)
-        supervised = supervised_loss(on_labeled, batch, o.loss, self.coding, outputs.scales)
-        pseudo = Term(masked_loss(on_strong, labels, o.pseudo_loss, self.coding), unlabeled)
-        accepted = Term(accepted_share(labels), unlabeled)
-        terms = {"supervised": supervised, "pseudo": weight_at(o, step) * pseudo}
-        yield Losses(terms, "model", log={"accepted": accepted})
-
-    def _labels(self, batch: Batch) -> Tensor:
-        """Return labels of the weak views, (b, \\*spatial) int64 or IGNORE."""
-        images, teacher = batch.unlabeled.image, self.options.labels_from == "teacher"
-        with torch.no_grad():
-            if len(images):  # a network need not support an empty batch
-                return confident_labels(self.run(self.options.labels_from, images), self.options.threshold, self.coding)
-            if teacher and batch.unlabeled.count == 0 and has_statistics(self.networks["teacher"]):
-                # Without unlabeled samples, the teacher's running statistics would keep their initial values.
-                self.run("teacher", batch.labeled.image)
-        return batch.labeled.label[:0]
-
-    def after_step(self, step: Step) -> None:
-        """Update the moving average; it collects its own running statistics from weak views, as in SSL4MIS."""
-        if self.options.labels_from == "teacher":
-            decay = decay_at(step, self.options.decay)
-            update_teacher(self.networks["teacher"], self.networks["model"], decay, buffers="own")
+        yield self.loss(*batch.divide(outputs.logits), labels, batch, step, outputs.scales)

@@ -1,7 +1,7 @@
 """The Pi-model: consistent predictions for two views of a sample."""
 
-from collections.abc import Iterator
-from typing import Annotated, ClassVar, Literal
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -49,6 +49,7 @@ class PiModel(Strategy[PiModelOptions]):
     weight 100 times the labeled fraction of the cases.
     """
 
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"paper": {}}
     no_regions: ClassVar[str] = ""
 
     @classmethod

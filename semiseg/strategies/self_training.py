@@ -1,7 +1,7 @@
 """Self-training: a network labels the unlabeled cases, and a new network trains on all cases."""
 
-from collections.abc import Iterator
-from typing import Annotated, ClassVar, Literal
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -51,6 +51,7 @@ class SelfTraining(Strategy[SelfTrainingOptions]):
     (``training.batch_size.fill``).
     """
 
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"paper": {"weight": 0.5}}
     no_regions: ClassVar[str] = ""
 
     @classmethod

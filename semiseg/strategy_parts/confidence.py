@@ -1,5 +1,8 @@
 """Pseudo-labels of confident voxels; all other voxels are ignored, never treated as background."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
@@ -50,3 +53,50 @@ def masked_loss(logits: Tensor, labels: Tensor, kind: str, coding: Coding = CLAS
         return coding.voxel_losses.cross_entropy(logits, labels)  # mean over all voxels, 0 at ignored ones
     dice = coding.loss(logits, labels, "dice", has_ignored=True)
     return dice if kind == "dice" else dice + coding.voxel_losses.cross_entropy(logits, labels)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PseudoLabels:
+    """Pseudo-labels of samples: classes, and with soft labels also probabilities.
+
+    Attributes:
+        hard: (n, \\*spatial) int64 class indices, or IGNORE.
+        soft: (n, K, \\*spatial) float; the loss is against these where ``hard`` is not IGNORE.
+    """
+
+    hard: Tensor
+    soft: Tensor | None = None
+
+    def map(self, change: Callable[[Tensor], Tensor]) -> "PseudoLabels":
+        """Return pseudo-labels with a function applied to each tensor, whose first axis is the samples."""
+        return PseudoLabels(change(self.hard), None if self.soft is None else change(self.soft))
+
+    def loss(self, logits: Tensor, kind: str, coding: Coding = CLASSES) -> Tensor:
+        """Return each sample's loss of logits (n, K, \\*spatial), (n,): ``masked_loss``, or ``soft_cross_entropy``."""
+        if self.soft is None:
+            return masked_loss(logits, self.hard, kind, coding)
+        return soft_cross_entropy(logits, self.soft, self.hard != IGNORE, coding)
+
+    def accepted_share(self) -> Tensor:
+        """Return ``accepted_share``, (n,)."""
+        return accepted_share(self.hard)
+
+
+@torch.no_grad()
+def pseudo_labels(logits: Tensor, threshold: float, coding: Coding = CLASSES, soft: bool = False) -> PseudoLabels:
+    """Return ``confident_labels`` of logits (n, K, \\*spatial), with probabilities if they are to be soft."""
+    hard = confident_labels(logits, threshold, coding)
+    return PseudoLabels(hard, coding.probabilities(logits) if soft else None)
+
+
+def soft_cross_entropy(logits: Tensor, soft: Tensor, counted: Tensor, coding: Coding = CLASSES) -> Tensor:
+    """Return the cross entropy against probabilities: the sum over counted voxels by the number of all voxels, (n,).
+
+    Args:
+        logits: (n, K, \\*spatial) float.
+        soft: probabilities, likewise, without gradient.
+        counted: (n, \\*spatial) bool.
+        coding: what the logits mean; for regions, the mean over these.
+    """
+    entropy = -(coding.states(soft) * coding.log_probabilities(logits)).sum(dim=2).mean(dim=1)
+    return torch.where(counted, entropy, 0).flatten(1).mean(dim=1)

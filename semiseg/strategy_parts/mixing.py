@@ -53,6 +53,25 @@ def cutmix_masks(
     return _stacked(draw, shape, slots, step, name)
 
 
+def one_box_masks(
+    shape: Shape, slots: Sequence[int], step: Step, name: str, side: tuple[float, float], probability: float
+) -> Tensor:
+    """Draw with a probability a box for each sample: True inside; each side is uniform between two fractions.
+
+    The fractions are of the image's side. Returns (n, \\*spatial) boolean, on the CPU; other arguments as for
+    ``cutmix_masks``.
+    """
+
+    def draw(generator: torch.Generator) -> Tensor:
+        mask = torch.zeros(shape, dtype=torch.bool)
+        happens, *drawn = torch.rand(1 + len(shape), generator=generator).tolist()
+        if happens < probability:
+            mask[random_box(shape, [side[0] + (side[1] - side[0]) * one for one in drawn], generator)] = True
+        return mask
+
+    return _stacked(draw, shape, slots, step, name)
+
+
 def copy_paste_masks(shape: Shape, slots: Sequence[int], step: Step, name: str, side: float = 2 / 3) -> Tensor:
     """Draw a box for each sample at a random position, with sides of a fixed fraction of the image's; True inside.
 
@@ -75,6 +94,12 @@ def mixup_weights(slots: Sequence[int], step: Step, name: str, alpha: float) -> 
     """
     uniform = [float(torch.rand((), dtype=torch.float64, generator=step.generator(slot, name))) for slot in slots]
     return torch.tensor([float(betaincinv(alpha, alpha, u)) for u in uniform], dtype=torch.float32)
+
+
+def swapped(values: Tensor) -> Tensor:
+    """Return samples (n, \\*any) with each neighboring pair swapped; n is even."""
+    pairs: Tensor = values.unflatten(0, (-1, 2))
+    return pairs.flip(1).flatten(0, 1)
 
 
 def paste(inside: Tensor, outside: Tensor, masks: Tensor) -> Tensor:

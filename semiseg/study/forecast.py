@@ -82,7 +82,7 @@ def _forecast(model: StudyModel, measure: bool) -> Forecast:
     training = recipe.training
     components = resolve(recipe)
     unlabeled = _any_unlabeled(model, components.dataset)
-    sizes, _ = step_sizes(training.batch, components.strategy.needs, unlabeled is not False)
+    sizes, _ = step_sizes(training.batch, components.needs, unlabeled is not False)
     steps = n_steps(training)
     try:
         info = components.dataset.info()

@@ -81,7 +81,7 @@ def _rank(rank: int, port: int, start: Callable[[], Strategy], batches: Batches,
     }
     os.environ.update({name: str(value) for name, value in launched.items()})
     strategy = start().double()
-    shared = [(_share(batch, rank, strategy.needs), step) for batch, step in batches]
+    shared = [(_share(batch, rank, strategy.batch_needs(strategy.options)), step) for batch, step in batches]
     run_steps(strategy, shared, Runtime("cpu", "32"))
     torch.save(strategy.state_dict(), file)
     sys.stdout.flush()

@@ -93,7 +93,7 @@ class StrategyContract(LearningTests, ScheduleTests, BudgetTests, StateTests):
         step = self.at(strategy, 99)
         self.require_repeatable(strategy, self.batch(strategy, step), step)
         batch = self.batch(strategy, step)
-        other = poisoned(batch, strategy.needs.targets)
+        other = poisoned(batch, strategy.batch_needs(strategy.options).targets)
         expected, found = (self.gradients(strategy, one, step) for one in (batch, other))
         leaking = other_gradients(expected, found)
         assert not leaking, f"labels of unlabeled samples change the gradients of {leaking}"
@@ -115,7 +115,7 @@ class StrategyContract(LearningTests, ScheduleTests, BudgetTests, StateTests):
         whole = in_double(self.batch(strategy, step))
         expected = self.gradients(strategy, whole, step)
         total: dict[str, Tensor] = {}
-        for part in micro_batches(whole, 1, strategy.needs):
+        for part in micro_batches(whole, 1, strategy.batch_needs(strategy.options)):
             for name, gradient in self.gradients(strategy, part, step).items():
                 if gradient is not None:
                     total[name] = total.get(name, torch.zeros_like(gradient)) + gradient
@@ -161,7 +161,7 @@ class StrategyContract(LearningTests, ScheduleTests, BudgetTests, StateTests):
             pytest.skip("its losses need the whole batch, so runs in several processes are refused")
         strategy = self.make(strategy_class, options).double()
         steps = [self.at(strategy, index) for index in (0, 98, 99)]
-        needs = strategy.needs
+        needs = strategy.batch_needs(strategy.options)
         pseudo = {stage.name: stage.pseudo_labels for stage in strategy.stages()}
         batches = []
         for step, groups in zip(steps, (2, 1 if needs.unlabeled.uses else 2, 2), strict=True):
@@ -215,7 +215,7 @@ class StrategyContract(LearningTests, ScheduleTests, BudgetTests, StateTests):
 
     def test_targets_can_be_sent_to_worker_processes(self, strategy: Strategy) -> None:
         """They are pickled, which works for functions of a module but not for lambdas or nested functions."""
-        for target in strategy.needs.targets:
+        for target in strategy.batch_needs(strategy.options).targets:
             try:
                 pickle.loads(pickle.dumps(target))
             except Exception as error:  # pickle's errors have no common base class

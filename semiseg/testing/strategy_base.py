@@ -95,7 +95,7 @@ class StrategyTests:
     @staticmethod
     def batch(strategy: Strategy, step: Step, seed: int = 0) -> Batch:
         """Return a batch that meets the strategy's needs at a step: at least two groups of each stream."""
-        needs = strategy.needs
+        needs = strategy.batch_needs(strategy.options)
         sizes = [max(n.minimum, 2 * n.unit) if n.uses else 0 for n in (needs.labeled, needs.unlabeled)]
         pseudo = StrategyTests.has_pseudo_labels(strategy, step)
         return make_batch(sizes[0], sizes[1], seed, needs.targets, pseudo, task_of(strategy).patch_size)

@@ -50,7 +50,7 @@ class BudgetTests(StrategyTests):
         _, draws = self.drawn(strategy)
         strategy.double()
         for step, _ in self.looked_at(strategy, draws):
-            if not strategy.needs.unlabeled.uses or strategy.uses_unlabeled(step):
+            if not strategy.batch_needs(strategy.options).unlabeled.uses or strategy.uses_unlabeled(step):
                 continue
             _, unlabeled = self.used(strategy, in_double(self.batch(strategy, step)), step)
             assert not unlabeled, (
@@ -71,7 +71,7 @@ class BudgetTests(StrategyTests):
     @classmethod
     def drawn(cls, strategy: Strategy) -> tuple[StepSizes, Draws]:
         """Return the samples of the steps of a training of 100: two groups of each stream, and labels in a wait."""
-        needs = strategy.needs
+        needs = strategy.batch_needs(strategy.options)
         labeled, unlabeled = (max(n.minimum, 2 * n.unit) for n in (needs.labeled, needs.unlabeled))
         sizes, _ = step_sizes(BatchSize(labeled=labeled, unlabeled=unlabeled), needs, any_unlabeled=True)
         return sizes, draws_of(sizes, cls.timetable(strategy), strategy)
@@ -94,7 +94,9 @@ class BudgetTests(StrategyTests):
     def batch_of(strategy: Strategy, step: Step, labeled: int, unlabeled: int) -> Batch:
         """Return a batch of these sizes for a step, in float64."""
         pseudo = StrategyTests.has_pseudo_labels(strategy, step)
-        batch = make_batch(labeled, unlabeled, 0, strategy.needs.targets, pseudo, task_of(strategy).patch_size)
+        batch = make_batch(
+            labeled, unlabeled, 0, strategy.batch_needs(strategy.options).targets, pseudo, task_of(strategy).patch_size
+        )
         return in_double(batch)
 
     @classmethod

@@ -48,7 +48,7 @@ class LearningTests(StrategyTests):
     @in_2d_and_3d
     def test_it_trains_without_unlabeled_samples(self, strategy: Strategy) -> None:
         """Without unlabeled cases, all samples of a step are labeled; a micro-batch may also have only labeled ones."""
-        needs = strategy.needs
+        needs = strategy.batch_needs(strategy.options)
         always = needs.unlabeled.minimum > 0  # per step, though not in every part of one
         if always and strategy.whole_batch:
             pytest.skip("it always gets whole batches with unlabeled samples")

@@ -6,6 +6,7 @@ from semiseg.strategies.fixmatch import FixMatch
 from semiseg.strategies.pi_model import PiModel
 from semiseg.strategies.pseudo_label import PseudoLabel
 from semiseg.strategies.self_training import SelfTraining
+from semiseg.strategies.unimatch import UniMatch
 from semiseg.testing.strategy import StrategyContract
 
 
@@ -30,7 +31,9 @@ class TestPseudoLabel(StrategyContract):
         params=[
             {"threshold": 0.4},
             {"threshold": 0.0, "wait_share": 0.2, "pseudo_loss": "dice", "deep_supervision": True},
-        ]
+            {"threshold": 0.0, "labels_from": "teacher", "labels": "soft", "cutmix": 0.8, "ramp": "constant"},
+        ],
+        ids=["paper", "dice", "teacher"],
     )
     def options(self, request):
         return request.param
@@ -77,8 +80,48 @@ class TestFixMatch(StrategyContract):
                 "ramp": "sigmoid",
                 "deep_supervision": True,
             },
+            {
+                "labels_from": "teacher",
+                "teacher_mode": "eval",
+                "buffers": "ema",
+                "threshold": 0.4,
+                "wait_share": 0.2,
+                "cutmix": 0.8,
+            },
         ],
-        ids=["paper", "dice", "teacher"],
+        ids=["paper", "dice", "teacher", "cutmix"],
+    )
+    def options(self, request):
+        return request.param
+
+
+class TestUniMatch(StrategyContract):
+    @pytest.fixture
+    def strategy_class(self):
+        return UniMatch
+
+    @pytest.fixture(
+        params=[
+            {"threshold": 0.4},
+            {
+                "threshold": 0.4,
+                "rates": [0.25, 0.75],
+                "labels_from": "teacher",
+                "pseudo_loss": "dice_ce",
+                "cutmix": 0.0,
+            },
+            {
+                "threshold": 0.4,
+                "feature_dropout": "complementary",
+                "labels_from": "teacher",
+                "teacher_mode": "eval",
+                "buffers": "ema",
+                "pseudo_loss": "cross_entropy",
+                "wait_share": 0.2,
+            },
+            {"threshold": 0.4, "feature_dropout": "none", "labels": "soft", "pseudo_loss": "cross_entropy"},
+        ],
+        ids=["paper", "crossmatch", "v2", "none"],
     )
     def options(self, request):
         return request.param

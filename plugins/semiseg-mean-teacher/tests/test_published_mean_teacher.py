@@ -6,7 +6,7 @@ from semiseg.registry import load
 from semiseg.testing.published.defaults import problems, rows_of
 
 README = (Path(__file__).parents[1] / "README.md").read_text()
-NAMES = ("mean_teacher", "ua_mt", "ict")
+NAMES = ("mean_teacher", "ua_mt", "ict", "ad_mt")
 
 
 def test_the_readme_has_the_defaults_of_the_code():

@@ -12,11 +12,11 @@ from semiseg.engine.memory import meta_networks
 from semiseg.errors import Problem, SemisegError
 from semiseg.interfaces.roles import Role
 from semiseg.messages import nearest, some
+from semiseg.pipeline.checks.plan_checks import Networks
 from semiseg.pipeline.initial_weights.earlier_run import axes_problem, plan_notes
 from semiseg.pipeline.initial_weights.match import Match, NoMatchError, described, match
 from semiseg.pipeline.initial_weights.origin import Origin, find_origin
 from semiseg.pipeline.initial_weights.overlap import Seen, overlap_notes, overlap_problems
-from semiseg.pipeline.plan_checks import Networks, placed
 from semiseg.recipe.blocks.initial_weights import WeightsSource, sources
 from semiseg.recipe.components import Components
 from semiseg.recipe.schema import Recipe
@@ -117,7 +117,7 @@ def _targets(
     asked: Mapping[str | None, WeightsSource], roles: Sequence[Role], recipe: Recipe
 ) -> tuple[list[_Target], list[Problem], list[str]]:
     if None in asked:
-        key, source = placed(_KEY, recipe), asked[None]
+        key, source = recipe.placed(_KEY), asked[None]
         taking = [role for role in roles if role.initialized_like is None and role.standalone is None]
         own = [role.name for role in roles if role.standalone is not None]
         notes = [f"initial weights are not for {some(own)}: no backbone. Name the role to give it some"] if own else []
@@ -126,7 +126,7 @@ def _targets(
     targets, problems = [], []
     for name, source in asked.items():
         assert name is not None
-        key = placed(f"{_KEY}.{name}", recipe)
+        key = recipe.placed(f"{_KEY}.{name}")
         if name not in known:
             what = f"{key}: the strategy has no role {name!r}.{nearest(name, list(known))}"
             problems.append(Problem("", what, f"Roles of {recipe.strategy.name}: {', '.join(known)}."))

@@ -63,9 +63,9 @@ def draws_of(sizes: StepSizes, table: TrainingSchedule, strategy: Strategy) -> D
     def uses(index: int) -> bool:
         return bool(strategy.uses_unlabeled(table.step(index)))
 
-    parts = []
+    parts, needs = [], strategy.batch_needs(strategy.options)
     for span in table.spans:
         steps = range(span.start, span.stop)
-        begin = span.start + (bisect_left(steps, True, key=uses) if strategy.needs.unlabeled.uses else 0)
+        begin = span.start + (bisect_left(steps, True, key=uses) if needs.unlabeled.uses else 0)
         parts += [Phase(span.start, begin, sizes.alone), Phase(begin, span.stop, sizes.mixed)]
     return Draws.of(parts)

@@ -18,7 +18,7 @@ def weak_augmentation(components: Components, recipe: Recipe) -> Augmentation | 
 def weak_note(components: Components, recipe: Recipe) -> list[str]:
     """Return a note if the strategy asks for weak views and the augmentation cannot make them."""
     strategy = components.strategy
-    if not (strategy.needs.unlabeled.uses and strategy.weak_unlabeled(components.strategy_options)):
+    if not (components.needs.unlabeled.uses and strategy.weak_unlabeled(components.strategy_options)):
         return []
     if weak_augmentation(components, recipe) is not None:
         return []

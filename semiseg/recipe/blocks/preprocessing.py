@@ -10,6 +10,7 @@ from semiseg.recipe.blocks.base import Count, Model
 SliceAxis = Literal["auto", "right", "anterior", "superior"]
 VoxelSize = Annotated[float, Field(ge=1e-6, le=100)]
 Spacing = Annotated[tuple[VoxelSize, ...], Field(min_length=2, max_length=3)]
+Size = Annotated[tuple[Annotated[int, Field(gt=0, le=10**5)], ...], Field(min_length=2, max_length=3)]
 Normalization = Literal["zscore", "minmax", "ct", "none"]
 
 
@@ -35,7 +36,7 @@ class Intensities(Model):
 class Preprocessing(Model):
     """Processing of every case, once, before training. No case's own label is used."""
 
-    newer = frozenset({"crop_margin", "slice_axis", "spacing", "interpolation", "intensities"})
+    newer = frozenset({"crop_margin", "slice_axis", "spacing", "resize", "interpolation", "intensities"})
 
     normalize: Normalization | Literal["auto"] | dict[str, Normalization] = "zscore"
     """zscore and minmax: per modality over its foreground, to zero mean and unit variance, or to the range 0 to 1. ct:
@@ -50,6 +51,9 @@ class Preprocessing(Model):
     spacing: Literal["auto", "none"] | Spacing = "none"
     """Voxel size in mm to which images are resampled, along right, anterior and superior; in the plane with a two-sided
     patch. auto: the median of the training cases, finer along a coarse axis. none: each image keeps its voxels."""
+    resize: Literal["none"] | Size = "none"
+    """Number of voxels to which images are resampled whatever their voxel size, along right, anterior and superior; in
+    the plane with a two-sided patch."""
     interpolation: Literal["spline", "linear"] = "spline"
     """Interpolation of images that are resampled: cubic splines, or linear."""
     intensities: Literal["auto"] | dict[str, Intensities] = "auto"
@@ -58,6 +62,22 @@ class Preprocessing(Model):
     """With a two-sided patch, the axis across which volumes are sliced; auto: the one with the largest spacing."""
     store: Path | None = None
     """Folder of the case store; by default $SEMISEG_CACHE/store, or ~/.cache/semiseg/store."""
+
+    @property
+    def resamples(self) -> bool:
+        """Whether images are resampled, to a voxel size or to a number of voxels."""
+        return self.spacing != "none" or self.resize != "none"
+
+    @property
+    def in_plane(self) -> bool:
+        """Whether images are resampled in the plane of their slices, so that the result depends on the slice axis."""
+        return any(not isinstance(given, str) and len(given) == 2 for given in (self.spacing, self.resize))
+
+    @model_validator(mode="after")
+    def _one_grid(self) -> "Preprocessing":
+        if self.spacing != "none" and self.resize != "none":
+            raise ValueError("spacing and resize both say to which grid images are resampled: leave one out")
+        return self
 
     @model_validator(mode="after")
     def _margin_of_a_crop(self) -> "Preprocessing":

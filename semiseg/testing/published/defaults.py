@@ -16,7 +16,7 @@ COLUMNS = ["strategy", "option", "default", "published", "source or reason"]
 UNKNOWN = "–"
 """The published value of an option that the public code does not have."""
 _CODE = re.compile(r"[\w-]+/[\w.-]+@[0-9a-f]{7}\b")
-_PLACE = r"[\w/.+-]+\.(py|yaml|md):\d+(-\d+)?(,\d+(-\d+)?)*"
+_PLACE = r"[\w/.+-]+\.(py|ya?ml|md):\d+(-\d+)?(,\d+(-\d+)?)*"
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,8 @@ def problems(page: str, strategies: Mapping[str, type[Strategy]]) -> list[str]:
     """Return how a page's table differs from the options of its strategies, by name; empty if it does not.
 
     Every option of each strategy has one row, with the default of ``Options``. Where the published value is the same,
-    the row has a place in the public code; where it is not, it says why the default is "ours: …".
+    the row has a place in the public code; where it is not, it says why the default is "ours: …". Published values are
+    those of the preset "paper", if the strategy has one.
     """
     names = [cells[0] for cells in _table_rows(page) if len(cells) == 2 and _CODE.match(cells[1])]
     place = re.compile(rf"({'|'.join(map(re.escape, names))}) {_PLACE}") if names else None
@@ -63,6 +64,7 @@ def problems(page: str, strategies: Mapping[str, type[Strategy]]) -> list[str]:
                 found.append(f"{strategy} has no option {row.option}")
             elif not means(row.default, field.get_default(call_default_factory=True)):
                 found.append(f"{strategy}.{row.option} is {field.default!r}, not {row.default}")
+            found += _preset_problems(strategy, row, strategies.get(strategy))
         ours = row.source.startswith("ours: ")
         if ours == (row.published == row.default):
             found.append(f"{row.option}: {row.default} here, {row.published} published, with the reason {row.source!r}")
@@ -73,6 +75,14 @@ def problems(page: str, strategies: Mapping[str, type[Strategy]]) -> list[str]:
             if written.get((name, option), 0) != 1:
                 found.append(f"{name}.{option} has {written.get((name, option), 0)} rows")
     return found
+
+
+def _preset_problems(name: str, row: Row, strategy: type[Strategy] | None) -> list[str]:
+    """Return a problem if the strategy's preset "paper" has another value than the published one."""
+    if strategy is None or "paper" not in strategy.presets or row.published == UNKNOWN:
+        return []
+    value = getattr(strategy.Options(**strategy.presets["paper"]), row.option, None)
+    return [] if means(row.published, value) else [f"{name}: {row.option} is {value!r} in the preset paper"]
 
 
 def means(text: str, value: Any) -> bool:

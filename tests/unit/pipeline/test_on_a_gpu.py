@@ -7,7 +7,8 @@ from torch import nn
 from semiseg.engine.determinism import take_kernels, without_deterministic_gradient
 from semiseg.errors import RecipeError
 from semiseg.interfaces.strategy import BatchNeeds, Target
-from semiseg.pipeline import plan_checks, train
+from semiseg.pipeline import train
+from semiseg.pipeline.checks import plan_checks
 from semiseg.pipeline.plan import make_plan
 from semiseg.recipe.load import load_recipe
 from semiseg.strategies.supervised import Supervised

@@ -6,6 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
+from pydantic import ValidationError
 from scipy.ndimage import map_coordinates
 
 from semiseg.errors import DataError
@@ -191,3 +192,42 @@ class TestPrepared:
     def test_pictures_are_never_resampled(self):
         prepared = prepare(volume(noise(1, 4, 4, 1), unit="pixel"), Preprocessing(spacing=(3.0, 3.0), foreground="all"))
         assert prepared.preparation.shape == (4, 4, 1)
+
+
+class TestResized:
+    @pytest.mark.parametrize("unit", ["voxel", "mm"])
+    def test_slices_to_a_number_of_pixels_whatever_their_size(self, unit):
+        array, options = noise(1, 10, 12, 4), Preprocessing(resize=(5, 18), foreground="all", normalize="none")
+        prepared = prepare(volume(array, (2, 1, 8), unit=unit), options)
+        assert prepared.preparation.shape == (5, 18, 4)
+        for index in range(4):
+            expected = resample_channel(array[0, ..., index : index + 1].astype(np.float32), (5, 18, 1), 2)
+            np.testing.assert_array_equal(prepared.array[0, ..., index : index + 1], expected)
+        label = np.zeros((10, 12, 4), np.uint8)
+        label[2:8, 4:10] = 1
+        there, _ = prepared.preparation.cut_label(label)
+        assert there.shape == (5, 18, 4)
+        assert (there == 1).mean() == pytest.approx((label == 1).mean(), abs=0.02)
+
+    def test_volumes_to_a_number_of_voxels(self):
+        options = Preprocessing(resize=(8, 8, 8), foreground="all")
+        prepared = prepare(volume(noise(1, 16, 8, 4), (1, 1, 2)), options)
+        assert (prepared.preparation.shape, prepared.preparation.apart) == ((8, 8, 8), None)
+        coarse = prepare(volume(noise(1, 16, 8, 4), (1, 1, 10)), options)
+        assert (coarse.preparation.shape, coarse.preparation.apart) == ((8, 8, 8), 2)
+
+    def test_pictures(self):
+        options = Preprocessing(resize=(8, 6), foreground="all")
+        assert prepare(volume(noise(3, 30, 20, 1), unit="pixel"), options).preparation.shape == (8, 6, 1)
+
+    def test_an_image_of_that_size_stays(self):
+        prepared = prepare(volume(noise(1, 6, 6, 4)), Preprocessing(resize=(6, 6), foreground="all"))
+        assert prepared.preparation.grid is None
+
+    def test_too_few_voxels_are_refused(self):
+        with pytest.raises(DataError, match="case a: it has 2 x 6 x 4 voxels, too few to be resampled to 64 x 64 x 4"):
+            prepare(volume(noise(1, 2, 6, 4)), Preprocessing(resize=(64, 64), foreground="all"), "case a")
+
+    def test_spacing_and_resize_contradict_each_other(self):
+        with pytest.raises(ValidationError, match="spacing and resize both say"):
+            Preprocessing(spacing=(1.0, 1.0), resize=(64, 64))

@@ -11,6 +11,7 @@ from semiseg.engine.runtime import Runtime
 from semiseg.engine.step import StepRunner
 from semiseg.interfaces.batch import Step
 from semiseg.strategies.fixmatch import FixMatch
+from semiseg.strategy_parts.mixing import one_box_masks
 from semiseg.strategy_parts.views import strong_view
 from semiseg.testing.strategy import StrategyContract, make_batch
 
@@ -51,6 +52,37 @@ def test_loss_and_gradient_are_the_equations(threshold):
     assert 0 < losses.parts["accepted"] <= 1
     found = torch.autograd.grad(losses.total, list(strategy.parameters()))
     assert all(torch.allclose(a, b, atol=1e-13, rtol=1e-9) for a, b in zip(found, wanted, strict=True))
+
+
+@pytest.mark.parametrize(("side", "whole"), [((1.0, 1.0), True), ((0.5, 0.5), False)])
+def test_cutmix_pastes_a_box_of_the_other_sample_s_strong_view_and_label(side, whole):
+    strategy, batch = made(threshold=0, cutmix=1.0, cutmix_side=side, cut_out=0), double_batch(labeled=2, unlabeled=4)
+    net, unlabeled = strategy.networks["model"], batch.unlabeled
+    strong = strong_view(unlabeled.image, unlabeled.slots, STEP, "fixmatch", 1.0, 0.0)
+    labels = net(unlabeled.image).argmax(1)
+    masks = one_box_masks(tuple(strong.shape[2:]), unlabeled.slots, STEP, "fixmatch/cutmix", side, 1.0)
+    assert masks.flatten(1).float().mean(1).tolist() == pytest.approx([1.0 if whole else 1 / 8] * 4)
+    pair = [1, 0, 3, 2]
+    mixed = torch.where(masks[:, None], strong[pair], strong)
+    expected = DICE(net(batch.labeled.image), batch.labeled.label[:, None])
+    expected = expected + F.cross_entropy(net(mixed), torch.where(masks, labels[pair], labels))
+    (losses,) = strategy.losses(batch, STEP)
+    assert losses.total.item() == pytest.approx(expected.item(), abs=1e-12)
+
+
+def test_a_box_is_mixed_with_the_probability_and_within_its_bounds():
+    slots = range(4000)
+    masks = one_box_masks((20, 16), slots, STEP, "boxes", (0.25, 0.6), 0.8)
+    mixed = masks[masks.flatten(1).any(1)]
+    assert len(mixed) / 4000 == pytest.approx(0.8, abs=0.03)
+    for dim, length in ((2, 20), (1, 16)):
+        sides = mixed.any(dim).sum(1)
+        assert (sides.min().item(), sides.max().item()) == (round(0.25 * length), round(0.6 * length))
+
+
+def test_cutmix_draws_unlabeled_samples_in_pairs():
+    assert FixMatch.batch_needs(FixMatch.Options(cutmix=0.5)).unlabeled.unit == 2
+    assert FixMatch.batch_needs(FixMatch.Options()).unlabeled.unit == 1
 
 
 @pytest.mark.parametrize("pseudo_loss", ["cross_entropy", "dice", "dice_ce"])

@@ -15,7 +15,7 @@ DOCS = Path(__file__).parents[3] / "docs"
 PAGE = (DOCS / "reference/strategy-defaults.md").read_text()
 NAMES = (
     "cps", "cross_teaching", "entropy_minimization", "fixmatch", "pi_model", "pseudo_label", "self_training",
-    "supervised",
+    "supervised", "unimatch",
 )  # fmt: skip
 STRATEGIES = {name: load("strategy", name) for name in NAMES}
 

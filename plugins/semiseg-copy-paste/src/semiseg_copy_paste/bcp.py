@@ -1,7 +1,7 @@
 """BCP: bidirectional copy-paste between labeled and unlabeled images."""
 
-from collections.abc import Iterator
-from typing import Annotated, ClassVar, Literal
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -85,6 +85,7 @@ class BidirectionalCopyPaste(Strategy[BCPOptions]):
     averaged running statistics. On slices the box is a rectangle, and components are those of a slice, as there.
     """
 
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"paper": {"decay": 0.99}}
     no_regions: ClassVar[str] = ""
     needs: ClassVar[BatchNeeds] = BatchNeeds(StreamNeeds(minimum=2, unit=2), StreamNeeds(unit=2))
     # A part of the batch may have fewer pairs of one stream than of the other.

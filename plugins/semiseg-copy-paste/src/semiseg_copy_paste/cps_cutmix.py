@@ -71,6 +71,7 @@ class CutMixCPS(CoTraining[CPSCutMixOptions]):
     there; this affects batch normalization only.
     """
 
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"paper": {"loss": "cross_entropy", "wait_share": 0.0}}
     no_regions: ClassVar[str] = ""
     needs: ClassVar[BatchNeeds] = BatchNeeds(unlabeled=StreamNeeds(unit=2))
 

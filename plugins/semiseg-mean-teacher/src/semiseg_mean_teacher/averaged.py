@@ -1,7 +1,7 @@
 """Shared base of this package's methods: a student, its averaged teacher, and the noise on the teacher's images."""
 
-from collections.abc import Sequence
-from typing import Annotated, ClassVar, Literal, Self, TypeVar
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
 
 import torch
 from pydantic import Field, model_validator
@@ -63,6 +63,9 @@ OptionsT = TypeVar("OptionsT", bound=AveragedOptions)
 class AveragedTeacher(Strategy[OptionsT]):
     """A trained student and a teacher that is its exponential moving average."""
 
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "paper": {"weight": 0.2, "ramp_share": 1.0, "decay": 0.99, "predicts": "student"}
+    }
     no_regions: ClassVar[str] = ""
 
     @classmethod

@@ -1,7 +1,7 @@
 """DTC: a segmentation and a distance map that have to agree."""
 
-from collections.abc import Iterator
-from typing import Annotated, ClassVar
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, ClassVar
 
 import torch
 from pydantic import Field
@@ -65,6 +65,7 @@ class DTC(Strategy[DTCOptions]):
     there is that of the foreground over the batch, with squared probabilities.
     """
 
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"paper": {"loss": "dice", "ramp_share": 1.0}}
     no_regions: ClassVar[str] = "it compares a distance map of each class with the class's probability"
     needs: ClassVar[BatchNeeds] = BatchNeeds(targets=(Target(HEAD, signed_distances),))
     requires: ClassVar[frozenset[str]] = frozenset({"split"})

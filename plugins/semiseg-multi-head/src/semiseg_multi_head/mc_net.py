@@ -1,8 +1,8 @@
 """MC-Net+: decoders with different upsampling have to agree."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import permutations
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -77,6 +77,7 @@ class MCNet(Strategy[MCNetOptions]):
     ``weight=0.05, ramp_share=1``, with a Dice with squares over all classes.
     """
 
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"paper": {"loss": "dice", "sharpening": "each_class"}}
     no_regions: ClassVar[str] = ""
     requires: ClassVar[frozenset[str]] = frozenset({"split", "upsampling"})
 

@@ -1,8 +1,8 @@
 """URPC: the scales of one network have to agree where they are certain."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import lru_cache, partial
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import torch
 from pydantic import Field
@@ -67,6 +67,7 @@ class URPC(Strategy[URPCOptions]):
     so the loss cannot be computed in parts. The scale with the image's resolution predicts.
     """
 
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"paper": {"ramp_share": 1.0}}
     no_regions: ClassVar[str] = ""
     requires: ClassVar[frozenset[str]] = frozenset({"scales"})
     whole_batch: ClassVar[bool] = True

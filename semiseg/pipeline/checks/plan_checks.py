@@ -12,14 +12,13 @@ from semiseg.engine.optim import options_of
 from semiseg.engine.precision import cpu_bf16_problems
 from semiseg.engine.runtime import accelerator, precision_on
 from semiseg.engine.step_modes import StepMode, inexact
-from semiseg.errors import ComponentError, DataError, Problem, RecipeError
+from semiseg.errors import ComponentError, DataError, Problem
 from semiseg.interfaces.augmentation import Augmentation, BatchAugmentation
 from semiseg.interfaces.backbone import Backbone
 from semiseg.interfaces.component import declared_axes
 from semiseg.interfaces.roles import Role
 from semiseg.interfaces.strategy import BatchNeeds, Strategy
 from semiseg.messages import some
-from semiseg.preprocessing.normalization import methods_of
 from semiseg.recipe.component_slots import component_title
 from semiseg.recipe.components import Components
 from semiseg.recipe.schema import Recipe
@@ -33,7 +32,7 @@ Networks = Callable[[], Mapping[str, nn.Module]]
 def spatial_problems(components: Components, task: Task, recipe: Recipe) -> list[Problem]:
     """Return the components that do not support images with the patch's number of axes."""
     sides, supported = task.spatial_dims, {2: "two", 3: "three"}
-    key = placed("training.patch_size", recipe)
+    key = recipe.placed("training.patch_size")
     problems = []
     for component, named, instead in _with_spatial_dims(components, recipe):
         declared = declared_axes(component)
@@ -52,29 +51,29 @@ def _with_spatial_dims(
     components: Components, recipe: Recipe
 ) -> Iterator[tuple[type[Strategy] | Backbone | Augmentation, str, str]]:
     """Yield strategy, backbones and augmentation, each with its name and key in the recipe, and the alternative."""
-    strategy = f"{placed('strategy', recipe)} {component_title(recipe.strategy.name)}"
+    strategy = f"{recipe.placed('strategy')} {component_title(recipe.strategy.name)}"
     yield components.strategy, strategy, "another strategy"
     found: dict[str, tuple[Backbone, str, str]] = {}
     own = {role.name: role.backbone for role in components.roles}
     for role, backbone in components.backbones.items():
         key = f"strategy.networks.{role}"
         if role in recipe.strategy.networks:
-            named = f"{placed(key, recipe)} {component_title(recipe.strategy.networks[role].name)}"
+            named = f"{recipe.placed(key)} {component_title(recipe.strategy.networks[role].name)}"
             found[named] = backbone, named, "another backbone"
         elif own[role] is not None:
             named = f"backbone {own[role]}, which {strategy} uses for {role},"
             found[named] = backbone, named, f"another backbone in {key}"
         else:
-            named = f"{placed('backbone', recipe)} {component_title(recipe.backbone.name)}"
+            named = f"{recipe.placed('backbone')} {component_title(recipe.backbone.name)}"
             found[named] = backbone, named, "another backbone"
     yield from found.values()
-    augmentation = f"{placed('augmentation', recipe)} {component_title(recipe.augmentation.name)}"
+    augmentation = f"{recipe.placed('augmentation')} {component_title(recipe.augmentation.name)}"
     yield components.augmentation, augmentation, "another augmentation"
 
 
 def patch_problems(components: Components, task: Task, recipe: Recipe) -> list[Problem]:
     """Return each role's backbone's objections to the patch size."""
-    key = placed("training.patch_size", recipe)
+    key = recipe.placed("training.patch_size")
     found = {
         f"{key} {list(task.patch_size)} does not fit backbone {type(backbone).__name__}: {text}."
         for backbone in components.backbones.values()
@@ -91,7 +90,7 @@ def copy_problems(components: Components, networks: Networks, recipe: Recipe) ->
     if all(_same_network(role, first, backbones) for role, first in copies):
         return []
     shapes = {name: {key: value.shape for key, value in net.state_dict().items()} for name, net in networks().items()}
-    key = placed("strategy.networks", recipe)
+    key = recipe.placed("strategy.networks")
     return [
         Problem(
             "",
@@ -133,7 +132,7 @@ def determinism_problems(components: Components, networks: Networks, recipe: Rec
     layers = without_deterministic_gradient(trained)
     if not layers:
         return []
-    key = placed("training.deterministic", recipe)
+    key = recipe.placed("training.deterministic")
     what = f"{key} is true, but torch has no deterministic GPU gradient for {some(layers, 4)} in the networks."
     return [Problem("", what, "Choose another backbone, or set it to false.")]
 
@@ -155,55 +154,21 @@ def ema_problems(components: Components, recipe: Recipe) -> list[Problem]:
     """Return a problem if averaged weights are asked for and no trained network predicts."""
     if recipe.training.ema is None or averaged_roles(components.strategy, components.strategy_options):
         return []
-    key, predicting = placed("training.ema", recipe), [role.name for role in components.roles if role.predicts]
+    key, predicting = recipe.placed("training.ema"), [role.name for role in components.roles if role.predicts]
     what = f"{key} averages the weights of trained networks, but strategy {recipe.strategy.name} predicts with"
     return [Problem("", f"{what} {some(predicting, 3)}, which no optimizer trains.", "Leave training.ema out.")]
-
-
-def normalization_problems(recipe: Recipe, info: DatasetInfo) -> list[Problem]:
-    """Return problems of normalization by modality, and of a voxel size with other axes than the patch."""
-    options, problems = recipe.preprocessing, method_problems(recipe, info)
-    if not problems:
-        methods = methods_of(options, info.modalities)
-        wanted = {name for name, method in zip(info.modalities, methods, strict=True) if method == "ct"}
-        known = set(options.intensities) if isinstance(options.intensities, dict) else set()
-        if lacking := sorted(wanted - known):
-            key = placed("preprocessing.intensities", recipe)
-            what = f"{key} lacks {some(lacking)}, which preprocessing.normalize takes for CT."
-            problems.append(Problem("", what, "Add them, or set it to auto."))
-        if isinstance(options.intensities, dict) and (unused := sorted(known - wanted)):
-            key = placed("preprocessing.intensities", recipe)
-            what = f"{key} has {some(unused)}, which preprocessing.normalize does not take for CT."
-            problems.append(Problem("", what, "Leave it out, or set preprocessing.normalize to ct."))
-    sides = len(recipe.training.patch)
-    if not isinstance(options.spacing, str) and len(options.spacing) != sides:
-        key = placed("preprocessing.spacing", recipe)
-        what = f"{key} has {len(options.spacing)} numbers, but training.patch_size has {sides} sides."
-        problems.append(Problem("", what, f"Give {sides}: in the plane of the slices, two; for volumes, three."))
-    return problems
-
-
-def method_problems(recipe: Recipe, info: DatasetInfo) -> list[Problem]:
-    """Return problems of normalization by modality with the dataset's modalities."""
-    if recipe.preprocessing.normalize == "auto":
-        return []
-    try:
-        methods_of(recipe.preprocessing, info.modalities)
-    except RecipeError as error:
-        return list(error.problems)
-    return []
 
 
 def region_problems(recipe: Recipe, info: DatasetInfo) -> list[Problem]:
     """Return problems of the recipe's or dataset's regions with the dataset's classes, and with the Dice losses."""
     if recipe.training.outputs == "regions" and not recipe.training.dice.background:
-        what = f"{placed('training.dice.background', recipe)} is false, but training.outputs are regions"
+        what = f"{recipe.placed('training.dice.background')} is false, but training.outputs are regions"
         return [Problem("", f"{what}, which have no background.", "Leave it out.")]
     try:
         find_regions(scored_regions(recipe, info), info.classes)
     except DataError as error:
         own = recipe.evaluation.regions is None
-        key = f"{placed('dataset', recipe)} {recipe.dataset.name}" if own else placed("evaluation.regions", recipe)
+        key = f"{recipe.placed('dataset')} {recipe.dataset.name}" if own else recipe.placed("evaluation.regions")
         return [Problem(f"{key}, {problem.where}", problem.what, problem.fix) for problem in error.problems]
     return []
 
@@ -218,7 +183,7 @@ def ignored_problems(components: Components, recipe: Recipe, info: DatasetInfo) 
     """Return a problem if the dataset ignores a value and the strategy cannot leave out voxels."""
     if not info.has_ignored or components.strategy.supports_ignored:
         return []
-    key = placed("strategy.name", recipe)
+    key = recipe.placed("strategy.name")
     what = f"{key} is {recipe.strategy.name}, which cannot train on labels with ignored voxels (value {info.ignore})."
     return [Problem("", what, "Choose another strategy, or label all voxels of the labeled cases.")]
 
@@ -227,7 +192,7 @@ def augmentation_problems(components: Components, recipe: Recipe) -> list[Proble
     """Return problems if the augmentation should run on the device and cannot."""
     if recipe.training.augmentation_on == "workers" or isinstance(components.augmentation, BatchAugmentation):
         return []
-    key, name = placed("training.augmentation_on", recipe), recipe.augmentation.name
+    key, name = recipe.placed("training.augmentation_on"), recipe.augmentation.name
     what = f"{key} is device, but augmentation {name} works on single samples only (it is not a BatchAugmentation)."
     return [Problem("", what, "Set it to workers, or choose an augmentation that works on batches, such as fused.")]
 
@@ -236,11 +201,11 @@ def inference_problems(components: Components, recipe: Recipe, n_validation: int
     """Return problems if prediction cannot be done as set."""
     options, problems = recipe.inference, []
     if options.mirror and not components.augmentation.flipped_axes(len(recipe.training.patch)):
-        key, name = placed("inference.mirror", recipe), recipe.augmentation.name
+        key, name = recipe.placed("inference.mirror"), recipe.augmentation.name
         what = f"{key} is true, but augmentation {name} flips no axis, so that there is nothing to mirror."
         problems.append(Problem("", what, "Set it to false, or choose an augmentation with flips (flip_axes)."))
     if options.postprocess == "auto" and not n_validation:
-        key = placed("inference.postprocess", recipe)
+        key = recipe.placed("inference.postprocess")
         what = f"{key} is auto, but there are no validation cases to decide on."
         problems.append(Problem("", what, "Set split.validation, or choose none or largest_component."))
     return problems
@@ -253,7 +218,7 @@ def batch_problems(batch: Counts, needs: BatchNeeds, recipe: Recipe) -> list[Pro
         ("labeled", batch.labeled, needs.labeled),
         ("unlabeled", batch.unlabeled, needs.unlabeled),
     ):
-        key = placed(f"training.batch_size.{name}", recipe)
+        key = recipe.placed(f"training.batch_size.{name}")
         if size < need.minimum:
             problems.append(Problem("", f"{key} is {size}; the strategy needs at least {need.minimum}."))
         elif size % need.unit:
@@ -277,14 +242,14 @@ def step_problems(
     size = None if options.micro_batch == "auto" else options.micro_batch
     fixes = {"mode": "Set it to auto or joint.", "micro_batch": f"Set it to auto or {batch.total}, the whole batch."}
     if size is not None and size > batch.total:
-        what = f"{placed('training.step.micro_batch', recipe)} is {size}, but a step has {batch.total} samples."
+        what = f"{recipe.placed('training.step.micro_batch')} is {size}, but a step has {batch.total} samples."
         return [Problem("", what, fixes["micro_batch"])]
     mode = StepMode("joint" if options.mode == "auto" else options.mode, size)
     training = recipe.training
     precision = precision_on(training.precision, accelerator(training.device)) if device_known else training.precision
     meta = networks() if size is not None else {}
-    found = inexact(mode, components.strategy, meta, n_samples, precision, recipe.training.dice.batch)
-    keys = {key: placed(f"training.step.{key}", recipe) for key, _ in found}
+    found = inexact(mode, components.strategy, meta, n_samples, precision, recipe.training.dice.batch, components.needs)
+    keys = {key: recipe.placed(f"training.step.{key}") for key, _ in found}
     return [
         Problem("", f"{keys[key]} is {getattr(options, key)}, inexact here: {why}.", fixes[key]) for key, why in found
     ]
@@ -294,9 +259,3 @@ def bf16_on_cpu(recipe: Recipe) -> bool:
     """Return whether training would use bf16 on a CPU."""
     device = accelerator(recipe.training.device)
     return (device, precision_on(recipe.training.precision, device)) == ("cpu", "bf16")
-
-
-def placed(key: str, recipe: Recipe) -> str:
-    """Return a key with the place where it was written."""
-    where = recipe.where(key)
-    return f"{key} ({where})" if where else key
