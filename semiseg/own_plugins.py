@@ -9,8 +9,8 @@ from importlib.metadata import PackageNotFoundError, version
 PACKAGES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "semiseg-copy-paste": {"strategy": ("bcp", "cps_cutmix"), "recipe": ("bcp", "cps_cutmix")},
     "semiseg-mean-teacher": {
-        "strategy": ("ict", "mean_teacher", "ua_mt"),
-        "recipe": ("ict", "mean_teacher", "ua_mt"),
+        "strategy": ("ad_mt", "ict", "mean_teacher", "ua_mt"),
+        "recipe": ("ad_mt", "ict", "mean_teacher", "ua_mt"),
     },
     "semiseg-multi-head": {"strategy": ("dtc", "mc_net", "urpc"), "recipe": ("dtc", "mc_net", "urpc")},
     "semiseg-nnunet": {
