@@ -92,6 +92,7 @@ class ADMT(Strategy[ADMTOptions]):
     """
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"paper": {"period": 50, "decay": 0.99}}
+    no_regions: ClassVar[str] = "it weighs its teachers by the entropy of classes that exclude each other"
     needs: ClassVar[BatchNeeds] = BatchNeeds(unlabeled=StreamNeeds(unit=2))
 
     @classmethod
