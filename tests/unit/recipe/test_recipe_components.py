@@ -70,7 +70,7 @@ def test_options_of_a_component_given_in_python_are_checked(minimal):
     recipe = load_recipe(minimal).with_component("strategy", Scaled, critik=True)
 
     assert messages(recipe) == [
-        "Unknown key 'strategy.critik'. Did you mean 'critic'?\n    Options of Scaled: name, networks, critic."
+        "Unknown key 'strategy.critik'. Did you mean 'critic'?\n    Options of Scaled: name, networks, preset, critic."
     ]
 
 

@@ -84,8 +84,8 @@ TRAINING = (
             "  phi: 0.25",
             "  phy: 0.25",
             "Unknown key 'phy' (x.yaml:12). Did you mean 'phi'?\n"
-            "    Options of cps: name, networks, loss, deep_supervision, weak_view, phi, pseudo_mean, wait_epochs, "
-            "wait_share, pseudo_loss, pseudo_on.",
+            "    Options of cps: name, networks, preset, loss, deep_supervision, weak_view, phi, pseudo_mean, "
+            "wait_epochs, wait_share, pseudo_loss, pseudo_on.",
         ),
         (
             "  root: /data",
