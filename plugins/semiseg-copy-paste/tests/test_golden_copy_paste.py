@@ -12,7 +12,8 @@ from semiseg.interfaces.batch import Step
 from semiseg.losses.dice_form import DiceForm
 from semiseg.plugin import IGNORE
 from semiseg.testing.published.golden import Golden, Pointwise, loss_and_gradients, wave, wave_batch, wave_labels
-from semiseg_copy_paste.bcp import BidirectionalCopyPaste, region_loss
+from semiseg_copy_paste.bcp import BidirectionalCopyPaste
+from semiseg_copy_paste.copy_paste import region_loss
 from semiseg_copy_paste.cps_cutmix import CutMixCPS
 
 BCP = "DeepMed-Lab-ECNU/BCP@7879f98:code"
@@ -36,7 +37,7 @@ def mask(shape, slots, *_):
 
 @pytest.fixture(autouse=True)
 def known_masks(monkeypatch):
-    monkeypatch.setattr("semiseg_copy_paste.bcp.copy_paste_masks", box)
+    monkeypatch.setattr("semiseg_copy_paste.copy_paste.copy_paste_masks", box)
     monkeypatch.setattr("semiseg_copy_paste.cps_cutmix.cutmix_masks", mask)
 
 
