@@ -60,11 +60,11 @@ class DHC(CoTraining[DHCOptions]):
     Differences: a class that a step's labels lack keeps its difficulty (the code takes its Dice as 1/2 or about 0), and
     one that pseudo-labels lack keeps its rarity (there it counts as 1e-8 voxels, so that the weights of all classes
     that are there fall to a fraction). Weights are at least ``floor`` times K; in the code, the most frequent class,
-    background, has the weight 0 for ``student_b``. The rarity of labels is that of all labels of the steps so far, since
-    the strategy does not know the others; the code counts all labels at the start. A class that labels did not have yet
-    has the weight K. ``loss`` has 1 - Dice, where the code subtracts Dice, and the Dice's constant is 1e-5, there 1.
-    The code selects the checkpoint on validation cases, cropped at the center, where a class that is absent counts as
-    well.
+    background, has the weight 0 for ``student_b``. The rarity of labels is that of all labels of the steps so far,
+    since the strategy does not know the others; the code counts all labels at the start. A class that labels did not
+    have yet has the weight K. ``loss`` has 1 - Dice, where the code subtracts Dice, and the Dice's constant is 1e-5,
+    there 1. The code selects the checkpoint on centers of validation cases, where a class that is absent from both
+    label and prediction has a Dice of 1/2.
 
     Variants: the code's Dice is that of the foreground over the batch, in a recipe ``training.dice`` with
     ``background: false`` and ``batch: true``. ``floor=1, loss=cross_entropy`` is CPS with cross

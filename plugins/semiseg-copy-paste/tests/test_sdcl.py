@@ -137,9 +137,16 @@ def test_each_network_has_bcp_s_loss_and_the_two_of_both_directions():
         assert losses.parts["kl"].item() == pytest.approx(kl.item(), abs=1e-12)
         assert losses.total.item() == pytest.approx((bcp.total + 0.5 * mse + 0.05 * kl).item(), abs=1e-12)
         wanted = torch.autograd.grad(0.5 * mse + 0.05 * kl, list(network.parameters()))
-        wanted = [a + b for a, b in zip(wanted, torch.autograd.grad(bcp.total, list(of_bcp.networks["model"].parameters())), strict=True)]
+        wanted = [
+            a + b
+            for a, b in zip(
+                wanted, torch.autograd.grad(bcp.total, list(of_bcp.networks["model"].parameters())), strict=True
+            )
+        ]
         assert all(map(torch.allclose, torch.autograd.grad(losses.total, list(network.parameters())), wanted))
-    apart = torch.stack([(first(image).argmax(1) != second(image).argmax(1)).double().mean() for image, *_ in directions])
+    apart = torch.stack(
+        [(first(image).argmax(1) != second(image).argmax(1)).double().mean() for image, *_ in directions]
+    )
     assert found[0].parts["disagree"].item() == pytest.approx(apart.mean().item(), abs=1e-6)
     assert "disagree" not in found[1].parts
 
@@ -204,10 +211,14 @@ def test_the_stages_keep_the_optimizers():
     assert (first.unlabeled, second.unlabeled) == (False, True)
 
 
-@pytest.mark.parametrize(("name", "predicting"), [("mean", "model_a model_b"), ("model_a", "model_a"), ("model_b", "model_b")])
+@pytest.mark.parametrize(
+    ("name", "predicting"), [("mean", "model_a model_b"), ("model_a", "model_a"), ("model_b", "model_b")]
+)
 def test_the_networks_of_the_option_predict(name, predicting):
     strategy, images = made(predict_with=name), double_batch().images()
-    wanted = [strategy.networks[role](images).softmax(1) for role in ("model_a", "model_b") if role in predicting.split()]
+    wanted = [
+        strategy.networks[role](images).softmax(1) for role in ("model_a", "model_b") if role in predicting.split()
+    ]
     assert torch.allclose(strategy.predict(images), sum(wanted) / len(wanted))
 
 

@@ -1,4 +1,4 @@
-"""What BCP and the methods on top of it share: pairs of samples pasted into each other, and the loss of their regions."""
+"""What BCP and methods on top of it share: samples pasted into each other, and the loss of their regions."""
 
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal, TypeVar
@@ -55,8 +55,8 @@ class Mixes:
     """The mixed samples of a step.
 
     Attributes:
-        image: (n, C, \\*spatial): of two labeled samples, one for each pair; of both streams, first those with a labeled
-            outside and then those with a labeled box.
+        image: (n, C, \\*spatial): of labeled samples, one for each pair; of both streams, first those that are labeled
+            outside of the box, and then those that are labeled inside.
         label: (n, \\*spatial) int64: the label in labeled regions, IGNORE elsewhere.
         pseudo_label: the teacher's label in the other regions, IGNORE elsewhere; None for mixes of labeled samples.
         stream: the samples that determine the number of mixes.
@@ -106,7 +106,7 @@ class CopyPaste(Strategy[OptionsT]):
         return {"supervised": Term(2 * supervised, mixes.stream), "pseudo": o.weight * Term(2 * pseudo, mixes.stream)}
 
     def after_step(self, step: Step) -> None:
-        """Copy the network to the teacher in the first stage; then average, with the teacher's own running statistics."""
+        """Copy the network to the teacher in the first stage; then average, without its running statistics."""
         teacher, network = self.networks["teacher"], self.networks[self.averaged]
         if step.stage == "pretrain":
             update_teacher(teacher, network, 0.0)

@@ -48,8 +48,8 @@ class SDCL(CopyPaste[SDCLOptions]):
     Differences: the code selects all of its checkpoints on the test cases, also those with which the second stage
     begins, and the best one of either network and of their mean; here the last weights are kept, and the mean
     predicts. Its lists are not shuffled and one stream's is reversed, so that a case always meets the same partners;
-    here pairs are drawn. Its batch is 4 labeled and 4 unlabeled samples; in the first stage, half of it is drawn. Boxes
-    and passes differ from it as in ``bcp``.
+    here pairs are drawn. Boxes and forward passes differ as in ``bcp``, and the batch is the same: 4 labeled and 4
+    unlabeled samples, and in the first stage the labeled ones alone.
 
     Variants: Pancreas is ``mse_weight=0.3, kl_weight=0.1, pretrain_share=0.24`` (101 and 321 epochs). ACDC is
     ``pretrain_share=0.2`` (100 and 400 epochs) on slices, with a Dice with squares over the whole batch, and averaged
