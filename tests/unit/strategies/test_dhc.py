@@ -6,15 +6,83 @@ import torch
 from semiseg.engine.runtime import Runtime
 from semiseg.interfaces.batch import Batch, Step
 from semiseg.losses.cross_entropy import weighted_cross_entropy
+from semiseg.losses.dice_form import DiceForm
 from semiseg.strategies.cps import CrossPseudoSupervision
 from semiseg.strategies.dhc import DHC
 from semiseg.strategy_parts.class_weights import Difficulty, Rarity, counts_of, hard_dice
+from semiseg.testing.published.golden import Golden, Pointwise, wave_batch
 from semiseg.testing.steps import run_steps
 from semiseg.testing.strategy import CLASSES, StrategyContract, make_batch
 
 STEP = Step(40, 100, 10)
 EARLY = Step(10, 100, 10)
 ROLES = ("student_a", "student_b")
+CODE = "xmed-lab/DHC@b3dee97:code"
+GOLDEN = {
+    "cross entropies": Golden(
+        source=f"{CODE}/train_dhc.py:140-214,303-325 with sup_loss wce, utils/loss.py:130-146",
+        strategy=DHC,
+        options={"loss": "cross_entropy", "floor": 1e-6},
+        networks={"student_a": 2.3, "student_b": 3.0},
+        classes=3,
+        loss=4.05827583999,
+        gradients={
+            "student_a": (
+                "0.1167525559 -0.09895715526 -0.3055973618 0.07339212572 -0.06298081885 0.06959453153 -0.1901446817 "
+                "0.1619379741 0.2360028303"
+            ),
+            "student_b": (
+                "-0.1129937124 0.09034153885 0.2461124655 -0.07148480609 0.1188099307 -0.3459290229 0.1844785185 "
+                "-0.2091514696 0.09981655745"
+            ),
+        },
+        relative=1e-6,
+    ),
+    # Its loss is -w Dice, so that the means of both networks' weights are added here; its constant is set to ours.
+    "with Dice": Golden(
+        source=f"{CODE}/train_dhc.py:140-214,303-325, utils/loss.py:80-206 with smooth=1e-5",
+        strategy=DHC,
+        options={"floor": 1e-6},
+        form=DiceForm(background=False, batch=True),
+        networks={"student_a": 2.3, "student_b": 3.0},
+        classes=3,
+        loss=2.61927949402 + (3 + 2.760639695 + 2.572131867 + 2.97) / 2,
+        gradients={
+            "student_a": (
+                "0.142318451 -0.1214372559 -0.247646984 0.06540470562 -0.03978033665 -0.002878903931 -0.2077231566 "
+                "0.1612175925 0.250525888"
+            ),
+            "student_b": (
+                "-0.1611828072 0.1314017569 0.3288714651 -0.01298607977 0.06820991544 -0.4260100594 0.1741688869 "
+                "-0.1996116724 0.09713859433"
+            ),
+        },
+        relative=1e-6,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", GOLDEN)
+def test_loss_and_gradients_are_those_of_the_public_code(name):
+    GOLDEN[name].check()
+
+
+def test_weights_of_three_steps_are_those_of_the_public_code():
+    """train_dhc.py:140-214, with networks whose pseudo-labels have all classes, as the labels do."""
+    batch = wave_batch(3, 3)
+    hard, rare = Difficulty.start(3), Rarity.start(3)
+    labels, labeled = batch.labeled.label, counts_of(batch.labeled.label, 3)
+    for first, second, by_difficulty, by_rarity in (
+        (2.3, 2.4, [2.521777121, 3, 2.760639695], [0, 2.572131867, 2.983458185]),
+        (2.5, 2.9, [0.2521990802, 0.3016269566, 3], [0.02076160284, 2.576410549, 2.953623603]),
+        (3.1, 5.1, [3, 2.270482015, 2.176912271], [0.04289497706, 2.580646443, 2.924087367]),
+    ):
+        hard = hard.after(*hard_dice(Pointwise(3, first)(batch.labeled.image).argmax(1), labels, 3), decay=0.98)
+        pseudo = counts_of(Pointwise(3, second)(batch.unlabeled.image).argmax(1), 3)
+        rare = rare.after(labeled, pseudo, decay=0.99)
+        labeled = torch.zeros_like(labeled)  # there, all labels are counted before the first step
+        assert hard.weights(1e-9).tolist() == pytest.approx(by_difficulty, rel=1e-6)
+        assert rare.weights(1e-9).tolist() == pytest.approx(by_rarity, rel=1e-6, abs=1e-8)
 
 
 def made(**options):
