@@ -71,7 +71,7 @@ CASES = {
     # The networks disagree at 73 and 77 of the 120 voxels of the two directions.
     "sdcl, second stage": Golden(
         source=(
-            "pascalcpp/SDCL@cfb260f:code/LA_train.py:84-90,108-119,179-187,343-391,"
+            "pascalcpp/SDCL@cfb260f:code/LA_train.py:84-90,105-117,179-187,343-391,"
             " pancreas/losses.py:114-183, for two pairs of samples"
         ),
         strategy=SDCL,
