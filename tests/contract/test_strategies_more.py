@@ -151,8 +151,12 @@ class TestSelfTraining(StrategyContract):
         return SelfTraining
 
     @pytest.fixture(
-        params=[{}, {"reliable_share": 0.5, "pseudo_loss": "dice_ce", "cut_out": 0.0, "deep_supervision": True}],
-        ids=["st", "st++"],
+        params=[
+            {},
+            {"reliable_share": 0.5, "pseudo_loss": "dice_ce", "cut_out": 0.0, "deep_supervision": True},
+            {"teacher": "external", "pseudo_loss": "dice_ce"},
+        ],
+        ids=["st", "st++", "external"],
     )
     def options(self, request):
         return request.param
