@@ -20,7 +20,6 @@ from semiseg.data.split import make_split
 from semiseg.data.store import CaseStore
 from semiseg.datasets.folder import Folder
 from semiseg.errors import DataError, ProtocolError
-from semiseg.interfaces.strategy import BatchNeeds
 from semiseg.recipe import schema
 from semiseg.types import IGNORE, IGNORED, Geometry
 
@@ -115,11 +114,8 @@ def test_it_moves_with_its_image_and_losses_get_ignore(written, tmp_path, worker
     store, _ = filled(dataset_in(written / "data"), files_in(written / "predicted", 0.4), tmp_path)
     labeled = [store.labeled("c")]
     flips = FusedAugmentation(FusedAugmentation.Options(scaling=(1, 1), rotation=0, probability=1.0))
-    more = {"deferred": deferred, "needs": BatchNeeds(external_pseudo=True), "n_classes": 3}
-    drawn = TrainingBatches(labeled, store.unlabeled(), flips, PATCH, Draws.same(1, 3), 5, workers, **more)
-    plain = TrainingBatches(
-        labeled, store.unlabeled(), NoAugmentation(), PATCH, Draws.same(1, 3), 5, 0, needs=more["needs"]
-    )
+    drawn = TrainingBatches(labeled, store.unlabeled(), flips, PATCH, Draws.same(1, 3), 5, workers, deferred=deferred)
+    plain = TrainingBatches(labeled, store.unlabeled(), NoAugmentation(), PATCH, Draws.same(1, 3), 5, 0)
     batches = [drawn.finish(batch, step) for step, batch in enumerate(drawn.steps(0, 4))]
     for batch, still in zip(batches, plain.steps(0, 4), strict=True):
         assert batch.unlabeled.has_ignored

@@ -98,11 +98,9 @@ def test_descriptions_of_blocks_stay_beside_their_references(schema):
     }
 
 
-def test_every_dataset_may_have_the_recipe_s_own_keys(schema, distribution):
-    validator, data = (
-        Draft7Validator(schema),
-        {"name": "phantom", "pseudo_labels": "predicted", "pseudo_confidence": 0.5},
-    )
+def test_every_dataset_may_have_the_recipe_s_own_keys(schema):
+    validator = Draft7Validator(schema)
+    data = {"name": "phantom", "pseudo_labels": "predicted", "pseudo_confidence": 0.5}
     recipe = {"name": "x", "dataset": data, "split": {"labeled": 1}, "strategy": "cps", "backbone": "unet"}
     assert validator.is_valid(recipe)
     assert not validator.is_valid({**recipe, "dataset": {**data, "pseudo_confidence": 2}})
