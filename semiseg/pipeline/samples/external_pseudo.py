@@ -1,7 +1,9 @@
 """Pseudo-labels of another model (``dataset.pseudo_labels``): which files a run uses, and their digests on resuming."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from filecmp import cmp
 from typing import Any
 
 from pydantic import BaseModel
@@ -32,9 +34,10 @@ class External:
 
 
 def find_external(recipe: Recipe, components: Components, cases: Sequence[Case], split: Split) -> External:
-    """Return the pseudo-label files of the split's unlabeled cases, from their names alone.
+    """Return the pseudo-label files of the split's unlabeled cases, by their names.
 
-    Files of other cases are never used: they are counted in the notes, by the role of their case.
+    ``cases`` are the dataset's, with their labels: a pseudo-label with the content of its case's label is a problem.
+    Files of other cases are never used; the notes name them, by the role of their case.
     """
     folder, threshold, strategy = recipe.dataset.pseudo_labels, recipe.dataset.pseudo_confidence, recipe.strategy
     needed = components.needs.external_pseudo
@@ -50,7 +53,7 @@ def find_external(recipe: Recipe, components: Components, cases: Sequence[Case],
     ids = [case.id for case in split.unlabeled]
     confidence = found.confidence if threshold is not None else {}
     files = {i: PseudoFile(found.labels[i], confidence.get(i)) for i in ids if i in found.labels}
-    problems = _unpaired(recipe, found, ids)
+    problems = _unpaired(recipe, found, ids) + _own_labels(files, cases)
     if ids and not files:
         what = f"{recipe.placed(_KEY)} has no label map of any of the {counted(len(ids), 'unlabeled case')}"
         there = f"It has {some(list(found.others), _NAMED)}. " if found.others else ""
@@ -82,6 +85,20 @@ def _unpaired(recipe: Recipe, found: FoundPseudo, ids: Sequence[str]) -> list[Pr
         for i in ids
         if i in found.labels and i not in found.confidence
     ]
+
+
+def _own_labels(files: Mapping[str, PseudoFile], cases: Sequence[Case]) -> list[Problem]:
+    """Return pseudo-labels that are, byte for byte, the withheld label of their case."""
+    what = "it is the case's own label, not a prediction, but the split uses the case without its label"
+    fix = "Give the folder of the predictions. To train on this label, add the case to split.labeled."
+    found = []
+    for case in cases:
+        file = files.get(case.id)
+        if file is not None and case.label is not None:
+            with suppress(OSError):  # reported when the files are read
+                if cmp(file.label, case.label, shallow=False):
+                    found.append(Problem(str(file.label), what, fix))
+    return found
 
 
 def _left_out(files: Mapping[str, PseudoFile], ids: Sequence[str]) -> list[str]:

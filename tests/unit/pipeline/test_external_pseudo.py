@@ -62,7 +62,8 @@ def test_a_strategy_that_takes_none_does_not_use_them_and_that_is_said(recipe):
     plan = make_plan(load_recipe(recipe, ["strategy.name=cps"]))
     store = fill_store(plan, Reporter())
     assert plan.pseudo is None
-    (batch,) = training_batches(plan, store, Runtime("cpu", "32")).steps(0, 1)
+    (batch,) = training_batches(plan, store, Runtime("cpu", "32")).steps(11, 12)
+    assert len(batch.unlabeled) == 1
     assert batch.unlabeled.pseudo is None
 
 
@@ -143,6 +144,13 @@ def test_an_image_that_cannot_be_read_does_not_hide_the_other_problems(recipe, t
     told = refusal(recipe)
     assert "unlabeled/images/e.nii.gz" in told
     assert "it has values that belong to no class: 7" in told
+
+
+def test_the_own_label_of_an_unlabeled_case_is_refused(recipe, tmp_path):
+    labels = tmp_path / "data/labeled/labels"
+    told = refusal(recipe, f"dataset.pseudo_labels={labels}", "split.labeled=[c]")
+    assert f"{labels}/d.nii.gz: it is the case's own label, not a prediction" in told
+    assert "c.nii.gz" not in told
 
 
 def test_a_control_without_unlabeled_cases_needs_no_file(recipe):
