@@ -28,7 +28,8 @@ def read_pseudo(
     unreadable, other grid than the image's, unknown values, a confidence outside of [0, 1].
     """
     problems: list[Problem] = []
-    label = confidence = None
+    label: NDArray[np.uint8] | None = None
+    confidence: NDArray[np.float32] | None = None
     try:
         label = _read_label(file.label, info, grid)
     except DataError as error:
@@ -79,7 +80,8 @@ def prepared_pseudo(
     cut, _ = preparation.cut_label(label, has_ignored)
     if confidence is None or threshold is None:
         return cut
-    return np.where(preparation.cut_values(confidence) < threshold, np.uint8(IGNORED), cut)
+    cut[preparation.cut_values(confidence) < threshold] = IGNORED
+    return cut
 
 
 def _read_label(path: Path, info: DatasetInfo, grid: Geometry) -> NDArray[np.uint8]:
@@ -103,13 +105,16 @@ def _read_confidence(path: Path, grid: Geometry) -> NDArray[np.float32]:
         what = f"{outside:,} voxels have a confidence outside of 0 to 1 ({values.min():g} to {values.max():g})"
         problems.append(Problem(str(path), what, "Store the probability of the predicted class: 1 is sure."))
     raise_all(problems, DataError)
-    return np.clip(values, 0, 1)
+    np.clip(values, 0, 1, out=values)
+    return values
 
 
 def _as_share(path: Path, values: NDArray[Any]) -> NDArray[np.float32]:
     """Return values as float32; levels of a gray picture of 8 or 16 bits as a fraction of the highest one."""
-    levels = is_picture(path) and values.dtype.kind == "u"
-    return values.astype(np.float32) / np.float32(np.iinfo(values.dtype).max if levels else 1)
+    share = values.astype(np.float32)
+    if is_picture(path) and values.dtype.kind == "u":
+        share /= np.float32(np.iinfo(values.dtype).max)
+    return share
 
 
 def _grid_problems(path: Path, own: Geometry, grid: Geometry, rule: str) -> list[Problem]:

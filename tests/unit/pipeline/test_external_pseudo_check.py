@@ -111,7 +111,7 @@ def test_with_a_threshold_every_label_map_needs_its_confidence(recipe, tmp_path)
     pseudo.write_pseudo(tmp_path / "predicted", "e", confidence=True)
     (tmp_path / "predicted" / "g.nii.gz").rename(tmp_path / "predicted" / "g_confidence.nii.gz")
     told = refusal(recipe, "dataset.pseudo_confidence=0.5")
-    assert "dataset.pseudo_confidence is set, but f_confidence.nii.gz is missing" in told
+    assert "is set, but f_confidence.nii.gz is missing" in told
     assert "there is no label map of case g" in told
     assert "case e" not in told
     assert "there is no label map of case g" in refusal(recipe)
