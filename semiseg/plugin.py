@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from semiseg.strategy_parts.heads import MoreDecoders, MoreHeads, MoreScales
     from semiseg.strategy_parts.loss_options import LossName, LossOptions
     from semiseg.strategy_parts.mixing import (
+        Bounds,
         copy_paste_masks,
         cutmix_masks,
         mixup_weights,
@@ -77,6 +78,7 @@ __all__ = [
     "Batch",
     "BatchAugmentation",
     "BatchNeeds",
+    "Bounds",
     "BufferPolicy",
     "Case",
     "CoTraining",
@@ -206,7 +208,7 @@ _HOMES = {
     "semiseg.strategy_parts.flips": "draw_flips flip",
     "semiseg.strategy_parts.heads": "MoreDecoders MoreHeads MoreScales",
     "semiseg.strategy_parts.loss_options": "LossName LossOptions",
-    "semiseg.strategy_parts.mixing": "copy_paste_masks cutmix_masks mixup_weights one_box_masks paste swapped",
+    "semiseg.strategy_parts.mixing": "Bounds copy_paste_masks cutmix_masks mixup_weights one_box_masks paste swapped",
     "semiseg.strategy_parts.ramps": "RampName RampShare has_begun ramp weight_at",
     "semiseg.strategy_parts.signed_distance": "signed_distances",
     "semiseg.strategy_parts.streams": "mean_of_each_stream mean_over_voxels supervised_loss without_ignored",

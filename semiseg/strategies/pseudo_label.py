@@ -8,7 +8,6 @@ from pydantic import Field
 
 from semiseg.interfaces.batch import Batch, Step
 from semiseg.interfaces.losses import Losses
-from semiseg.strategy_parts.confidence import pseudo_labels
 from semiseg.strategy_parts.deep_supervision import DeepSupervisionOptions
 from semiseg.strategy_parts.ramps import RampName
 from semiseg.strategy_parts.self_labeling import SHORT, SelfLabeling, SelfLabelingOptions
@@ -56,5 +55,5 @@ class PseudoLabel(SelfLabeling[PseudoLabelOptions]):
         else:
             outputs = self.outputs("model", batch.images())
             labeled, unlabeled = batch.divide(outputs.logits)
-            labels = pseudo_labels(unlabeled, o.threshold, self.coding, o.labels == "soft")
+            labels = self.labels_of(unlabeled)
         yield self.loss(labeled, unlabeled, labels, batch, step, outputs.scales)

@@ -12,8 +12,9 @@ from semiseg.interfaces.batch import Batch, Step
 from semiseg.interfaces.losses import Losses, Term
 from semiseg.interfaces.roles import Role
 from semiseg.interfaces.split import Outputs
-from semiseg.strategy_parts.confidence import PseudoLabels, pseudo_labels
+from semiseg.strategy_parts.confidence import PseudoLabels
 from semiseg.strategy_parts.feature_dropout import FeatureDropout, feature_seeds, with_dropped_features
+from semiseg.strategy_parts.mixing import Bounds
 from semiseg.strategy_parts.ramps import weight_at
 from semiseg.strategy_parts.self_labeling import SHORT, SelfLabeling, SelfLabelingOptions, Share
 from semiseg.strategy_parts.streams import supervised_loss
@@ -44,7 +45,7 @@ class UniMatchOptions(WeakViewOptions, SelfLabelingOptions):
     cutmix: Share = 0.5
     """Probability that a box of a strong view and of its label is that of the other unlabeled sample of a pair
     (CutMix); above 0, unlabeled samples are drawn in pairs."""
-    cutmix_side: tuple[Share, Share] = (0.15, 0.65)
+    cutmix_side: Bounds = (0.15, 0.65)
     """Bounds of the sides of that box, as fractions of the patch's."""
 
     @model_validator(mode="after")
@@ -94,8 +95,7 @@ class UniMatch(SelfLabeling[UniMatchOptions]):
         if separate or o.labels_from == "model":
             first = self._run(batch.images(), seeds if separate else none)
             labeled, weak = batch.divide(first.logits)
-            itself = o.labels_from == "model"
-            labels = pseudo_labels(weak, o.threshold, self.coding, o.labels == "soft") if itself else self.label(batch)
+            labels = self.labels_of(weak) if o.labels_from == "model" else self.label(batch)
             views = self._strong(labels, batch, step)
             images = torch.cat([image for image, _ in views])
             strong = self._run(images, complementary).logits if len(images) else weak

@@ -1,14 +1,28 @@
 """Mixing of two images: CutMix boxes, copy-paste boxes and mixup weights, drawn for each sample."""
 
 from collections.abc import Callable, Sequence
+from typing import Annotated
 
 import torch
+from pydantic import AfterValidator, Field
 from scipy.special import betaincinv
 from torch import Tensor
 
 from semiseg.interfaces.batch import Step
 from semiseg.strategy_parts.boxes import random_box
 from semiseg.types import Shape
+
+
+def _in_order(bounds: tuple[float, float]) -> tuple[float, float]:
+    if bounds[0] > bounds[1]:
+        raise ValueError("the first bound is above the second")
+    return bounds
+
+
+Bounds = Annotated[
+    tuple[Annotated[float, Field(ge=0, le=1)], Annotated[float, Field(ge=0, le=1)]], AfterValidator(_in_order)
+]
+"""Two bounds of a fraction, in order, in a strategy's options."""
 
 
 def cutmix_masks(

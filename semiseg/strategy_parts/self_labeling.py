@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
 
 import torch
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 from torch import Tensor
 
 from semiseg.interfaces.batch import Batch, Step
@@ -23,7 +23,7 @@ from semiseg.strategy_parts.ema import (
     update_teacher,
 )
 from semiseg.strategy_parts.loss_options import LossOptions
-from semiseg.strategy_parts.mixing import one_box_masks, paste, swapped
+from semiseg.strategy_parts.mixing import Bounds, one_box_masks, paste, swapped
 from semiseg.strategy_parts.ramps import RampName, has_begun, weight_at
 from semiseg.strategy_parts.streams import supervised_loss
 
@@ -74,15 +74,8 @@ class SelfLabelingOptions(LossOptions):
     cutmix: Share = 0.0
     """Probability that a box of an unlabeled sample and of its label is that of the other one of a pair (CutMix); above
     0, unlabeled samples are drawn in pairs."""
-    cutmix_side: tuple[Share, Share] = (0.25, 0.6)
+    cutmix_side: Bounds = (0.25, 0.6)
     """Bounds of the sides of that box, as fractions of the patch's."""
-
-    @field_validator("cutmix_side")
-    @classmethod
-    def _in_order(cls, bounds: tuple[float, float]) -> tuple[float, float]:
-        if bounds[0] > bounds[1]:
-            raise ValueError("the first bound is above the second")
-        return bounds
 
     @model_validator(mode="after")
     def _fit_each_other(self) -> Self:
@@ -139,12 +132,17 @@ class SelfLabeling(Strategy[OptionsT]):
         teacher = o.labels_from == "teacher"
         if len(images):  # a network need not support an empty batch
             with teaching(self.networks[o.labels_from], o.teacher_mode if teacher else "train"):
-                return pseudo_labels(self.run(o.labels_from, images), o.threshold, self.coding, o.labels == "soft")
+                return self.labels_of(self.run(o.labels_from, images))
         own = teacher and o.buffers == "own" and has_statistics(self.networks["teacher"])
         if own and batch.unlabeled.count == 0:
             # Without unlabeled samples, the teacher's running statistics would keep their initial values.
             self.run("teacher", batch.labeled.image)
         return PseudoLabels(batch.labeled.label[:0])
+
+    def labels_of(self, logits: Tensor) -> PseudoLabels:
+        """Return the pseudo-labels of logits (n, K, \\*spatial), without gradient."""
+        o = self.options
+        return pseudo_labels(logits, o.threshold, self.coding, o.labels == "soft")
 
     def mixed(
         self, images: Tensor, labels: PseudoLabels, batch: Batch, step: Step, name: str = "fixmatch/cutmix"

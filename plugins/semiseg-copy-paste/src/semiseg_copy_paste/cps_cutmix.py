@@ -4,12 +4,13 @@ from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
 import torch
-from pydantic import Field, PositiveInt, field_validator
+from pydantic import Field, PositiveInt
 from torch import Tensor
 
 from semiseg.plugin import (
     Batch,
     BatchNeeds,
+    Bounds,
     CoTraining,
     Losses,
     LossOptions,
@@ -45,15 +46,8 @@ class CPSCutMixOptions(WeakViewOptions, LossOptions):
     """Loss against mixed pseudo-labels: cross_entropy (the paper) or dice."""
     boxes: PositiveInt = 3
     """Number of boxes of a mask; each further overlap inverts the mask again."""
-    mixed_share: tuple[Share, Share] = (0.25, 0.5)
+    mixed_share: Bounds = (0.25, 0.5)
     """Bounds of the boxes' total share of the image, before overlaps."""
-
-    @field_validator("mixed_share")
-    @classmethod
-    def _in_order(cls, bounds: tuple[float, float]) -> tuple[float, float]:
-        if bounds[0] > bounds[1]:
-            raise ValueError("the first bound is above the second")
-        return bounds
 
 
 class CutMixCPS(CoTraining[CPSCutMixOptions]):
@@ -65,7 +59,7 @@ class CutMixCPS(CoTraining[CPSCutMixOptions]):
     The loss of a network is the supervised loss plus the weighted loss of its prediction on the mixed sample against
     the other network's mixed argmax. The defaults are those of the public code (charlesCXK/TorchSemiSeg,
     voc8.res50v3+.CPS+CutMix): cross entropy on unlabeled samples only (plain CPS includes the labeled ones), no
-    threshold, no ramp-up, weight 1, except for the wait, without which a short training collapses. For Cityscapes
+    threshold, no ramp-up, weight 1, except for the wait, which is that of plain CPS. For Cityscapes
     (city8.res50v3+.CPS+CutMix) use ``weight=5``. The supervised loss
     there is cross entropy, ``loss=cross_entropy``. Labeled and mixed samples share one forward pass, instead of two
     there; this affects batch normalization only.

@@ -3,7 +3,7 @@
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
-from itertools import accumulate
+from itertools import accumulate, takewhile
 from random import Random
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -27,10 +27,11 @@ from semiseg.plugin import (
     Term,
     WeakView,
     WeakViewOptions,
+    accepted_share,
+    copy_paste_masks,
     decay_at,
     mixup_weights,
     paste,
-    random_box,
     strong_view,
     supervised_loss,
     swapped,
@@ -111,7 +112,7 @@ class ADMT(Strategy[ADMTOptions]):
         labeled, on_view = batch.divide(self.run("student", torch.cat([batch.labeled.image, view])))
         supervised = supervised_loss(labeled, batch, o.loss, self.coding)
         pseudo = Term(self.coding.loss(on_view, labels, o.pseudo_loss, has_ignored=True), unlabeled)
-        accepted = Term((labels != IGNORE).flatten(1).float().mean(dim=1), unlabeled)
+        accepted = Term(accepted_share(labels), unlabeled)
         yield Losses(
             {"supervised": supervised, "pseudo": weight_at(o, step) * pseudo}, "student", {"accepted": accepted}
         )
@@ -156,8 +157,8 @@ class ADMT(Strategy[ADMTOptions]):
 def switches(seed: int, most: int, total: int) -> tuple[int, ...]:
     """Return the steps at which the other teacher's turn begins, with turns of 1 to ``most`` steps."""
     draw = Random(f"ad_mt {seed}")
-    turns = [draw.randint(1, most) for _ in range(total)]
-    return tuple(step for step in accumulate(turns) if step < total)
+    turns = (draw.randint(1, most) for _ in range(total))
+    return tuple(takewhile(lambda step: step < total, accumulate(turns)))
 
 
 def entropy_weighted(first: Tensor, second: Tensor) -> Tensor:
@@ -169,8 +170,7 @@ def entropy_weighted(first: Tensor, second: Tensor) -> Tensor:
 
 def _boxes(shape: Shape, slots: Sequence[int], step: Step, beta: float) -> Tensor:
     """Return a box for each sample, True inside, whose share of the image is drawn from Beta(beta, beta)."""
-    masks = torch.zeros((len(slots), *shape), dtype=torch.bool)
-    for mask, slot, share in zip(masks, slots, mixup_weights(slots, step, "ad_mt/share", beta).tolist(), strict=True):
-        side = share ** (1 / len(shape))
-        mask[random_box(shape, [side] * len(shape), step.generator(slot, "ad_mt/box"))] = True
-    return masks
+    shares = mixup_weights(slots, step, "ad_mt/share", beta).tolist()
+    sides = [share ** (1 / len(shape)) for share in shares]
+    boxes = [copy_paste_masks(shape, [slot], step, "ad_mt/box", side) for slot, side in zip(slots, sides, strict=True)]
+    return torch.cat(boxes)
