@@ -46,6 +46,7 @@ if TYPE_CHECKING:
         decay_at,
         has_statistics,
         settled_decay,
+        statistics_problem,
         teaching,
         update_teacher,
         warmed_decay,
@@ -164,6 +165,7 @@ __all__ = [
     "replace_upsampling",
     "settled_decay",
     "signed_distances",
+    "statistics_problem",
     "strong_view",
     "supervised_loss",
     "swapped",
@@ -203,7 +205,8 @@ _HOMES = {
     "semiseg.strategy_parts.confidence": "accepted_share confident_labels masked_loss",
     "semiseg.strategy_parts.durations": "ramp_share teacher_decay wait_share",
     "semiseg.strategy_parts.ema": (
-        "BufferPolicy Decay TeacherMode decay_at has_statistics settled_decay teaching update_teacher warmed_decay"
+        "BufferPolicy Decay TeacherMode decay_at has_statistics settled_decay statistics_problem teaching"
+        " update_teacher warmed_decay"
     ),
     "semiseg.strategy_parts.flips": "draw_flips flip",
     "semiseg.strategy_parts.heads": "MoreDecoders MoreHeads MoreScales",

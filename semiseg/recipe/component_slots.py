@@ -19,7 +19,7 @@ _KINDS: Mapping[tuple[str, ...], Kind] = {
 }
 ROLES = "networks"
 PRESET = "preset"
-"""The key of a strategy's block that belongs to the recipe and is not an option."""
+"""The keys of a strategy's block that belong to the recipe and are not options."""
 
 
 @dataclass(frozen=True, slots=True)

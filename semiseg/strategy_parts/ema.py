@@ -72,6 +72,13 @@ def has_statistics(network: nn.Module) -> bool:
     return any(True for _ in network.buffers())
 
 
+def statistics_problem(mode: TeacherMode, buffers: BufferPolicy) -> str:
+    """Return why a teacher in this mode cannot have these running statistics; empty if it can."""
+    if mode == "eval" and buffers == "own":
+        return "a teacher in eval mode does not collect its own statistics: set buffers to copy or ema"
+    return ""
+
+
 @contextmanager
 def teaching(teacher: nn.Module, mode: TeacherMode) -> Iterator[None]:
     """Put a teacher in a mode within the block, and restore its previous mode afterwards.

@@ -19,6 +19,7 @@ from semiseg.strategy_parts.ema import (
     TeacherMode,
     decay_at,
     has_statistics,
+    statistics_problem,
     teaching,
     update_teacher,
 )
@@ -82,8 +83,8 @@ class SelfLabelingOptions(LossOptions):
         wrong = []
         if self.wait_share + self.ramp_share > 1:
             wrong.append("wait_share and ramp_share together are more than 1: the weight is never reached")
-        if self.labels_from == "teacher" and self.teacher_mode == "eval" and self.buffers == "own":
-            wrong.append("a teacher in eval mode does not collect its own statistics: set buffers to copy or ema")
+        if self.labels_from == "teacher" and (text := statistics_problem(self.teacher_mode, self.buffers)):
+            wrong.append(text)
         if self.labels == "soft" and self.pseudo_loss != "cross_entropy":
             wrong.append("soft labels need pseudo_loss: cross_entropy")
         if wrong:

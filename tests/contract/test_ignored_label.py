@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from helpers_strategies import WITH_ANY_NETWORK
 from torch import nn
 
 from semiseg.engine.build import build_networks
@@ -55,13 +56,8 @@ def test_a_sample_of_which_nothing_is_known_has_no_gradient():
     assert not logits.grad.any()
 
 
-def is_voxelwise(name):
-    """Whether a strategy works with any network; those of split strategies are not voxelwise."""
-    cls = load("strategy", name)
-    return not (cls.requires or cls.needs.targets or any(role.requires for role in cls.roles(cls.Options())))
-
-
-NAMES = [entry.name for entry in installed("strategy") if is_voxelwise(entry.name)]
+# Networks of split strategies are not voxelwise.
+NAMES = WITH_ANY_NETWORK
 EVERYWHERE = {
     "cps": [{"pseudo_loss": "cross_entropy", "loss": "dice_ce"}],
     "pi_model": [{"consistency_on": "labeled_and_unlabeled"}],

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from helpers_strategies import WITH_ANY_NETWORK
 from scipy import ndimage
 from torch import nn
 
@@ -22,14 +23,6 @@ from semiseg.types import IGNORE, Task
 
 TASK = Task(2, ("background", "a", "b"), (12, 8))
 NAMES = [entry.name for entry in installed("strategy")]
-
-
-def needed_of(name):
-    """What a strategy and its roles require of backbones."""
-    cls = load("strategy", name)
-    return cls.requires.union(*(role.requires for role in cls.roles(cls.Options())))
-
-
 SUITE = StrategyContract()
 
 
@@ -83,9 +76,7 @@ def test_two_networks_predict_their_mean(name):
 
 
 # Networks of strategies that need parts or targets are not pixelwise.
-@pytest.mark.parametrize(
-    "name", [name for name in NAMES if not (needed_of(name) or load("strategy", name).needs.targets)]
-)
+@pytest.mark.parametrize("name", WITH_ANY_NETWORK)
 def test_images_of_ignored_pixels_do_not_change_the_supervised_loss(name):
     strategy, batch, step = start(name, Pixelwise)
     label = batch.labeled.label.clone()

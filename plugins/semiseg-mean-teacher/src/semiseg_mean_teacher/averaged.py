@@ -23,6 +23,7 @@ from semiseg.plugin import (
     WeakViewOptions,
     decay_at,
     has_statistics,
+    statistics_problem,
     teaching,
     update_teacher,
     weight_at,
@@ -52,8 +53,8 @@ class AveragedOptions(WeakViewOptions, LossOptions):
 
     @model_validator(mode="after")
     def _statistics(self) -> Self:
-        if self.teacher_mode == "eval" and self.buffers == "own":
-            raise ValueError("a teacher in eval mode does not collect its own statistics: set buffers to copy or ema")
+        if text := statistics_problem(self.teacher_mode, self.buffers):
+            raise ValueError(text)
         return self
 
 
