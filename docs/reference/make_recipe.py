@@ -45,6 +45,8 @@ def rows(model: type[BaseModel], prefix: str = "") -> list[str]:
         options = inner or model_in(field.annotation)
         if options and not issubclass(options, Block):
             lines += rows(options, f"{key}.")
+        elif inner:
+            lines += [row for row in rows(inner, f"{key}.") if not row.startswith(f"| `{key}.name`")]
     return lines
 
 

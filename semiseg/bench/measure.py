@@ -77,10 +77,9 @@ class Subject:
         plan, watch = self.plan, Stopwatch(self.plan.components.augmentation)
         weak = weak_augmentation(plan.components, plan.recipe)
         labeled = [self.store.labeled(case.id) for case in plan.split.labeled]
-        unlabeled = [self.store.image(case.id) for case in plan.split.unlabeled]
         sampler = Sampler(
             labeled,
-            unlabeled,
+            self.store.unlabeled(),
             watch,
             plan.task.patch_size,
             plan.recipe.seed,

@@ -52,9 +52,11 @@ class Classes(Coding):
         """Return 1 for the first class."""
         return torch.eye(n_outputs)[0]
 
-    def dice_of_probabilities(self, probabilities: Tensor, labels: Tensor, has_ignored: bool = False) -> Tensor:
+    def dice_of_probabilities(
+        self, probabilities: Tensor, labels: Tensor, has_ignored: bool = False, weights: Tensor | None = None
+    ) -> Tensor:
         """Return the mean over classes."""
-        return (dice_of_known if has_ignored else dice_from_probabilities)(probabilities, labels, self._form)
+        return (dice_of_known if has_ignored else dice_from_probabilities)(probabilities, labels, self._form, weights)
 
     def sharpened(self, logits: Tensor, temperature: float) -> Tensor:
         """Return the softmax of logits / temperature, which is finite at every temperature."""

@@ -54,8 +54,13 @@ class Coding(ABC):
         """Return the probabilities (K,) float32 of a voxel that is surely background."""
 
     @abstractmethod
-    def dice_of_probabilities(self, probabilities: Tensor, labels: Tensor, has_ignored: bool = False) -> Tensor:
-        """Return Dice losses (n,) of probabilities (n, K, \\*spatial); with ``has_ignored`` without IGNORE voxels."""
+    def dice_of_probabilities(
+        self, probabilities: Tensor, labels: Tensor, has_ignored: bool = False, weights: Tensor | None = None
+    ) -> Tensor:
+        """Return Dice losses (n,) of probabilities (n, K, \\*spatial); with ``has_ignored`` without IGNORE voxels.
+
+        ``weights``: factors (K,) of the outputs' losses, by which the mean is not divided; by default all 1.
+        """
 
     @abstractmethod
     def sharpened(self, logits: Tensor, temperature: float) -> Tensor:

@@ -64,9 +64,12 @@ class Regions(Coding):
         """Return 0 for every region."""
         return torch.zeros(n_outputs)
 
-    def dice_of_probabilities(self, probabilities: Tensor, labels: Tensor, has_ignored: bool = False) -> Tensor:
+    def dice_of_probabilities(
+        self, probabilities: Tensor, labels: Tensor, has_ignored: bool = False, weights: Tensor | None = None
+    ) -> Tensor:
         """Return the mean over regions."""
-        return self._losses.dice_of_probabilities(probabilities, labels, labels != IGNORE if has_ignored else None)
+        known = labels != IGNORE if has_ignored else None
+        return self._losses.dice_of_probabilities(probabilities, labels, known, weights)
 
     def sharpened(self, logits: Tensor, temperature: float) -> Tensor:
         """Return the sigmoid of logits / temperature."""

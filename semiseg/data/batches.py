@@ -95,7 +95,8 @@ class TrainingBatches:
         labeled = [self._sampler.draw_labeled(step, slot) for slot in mine]
         unlabeled = [self._sampler.draw_unlabeled(step, counts.labeled + slot) for slot in others]
         shape = (self._channels, *self._sampler.sample_size)
-        packed = pack(labeled, unlabeled, counts, shape, self._sampler.with_pseudo, self._has_ignored)
+        pseudo = self._sampler.with_pseudo, self._has_ignored, self._sampler.pseudo_has_ignored
+        packed = pack(labeled, unlabeled, counts, shape, *pseudo)
         if self._sampler.deferred or not self._needs.targets:
             return packed
         with one_thread():
@@ -114,6 +115,8 @@ class TrainingBatches:
             label = for_losses(label)
         targets = make_targets(self._needs.targets, label, self._n_classes)
         others, pseudo = self._augmented(unlabeled, unlabeled.pseudo, step, sampler.unlabeled, sampler.of_unlabeled)
+        if pseudo is not None and unlabeled.has_ignored:
+            pseudo = for_losses(pseudo)
         return Batch(
             replace(labeled, image=image, label=label, targets=targets),
             replace(unlabeled, image=others, pseudo=pseudo),

@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 
 from semiseg.data.case_files import ARRAY, Entries, writing_to
-from semiseg.data.case_records import StoredImage, StoredLabeled
+from semiseg.data.case_records import StoredImage, StoredLabeled, StoredPseudo
 from semiseg.data.digests import Digests, digest_text, digest_volume
 from semiseg.data.fingerprint import describe_reader
 from semiseg.data.foreground import Planes, count_planes
+from semiseg.data.pseudo.files import PseudoFile
+from semiseg.data.pseudo.reading import prepared_pseudo, read_pseudo
 from semiseg.data.scan_checks import digest_of, scan_digest
 from semiseg.data.verify import check_image, check_label
 from semiseg.interfaces.dataset import Dataset
@@ -109,6 +111,34 @@ class CaseMaker:
         counts = record["n_foreground"], record["n_outside"], record.get("n_known")
         planes = self._planes(case, key, label_file) if with_planes else None
         return StoredLabeled(case.id, image.image_file, image.preparation, label_file, (x, y, z), *counts, planes)
+
+    def pseudo(
+        self, image: StoredImage, case: Case, file: PseudoFile, threshold: float | None, with_planes: bool = False
+    ) -> tuple[StoredPseudo, int]:
+        """Return the entry of another model's label map of a case, and how many of its voxels are not ignored.
+
+        ``threshold``: the confidence below which voxels are ignored, if ``file`` has a confidence. Raises DataError for
+        unusable files.
+        """
+        rule = [LABEL_RULE] if image.preparation.grid else []
+        contents = self.contents(file)
+        key = self._key("pseudo", self._image_key(case), contents, threshold, self._label_meaning(), *rule)
+        record, info = self._read(case, key), self._dataset.info()
+        if record is None:
+            found = read_pseudo(file, info, image.preparation.geometry)
+            labels = prepared_pseudo(*found, threshold, image.preparation, info.has_ignored)
+            record = {"n_known": int(np.count_nonzero(labels != IGNORED))}
+            self._entries.write(key, labels, record)
+            self.made.add(case.id)
+        pseudo_file = self._entries.path(key) / ARRAY
+        planes = self._planes(case, key, pseudo_file) if with_planes else None
+        may_ignore = info.has_ignored or threshold is not None
+        stored = StoredPseudo(case.id, image.image_file, image.preparation, pseudo_file, planes, may_ignore)
+        return stored, record["n_known"]
+
+    def contents(self, file: PseudoFile) -> list[str]:
+        """Return the SHA-256 of the label map and, if it is used, of its confidence map."""
+        return [self._digests.of(path) for path in file.paths]
 
     def _planes(self, case: Case, label_key: str, label_file: Path) -> Planes:
         key = self._key("planes", label_key)

@@ -52,11 +52,12 @@ class StoredImage:
 class StoredPseudo(StoredImage):
     """A preprocessed image with a prediction of it in a file, class indices (x, y, z) uint8 in the image's box.
 
-    ``planes`` are the prediction's, or None.
+    ``planes`` are the prediction's, or None. ``has_ignored``: the prediction may contain IGNORED.
     """
 
     pseudo_file: Path
     planes: Planes | None = None
+    has_ignored: bool = False
 
     def raw_pseudo(self) -> NDArray[np.uint8]:
         """Return the pseudo-label, memory-mapped. Raises DataError if the file is missing or damaged."""

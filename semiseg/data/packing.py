@@ -18,7 +18,8 @@ from semiseg.types import IGNORE, IGNORED
 class PackedBatch:
     """The arrays of a batch: images (b, C, X, Y, Z) float32, labels and pseudo-labels (b, X, Y, Z) uint8.
 
-    ``targets`` are (b, C, X, Y, Z) float32 by name, for the labeled samples. ``has_ignored``: labels may hold IGNORED.
+    ``targets`` are (b, C, X, Y, Z) float32 by name, for the labeled samples. ``has_ignored``: labels may hold IGNORED;
+    ``pseudo_has_ignored``: pseudo-labels may.
     """
 
     labeled: NDArray[np.float32]
@@ -30,9 +31,13 @@ class PackedBatch:
     cases: tuple[tuple[str, ...], tuple[str, ...]]
     counts: tuple[int, int]
     has_ignored: bool = False
+    pseudo_has_ignored: bool = False
 
     def unpack(self, keep_ignored: bool = False) -> Batch:
         """Return the batch, with labels as int64: class indices and IGNORE, or still IGNORED with ``keep_ignored``."""
+        pseudo = None if self.pseudo is None else torch.from_numpy(self.pseudo).long()
+        if pseudo is not None and self.pseudo_has_ignored and not keep_ignored:
+            pseudo = for_losses(pseudo)
         return Batch(
             LabeledStream(
                 torch.from_numpy(self.labeled),
@@ -48,7 +53,8 @@ class PackedBatch:
                 self.counts[1],
                 self.slots[1],
                 self.cases[1],
-                None if self.pseudo is None else torch.from_numpy(self.pseudo).long(),
+                pseudo,
+                self.pseudo_has_ignored,
             ),
         )
 
@@ -74,6 +80,7 @@ def pack(
     shape: tuple[int, ...],
     with_pseudo: bool = False,
     has_ignored: bool = False,
+    pseudo_has_ignored: bool = False,
 ) -> PackedBatch:
     """Pack samples of ``shape`` (C, X, Y, Z) into a batch without targets; either stream may be empty."""
     pseudo = [sample.pseudo.numpy() for sample in unlabeled if isinstance(sample, PseudoSample)]
@@ -87,6 +94,7 @@ def pack(
         (tuple(sample.case_id for sample in labeled), tuple(sample.case_id for sample in unlabeled)),
         counts,
         has_ignored,
+        pseudo_has_ignored,
     )
 
 

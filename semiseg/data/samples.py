@@ -71,7 +71,7 @@ def read_label_patch(stored: StoredLabeled, start: Shape, size: Shape) -> NDArra
 
 
 def read_pseudo_patch(stored: StoredPseudo, start: Shape, size: Shape) -> NDArray[np.uint8]:
-    """Read the same box of the pseudo-label, (*size) class indices; 0 (background) outside the image."""
+    """Read the same box of the pseudo-label, (*size) class indices or IGNORED; 0 (background) outside the image."""
     return _cut(stored.raw_pseudo(), start, size)
 
 
@@ -112,7 +112,7 @@ class Sample:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PseudoSample(Sample):
-    """A patch of an unlabeled case, with its pseudo-label, (\\*patch) int64."""
+    """A patch of an unlabeled case, with its pseudo-label, (\\*patch) int64: class indices or IGNORED."""
 
     pseudo: Tensor
 
@@ -211,6 +211,11 @@ class Sampler:
     def with_pseudo(self) -> bool:
         """True if unlabeled samples come with pseudo-labels: all of them, or none."""
         return bool(self.unlabeled) and all(isinstance(case, StoredPseudo) for case in self.unlabeled)
+
+    @property
+    def pseudo_has_ignored(self) -> bool:
+        """True if pseudo-labels may contain IGNORED."""
+        return any(isinstance(case, StoredPseudo) and case.has_ignored for case in self.unlabeled)
 
     @property
     def sample_size(self) -> Shape:

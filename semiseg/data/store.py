@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from semiseg.data.case_builder import CaseMaker
-from semiseg.data.case_records import StoredImage, StoredLabeled
+from semiseg.data.case_records import StoredImage, StoredLabeled, StoredPseudo
+from semiseg.data.pseudo.files import PseudoFiles
 from semiseg.data.scan_checks import same_scans, scan_digest
 from semiseg.data.split import Role, Split
 from semiseg.data.verify import check_case, check_label, problems_of
-from semiseg.errors import DataError, ProtocolError, raise_all
+from semiseg.errors import DataError, Problem, ProtocolError, raise_all
 from semiseg.interfaces.dataset import Dataset
 from semiseg.io.cache import cache_folder
 from semiseg.recipe import schema
@@ -38,12 +39,19 @@ class CaseStore:
         split: Split,
         root: str | Path | None = None,
         with_planes: bool = False,
+        pseudo: PseudoFiles | None = None,
     ) -> None:
-        """``with_planes``: labeled cases are served with the counts that foreground voxels are drawn by."""
+        """Serve the cases of a split.
+
+        ``with_planes``: labeled and pseudo-labeled cases are served with the counts that foreground voxels are drawn
+        by. ``pseudo``: label maps of another model for the unlabeled cases; those of other cases are never read.
+        """
         self.root = Path(root or options.store or default_root()).expanduser()
-        self._dataset, self._split = dataset, split
+        self._dataset, self._split, self._files = dataset, split, pseudo
         self._maker, self._with_planes = CaseMaker(self.root, dataset, options), with_planes
         self._served: dict[str, StoredImage] = {}
+        self._pseudo: dict[str, StoredPseudo] = {}
+        self._n_known: dict[str, int] = {}
         self._scans: dict[str, str] = {}
 
     @property
@@ -70,9 +78,8 @@ class CaseStore:
             workers: number of cases in memory at once; by default one per core, at most 8.
 
         Returns:
-            Notes for the user: empty labels, labels outside the foreground box, the same image as several cases of a
-                side,
-            digests that cannot be stored.
+            Notes for the user: empty labels, labels outside the foreground box, pseudo-labels without a voxel that
+            counts, the same image as several cases of a side, digests that cannot be stored.
 
         Raises:
             DataError: every problem of every file, and equal images on several sides. StorageError: the disk is full or
@@ -98,9 +105,24 @@ class CaseStore:
         assert isinstance(stored, StoredLabeled)
         return stored
 
+    def unlabeled(self) -> list[StoredImage]:
+        """Return the unlabeled cases that training draws, in order.
+
+        If the store was given label maps of another model, they are those that have one, with it.
+        """
+        if self._files is None:
+            return [self.image(case.id) for case in self._split.unlabeled]
+        return [self._pseudo[case.id] for case in self._split.unlabeled if case.id in self._files.by_case]
+
+    def pseudo_digests(self) -> dict[str, list[str]]:
+        """Return the SHA-256 of each case's pseudo-label and, if it is used, of its confidence, by case id."""
+        files = {} if self._files is None else self._files.by_case
+        return {case.id: self._maker.contents(files[case.id]) for case in self._split.unlabeled if case.id in files}
+
     def entries(self) -> list[str]:
         """Return the keys of all entries that are served."""
         labels = [stored.label_file for stored in self._served.values() if isinstance(stored, StoredLabeled)]
+        labels += [stored.pseudo_file for stored in self._pseudo.values()]
         files = (*(stored.image_file for stored in self._served.values()), *labels)
         return [*(path.parent.name for path in files), *sorted(self._maker.counted)]
 
@@ -127,8 +149,17 @@ class CaseStore:
             self._served[case.id] = self._maker.labeled(case, image, self._with_planes and role == "labeled")
             return
         self._served[case.id] = image
+        problems: list[Problem] = []
         if case.label is not None:
-            self._maker.check_once(case, lambda: self._check_label(case, image))
+            problems += problems_of(case, lambda: self._maker.check_once(case, lambda: self._check_label(case, image)))
+        problems += problems_of(case, lambda: self._fill_pseudo(case.without_label(), image))
+        raise_all(problems, DataError)
+
+    def _fill_pseudo(self, case: Case, image: StoredImage) -> None:
+        file = None if self._files is None else self._files.by_case.get(case.id)
+        if self._files is not None and file is not None:
+            found = self._maker.pseudo(image, case, file, self._files.threshold, self._with_planes)
+            self._pseudo[case.id], self._n_known[case.id] = found
 
     def _see(self, case: Case, image: Volume) -> None:
         self._scans[case.id] = self._maker.scan(case, lambda: scan_digest(image))
@@ -161,6 +192,10 @@ class CaseStore:
                 f"{len(outside)} labels have voxels outside the image's foreground box, where the image is 0; training"
                 f" does not use these voxels: {_some(outside)}"
             )
+        unsure = sorted(case_id for case_id, n_known in self._n_known.items() if not n_known)
+        if unsure:
+            has = "1 pseudo-label has" if len(unsure) == 1 else f"{len(unsure)} pseudo-labels have"
+            notes.append(f"{has} only ignored voxels, so that no loss uses these cases: {_some(unsure)}")
         return (*notes, *self._maker.notes())
 
 

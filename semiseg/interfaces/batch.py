@@ -34,11 +34,16 @@ class Stream:
 class UnlabeledStream(Stream):
     """Samples without labels.
 
-    ``pseudo`` exists in a stage with pseudo-labels (``Stage.pseudo_labels``): (b, \\*spatial) int64 class indices that
-    the networks of the previous stage predicted for the whole cases, transformed with the image by its augmentation.
+    Attributes:
+        pseudo: (b, \\*spatial) int64 class indices, transformed with the image by its augmentation: predictions of the
+            whole cases, by the networks of the previous stage (``Stage.pseudo_labels``) or by another model
+            (``BatchNeeds.external_pseudo``). None for a strategy or a stage that asks for neither.
+        has_ignored: whether ``pseudo`` may contain IGNORE, at voxels that count in no loss against it; only that of
+            another model.
     """
 
     pseudo: Tensor | None = None
+    has_ignored: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -91,7 +96,7 @@ class Batch:
             LabeledStream(
                 l.image[labeled], l.count, l.slots[labeled], l.cases[labeled], l.label[labeled], targets, l.has_ignored
             ),
-            UnlabeledStream(u.image[unlabeled], u.count, u.slots[unlabeled], u.cases[unlabeled], pseudo),
+            UnlabeledStream(u.image[unlabeled], u.count, u.slots[unlabeled], u.cases[unlabeled], pseudo, u.has_ignored),
         )
 
 

@@ -47,11 +47,17 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class BatchNeeds:
-    """A strategy's requirements for a batch, per stream, and ``targets`` in addition to the labels."""
+    """A strategy's requirements for a batch, per stream, and ``targets`` in addition to the labels.
+
+    ``external_pseudo``: unlabeled samples come with the label maps of another model (``dataset.pseudo_labels``), as
+    ``batch.unlabeled.pseudo``, in every stage that has none of its own (``Stage.pseudo_labels``). They may contain
+    IGNORE (``batch.unlabeled.has_ignored``), whatever ``supports_ignored`` says of labels.
+    """
 
     labeled: StreamNeeds = StreamNeeds(minimum=1)
     unlabeled: StreamNeeds = StreamNeeds()
     targets: tuple[Target, ...] = ()
+    external_pseudo: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,9 @@ from semiseg.losses.dice_kernels import passes_for
 from semiseg.types import IGNORE
 
 
-def dice_from_probabilities(probabilities: Tensor, labels: Tensor, form: DiceForm = MONAI) -> Tensor:
+def dice_from_probabilities(
+    probabilities: Tensor, labels: Tensor, form: DiceForm = MONAI, weights: Tensor | None = None
+) -> Tensor:
     """Return the soft Dice loss of each sample, by default averaged over all classes, including background.
 
     For each class 1 - (2 sum(p t) + s) / (sum(p) + sum(t) + s) with s = 1e-5: MONAI 1.6 ``DiceLoss`` with its defaults
@@ -22,21 +24,24 @@ def dice_from_probabilities(probabilities: Tensor, labels: Tensor, form: DiceFor
         probabilities: (B, K, \\*spatial) float, summing to 1 over K.
         labels: (B, \\*spatial) integer class indices.
         form: the classes and samples of the sums.
+        weights: factors of the classes' losses, (K,), by which the mean is not divided; by default all 1.
 
     Returns:
-        (B,) losses in [0, 1].
+        (B,) losses, in [0, 1] without weights.
     """
     sums: list[tuple[Tensor, Tensor, Tensor]] = []
     for k in range(probabilities.shape[1]):
         p, t = probabilities[:, k].flatten(1), (labels == k).flatten(1)
         sums.append((p.sum(1), torch.where(t, p, 0).sum(1), t.sum(1)))
     predicted, overlap, actual = (torch.stack(one, dim=1) for one in zip(*sums, strict=True))
-    return form.losses(predicted, overlap, actual)
+    return form.losses(predicted, overlap, actual, weights)
 
 
-def dice_of_known(probabilities: Tensor, labels: Tensor, form: DiceForm = MONAI) -> Tensor:
+def dice_of_known(
+    probabilities: Tensor, labels: Tensor, form: DiceForm = MONAI, weights: Tensor | None = None
+) -> Tensor:
     """Return ``dice_from_probabilities`` over the voxels that are not IGNORE: elsewhere, probabilities count as 0."""
-    return dice_from_probabilities(probabilities * (labels != IGNORE)[:, None], labels, form)
+    return dice_from_probabilities(probabilities * (labels != IGNORE)[:, None], labels, form, weights)
 
 
 def dice_loss(logits: Tensor, labels: Tensor, form: DiceForm = MONAI) -> Tensor:

@@ -26,13 +26,14 @@ class DiceForm:
     batch: bool = False
     absent: Absent = "counted"
 
-    def losses(self, predicted: Tensor, overlap: Tensor, actual: Tensor) -> Tensor:
+    def losses(self, predicted: Tensor, overlap: Tensor, actual: Tensor, weights: Tensor | None = None) -> Tensor:
         """Return the loss of each sample, (n,): the mean over classes of 1 - (2 sum(p t) + s) / (sum(p) + sum(t) + s).
 
         Args:
             predicted: sum(p) over the voxels of each sample and class, (n, K) float.
             overlap: sum(p t), likewise, where t is 1 at the class's voxels and 0 elsewhere.
             actual: sum(t), likewise.
+            weights: factors of the classes' losses, (K,), by which the mean is not divided; by default all 1.
         """
         n, sums = len(predicted), (predicted, overlap, actual)
         if self.batch:
@@ -41,6 +42,8 @@ class DiceForm:
             sums = sums[0][:, 1:], sums[1][:, 1:], sums[2][:, 1:]
         predicted, overlap, actual = sums
         each = 1 - (2 * overlap + SMOOTH) / (predicted + actual + SMOOTH)
+        if weights is not None:
+            each = each * (weights if self.background else weights[1:])
         if self.absent == "counted":
             return each.mean(dim=1).expand(n)
         present = actual > 0

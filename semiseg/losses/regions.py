@@ -43,16 +43,18 @@ class RegionLosses:
         """Return the Dice losses over voxels that are not IGNORE."""
         return self.dice_of_probabilities(torch.sigmoid(logits), labels, known=labels != IGNORE)
 
-    def dice_of_probabilities(self, p: Tensor, labels: Tensor, known: Tensor | None = None) -> Tensor:
+    def dice_of_probabilities(
+        self, p: Tensor, labels: Tensor, known: Tensor | None = None, weights: Tensor | None = None
+    ) -> Tensor:
         """Return 1 - (2 sum(p t) + s) / (sum(p) + sum(t) + s), s = 1e-5, averaged over regions as the form says: (b,).
 
-        ``known``: the voxels that count; by default all.
+        ``known``: the voxels that count; by default all. ``weights``: factors of the regions' losses, (R,).
         """
         if known is not None:
             p = p * known[:, None]
         p, t = p.flatten(2), self.inside(labels).flatten(2)
         overlap = torch.where(t, p, 0).sum(2)
-        return self.form.losses(p.sum(2), overlap, t.sum(2))
+        return self.form.losses(p.sum(2), overlap, t.sum(2), weights)
 
     def cross_entropy(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Return the binary cross entropy, averaged over regions and all voxels; it is 0 at IGNORE voxels: (b,)."""

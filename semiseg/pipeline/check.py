@@ -15,6 +15,7 @@ from semiseg.engine.runtime import accelerator
 from semiseg.engine.step_mode_choice import StepModeChoice
 from semiseg.errors import DataError, RecipeError, raise_all
 from semiseg.messages import counted, some
+from semiseg.pipeline.checks.pseudo_checks import PseudoCheck
 from semiseg.pipeline.plan import Plan, grid_problems, is_smaller, make_plan, padding_note, picture_problems
 from semiseg.pipeline.step_mode import forecast, launch, memory_problems
 from semiseg.preprocessing.preparation import count_foreground
@@ -65,6 +66,8 @@ def check(
         problems = verify_cases(
             dataset, cases, quick=quick, progress=meter.advance, look=classes.look, look_image=images.look
         )
+    pseudo = PseudoCheck(dataset, plan.pseudo, plan.split.unlabeled)
+    problems += pseudo.problems(reporter, quick)
     same, twice = same_scans(plan.split, images.digests)
     choice, memory = forecast(plan)
     wrong = memory_problems(plan, memory)
@@ -72,8 +75,8 @@ def check(
         problems += grid_problems(plan)
         wrong += picture_problems((dataset.read_geometry(case) for case in cases), plan)
     raise_all([*problems, *same, *wrong], DataError if problems or same else RecipeError)
-    notes = [*_notes(plan), *([] if quick else [*classes.notes(), *twice, *images.notes()])]
-    described = [*_describe(plan, draws, choice, memory), *([] if quick else classes.describe())]
+    notes = [*_notes(plan), *([] if quick else [*classes.notes(), *twice, *images.notes(), *pseudo.notes()])]
+    described = [*_describe(plan, draws, choice, memory), *([] if quick else classes.describe()), *pseudo.describe()]
     return [*described, *(f"Note: {note}." for note in notes), "No problems found."]
 
 

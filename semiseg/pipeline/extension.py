@@ -75,7 +75,8 @@ def _keep_results(folder: RunFolder, aside: Path) -> None:
         for weights in (folder.weights("last"), folder.weights("best")):
             _link(weights, aside / folder.checkpoints.name)
             _link(checksum_file(weights), aside / folder.checkpoints.name)
-        _copy((folder.model, folder.split, folder.environment, folder.log, folder.initial_report, folder.recipe), aside)
+        made_with = folder.initial_report, folder.pseudo_label_files
+        _copy((folder.model, folder.split, folder.environment, folder.log, *made_with, folder.recipe), aside)
     for path in filter(Path.exists, _results(folder)):
         path.replace(aside / path.name)
 

@@ -7,6 +7,7 @@ from functools import cache, cached_property, partial
 from typing import Any
 
 from semiseg.data.draws import Draws
+from semiseg.data.pseudo.files import PseudoFiles
 from semiseg.data.split import Split
 from semiseg.engine.memory import meta_networks
 from semiseg.engine.precision import slow_bf16_notes
@@ -37,6 +38,7 @@ from semiseg.pipeline.initial_weights.kept import from_folder
 from semiseg.pipeline.new_strategy import new_strategy, without_memory
 from semiseg.pipeline.outputs import mirror_notes, output_notes, output_problems, task_of
 from semiseg.pipeline.plan_values import settle_recipe, split_of
+from semiseg.pipeline.samples.external_pseudo import find_external
 from semiseg.pipeline.samples.step_sizes import StepSizes, draws_of, step_sizes, unused_note
 from semiseg.pipeline.samples.weak_views import weak_note
 from semiseg.planning.settle import Settled
@@ -69,6 +71,8 @@ class Plan:
     """The recipe as written; None if it is ``recipe``."""
     initial: Initial = field(default_factory=Initial)
     """What the roles start from instead of random weights, unless the run has begun; ``components`` has it, too."""
+    pseudo: PseudoFiles | None = None
+    """The pseudo-labels of another model that training uses; None if it uses none."""
     known_draws: Draws | None = field(default=None, repr=False)
     """``draws``, if they are known already."""
 
@@ -169,6 +173,9 @@ def make_plan(
     sizes, notes = step_sizes(recipe.training.batch, components.needs, bool(split.unlabeled))
     notes = [*notes, *unused_note(len(split.unlabeled), recipe.training.batch, components.needs)]
     notes += split.fold.notes if split.fold else ()
+    external = find_external(recipe, components, cases, split)
+    notes += external.notes
+    problems += external.problems
     notes += [*target_note(components, recipe), *weak_note(components, recipe)]
     notes += [*output_notes(task), *dataset.notes()]
     notes += mirror_notes(components, recipe, task)
@@ -189,7 +196,8 @@ def make_plan(
     if known and bf16_on_cpu(recipe):
         notes += slow_bf16_notes(recipe.placed("training.precision"), task.spatial_dims)
     notes = [*recipe.notes, *notes]
-    return Plan(recipe, components, info, cases, split, task, sizes, tuple(notes), networks, settled, written, initial)
+    parts = recipe, components, info, cases, split, task, sizes, tuple(notes), networks
+    return Plan(*parts, settled, written, initial, external.files)
 
 
 def target_note(components: Components, recipe: Recipe) -> list[str]:

@@ -16,6 +16,7 @@ from semiseg.pipeline.model import Model, new_model
 from semiseg.pipeline.plan import Plan, make_plan
 from semiseg.pipeline.postprocessing import decide_postprocessing
 from semiseg.pipeline.predictions import best_is_last, predict_test_cases
+from semiseg.pipeline.samples.external_pseudo import require_same_files
 from semiseg.pipeline.score import score_predictions, show_scores
 from semiseg.pipeline.step_mode import require_machine
 from semiseg.pipeline.train import fill_store, train
@@ -120,7 +121,7 @@ def _run(
         grids = [store.image(case.id).preparation.geometry for case in (*plan.split.labeled, *plan.split.unlabeled)]
         model = replace(model, spacing=training_spacing(grids))
         if runtime.is_main:  # after reading the data: if these have problems, the recipe may still be changed
-            _begin(plan, folder, model, reporter)
+            _begin(plan, folder, model, store.pseudo_digests(), reporter)
             if epochs_before:
                 extend(plan, folder, epochs_before, reporter)
         runtime.barrier()
@@ -161,8 +162,13 @@ def _is_whole(plan: Plan, folder: RunFolder, model: Model, reporter: Reporter) -
     return False
 
 
-def _begin(plan: Plan, folder: RunFolder, model: Model, reporter: Reporter) -> None:
-    if not folder.recipe.exists():
+def _begin(
+    plan: Plan, folder: RunFolder, model: Model, pseudo_digests: Mapping[str, Sequence[str]], reporter: Reporter
+) -> None:
+    begins = not folder.recipe.exists()
+    if note := require_same_files(folder, plan.pseudo, pseudo_digests, begins):
+        reporter.say(f"Note: {note}.")
+    if begins:
         folder.write_start(plan.written, plan.split.as_dict(), model.record(), plan.described())
         return
     if not require_same_model(folder.model, model.record()):

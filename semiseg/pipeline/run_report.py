@@ -48,6 +48,9 @@ def _about(plan: Plan) -> dict[str, str]:
         further["postprocessing"] = _POSTPROCESSING[recipe.inference.postprocess]
     if plan.info.has_ignored:
         further["ignored label value"] = str(plan.info.ignore)
+    if files := plan.pseudo:
+        sure = "" if files.threshold is None else f", where its confidence is at least {files.threshold:g}"
+        further["pseudo-labels"] = f"{len(files.by_case)} cases, from the files of another model{sure}"
     return {
         "strategy": str(recipe.strategy.name),
         "backbone": str(recipe.backbone.name),

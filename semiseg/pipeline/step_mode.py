@@ -192,9 +192,13 @@ class NoiseTrial:
     @cached_property  # targets computed from labels may take a while
     def _batch(self) -> Batch:
         strategy, whole = self._strategy, self._whole
-        pseudo = next(stage.pseudo_labels for stage in strategy.stages() if stage.name == self._late.stage)
-        targets, has_ignored = strategy.batch_needs(strategy.options).targets, self._plan.info.has_ignored
-        made = noise_batch(self._plan.task, *self._share, self._runtime.device, targets, pseudo, has_ignored)
+        predicted = next(stage.pseudo_labels for stage in strategy.stages() if stage.name == self._late.stage)
+        needs, has_ignored = strategy.batch_needs(strategy.options), self._plan.info.has_ignored
+        pseudo = predicted or needs.external_pseudo
+        made = noise_batch(self._plan.task, *self._share, self._runtime.device, needs.targets, pseudo, has_ignored)
+        if not predicted and self._plan.pseudo is not None:
+            may_ignore = has_ignored or self._plan.pseudo.threshold is not None
+            made = replace(made, unlabeled=replace(made.unlabeled, has_ignored=may_ignore))
         # Counts are of the whole step: losses divide by a stream's count, and a share may have no samples of it.
         labeled, unlabeled = replace(made.labeled, count=whole.labeled), replace(made.unlabeled, count=whole.unlabeled)
         return Batch(labeled, unlabeled)

@@ -45,7 +45,8 @@ def fill_store(plan: Plan, reporter: Reporter) -> CaseStore:
     split = plan.split
     raise_all(grid_problems(plan), DataError)
     by_class = plan.recipe.training.foreground_share > 0
-    store = CaseStore(plan.components.dataset, plan.recipe.preprocessing, split, with_planes=by_class)
+    dataset, options = plan.components.dataset, plan.recipe.preprocessing
+    store = CaseStore(dataset, options, split, with_planes=by_class, pseudo=plan.pseudo)
     use = Use(store.root, plan)
     with reporter.work("reading cases", store.n_work, unit="case") as meter:
         notes = store.fill(plan.cases, meter.advance)
@@ -84,7 +85,8 @@ def train(
     labels = PseudoLabels(unlabeled, model, folder, runtime, reporter, with_planes=by_class)
 
     def prepare_stage(number: int, begins: bool, after_case: Callable[[], None]) -> None:
-        batches.serve_unlabeled(labels.of(stages, number, begins, after_case))
+        predicted = stages[number].pseudo_labels
+        batches.serve_unlabeled(labels.of(stages, number, begins, after_case) if predicted else store.unlabeled())
 
     parts = TrainingSetup(
         strategy=model.strategy,
@@ -112,7 +114,7 @@ def training_batches(plan: Plan, store: CaseStore, runtime: Runtime) -> Training
     sharing = alone(runtime) if options.step.mode == "split" else runtime
     return TrainingBatches(
         [store.labeled(case.id) for case in split.labeled],
-        [store.image(case.id) for case in split.unlabeled],
+        store.unlabeled(),
         plan.components.augmentation,
         options.patch,
         plan.draws,

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semiseg.io.orientation import to_ras
-from semiseg.preprocessing.resampling import resample_label
+from semiseg.preprocessing.resampling import resample_channel, resample_label
 from semiseg.preprocessing.slices import slice_axis
 from semiseg.recipe.schema import SliceAxis
 from semiseg.types import IGNORED, Geometry, Shape
@@ -99,6 +99,12 @@ class Preparation:
         cut = np.ascontiguousarray(turned[self._slices()])
         n_outside = count_foreground(label, has_ignored) - count_foreground(cut, has_ignored)
         return cut if self.grid is None else resample_label(cut, self.grid, self.apart), n_outside
+
+    def cut_values(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return values of the file's grid, such as a confidence, on this grid, interpolated linearly."""
+        turned, _ = to_ras(values, self.geometry)
+        cut = np.ascontiguousarray(turned[self._slices()])
+        return cut if self.grid is None else resample_channel(cut, self.grid, self.apart, "linear")
 
     def _slices(self) -> tuple[slice, ...]:
         return tuple(slice(start, stop) for start, stop in self.box)

@@ -18,8 +18,14 @@ _KINDS: Mapping[tuple[str, ...], Kind] = {
     ("evaluation", "metrics", "*"): "metric",
 }
 ROLES = "networks"
+"""The key of a strategy's block with the backbones of its roles."""
 PRESET = "preset"
-"""The keys of a strategy's block that belong to the recipe and are not options."""
+"""The key of a strategy's block with the name of a set of options."""
+OWN_KEYS: Mapping[Kind, tuple[str, ...]] = {
+    "strategy": (ROLES, PRESET),
+    "dataset": ("pseudo_labels", "pseudo_confidence"),
+}
+"""The keys of a component's block that belong to the recipe and are not the component's options, by kind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +69,7 @@ def slots(data: Any, path: tuple[str, ...] = ()) -> Iterator[Slot]:
     if kind and not isinstance(data, dict):
         yield Slot(kind, path, data, {})
     elif kind and "name" in data:
-        own = {"name", ROLES, PRESET} if kind == "strategy" else {"name"}
+        own = {"name", *OWN_KEYS.get(kind, ())}
         values = {k: v for k, v in data.items() if isinstance(k, str) and k not in own}
         yield Slot(kind, path, data["name"], values, data.get(PRESET) if kind == "strategy" else None)
     if isinstance(data, dict | list) and any(pattern[: len(path)] == path for pattern in _KINDS):

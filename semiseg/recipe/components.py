@@ -13,7 +13,7 @@ from semiseg.interfaces.component import ComponentOptions
 from semiseg.interfaces.dataset import Dataset
 from semiseg.interfaces.metric import Metric
 from semiseg.messages import Place, explain, nearest
-from semiseg.recipe.component_slots import PRESET, ROLES, Slot, plain, slots
+from semiseg.recipe.component_slots import OWN_KEYS, PRESET, ROLES, Slot, plain, slots
 from semiseg.recipe.schema import Recipe
 from semiseg.registry import installed, interface, load, make_options
 
@@ -140,7 +140,7 @@ def _find(slot: Slot, where: Where) -> Found:
     try:
         return Found(slot, cls, make_options(cls, {**_preset(slot, cls, where), **slot.values}))
     except ValidationError as error:
-        keys = ("name", ROLES, PRESET) if slot.kind == "strategy" else ("name",)
+        keys = ("name", *OWN_KEYS.get(slot.kind, ()))
         place = Place(slot.key, where, keys, f"Options of {slot.title}")
         raise ComponentError(explain(error, cls.Options, slot.values, place)) from error  # type: ignore[attr-defined]
 

@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
@@ -11,7 +12,7 @@ from ruamel.yaml.comments import CommentedSeq
 from ruamel.yaml.representer import RoundTripRepresenter
 
 from semiseg.errors import RecipeError, SemisegError, raise_all
-from semiseg.recipe.component_slots import ROLES, Slot, plain, slots
+from semiseg.recipe.component_slots import OWN_KEYS, PRESET, Slot, plain, slots
 from semiseg.recipe.components import Found, find_components
 from semiseg.recipe.lasting import lasting_text
 from semiseg.recipe.schema import Recipe
@@ -81,8 +82,10 @@ def _block(found: Found, block: dict[str, Any]) -> dict[str, Any]:
     if not isinstance(name, str):
         cls = component if isinstance(component, type) else type(component)
         name = f"{cls.__module__}:{cls.__qualname__}"
-    networks = {ROLES: block[ROLES]} if block.get(ROLES) and found.slot.kind == "strategy" else {}
-    return {"name": name, **_written(options, found.slot), **networks}
+    # The values of a preset are among the options.
+    own = {key: block[key] for key in OWN_KEYS.get(found.slot.kind, ()) if block.get(key) and key != PRESET}
+    paths = {key: str(value) for key, value in own.items() if isinstance(value, Path)}
+    return {"name": name, **_written(options, found.slot), **own, **paths}
 
 
 def _written(options: BaseModel, slot: Slot) -> dict[str, Any]:

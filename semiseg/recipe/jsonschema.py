@@ -4,16 +4,12 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from semiseg.errors import ComponentError
-from semiseg.recipe.component_slots import PRESET, ROLES
+from semiseg.recipe.component_slots import OWN_KEYS, ROLES
 from semiseg.recipe.schema import Recipe
 from semiseg.registry import Entry, Kind, installed, load
 
 _REFERENCE = "#/definitions/"
 _KINDS: tuple[Kind, ...] = ("backbone", "dataset", "strategy", "augmentation", "metric")
-_PRESET = {
-    "type": "string",
-    "description": "A set of options, for those that are not set here: paper (as published), short, or auto.",
-}
 Say = Callable[[str], None]
 
 
@@ -25,10 +21,10 @@ def recipe_schema(say: Say = lambda text: None) -> dict[str, Any]:
     schema = draft7(Recipe.model_json_schema(ref_template=_REFERENCE + "{model}"))
     definitions: dict[str, Any] = schema["definitions"]
     definitions.pop("Block", None)
-    networks = definitions.pop("StrategyBlock")["properties"][ROLES]
-    networks = {**networks, "additionalProperties": {"$ref": _REFERENCE + "backbone"}}
+    blocks = {kind: definitions.pop(f"{kind.capitalize()}Block")["properties"] for kind in OWN_KEYS}
+    blocks["strategy"][ROLES]["additionalProperties"] = {"$ref": _REFERENCE + "backbone"}
     for kind in _KINDS:
-        own = {ROLES: networks, PRESET: _PRESET} if kind == "strategy" else {}
+        own = {key: blocks[kind][key] for key in OWN_KEYS.get(kind, ())}
         definitions[kind] = _block(kind, own, definitions, say)
     for kind in ("dataset", "augmentation", "backbone", "strategy"):
         _point(schema["properties"][kind], kind)

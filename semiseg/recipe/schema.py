@@ -1,6 +1,7 @@
 """The recipe as data. Components validate their own options (semiseg.recipe.components)."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, ConfigDict, Field, PositiveFloat, PrivateAttr, model_validator
@@ -23,6 +24,7 @@ __all__ = [
     "BatchSize",
     "Block",
     "Checkpoint",
+    "DatasetBlock",
     "Evaluation",
     "FolderName",
     "Inference",
@@ -71,11 +73,34 @@ class Block(Model):
         return dict(self.model_extra or {})
 
 
+class DatasetBlock(Block):
+    """A dataset; its own keys, for every dataset, are predictions of another model for the unlabeled cases."""
+
+    newer = frozenset({"pseudo_labels", "pseudo_confidence"})
+
+    pseudo_labels: Path | None = None
+    """Folder of label maps that another model predicted for the unlabeled cases, ``CASE.nii.gz``, for strategies that
+    train on them; with its confidence, if any, in ``CASE_confidence.nii.gz``."""
+    pseudo_confidence: Annotated[float, Field(gt=0, le=1)] | None = None
+    """Confidence below which a voxel of these label maps is ignored; by default, confidence is not read."""
+
+    @model_validator(mode="after")
+    def _of_something(self) -> "DatasetBlock":
+        if self.pseudo_confidence is not None and self.pseudo_labels is None:
+            raise ValueError("pseudo_confidence is set without pseudo_labels, the folder of the label maps")
+        return self
+
+
 class StrategyBlock(Block):
     """A strategy; ``networks`` overrides the recipe's backbone for single roles."""
 
+    newer = frozenset({"preset"})
+
     networks: dict[str, Block] = Field(default={})
     """Backbone by role, for instance ``{student_b: {name: unetr}}``."""
+    preset: str = "auto"
+    """A set of values for the options that are not given here: paper (as published), short (for trainings of a thousand
+    steps or two), or auto (the defaults). ``semiseg plugins show NAME`` lists a strategy's."""
 
 
 class Inference(Model):
@@ -118,7 +143,7 @@ class Recipe(Model):
     """Name of the run."""
     seed: Seed = 0
     """Seed of weights, samples and augmentation."""
-    dataset: Block
+    dataset: DatasetBlock
     """The source of the cases."""
     split: Split
     """The cases of each role."""
@@ -167,7 +192,8 @@ class Recipe(Model):
 
         Example: ``recipe.with_component("strategy", MyStrategy, phi=1.0)``. Options are checked when it is used.
         """
-        block = StrategyBlock if kind == "strategy" else Block
+        own: dict[str, type[Block]] = {"strategy": StrategyBlock, "dataset": DatasetBlock}
+        block = own.get(kind, Block)
         copy = self.model_copy(update={kind: block.model_validate({"name": component, **options})})
         copy._places = self._places.without((kind,))
         return copy

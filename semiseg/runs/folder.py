@@ -51,6 +51,7 @@ class RunFolder:
         self.log = self.path / "log.jsonl"
         self.checkpoints = self.path / "checkpoints"
         self.pseudo_labels = self.path / "pseudo_labels"
+        self.pseudo_label_files = self.path / "pseudo_label_files.json"
         self.predictions = self.path / "predictions"
         self.postprocessing = self.path / "postprocessing.json"
         self.scores = self.path / "scores.csv"
@@ -93,7 +94,7 @@ class RunFolder:
     def _is_of_a_start(self, path: Path) -> bool:
         """Return whether a file may exist without a run: recipe.yaml is written last, and locks may outlive a kill."""
         initial = {self.initial_weights, checksum_file(self.initial_weights), self.initial_report}
-        of_a_start = {self.split, self.model, self.environment, self.plan, *initial}
+        of_a_start = {self.split, self.model, self.environment, self.plan, self.pseudo_label_files, *initial}
         return path in of_a_start or is_of_lock(path)
 
     def read_split(self) -> dict[str, Any]:

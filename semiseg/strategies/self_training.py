@@ -1,15 +1,16 @@
 """Self-training: a network labels the unlabeled cases, and a new network trains on all cases."""
 
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, ClassVar, Literal
+from dataclasses import replace
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from semiseg.interfaces.batch import Batch, Step
 from semiseg.interfaces.losses import Losses, Term
 from semiseg.interfaces.roles import Role
-from semiseg.interfaces.strategy import Stage, Strategy
+from semiseg.interfaces.strategy import BatchNeeds, Stage, Strategy
 from semiseg.strategy_parts.deep_supervision import DeepSupervisionOptions, deeply_supervised
 from semiseg.strategy_parts.streams import supervised_loss
 from semiseg.strategy_parts.views import strong_view
@@ -18,6 +19,11 @@ from semiseg.strategy_parts.views import strong_view
 class SelfTrainingOptions(DeepSupervisionOptions):
     """Options of self-training; the defaults are plain ST."""
 
+    newer: ClassVar[frozenset[str]] = DeepSupervisionOptions.newer | {"teacher"}
+
+    teacher: Literal["own", "external"] = "own"
+    """own: a network trained here labels the unlabeled cases. external: another model has labeled them, and its label
+    maps are in ``dataset.pseudo_labels``; the student trains on them from the first step."""
     teacher_share: Annotated[float, Field(gt=0, lt=1)] = 0.5
     """Fraction of training for the teacher; the other stages share the rest equally."""
     reliable_share: Annotated[float, Field(gt=0, le=1)] = 1.0
@@ -32,6 +38,15 @@ class SelfTrainingOptions(DeepSupervisionOptions):
     """Strength of the strong view's intensity changes; 0 for none."""
     cut_out: Annotated[float, Field(ge=0, le=1)] = 0.5
     """Longest side of the strong view's cut-out box, as a fraction of the patch's; 0 for no box."""
+
+    @model_validator(mode="after")
+    def _no_teacher_without_use(self) -> Self:
+        defaults = type(self).model_fields
+        names = ("teacher_share", "reliable_share", "snapshots")
+        changed = [name for name in names if getattr(self, name) != defaults[name].default]
+        if self.teacher == "external" and changed:
+            raise ValueError(f"with teacher: external, no teacher is trained: leave out {', '.join(changed)}")
+        return self
 
 
 class SelfTraining(Strategy[SelfTrainingOptions]):
@@ -49,6 +64,9 @@ class SelfTraining(Strategy[SelfTrainingOptions]):
     pseudo-labels in the cut-out box.
     The teacher's steps use no unlabeled samples, so that all samples drawn for them are labeled, as there
     (``training.batch_size.fill``).
+
+    With ``teacher=external`` there is one stage, the student's, and the pseudo-labels are those of another model
+    (``dataset.pseudo_labels``). Voxels that they ignore, by their confidence for example, count in no loss.
     """
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"paper": {"weight": 0.5}}
@@ -59,9 +77,16 @@ class SelfTraining(Strategy[SelfTrainingOptions]):
         """Return one network, called model: first the teacher, then each student."""
         return (deeply_supervised(Role("model"), options),)
 
+    @classmethod
+    def batch_needs(cls, options: SelfTrainingOptions) -> BatchNeeds:
+        """Ask for the label maps of another model if that is the teacher."""
+        return replace(cls.needs, external_pseudo=options.teacher == "external")
+
     def stages(self) -> tuple[Stage, ...]:
         """Return teacher and student; for ST++, a student of the reliable cases comes between them."""
         o = self.options
+        if o.teacher == "external":
+            return (Stage("student"),)
         if o.reliable_share == 1:
             teacher = Stage("teacher", o.teacher_share, unlabeled=False)
             return teacher, Stage("student", 1 - o.teacher_share, reset="all", pseudo_labels=True)
@@ -86,5 +111,6 @@ class SelfTraining(Strategy[SelfTrainingOptions]):
         outputs = self.outputs("model", torch.cat([batch.labeled.image, strong]))
         on_labeled, on_strong = batch.divide(outputs.logits)
         supervised = supervised_loss(on_labeled, batch, o.loss, self.coding, outputs.scales)
-        pseudo = Term(self.coding.loss(on_strong, unlabeled.pseudo, o.pseudo_loss), unlabeled)
+        against = self.coding.loss(on_strong, unlabeled.pseudo, o.pseudo_loss, unlabeled.has_ignored)
+        pseudo = Term(against, unlabeled)
         yield Losses({"supervised": supervised, "pseudo": o.weight * pseudo}, "model")

@@ -107,5 +107,6 @@ def _share(batch: Batch, rank: int, needs: BatchNeeds) -> Batch:
             tuple(u.slots[i] for i in others),
             tuple(u.cases[i] for i in others),
             None if u.pseudo is None else u.pseudo[others],
+            u.has_ignored,
         ),
     )

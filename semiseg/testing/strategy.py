@@ -23,6 +23,7 @@ from semiseg.testing.strategy_budget import BudgetTests
 from semiseg.testing.strategy_learning import LearningTests
 from semiseg.testing.strategy_schedule import ScheduleTests
 from semiseg.testing.strategy_state import StateTests
+from semiseg.types import IGNORE
 
 __all__ = ["CLASSES", "SIZE", "TASK", "StrategyContract", "make_batch"]
 
@@ -162,13 +163,13 @@ class StrategyContract(LearningTests, ScheduleTests, BudgetTests, StateTests):
         strategy = self.make(strategy_class, options).double()
         steps = [self.at(strategy, index) for index in (0, 98, 99)]
         needs = strategy.batch_needs(strategy.options)
-        pseudo = {stage.name: stage.pseudo_labels for stage in strategy.stages()}
         batches = []
         for step, groups in zip(steps, (2, 1 if needs.unlabeled.uses else 2, 2), strict=True):
             # With one group per stream, one process has the labeled samples and the other the unlabeled ones.
             sizes = [groups * max(n.minimum, n.unit) if n.uses else 0 for n in (needs.labeled, needs.unlabeled)]
             size = task_of(strategy).patch_size
-            batch = make_batch(sizes[0], sizes[1], step.index, needs.targets, pseudo[step.stage], size)
+            pseudo = self.has_pseudo_labels(strategy, step)
+            batch = make_batch(sizes[0], sizes[1], step.index, needs.targets, pseudo, size)
             batches.append((in_double(batch), step))
         start = partial(self.make, strategy_class, options)
         one, two = in_two_processes(start, batches)
@@ -212,6 +213,24 @@ class StrategyContract(LearningTests, ScheduleTests, BudgetTests, StateTests):
         assert not torch.allclose(predicted.sum(1), torch.ones(4, *task.patch_size), atol=1e-3), (
             "probabilities of overlapping regions sum to 1: take them from self.probabilities"
         )
+
+    @in_2d_and_3d
+    def test_ignored_voxels_of_external_pseudo_labels(self, strategy: Strategy) -> None:
+        """Pseudo-labels of another model may contain IGNORE, in a few voxels or in all: losses are finite."""
+        if not strategy.batch_needs(strategy.options).external_pseudo:
+            pytest.skip("the strategy takes no pseudo-labels of another model (BatchNeeds.external_pseudo)")
+        for step in (self.at(strategy, index) for index in (0, 99)):
+            batch = self.batch(strategy, step)
+            assert batch.unlabeled.pseudo is not None
+            for share in (0.5, 1.0):
+                drawn = torch.rand(batch.unlabeled.pseudo.shape, generator=torch.Generator().manual_seed(0))
+                pseudo = torch.where(drawn < share, IGNORE, batch.unlabeled.pseudo)
+                other = replace(batch, unlabeled=replace(batch.unlabeled, pseudo=pseudo, has_ignored=True))
+                for losses in strategy.losses(other, step):
+                    assert torch.isfinite(losses.total), (
+                        f"at step {step.index} of 100, with {share:.0%} of the voxels of batch.unlabeled.pseudo ignored"
+                        " (IGNORE): leave them out, by has_ignored=batch.unlabeled.has_ignored in losses by name"
+                    )
 
     def test_targets_can_be_sent_to_worker_processes(self, strategy: Strategy) -> None:
         """They are pickled, which works for functions of a module but not for lambdas or nested functions."""

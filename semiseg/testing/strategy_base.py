@@ -102,8 +102,9 @@ class StrategyTests:
 
     @staticmethod
     def has_pseudo_labels(strategy: Strategy, step: Step) -> bool:
-        """Return whether a step belongs to a stage with pseudo-labels."""
-        return next(stage.pseudo_labels for stage in strategy.stages() if stage.name == step.stage)
+        """Return whether samples have pseudo-labels at a step: of an earlier stage, or of another model."""
+        of_stage = next(stage.pseudo_labels for stage in strategy.stages() if stage.name == step.stage)
+        return of_stage or strategy.batch_needs(strategy.options).external_pseudo
 
     @staticmethod
     def trained(strategy: Strategy) -> set[str]:

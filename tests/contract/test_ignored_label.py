@@ -63,6 +63,7 @@ EVERYWHERE = {
     "pi_model": [{"consistency_on": "labeled_and_unlabeled"}],
     "mean_teacher": [{"consistency_on": "labeled_and_unlabeled"}],
     "bcp": [{"largest_component": False}],
+    "sdcl": [{"largest_component": False}],
 }
 """Options with which unsupervised losses include labeled samples, and others that need the same care."""
 

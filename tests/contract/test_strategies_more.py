@@ -1,6 +1,7 @@
 import pytest
 
 from semiseg.strategies.cross_teaching import CrossTeaching
+from semiseg.strategies.dhc import DHC
 from semiseg.strategies.entropy_minimization import EntropyMinimization
 from semiseg.strategies.fixmatch import FixMatch
 from semiseg.strategies.pi_model import PiModel
@@ -45,6 +46,23 @@ class TestCrossTeaching(StrategyContract):
         return CrossTeaching
 
     @pytest.fixture(params=[{"loss": "dice"}, {"loss": "dice_ce", "deep_supervision": True}], ids=["dice", "deep"])
+    def options(self, request):
+        return request.param
+
+
+class TestDHC(StrategyContract):
+    @pytest.fixture
+    def strategy_class(self):
+        return DHC
+
+    @pytest.fixture(
+        params=[
+            {},
+            {"weight": 1, "ramp": "step", "ramp_share": 0.2, "decay": 0.6, "floor": 0.2, "loss": "cross_entropy"},
+            {"ramp": "constant", "ramp_share": 0, "loss": "dice", "weak_view": "geometry"},
+        ],
+        ids=["paper", "wait", "dice"],
+    )
     def options(self, request):
         return request.param
 
@@ -133,8 +151,12 @@ class TestSelfTraining(StrategyContract):
         return SelfTraining
 
     @pytest.fixture(
-        params=[{}, {"reliable_share": 0.5, "pseudo_loss": "dice_ce", "cut_out": 0.0, "deep_supervision": True}],
-        ids=["st", "st++"],
+        params=[
+            {},
+            {"reliable_share": 0.5, "pseudo_loss": "dice_ce", "cut_out": 0.0, "deep_supervision": True},
+            {"teacher": "external", "pseudo_loss": "dice_ce"},
+        ],
+        ids=["st", "st++", "external"],
     )
     def options(self, request):
         return request.param

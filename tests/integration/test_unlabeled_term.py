@@ -17,9 +17,9 @@ LOOKED = range(40, 60, 7)
 RATIO = (0.01, 2.0)
 """The range of the gradient of all terms but the supervised one, relative to that one's."""
 SMALL = {"name": "unet", "channels": [4, 8, 16], "strides": [2, 2]}
-OTHER_NETWORKS = {"cross_teaching": {"student_b": SMALL}, "mc_net": {"model": SMALL}}
+OTHER_NETWORKS = {"cross_teaching": {"student_b": SMALL}, "mc_net": {"model": SMALL}, "sdcl": {"model_b": SMALL}}
 """Small ones in place of large ones: those that a method has for a role, or those whose decoders it multiplies."""
-MIXED = {"bcp": "its supervised loss is of samples that are pasted into each other"}
+MIXED = dict.fromkeys(("bcp", "sdcl"), "its supervised loss is of samples that are pasted into each other")
 
 RECIPE = {
     "name": "short",

@@ -14,8 +14,9 @@ from semiseg.strategy_parts.confidence import IGNORE
 from semiseg.strategy_parts.mixing import copy_paste_masks
 from semiseg.testing.steps import run_steps
 from semiseg.testing.strategy import SIZE, StrategyContract, make_batch
-from semiseg_copy_paste.bcp import BidirectionalCopyPaste, region_loss
+from semiseg_copy_paste.bcp import BidirectionalCopyPaste
 from semiseg_copy_paste.components import largest_components
+from semiseg_copy_paste.copy_paste import region_loss
 
 PRETRAIN = Step(3, 100, 10, "pretrain", 3, 12, seed=2)
 SELF_TRAIN = Step(40, 100, 10, "self_train", 28, 88, seed=2)

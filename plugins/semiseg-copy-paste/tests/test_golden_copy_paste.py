@@ -12,8 +12,10 @@ from semiseg.interfaces.batch import Step
 from semiseg.losses.dice_form import DiceForm
 from semiseg.plugin import IGNORE
 from semiseg.testing.published.golden import Golden, Pointwise, loss_and_gradients, wave, wave_batch, wave_labels
-from semiseg_copy_paste.bcp import BidirectionalCopyPaste, region_loss
+from semiseg_copy_paste.bcp import BidirectionalCopyPaste
+from semiseg_copy_paste.copy_paste import region_loss
 from semiseg_copy_paste.cps_cutmix import CutMixCPS
+from semiseg_copy_paste.sdcl import SDCL, disagreement, distance_from_uniform, squared_distance
 
 BCP = "DeepMed-Lab-ECNU/BCP@7879f98:code"
 PRETRAIN = Step(5, 100, 10, "pretrain", 5, 12)
@@ -36,7 +38,7 @@ def mask(shape, slots, *_):
 
 @pytest.fixture(autouse=True)
 def known_masks(monkeypatch):
-    monkeypatch.setattr("semiseg_copy_paste.bcp.copy_paste_masks", box)
+    monkeypatch.setattr("semiseg_copy_paste.copy_paste.copy_paste_masks", box)
     monkeypatch.setattr("semiseg_copy_paste.cps_cutmix.cutmix_masks", mask)
 
 
@@ -64,6 +66,23 @@ CASES = {
         loss=2.64005588251,
         gradients={
             "model": "-0.02603058665 0.3481122345 0.008654684895 0.02603058665 -0.3481122345 -0.008654684895",
+        },
+    ),
+    # The networks disagree at 73 and 77 of the 120 voxels of the two directions.
+    "sdcl, second stage": Golden(
+        source=(
+            "pascalcpp/SDCL@cfb260f:code/LA_train.py:84-90,105-117,179-187,343-391,"
+            " pancreas/losses.py:114-183, for two pairs of samples"
+        ),
+        strategy=SDCL,
+        networks={"model_a": 0.9, "model_b": 1.3, "teacher": lambda classes: Pointwise(classes, 2.6, background=1.5)},
+        classes=2,
+        samples=(4, 4),
+        step=SELF_TRAIN,
+        loss=8.13172785501,
+        gradients={
+            "model_a": "-0.04082800924 0.3789097204 0.03445513368 0.04082800924 -0.3789097204 -0.03445513368",
+            "model_b": "-0.0429960769 0.1113932234 -1.05634948 0.0429960769 -0.1113932234 1.05634948",
         },
     ),
     "cps with cutmix, 2 classes": Golden(
@@ -135,6 +154,36 @@ def test_regions_of_three_classes_are_those_of_mix_loss(weights, loss, gradient)
     total = weights[0] * outer + weights[1] * inner
     total.backward()
     assert total.item() == pytest.approx(loss, rel=1e-9)
+    assert network.weight.grad.flatten().tolist() == pytest.approx([float(x) for x in gradient.split()], abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("function", "loss", "gradient"),
+    [
+        (
+            squared_distance,
+            0.289825656663,
+            "0.01076339277 -0.02180145749 -0.0579523164 0.004745343024 -0.001765185639 -0.003012210594 -0.01550873579 "
+            "0.02356664313 0.06096452699",
+        ),
+        (
+            distance_from_uniform,
+            2.09150400412,
+            "0.1085866408 -0.000519063832 -0.1204650002 0.07844277666 -0.1391478394 -0.2261256542 -0.1870294175 "
+            "0.1396669032 0.3465906545",
+        ),
+    ],
+)
+def test_corrections_of_three_classes_are_sdcl_s(function, loss, gradient):
+    """pancreas/losses.py:144-183 with three classes, at 98 of 120 voxels; the label of the box has the weight 1/2."""
+    network, labeled = Pointwise(3, 0.9), wave_batch(3, 3, 4).labeled
+    inside, other = box((4, 3, 5), (0, 1)), wave_labels((2, 4, 3, 5), 3, 1.9)
+    logits, peer = (one(labeled.image[:2]) for one in (network, Pointwise(3, 1.3)))
+    where = disagreement(logits, peer)
+    assert where.sum() == 98
+    found = function(logits, torch.where(inside, other, labeled.label[:2]), torch.where(inside, 0.5, 1.0), where)
+    found.backward()
+    assert found.item() == pytest.approx(loss, rel=1e-9)
     assert network.weight.grad.flatten().tolist() == pytest.approx([float(x) for x in gradient.split()], abs=1e-9)
 
 

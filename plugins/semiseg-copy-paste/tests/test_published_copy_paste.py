@@ -6,7 +6,7 @@ from semiseg.registry import load
 from semiseg.testing.published.defaults import problems, rows_of
 
 README = (Path(__file__).parents[1] / "README.md").read_text()
-NAMES = ("bcp", "cps_cutmix")
+NAMES = ("bcp", "cps_cutmix", "sdcl")
 
 
 def test_the_readme_has_the_defaults_of_the_code():

@@ -226,3 +226,23 @@ def test_a_dumped_recipe_has_the_meaning_of_its_values_whatever_the_defaults(tmp
     assert resolved(again) == resolved(recipe)
     assert recipe_hash(again) == recipe_hash(recipe)
     assert not changes(recipe, again)
+
+
+def test_the_recipe_s_own_keys_of_a_dataset_are_written_only_if_they_are_set(tmp_path, monkeypatch):
+    plain = load_recipe("quickstart")
+    assert "pseudo" not in dump_recipe(plain).split("dataset:")[1].split("split:")[0]
+    monkeypatch.setenv("PREDICTED", str(tmp_path))
+    changes_made = ["dataset.pseudo_labels=${PREDICTED}/fold0", "dataset.pseudo_confidence=0.7"]
+    recipe = load_recipe("quickstart", changes_made)
+    assert recipe.dataset.pseudo_labels == tmp_path / "fold0"
+    assert recipe_hash(recipe) != recipe_hash(plain)
+    assert "dataset.pseudo_labels" in data_paths(recipe)
+    assert "dataset.pseudo_labels" not in data_paths(plain)
+    path = tmp_path / "recipe.yaml"
+    path.write_text(dump_recipe(recipe))
+    again = load_recipe(path)
+    assert resolved(again) == resolved(recipe)
+    assert resolved(again)["dataset"]["pseudo_labels"] == str(tmp_path / "fold0")
+    assert recipe_hash(again) == recipe_hash(recipe)
+    assert {change.key for change in changes(plain, recipe)} == {"dataset.pseudo_labels", "dataset.pseudo_confidence"}
+    assert recipe.with_component("dataset", "phantom", pseudo_labels=tmp_path).dataset.pseudo_labels == tmp_path

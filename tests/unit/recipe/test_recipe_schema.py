@@ -98,6 +98,15 @@ def test_descriptions_of_blocks_stay_beside_their_references(schema):
     }
 
 
+def test_every_dataset_may_have_the_recipe_s_own_keys(schema):
+    validator = Draft7Validator(schema)
+    data = {"name": "phantom", "pseudo_labels": "predicted", "pseudo_confidence": 0.5}
+    recipe = {"name": "x", "dataset": data, "split": {"labeled": 1}, "strategy": "cps", "backbone": "unet"}
+    assert validator.is_valid(recipe)
+    assert not validator.is_valid({**recipe, "dataset": {**data, "pseudo_confidence": 2}})
+    assert not validator.is_valid({**recipe, "dataset": {**data, "pseudo_label": "predicted"}})
+
+
 def test_a_broken_plugin_is_offered_by_name_and_leaves_the_others_described(distribution, write):
     distribution("semiseg-broken", {"semiseg.backbones": {"broken": "nowhere_at_all:X"}})
     validator = Draft7Validator(recipe_schema())

@@ -14,7 +14,7 @@ from semiseg.testing.published.defaults import means, problems, rows_of
 DOCS = Path(__file__).parents[3] / "docs"
 PAGE = (DOCS / "reference/strategy-defaults.md").read_text()
 NAMES = (
-    "cps", "cross_teaching", "entropy_minimization", "fixmatch", "pi_model", "pseudo_label", "self_training",
+    "cps", "cross_teaching", "dhc", "entropy_minimization", "fixmatch", "pi_model", "pseudo_label", "self_training",
     "supervised", "unimatch",
 )  # fmt: skip
 STRATEGIES = {name: load("strategy", name) for name in NAMES}

@@ -1,12 +1,16 @@
 """Self-training: stages that share the budget, and a student that learns from labels and pseudo-labels alike."""
 
+from dataclasses import replace
+
 import pytest
 import torch
+from pydantic import ValidationError
 
 from semiseg.losses.named import named_loss
 from semiseg.strategies.self_training import SelfTraining
 from semiseg.strategy_parts.views import strong_view
 from semiseg.testing.strategy import StrategyContract, make_batch
+from semiseg.types import IGNORE
 
 
 def made(**options):
@@ -73,3 +77,32 @@ def test_a_part_without_labels_adds_nothing_in_the_teacher_s_stage():
     losses.total.backward()
     assert losses.total.item() == 0
     assert all((p.grad == 0).all() for p in strategy.parameters())
+
+
+def test_with_an_external_teacher_there_is_one_stage_that_asks_for_its_label_maps():
+    strategy = made(teacher="external")
+    (student,) = strategy.stages()
+    assert (student.share, student.reset, student.pseudo_labels) == (1, "none", False)
+    assert SelfTraining.batch_needs(strategy.options).external_pseudo
+    assert not SelfTraining.batch_needs(made().options).external_pseudo
+
+
+def test_ignored_voxels_of_an_external_teacher_count_in_no_loss():
+    """The loss is that of the other voxels, and what the ignored ones held makes no difference."""
+    strategy, batch = made(teacher="external", strength=0.0, cut_out=0.0), make_batch(pseudo=True)
+    step = step_of(strategy, 0)
+    unlabeled = batch.unlabeled
+    ignored = torch.rand(unlabeled.pseudo.shape, generator=torch.Generator().manual_seed(1)) < 0.4
+    ignored[1] = True
+    pseudo = torch.where(ignored, IGNORE, unlabeled.pseudo)
+    (losses,) = strategy.losses(replace(batch, unlabeled=replace(unlabeled, pseudo=pseudo, has_ignored=True)), step)
+    logits = strategy.networks["model"](unlabeled.image)
+    known = torch.nn.functional.cross_entropy(logits[:1], pseudo[:1], ignore_index=IGNORE)
+    assert losses.parts["pseudo"].item() == pytest.approx(known.item() / 2, rel=1e-5)  # the second sample has none
+
+
+@pytest.mark.parametrize("changed", [{"teacher_share": 0.3}, {"reliable_share": 0.5}, {"snapshots": 3}])
+def test_an_external_teacher_takes_no_options_of_an_own_one(changed):
+    (name,) = changed
+    with pytest.raises(ValidationError, match=f"no teacher is trained: leave out {name}"):
+        made(teacher="external", **changed)

@@ -1,1 +1,1 @@
-"""BCP and CPS with CutMix: methods that paste part of one image into another."""
+"""BCP, SDCL and CPS with CutMix: methods that paste part of one image into another."""
