@@ -53,7 +53,7 @@ def _without_control(models: Sequence[StudyModel]) -> Iterator[str]:
         if controls and lacking:
             yield (
                 f"{method}{f' ({setting})' if setting else ''} has no control with {', '.join(lacking)} labeled cases "
-                "(a block whose split.total is its split.labeled): the effect of unlabeled cases is unknown there"
+                "(split.total: [all, labeled] in its block): the effect of unlabeled cases is unknown there"
             )
 
 

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from semiseg.recipe.blocks.base import Count, Model, Seed
 
@@ -19,7 +19,7 @@ class Split(Model):
     labeled: Count | list[str] | Literal["all"]
     """Training cases whose labels are used; smaller counts are subsets of larger ones."""
     total: Count | list[str] | Literal["all"] = "all"
-    """All training cases, labeled ones included."""
+    """All training cases, labeled ones included; labeled: only these, as in a method's control."""
     seed: Seed = 0
     """Seed for drawing test and validation cases, the same for a whole study."""
     draw: Seed | None = None
@@ -29,6 +29,12 @@ class Split(Model):
     dataset's own folds. The test cases are those of the same recipe without folds."""
     fold: Count | None = None
     """The fold whose cases are the validation cases, counted from 0; those of the other folds are the labeled cases."""
+
+    @field_validator("total", mode="before", json_schema_input_type=Count | list[str] | Literal["all", "labeled"])
+    @classmethod
+    def _labeled_alone(cls, total: object, info: ValidationInfo) -> object:
+        """Put the value of ``labeled`` in the word's place, so that both have one hash."""
+        return info.data.get("labeled", "all") if total == "labeled" else total
 
     @model_validator(mode="after")
     def _one_fold(self) -> "Split":

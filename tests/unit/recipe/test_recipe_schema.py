@@ -98,6 +98,13 @@ def test_descriptions_of_blocks_stay_beside_their_references(schema):
     }
 
 
+@pytest.mark.parametrize(("total", "fits"), [("all", True), ("labeled", True), (3, True), ("unlabeled", False)])
+def test_the_total_is_a_number_or_a_word(schema, total, fits):
+    split = {"labeled": 2, "total": total}
+    recipe = {"name": "x", "dataset": "phantom", "split": split, "strategy": "cps", "backbone": "unet"}
+    assert Draft7Validator(schema).is_valid(recipe) == fits
+
+
 def test_every_dataset_may_have_the_recipe_s_own_keys(schema):
     validator = Draft7Validator(schema)
     data = {"name": "phantom", "pseudo_labels": "predicted", "pseudo_confidence": 0.5}

@@ -185,10 +185,19 @@ class TestMatrix:
         cps = "matrix:\n  - {strategy: supervised}\n  - {strategy: cps, split.labeled: [2, 3, all]}"
         assert study(cps).notes == ()  # without any control, none is asked for
         assert study(cps + controls).notes == (
-            "cps has no control with 3 labeled cases (a block whose split.total is its split.labeled): "
+            "cps has no control with 3 labeled cases (split.total: [all, labeled] in its block): "
             "the effect of unlabeled cases is unknown there",
         )
         assert study(cps + controls + controls.replace("2", "3")).notes == ()
+
+    def test_a_method_and_its_control_at_each_labeled_count_are_one_block(self, study):
+        method = "matrix:\n  - {strategy: supervised, split.labeled: [2, 3]}\n  - {strategy: cps, split.labeled: [2, 3], "
+        together = study(method + "split.total: [all, labeled]}")
+        controls = "".join(f"\n  - {{strategy: cps, split.labeled: {n}, split.total: {n}}}" for n in (2, 3))
+        apart = study(method + "split.total: all}" + controls)
+        assert {(m.name, m.hash) for m in together.models} == {(m.name, m.hash) for m in apart.models}
+        cps = [(m.labeled, m.total) for m in together.models if m.method == "cps"]
+        assert sorted(cps, key=str) == sorted([(2, "all"), (2, 2), (3, "all"), (3, 3)], key=str)
 
     def test_the_study_with_its_overrides_can_be_loaded_again(self, study, tmp_path):
         found = study("seeds: [1, 2]\nmatrix:\n  - {split.labeled: [2, 4]}", "training.epochs=7")
