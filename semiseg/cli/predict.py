@@ -49,7 +49,11 @@ def predict(
         ),
     ] = None,
     probabilities: Annotated[
-        str | None, typer.Option("--probabilities", help="Also write probabilities of each class: npz or nifti.")
+        str | None,
+        typer.Option(
+            "--probabilities",
+            help="Also write probabilities of each class, npz or nifti, or that of the predicted one: confidence.",
+        ),
     ] = None,
     memory: Annotated[
         str | None,

@@ -48,6 +48,10 @@ class Classes(Coding):
         """Return the class with the highest probability."""
         return highest(probabilities)
 
+    def certainty(self, probabilities: Tensor) -> Tensor:
+        """Return the highest probability."""
+        return probabilities.amax(dim=0)
+
     def background(self, n_outputs: int) -> Tensor:
         """Return 1 for the first class."""
         return torch.eye(n_outputs)[0]

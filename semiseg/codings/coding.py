@@ -50,6 +50,10 @@ class Coding(ABC):
         """Return the label map (\\*spatial) uint8 of the probabilities (K, \\*spatial) of one image."""
 
     @abstractmethod
+    def certainty(self, probabilities: Tensor) -> Tensor:
+        """Return the ``confidence`` of ``decide``'s label map (\\*spatial), from the probabilities (K, \\*spatial)."""
+
+    @abstractmethod
     def background(self, n_outputs: int) -> Tensor:
         """Return the probabilities (K,) float32 of a voxel that is surely background."""
 

@@ -60,6 +60,11 @@ class Regions(Coding):
         """Return the class of the regions with a probability above 0.5."""
         return self._classes(probabilities > 0.5, dim=0)
 
+    def certainty(self, probabilities: Tensor) -> Tensor:
+        """Return the lowest probability, over regions, of what the label map says, as ``confidence`` does."""
+        inside = self._losses.inside(self.decide(probabilities)[None])[0]
+        return torch.where(inside, probabilities, 1 - probabilities).amin(dim=0)
+
     def background(self, n_outputs: int) -> Tensor:
         """Return 0 for every region."""
         return torch.zeros(n_outputs)

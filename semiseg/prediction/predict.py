@@ -25,7 +25,6 @@ from semiseg.prediction.postprocessing import largest_for, mode_of
 from semiseg.prediction.predicting import Predicting
 from semiseg.prediction.probabilities import FORMATS, Format, file_names
 from semiseg.prediction.targets import (
-    PROBABILITIES,
     NewFile,
     OutputFolder,
     missing_cases,
@@ -73,7 +72,8 @@ def predict(
             the validation cases; by default as the recipe says. ``auto`` reads the decision from the run folder, or
             makes it, which needs the validation cases.
         probabilities: also write probabilities, as ``npz`` or ``nifti``, into ``output/probabilities``, or next to a
-            single file.
+            single file; or the ``confidence``, the probability of the predicted class, as ``CASE_confidence.nii.gz``
+            next to the prediction.
         memory_gib: limit of memory in GiB, or ``auto``; by default as the recipe says (the lowest of several).
         reporter: receives progress.
 
@@ -161,8 +161,8 @@ def _into_file(
 ) -> list[Path]:
     """Predict one case into a new file, with its probabilities next to it."""
     require_ending(path, label_ending(grids[case.id].unit))
-    kind, stem = predict_each.probabilities, f"{image_stem(path)}_{PROBABILITIES}"
-    beside = file_names(kind, stem, outputs) if kind else []
+    kind = predict_each.probabilities
+    beside = file_names(kind, image_stem(path), outputs, in_folder=False) if kind else []
     require_new([path.parent / name for name in beside])
     require_file(path)
     predict_each([case], NewFile(path, beside), problems)

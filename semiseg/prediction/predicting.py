@@ -60,10 +60,11 @@ class Predicting:
 
     def _predict(self, case: Case, made: "_Made") -> None:
         model, kind = self.model, self.probabilities
-        background = model.strategy.coding.background(self.ensemble.n_outputs)
+        coding = model.strategy.coding
+        background = coding.background(self.ensemble.n_outputs)
 
         def receiver(grid: Geometry) -> Receive:
-            made.writer = ProbabilityWriter(made.temporary, grid, background, kind or "npz")
+            made.writer = ProbabilityWriter(made.temporary, grid, background, kind or "npz", coding)
             return made.writer.receive
 
         with raising_on_oom(self.device, NEW_IMAGE_FIX):

@@ -1,4 +1,4 @@
-"""Files of probabilities: one NPZ per case, or one NIfTI per class."""
+"""Files of probabilities: one NPZ per case, one NIfTI per class, or one NIfTI with the confidence of the label map."""
 
 import gzip
 import os
@@ -12,21 +12,33 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from semiseg.codings.coding import Coding
+from semiseg.data.pseudo.files import CONFIDENCE
 from semiseg.inference.windows import Part
 from semiseg.io.atomic import told_where_refused
 from semiseg.io.nifti import nifti_header_bytes
 from semiseg.io.orientation import to_ras
 from semiseg.types import Geometry
 
-Format = Literal["npz", "nifti"]
-FORMATS: tuple[Format, ...] = ("npz", "nifti")
+Format = Literal["npz", "nifti", "confidence"]
+FORMATS: tuple[Format, ...] = ("npz", "nifti", "confidence")
+PROBABILITIES = "probabilities"
+"""Subfolder of an output folder, so that tools that read its labels do not find them."""
 STEPS = 32767
 """Steps from 0 to 1 in a NIfTI file: 16-bit integers with the slope 1 / 32767, as NIfTI has no 16-bit floats."""
 _GRID = ("affine", "spacing")
 
 
-def file_names(kind: Format, stem: str, outputs: Sequence[str]) -> list[str]:
-    """Return the files of a case: ``STEM.npz``, or ``STEM/CLASS.nii.gz``, with characters that names may have."""
+def file_names(kind: Format, label: str, outputs: Sequence[str], in_folder: bool) -> list[str]:
+    """Return the files that belong to a label map, named without its ending, relative to its folder.
+
+    In a folder of predictions ``probabilities/LABEL.npz`` or ``probabilities/LABEL/CLASS.nii.gz``, with characters that
+    names may have; next to a single prediction with ``LABEL_probabilities`` instead. In both, the confidence is
+    ``LABEL_confidence.nii.gz``, as ``dataset.pseudo_labels`` reads it.
+    """
+    if kind == "confidence":
+        return [f"{label}{CONFIDENCE}.nii.gz"]
+    stem = f"{PROBABILITIES}/{label}" if in_folder else f"{label}_{PROBABILITIES}"
     if kind == "npz":
         return [f"{stem}.npz"]
     names = [re.sub(r"[^\w .+-]+|^[. -]", "_", name) for name in outputs]
@@ -43,17 +55,19 @@ class ProbabilityWriter:
     """Collects an image's probabilities in a temporary file, and writes the final ones class by class.
 
     Args:
-        temporary: the temporary file, of 2 bytes per voxel and output.
+        temporary: the temporary file, of 2 bytes per voxel and output, or per voxel for the confidence.
         grid: the image's own grid.
         background: the probabilities (K,) outside the foreground box.
         kind: of the final files.
+        coding: of the probabilities.
 
     Raises StorageError if the disk has no room for it.
     """
 
-    def __init__(self, temporary: Path, grid: Geometry, background: Tensor, kind: Format) -> None:
-        self.grid, self.kind, self._temporary = grid, kind, temporary
-        shape = (len(background), *grid.shape)
+    def __init__(self, temporary: Path, grid: Geometry, background: Tensor, kind: Format, coding: Coding) -> None:
+        self.grid, self.kind, self._coding, self._temporary = grid, kind, coding, temporary
+        outside_box = self._kept(background)
+        shape = (len(outside_box), *grid.shape)
         dtype = np.dtype(np.float16 if kind == "npz" else np.int16)
         size = int(np.prod(shape)) * dtype.itemsize
         with told_where_refused(temporary, size), temporary.open("wb") as file:
@@ -63,14 +77,18 @@ class ProbabilityWriter:
             file.truncate(size)
         self._array: Any = np.memmap(temporary, dtype, "r+", shape=shape)
         self._turned, _ = to_ras(self._array, grid)
-        for values, outside in zip(self._array, background.tolist(), strict=True):
+        for values, outside in zip(self._array, outside_box.tolist(), strict=True):
             if outside:
                 values[:] = self._stored(np.float32(outside))
 
     def receive(self, part: Part, probabilities: Tensor) -> None:
         """Store probabilities (K, x, y, z) of a part of the grid turned to R, A, S."""
-        for target, values in zip(self._turned, probabilities, strict=True):
+        for target, values in zip(self._turned, self._kept(probabilities), strict=True):
             target[tuple(slice(*span) for span in part)] = self._stored(values.numpy())
+
+    def _kept(self, probabilities: Tensor) -> Tensor:
+        """Return what the files have of probabilities (K, ...): all of them, or the confidence (1, ...)."""
+        return self._coding.certainty(probabilities)[None] if self.kind == "confidence" else probabilities
 
     def _stored(self, values: Any) -> Any:
         if self.kind == "npz":
@@ -86,7 +104,7 @@ class ProbabilityWriter:
             if self.kind == "npz":
                 self._write_npz(folder / "0", outputs)
                 return [folder / "0"]
-            files = [folder / str(number) for number in range(len(outputs))]
+            files = [folder / str(number) for number in range(len(self._array))]
             for file, values in zip(files, self._array, strict=True):
                 _write_nifti(file, values, self.grid)
             return files

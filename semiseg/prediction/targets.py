@@ -15,9 +15,6 @@ from semiseg.progress import Reporter
 from semiseg.runs.provenance import NOTE, Claimed
 from semiseg.types import Case, Geometry
 
-PROBABILITIES = "probabilities"
-"""Subfolder of an output folder, so that tools that read its labels do not find them."""
-
 
 class Target(Protocol):
     """The place of a case's files."""
@@ -86,7 +83,7 @@ class OutputFolder:
 
 def names_of(case: Case, grid: Geometry, kind: Format | None, outputs: Sequence[str]) -> list[str]:
     """Return the names of a case's files; the prediction comes first."""
-    further = file_names(kind, f"{PROBABILITIES}/{case.id}", outputs) if kind else []
+    further = file_names(kind, case.id, outputs, in_folder=True) if kind else []
     return [f"{case.id}{label_ending(grid.unit)}", *further]
 
 

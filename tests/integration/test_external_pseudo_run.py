@@ -98,11 +98,14 @@ def test_it_works_with_everything_else(home, tmp_path, changes):
 
 
 def test_predictions_of_a_run_are_pseudo_labels_of_the_next(home, whole, tmp_path):
-    """``semiseg predict`` writes the files that ``dataset.pseudo_labels`` reads."""
-    semiseg("predict", whole, "-i", home / "data/unlabeled/images", "-o", tmp_path / "predicted")
-    changes = [f"dataset.pseudo_labels={tmp_path / 'predicted'}", "dataset.pseudo_confidence=null", "training.epochs=1"]
-    found = run(home / "recipe.yaml", tmp_path / "run", overrides=changes)
-    assert set(json.loads((found.folder / "pseudo_label_files.json").read_text())["sha256"]) == set("efg")
+    """``semiseg predict`` writes the files that ``dataset.pseudo_labels`` reads, with their confidence."""
+    out = tmp_path / "predicted"
+    semiseg("predict", whole, "-i", home / "data/unlabeled/images", "-o", out, "--probabilities", "confidence")
+    found = run(home / "recipe.yaml", tmp_path / "run", overrides=[f"dataset.pseudo_labels={out}", "training.epochs=1"])
+    digests = json.loads((found.folder / "pseudo_label_files.json").read_text())["sha256"]
+    assert digests == {
+        name: [digest_file(out / f"{name}{end}.nii.gz") for end in ("", "_confidence")] for name in "efg"
+    }
 
 
 def test_masks_of_photographs(tmp_path):

@@ -158,6 +158,23 @@ def test_probabilities_as_nifti_have_the_precision_that_is_said(runs, cases, tmp
         library.predict(runs["one"], list(cases[0].images), target, probabilities="nifti")
 
 
+def test_confidence_is_the_probability_of_the_predicted_class(runs, cases, images, tmp_path):
+    several = [runs["one"], runs["two"]]
+    library.predict(several, images, tmp_path / "all", probabilities="npz")
+    out = tmp_path / "out"
+    (first, *_) = library.predict(several, images, out, probabilities="confidence")
+    found = nib.load(out / "Phantom_000_confidence.nii.gz")
+    expected = np.max([probabilities(tmp_path / "all")[name] for name in NAMES], 0)
+    assert expected.min() < 0.9
+    np.testing.assert_allclose(found.get_fdata(), expected, atol=2**-11)
+    np.testing.assert_array_equal(found.affine, nib.load(first).affine)
+    assert not (out / "probabilities").exists()
+
+    library.predict(several, list(cases[0].images), tmp_path / "seg.nii.gz", probabilities="confidence")
+    beside = nib.load(tmp_path / "seg_confidence.nii.gz")
+    np.testing.assert_array_equal(beside.get_fdata(), found.get_fdata())
+
+
 def test_predictions_of_several_runs_are_exported_by_their_record(runs, images, tmp_path):
     paths = library.predict([runs["one"], runs["two"]], images, tmp_path / "both")
     home = export_predictions(tmp_path / "both", tmp_path / "exported")

@@ -85,6 +85,7 @@ def test_probabilities_pseudo_labels_and_predictions_agree(size):
     assert not coding.decide(torch.full((3, 2, 2), 0.5)).any()  # 0.5 is outside
     inside = coding.voxel_losses.inside(hard)
     torch.testing.assert_close(coding.confidence(logits), torch.where(inside, p, 1 - p).min(dim=1).values)
+    torch.testing.assert_close(torch.stack([coding.certainty(one) for one in p]), coding.confidence(logits))
     agree = (inside == (p > 0.5)).all(dim=1)  # a class has exactly these regions
     torch.testing.assert_close(coding.confidence(logits)[agree], torch.maximum(p, 1 - p).min(dim=1).values[agree])
     assert (coding.confidence(logits)[~agree] < 0.5).all()
@@ -140,6 +141,9 @@ def test_one_region_of_one_class_is_the_binary_softmax(size):
     labels = labels_for(z, 2)
     assert torch.equal(one.hard(z), two.hard(pair))
     torch.testing.assert_close(one.confidence(z), two.confidence(pair))
+    for coding, logits in ((one, z), (two, pair)):
+        certain = torch.stack([coding.certainty(p) for p in coding.probabilities(logits)])
+        torch.testing.assert_close(certain, coding.confidence(logits))
     torch.testing.assert_close(one.log_probabilities(z), two.log_probabilities(pair))
     torch.testing.assert_close(one.sharpened(z, 0.1)[:, 0], two.sharpened(pair, 0.1)[:, 1])
     torch.testing.assert_close(one.loss(z, labels, "cross_entropy"), two.loss(pair, labels, "cross_entropy"))
