@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from semiseg.comparison.compare import compare
+    from semiseg.comparison.selection import select
     from semiseg.errors import SemisegError
     from semiseg.pipeline.check import check
     from semiseg.pipeline.run import run
@@ -29,6 +30,7 @@ __all__ = [
     "report_study",
     "run",
     "run_study",
+    "select",
 ]
 
 _HOMES = {
@@ -41,6 +43,7 @@ _HOMES = {
     "report_study": "semiseg.study_report.report",
     "run": "semiseg.pipeline.run",
     "run_study": "semiseg.study.run",
+    "select": "semiseg.comparison.selection",
 }
 
 

@@ -16,6 +16,7 @@ from semiseg.cli.new import new
 from semiseg.cli.predict import predict
 from semiseg.cli.run import run
 from semiseg.cli.schema import schema
+from semiseg.cli.select import select
 from semiseg.cli.study import commands as study
 from semiseg.errors import ComponentError, Interrupted, SemisegError
 from semiseg.openmp import sleep_while_waiting
@@ -49,6 +50,7 @@ app.command()(bench)
 app.command()(predict)
 app.command()(evaluate)
 app.command()(compare)
+app.command()(select)
 app.command()(init)
 app.command()(new)
 app.add_typer(export.app, name="export")

@@ -10,6 +10,8 @@ from semiseg.errors import DataError, Problem
 
 _NIFTI = re.compile(r"(?P<stem>.+?)\.nii(\.gz)?", re.IGNORECASE | re.DOTALL)
 _RENAMED = re.compile(r"(?P<stem>.+?)\.nii\b.*", re.IGNORECASE | re.DOTALL)
+CONFIDENCE = "_confidence"
+"""The ending of a confidence map's name, after that of its label map; before the file's ending."""
 VOLUMES = (".nii", ".nii.gz", ".nrrd", ".nhdr", ".mha", ".mhd")
 """Endings of the volumes that are read in single files."""
 _VOLUME = re.compile(r"(?P<stem>.+?)(\.nii(\.gz)?|(\.seg)?\.nrrd|\.nhdr|\.mha|\.mhd)", re.IGNORECASE | re.DOTALL)

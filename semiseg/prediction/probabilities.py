@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from semiseg.codings.coding import Coding
-from semiseg.data.pseudo.files import CONFIDENCE
 from semiseg.inference.windows import Part
 from semiseg.io.atomic import told_where_refused
+from semiseg.io.names import CONFIDENCE
 from semiseg.io.nifti import nifti_header_bytes
 from semiseg.io.orientation import to_ras
 from semiseg.types import Geometry

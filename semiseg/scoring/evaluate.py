@@ -143,11 +143,16 @@ def _matched(
     return cases
 
 
+def labels_in(paths: Sequence[Path], workers: int | None, reporter: Reporter) -> dict[int, str]:
+    """Return a class for every value of some label files, named by its number. Raises DataError with all problems."""
+    with reporter.work("finding labels", len(paths), unit="case") as meter:
+        return _numbered(map_cases(_values, paths, workers, meter.advance))
+
+
 def _found_labels(cases: Sequence[_Files], workers: int | None, reporter: Reporter) -> dict[int, str]:
     """Return a class for every value of the references. Raises DataError with all problems of all files."""
     try:
-        with reporter.work("finding labels", len(cases), unit="case") as meter:
-            return _numbered(map_cases(_values, [files.reference for files in cases], workers, meter.advance))
+        return labels_in([files.reference for files in cases], workers, reporter)
     except DataError as error:
         problems = error.problems
     # Nothing will be scored, so check now for the problems that scoring would find.

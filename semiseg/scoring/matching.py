@@ -7,7 +7,7 @@ from pathlib import Path
 
 from semiseg.errors import DataError, Problem, raise_all
 from semiseg.io.finding import CONVERT, Found, find
-from semiseg.io.names import image_stem, is_slicer, volume_stem
+from semiseg.io.names import CONFIDENCE, image_stem, is_slicer, volume_stem
 
 _SEGMENTATION = re.compile(r"(^|[_-])(segm?|label)$", re.IGNORECASE)
 
@@ -31,8 +31,9 @@ def find_labels(folder: Path) -> dict[str, Path]:
 
     Either the files are in the folder itself, CASE.nii.gz (nnU-Net, Decathlon) or CASE_seg.nii.gz (BraTS, also
     CASE-seg; CASE-label.nrrd and CASE.seg.nrrd of 3D Slicer), or each case has a folder of its name with one label
-    file. Images next to such a file of the same case, and hidden files, are skipped. Without volumes, pictures named
-    likewise are taken. Raises DataError if there is no label file, or if a case has two.
+    file. Images next to such a file of the same case, CASE_confidence next to CASE, and hidden files are skipped.
+    Without volumes, pictures named likewise are taken. Raises DataError if there is no label file, or if a case has
+    two.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -61,8 +62,12 @@ def label_notes(folder: Path) -> Iterator[str]:
 
 def _labels_in(folder: Path) -> Found:
     """Return the volumes of a folder; if there are none, its pictures."""
-    held = find(folder, volume_stem)
-    return held if held.files else find(folder, image_stem)
+    volumes, pictures = find(folder, volume_stem), find(folder, image_stem)
+    confidence = {f"{image_stem(path)}{CONFIDENCE}" for path in pictures.files}  # a picture's is a volume
+    for held in (volumes, pictures):
+        if files := tuple(path for path in held.files if image_stem(path) not in confidence):
+            return replace(held, files=files)
+    return pictures
 
 
 def _flat(files: Sequence[Path]) -> list[tuple[str, Path]]:

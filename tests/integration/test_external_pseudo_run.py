@@ -1,5 +1,6 @@
 """Training on another model's label maps: from files to scores, killed and resumed, in 2D, on the device."""
 
+import csv
 import json
 import shutil
 
@@ -106,6 +107,23 @@ def test_predictions_of_a_run_are_pseudo_labels_of_the_next(home, whole, tmp_pat
     assert digests == {
         name: [digest_file(out / f"{name}{end}.nii.gz") for end in ("", "_confidence")] for name in "efg"
     }
+
+
+def test_an_ensemble_labels_and_only_cases_that_its_members_agree_on_are_trained_on(home, whole, tmp_path):
+    run(home / "recipe.yaml", tmp_path / "second", overrides=["seed=2", "training.epochs=1"])
+    images, members = home / "data/unlabeled/images", {"one": whole, "two": tmp_path / "second"}
+    for name, member in members.items():
+        semiseg("predict", member, "-i", images, "-o", tmp_path / name)
+    semiseg("predict", *members.values(), "-i", images, "-o", tmp_path / "both", "--probabilities", "confidence")
+    beside = [argument for name in members for argument in ("--beside", tmp_path / name)]
+    semiseg("select", tmp_path / "both", *beside, "--share", "0.5", "-o", tmp_path / "chosen")
+    changes = [f"dataset.pseudo_labels={tmp_path / 'chosen'}", "training.epochs=1"]
+    found = run(home / "recipe.yaml", tmp_path / "student", overrides=changes)
+    used = json.loads((found.folder / "pseudo_label_files.json").read_text())["sha256"]
+    rows = list(csv.DictReader((tmp_path / "chosen/selection.csv").read_text().splitlines()))
+    assert {row["case"] for row in rows} == set("efg")
+    assert set(used) == {row["case"] for row in rows if row["chosen"] == "yes"}
+    assert len(used) == 2
 
 
 def test_masks_of_photographs(tmp_path):

@@ -7,10 +7,8 @@ from pathlib import Path
 
 from semiseg.errors import Problem
 from semiseg.io.finding import Found, find, is_folder
-from semiseg.io.names import image_stem
+from semiseg.io.names import CONFIDENCE, image_stem
 
-CONFIDENCE = "_confidence"
-"""The ending of a confidence map's name, after the case id."""
 _KEY = "dataset.pseudo_labels"
 
 

@@ -8,11 +8,12 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from semiseg.data.pseudo.files import CONFIDENCE, FoundPseudo, PseudoFile, PseudoFiles, find_pseudo
+from semiseg.data.pseudo.files import FoundPseudo, PseudoFile, PseudoFiles, find_pseudo
 from semiseg.data.split import Role, Split
 from semiseg.errors import Problem, RunError, raise_all
 from semiseg.io.atomic import write_json
 from semiseg.io.json import read_json
+from semiseg.io.names import CONFIDENCE
 from semiseg.messages import counted, some
 from semiseg.recipe.component_slots import component_title
 from semiseg.recipe.components import Components

@@ -31,6 +31,12 @@ def test_decathlon_and_nnunet(folder):
     assert list(cases(root)) == ["hippocampus_001", "hippocampus_004"]
 
 
+@pytest.mark.parametrize("ending", [".nii.gz", ".png"])
+def test_confidence_maps_are_no_labels(folder, ending):
+    root = folder(f"a{ending}", "a_confidence.nii.gz", f"b{ending}", f"no_confidence{ending}")
+    assert cases(root) == {"a": f"a{ending}", "b": f"b{ending}", "no_confidence": f"no_confidence{ending}"}
+
+
 def test_brats_until_2021_one_folder_a_case(folder):
     names = [f"BraTS2021_0000{i}/BraTS2021_0000{i}_{kind}.nii.gz" for i in (1, 2) for kind in ("flair", "t1", "seg")]
     root = folder(*names, "BraTS2021_00003/BraTS2021_00003_flair.nii.gz", "BraTS2021_00003/BraTS2021_00003_t1.nii.gz")

@@ -191,7 +191,9 @@ class TestMatrix:
         assert study(cps + controls + controls.replace("2", "3")).notes == ()
 
     def test_a_method_and_its_control_at_each_labeled_count_are_one_block(self, study):
-        method = "matrix:\n  - {strategy: supervised, split.labeled: [2, 3]}\n  - {strategy: cps, split.labeled: [2, 3], "
+        method = (
+            "matrix:\n  - {strategy: supervised, split.labeled: [2, 3]}\n  - {strategy: cps, split.labeled: [2, 3], "
+        )
         together = study(method + "split.total: [all, labeled]}")
         controls = "".join(f"\n  - {{strategy: cps, split.labeled: {n}, split.total: {n}}}" for n in (2, 3))
         apart = study(method + "split.total: all}" + controls)
