@@ -75,6 +75,7 @@ def run(
     """
     from semiseg.cli.console import make_reporter
     from semiseg.cli.study.show import watching
+    from semiseg.messages import counted
     from semiseg.study.run import run_study
 
     with watching(quiet) as watch:
@@ -88,8 +89,9 @@ def run(
             reporter=make_reporter(quiet),
             watch=watch,
         )
-    count = f"{len(result.models)} models" if only else f"All {len(result.models)} models"
-    typer.echo(f"{count} have scores. Next: semiseg study report {result.folder}")
+    one = len(result.models) == 1
+    count = f"{'' if only or one else 'All '}{counted(len(result.models), 'model')} {'has' if one else 'have'}"
+    typer.echo(f"{count} scores. Next: semiseg study report {result.folder}")
     if any(result.folder.glob("models/*/report.html")):
         typer.echo(f"Report of each model: {result.folder / 'models' / 'NAME' / 'report.html'}")
 

@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from semiseg.messages import counted
 from semiseg.progress import duration
 from semiseg.study.status import Status
 
@@ -76,7 +77,7 @@ class StatusView:
             count = max(count - max(1, excess // 2), 0)
 
     def _title(self, count: int) -> Text:
-        title = f"{len(self._statuses)} models: {summary(self._statuses, self._left)}"
+        title = f"{counted(len(self._statuses), 'model')}: {summary(self._statuses, self._left)}"
         folded = _counts(self._statuses[count:])
         return Text(f"{title}; not listed: {folded}" if folded else title, style="bold")
 

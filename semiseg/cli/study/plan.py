@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from semiseg.messages import counted
 from semiseg.study.forecast import Forecast
 from semiseg.study.load import Study
 from semiseg.study.models import StudyModel
@@ -90,7 +91,7 @@ def _fit(rows: Sequence[_Row], width: int | None) -> _Layout:
 
 
 def _table(kind: str, rows: Sequence[_Row], layout: _Layout) -> Table:
-    title = escape(f"{kind}: {len(rows)} models")
+    title = escape(f"{kind}: {counted(len(rows), 'model')}")
     table = Table(box=SIMPLE, show_edge=False, pad_edge=False, title=title, title_justify="left")
     table.padding = (0, layout.gap - 1, 0, 0)  # the box's divider is the rest of the gap
     table.width = layout.name + layout.width(rows)
@@ -114,7 +115,7 @@ def _notes(study: Study, forecasts: Sequence[Forecast], kinds: Counter[str], has
     if folds:
         repeated += f" Folds: {', '.join(map(str, folds))}."
     lines = [
-        f"{len(study.models)} models: {said}. {repeated}",
+        f"{counted(len(study.models), 'model')}: {said}. {repeated}",
         f"Cases shared by all models: {cases}. Labeled subsets are nested; a total includes its labeled cases.",
     ]
     if all(found.memory is None for found in forecasts):

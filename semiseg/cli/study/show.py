@@ -11,6 +11,7 @@ from rich.text import Text
 
 from semiseg.cli.console import QUIET_SECONDS
 from semiseg.cli.study.live import ACTIVE, StatusView, TimeLeft, figures, state, summary
+from semiseg.messages import counted
 from semiseg.study.launch import Watcher
 from semiseg.study.status import Status
 
@@ -72,7 +73,7 @@ class Lines:
                 self._say(status.name, failure(status) if status.state == "failed" else _line(status))
         if due:
             self._spoken = time.monotonic()
-            self._say("", f"{len(statuses)} models: {summary(statuses, left)}")
+            self._say("", f"{counted(len(statuses), 'model')}: {summary(statuses, left)}")
 
     def _say(self, name: str, line: str) -> None:
         if self._said.get(name) != line:

@@ -19,7 +19,7 @@ def test_the_reports_of_a_study_s_models_are_named_where_there_are_any(tmp_path,
         (model / "report.html").touch()
     monkeypatch.setattr(run, "run_study", lambda *_, **__: StudyRun(tmp_path, (Status("cps_2_s1", 3, "done"),)))
     first, *more = CliRunner().invoke(app, ["study", "run", "study.yaml", "-q"]).stdout.splitlines()
-    assert first == f"All 1 models have scores. Next: semiseg study report {tmp_path}"
+    assert first == f"1 model has scores. Next: semiseg study report {tmp_path}"
     assert more == ([f"Report of each model: {tmp_path}/models/NAME/report.html"] if written else [])
 
 
