@@ -6,13 +6,14 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from semiseg.cli import cache, export, plugins, recipes
+from semiseg.cli import cache, export, recipes
 from semiseg.cli.bench import bench
 from semiseg.cli.check import check
 from semiseg.cli.compare import compare
 from semiseg.cli.evaluate import evaluate
 from semiseg.cli.init import init
 from semiseg.cli.new import new
+from semiseg.cli.plugins import commands as plugins
 from semiseg.cli.predict import predict
 from semiseg.cli.run import run
 from semiseg.cli.schema import schema

@@ -10,7 +10,7 @@ import typer
 from jsonschema import Draft7Validator
 from typer.testing import CliRunner
 
-from semiseg.cli import plugins
+from semiseg.cli.plugins import commands as plugins
 from semiseg.cli.schema import schema
 from semiseg.errors import ComponentError
 
@@ -80,7 +80,7 @@ def test_listing_imports_neither_torch_nor_monai_nor_any_component(distribution)
     )
     code = (
         f"import sys; sys.path.insert(0, {str(site)!r})\n"
-        "from semiseg.cli.plugins import app\n"
+        "from semiseg.cli.plugins.commands import app\n"
         "try:\n    app([])\nexcept SystemExit as end:\n    assert not end.code\n"
         "print([m for m in sys.modules if m.split('.')[0] in ('torch', 'monai', 'torchio', 'cold')"
         " or m.startswith(('semiseg.backbones', 'semiseg.metrics', 'semiseg.strategies'))])"

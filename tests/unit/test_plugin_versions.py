@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import semiseg
-from semiseg.cli.plugins import _packages
+from semiseg.cli.plugins.commands import _packages
 from semiseg.errors import ComponentError
 from semiseg.plugin_versions import INTERFACES, on_semiseg, refusal, stated
 from semiseg.registry import GROUPS, installed, load

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from semiseg.cli.components import entries_named
-from semiseg.cli.plugins_check import check
+from semiseg.cli.plugins.check import check
 
 if TYPE_CHECKING:
     from semiseg.registry import Entry

@@ -1,0 +1,1 @@
+"""``semiseg plugins``: its commands."""
