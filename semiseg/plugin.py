@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from semiseg.losses.named import named_loss, named_losses
     from semiseg.strategy_parts.boxes import random_box
     from semiseg.strategy_parts.confidence import accepted_share, confident_labels, masked_loss
+    from semiseg.strategy_parts.distance_head import SIGNED_DISTANCE, distance_error, with_distance_head
     from semiseg.strategy_parts.durations import ramp_share, teacher_decay, wait_share
     from semiseg.strategy_parts.ema import (
         BufferPolicy,
@@ -74,6 +75,7 @@ __all__ = [
     "CLASSES",
     "IGNORE",
     "IGNORED",
+    "SIGNED_DISTANCE",
     "Augmentation",
     "Backbone",
     "Batch",
@@ -138,6 +140,7 @@ __all__ = [
     "cutmix_masks",
     "decay_at",
     "dice_from_probabilities",
+    "distance_error",
     "draw_flips",
     "find",
     "flip",
@@ -175,6 +178,7 @@ __all__ = [
     "wait_share",
     "warmed_decay",
     "weight_at",
+    "with_distance_head",
     "without_ignored",
 ]
 
@@ -203,6 +207,7 @@ _HOMES = {
     "semiseg.losses.named": "named_loss named_losses",
     "semiseg.strategy_parts.boxes": "random_box",
     "semiseg.strategy_parts.confidence": "accepted_share confident_labels masked_loss",
+    "semiseg.strategy_parts.distance_head": "SIGNED_DISTANCE distance_error with_distance_head",
     "semiseg.strategy_parts.durations": "ramp_share teacher_decay wait_share",
     "semiseg.strategy_parts.ema": (
         "BufferPolicy Decay TeacherMode decay_at has_statistics settled_decay statistics_problem teaching"
