@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from semiseg.losses.named import named_loss, named_losses
     from semiseg.strategy_parts.boxes import random_box
     from semiseg.strategy_parts.confidence import accepted_share, confident_labels, masked_loss
-    from semiseg.strategy_parts.distance_head import SIGNED_DISTANCE, distance_error, with_distance_head
     from semiseg.strategy_parts.durations import ramp_share, teacher_decay, wait_share
     from semiseg.strategy_parts.ema import (
         BufferPolicy,
@@ -65,7 +64,12 @@ if TYPE_CHECKING:
         swapped,
     )
     from semiseg.strategy_parts.ramps import RampName, RampShare, has_begun, ramp, weight_at
-    from semiseg.strategy_parts.signed_distance import signed_distances
+    from semiseg.strategy_parts.signed_distance import (
+        SIGNED_DISTANCE,
+        distance_error,
+        signed_distances,
+        with_distance_head,
+    )
     from semiseg.strategy_parts.streams import mean_of_each_stream, mean_over_voxels, supervised_loss, without_ignored
     from semiseg.strategy_parts.upsampling import replace_upsampling
     from semiseg.strategy_parts.views import WeakView, WeakViewOptions, strong_view
@@ -207,7 +211,6 @@ _HOMES = {
     "semiseg.losses.named": "named_loss named_losses",
     "semiseg.strategy_parts.boxes": "random_box",
     "semiseg.strategy_parts.confidence": "accepted_share confident_labels masked_loss",
-    "semiseg.strategy_parts.distance_head": "SIGNED_DISTANCE distance_error with_distance_head",
     "semiseg.strategy_parts.durations": "ramp_share teacher_decay wait_share",
     "semiseg.strategy_parts.ema": (
         "BufferPolicy Decay TeacherMode decay_at has_statistics settled_decay statistics_problem teaching"
@@ -218,7 +221,7 @@ _HOMES = {
     "semiseg.strategy_parts.loss_options": "LossName LossOptions",
     "semiseg.strategy_parts.mixing": "Bounds copy_paste_masks cutmix_masks mixup_weights one_box_masks paste swapped",
     "semiseg.strategy_parts.ramps": "RampName RampShare has_begun ramp weight_at",
-    "semiseg.strategy_parts.signed_distance": "signed_distances",
+    "semiseg.strategy_parts.signed_distance": "SIGNED_DISTANCE distance_error signed_distances with_distance_head",
     "semiseg.strategy_parts.streams": "mean_of_each_stream mean_over_voxels supervised_loss without_ignored",
     "semiseg.strategy_parts.upsampling": "replace_upsampling",
     "semiseg.strategy_parts.views": "WeakView WeakViewOptions strong_view",

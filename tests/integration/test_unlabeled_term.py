@@ -57,11 +57,14 @@ def gradient_of(value, parameters):
 
 
 def ratio(strategy, batch, step):
-    """The norm of the gradient of all terms but the supervised one, relative to that one's."""
-    parameters = [p for p in strategy.parameters() if p.requires_grad]
+    """The norm of the gradient of all terms but the supervised one, relative to that one's, without a critic's."""
+    roles = [role for role in strategy.roles(strategy.options) if role.standalone is None]
+    parameters = [p for role in roles for p in strategy.networks[role.name].parameters() if p.requires_grad]
     supervised, others = [torch.zeros(sum(p.numel() for p in parameters)) for _ in range(2)]
     with torch.random.fork_rng(devices=[]):
         for losses in strategy.losses(batch, step):
+            if losses.updated == {"critic"}:
+                continue
             term = losses.terms["supervised"]
             own = gradient_of(term.weight * term.mean(), parameters)
             supervised += own
