@@ -23,7 +23,7 @@ class TestDAN(StrategyContract):
             {"critic_channels": 4},
             {"critic_channels": 4, "loss": "dice", "weight": 1, "ramp": "constant", "critic_dropout": 0},
         ],
-        ids=["published", "variant"],
+        ids=["default", "variant"],
     )
     def options(self, request):
         return request.param
@@ -63,7 +63,7 @@ def test_it_is_found_by_its_name():
 @pytest.mark.parametrize("axes", [2, 3])
 def test_the_network_s_loss_by_hand(axes):
     """Uniform probabilities and the weights (3, 0, 0) make the critic's logit 1: -log sigmoid(1) = log(1 + 1/e)."""
-    strategy = StrategyContract.make(DAN, {"ramp_share": 1.0}, axes)
+    strategy = StrategyContract.make(DAN, {"weight": 0.2, "ramp_share": 1.0}, axes)
     size = TASKS[axes].patch_size
     batch = in_double(make_batch(1, 2, size=size))
     logits = torch.zeros(3, CLASSES, *size, dtype=torch.float64)

@@ -27,7 +27,7 @@ class TestSASSNet(StrategyContract):
             {"critic_channels": 4},
             {"critic_channels": 4, "loss": "dice", "beta": 1, "weight": 1, "ramp": "constant", "critic_dropout": 0},
         ],
-        ids=["published", "variant"],
+        ids=["default", "variant"],
     )
     def options(self, request):
         return request.param

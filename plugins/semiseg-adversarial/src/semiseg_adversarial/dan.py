@@ -14,8 +14,9 @@ from semiseg_adversarial.critic import critic_role
 class DANOptions(AdversarialOptions):
     """Options of DAN."""
 
-    weight: Annotated[float, Field(ge=0)] = 0.2
-    """Weight of the adversarial loss, after the ramp-up (the public code: 0.1 beside half the supervised loss)."""
+    weight: Annotated[float, Field(ge=0)] = 1.0
+    """Weight of the adversarial loss, after the ramp-up (the public code: 0.1 beside half the supervised loss, which is
+    0.2 here)."""
 
 
 class DAN(Adversarial[DANOptions]):
@@ -28,7 +29,7 @@ class DAN(Adversarial[DANOptions]):
     -log D(p, x)["labeled"] over the unlabeled samples. Then the critic's loss is its cross entropy over all samples,
     for which the network predicts in eval mode and the critic has dropout. The weight rises to its value along a
     sigmoid over the whole training; 0.1 there stands beside half the sum of Dice and cross entropy, so that 0.2 here
-    gives twice the network's loss. The critic (``Critic``) has Adam with the learning rate 1e-4.
+    (preset ``paper``) gives twice the network's loss. The critic (``Critic``) has Adam with the learning rate 1e-4.
 
     Mistakes of that code that are left out: the targets in 3D are [1, 1, 0, 0] for any batch (:135), and in 2D and 3D
     the targets of the unlabeled samples are as many as the labeled ones (2D:161-162; 3D:152-153); here streams may have

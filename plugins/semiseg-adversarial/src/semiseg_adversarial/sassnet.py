@@ -27,7 +27,7 @@ class SASSNetOptions(AdversarialOptions):
 
     beta: Annotated[float, Field(ge=0)] = 0.3
     """Weight of the distance map's squared error on labeled samples."""
-    weight: Annotated[float, Field(ge=0)] = 0.01
+    weight: Annotated[float, Field(ge=0)] = 0.1
     """Weight of the adversarial loss, after the ramp-up (the public code: 0.01 for 16 labeled cases, 0.015 for 8)."""
 
 
