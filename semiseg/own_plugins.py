@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping
 from importlib.metadata import PackageNotFoundError, version
 
 PACKAGES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
+    "semiseg-adversarial": {"strategy": ("dan", "sassnet"), "recipe": ("dan", "sassnet")},
     "semiseg-copy-paste": {"strategy": ("bcp", "cps_cutmix", "sdcl"), "recipe": ("bcp", "cps_cutmix", "sdcl")},
     "semiseg-mean-teacher": {
         "strategy": ("ad_mt", "ict", "mean_teacher", "ua_mt"),

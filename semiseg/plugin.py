@@ -64,7 +64,12 @@ if TYPE_CHECKING:
         swapped,
     )
     from semiseg.strategy_parts.ramps import RampName, RampShare, has_begun, ramp, weight_at
-    from semiseg.strategy_parts.signed_distance import signed_distances
+    from semiseg.strategy_parts.signed_distance import (
+        SIGNED_DISTANCE,
+        distance_error,
+        signed_distances,
+        with_distance_head,
+    )
     from semiseg.strategy_parts.streams import mean_of_each_stream, mean_over_voxels, supervised_loss, without_ignored
     from semiseg.strategy_parts.upsampling import replace_upsampling
     from semiseg.strategy_parts.views import WeakView, WeakViewOptions, strong_view
@@ -74,6 +79,7 @@ __all__ = [
     "CLASSES",
     "IGNORE",
     "IGNORED",
+    "SIGNED_DISTANCE",
     "Augmentation",
     "Backbone",
     "Batch",
@@ -138,6 +144,7 @@ __all__ = [
     "cutmix_masks",
     "decay_at",
     "dice_from_probabilities",
+    "distance_error",
     "draw_flips",
     "find",
     "flip",
@@ -175,6 +182,7 @@ __all__ = [
     "wait_share",
     "warmed_decay",
     "weight_at",
+    "with_distance_head",
     "without_ignored",
 ]
 
@@ -213,7 +221,7 @@ _HOMES = {
     "semiseg.strategy_parts.loss_options": "LossName LossOptions",
     "semiseg.strategy_parts.mixing": "Bounds copy_paste_masks cutmix_masks mixup_weights one_box_masks paste swapped",
     "semiseg.strategy_parts.ramps": "RampName RampShare has_begun ramp weight_at",
-    "semiseg.strategy_parts.signed_distance": "signed_distances",
+    "semiseg.strategy_parts.signed_distance": "SIGNED_DISTANCE distance_error signed_distances with_distance_head",
     "semiseg.strategy_parts.streams": "mean_of_each_stream mean_over_voxels supervised_loss without_ignored",
     "semiseg.strategy_parts.upsampling": "replace_upsampling",
     "semiseg.strategy_parts.views": "WeakView WeakViewOptions strong_view",

@@ -1,10 +1,17 @@
-"""Normalized signed distances to the boundary of each class, as regression targets."""
+"""Normalized signed distances to the boundary of each class: regression targets, a head for them, and its error."""
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.ndimage import binary_erosion, distance_transform_edt
-from torch import Tensor
+from torch import Tensor, nn
+
+from semiseg.interfaces.backbone import Backbone
+from semiseg.interfaces.batch import LabeledStream
+from semiseg.interfaces.losses import Term
+from semiseg.interfaces.strategy import Target
+from semiseg.strategy_parts.heads import MoreHeads
+from semiseg.types import Task
 
 
 def signed_distances(labels: Tensor, n_classes: int) -> Tensor:
@@ -39,3 +46,24 @@ def _signed(mask: NDArray[np.bool_]) -> NDArray[np.float64] | float:
     signed: NDArray[np.float64] = outside / outside.max() - inside / inside.max()
     signed[mask & ~binary_erosion(mask, border_value=1)] = 0
     return signed
+
+
+SIGNED_DISTANCE = Target("signed_distance", signed_distances)
+"""The target of the head; its name is also that of the head in ``Outputs.heads``."""
+
+
+def with_distance_head(backbone: Backbone, task: Task) -> nn.Module:
+    """Return the task's network with an additional head that has one channel per foreground class.
+
+    Its output (n, K - 1, \\*spatial) has no activation; a distance in [-1, 1] is its ``tanh``. Capability: "split".
+    """
+    return MoreHeads(backbone, task, {SIGNED_DISTANCE.name: task.classes[1:]})
+
+
+def distance_error(distances: Tensor, labeled: LabeledStream) -> Term:
+    """Return the mean squared error of labeled samples' distances (b, K - 1, \\*spatial) against the target.
+
+    Raises KeyError for samples without it: the strategy's ``needs`` must contain ``SIGNED_DISTANCE``.
+    """
+    error = distances - labeled.targets[SIGNED_DISTANCE.name]
+    return Term(error.square().flatten(1).mean(dim=1), labeled)

@@ -18,6 +18,7 @@ WHY_NOT = {
     "ad_mt": "it weighs its teachers by the entropy of classes that exclude each other",
     "dhc": "its weights are of classes that exclude each other",
     "dtc": "it compares a distance map of each class with the class's probability",
+    "sassnet": "its distance maps are those of classes",
     "sdcl": "it compares the classes of two networks, and probabilities with one-hot labels",
 }
 WITH_REGIONS = [name for name in NAMES if not load("strategy", name).no_regions]

@@ -15,7 +15,9 @@ STRATEGIES = [entry.name for entry in installed("strategy") if load("strategy", 
 REAL = Path(os.environ.get("SEMISEG_REAL_DATA", "none")) / "hippocampus"
 LOOKED = range(40, 60, 7)
 RATIO = (0.01, 2.0)
-"""The range of the gradient of all terms but the supervised one, relative to that one's."""
+"""The range of the gradient of all terms but those of labels, relative to that of the supervised one."""
+OF_LABELS = ("supervised", "distance")
+"""Terms of labeled samples alone."""
 SMALL = {"name": "unet", "channels": [4, 8, 16], "strides": [2, 2]}
 OTHER_NETWORKS = {"cross_teaching": {"student_b": SMALL}, "mc_net": {"model": SMALL}, "sdcl": {"model_b": SMALL}}
 """Small ones in place of large ones: those that a method has for a role, or those whose decoders it multiplies."""
@@ -57,15 +59,24 @@ def gradient_of(value, parameters):
 
 
 def ratio(strategy, batch, step):
-    """The norm of the gradient of all terms but the supervised one, relative to that one's."""
-    parameters = [p for p in strategy.parameters() if p.requires_grad]
+    """The norm of the gradient of all terms but those of labels, relative to that of the supervised one.
+
+    The parameters of a critic are left out, and so is its own loss.
+    """
+    roles = [role for role in strategy.roles(strategy.options) if role.standalone is None]
+    parameters = [p for role in roles for p in strategy.networks[role.name].parameters() if p.requires_grad]
     supervised, others = [torch.zeros(sum(p.numel() for p in parameters)) for _ in range(2)]
     with torch.random.fork_rng(devices=[]):
         for losses in strategy.losses(batch, step):
-            term = losses.terms["supervised"]
-            own = gradient_of(term.weight * term.mean(), parameters)
-            supervised += own
-            others += gradient_of(losses.total, parameters) - own
+            if losses.updated == {"critic"}:
+                continue
+            own = [
+                gradient_of(losses.terms[name].weight * losses.terms[name].mean(), parameters)
+                for name in OF_LABELS
+                if name in losses.terms
+            ]
+            supervised += own[0]
+            others += gradient_of(losses.total, parameters) - sum(own)
     return float(others.norm() / supervised.norm())
 
 

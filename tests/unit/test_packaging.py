@@ -146,7 +146,8 @@ class TestNamesThatAreNotInstalled:
 
 
 def test_what_is_not_installed_of_our_packages_is_known_by_name():
-    assert not_installed("strategy", {"bcp", "ad_mt", "ict", "mean_teacher", "ua_mt", "dtc"}) == [
+    assert not_installed("strategy", {"bcp", "ad_mt", "dan", "ict", "mean_teacher", "ua_mt", "dtc"}) == [
+        ("semiseg-adversarial", ("sassnet",)),
         ("semiseg-copy-paste", ("cps_cutmix", "sdcl")),
         ("semiseg-multi-head", ("mc_net", "urpc")),
     ]

@@ -147,9 +147,12 @@ class Golden:
 
 def loss_and_gradients(strategy: Strategy, batch: Batch, step: Step) -> tuple[float, dict[str, list[float]]]:
     """Return the sum of a step's losses, and by role the flattened gradients of its networks that have any."""
-    total = 0.0
+    total, trained = 0.0, {role.name for role in strategy.roles(strategy.options) if role.trained}
     for losses in strategy.losses(batch, step):
-        losses.total.backward()
+        # A trained role gets none of a loss that does not update it, as in the engine.
+        without = set() if losses.updated is None else trained - losses.updated
+        reached = [network for role, network in strategy.networks.items() if role not in without]
+        losses.total.backward(inputs=[p for network in reached for p in network.parameters() if p.requires_grad])
         total += losses.total.item()
     found = {
         role: [value for p in network.parameters() if p.grad is not None for value in p.grad.flatten().tolist()]

@@ -7,7 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from semiseg.strategy_parts.signed_distance import signed_distances
+from semiseg.strategy_parts.signed_distance import (
+    SIGNED_DISTANCE,
+    distance_error,
+    signed_distances,
+    with_distance_head,
+)
+from semiseg.testing.strategy import TASK, make_batch
+from semiseg.testing.tiny import TinyBackbone
 
 
 def test_a_row_by_hand():
@@ -69,3 +76,13 @@ def test_signs_range_and_independence_of_samples(indices):
         assert (maps[inside] <= 0).all()
         assert (maps[~inside & present] > 0).all()
     assert torch.equal(found[1:], signed_distances(labels[1:], 3))
+
+
+def test_the_head_has_a_channel_per_foreground_class_and_the_error_is_that_of_each_sample():
+    labeled = make_batch(2, 1, targets=(SIGNED_DISTANCE,)).labeled
+    outputs = with_distance_head(TinyBackbone(), TASK)(labeled.image)
+    assert outputs.heads[SIGNED_DISTANCE.name].shape == (2, 2, 8, 8, 8)
+    assert outputs.logits.shape == (2, 3, 8, 8, 8)
+    away = torch.tensor([0.1, 0.3]).reshape(2, 1, 1, 1, 1)
+    found = distance_error(labeled.targets[SIGNED_DISTANCE.name] + away, labeled).mean()
+    assert found.item() == pytest.approx((0.1**2 + 0.3**2) / 2, rel=1e-4)

@@ -5,34 +5,26 @@ from typing import Annotated, Any, ClassVar
 
 import torch
 from pydantic import Field
-from torch import nn
 
 from semiseg.plugin import (
-    Backbone,
+    SIGNED_DISTANCE,
     Batch,
     BatchNeeds,
     Losses,
     LossOptions,
-    MoreHeads,
     RampName,
     RampShare,
     Role,
     Step,
     Strategy,
-    Target,
-    Task,
     Term,
-    signed_distances,
+    distance_error,
     supervised_loss,
     weight_at,
+    with_distance_head,
 )
 
-HEAD = "signed_distance"
-
-
-def with_distance_head(backbone: Backbone, task: Task) -> nn.Module:
-    """Return the task's network with an additional head that has one channel per foreground class."""
-    return MoreHeads(backbone, task, {HEAD: task.classes[1:]})
+HEAD = SIGNED_DISTANCE.name
 
 
 class DTCOptions(LossOptions):
@@ -67,7 +59,7 @@ class DTC(Strategy[DTCOptions]):
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"paper": {"loss": "dice", "ramp_share": 1.0}}
     no_regions: ClassVar[str] = "it compares a distance map of each class with the class's probability"
-    needs: ClassVar[BatchNeeds] = BatchNeeds(targets=(Target(HEAD, signed_distances),))
+    needs: ClassVar[BatchNeeds] = BatchNeeds(targets=(SIGNED_DISTANCE,))
     requires: ClassVar[frozenset[str]] = frozenset({"split"})
     # The distance to a boundary that may run through unlabeled voxels is unknown, also at labeled ones.
     supports_ignored: ClassVar[bool] = False
@@ -84,8 +76,7 @@ class DTC(Strategy[DTCOptions]):
         distance = outputs.heads[HEAD].tanh()
         on_labeled, _ = batch.divide(outputs.logits)
         supervised = supervised_loss(on_labeled, batch, o.loss, self.coding)
-        error = batch.divide(distance)[0] - batch.labeled.targets[HEAD]
-        regression = Term(error.square().flatten(1).mean(dim=1), batch.labeled)
+        regression = distance_error(batch.divide(distance)[0], batch.labeled)
         mask = torch.sigmoid(-o.steepness * distance)
         difference = mask - self.probabilities(outputs.logits)[:, 1:]
         consistency = Term(difference.square().flatten(1).mean(dim=1), *streams)
