@@ -1,10 +1,8 @@
 """Predictions that models agree on: those to train on, when no label tells which are right."""
 
 import csv
-import os
-import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import ceil
 from pathlib import Path
@@ -12,7 +10,7 @@ from statistics import fmean
 
 from semiseg.csv_cells import as_cell
 from semiseg.errors import DataError, Problem, RunError, raise_all
-from semiseg.io.atomic import atomic_file, make_folder
+from semiseg.io.atomic import atomic_file, link_or_copy, make_folder
 from semiseg.io.names import CONFIDENCE, image_stem
 from semiseg.messages import counted, some
 from semiseg.progress import Reporter
@@ -80,11 +78,12 @@ def select(
     home, out, reporter = Path(predictions), Path(output), reporter or Reporter()
     _require_empty(out)
     files = find_labels(home)
-    missing = _missing(files, beside, reporter)
+    others = [(Path(folder), find_labels(Path(folder))) for folder in beside]
+    missing = _missing(files, others, reporter)
     if labels is None:  # a class that is in the predictions alone is a disagreement, not an unknown value
-        compared = [*files.values(), *(path for other in beside for path in find_labels(Path(other)).values())]
+        compared = [*files.values(), *(path for _, there in others for path in there.values())]
         labels = labels_in(compared, workers, reporter)
-    scored = [_dice(home, Path(other), labels, workers, reporter) for other in beside]
+    scored = [_dice(home, folder, labels, workers, reporter) for folder, _ in others]
     found = [_agreement(case, [by_case[case] for by_case in scored]) for case in files if case not in missing]
     found.sort(key=lambda one: (-one.mean, one.case))
     chosen = _chosen(found, share, least)
@@ -114,11 +113,13 @@ def _require_empty(folder: Path) -> None:
         raise RunError(f"{folder} already exists and is not an empty folder.", "Choose another --output.")
 
 
-def _missing(files: Mapping[str, Path], beside: Sequence[Path | str], reporter: Reporter) -> set[str]:
+def _missing(
+    files: Mapping[str, Path], others: Sequence[tuple[Path, Mapping[str, Path]]], reporter: Reporter
+) -> set[str]:
     """Return the cases that some folder lacks, with a note for each such folder."""
     missing = set[str]()
-    for folder in beside:
-        lacking = sorted(files.keys() - find_labels(Path(folder)).keys())
+    for folder, there in others:
+        lacking = sorted(files.keys() - there.keys())
         if lacking:
             without = f"{counted(len(lacking), 'case')} without a file in {folder}"
             reporter.say(f"Note: {without}, not chosen: {some(lacking, 5)}.")
@@ -157,17 +158,14 @@ def _chosen(found: Sequence[Agreement], share: float | None, least: float | None
         if not any(wanted):
             what = f"No case has an agreement of at least {least:g}: the highest is {found[0].mean:.3f}."
             raise RunError(what, "Lower least, or give a share.")
-    return [Agreement(one.case, one.by_class, one.mean, chosen) for one, chosen in zip(found, wanted, strict=True)]
+    return [replace(one, chosen=chosen) for one, chosen in zip(found, wanted, strict=True)]
 
 
 def _link(label: Path, into: Path) -> None:
     """Link or copy a label map and its confidence map."""
     named = f"{image_stem(label)}{CONFIDENCE}"
     for path in (label, *(path for path in label.parent.glob(f"{named}.*") if image_stem(path) == named)):
-        try:
-            os.link(path, into / path.name)
-        except OSError:  # another file system, or one without hard links
-            shutil.copy2(path, into / path.name)
+        link_or_copy(path, into / path.name)
 
 
 def _write(path: Path, found: Sequence[Agreement]) -> None:

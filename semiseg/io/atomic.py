@@ -148,6 +148,14 @@ def sweep_temporaries(folder: Path) -> None:
             orphan.unlink()
 
 
+def link_or_copy(path: Path, target: Path) -> None:
+    """Hard-link a file that is replaced but never changed in place, or copy it where the file system has no links."""
+    try:
+        os.link(path, target)
+    except OSError:  # another file system, or one without hard links
+        shutil.copy2(path, target)
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a text file atomically (UTF-8)."""
     with atomic_file(path) as temporary:

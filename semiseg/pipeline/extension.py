@@ -1,7 +1,5 @@
 """Training an existing run for more epochs: refusals, results moved aside, and the record of the change."""
 
-import os
-import shutil
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,7 +7,7 @@ from pathlib import Path
 from semiseg.engine.optim import learning_rate
 from semiseg.errors import Problem, RunError
 from semiseg.interfaces.strategy import Stage
-from semiseg.io.atomic import write_json, write_text
+from semiseg.io.atomic import link_or_copy, write_json, write_text
 from semiseg.io.json import read_json
 from semiseg.pipeline.plan import Plan
 from semiseg.pipeline.samples.step_sizes import n_steps
@@ -96,10 +94,7 @@ def _link(path: Path, into: Path) -> None:
     """Hard-link a file; training replaces files and never changes them in place."""
     target = into / path.name
     if path.exists() and not target.exists():
-        try:
-            os.link(path, target)
-        except OSError:  # a file system without hard links
-            shutil.copy2(path, target)
+        link_or_copy(path, target)
 
 
 def _write_down(folder: RunFolder, record: dict[str, object]) -> None:

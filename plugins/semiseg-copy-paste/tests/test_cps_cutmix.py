@@ -13,6 +13,7 @@ from semiseg.engine.step_modes import StepMode, micro_batches
 from semiseg.interfaces.batch import Step
 from semiseg.registry import load
 from semiseg.strategy_parts.mixing import cutmix_masks
+from semiseg.testing.batches import in_double
 from semiseg.testing.steps import run_steps
 from semiseg.testing.strategy import SIZE, StrategyContract, make_batch
 from semiseg_copy_paste.cps_cutmix import CutMixCPS
@@ -40,7 +41,7 @@ def made(**options):
 
 
 def double_batch(**sizes):
-    return make_batch(**sizes).apply(lambda t: t.double() if t.is_floating_point() else t)
+    return in_double(make_batch(**sizes))
 
 
 def masks_of(stream, step=STEP):

@@ -5,13 +5,14 @@ from math import log
 import pytest
 import torch
 import torch.nn.functional as F
+from helpers_copy_paste import double_batch, with_other_teacher
 
 from semiseg.engine.runtime import Runtime
 from semiseg.engine.schedule import TrainingSchedule
 from semiseg.interfaces.batch import Batch, Step
 from semiseg.strategy_parts.mixing import copy_paste_masks
 from semiseg.testing.steps import run_steps
-from semiseg.testing.strategy import SIZE, StrategyContract, make_batch
+from semiseg.testing.strategy import SIZE, StrategyContract
 from semiseg.types import IGNORE
 from semiseg_copy_paste.bcp import BidirectionalCopyPaste
 from semiseg_copy_paste.components import largest_components
@@ -36,15 +37,7 @@ class TestSDCL(StrategyContract):
 
 
 def made(**options):
-    """A strategy whose teacher has an opinion of its own."""
-    strategy = StrategyContract.make(SDCL, options).double()
-    for parameter in strategy.networks["teacher"].parameters():
-        parameter.data.mul_(-1)
-    return strategy
-
-
-def double_batch(**sizes):
-    return make_batch(**sizes).apply(lambda t: t.double() if t.is_floating_point() else t)
+    return with_other_teacher(SDCL, options)
 
 
 def foreground(*probabilities):

@@ -6,6 +6,7 @@ import torch.nn.functional as F
 
 from semiseg.engine.runtime import Runtime
 from semiseg.plugin import IGNORE, Step, strong_view
+from semiseg.testing.batches import in_double
 from semiseg.testing.steps import run_steps
 from semiseg.testing.strategy import StrategyContract, make_batch
 from semiseg_mean_teacher.ad_mt import ADMT, entropy_weighted, switches
@@ -30,7 +31,7 @@ def made(**options):
 
 
 def double_batch(**sizes):
-    return make_batch(**sizes).apply(lambda t: t.double() if t.is_floating_point() else t)
+    return in_double(make_batch(**sizes))
 
 
 def step_of(strategy, teacher):

@@ -8,6 +8,7 @@ from semiseg.interfaces.batch import Step
 from semiseg.interfaces.losses import Losses, Term
 from semiseg.interfaces.roles import Role
 from semiseg.interfaces.strategy import Strategy, StrategyOptions
+from semiseg.testing.batches import in_double
 from semiseg.testing.steps import in_two_processes
 from semiseg.testing.strategy import make_batch
 
@@ -52,7 +53,7 @@ def make():
 
 
 def double(batch):
-    return batch.apply(lambda t: t.double() if t.is_floating_point() else t)
+    return in_double(batch)
 
 
 @pytest.fixture(scope="module")

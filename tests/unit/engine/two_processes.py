@@ -10,6 +10,7 @@ from semiseg.engine.runtime import Runtime
 from semiseg.engine.step import StepRunner
 from semiseg.interfaces.batch import Step
 from semiseg.strategies.cps import CrossPseudoSupervision
+from semiseg.testing.batches import in_double
 
 
 class Net(nn.Module):
@@ -34,7 +35,7 @@ share = slice(runtime.rank, None, runtime.world)
 for index in range(3):
     # Three labeled samples: one process has two of them; one unlabeled: the other process has none.
     whole = MadeBatches(labeled=3, unlabeled=1).batch(index)
-    whole = whole.apply(lambda t: t.double() if t.is_floating_point() else t)
+    whole = in_double(whole)
     parts = runner(whole.part(share, share), Step(index, 3, 3, seed=1))
 if runtime.is_main:
     weights = {name: p.detach() for name, p in strategy.named_parameters()}

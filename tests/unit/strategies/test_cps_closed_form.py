@@ -9,6 +9,7 @@ from semiseg.interfaces.batch import Step
 from semiseg.losses.dice_form import DiceForm
 from semiseg.strategies.cps import CrossPseudoSupervision
 from semiseg.strategies.supervised import Supervised
+from semiseg.testing.batches import in_double
 from semiseg.testing.strategy import StrategyContract, make_batch
 
 LAST = Step(99, 100, 10)
@@ -20,7 +21,7 @@ def cps(**options):
 
 
 def double_batch(**sizes):
-    return make_batch(**sizes).apply(lambda t: t.double() if t.is_floating_point() else t)
+    return in_double(make_batch(**sizes))
 
 
 def equations(strategy, batch, phi, joint=False):

@@ -17,6 +17,7 @@ from semiseg.interfaces.roles import Role
 from semiseg.recipe.components import resolve
 from semiseg.recipe.load import load_recipe
 from semiseg.strategies.cross_teaching import CrossTeaching
+from semiseg.testing.batches import in_double
 from semiseg.testing.strategy import StrategyContract, make_batch
 
 DICE = DiceLoss(softmax=True, to_onehot_y=True)
@@ -29,7 +30,7 @@ def made(**options):
 
 
 def double_batch(**sizes):
-    return make_batch(**sizes).apply(lambda t: t.double() if t.is_floating_point() else t)
+    return in_double(make_batch(**sizes))
 
 
 @pytest.mark.parametrize("sizes", [{"labeled": 2, "unlabeled": 2}, {"labeled": 1, "unlabeled": 3}])

@@ -10,6 +10,7 @@ from semiseg.losses.dice_form import DiceForm
 from semiseg.strategies.cps import CrossPseudoSupervision
 from semiseg.strategies.dhc import DHC
 from semiseg.strategy_parts.class_weights import Difficulty, Rarity, counts_of, hard_dice
+from semiseg.testing.batches import in_double
 from semiseg.testing.published.golden import Golden, Pointwise, wave_batch
 from semiseg.testing.steps import run_steps
 from semiseg.testing.strategy import CLASSES, StrategyContract, make_batch
@@ -90,7 +91,7 @@ def made(**options):
 
 
 def double_batch(**sizes):
-    return make_batch(**sizes).apply(lambda t: t.double() if t.is_floating_point() else t)
+    return in_double(make_batch(**sizes))
 
 
 def state(strategy):

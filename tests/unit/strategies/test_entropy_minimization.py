@@ -8,6 +8,7 @@ from monai.losses import DiceLoss
 
 from semiseg.interfaces.batch import Step
 from semiseg.strategies.entropy_minimization import EntropyMinimization, normalized_entropy
+from semiseg.testing.batches import in_double
 from semiseg.testing.strategy import CLASSES, StrategyContract, make_batch
 
 DICE = DiceLoss(softmax=True, to_onehot_y=True)
@@ -19,7 +20,7 @@ def made(**options):
 
 
 def double_batch(**sizes):
-    return make_batch(**sizes).apply(lambda t: t.double() if t.is_floating_point() else t)
+    return in_double(make_batch(**sizes))
 
 
 @pytest.mark.parametrize(

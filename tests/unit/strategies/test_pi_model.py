@@ -10,6 +10,7 @@ from semiseg.interfaces.batch import Step
 from semiseg.strategies.pi_model import PiModel
 from semiseg.strategy_parts.flips import draw_flips, flip
 from semiseg.strategy_parts.views import strong_view
+from semiseg.testing.batches import in_double
 from semiseg.testing.strategy import StrategyContract, make_batch
 
 DICE = DiceLoss(softmax=True, to_onehot_y=True)
@@ -21,7 +22,7 @@ def made(**options):
 
 
 def double_batch(**sizes):
-    return make_batch(**sizes).apply(lambda t: t.double() if t.is_floating_point() else t)
+    return in_double(make_batch(**sizes))
 
 
 def difference(strategy, images, slots, gradient):

@@ -7,6 +7,7 @@ from monai.losses import DiceLoss
 
 from semiseg.interfaces.batch import Step
 from semiseg.strategies.pseudo_label import PseudoLabel
+from semiseg.testing.batches import in_double
 from semiseg.testing.strategy import StrategyContract, make_batch
 
 DICE = DiceLoss(softmax=True, to_onehot_y=True)
@@ -17,7 +18,7 @@ def made(**options):
 
 
 def double_batch(**sizes):
-    return make_batch(**sizes).apply(lambda t: t.double() if t.is_floating_point() else t)
+    return in_double(make_batch(**sizes))
 
 
 def written_out(strategy, batch, threshold):

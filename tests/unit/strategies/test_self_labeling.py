@@ -12,6 +12,7 @@ from semiseg.strategies.fixmatch import FixMatch
 from semiseg.strategies.pseudo_label import PseudoLabel
 from semiseg.strategy_parts.confidence import soft_cross_entropy
 from semiseg.strategy_parts.mixing import one_box_masks
+from semiseg.testing.batches import in_double
 from semiseg.testing.strategy import StrategyContract, make_batch
 
 DICE = DiceLoss(softmax=True, to_onehot_y=True)
@@ -27,7 +28,7 @@ def made(cls, **options):
 
 
 def double_batch(**sizes):
-    return make_batch(**sizes).apply(lambda t: t.double() if t.is_floating_point() else t)
+    return in_double(make_batch(**sizes))
 
 
 @BOTH

@@ -11,6 +11,7 @@ from semiseg.strategies.unimatch import UniMatch
 from semiseg.strategy_parts.feature_dropout import DroppedFeatures, feature_seeds
 from semiseg.strategy_parts.mixing import one_box_masks
 from semiseg.strategy_parts.views import strong_view
+from semiseg.testing.batches import in_double
 from semiseg.testing.strategy import StrategyContract, make_batch
 from semiseg.testing.tiny import TinyBackbone
 from semiseg.types import IGNORE, Task
@@ -26,7 +27,7 @@ def made(**options):
 
 
 def double_batch(**sizes):
-    return make_batch(**sizes).apply(lambda t: t.double() if t.is_floating_point() else t)
+    return in_double(make_batch(**sizes))
 
 
 def mixed_views(batch, labels, options):
