@@ -4,7 +4,7 @@ import shlex
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -21,6 +21,7 @@ class Job:
         folder: its run folder.
         log: file for its output.
         epochs: number of epochs of its recipe.
+        again: whether it has scores, but its test cases are to be predicted or scored in another way.
     """
 
     name: str
@@ -28,6 +29,7 @@ class Job:
     folder: Path
     log: Path
     epochs: int
+    again: bool = field(default=False, kw_only=True)
 
     @property
     def arguments(self) -> list[str]:

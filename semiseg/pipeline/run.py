@@ -16,16 +16,19 @@ from semiseg.pipeline.model import Model, new_model
 from semiseg.pipeline.plan import Plan, make_plan
 from semiseg.pipeline.postprocessing import decide_postprocessing
 from semiseg.pipeline.predictions import best_is_last, predict_test_cases
+from semiseg.pipeline.rescoring import take_other_results
 from semiseg.pipeline.samples.external_pseudo import require_same_files
 from semiseg.pipeline.score import score_predictions, show_scores
 from semiseg.pipeline.step_mode import require_machine
 from semiseg.pipeline.train import fill_store, train
 from semiseg.preprocessing.spacing import training_spacing
 from semiseg.progress import Reporter
+from semiseg.recipe.diff import Continuation
 from semiseg.recipe.load import load_recipe
 from semiseg.recipe.schema import Recipe
 from semiseg.runs.belonging import require_same_model
 from semiseg.runs.checkpoint import file_digest, mend_weights
+from semiseg.runs.environment import note_resumption
 from semiseg.runs.folder import RunFolder
 from semiseg.scoring.score_case import Score
 from semiseg.scoring.summary_form import RunSummary
@@ -58,7 +61,9 @@ def run(
         output: the run folder; new or empty, unless ``resume``.
         overrides: changes such as ``"training.epochs=10"``.
         resume: continue an earlier run in ``output``, or start if there is none. If the only change is a larger
-            ``training.epochs``, the run continues to it, finished or not; earlier scores are kept in a subfolder.
+            ``training.epochs``, the run continues to it, finished or not. If only ``inference.mirror``,
+            ``inference.postprocess`` and ``evaluation`` change, its test cases are predicted and scored again. Earlier
+            scores are kept in a subfolder.
         reporter: receives progress; silent by default.
         tensorboard: write curves to ``output/tensorboard`` (extra ``tensorboard``).
 
@@ -76,13 +81,13 @@ def run(
     if runtime.is_main:
         make_folder(folder.path)
     with interruptible(folder.path), locked(folder.path) if runtime.is_main else nullcontext():
-        before = folder.prepare(recipe, resume)
+        continued = folder.prepare(recipe, resume)
         runtime.barrier()  # every process has read the folder before it changes
         if runtime.is_main and (mended := folder.mend_recipe(recipe)):
             reporter.say(f"Note: {mended}.")
         begun = folder if folder.recipe.exists() else None
         plan = make_plan(recipe, begun=begun, reporter=reporter)
-        if folder.recipe.exists() and (before or not folder.is_finished):
+        if folder.recipe.exists() and (continued or not folder.is_finished):
             folder.require_split(plan.split.as_dict())
         require_machine(plan, runtime)
         if fold := plan.split.fold:
@@ -93,7 +98,7 @@ def run(
             reporter.say(f"Note: {note}.")
         if plan.initial.starts:
             plan = _with_initial_weights(plan, folder, runtime)
-        return _run(plan, folder, runtime, reporter, tensorboard, before)
+        return _run(plan, folder, runtime, reporter, tensorboard, continued)
 
 
 def _with_initial_weights(plan: Plan, folder: RunFolder, runtime: Runtime) -> Plan:
@@ -105,16 +110,16 @@ def _with_initial_weights(plan: Plan, folder: RunFolder, runtime: Runtime) -> Pl
 
 
 def _run(
-    plan: Plan, folder: RunFolder, runtime: Runtime, reporter: Reporter, tensorboard: bool, epochs_before: int | None
+    plan: Plan, folder: RunFolder, runtime: Runtime, reporter: Reporter, tensorboard: bool, continued: Continuation
 ) -> RunResult:
-    has_ended = folder.is_finished and not epochs_before
+    has_ended = folder.is_finished and not continued
     model = new_model(plan, runtime, is_trained=not has_ended)
     finished = has_ended and _is_whole(plan, folder, model, reporter)
     if has_ended and not finished:
         model = new_model(plan, runtime)
     plan = plan.with_draws(model.strategy)
-    if epochs_before:
-        require_one_stage(plan, model.strategy.stages(), epochs_before)
+    if continued.epochs:
+        require_one_stage(plan, model.strategy.stages(), continued.epochs)
     if not finished:
         with runtime.main_first():
             store = fill_store(plan, reporter)
@@ -122,8 +127,10 @@ def _run(
         model = replace(model, spacing=training_spacing(grids))
         if runtime.is_main:  # after reading the data: if these have problems, the recipe may still be changed
             _begin(plan, folder, model, store.pseudo_digests(), reporter)
-            if epochs_before:
-                extend(plan, folder, epochs_before, reporter)
+            if continued.epochs:
+                extend(plan, folder, continued.epochs, reporter)
+            elif continued:
+                take_other_results(plan, folder, continued, reporter)
         runtime.barrier()
         train(plan, model, store, folder, runtime, reporter, tensorboard)
         same = best_is_last(folder, runtime)
@@ -174,5 +181,5 @@ def _begin(
     if not require_same_model(folder.model, model.record()):
         folder.write_model(plan.written, model.record())
         reporter.say(f"Note: {folder.model} was missing or damaged and has been rewritten.")
-    if changed := folder.note_resumption():
+    if changed := note_resumption(folder.environment):
         reporter.say(f"Note: changed since the run began: {changed}. Results may differ in the last digits.")

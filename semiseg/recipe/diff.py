@@ -24,7 +24,9 @@ FORMER: Mapping[str, Any] = {
 """What it means if a run's recipe lacks these keys, which are newer: it was trained as with these values, and not with
 today's defaults. With these values, a recipe is the same, with the same hash."""
 EPOCHS = "training.epochs"
-"""The only key that may change in a resumed run, if it increases."""
+"""May change in a resumed run, if it increases."""
+OF_PREDICTIONS = frozenset({"inference.mirror", "inference.postprocess"})
+"""Keys that only predictions of test cases depend on; they may change in a resumed run, and those of ``evaluation``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +54,47 @@ def changes(old: Recipe | Mapping[str, Any], new: Recipe | Mapping[str, Any]) ->
     return [Change(*pair) for pair in pairs if _canonical(pair[1]) != _canonical(pair[2])]
 
 
-def epochs_before(changed: Sequence[Change]) -> int | None:
-    """Return the previous number of epochs if its increase is the only change; otherwise None."""
-    if len(changed) != 1 or changed[0].key != EPOCHS:
-        return None
+@dataclass(frozen=True, slots=True)
+class Continuation:
+    """What a resumed run does differently: false if nothing.
+
+    Attributes:
+        epochs: the previous number of epochs, if it trains for more.
+        results: otherwise, changes of how test cases are predicted and scored.
+    """
+
+    epochs: int | None = None
+    results: tuple[Change, ...] = ()
+
+    @property
+    def predicts(self) -> bool:
+        """Whether test cases are predicted in another way, and not only scored."""
+        return any(change.key in OF_PREDICTIONS for change in self.results)
+
+    def __bool__(self) -> bool:
+        return bool(self.epochs or self.results)
+
+
+def continuation(changed: Sequence[Change]) -> Continuation | None:
+    """Return how a run can continue with these changes of its recipe; None if it cannot.
+
+    It can train for more epochs, or predict and score its test cases in another way.
+    """
+    if all(of_results(change.key) for change in changed):
+        return Continuation(results=tuple(changed))
     old, new = changed[0].old, changed[0].new
-    return old if isinstance(old, int) and isinstance(new, int) and 0 < old < new else None
+    longer = len(changed) == 1 and changed[0].key == EPOCHS and isinstance(old, int) and isinstance(new, int)
+    return Continuation(epochs=old) if longer and 0 < old < new else None
+
+
+def of_results(key: str) -> bool:
+    """Return whether nothing depends on a key but predictions of test cases and their scores."""
+    return key in OF_PREDICTIONS or key.startswith("evaluation.")
+
+
+def training_hash(recipe: Recipe | Mapping[str, Any]) -> str:
+    """Return the ``recipe_hash`` without the keys that only predictions of test cases and their scores depend on."""
+    return recipe_hash(recipe, [key for key in _leaves(recipe, first_name) if of_results(key)])
 
 
 def recipe_hash(recipe: Recipe | Mapping[str, Any], free: Collection[str] = ()) -> str:

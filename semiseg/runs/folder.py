@@ -15,14 +15,19 @@ from semiseg.io.atomic import append_line, sweep_temporaries, write_json, write_
 from semiseg.io.json import read_json
 from semiseg.io.lock import is_of_lock
 from semiseg.messages import some
-from semiseg.recipe.diff import EPOCHS, Change, changes, data_paths, epochs_before, recipe_hash
+from semiseg.recipe.diff import EPOCHS, Change, Continuation, changes, continuation, data_paths, recipe_hash
 from semiseg.recipe.dump import dump_recipe
 from semiseg.recipe.schema import Recipe
 from semiseg.recipe.yaml import read_yaml
 from semiseg.runs.belonging import json_digest
 from semiseg.runs.checkpoint import checksum_file, weights_file
-from semiseg.runs.environment import changes_since, environment
+from semiseg.runs.environment import environment, records
 from semiseg.runs.log import JsonLog
+
+EXTENDED, RESCORED = "extended", "rescored"
+"""Keys of environment.json: trainings for more epochs, and changes of how test cases are predicted and scored."""
+LASTING = "recipe_but_epochs"
+"""Key of model.json, and of records of such changes."""
 
 
 class _Id(BaseModel):
@@ -73,10 +78,10 @@ class RunFolder:
         """Return the log's records, one per epoch; damaged lines are skipped."""
         return JsonLog(self.log).read()
 
-    def prepare(self, recipe: Recipe, resume: bool) -> int | None:
+    def prepare(self, recipe: Recipe, resume: bool) -> Continuation:
         """Check that the folder is free, or that this recipe may continue in it.
 
-        Returns the run's previous number of epochs if the recipe only raises it, otherwise None.
+        Returns what the recipe changes of the run that is there.
 
         Raises RunError if the folder is not empty and ``resume`` is not set, or if the recipe has other changes.
         """
@@ -89,7 +94,7 @@ class RunFolder:
             return self._refuse_changes(recipe)
         if self.path.exists() and any(not self._is_of_a_start(path) for path in self.path.iterdir()):
             raise RunError(f"{self.path} is not empty and does not contain a run.", "Choose another --output.")
-        return None
+        return Continuation()
 
     def _is_of_a_start(self, path: Path) -> bool:
         """Return whether a file may exist without a run: recipe.yaml is written last, and locks may outlive a kill."""
@@ -164,13 +169,23 @@ class RunFolder:
     def write_model(self, recipe: Recipe, model: Mapping[str, Any]) -> None:
         """Write model.json with the hash of its recipe without data paths.
 
-        It also has the hash without epochs, which stays valid if the run is extended.
+        It also has the hash without epochs of the recipe that the run began with, by which its weights know it.
         """
         paths = data_paths(recipe)
-        whole, lasting = recipe_hash(recipe, paths), recipe_hash(recipe, [*paths, EPOCHS])
+        lasting = self._lasting_hash() or recipe_hash(recipe, [*paths, EPOCHS])
         planned = {_PLANNED: json_digest(model["planned"])} if model.get("planned") else {}
-        hashes = {"recipe": whole, "recipe_but_epochs": lasting, "data_paths": paths}
+        hashes = {"recipe": recipe_hash(recipe, paths), LASTING: lasting, "data_paths": paths}
         write_json(self.model, {**model, **planned, **hashes})
+
+    def _lasting_hash(self) -> str:
+        """Return the hash that model.json has of the recipe without epochs, or had when results were last changed."""
+        if not self.recipe.exists():
+            return ""  # a model.json without a run is of a start that was killed
+        try:
+            return str(read_json(self.model)[LASTING])
+        except (RunError, KeyError):
+            changed = records(self.environment, RESCORED)
+            return str(changed[-1].get(LASTING, "")) if changed else ""
 
     def kept_recipe(self) -> dict[Any, Any]:
         """Return recipe.yaml as plain data. Raises RunError if it is damaged or not the recipe the run began with."""
@@ -229,37 +244,22 @@ class RunFolder:
             return f"{self.recipe} was damaged or edited and has been restored to the recipe that the run began with"
         return ""
 
-    def _refuse_changes(self, recipe: Recipe) -> int | None:
+    def _refuse_changes(self, recipe: Recipe) -> Continuation:
         changed = self._changes(recipe)
-        before = epochs_before(changed)
-        if changed and before is None:
+        continued = continuation(changed)
+        if continued is None:
             *first, last = [change.problem() for change in changed]
             fix = (
-                "A run cannot continue with a different recipe, except with more training.epochs. Give the same --set"
-                f" again, use the run's own recipe, {self.recipe}, or choose another --output."
+                "A run cannot continue with a different recipe, except with more training.epochs, or with another "
+                "inference.mirror, inference.postprocess or evaluation. Give the same --set again, use the run's own "
+                f"recipe, {self.recipe}, or choose another --output."
             )
             raise RunError([*first, replace(last, fix=fix)])
-        return before
-
-    def note_resumption(self) -> str:
-        """Add changes of the machine since the run began to environment.json; return them, or ""."""
-        try:
-            first = json.loads(self.environment.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return ""  # only informative; the run continues without it
-        if not isinstance(first, dict) or not isinstance(first.get("packages", {}), dict):
-            return ""
-        changed = changes_since(first, environment())
-        if changed:
-            write_json(self.environment, {**first, "resumed": [*first.get("resumed", []), changed]})
-        return changed
+        return continued
 
     def extensions(self) -> list[list[int]]:
         """Return the run's number of epochs before and after each extension."""
-        try:
-            return [record["epochs"] for record in read_json(self.environment).get("extended", [])]
-        except (RunError, KeyError, TypeError):
-            return []
+        return [record["epochs"] for record in records(self.environment, EXTENDED) if "epochs" in record]
 
     def open_test_set(self, purpose: str, details: dict[str, Any]) -> None:
         """Record that the test cases are being read, in an append-only log."""

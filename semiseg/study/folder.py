@@ -12,7 +12,7 @@ from semiseg.errors import Problem, RunError, SemisegError
 from semiseg.io.atomic import write_json, write_text
 from semiseg.io.json import read_json
 from semiseg.pipeline.plan import Plan
-from semiseg.recipe.diff import recipe_hash
+from semiseg.recipe.diff import recipe_hash, training_hash
 from semiseg.recipe.dump import dump_recipe, to_yaml
 from semiseg.recipe.yaml import read_yaml
 from semiseg.runs.folder import RunFolder
@@ -82,15 +82,21 @@ class StudyFolder:
     def places(self, models: Sequence[StudyModel]) -> dict[str, str]:
         """Return for each model the name of its run: its own, or that of an earlier run with an equivalent recipe.
 
-        An extended study, which may rename its models, thus keeps the runs it has. Raises RunError, listing all
-        conflicts, if a model's folder holds the run of another recipe.
+        An extended study, which may rename its models, thus keeps the runs it has, and one that predicts and scores
+        test cases in another way keeps its trainings. Raises RunError, listing all conflicts, if a model's folder holds
+        the run of another recipe.
         """
-        earlier = dict(self._earlier())
-        places, problems = {}, []
+        runs = dict(self._earlier())
+        exact = {recipe_hash(recipe): name for name, recipe in runs.items()}
+        alike = {training_hash(recipe): name for name, recipe in runs.items()}
+        places = {model.name: exact[model.hash] for model in models if model.hash in exact}
+        problems: list[Problem] = []
         for model in models:
-            here = self.run(model.name)
-            if earlier.get(model.hash):
-                places[model.name] = earlier[model.hash]
+            if model.name in places:
+                continue
+            here, found = self.run(model.name), alike.get(training_hash(model.recipe))
+            if found and found not in places.values():
+                places[model.name] = found
             elif here.recipe.exists():
                 problems += self._changed(model, here)
             else:
@@ -104,12 +110,17 @@ class StudyFolder:
             raise RunError([*first, replace(last, fix=f"{last.fix} {fix}".strip())])
         return places
 
-    def _earlier(self) -> Iterator[tuple[str, str]]:
-        # Later entries win among equivalent runs: one with scores, else the first by name.
+    def outdated(self, models: Sequence[StudyModel], places: Mapping[str, str]) -> list[str]:
+        """Return the models whose runs have other settings for predicting and scoring test cases than the study."""
+        hashes = {name: recipe_hash(recipe) for name, recipe in self._earlier()}
+        return [model.name for model in models if hashes.get(places[model.name], model.hash) != model.hash]
+
+    def _earlier(self) -> Iterator[tuple[str, dict[Any, Any]]]:
+        """Return runs by name, with their recipes; of equivalent ones the last has scores, or is the first by name."""
         found = sorted(self.models.glob("*/recipe.yaml"), reverse=True)
         for recipe in sorted(found, key=lambda path: self.run(path.parent.name).summary.exists()):
             with suppress(SemisegError):  # a damaged recipe is reported when its model is run
-                yield recipe_hash(read_yaml(recipe)[0]), recipe.parent.name
+                yield recipe.parent.name, read_yaml(recipe)[0]
 
     def _changed(self, model: StudyModel, here: RunFolder) -> list[Problem]:
         return [
@@ -121,9 +132,10 @@ class StudyFolder:
         """Write the models' recipes, a copy of the published values, and study.json with both hashes of each model's
         split.
         """
+        outdated = self.outdated(study.models, places)
         for model in study.models:
             place = places[model.name]
-            if not self.run(place).recipe.exists() or not self.recipe(place).exists():
+            if not self.run(place).recipe.exists() or not self.recipe(place).exists() or model.name in outdated:
                 write_text(self.recipe(place), dump_recipe(model.recipe))
         if study.published:
             write_text(self.published / study.published.name, study.published.read_text(encoding="utf-8"))

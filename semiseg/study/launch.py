@@ -80,7 +80,7 @@ class _Crew:
         status.where = ""
         if job.name in self.running:
             self._follow(job, status)
-        elif RunFolder(job.folder).summary.exists():
+        elif RunFolder(job.folder).summary.exists() and not job.again:
             status.state = "done" if status.state == "elsewhere" else "kept"
             status.progress = Progress(job.epochs, read_progress(RunFolder(job.folder), job.epochs).dice)
         elif found := self._launcher.find(job):

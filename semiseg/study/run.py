@@ -14,7 +14,7 @@ from semiseg.interfaces.component import ComponentOptions
 from semiseg.interfaces.launcher import Job, Launcher
 from semiseg.io.atomic import make_folder
 from semiseg.io.lock import is_of_lock, locked
-from semiseg.messages import Place, explain
+from semiseg.messages import Place, counted, explain
 from semiseg.pipeline.plan import Plan, make_plan
 from semiseg.pipeline.train import fill_store
 from semiseg.progress import Reporter
@@ -82,7 +82,13 @@ def run_study(
         for note in dict.fromkeys(note for plan in plans.values() for note in plan.notes):
             reporter.say(f"Note: {note}.")
         chosen = _choose([model.name for model in study.models], only)
-        work = [_job(name, plans[name], places, folder) for name in chosen]
+        outdated = [name for name in folder.outdated(study.models, places) if name in chosen]
+        if outdated:
+            reporter.say(
+                f"Note: the study has new settings for test cases: {counted(len(outdated), 'model')} will be predicted "
+                "or scored again, without new training."
+            )
+        work = [_job(name, plans[name], places, folder, name in outdated) for name in chosen]
         starter: Launcher = cls(options, folder=folder.jobs / launcher, jobs=jobs)
         if cls.here:
             missing = [name for name in chosen if not folder.run(places[name]).summary.exists()]
@@ -154,9 +160,11 @@ def _choose(names: Sequence[str], patterns: Sequence[str]) -> list[str]:
     return [name for name in names if not patterns or any(fnmatch.fnmatchcase(name, p) for p in patterns)]
 
 
-def _job(name: str, plan: Plan, places: Mapping[str, str], folder: StudyFolder) -> Job:
+def _job(name: str, plan: Plan, places: Mapping[str, str], folder: StudyFolder, again: bool) -> Job:
     run = places[name]
-    return Job(name, folder.recipe(run), folder.run(run).path, folder.log(run), plan.recipe.training.epochs)
+    return Job(
+        name, folder.recipe(run), folder.run(run).path, folder.log(run), plan.recipe.training.epochs, again=again
+    )
 
 
 def _options(study: Study, launcher: str, cls: Any) -> ComponentOptions:

@@ -120,7 +120,7 @@ def test_one_that_was_stopped_before_it_was_scored_goes_on_too(tmp_path):
     assert result.scores
 
 
-@pytest.mark.parametrize("before", ["_write_down", "dump_recipe"])
+@pytest.mark.parametrize("before", ["write_down", "dump_recipe"])
 def test_a_kill_while_things_move_loses_nothing(tmp_path, monkeypatch, before):
     train(SUPERVISED, tmp_path, "training.epochs=1")
     scores = (tmp_path / "scores.csv").read_text()

@@ -14,7 +14,7 @@ from ruamel.yaml import YAML
 from small_run import SMALL
 
 from semiseg.errors import DataError
-from semiseg.runs.checkpoint import load_state
+from semiseg.runs.checkpoint import file_digest, load_state
 from semiseg.study.folder import StudyFolder
 from semiseg.study_report.collect import collect
 from semiseg.study_report.report import report_study
@@ -306,13 +306,28 @@ def test_a_failed_model_leaves_the_rest_and_is_shown_with_its_log(tmp_path):
 @pytest.mark.slow
 def test_some_models_can_be_run_alone(recipe, tmp_path):
     folder = tmp_path / "study"
-    done = semiseg("study", "run", recipe, "-o", folder, "--only", "supervised_2_*", "--only", "cps_2_s1")
-    assert set(finished(folder)) == {"supervised_2_s1", "supervised_2_s2", "cps_2_s1"}
-    assert "3 models have scores" in done.stdout
+    done = semiseg("study", "run", recipe, "-o", folder, "--only", "supervised_2_*1", "--only", "cps_2_s1")
+    assert set(finished(folder)) == {"supervised_2_s1", "cps_2_s1"}
+    assert "2 models have scores" in done.stdout
     refused = semiseg("study", "run", recipe, "-o", folder, "--only", "csp_*", check=False)
     assert refused.returncode == 2
     assert "no model is called 'csp_*'" in refused.stderr
     assert "cps_2_s1" in refused.stderr
+
+    # Their test cases are predicted in another way, with the weights that they have.
+    before, weights = finished(folder), folder / "models" / "supervised_2_s1" / "checkpoints" / "last.pt"
+    trained = file_digest(weights)
+    largest = ("--only", "*_2_s1", "--set", "inference.postprocess=largest_component")
+    done = semiseg("study", "run", recipe, "-o", folder, *largest)
+    assert "2 models will be predicted or scored again, without new training" in done.stderr
+    assert "2 models have scores" in done.stdout
+    after = finished(folder)
+    assert after.keys() == before.keys()
+    assert all(after[name] != before[name] for name in before)
+    assert file_digest(weights) == trained
+    assert len(collect(StudyFolder(folder), "last").arms) == 2
+    again = semiseg("study", "run", recipe, "-o", folder, *largest)
+    assert "supervised_2_s1: kept" in again.stderr
 
 
 @pytest.mark.slow

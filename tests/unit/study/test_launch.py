@@ -5,7 +5,7 @@ import socket
 import subprocess
 import sys
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -100,6 +100,16 @@ def test_a_failed_job_leaves_the_rest_running_and_is_rerun_alone(jobs):
     statuses = run_jobs(work, again, pause=0)
     assert [made.job.name for made in again.started] == ["m1"]
     assert [s.state for s in statuses] == ["kept", "done", "kept", "kept", "kept"]
+
+
+def test_a_job_that_is_to_be_scored_again_is_run_though_it_has_scores(jobs):
+    work = jobs(2)
+    for job in work:
+        finish(job)
+    launcher = Launcher()
+    statuses = run_jobs([replace(work[0], again=True), work[1]], launcher, pause=0)
+    assert [made.job.name for made in launcher.started] == ["m0"]
+    assert [status.state for status in statuses] == ["done", "kept"]
 
 
 def test_a_command_that_ends_well_without_scores_has_failed(jobs):

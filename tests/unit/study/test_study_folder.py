@@ -78,7 +78,8 @@ def test_a_run_s_changes_are_told_with_how_to_mend_them_and_nothing_else_is_coun
     with pytest.raises(RunError) as caught:
         folder.run(model.name).prepare(model.recipe.model_copy(update={"seed": 5}), resume=True)
     fix = (
-        "A run cannot continue with a different recipe, except with more training.epochs. Give the same --set again,"
+        "A run cannot continue with a different recipe, except with more training.epochs, or with another "
+        "inference.mirror, inference.postprocess or evaluation. Give the same --set again,"
         f" use the run's own recipe, {folder.run(model.name).recipe}, or choose another --output."
     )
     assert str(caught.value) == f"seed: was 1, is 5\n    {fix}"
@@ -91,6 +92,31 @@ def test_of_two_runs_alike_the_one_with_scores_is_the_model_s(write):
     begin(study, folder, "cps_2_s1")
     assert folder.places(study.models)["cps_2_s1"] == "earlier"
     assert folder.places(study.models)["cps_3_s1"] == "cps_3_s1"
+
+
+def test_other_settings_for_test_cases_keep_what_was_trained(write):
+    study, folder = write()
+    begin(study, folder, "cps_2_s1", scored=True)
+    (folder.models / "cps_2_s1").rename(folder.models / "earlier")
+    begin(study, folder, "supervised_2_s1", scored=True)
+    study, folder = write("inference.postprocess=largest_component", "evaluation.missed=exclude")
+    places = folder.places(study.models)
+    assert (places["cps_2_s1"], places["supervised_2_s1"]) == ("earlier", "supervised_2_s1")
+    assert folder.outdated(study.models, places) == ["supervised_2_s1", "cps_2_s1"]
+    assert load_recipe(folder.recipe("earlier")).inference.postprocess == "largest_component"
+
+
+def test_models_that_differ_in_such_settings_alone_have_a_run_each(write, tmp_path):
+    study, folder = write()
+    begin(study, folder, "supervised_2_s1", scored=True)
+    more = "  - {strategy: supervised, split.labeled: 2, inference.postprocess: [none, largest_component]}"
+    (tmp_path / "small.yaml").write_text(TEXT.replace("  - {strategy: [supervised, cps], split.labeled: [2, 3]}", more))
+    study, folder = write()
+    places = folder.places(study.models)
+    assert len(places) == 2
+    assert len(set(places.values())) == 2
+    assert "supervised_2_s1" in places.values()
+    assert folder.outdated(study.models, places) == []
 
 
 def test_a_damaged_recipe_of_a_run_is_told(write):
