@@ -42,6 +42,12 @@ def controlled(results: StudyResults, metric: StudyMetric, make: MakePair = make
     return tuple(found)
 
 
+def control_curve(results: StudyResults, setting: str, method: str) -> tuple[StudyArm, ...]:
+    """Return the arms of a method's controls by labeled cases."""
+    found = _controls(results, setting, method)
+    return tuple(found[labeled] for labeled in sorted(found))
+
+
 def without_control(results: StudyResults) -> tuple[tuple[str, str], ...]:
     """Return setting and method of those that use unlabeled cases and have no control at any labeled count."""
     found = _with_unlabeled(results)

@@ -1,4 +1,4 @@
-"""A metric against the number of labeled cases: the baseline and each method, one panel per setting."""
+"""A metric against the number of labeled cases: the baseline, methods and their controls, one panel per setting."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -11,6 +11,7 @@ from semiseg.render.document import Figure
 from semiseg.render.figure_style import BAND, BASELINE_COLOR, count_axis, draw, method_look
 from semiseg.study_report.figures.notes import interval_note
 from semiseg.study_report.results import StudyArm, StudyResults
+from semiseg.study_report.study_controls import control_curve
 from semiseg.study_report.study_metric import Estimate, StudyMetric, baseline_curve, estimate, method_curve
 from semiseg.types import UNIT_NAMES
 
@@ -19,7 +20,10 @@ _DODGE, _WIDEST = 1.04, 1.2  # methods are shifted sideways so that their bars d
 
 
 def curves_figure(results: StudyResults, metric: StudyMetric) -> Figure | None:
-    """Return one panel per setting, with a curve per method; None if no setting has the baseline and a method."""
+    """Return one panel per setting, with a curve per method and, hollow, one per control.
+
+    None if no setting has the baseline and a method.
+    """
     panels, said, shown = [], [], list[Estimate]()
     for setting in results.settings:
         baseline = _curve(baseline_curve(results, setting), metric)
@@ -27,10 +31,13 @@ def curves_figure(results: StudyResults, metric: StudyMetric) -> Figure | None:
         methods = {method: curve for method, curve in methods.items() if curve}
         if not baseline or not methods:
             continue
+        controls = {name: _curve(control_curve(results, setting, name), metric) for name in methods}
+        controls = {name: curve for name, curve in controls.items() if curve and curve != methods[name]}
         full = _curve([arm for arm in [results.full(setting)] if arm], metric)
-        panels.append(partial(_panel, setting=setting, results=results, curves=(baseline, methods, full)))
-        shown += [score for curve in (baseline, *methods.values()) for _, score in curve]
+        panels.append(partial(_panel, setting=setting, results=results, curves=(baseline, methods, controls, full)))
+        shown += [score for curve in (baseline, *methods.values(), *controls.values()) for _, score in curve]
         words = [f"{name}: {_words(curve, metric)}" for name, curve in {results.baseline: baseline, **methods}.items()]
+        words += [f"{name} without unlabeled cases: {_words(curve, metric)}" for name, curve in controls.items()]
         words += [f"{results.baseline} with all {labeled} labeled: {_value(found, metric)}" for labeled, found in full]
         said.append(f"{setting + ' – ' if setting else ''}{'; '.join(words)}.")
     if not panels:
@@ -46,8 +53,13 @@ def _curve(arms: Sequence[StudyArm], metric: StudyMetric) -> Curve:
     return [(labeled, score) for labeled, score in found if score.mean is not None]
 
 
-def _panel(ax: Axes, setting: str, results: StudyResults, curves: tuple[Curve, dict[str, Curve], Curve]) -> None:
-    baseline, methods, full = curves
+def _panel(
+    ax: Axes,
+    setting: str,
+    results: StudyResults,
+    curves: tuple[Curve, dict[str, Curve], dict[str, Curve], Curve],
+) -> None:
+    baseline, methods, controls, full = curves
     look: dict[str, Any] = {"color": BASELINE_COLOR, "marker": "o", "label": results.baseline}
     if len(baseline) > 1:
         counts, means, low, high = _columns(baseline)
@@ -58,11 +70,17 @@ def _panel(ax: Axes, setting: str, results: StudyResults, curves: tuple[Curve, d
     for labeled, score in full:
         label = f"{results.baseline}, all {labeled} labeled"
         ax.axhline(score.mean or 0.0, color=BASELINE_COLOR, linestyle=(0, (4, 3)), linewidth=1.1, label=label)
-    dodge = min(_DODGE, _WIDEST ** (1 / len(results.methods)))
-    middle = (len(results.methods) - 1) / 2 if len(baseline) > 1 else -1  # all to the right of a lone baseline
+    series: list[tuple[Curve, dict[str, Any]]] = []
     for method, curve in methods.items():
-        index = results.methods.index(method)
-        _bars(ax, curve, dodge ** (index - middle), method_look(index) | {"label": method})
+        look = method_look(results.methods.index(method))
+        if method in controls:  # beside its method
+            hollow = {"markerfacecolor": "white", "linestyle": ":", "label": f"{method} without unlabeled cases"}
+            series.append((controls[method], look | hollow))
+        series.append((curve, look | {"label": method}))
+    dodge = min(_DODGE, _WIDEST ** (1 / len(series)))
+    middle = (len(series) - 1) / 2 if len(baseline) > 1 else -1  # all to the right of a lone baseline
+    for index, (curve, look) in enumerate(series):
+        _bars(ax, curve, dodge ** (index - middle), look)
     count_axis(ax, sorted({labeled for curve in (baseline, *methods.values()) for labeled, _ in curve}))
     ax.set_title(setting)
 

@@ -83,7 +83,9 @@ def test_curves(drawn):
     figure = curves_figure(results, dice(results))
     lines = labeled_lines(drawn[0])
     assert points(lines["supervised"]) == [(12, 0.5), (25, 0.6)]
-    assert points(lines["cps"]) == [(12, 0.56), (25, 0.65)]  # with the most cases in all
+    assert heights(lines["cps"]) == [(12, 0.56), (25, 0.65)]  # with the most cases in all
+    assert heights(lines["cps without unlabeled cases"]) == [(12, 0.45)]
+    assert "cps without unlabeled cases: 0.450 (" in figure.alt
     assert points(lines["supervised, all 100 labeled"]) == [(0, 0.8), (1, 0.8)]  # from side to side
     assert [text.get_text() for text in drawn[0].get_xticklabels()] == ["12", "25"]
     assert (drawn[0].get_title(), drawn[0].get_ylabel()) == ("unetr", "Dice")
