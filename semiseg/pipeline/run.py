@@ -10,13 +10,13 @@ from semiseg.engine.runtime import Runtime
 from semiseg.io.atomic import make_folder
 from semiseg.io.json import read_json
 from semiseg.io.lock import locked
-from semiseg.pipeline.extension import extend, require_one_stage
+from semiseg.pipeline.continued.extension import extend, require_one_stage
+from semiseg.pipeline.continued.rescoring import take_other_results
 from semiseg.pipeline.initial_weights.kept import from_folder, keep
 from semiseg.pipeline.model import Model, new_model
 from semiseg.pipeline.plan import Plan, make_plan
 from semiseg.pipeline.postprocessing import decide_postprocessing
 from semiseg.pipeline.predictions import best_is_last, predict_test_cases
-from semiseg.pipeline.rescoring import take_other_results
 from semiseg.pipeline.samples.external_pseudo import require_same_files
 from semiseg.pipeline.score import score_predictions, show_scores
 from semiseg.pipeline.step_mode import require_machine

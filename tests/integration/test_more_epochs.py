@@ -129,7 +129,7 @@ def test_a_kill_while_things_move_loses_nothing(tmp_path, monkeypatch, before):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(f"semiseg.pipeline.extension.{before}", stop)
+        patch.setattr(f"semiseg.pipeline.continued.extension.{before}", stop)
         with pytest.raises(Interrupted):
             train(SUPERVISED, tmp_path, "training.epochs=2", resume=True)
     result = train(SUPERVISED, tmp_path, "training.epochs=2", resume=True)

@@ -153,7 +153,7 @@ def test_a_kill_while_things_move_loses_nothing(finished, there, monkeypatch, be
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(f"semiseg.pipeline.rescoring.{before}", stop)
+        patch.setattr(f"semiseg.pipeline.continued.rescoring.{before}", stop)
         with pytest.raises(Interrupted):
             train(there, LARGEST, resume=True)
     if before == "write_down":  # nothing says yet that the recipe is another: that of before goes on, too

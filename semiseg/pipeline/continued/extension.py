@@ -7,8 +7,8 @@ from semiseg.errors import Problem, RunError
 from semiseg.interfaces.strategy import Stage
 from semiseg.io.atomic import write_text
 from semiseg.io.json import read_json
+from semiseg.pipeline.continued.results_aside import keep_results, results_of
 from semiseg.pipeline.plan import Plan
-from semiseg.pipeline.results_aside import keep_results, results_of
 from semiseg.pipeline.samples.step_sizes import n_steps
 from semiseg.progress import Reporter
 from semiseg.recipe.dump import dump_recipe

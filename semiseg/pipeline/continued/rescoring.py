@@ -5,8 +5,8 @@ from typing import Any
 
 from semiseg.io.atomic import write_text
 from semiseg.io.json import read_json
+from semiseg.pipeline.continued.results_aside import keep_results, results_of, scores_of
 from semiseg.pipeline.plan import Plan
-from semiseg.pipeline.results_aside import keep_results, results_of, scores_of
 from semiseg.progress import Reporter
 from semiseg.recipe.diff import Continuation
 from semiseg.recipe.dump import dump_recipe

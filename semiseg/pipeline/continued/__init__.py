@@ -1,0 +1,1 @@
+"""What continues a run in another way: for more epochs, or with other predictions and scores of its test cases."""
