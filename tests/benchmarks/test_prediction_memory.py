@@ -1,7 +1,7 @@
 """Memory to predict a large volume with 14 classes: slab by slab, and at once as MONAI's inferer does it.
 
 Run with ``pytest tests/benchmarks/test_prediction_memory.py --benchmark-enable -s``: 512 x 512 x 160 voxels, whose
-probabilities are 2.2 GiB; else 128 x 128 x 192. The network is one convolution, so that what is counted is the
+probabilities are 2.2 GiB; else 96 x 96 x 192. The network is one convolution, so that what is counted is the
 prediction's: this process's peak less what it had before, in a process of its own. That the labels are equal and slabs
 take less is asserted.
 """
@@ -25,7 +25,7 @@ from semiseg.recipe import schema
 from semiseg.registry import load
 from semiseg.types import Geometry, Volume
 
-SMALL, LARGE = (32, 128, 128, 192), (64, 512, 512, 160)
+SMALL, LARGE = (32, 96, 96, 192), (64, 512, 512, 160)
 """Side of a window, and the volume's shape."""
 CLASSES = 14
 LIMITS = {"slabs": Limit(0), "at once": Limit(2**50)}

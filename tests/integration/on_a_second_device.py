@@ -31,7 +31,8 @@ from semiseg.testing.tiny import TinyBackbone
 from semiseg.types import Task
 
 NAMES = [entry.name for entry in installed("strategy")]
-MODES = [StepMode(), StepMode("joint", 2), StepMode("alternating"), StepMode("alternating", 2)]
+MODES = [StepMode(), StepMode("alternating", 2)]
+"""Whole batches and micro-batches, all networks at once and one after the other."""
 TASK = Task(1, ("background", "a", "b"), (16, 16, 16))
 IMAGE = np.random.default_rng(0).standard_normal((1, 20, 18, 17)).astype(np.float32)
 THERE = helpers_second_device.use()
