@@ -16,6 +16,7 @@ from semiseg.study_report.collect import collect, read_tables
 from semiseg.study_report.figures.finding_figures import savings_of
 from semiseg.study_report.figures.study_figures import study_figures, write_figures
 from semiseg.study_report.findings import findings, next_labels
+from semiseg.study_report.first_cases import write_first_cases
 from semiseg.study_report.provenance import environment, protocol
 from semiseg.study_report.results import StudyResults
 from semiseg.study_report.study_controls import controlled
@@ -49,7 +50,9 @@ def report_study(
     checkpoint: str | None = None,
     reporter: Reporter | None = None,
 ) -> StudyReport:
-    """Report a study's finished models: ``report.html``, ``tables/``, ``figures/``, ``scores.csv``, ``summary.json``.
+    """Report a study's finished models: ``report.html``, ``preview.png``, tables, figures, scores.
+
+    They are in ``tables/``, ``figures/``, ``scores.csv`` and ``summary.json``.
 
     Args:
         study: the study folder.
@@ -99,6 +102,8 @@ def report_study(
         meter.advance()
         written = _write(target, page, (*tables, *of_findings, *others), (*savings, *figures))
         write_scores(target / "scores.csv", all_scores(folder, scores))
+        if note := write_first_cases(target / "preview.png", results):
+            reporter.say(f"Note: {note}")
         data = scope(results, metric, chosen, said) | numbers(found, controls, following, metric)
         write_json(target / "summary.json", data)
         meter.advance()

@@ -56,8 +56,9 @@ def worst_cases_of(folder: StudyFolder, results: StudyResults, metric: StudyMetr
     runs = {arm.method: arm.runs[0] for arm in pair}
     scores = [score for run in runs.values() for score in run.scores.values()]
     worst = worst_cases(scores, metric.name, higher_is_better=metric.higher_is_better, count=WORST)
+    about = {case: _about(case, runs, metric) for case, _ in worst}
     try:
-        return _view(runs, worst, metric), ()
+        return viewed(runs, list(about), about), ()
     except Exception as error:  # problems with the data must not prevent the report
         said = str(error).splitlines()[0] if str(error) else repr(error)
         return Viewed(), (f"The worst cases cannot be shown: {said}",)
@@ -73,14 +74,18 @@ def _pair(results: StudyResults) -> Sequence[StudyArm]:
     return results.arms[:1]
 
 
-def _view(runs: dict[str, ScoredRun], worst: Sequence[tuple[str, float]], metric: StudyMetric) -> Viewed:
+def viewed(runs: Mapping[str, ScoredRun], case_ids: Sequence[str], about: Mapping[str, str] | None = None) -> Viewed:
+    """Return test cases with the predictions of runs by title; the run folders record that they were read again.
+
+    Raises SemisegError if data or predictions are no longer available.
+    """
     first = next(iter(runs.values()))
     recipe = load_recipe(RunFolder(Path(first.path)).recipe, expand=False)
     dataset = resolve(recipe).dataset
     info, cases = dataset.info(), {case.id: case for case in dataset.cases()}
     for run in runs.values():
-        RunFolder(Path(run.path)).open_test_set("study report", {"cases": [case_id for case_id, _ in worst]})
-    viewed = tuple(
+        RunFolder(Path(run.path)).open_test_set("study report", {"cases": [*case_ids]})
+    shown = tuple(
         view_case(
             cases[case_id],
             dataset,
@@ -89,11 +94,11 @@ def _view(runs: dict[str, ScoredRun], worst: Sequence[tuple[str, float]], metric
                 method: prediction_path(RunFolder(Path(run.path)), run.checkpoint, cases[case_id], dataset)
                 for method, run in runs.items()
             },
-            _about(case_id, runs, metric),
+            (about or {}).get(case_id, ""),
         )
-        for case_id, _ in worst
+        for case_id in case_ids
     )
-    return Viewed(viewed, info.classes)
+    return Viewed(shown, info.classes)
 
 
 def _about(case_id: str, runs: dict[str, ScoredRun], metric: StudyMetric) -> str:

@@ -5,12 +5,12 @@ from pathlib import Path
 from shutil import copytree
 
 import pytest
+from helpers_reporter import Heard
 from small_run import SMALL
 
 from semiseg import load_recipe, predict, run
 from semiseg.errors import Interrupted, RunError
 from semiseg.pipeline.plan import make_plan
-from semiseg.progress import Reporter
 from semiseg.recipe.diff import recipe_hash
 from semiseg.runs.checkpoint import file_digest
 
@@ -18,18 +18,6 @@ SUPERVISED = SMALL | {"strategy": {"name": "supervised"}, "training": {**SMALL["
 LARGEST = "inference.postprocess=largest_component"
 WHOLE = "evaluation.regions={whole: [sphere, cube]}"
 ONE_METRIC = "evaluation.metrics=[{name: dice}]"
-
-
-class Listener(Reporter):
-    def __init__(self):
-        self.heard, self.done = [], []
-
-    def say(self, text):
-        self.heard.append(text)
-
-    def work(self, title, *arguments, **options):
-        self.done.append(title)
-        return super().work(title, *arguments, **options)
 
 
 @pytest.fixture(autouse=True)
@@ -62,8 +50,8 @@ def predictions(folder):
 
 def test_predicted_in_another_way_it_is_as_if_it_had_been_from_the_start(there, tmp_path):
     weights = file_digest(there / "checkpoints" / "last.pt")
-    listener = Listener()
-    found = train(there, LARGEST, resume=True, reporter=listener)
+    heard = Heard()
+    found = train(there, LARGEST, resume=True, reporter=heard)
     expected = train(tmp_path / "new", LARGEST)
 
     assert found.scores == expected.scores
@@ -74,7 +62,7 @@ def test_predicted_in_another_way_it_is_as_if_it_had_been_from_the_start(there, 
     assert any(
         line == f"Note: the training is kept, with new settings for test cases: {told}. Test cases are predicted and "
         "scored again; the results of before are kept in results-1/."
-        for line in listener.heard
+        for line in heard.said
     )
     # A second look at the test cases leaves its trace.
     assert len((there / "test_openings.jsonl").read_text().splitlines()) == 2
@@ -96,13 +84,13 @@ def test_the_results_of_before_are_a_run_that_predicts(finished, there, tmp_path
 
 
 def test_scored_in_another_way_its_predictions_stay(there):
-    labels, listener = predictions(there), Listener()
-    found = train(there, ONE_METRIC, resume=True, reporter=listener)
+    labels, heard = predictions(there), Heard()
+    found = train(there, ONE_METRIC, resume=True, reporter=heard)
     assert {score.metric for score in found.scores} == {"dice"}
     assert predictions(there) == labels
     assert not (there / "results-1" / "predictions").exists()
     assert "hd95" in (there / "results-1" / "scores.csv").read_text()
-    assert any("Test cases are scored again" in line for line in listener.heard)
+    assert any("Test cases are scored again" in line for line in heard.said)
 
 
 def test_there_and_back_and_there_again_it_keeps_each(there):
@@ -125,7 +113,7 @@ def test_a_lost_model_json_is_rewritten_after_a_change_too(there):
     assert train(there, ONE_METRIC, "training.epochs=3", resume=True).scores  # its weights are known as its own
 
 
-class Stopping(Listener):
+class Stopping(Heard):
     def __init__(self, title="predicting test cases"):
         super().__init__()
         self.title = title
@@ -168,10 +156,10 @@ def test_a_kill_while_things_move_loses_nothing(finished, there, monkeypatch, be
 def test_before_it_has_results_a_run_just_takes_the_other_settings(tmp_path):
     with pytest.raises(Interrupted):
         train(tmp_path, reporter=Stopping("training"))
-    listener = Listener()
-    assert train(tmp_path, LARGEST, resume=True, reporter=listener).scores
+    heard = Heard()
+    assert train(tmp_path, LARGEST, resume=True, reporter=heard).scores
     told = "inference.postprocess largest_component (was the default)"
-    assert f"Note: the training is kept, with new settings for test cases: {told}." in listener.heard
+    assert f"Note: the training is kept, with new settings for test cases: {told}." in heard.said
     assert not list(tmp_path.glob("results-*"))
 
 

@@ -10,6 +10,8 @@ import time
 import pytest
 from helpers_processes import Command
 from helpers_processes import run as semiseg
+from helpers_reporter import Heard
+from PIL import Image
 from ruamel.yaml import YAML
 from small_run import SMALL
 
@@ -202,7 +204,11 @@ def test_it_is_reported(killed_and_resumed):
     assert "cps_2_s2" in page
     assert "not judged: " in page.lower()
     openings = (folder / "models/cps_2_s1/test_openings.jsonl").read_text().splitlines()
-    assert [json.loads(line)["purpose"] for line in openings] == ["run", "study report"]
+    # For the worst and for the first cases.
+    assert [json.loads(line)["purpose"] for line in openings] == ["run", "study report", "study report"]
+    # Image, reference, supervised and cps with 2 labels, and supervised with all 4.
+    with Image.open(report / "preview.png") as picture:
+        assert picture.width == 8 + 5 * (256 + 8)
 
 
 @pytest.mark.slow
@@ -249,9 +255,13 @@ def test_scores_that_cannot_be_read_cost_nobody_those_of_the_others(killed_and_r
 def test_worst_cases_that_cannot_be_read_cost_nobody_the_report(killed_and_resumed, tmp_path):
     folder = shutil.copytree(killed_and_resumed[0], tmp_path / "study")
     shutil.rmtree(folder / "models/cps_2_s1/predictions")
-    result = report_study(folder)
+    heard = Heard()
+    result = report_study(folder, reporter=heard)
     page = result.page.read_text()
     assert "The worst cases cannot be shown" in page
+    (note,) = heard.said
+    assert note.startswith("Note: The first test cases cannot be shown: ")
+    assert not (folder / "report/preview.png").exists()
     assert "canvas" not in page.split("<main")[1].split("<script")[0]
 
 
