@@ -1,6 +1,6 @@
 """The validation Dice of each network of a run by itself; the test cases are not read.
 
-python docs/results/hippocampus/each_network.py runs/hippocampus_study/models/cps_32_s1 …
+python docs/results/hippocampus/each_network.py runs/hippocampus_cps_study/models/cps_32_s1 …
 """
 
 import sys
