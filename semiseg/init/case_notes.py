@@ -65,8 +65,8 @@ def labels_note(labeled: int, split: Mapping[str, Any]) -> str:
     rest = labeled - split["test"] - split["validation"]
     if split["labeled"] == rest:
         return (
-            "every case has a label, and none is left to serve as unlabeled: cps then trains two networks on labels"
-            f" alone; for one, add {BASELINE}"
+            "every case has a label, and none is left to serve as unlabeled: fixmatch then trains on labels alone; for"
+            f" supervised training, add {BASELINE}"
         )
     return (
         f"every case has a label: training uses {split['labeled']}, and {rest - split['labeled']} others serve as"

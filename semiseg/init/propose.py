@@ -80,7 +80,7 @@ def propose_recipe(folder: Path, *, gpu: bool, named: TwoFolders | None = None) 
         (split_comment + _folds_comment(dataset), {"split": split}),
         preprocessing_section(block, found, info.modalities),
         augmentation_section(block, info, found),
-        *method_sections(gpu, is_coarse),
+        *method_sections(patch, gpu, is_coarse),
         training_section(patch, gpu, is_coarse, len(info.classes) > 1, task_outputs(block, info)),
     ]
     text = "\n".join(_commented(comment) + to_yaml(keys) for comment, keys in sections)

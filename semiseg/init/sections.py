@@ -62,20 +62,31 @@ def augmentation_section(block: Mapping[str, Any], info: DatasetInfo, found: Sur
     return comment, {"augmentation": {"name": "luque2023", "flip_axes": axes}}
 
 
-def method_sections(gpu: bool, is_coarse: bool) -> list[Section]:
+def method_sections(patch: Shape, gpu: bool, is_coarse: bool) -> list[Section]:
     """Return backbone and strategy."""
     small: dict[str, Any] = {} if gpu else {"channels": [16, 32, 64, 128], "strides": [2, 2, 2], "num_res_units": 1}
     if is_coarse:
         small["strides"] = "auto"  # the coarse axis is halved later
-    wait = 0.1 if gpu else 0.4
+    method: dict[str, Any] = {"name": "fixmatch", "preset": "short", "loss": "dice_ce"}
+    if _per_stream(patch, gpu, is_coarse) == 1:
+        method |= {"cutmix": 0.0, "cut_out": 0.5}  # CutMix needs pairs
     return [
         ("`semiseg plugins` lists other networks and methods.", {"backbone": {"name": "unet", **small}}),
         (
-            f"Two networks that train on each other's predictions, after {wait:.0%} of training on labels alone: if\n"
-            f"they start too early, both can agree on wrong labels. Baseline: {BASELINE}",
-            {"strategy": {"name": "cps", "phi": 0.5, "wait_share": wait, "loss": "dice_ce"}},
+            "A moving average of the network labels unlabeled images, and the network learns these labels on strongly\n"
+            "changed images, after 30 % of training on labels alone.\n"
+            f"Baseline: {BASELINE}",
+            {"strategy": method},
         ),
     ]
+
+
+def _per_stream(patch: Shape, gpu: bool, is_coarse: bool) -> int:
+    """Return the labeled samples of a step, and the unlabeled ones."""
+    if len(patch) == 2:
+        return 8 if gpu else 4
+    # The plan for coarse voxels gives a CPU the largest patch of which two samples take no more than its time.
+    return 2 if gpu or (not is_coarse and math.prod(patch) <= 48 * 64 * 48) else 1
 
 
 def task_outputs(block: Mapping[str, Any], info: DatasetInfo) -> dict[str, Any]:
@@ -87,11 +98,8 @@ def training_section(
     patch: Shape, gpu: bool, is_coarse: bool, has_foreground: bool, outputs: Mapping[str, Any]
 ) -> Section:
     """Return the length of training, patch, batch and optimizer."""
-    flat = len(patch) == 2
-    # The plan for coarse voxels gives a CPU the largest patch of which two samples take no more than its time.
-    two = gpu or flat or (not is_coarse and math.prod(patch) <= 48 * 64 * 48)
-    per_stream = (8 if gpu else 4) if flat else (2 if two else 1)
-    epochs, examples = (300, 250) if gpu else (20, 200 if two else 100)
+    per_stream = _per_stream(patch, gpu, is_coarse)
+    epochs, examples = (300, 250) if gpu else (20, 200 if per_stream > 1 else 100)
     keys = {
         "epochs": epochs,
         "examples_per_epoch": examples,

@@ -112,7 +112,8 @@ def test_a_plain_folder_with_unlabeled_images(tmp_path):
     # The foreground is 36 x 49 x 35 of 40 x 52 x 36 voxels.
     assert recipe.training.patch_size == (32, 48, 32)
     assert recipe.preprocessing.foreground == "nonzero"
-    assert recipe.strategy.name == "cps"
+    assert recipe.strategy.name == "fixmatch"
+    assert recipe.strategy.preset == "short"
     assert recipe.augmentation.values["flip_axes"] == ["left-right"]
 
 
