@@ -23,7 +23,7 @@ from semiseg.messages import Place, closest, explain
 from semiseg.own_plugins import answer, names_of
 from semiseg.plugin_versions import Refusal, missing_requirements, on_semiseg, refusal, stated
 
-Kind = Literal["backbone", "dataset", "strategy", "augmentation", "metric", "launcher"]
+Kind = Literal["backbone", "dataset", "strategy", "augmentation", "metric", "launcher", "acquisition"]
 
 GROUPS: Mapping[Kind, str] = {
     "backbone": "semiseg.backbones",
@@ -32,6 +32,7 @@ GROUPS: Mapping[Kind, str] = {
     "augmentation": "semiseg.augmentations",
     "metric": "semiseg.metrics",
     "launcher": "semiseg.launchers",
+    "acquisition": "semiseg.acquisitions",
 }
 _INTERFACES: Mapping[Kind, str] = {
     "backbone": "semiseg.interfaces.backbone:Backbone",
@@ -40,6 +41,7 @@ _INTERFACES: Mapping[Kind, str] = {
     "augmentation": "semiseg.interfaces.augmentation:Augmentation",
     "metric": "semiseg.interfaces.metric:Metric",
     "launcher": "semiseg.interfaces.launcher:Launcher",
+    "acquisition": "semiseg.interfaces.acquisition:Acquisition",
 }
 RENAMED: Mapping[Kind, Mapping[str, str]] = {"augmentation": {"paper": "luque2023"}}
 """Current names by former names, of which recipes may contain both."""
@@ -198,7 +200,7 @@ def load(kind: Kind, name: str | type, where: str = "") -> type:
 
 
 def interface(kind: Kind) -> type:
-    """Return the base class of a component kind. For backbones and strategies this imports torch."""
+    """Return the base class of a component kind. For backbones, strategies and acquisitions this imports torch."""
     cls: type = _resolve(_INTERFACES[kind])
     return cls
 

@@ -25,6 +25,8 @@ from semiseg.types import Geometry, Shape, Volume
 
 Receive = Callable[[Part, Tensor], None]
 """Receives probabilities (K, x, y, z) of a part of the file's grid turned to R, A, S."""
+ReceiveEach = Callable[[Part, Sequence[Tensor]], None]
+"""Receives each member's probabilities (K, x, y, z) of such a part, in the order of the members."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +85,13 @@ class Ensemble:
     limit: Limit
     largest: tuple[int, ...] = ()
 
-    def predict(self, volume: Volume, where: str = "", receive: Receive | None = None) -> NDArray[np.uint8]:
+    def predict(
+        self,
+        volume: Volume,
+        where: str = "",
+        receive: Receive | None = None,
+        receive_each: ReceiveEach | None = None,
+    ) -> NDArray[np.uint8]:
         """Return class indices (X, Y, Z) of the members' mean probabilities, in the image's own grid.
 
         Probabilities are averaged in the file's voxels: those on another grid are resampled, linearly, or to the
@@ -93,6 +101,7 @@ class Ensemble:
             volume: the image.
             where: its name in messages.
             receive: gets the mean probabilities of the box that contains those of all members, part by part.
+            receive_each: gets those of each member, of the same parts; memory that the next part overwrites.
 
         Raises:
             DataError: the image cannot be preprocessed.
@@ -110,11 +119,14 @@ class Ensemble:
         kept = replace(inputs[0].preparation, box=box, grid=None, apart=None)
         labels = np.zeros(kept.box_shape, np.uint8)
         for part in way.parts:
-            for piece, values in _means(sources, part, way.axis):
+            for piece, each in _pieces(sources, part, way.axis):
+                values = _mean(each)
                 own = tuple(slice(a - low, b - low) for (a, b), (low, _) in zip(piece, box, strict=True))
                 labels[own] = coding.decide(values).numpy()
                 if receive is not None:
                     receive(piece, values)
+                if receive_each is not None:
+                    receive_each(piece, each)
         restored = kept.restore(labels)
         keep_largest(restored, self.largest)
         return restored
@@ -204,8 +216,8 @@ class _Source:
         return self.background.view(-1, 1, 1, 1).expand(-1, count, a, b)
 
 
-def _means(sources: Sequence[_Source], part: Part, axis: int) -> Iterator[tuple[Part, Tensor]]:
-    """Yield the mean probabilities (K, x, y, z) of a part, piece by piece, each with its place in the file."""
+def _pieces(sources: Sequence[_Source], part: Part, axis: int) -> Iterator[tuple[Part, list[Tensor]]]:
+    """Yield each source's probabilities (K, x, y, z) of a part, piece by piece, with the piece's place in the file."""
     streams = [source.planes(part) for source in sources]
     blocks = [next(stream) for stream in streams]
     first, last = part[axis]
@@ -213,14 +225,17 @@ def _means(sources: Sequence[_Source], part: Part, axis: int) -> Iterator[tuple[
     while True:
         n = max(1, PIECE // (4 * math.prod(blocks[0][:, :1].shape)))
         n = min(n, *(block.shape[1] for block in blocks))
-        total = blocks[0][:, :n]
-        for block in blocks[1:]:
-            total = total + block[:, :n]
-        mean = total / len(blocks) if len(blocks) > 1 else total
         spans = [*part[:axis], (at, at + n), *part[axis + 1 :]]
-        yield (spans[0], spans[1], spans[2]), mean.movedim(1, 1 + axis)
+        yield (spans[0], spans[1], spans[2]), [block[:, :n].movedim(1, 1 + axis) for block in blocks]
         at += n
         if at == last:
             return
         left = [block[:, n:] for block in blocks]
         blocks = [block if block.shape[1] else next(stream) for block, stream in zip(left, streams, strict=True)]
+
+
+def _mean(members: Sequence[Tensor]) -> Tensor:
+    total = members[0]
+    for values in members[1:]:
+        total = total + values
+    return total / len(members) if len(members) > 1 else total

@@ -18,11 +18,11 @@ from semiseg.interfaces.co_training import CoTraining
 from semiseg.interfaces.strategy import Strategy
 from semiseg.testing.batches import CLASSES, SIZE, TASK, TASKS, in_double, make_batch, poisoned
 from semiseg.testing.steps import in_two_processes, run_steps
-from semiseg.testing.strategy_base import in_2d_and_3d, other_gradients, task_of
-from semiseg.testing.strategy_budget import BudgetTests
-from semiseg.testing.strategy_learning import LearningTests
-from semiseg.testing.strategy_schedule import ScheduleTests
-from semiseg.testing.strategy_state import StateTests
+from semiseg.testing.strategy_checks.base import in_2d_and_3d, other_gradients, task_of
+from semiseg.testing.strategy_checks.budget import BudgetTests
+from semiseg.testing.strategy_checks.learning import LearningTests
+from semiseg.testing.strategy_checks.schedule import ScheduleTests
+from semiseg.testing.strategy_checks.state import StateTests
 from semiseg.types import IGNORE
 
 __all__ = ["CLASSES", "SIZE", "TASK", "StrategyContract", "make_batch"]

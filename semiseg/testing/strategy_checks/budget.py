@@ -14,8 +14,8 @@ from semiseg.interfaces.strategy import Strategy
 from semiseg.pipeline.samples.step_sizes import StepSizes, draws_of, step_sizes
 from semiseg.recipe.schema import BatchSize
 from semiseg.testing.batches import in_double, make_batch
-from semiseg.testing.strategy_base import StrategyTests, task_of
-from semiseg.testing.strategy_learning import redraw
+from semiseg.testing.strategy_checks.base import StrategyTests, task_of
+from semiseg.testing.strategy_checks.learning import redraw
 
 LEAST = 0.9
 """Fraction of a step's samples that its losses depend on."""

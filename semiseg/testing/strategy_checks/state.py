@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from semiseg.engine.build import require_trained_in_networks
 from semiseg.interfaces.strategy import Strategy
-from semiseg.testing.strategy_base import StrategyTests
+from semiseg.testing.strategy_checks.base import StrategyTests
 from semiseg.testing.tiny import TinyBackbone
 
 _PLAIN = (type(None), bool, int, float, complex, str, bytes)

@@ -13,7 +13,7 @@ from semiseg.interfaces.batch import Step
 from semiseg.interfaces.strategy import Strategy
 from semiseg.strategy_parts.durations import ramp_share, teacher_decay, wait_share
 from semiseg.testing.batches import in_double
-from semiseg.testing.strategy_base import StrategyTests, other_gradients
+from semiseg.testing.strategy_checks.base import StrategyTests, other_gradients
 
 LONGER = 1201
 """Length of the longer training, in multiples of the short one.

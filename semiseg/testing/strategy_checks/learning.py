@@ -12,7 +12,7 @@ from semiseg.interfaces.batch import Step
 from semiseg.interfaces.co_training import CoTraining
 from semiseg.interfaces.strategy import Strategy
 from semiseg.testing.batches import make_batch
-from semiseg.testing.strategy_base import StrategyTests, in_2d_and_3d, other_gradients, task_of
+from semiseg.testing.strategy_checks.base import StrategyTests, in_2d_and_3d, other_gradients, task_of
 
 LONG = 1000
 """Number of steps in which an untrained network has to change."""

@@ -1,0 +1,1 @@
+"""Rules that rank unlabeled cases for labeling."""
