@@ -12,6 +12,7 @@ from torch import Tensor
 from semiseg.errors import DataError, TrainingError
 from semiseg.inference.components import keep_largest
 from semiseg.inference.estimate import PIECE, Subject, Way, choose_way, intersection, memory_limit
+from semiseg.inference.features import pooled_features
 from semiseg.inference.resampling import resampled
 from semiseg.inference.sliding_window import Predictor
 from semiseg.inference.windows import Part, others
@@ -54,6 +55,11 @@ class Member:
     def slice_axis(self, geometry: Geometry) -> int:
         """Return the axis across which networks of two dimensions slice an image."""
         return slice_axis(geometry, self.preprocessing.slice_axis)
+
+    def features(self, role: str, volume: Volume, where: str) -> NDArray[np.float64]:
+        """Return the features (F,) that a role's network has of an image; see ``pooled_features``. Raises DataError."""
+        prepared = self.prepare(volume, where)
+        return pooled_features(self.predictor, role, prepared.normalized(), prepared.preparation.slice_axis)
 
 
 @dataclass(frozen=True, slots=True)

@@ -102,7 +102,7 @@ def window_means(
     for batch in windows.batches():
         if slab is not None:
             yield from slab.complete_until(batch[0][windows.axis])
-        found = predict(torch.stack([_cut(image, start, windows.size) for start in batch]))
+        found = predict(torch.stack([cut(image, start, windows.size) for start in batch]))
         found = (found * weights).cpu()
         slab = slab or _Slab(windows, found.shape[1], weights.cpu())
         for start, values in zip(batch, found, strict=True):
@@ -112,7 +112,7 @@ def window_means(
         yield from slab.complete_until(windows.part[windows.axis][1])
 
 
-def _cut(image: Tensor, start: Shape, size: Shape) -> Tensor:
+def cut(image: Tensor, start: Shape, size: Shape) -> Tensor:
     """Return a window of an image, with zeros outside of it."""
     inside = [
         (max(first, 0), min(first + n, whole)) for first, n, whole in zip(start, size, image.shape[1:], strict=True)
