@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from semiseg.scoring.evaluate import evaluate
     from semiseg.study.run import run_study
     from semiseg.study_report.report import report_study
+    from semiseg.suggestion.suggest import suggest
 
 __version__ = "0.2.0"
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "run",
     "run_study",
     "select",
+    "suggest",
 ]
 
 _HOMES = {
@@ -44,6 +46,7 @@ _HOMES = {
     "run": "semiseg.pipeline.run",
     "run_study": "semiseg.study.run",
     "select": "semiseg.comparison.selection",
+    "suggest": "semiseg.suggestion.suggest",
 }
 
 

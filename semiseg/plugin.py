@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from semiseg.codings.classes import CLASSES
     from semiseg.codings.coding import Coding
     from semiseg.errors import ComponentError, DataError, Problem, ProtocolError, SomeCasesError, raise_all
+    from semiseg.interfaces.acquisition import Acquisition, Candidate, Choice, by_uncertainty
     from semiseg.interfaces.augmentation import Augmentation, BatchAugmentation
     from semiseg.interfaces.backbone import Backbone
     from semiseg.interfaces.batch import Batch, LabeledStream, Step, Stream, UnlabeledStream
@@ -80,6 +81,7 @@ __all__ = [
     "IGNORE",
     "IGNORED",
     "SIGNED_DISTANCE",
+    "Acquisition",
     "Augmentation",
     "Backbone",
     "Batch",
@@ -87,7 +89,9 @@ __all__ = [
     "BatchNeeds",
     "Bounds",
     "BufferPolicy",
+    "Candidate",
     "Case",
+    "Choice",
     "CoTraining",
     "Coding",
     "ComponentError",
@@ -137,6 +141,7 @@ __all__ = [
     "WeakView",
     "WeakViewOptions",
     "accepted_share",
+    "by_uncertainty",
     "confident_labels",
     "copy_paste_masks",
     "cross_entropy",
@@ -190,6 +195,7 @@ _HOMES = {
     "semiseg.errors": "ComponentError DataError Problem ProtocolError SomeCasesError raise_all",
     "semiseg.codings.classes": "CLASSES",
     "semiseg.codings.coding": "Coding",
+    "semiseg.interfaces.acquisition": "Acquisition Candidate Choice by_uncertainty",
     "semiseg.interfaces.augmentation": "Augmentation BatchAugmentation",
     "semiseg.interfaces.backbone": "Backbone",
     "semiseg.interfaces.batch": "Batch LabeledStream Step Stream UnlabeledStream",

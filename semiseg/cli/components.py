@@ -1,8 +1,10 @@
 """Kinds and components by their names on the command line."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from semiseg.registry import Entry, Kind
 
 
@@ -35,3 +37,22 @@ def entries_named(name: str, kind: str | None = None) -> "list[Entry]":
             f"Unknown component {name!r}.{nearest(name, names)}", f"Installed: {', '.join(names.values()) or 'none'}."
         )
     return [find(k, name) for k in found]
+
+
+def parsed_options(settings: "Sequence[str]") -> dict[str, Any]:
+    """Return a component's options from ``--set OPTION=VALUE``. Raises ComponentError with all problems."""
+    from semiseg.errors import ComponentError, Problem, SemisegError, raise_all
+    from semiseg.recipe.yaml import parse_yaml
+
+    values: dict[str, Any] = {}
+    problems: list[Problem] = []
+    for setting in settings:
+        key, equals, text = setting.partition("=")
+        try:
+            if not (key.strip() and equals):
+                raise ComponentError(f"--set {setting} is not OPTION=VALUE.", "Example: --set root=data")
+            values[key.strip()] = parse_yaml(text, f"--set {setting}", lines=False)[0]
+        except SemisegError as error:
+            problems += error.problems
+    raise_all(problems, ComponentError)
+    return values

@@ -7,7 +7,9 @@ import typer
 
 
 def new(
-    kind: Annotated[str, typer.Argument(help="strategy, backbone, dataset, metric, augmentation or launcher.")],
+    kind: Annotated[
+        str, typer.Argument(help="strategy, backbone, dataset, metric, augmentation, launcher or acquisition.")
+    ],
     name: Annotated[str, typer.Argument(help="Its name in recipes, such as mean_teacher.")],
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="New or empty folder; by default ./semiseg-NAME.")

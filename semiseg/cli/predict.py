@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 import typer
 
 
-def _limit(text: str) -> float | Literal["auto"]:
+def memory_limit(text: str) -> float | Literal["auto"]:
+    """Return a limit of memory from the command line: a number of GiB, or auto."""
     if text == "auto":
         return "auto"
     try:
@@ -82,7 +83,7 @@ def predict(
         mirror=mirror,
         postprocess=postprocess,
         probabilities=probabilities,
-        memory_gib=None if memory is None else _limit(memory),
+        memory_gib=None if memory is None else memory_limit(memory),
         reporter=make_reporter(quiet),
     )
     for path in predicted:

@@ -220,7 +220,9 @@ class Folder(NiftiDataset):
         raise_all(problems, DataError)
         naming = replace(FileNames.of(files, self.modalities), key=TO_PREDICT)
         found = naming.group(files, problems)
-        return cases_to_predict([Case(case_id, images) for case_id, images in found.items()], problems)
+        pattern = self.options.patient
+        cases = [Case(i, images, None, patient_in(i, pattern, [])) for i, images in found.items()]
+        return cases_to_predict(cases, problems)
 
 
 def _listed(folder: Path) -> list[Path]:

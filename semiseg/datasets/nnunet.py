@@ -168,7 +168,9 @@ class NnUNet(NiftiDataset):
             return (one_case(paths, naming.parts, naming.parse, image_stem),)
         problems: list[Problem] = []
         found = naming.group(files, problems)
-        return cases_to_predict([Case(case_id, images) for case_id, images in found.items()], problems)
+        pattern = self.options.patient
+        cases = [Case(i, images, None, patient_in(i, pattern, [])) for i, images in found.items()]
+        return cases_to_predict(cases, problems)
 
     @property
     def _takes_test_images(self) -> bool:

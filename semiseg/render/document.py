@@ -56,13 +56,24 @@ class Figure:
 
 
 @dataclass(frozen=True, slots=True)
+class Picture:
+    """A picture of an image: ``png`` is a complete file, ``alt`` describes it, ``note`` goes below the title."""
+
+    png: bytes
+    alt: str
+    title: str
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Section:
-    """A part of a report under a heading: sentences, then figures, then tables."""
+    """A part of a report under a heading: sentences, then pictures, then figures, then tables."""
 
     title: str
     text: tuple[str, ...] = ()
     tables: tuple[Table, ...] = ()
     figures: tuple[Figure, ...] = ()
+    pictures: tuple[Picture, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

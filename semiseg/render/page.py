@@ -75,7 +75,7 @@ def _content(page: Page) -> Mapping[str, Any]:
 
 
 def _has_content(section: Section) -> bool:
-    return bool(section.text or section.figures or any(table.rows for table in section.tables))
+    return bool(section.text or section.figures or section.pictures or any(table.rows for table in section.tables))
 
 
 def _template(name: str) -> str:

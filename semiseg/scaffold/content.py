@@ -44,6 +44,10 @@ CONTENT: Mapping[Kind, Content] = {
     ),
     "metric": Content("volumetric similarity"),
     "augmentation": Content("random left-right flips and contrast changes"),
+    "acquisition": Content(
+        "the margin between the two most probable classes",
+        run="semiseg run recipes/{name}.yaml && semiseg suggest runs/{name} -n 2 --by {name} -o suggested",
+    ),
     "launcher": Content(
         "processes of low priority",
         check="semiseg study plan recipes/{name}.yaml",

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from torch import Tensor, nn
 
+from semiseg.interfaces.acquisition import Acquisition
 from semiseg.interfaces.augmentation import Augmentation
 from semiseg.interfaces.backbone import Backbone
 from semiseg.interfaces.dataset import Dataset
@@ -17,6 +18,7 @@ from semiseg.interfaces.metric import Metric
 from semiseg.interfaces.split import Upsampling
 from semiseg.interfaces.strategy import Strategy
 from semiseg.registry import create
+from semiseg.testing.acquisition import AcquisitionContract
 from semiseg.testing.augmentation import AugmentationContract
 from semiseg.testing.backbone import BackboneContract
 from semiseg.testing.dataset import DatasetContract
@@ -35,6 +37,16 @@ class _Declared:
     def _declare(self, subject: Subject) -> None:
         for name, value in subject.declared.items():
             setattr(self, name, value)
+
+
+class TestAcquisition(_Declared, AcquisitionContract):
+    """An installed rule that ranks cases."""
+
+    @pytest.fixture
+    def acquisition(self, subject: Subject) -> Acquisition:
+        """Return the rule under test."""
+        acquisition: Acquisition = subject.make()
+        return acquisition
 
 
 class TestAugmentation(_Declared, AugmentationContract):

@@ -18,6 +18,7 @@ from semiseg.registry import Entry, Kind, make_options
 SMALL_UNET: Mapping[str, Any] = {"channels": (4, 8), "strides": (2,), "num_res_units": 0}
 """Options of the ``unet`` that builds every network of a strategy."""
 DECLARATIONS: Mapping[Kind, Mapping[str, str]] = {
+    "acquisition": {"random_order": ""},
     "augmentation": {"deterministic": ""},
     "backbone": {"own_capabilities": "NAME"},
     "metric": {"uses_spacing": ""},

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from semiseg.cli.components import entries_named
+from semiseg.cli.components import entries_named, parsed_options
 
 if TYPE_CHECKING:
     from semiseg.errors import Problem
@@ -27,7 +27,7 @@ def check(
     kind: Annotated[
         str | None,
         typer.Option(
-            help="backbone, dataset, strategy, augmentation, metric or launcher, if several kinds have the name."
+            help="backbone, dataset, strategy, augmentation, metric, launcher or acquisition, if several have the name."
         ),
     ] = None,
     settings: Annotated[
@@ -108,7 +108,7 @@ def _options(cls: Any, entry: "Entry", settings: Sequence[str]) -> Mapping[str, 
     from semiseg.messages import Place, explain
     from semiseg.registry import make_options
 
-    values = _parse(settings)
+    values = parsed_options(settings)
     required = [name for name, field in cls.Options.model_fields.items() if field.is_required()]
     try:
         make_options(cls, values)
@@ -128,24 +128,6 @@ def _how_to_give(entry: "Entry", missing: Sequence[str]) -> "Problem":
         "", f"To check {entry.kind} {entry.name!r}, set {' and '.join(missing)}.",
         f"semiseg plugins check {entry.name} {example}",
     )  # fmt: skip
-
-
-def _parse(settings: Sequence[str]) -> dict[str, Any]:
-    from semiseg.errors import ComponentError, Problem, SemisegError, raise_all
-    from semiseg.recipe.yaml import parse_yaml
-
-    values: dict[str, Any] = {}
-    problems: list[Problem] = []
-    for setting in settings:
-        key, equals, text = setting.partition("=")
-        try:
-            if not (key.strip() and equals):
-                raise ComponentError(f"--set {setting} is not OPTION=VALUE.", "Example: --set root=data")
-            values[key.strip()] = parse_yaml(text, f"--set {setting}", lines=False)[0]
-        except SemisegError as error:
-            problems += error.problems
-    raise_all(problems, ComponentError)
-    return values
 
 
 def _declared(entry: "Entry", declarations: Sequence[str]) -> dict[str, bool | frozenset[str]]:

@@ -64,7 +64,10 @@ def _packages(entries: "Iterable[Entry]") -> Iterator[str]:
 def show(
     name: Annotated[str, typer.Argument(help="Name of a component.")],
     kind: Annotated[
-        str | None, typer.Option(help="backbone, dataset, strategy, augmentation, metric or launcher; by default all.")
+        str | None,
+        typer.Option(
+            help="backbone, dataset, strategy, augmentation, metric, launcher or acquisition; by default all."
+        ),
     ] = None,
 ) -> None:
     """Show a component: its description, its package, and its options.
