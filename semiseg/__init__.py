@@ -17,12 +17,14 @@ if TYPE_CHECKING:
     from semiseg.scoring.evaluate import evaluate
     from semiseg.study.run import run_study
     from semiseg.study_report.report import report_study
+    from semiseg.suggestion.adopt import adopt
     from semiseg.suggestion.suggest import suggest
 
 __version__ = "0.2.0"
 __all__ = [
     "SemisegError",
     "__version__",
+    "adopt",
     "check",
     "compare",
     "evaluate",
@@ -37,6 +39,7 @@ __all__ = [
 
 _HOMES = {
     "SemisegError": "semiseg.errors",
+    "adopt": "semiseg.suggestion.adopt",
     "check": "semiseg.pipeline.check",
     "compare": "semiseg.comparison.compare",
     "evaluate": "semiseg.scoring.evaluate",

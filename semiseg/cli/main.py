@@ -7,6 +7,7 @@ import typer
 from typer.core import TyperGroup
 
 from semiseg.cli import cache, export, recipes
+from semiseg.cli.annotation.adopt import adopt
 from semiseg.cli.annotation.suggest import suggest
 from semiseg.cli.bench import bench
 from semiseg.cli.check import check
@@ -54,6 +55,7 @@ app.command()(evaluate)
 app.command()(compare)
 app.command()(select)
 app.command()(suggest)
+app.command()(adopt)
 app.command()(init)
 app.command()(new)
 app.add_typer(export.app, name="export")

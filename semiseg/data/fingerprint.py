@@ -15,6 +15,7 @@ from pydantic import BaseModel
 from semiseg.data.digests import Digests
 from semiseg.errors import DataError, Problem
 from semiseg.interfaces.dataset import Dataset
+from semiseg.recipe.adopted import AdoptedLabels
 from semiseg.recipe.lasting import lasting_text
 
 
@@ -28,6 +29,8 @@ def describe_reader(dataset: Dataset, digests: Digests) -> list[Any]:
     Raises DataError, naming the option, for an unreadable file, and ComponentError for an object whose description
     contains its address, or an array that cannot be read.
     """
+    if isinstance(dataset, AdoptedLabels):  # adopted labels count by the content of their files
+        dataset = dataset.inner
     cls, options = type(dataset), dict(dataset.options)
     if options.get("ignore", 0) is None:  # entries of earlier versions, without this option, remain valid
         del options["ignore"]

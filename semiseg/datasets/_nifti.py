@@ -10,14 +10,14 @@ from pydantic import Field
 from semiseg.errors import DataError, Problem, ProtocolError, SomeCasesError, raise_all
 from semiseg.interfaces.component import ComponentOptions
 from semiseg.interfaces.dataset import Dataset
+from semiseg.io.case_labels import read_case_label
 from semiseg.io.finding import CONVERT, find
 from semiseg.io.formats.dicom_slices import holds_dicom
-from semiseg.io.formats.segments import on_grid
 from semiseg.io.formats.series import with_series
-from semiseg.io.names import VOLUMES, is_picture, is_slicer, name_problems, shared_name, volume_stem
-from semiseg.io.volumes import read_image_files, read_image_geometry, read_label_file
+from semiseg.io.names import VOLUMES, is_picture, name_problems, shared_name, volume_stem
+from semiseg.io.volumes import read_image_files, read_image_geometry
 from semiseg.io.whole import LARGEST
-from semiseg.types import Case, DatasetInfo, Geometry, Volume
+from semiseg.types import Case, Geometry, Volume
 
 ParseName = Callable[[Path], tuple[str, str] | None]
 """A function from an image file to its case id and modality; None if the name does not contain them."""
@@ -85,33 +85,12 @@ class NiftiDataset(Dataset):
         if case.label is None:
             raise ProtocolError(f"Case {case.id} has no label here.", "Its label must not be read.")
         self._require_readable([case.label])
-        info = self.info()
-        label = read_label_file(case.label, info.label_map, info.ignore, _values(info))
-        grid = self.read_geometry(case)
-        if is_slicer(case.label):
-            label = on_grid(case.label, label, grid)
-        difference = grid.difference(label.geometry)
-        if difference:
-            what = f"{case.images[0]} and its label {case.label} are on different grids: {difference}"
-            raise DataError(Problem(f"case {case.id}", what, _grid_fix(difference)))
-        return label
+        return read_case_label(case.id, case.label, case.images[0], self.read_geometry(case), self.info())
 
     def _require_readable(self, files: Sequence[Path]) -> None:
         pictures = [] if self.reads_pictures else [path for path in files if is_picture(path)]
         what, fix = "the file is not a volume", "Convert it to .nii.gz, or use the dataset folder for pictures."
         raise_all([Problem(str(path), what, fix) for path in pictures], DataError)
-
-
-def _values(info: DatasetInfo) -> dict[str, int]:
-    """Return the stored values by name, for labels with named segments."""
-    values = dict(zip(info.classes, info.class_values, strict=True))
-    return values if info.ignore is None else {**values, "ignore": info.ignore}
-
-
-def _grid_fix(difference: str) -> str:
-    if difference.startswith("shape"):
-        return "Draw the label on this image, or resample it to the image's grid (nearest neighbor)."
-    return "If the label was drawn on this image, copy the image's header to it. Otherwise resample it."
 
 
 def merged_label_map(usual: Mapping[int, int], extra: Mapping[int, int], classes: Sequence[str]) -> dict[int, int]:

@@ -18,6 +18,7 @@ from semiseg.pipeline.new_strategy import new_strategy, without_memory
 from semiseg.pipeline.outputs import target_spacing
 from semiseg.pipeline.plan import Plan
 from semiseg.planning.kept import as_planned
+from semiseg.recipe.adopted import AdoptedLabels
 from semiseg.recipe.components import Components, resolve
 from semiseg.recipe.load import load_recipe
 from semiseg.recipe.schema import Recipe
@@ -201,7 +202,7 @@ def _put_in(model: Model, path: Path, state: Mapping[str, Any]) -> None:
 
 def _as_recorded(dataset: Dataset, info: DatasetInfo) -> Dataset:
     """Return a copy of the dataset with the recorded info; the original may need the folder that it was trained on."""
-    known = copy(dataset)
+    known = copy(dataset.inner if isinstance(dataset, AdoptedLabels) else dataset)
     known.info = lambda: info  # type: ignore[method-assign]
     return known
 

@@ -23,7 +23,7 @@ PRESET = "preset"
 """The key of a strategy's block with the name of a set of options."""
 OWN_KEYS: Mapping[Kind, tuple[str, ...]] = {
     "strategy": (ROLES, PRESET),
-    "dataset": ("pseudo_labels", "pseudo_confidence"),
+    "dataset": ("adopted", "pseudo_labels", "pseudo_confidence"),
 }
 """The keys of a component's block that belong to the recipe and are not the component's options, by kind."""
 

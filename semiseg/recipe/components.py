@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
@@ -48,6 +49,14 @@ class Components:
         return self.strategy.batch_needs(self.strategy_options)
 
 
+def _with_adopted(dataset: Dataset, folders: Sequence[Path]) -> Dataset:
+    if not folders:
+        return dataset
+    from semiseg.recipe.adopted import AdoptedLabels
+
+    return AdoptedLabels(dataset, folders)
+
+
 @dataclass(frozen=True)
 class Found:
     """The component that a slot's name refers to: a class with valid options, or an object given by the caller."""
@@ -72,7 +81,7 @@ def resolve(recipe: Recipe) -> Components:
     default = found[("backbone",)].make()
     own = {role.name: found.get(("strategy", ROLES, role.name)) for role in roles if role.standalone is None}
     return Components(
-        dataset=found[("dataset",)].make(),
+        dataset=_with_adopted(found[("dataset",)].make(), recipe.dataset.adopted),
         augmentation=found[("augmentation",)].make(),
         strategy=strategy.component,
         strategy_options=strategy.options,

@@ -114,7 +114,7 @@ def data_paths(recipe: Recipe) -> list[str]:
     """Return the keys with the dataset's location, which may change if a finished run is moved to another machine."""
     found = find_components(list(slots(plain(recipe))), recipe.where)[0].get(("dataset",))
     options = found and (found.component.options if found.options is None else found.options)
-    own = ["dataset.pseudo_labels"] if recipe.dataset.pseudo_labels else []
+    own = [f"dataset.{key}" for key in ("adopted", "pseudo_labels") if getattr(recipe.dataset, key)]
     return [*(f"dataset.{name}" for name, value in dict(options or ()).items() if isinstance(value, Path)), *own]
 
 

@@ -84,8 +84,14 @@ def _block(found: Found, block: dict[str, Any]) -> dict[str, Any]:
         name = f"{cls.__module__}:{cls.__qualname__}"
     # The values of a preset are among the options.
     own = {key: block[key] for key in OWN_KEYS.get(found.slot.kind, ()) if block.get(key) and key != PRESET}
-    paths = {key: str(value) for key, value in own.items() if isinstance(value, Path)}
-    return {"name": name, **_written(options, found.slot), **own, **paths}
+    return {"name": name, **_written(options, found.slot), **{key: _with_texts(value) for key, value in own.items()}}
+
+
+def _with_texts(value: Any) -> Any:
+    """Return a path, or a list of paths, as text; anything else unchanged."""
+    if isinstance(value, list):
+        return [_with_texts(one) for one in value]
+    return str(value) if isinstance(value, Path) else value
 
 
 def _written(options: BaseModel, slot: Slot) -> dict[str, Any]:

@@ -74,9 +74,13 @@ class Block(Model):
 
 
 class DatasetBlock(Block):
-    """A dataset; its own keys, for every dataset, are predictions of another model for the unlabeled cases."""
+    """A dataset; its own keys, for every dataset, are further labels, and predictions of another model."""
 
-    newer = frozenset({"pseudo_labels", "pseudo_confidence"})
+    newer = frozenset({"adopted", "pseudo_labels", "pseudo_confidence"})
+
+    adopted: list[Path] = Field(default=[])
+    """Folders of labels that were drawn later, one a round, as `semiseg adopt` writes them: ``CASE.nii.gz`` or
+    ``CASE.seg.nrrd`` for cases of the dataset, or for those with images in the folder's ``images``."""
 
     pseudo_labels: Path | None = None
     """Folder of label maps that another model predicted for the unlabeled cases, ``CASE.nii.gz``, for strategies that

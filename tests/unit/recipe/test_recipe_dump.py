@@ -233,7 +233,10 @@ def test_the_recipe_s_own_keys_of_a_dataset_are_written_only_if_they_are_set(tmp
     assert "pseudo" not in dump_recipe(plain).split("dataset:")[1].split("split:")[0]
     monkeypatch.setenv("PREDICTED", str(tmp_path))
     changes_made = ["dataset.pseudo_labels=${PREDICTED}/fold0", "dataset.pseudo_confidence=0.7"]
+    changes_made += ['dataset.adopted=["${PREDICTED}/one", "${PREDICTED}/two"]']
     recipe = load_recipe("quickstart", changes_made)
+    assert recipe.dataset.adopted == [tmp_path / "one", tmp_path / "two"]
+    assert "dataset.adopted" in data_paths(recipe)
     assert recipe.dataset.pseudo_labels == tmp_path / "fold0"
     assert recipe_hash(recipe) != recipe_hash(plain)
     assert "dataset.pseudo_labels" in data_paths(recipe)
@@ -244,5 +247,7 @@ def test_the_recipe_s_own_keys_of_a_dataset_are_written_only_if_they_are_set(tmp
     assert resolved(again) == resolved(recipe)
     assert resolved(again)["dataset"]["pseudo_labels"] == str(tmp_path / "fold0")
     assert recipe_hash(again) == recipe_hash(recipe)
-    assert {change.key for change in changes(plain, recipe)} == {"dataset.pseudo_labels", "dataset.pseudo_confidence"}
+    assert resolved(again)["dataset"]["adopted"] == [str(tmp_path / "one"), str(tmp_path / "two")]
+    keys = ("adopted", "pseudo_labels", "pseudo_confidence")
+    assert {change.key for change in changes(plain, recipe)} == {f"dataset.{key}" for key in keys}
     assert recipe.with_component("dataset", "phantom", pseudo_labels=tmp_path).dataset.pseudo_labels == tmp_path

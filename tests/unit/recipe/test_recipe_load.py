@@ -91,7 +91,7 @@ TRAINING = (
             "  root: /data",
             "  rot: /data",
             "Unknown key 'rot' (x.yaml:4). Did you mean 'root'?\n"
-            "    Options of shelf: name, pseudo_labels, pseudo_confidence, root, label_map, note, cache.",
+            "    Options of shelf: name, adopted, pseudo_labels, pseudo_confidence, root, label_map, note, cache.",
         ),
     ],
 )
