@@ -58,6 +58,7 @@ class StudyFolder:
         self.models = self.path / "models"
         self.logs = self.path / "logs"
         self.jobs = self.path / "jobs"
+        self.choices = self.path / "choices"
         self.report = self.path / "report"
 
     def run(self, name: str) -> RunFolder:
@@ -71,6 +72,10 @@ class StudyFolder:
     def log(self, name: str) -> Path:
         """Return the path of the log of a model's run."""
         return self.logs / f"{name}.log"
+
+    def choice(self, name: str) -> Path:
+        """Return the path of the labeled cases chosen for a model."""
+        return self.choices / f"{name}.json"
 
     def read(self) -> dict[str, Any]:
         """Return the content of study.json. Raises RunError if it is missing or damaged."""
@@ -132,8 +137,9 @@ class StudyFolder:
         """Write the models' recipes, a copy of the published values, and study.json with both hashes of each model's
         split.
         """
-        outdated = self.outdated(study.models, places)
-        for model in study.models:
+        known = [model for model in study.models if not model.is_waiting]
+        outdated = self.outdated(known, places)
+        for model in known:
             place = places[model.name]
             if not self.run(place).recipe.exists() or not self.recipe(place).exists() or model.name in outdated:
                 write_text(self.recipe(place), dump_recipe(model.recipe))
@@ -146,6 +152,7 @@ class StudyFolder:
 def _manifest(study: Study, plans: Mapping[str, Plan], places: Mapping[str, str]) -> dict[str, Any]:
     recipe = study.recipe
     first = next(iter(plans.values()))
+    waiting = {model.name: model.acquired.after for model in study.models if model.is_waiting and model.acquired}
     return {
         "name": study.name,
         "baseline": recipe.baseline,
@@ -156,13 +163,17 @@ def _manifest(study: Study, plans: Mapping[str, Plan], places: Mapping[str, str]
         "evaluation_hash": first.split.evaluation_hash,
         "dataset": first.info.name,
         "classes": list(first.info.classes),
-        "models": [_record(model, plans[model.name], places[model.name]) for model in study.models],
+        "models": [
+            _record(model, plans[model.name], places[model.name]) for model in study.models if not model.is_waiting
+        ],
+        **({"waiting": waiting} if waiting else {}),
     }
 
 
 def _record(model: StudyModel, plan: Plan, run: str) -> dict[str, Any]:
     labeled = plan.split.n_labels
     unlabeled = len(plan.split.unlabeled) if model.draws_unlabeled else 0
+    how = model.acquired
     return {
         "name": model.name,
         "run": run,
@@ -172,6 +183,7 @@ def _record(model: StudyModel, plan: Plan, run: str) -> dict[str, Any]:
         "total": labeled + unlabeled,
         "seed": model.seed,
         **({} if model.fold is None else {"fold": model.fold}),
+        **({} if how is None else {"acquisition": {"rule": how.rule, "after": how.after}}),
         "recipe_hash": model.hash,
         "evaluation_hash": plan.split.evaluation_hash,
         "cases_hash": plan.split.cases_hash,

@@ -19,6 +19,7 @@ from semiseg.study.conflicts import conflicts, notes_on
 from semiseg.study.matrix import Point, block_places, owned_keys, points, recipe_at
 from semiseg.study.models import (
     StudyModel,
+    chosen_by,
     counts_of,
     method_of,
     name_of,
@@ -27,6 +28,7 @@ from semiseg.study.models import (
     varied_keys,
 )
 from semiseg.study.published import find_published, load_published
+from semiseg.study.rounds import chained
 from semiseg.study.schema import StudyRecipe
 
 
@@ -94,7 +96,7 @@ def load_study(path: str | Path, overrides: Sequence[str] = (), *, expand: bool 
     except RecipeError as error:
         raise RecipeError([*problems, *error.problems]) from error
     raise_all(problems, RecipeError)
-    models = _models(recipe, spanned, recipes)
+    models = _models(recipe, spanned, recipes, places)
     return Study(recipe, base, models, tuple(notes_on(models, recipe, overrides)), places.where, published)
 
 
@@ -151,9 +153,12 @@ def _recipes(
     return found
 
 
-def _models(recipe: StudyRecipe, spanned: Sequence[Point], recipes: Sequence[Recipe]) -> tuple[StudyModel, ...]:
+def _models(
+    recipe: StudyRecipe, spanned: Sequence[Point], recipes: Sequence[Recipe], places: Places
+) -> tuple[StudyModel, ...]:
     varied, own = varied_keys([point.values for point in spanned]), owned_keys(recipe)
     models = tuple(_model(point, varied, own, one) for point, one in zip(spanned, recipes, strict=True))
+    models = chained(spanned, models, places)
     raise_all(conflicts(models, recipe), RecipeError)
     return models
 
@@ -161,7 +166,8 @@ def _models(recipe: StudyRecipe, spanned: Sequence[Point], recipes: Sequence[Rec
 def _model(point: Point, varied: Sequence[str], own: frozenset[str], recipe: Recipe) -> StudyModel:
     strategy = str(recipe.strategy.name)
     setting = setting_of(recipe, [key for key in varied if key not in own])
-    draft = StudyModel("", recipe, setting, point.method or method_of(strategy, point.values, varied))
+    method = point.method or method_of(strategy, point.values, varied)
+    draft = StudyModel("", recipe, setting, chosen_by(method, point.rule) if point.rule else method)
     total_is_varied = "split.total" in varied and takes_unlabeled(strategy)
     counts = counts_of(draft.labeled, draft.total, total_is_varied)
     name = name_of(draft.setting, draft.method, counts, recipe.seed, draft.fold)

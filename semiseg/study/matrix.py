@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import product
 from typing import Any
 
@@ -12,17 +12,21 @@ from semiseg.recipe.overrides import put_value
 from semiseg.recipe.schema import Recipe
 from semiseg.recipe.source_locations import Places
 from semiseg.study.models import Varied
-from semiseg.study.schema import METHOD, StudyRecipe, full_key
+from semiseg.study.schema import ACQUISITION, METHOD, StudyRecipe, full_key
 
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One model of the matrix: its values, block and seed; ``method`` is the name given by the block."""
+    """One model of the matrix: its values, block and seed; ``method`` is the name given by the block.
+
+    ``rule`` is the name and the options of the rule that chooses its labeled cases; empty if they are drawn.
+    """
 
     values: Varied
     block: int
     seed: int
     method: str
+    rule: Varied = field(default_factory=dict)
 
 
 def points(recipe: StudyRecipe) -> Iterator[Point]:
@@ -33,10 +37,10 @@ def points(recipe: StudyRecipe) -> Iterator[Point]:
     for number, block in enumerate(recipe.matrix):
         named = _named(block)
         choices = [value if isinstance(value, list) else [value] for value in named.values()]
-        for values in product(*choices):
+        for rule, values in product(_rules(block), product(*choices)):
             for fold, seed in product(folds, recipe.seeds):
                 varied = {**dict(zip(named, values, strict=True)), **fold}
-                yield Point(varied, number, seed, str(block.get(METHOD, "")).strip())
+                yield Point(varied, number, seed, str(block.get(METHOD, "")).strip(), rule)
 
 
 def owned_keys(recipe: StudyRecipe) -> frozenset[str]:
@@ -85,4 +89,10 @@ def _depth(key: str) -> int:
 
 
 def _named(block: Mapping[str, Any]) -> dict[str, Any]:
-    return {full_key(key): value for key, value in block.items() if key != METHOD}
+    return {full_key(key): value for key, value in block.items() if key not in (METHOD, ACQUISITION)}
+
+
+def _rules(block: Mapping[str, Any]) -> list[dict[str, Any]]:
+    given = block.get(ACQUISITION, {})
+    rules = given if isinstance(given, list) else [given]
+    return [{"name": rule} if isinstance(rule, str) else dict(rule) for rule in rules]

@@ -1,7 +1,7 @@
 """The models of a study: their names and their positions in tables and figures."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from typing import Any, Literal
 
@@ -18,6 +18,21 @@ _COUNTS = ("split.labeled", "split.total")
 _PLACES = ("seed", "name", "split.fold", *_COUNTS)
 
 
+@dataclass(frozen=True, slots=True)
+class Acquired:
+    """How the labeled cases of a model are chosen.
+
+    Attributes:
+        rule: the name of the rule and its options.
+        after: the model that has all but the last of them, and with which the rule chooses those.
+        count: how many cases are chosen.
+    """
+
+    rule: Varied
+    after: str
+    count: int
+
+
 @dataclass(frozen=True)
 class StudyModel:
     """One model to train.
@@ -28,12 +43,24 @@ class StudyModel:
         setting: varied keys other than method, cases, seed and fold, such as the backbone: ``unetr``; empty if there
             are none.
         method: the name given by the study; else the strategy's name with its varied options.
+        acquired: how its labeled cases are chosen, if not at random. Until that happens, the recipe has their number.
     """
 
     name: str
     recipe: Recipe
     setting: str
     method: str
+    acquired: Acquired | None = None
+
+    @property
+    def is_waiting(self) -> bool:
+        """True while its labeled cases are not chosen."""
+        return self.acquired is not None and not isinstance(self.recipe.split.labeled, list)
+
+    def with_labeled(self, cases: Sequence[str]) -> "StudyModel":
+        """Return the model with the ids of its labeled cases."""
+        split = self.recipe.split.model_copy(update={"labeled": list(cases)})
+        return replace(self, recipe=self.recipe.model_copy(update={"split": split}))
 
     @property
     def seed(self) -> int:
@@ -99,6 +126,12 @@ def method_of(strategy: str, values: Varied, varied: Sequence[str]) -> str:
     """Return the strategy's name with its varied options: ``cps phi=1.0``."""
     options = [f"{key.removeprefix('strategy.')}={_text(values[key])}" for key in varied if _is_option(key, values)]
     return " ".join([strategy, *options])
+
+
+def chosen_by(method: str, rule: Varied) -> str:
+    """Return a method's name with the rule that chooses its labeled cases: ``cps by hybrid pool=2``."""
+    options = [f"{key}={_text(value)}" for key, value in rule.items() if key != "name"]
+    return " ".join([method, "by", _text(rule["name"]), *options])
 
 
 def setting_of(recipe: Recipe, varied: Sequence[str]) -> str:

@@ -2,7 +2,7 @@
 
 import fnmatch
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +21,11 @@ from semiseg.progress import Reporter
 from semiseg.registry import installed, load, make_options
 from semiseg.runs.folder import RunFolder
 from semiseg.signals import interruptible
+from semiseg.study.choices import choose_cases, with_choices
 from semiseg.study.folder import StudyFolder
 from semiseg.study.launch import Watcher, run_jobs
 from semiseg.study.load import Study, load_study
+from semiseg.study.models import StudyModel
 from semiseg.study.status import Status, log_end
 
 
@@ -74,29 +76,71 @@ def run_study(
     make_folder(folder.path)
     with interruptible(folder.path, cls.resume_hint), locked(folder.path):
         _refuse_other_folders(folder)
-        places = folder.places(study.models)
+        chosen = _choose([model.name for model in study.models], only)
+        _refuse_rounds_elsewhere(study, launcher, cls)
         for note in (*study.notes, *_unused_options(study)):
             reporter.say(f"Note: {note}.")
-        runs = {name: folder.run(place) for name, place in places.items()}
-        plans = make_plans(study, reporter, on_this_machine=cls.here, runs=runs)
-        for note in dict.fromkeys(note for plan in plans.values() for note in plan.notes):
-            reporter.say(f"Note: {note}.")
-        chosen = _choose([model.name for model in study.models], only)
-        outdated = [name for name in folder.outdated(study.models, places) if name in chosen]
-        if outdated:
-            reporter.say(
-                f"Note: the study has new settings for test cases: {counted(len(outdated), 'model')} will be predicted "
-                "or scored again, without new training."
-            )
-        work = [_job(name, plans[name], places, folder, name in outdated) for name in chosen]
-        starter: Launcher = cls(options, folder=folder.jobs / launcher, jobs=jobs)
-        if cls.here:
-            missing = [name for name in chosen if not folder.run(places[name]).summary.exists()]
-            _fill_stores([plans[name] for name in missing], reporter)
-        folder.write(study, plans, places)  # only after all checks, to keep an existing study
-        statuses = run_jobs(work, starter, watch)
-    _raise_failures(statuses, {job.name: job for job in work})
+        wave = _Wave(study, folder, chosen, reporter)
+        while True:
+            work = wave.prepare(on_this_machine=cls.here)
+            starter: Launcher = cls(options, folder=folder.jobs / launcher, jobs=jobs)
+            statuses = run_jobs(work, starter, watch)
+            if not wave.choose():
+                break
+    _raise_failures(statuses, {job.name: job for job in work}, wave.left)
     return StudyRun(folder.path, tuple(statuses))
+
+
+class _Wave:
+    """The models that can be trained now: those whose labeled cases are known."""
+
+    def __init__(self, study: Study, folder: StudyFolder, chosen: Sequence[str], reporter: Reporter) -> None:
+        self.study, self.folder, self.chosen, self.reporter = study, folder, chosen, reporter
+        self.places: dict[str, str] = {}
+        self._said: dict[str, None] = {}
+
+    @property
+    def left(self) -> list[StudyModel]:
+        """The chosen models whose labeled cases are not known, as the model before has no scores."""
+        return [model for model in self.study.models if model.is_waiting and model.name in self.chosen]
+
+    def prepare(self, *, on_this_machine: bool) -> list[Job]:
+        """Check all models, write the study, and return the jobs of those that can be trained."""
+        folder, reporter = self.folder, self.reporter
+        self.study = replace(self.study, models=with_choices(self.study.models, folder))
+        known = [model for model in self.study.models if not model.is_waiting]
+        self.places = places = folder.places(known)
+        runs = {name: folder.run(place) for name, place in places.items()}
+        plans = make_plans(self.study, reporter, on_this_machine=on_this_machine, runs=runs)
+        self._say(f"{note}." for plan in plans.values() for note in plan.notes)
+        names = [model.name for model in known if model.name in self.chosen]
+        outdated = [name for name in folder.outdated(known, places) if name in names]
+        if outdated:
+            count = counted(len(outdated), "model")
+            what = f"{count} will be predicted or scored again, without new training."
+            self._say([f"the study has new settings for test cases: {what}"])
+        jobs = [_job(name, plans[name], places, folder, name in outdated) for name in names]
+        if on_this_machine:
+            missing = [name for name in names if not folder.run(places[name]).summary.exists()]
+            _fill_stores([plans[name] for name in missing], reporter)
+        folder.write(self.study, plans, places)  # only after all checks, to keep an existing study
+        return jobs
+
+    def choose(self) -> bool:
+        """Choose the cases of models that wait for a model which has scores now; return whether there were any."""
+        found = False
+        for model in self.left:
+            after = self.places.get(model.acquired.after) if model.acquired else None
+            if after is not None and self.folder.run(after).summary.exists():
+                choose_cases(model, self.folder.run(after), self.folder, self.reporter)
+                found = True
+        return found
+
+    def _say(self, notes: Iterable[str]) -> None:
+        for note in notes:
+            if note not in self._said:
+                self.reporter.say(f"Note: {note}")
+                self._said[note] = None
 
 
 def make_plans(
@@ -201,13 +245,23 @@ def _size(plan: Plan) -> int:
     return sum(len(plan.split.cases(role)) for role in ROLES)
 
 
-def _raise_failures(statuses: Sequence[Status], jobs: Mapping[str, Job]) -> None:
+def _refuse_rounds_elsewhere(study: Study, launcher: str, cls: Any) -> None:
+    rounds = [model.name for model in study.models if model.acquired]
+    if rounds and not cls.here:
+        what = f"{counted(len(rounds), 'model')} have labeled cases that a rule chooses, which {launcher} cannot run"
+        fix = "The rules predict with the models of the round before: use --launcher local, in a job with a GPU."
+        raise RecipeError(Problem("matrix", what, fix))
+
+
+def _raise_failures(statuses: Sequence[Status], jobs: Mapping[str, Job], left: Sequence[StudyModel]) -> None:
     failed = [status for status in statuses if status.state == "failed"]
     problems = [_failure(status, jobs[status.name]) for status in failed]
     if problems:
-        left = len(statuses) - len(failed)
+        scored = len(statuses) - len(failed)
         fix = "Run the same command again: only these are run."
-        problems.append(Problem("", f"{len(failed)} of {len(statuses)} models failed; {left} have their scores.", fix))
+        what = f"{len(failed)} of {len(statuses)} models failed; {scored} have their scores"
+        waiting = f"; {len(left)} wait for others" if left else ""
+        problems.append(Problem("", f"{what}{waiting}.", fix))
     raise_all(problems, TrainingError)
 
 

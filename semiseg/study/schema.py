@@ -10,7 +10,9 @@ from semiseg.recipe.jsonschema import draft7, options_schemas, recipe_schema
 from semiseg.recipe.schema import FolderName
 
 METHOD = "method"
-"""The only key of a block that is not a recipe key: the name of the block's method."""
+"""Key of a block that is not a recipe key: the name of the block's method."""
+ACQUISITION = "acquisition"
+"""Key of a block that is not a recipe key: the rule that chooses labeled cases, or several."""
 
 
 def _checked(block: dict[str, Any]) -> dict[str, Any]:
@@ -24,11 +26,18 @@ def _checked(block: dict[str, Any]) -> dict[str, Any]:
             wrong.append(f"{key} has no value")
         if key == METHOD and not (isinstance(value, str) and value.strip()):
             wrong.append(f"method must be a name, not {value!r}")
+        if key == ACQUISITION and not all(map(_is_rule, value if isinstance(value, list) else [value])):
+            wrong.append(f"acquisition must be a rule's name, a mapping with name and options, or a list, not {value!r}")
         if key in {"seed", "name"}:
             wrong.append(f"{key} cannot be in the matrix: seeds has its own key, and names are generated")
     if wrong:
         raise ValueError("; ".join(wrong))
     return block
+
+
+def _is_rule(value: Any) -> bool:
+    name = value.get("name") if isinstance(value, dict) else value
+    return isinstance(name, str) and bool(name.strip())
 
 
 class StudyRecipe(BaseModel):
@@ -43,7 +52,9 @@ class StudyRecipe(BaseModel):
     matrix: list[Annotated[dict[str, Any], AfterValidator(_checked)]] = Field(min_length=1)
     """Blocks of varied values, by the recipe's dotted keys. A list takes each of its values in turn, combined with all
     values of the other keys; a key whose value is itself a list takes a list of lists. ``method`` names the block's
-    method; a key with a single value in that block then belongs to the method, and is not a setting."""
+    method; a key with a single value in that block then belongs to the method, and is not a setting. ``acquisition``
+    names a rule that chooses the labeled cases, round by round: of ``split.labeled: [4, 8, 12]``, the first 4 are drawn
+    at random, and the model with 8 has 4 more, chosen by the rule with the model with 4."""
     seeds: list[int] = Field(default=[0], min_length=1)
     """Seeds to run every model with. A seed draws labeled cases, weights and samples, but never the test cases."""
     folds: Annotated[int, Field(ge=2, le=100)] | None = None

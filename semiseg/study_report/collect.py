@@ -1,6 +1,6 @@
 """Results of a study: the scores of every model that has some, grouped by setting, method and cases."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -40,7 +40,7 @@ def collect(folder: StudyFolder, checkpoint: str, tables: Mapping[str, Sequence[
     manifest = folder.read()
     found: dict[ArmKey, list[tuple[ScoredRun, Sequence[Mapping[str, Any]]]]] = {}
     problems: list[Problem] = []
-    missing = []
+    missing = [f"{name} (its cases are not chosen: {after} has no scores)" for name, after in _waiting(manifest)]
     for record in manifest["models"]:
         run = folder.run(record["run"])
         if not run.summary.exists():
@@ -71,7 +71,13 @@ def collect(folder: StudyFolder, checkpoint: str, tables: Mapping[str, Sequence[
         _policy(next(iter(found.values()))[0][0]),
         tuple(missing),
         published,
+        {one["method"]: one["acquisition"]["rule"]["name"] for one in manifest["models"] if "acquisition" in one},
     )
+
+
+def _waiting(manifest: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
+    waiting: Mapping[str, str] = manifest.get("waiting", {})
+    return waiting.items()
 
 
 def _policy(scored: ScoredRun) -> Any:

@@ -1,7 +1,7 @@
 """Results of a study by setting, method and number of cases, as input of its tables and figures."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from semiseg.comparison.methods import Method
@@ -64,6 +64,7 @@ class StudyResults:
         policy: distance counted for missed structures (``semiseg.scoring.policy``).
         missing: names of models without results yet.
         published: values of a published study on the same data; None if the study names none.
+        rules: by method, the rule that chooses its labeled cases; those of other methods are drawn at random.
     """
 
     name: str
@@ -73,6 +74,7 @@ class StudyResults:
     policy: str = "image_diagonal"
     missing: tuple[str, ...] = ()
     published: Published | None = None
+    rules: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def settings(self) -> tuple[str, ...]:

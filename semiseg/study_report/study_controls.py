@@ -70,9 +70,11 @@ def without_unlabeled(
 
 
 def _with_unlabeled(results: StudyResults) -> Iterator[tuple[str, str, tuple[StudyArm, ...]]]:
-    """Yield setting, method and arms with unlabeled cases, if there are any."""
+    """Yield setting, method and arms with unlabeled cases, if there are any, of labeled cases drawn at random."""
     for setting in results.settings:
         for method in results.methods:
+            if method in results.rules:
+                continue
             curve = method_curve(results, setting, method)
             if arms := tuple(arm for arm in curve if arm.total > arm.labeled):
                 yield setting, method, arms

@@ -46,13 +46,13 @@ def _headlines(
     verdicts = iter(verdicts_on(_pairs(found), metric))
     for finding in found:
         if finding.pairs:
-            yield _helped(finding, metric, results.baseline, [next(verdicts) for _ in finding.pairs])
+            yield _helped(finding, metric, results, [next(verdicts) for _ in finding.pairs])
     controls = controlled(results, metric, make)
     yield from control_headlines(results, controls, metric)
     if found:
         yield _certainty(results, len(_pairs(found)), len(_pairs(controls)))
     for finding in found:
-        yield from _labels(finding, results.baseline)
+        yield from _labels(finding, results)
     yield from _behind(results)
     yield from _alone(results, metric, make)
     yield from _others(results, metric, make)
@@ -68,20 +68,27 @@ def _pairs(found: Sequence[Finding | Controlled]) -> list[Pair]:
     return [pair for one in found for pair in one.pairs if pair.baseline is not None]
 
 
-def _helped(finding: Finding, metric: StudyMetric, baseline: str, verdicts: Sequence[str]) -> str:
+def _helped(finding: Finding, metric: StudyMetric, results: StudyResults, verdicts: Sequence[str]) -> str:
     judged = list(zip(finding.pairs, verdicts, strict=True))
     groups = {word: [pair for pair, verdict in judged if verdict == word] for word in _ORDER}
     parts = [f"{word} with {_counts(pairs)}" for word, pairs in groups.items() if pairs]
     shown = [pair for pair in finding.pairs if not pair.withheld]
     figures = f" ({_range(shown, metric)}; intervals for each count below)" if shown else ""
-    compared = f"{_name(finding)} compared with {baseline}, by {metric.title}"
-    return f"Did the method help? {compared}: {'; '.join(parts)} labels{figures}."
+    compared = f"{_name(finding)} compared with {results.baseline}"
+    question = "Did the method help?"
+    if rule := results.rules.get(finding.method):
+        question, compared = f"Did choosing by {rule} help?", f"{compared}, whose cases are drawn at random"
+    return f"{question} {compared}, by {metric.title}: {'; '.join(parts)} labels{figures}."
 
 
-def _labels(finding: Finding, baseline: str) -> Iterator[str]:
+def _labels(finding: Finding, results: StudyResults) -> Iterator[str]:
     if finding.savings:
+        baseline, rule = results.baseline, results.rules.get(finding.method)
         worth = "; ".join(map(savings_clause, finding.savings)) + flattened(finding.savings[0], baseline)
-        yield f"How many labels is that? {_name(finding)} scores like {baseline} with this many labels: {worth}."
+        question, like = "How many labels is that?", "with this many labels"
+        if rule:
+            question, like = "How many random labels is that?", "with this many drawn at random"
+        yield f"{question} {_name(finding)} scores like {baseline} {like}: {worth}."
     for reason in finding.not_computed:
         yield f"Not computed for {_name(finding)}: {reason}"
     if finding.gaps:

@@ -114,6 +114,23 @@ class TestHeadlines:
             "to 50 %).",
         )
 
+    def test_cases_that_a_rule_chose_are_compared_with_random_ones(self):
+        """The supervised curve is 0.1 for each doubling, and 8 chosen labels have what 16 random ones have."""
+        arms = [arm("supervised", n, *seeds(v)) for n, v in ((4, 0.6), (8, 0.7), (16, 0.8))]
+        chosen = arm("supervised by entropy", 8, *seeds(0.8), total=8)
+        said = self.said(study(*arms, chosen, training_cases=32, rules={"supervised by entropy": "entropy"}))
+        assert said[1] == (
+            "Did choosing by entropy help? supervised by entropy compared with supervised, whose cases are drawn at "
+            "random, by Dice: better with 8 labels (Dice +0.100; intervals for each count below)."
+        )
+        assert said[3] == (
+            "How many random labels is that? supervised by entropy scores like supervised with this many drawn at "
+            "random: 8 → 16 (16 to 16)."
+        )
+        with_unlabeled = arm("cps by entropy", 8, *seeds(0.8), total=32)
+        said = self.said(study(*arms, with_unlabeled, training_cases=32, rules={"cps by entropy": "entropy"}))
+        assert not any(line.startswith("No control") for line in said)
+
     def test_one_seed_is_said_to_be_one(self):
         arms = [arm("supervised", n, flat(v)) for n, v in ((4, 0.6), (8, 0.7))]
         said = self.said(study(*arms, arm("cps", 4, flat(0.65), total=8), training_cases=8))
