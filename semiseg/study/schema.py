@@ -27,7 +27,9 @@ def _checked(block: dict[str, Any]) -> dict[str, Any]:
         if key == METHOD and not (isinstance(value, str) and value.strip()):
             wrong.append(f"method must be a name, not {value!r}")
         if key == ACQUISITION and not all(map(_is_rule, value if isinstance(value, list) else [value])):
-            wrong.append(f"acquisition must be a rule's name, a mapping with name and options, or a list, not {value!r}")
+            wrong.append(
+                f"acquisition must be a rule's name, a mapping with name and options, or a list, not {value!r}"
+            )
         if key in {"seed", "name"}:
             wrong.append(f"{key} cannot be in the matrix: seeds has its own key, and names are generated")
     if wrong:

@@ -17,13 +17,14 @@ import numpy as np
 from semiseg.csv_cells import as_cell
 from semiseg.data.verify import problems_of
 from semiseg.errors import DataError, Problem, raise_all
-from semiseg.interfaces.acquisition import Acquisition, Candidate, Choice
+from semiseg.interfaces.acquisition import Acquisition, Choice
 from semiseg.io.atomic import append_line, make_folder, write_text
 from semiseg.messages import counted
 from semiseg.prediction.ensemble import LoadedRun
 from semiseg.progress import Reporter
 from semiseg.registry import load
 from semiseg.render.page import write_page
+from semiseg.suggestion.candidates import patients
 from semiseg.suggestion.files import write_case
 from semiseg.suggestion.measuring import Measured, Measuring
 from semiseg.suggestion.networks import Networks
@@ -59,7 +60,7 @@ class Making:
         """Return the suggestion for a request, after writing its files; ``suggestion.json`` is complete last."""
         measured = self._measure() if self.rule.members or self.rule.uses_features else {}
         labeled = [np.array(one) for one in self._labeled_features()] if self.rule.uses_features else []
-        candidates = _candidates(self.pool.cases, measured)
+        candidates = patients(self.pool.cases, measured)
         generator = np.random.default_rng(request["seed"])
         choices = self.rule.choose(candidates, request["n"], generator, labeled)
         if len(choices) < request["n"]:
@@ -174,23 +175,6 @@ def _first_line(rule: Acquisition) -> str:
 def _entropy() -> Acquisition:
     cls: type[Acquisition] = load("acquisition", "entropy")
     return cls(cls.Options())
-
-
-def _candidates(cases: Sequence[Case], measured: Mapping[str, Measured]) -> list[Candidate]:
-    """Return the patients, each with the mean of its cases' numbers."""
-    by_patient: dict[str, list[str]] = {}
-    for case in cases:
-        by_patient.setdefault(case.patient, []).append(case.id)
-    found = []
-    for patient in sorted(by_patient):
-        ids = sorted(by_patient[patient])
-        own = [measured.get(name, Measured()) for name in ids]
-        values = [one.uncertainty for one in own if not one.empty]
-        rows = [one.features for one in own if one.features is not None]
-        features = np.mean(np.array(rows, np.float64), axis=0) if rows else None
-        empty = tuple(name for name, one in zip(ids, own, strict=True) if one.empty)
-        found.append(Candidate(patient, tuple(ids), float(np.mean(values)) if values else 0.0, empty, features))
-    return found
 
 
 def _csv(cases: Sequence[SuggestedCase]) -> str:
