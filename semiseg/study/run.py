@@ -87,6 +87,9 @@ def run_study(
             statuses = run_jobs(work, starter, watch)
             if not wave.choose():
                 break
+        for model in wave.left:
+            if model.acquired and model.acquired.after not in chosen:
+                reporter.say(f"Note: {model.name} waits for {model.acquired.after}, which --only leaves out.")
     _raise_failures(statuses, {job.name: job for job in work}, wave.left)
     return StudyRun(folder.path, tuple(statuses))
 

@@ -87,6 +87,15 @@ def test_a_choice_is_made_once(finished):
     assert not any("chooses" in line for line in heard.said)
 
 
+def test_a_model_whose_round_before_is_left_out_waits_and_that_is_said(finished, tmp_path):
+    heard = Heard()
+    result = run_study(finished / "rounds.yaml", tmp_path / "part", only=["*_2_s0"], reporter=heard)
+    assert result.models == ()
+    assert "Note: cps_by_disagreement_2_s0 waits for cps_1_s0, which --only leaves out." in heard.said
+    manifest = json.loads((tmp_path / "part/study.json").read_text())
+    assert manifest["waiting"] == {CHAIN[1]: CHAIN[0], CHAIN[2]: CHAIN[1]}
+
+
 def test_rounds_need_a_launcher_of_this_machine(finished):
     with pytest.raises(RecipeError, match="2 models have labeled cases that a rule chooses, which slurm cannot run"):
         run_study(finished / "rounds.yaml", finished / "study", launcher="slurm")
