@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import ClassVar, TypeVar
 
@@ -85,7 +86,7 @@ class NiftiDataset(Dataset):
         if case.label is None:
             raise ProtocolError(f"Case {case.id} has no label here.", "Its label must not be read.")
         self._require_readable([case.label])
-        return read_case_label(case.id, case.label, case.images[0], self.read_geometry(case), self.info())
+        return read_case_label(case.id, case.label, case.images[0], partial(self.read_geometry, case), self.info())
 
     def _require_readable(self, files: Sequence[Path]) -> None:
         pictures = [] if self.reads_pictures else [path for path in files if is_picture(path)]

@@ -1,6 +1,6 @@
 """The label of a case, on the grid of its image."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from semiseg.errors import DataError, Problem
@@ -10,19 +10,22 @@ from semiseg.io.volumes import read_label_file
 from semiseg.types import DatasetInfo, Geometry, Volume
 
 
-def read_case_label(case_id: str, label: Path, image: Path | None, grid: Geometry, info: DatasetInfo) -> Volume:
+def read_case_label(
+    case_id: str, label: Path, image: Path | None, read_grid: Callable[[], Geometry], info: DatasetInfo
+) -> Volume:
     """Read a label file as class indices (X, Y, Z) or IGNORED; one of 3D Slicer may cover a part of the grid.
 
     Args:
         case_id: the case, for messages.
         label: the file.
         image: the case's image, for messages; None if it has no file.
-        grid: the image's grid.
+        read_grid: reads the image's grid, after the label: a problem of the label is found although the image has one.
         info: classes and label values.
 
     Raises DataError as ``read_label_file``, and for a label on another grid.
     """
     found = read_label_file(label, info.label_map, info.ignore, named_values(info))
+    grid = read_grid()
     if is_slicer(label):
         found = on_grid(label, found, grid)
     difference = grid.difference(found.geometry)

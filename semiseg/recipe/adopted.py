@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from semiseg.errors import DataError, Problem, ProtocolError, SomeCasesError, raise_all
@@ -112,7 +113,7 @@ class AdoptedLabels(Dataset):
         if not self._is_adopted(case):
             return self.inner.read_label(case)
         image = case.images[0] if case.images else None
-        return read_case_label(case.id, case.label, image, self.read_geometry(case), self.info())
+        return read_case_label(case.id, case.label, image, partial(self.read_geometry, case), self.info())
 
     def _is_adopted(self, case: Case) -> bool:
         return case.label is not None and case.label.parent in self.folders

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -113,7 +114,7 @@ def _equals(label: Volume, proposal: Path, dataset: Dataset, case: Case) -> bool
     if not proposal.is_file():
         return False
     try:
-        proposed = read_case_label(case.id, proposal, None, dataset.read_geometry(case), dataset.info())
+        proposed = read_case_label(case.id, proposal, None, partial(dataset.read_geometry, case), dataset.info())
     except DataError:
         return False
     return bool(np.array_equal(label.array, proposed.array))

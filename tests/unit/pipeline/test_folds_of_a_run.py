@@ -9,7 +9,7 @@ from semiseg.data.split import Split
 from semiseg.errors import DataError, RecipeError, RunError
 from semiseg.pipeline.plan import make_plan
 from semiseg.recipe.components import resolve
-from semiseg.recipe.diff import recipe_hash
+from semiseg.recipe.diff import Continuation, recipe_hash
 from semiseg.recipe.load import load_recipe
 from semiseg.runs.folder import RunFolder
 
@@ -36,7 +36,7 @@ def test_a_run_continues_with_its_own_fold_only(tmp_path):
     folder = RunFolder(tmp_path)
     folder.write_start(recipe, make_plan(recipe).split.as_dict(), {})
     assert json.loads(folder.split.read_text())["fold"] == 1
-    assert folder.prepare(recipe, resume=True) is None
+    assert folder.prepare(recipe, resume=True) == Continuation()
     with pytest.raises(RunError, match=r"split\.fold: was 1, is 0"):
         folder.prepare(load_recipe(RECIPE, ["split.fold=0"]), resume=True)
     with pytest.raises(RunError, match=r"split\.folds: was 2, is 3"):
