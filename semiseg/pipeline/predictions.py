@@ -16,7 +16,7 @@ from semiseg.engine.runtime import Runtime
 from semiseg.errors import DataError
 from semiseg.inference.image import Ensemble, Receive
 from semiseg.interfaces.dataset import Dataset
-from semiseg.io.atomic import atomic_file
+from semiseg.io.atomic import atomic_file, write_json
 from semiseg.io.labels import LABEL_ENDINGS, label_ending, write_label
 from semiseg.io.volumes import read_label_file
 from semiseg.messages import some
@@ -24,16 +24,19 @@ from semiseg.pipeline.cost import cost_note
 from semiseg.pipeline.model import Model, load_weights
 from semiseg.pipeline.plan import Plan
 from semiseg.progress import Meter, Reporter
+from semiseg.quality.agreement import Agreement
+from semiseg.quality.calibration import Calibration, key_of, read_calibration
 from semiseg.runs.checkpoint import file_digest, same_weights
 from semiseg.runs.folder import RunFolder
 from semiseg.runs.postprocessing import largest_classes, read_decision
 from semiseg.runs.provenance import discard_others
 from semiseg.scoring.same_weights import shown
-from semiseg.types import Case, DatasetInfo, Geometry
+from semiseg.types import Case, DatasetInfo, Geometry, Volume
 
 CHECKPOINTS = ("last", "best")
-Receiver = Callable[[Geometry], Receive]
-"""Returns the receiver of an image's probabilities for its grid."""
+AGREEMENT = "agreement"
+Receiver = Callable[[Volume], Receive]
+"""Returns the receiver of an image's probabilities."""
 
 
 def weights_digest(folder: RunFolder, checkpoint: str) -> str:
@@ -66,7 +69,10 @@ def predict_test_cases(
         folder.open_test_set("run", {"weights": digests})
         for checkpoint in CHECKPOINTS:
             discard_others(
-                folder.predictions / checkpoint, digests[checkpoint], *(f"*{ending}" for ending in LABEL_ENDINGS)
+                folder.predictions / checkpoint,
+                digests[checkpoint],
+                *(f"*{ending}" for ending in LABEL_ENDINGS),
+                f"{AGREEMENT}/*.json",
             )
             _remove_damaged(plan, folder, checkpoint, reporter)
     runtime.barrier()
@@ -87,18 +93,50 @@ def _predict_missing(
     plan: Plan, model: Model, folder: RunFolder, checkpoint: str, runtime: Runtime, meter: Meter
 ) -> None:
     load_weights(model, folder.weights(checkpoint))
+    ensemble = own_ensemble(plan, model, folder, checkpoint, runtime)
+    calibration = calibration_of(plan, folder, checkpoint, ensemble)
+    with raising_on_oom(runtime.device, PREDICTION_FIX):
+        for index, case in enumerate(plan.split.test):
+            path = prediction_path(folder, checkpoint, case, plan.components.dataset)
+            measures = agreement_path(folder, checkpoint, case)
+            is_done = path.exists() and (calibration is None or measures.exists())
+            if index % runtime.world == runtime.rank and not is_done:
+                if calibration is None:
+                    predict_case(case, plan.components.dataset, ensemble, plan.info, path)
+                else:
+                    _predict_measured(case, plan, ensemble, calibration, path, measures)
+            meter.advance()
+
+
+def own_ensemble(plan: Plan, model: Model, folder: RunFolder, checkpoint: str, runtime: Runtime) -> Ensemble:
+    """Return the model as it predicts test cases; with ``postprocess: auto`` as decided for the checkpoint."""
     mode, classes = plan.recipe.inference.postprocess, plan.info.classes
     ensemble, decision = model.alone(runtime.device), None
     if mode == "auto":
         axes = ensemble.members[0].predictor.mirrored_axes
         decision = read_decision(folder, checkpoint, weights_digest(folder, checkpoint), axes, classes[1:])
-    ensemble = replace(ensemble, largest=largest_classes(mode, classes, decision))
-    with raising_on_oom(runtime.device, PREDICTION_FIX):
-        for index, case in enumerate(plan.split.test):
-            path = prediction_path(folder, checkpoint, case, plan.components.dataset)
-            if index % runtime.world == runtime.rank and not path.exists():
-                predict_case(case, plan.components.dataset, ensemble, plan.info, path)
-            meter.advance()
+    return replace(ensemble, largest=largest_classes(mode, classes, decision))
+
+
+def calibration_of(plan: Plan, folder: RunFolder, checkpoint: str, ensemble: Ensemble) -> Calibration | None:
+    """Return the calibration of expected Dice for a checkpoint as it predicts test cases, or None."""
+    key = key_of(checkpoint, weights_digest(folder, checkpoint), ensemble, plan.info.classes)
+    return read_calibration(folder, key)
+
+
+def agreement_path(folder: RunFolder, checkpoint: str, case: Case) -> Path:
+    """Return the path of a test case's agreement by structure."""
+    return folder.predictions / checkpoint / AGREEMENT / f"{case.id}.json"
+
+
+def _predict_measured(
+    case: Case, plan: Plan, ensemble: Ensemble, calibration: Calibration, path: Path, measures: Path
+) -> None:
+    """Predict a test case, and write its agreement before its prediction."""
+    agreement = Agreement(calibration.used, ensemble.members[0].predictor.strategy.coding)
+    labels, geometry = predicted(case, plan.components.dataset, ensemble, lambda _: agreement.receive)
+    write_json(measures, {"key": calibration.key.model_dump(mode="json"), "agreement": agreement.values()})
+    write_label(path, stored_values(labels, plan.info), geometry)
 
 
 def _remove_damaged(plan: Plan, folder: RunFolder, checkpoint: str, reporter: Reporter) -> None:
@@ -149,11 +187,11 @@ def predicted(
 ) -> tuple[NDArray[np.uint8], Geometry]:
     """Return the predicted class indices (X, Y, Z) of a case, and the image's own grid.
 
-    ``receive`` is called with the grid and returns the receiver of the probabilities (``Ensemble.predict``).
+    ``receive`` is called with the image and returns the receiver of the probabilities (``Ensemble.predict``).
     """
     try:
         volume = dataset.read_image(case)
-        labels = ensemble.predict(volume, f"case {case.id}", receive and receive(volume.geometry))
+        labels = ensemble.predict(volume, f"case {case.id}", receive and receive(volume))
     except DataError as error:
         raise DataError(named(case, error)) from error
     return labels, volume.geometry

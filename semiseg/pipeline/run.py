@@ -17,6 +17,7 @@ from semiseg.pipeline.model import Model, new_model
 from semiseg.pipeline.plan import Plan, make_plan
 from semiseg.pipeline.postprocessing import decide_postprocessing
 from semiseg.pipeline.predictions import best_is_last, predict_test_cases
+from semiseg.pipeline.quality.calibrating import calibrate
 from semiseg.pipeline.samples.external_pseudo import require_same_files
 from semiseg.pipeline.score import score_predictions, show_scores
 from semiseg.pipeline.step_mode import require_machine
@@ -135,6 +136,7 @@ def _run(
         train(plan, model, store, folder, runtime, reporter, tensorboard)
         same = best_is_last(folder, runtime)
         decide_postprocessing(plan, model, folder, same, runtime, reporter)
+        calibrate(plan, model, folder, same, runtime, reporter)
         predict_test_cases(plan, model, folder, same, runtime, reporter)
         if runtime.is_main:
             score_predictions(plan, folder, same, reporter)

@@ -12,6 +12,7 @@ from semiseg.io.atomic import write_json
 from semiseg.io.volumes import read_label_file
 from semiseg.pipeline.plan import Plan
 from semiseg.pipeline.predictions import CHECKPOINTS, prediction_path, weights_digest
+from semiseg.pipeline.quality.testing import compare_with_true_dice
 from semiseg.pipeline.run_report import write_run_report
 from semiseg.progress import Reporter
 from semiseg.recipe.diff import recipe_hash
@@ -44,6 +45,7 @@ def score_predictions(plan: Plan, folder: RunFolder, same: bool, reporter: Repor
         scores += [replace(score, checkpoint="best") for score in scores]
     scores.sort(key=lambda score: CHECKPOINTS.index(score.checkpoint))
     write_scores(folder.scores, scores)
+    compare_with_true_dice(plan, folder, scores, [*shown(CHECKPOINTS, same)])
     summary = _summary(scores, plan, folder, same)
     show_scores(plan, folder, scores, summary, reporter)
     write_json(folder.summary, summary)

@@ -20,7 +20,7 @@ from semiseg.pipeline.predictions import predicted, stored_values
 from semiseg.prediction.probabilities import Format, ProbabilityWriter
 from semiseg.prediction.targets import Target
 from semiseg.progress import Reporter
-from semiseg.types import Case, Geometry
+from semiseg.types import Case, Volume
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +63,8 @@ class Predicting:
         coding = model.strategy.coding
         background = coding.background(self.ensemble.n_outputs)
 
-        def receiver(grid: Geometry) -> Receive:
-            made.writer = ProbabilityWriter(made.temporary, grid, background, kind or "npz", coding)
+        def receiver(volume: Volume) -> Receive:
+            made.writer = ProbabilityWriter(made.temporary, volume.geometry, background, kind or "npz", coding)
             return made.writer.receive
 
         with raising_on_oom(self.device, NEW_IMAGE_FIX):

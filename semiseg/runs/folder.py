@@ -59,6 +59,8 @@ class RunFolder:
         self.pseudo_label_files = self.path / "pseudo_label_files.json"
         self.predictions = self.path / "predictions"
         self.postprocessing = self.path / "postprocessing.json"
+        self.quality = self.path / "quality.json"
+        self.expected = self.path / "quality.csv"
         self.scores = self.path / "scores.csv"
         self.summary = self.path / "summary.json"
         self.preview = self.path / "preview.png"

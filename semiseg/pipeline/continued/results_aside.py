@@ -11,12 +11,12 @@ from semiseg.runs.folder import RunFolder
 
 def scores_of(folder: RunFolder) -> tuple[Path, ...]:
     """Return the files that follow from the predictions; the summary, without which a run is unfinished, is first."""
-    return folder.summary, folder.scores, folder.report, folder.preview
+    return folder.summary, folder.scores, folder.expected, folder.report, folder.preview
 
 
 def results_of(folder: RunFolder) -> tuple[Path, ...]:
     """Return the files that follow from the weights."""
-    return *scores_of(folder), folder.predictions, folder.postprocessing
+    return *scores_of(folder), folder.predictions, folder.postprocessing, folder.quality
 
 
 def keep_results(folder: RunFolder, aside: Path, results: Sequence[Path]) -> bool:
