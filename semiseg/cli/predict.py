@@ -62,6 +62,13 @@ def predict(
             "--memory", metavar="GIB", help="Limit of memory per image, or auto (4); by default as in the recipe."
         ),
     ] = None,
+    quality: Annotated[
+        bool,
+        typer.Option(
+            "--quality/--no-quality",
+            help="Write quality.csv: the Dice to expect of every case and class, with a 90 % interval.",
+        ),
+    ] = True,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show only the written files and errors.")] = False,
 ) -> None:
     """Predict new images on their own grids, with the dataset's label values; the training data are not needed.

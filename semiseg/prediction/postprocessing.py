@@ -6,11 +6,11 @@ from semiseg.errors import Problem, RunError, SemisegError, StorageError
 from semiseg.inference.components import NEIGHBORS
 from semiseg.inference.image import Ensemble, Limit
 from semiseg.io.lock import locked
-from semiseg.pipeline.plan import Plan, make_plan
+from semiseg.pipeline.plan import Plan
 from semiseg.pipeline.postprocessing import decided
 from semiseg.prediction.ensemble import LoadedRun, weights_of
+from semiseg.prediction.own_plan import own_plan
 from semiseg.progress import Reporter
-from semiseg.recipe.load import load_recipe
 from semiseg.runs.postprocessing import Decision, Mode, largest_classes, pooled, read_decision, write_decision
 
 MODES: tuple[Mode, ...] = ("none", "largest_component", "auto")
@@ -75,10 +75,8 @@ def _decision(run: LoadedRun, checkpoint: str, limit: Limit, reporter: Reporter)
 
 def _plan(run: LoadedRun) -> Plan:
     """Return the run's plan, with its validation cases."""
-    folder = run.kept.folder
     try:
-        plan = make_plan(load_recipe(folder.recipe), on_this_machine=False)
-        folder.require_split(plan.split.as_dict())
+        plan = own_plan(run)
     except SemisegError as error:
         raise _unreadable(run, error) from error
     if not plan.split.validation:

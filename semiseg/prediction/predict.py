@@ -18,12 +18,15 @@ from semiseg.io.names import image_stem, volume_stem
 from semiseg.messages import counted, some
 from semiseg.pipeline.cost import cost_note
 from semiseg.pipeline.predictions import CHECKPOINTS
+from semiseg.prediction.calibrated import calibration_for
 from semiseg.prediction.ensemble import LoadedRun, load_runs, weights_of
 from semiseg.prediction.known_cases import known_cases_note
-from semiseg.prediction.look import look_at
+from semiseg.prediction.look import Look, look_at
 from semiseg.prediction.postprocessing import largest_for, mode_of
 from semiseg.prediction.predicting import Predicting
 from semiseg.prediction.probabilities import FORMATS, Format, file_names
+from semiseg.prediction.quality import NAME as QUALITY
+from semiseg.prediction.quality import Predictions, QualityTable, unmeasured, written
 from semiseg.prediction.targets import (
     NewFile,
     OutputFolder,
@@ -49,8 +52,9 @@ def predict(
     postprocess: str | None = None,
     probabilities: str | None = None,
     memory_gib: float | Literal["auto"] | None = None,
+    quality: bool = True,
     reporter: Reporter | None = None,
-) -> list[Path]:
+) -> Predictions:
     """Predict new images; each prediction is on its image's grid, with the dataset's label values.
 
     Predictions of volumes are NIfTI files, those of pictures are PNG.
@@ -75,10 +79,13 @@ def predict(
             single file; or the ``confidence``, the probability of the predicted class, as ``CASE_confidence.nii.gz``
             next to the prediction.
         memory_gib: limit of memory in GiB, or ``auto``; by default as the recipe says (the lowest of several).
+        quality: also give the Dice to expect of every case and class with a 90 % interval, in ``output/quality.csv``
+            (``NAME_quality.csv`` next to a single file), if the run has a calibration, or it can be made with at least
+            10 validation patients; otherwise a note says why there is none.
         reporter: receives progress.
 
     Returns:
-        The predictions' paths.
+        The predictions' paths, a list, whose attribute ``quality`` has the expected Dice.
 
     Raises:
         RunError: no such run or checkpoint; runs that do not fit together; an output folder that is in use or has
@@ -127,20 +134,15 @@ def predict(
         if note:
             reporter.say(f"Note: {note.removesuffix('.')}.")
     usable = [case for case in cases if case.id in seen]
-    predict_each = Predicting(model, ensemble, runs[0].runtime.device, reporter, kind)
+    place = home.with_name(f"{image_stem(home)}_{QUALITY}") if one_file else home / QUALITY
+    calibration = calibration_for(runs, ensemble, checkpoint, reporter) if quality else None
+    table = None if calibration is None else QualityTable.of(place, calibration, ensemble, runs)
+    predict_each = Predicting(model, ensemble, runs[0].runtime.device, reporter, kind, table)
     outputs = tuple(model.task.regions or model.task.classes)
     if one_file:
         return _into_file(home, usable[0], grids, outputs, predict_each, problems)
-    make_folder(home)
-    names = {case.id: names_of(case, grids[case.id], kind, outputs) for case in usable}
-    with locked(home):
-        sources = {name: seen[case.id].digests for case in usable for name in names[case.id]}
-        claimed = claim(home, _maker(runs, ensemble, checkpoint, mode), sources)
-        missing = missing_cases(usable, names, claimed, reporter)
-        if there := len(usable) - len(missing):
-            reporter.say(f"Note: {there} of {len(usable)} predictions from these weights are already in {home}.")
-        predict_each(missing, OutputFolder(names, claimed, reporter), problems)
-    return [home / names[case.id][0] for case in usable]
+    made_by = _maker(runs, ensemble, checkpoint, mode)
+    return _into_folder(home, usable, seen, outputs, made_by, predict_each, problems)
 
 
 def _new_cases(dataset: Dataset, paths: Sequence[Path]) -> tuple[Sequence[Case], list[Problem]]:
@@ -151,6 +153,33 @@ def _new_cases(dataset: Dataset, paths: Sequence[Path]) -> tuple[Sequence[Case],
         return error.cases, [*error.problems]
 
 
+def _into_folder(
+    home: Path,
+    cases: Sequence[Case],
+    seen: Mapping[str, Look],
+    outputs: Sequence[str],
+    made_by: Maker,
+    predict_each: Predicting,
+    problems: Sequence[Problem],
+) -> Predictions:
+    """Predict cases into a folder; those that are there already stay."""
+    make_folder(home)
+    table, reporter = predict_each.quality, predict_each.reporter
+    names = {case.id: names_of(case, seen[case.id].grid, predict_each.probabilities, outputs) for case in cases}
+    with locked(home):
+        if table is not None:
+            table.take_over()
+        sources = {name: seen[case.id].digests for case in cases for name in names[case.id]}
+        claimed = claim(home, made_by, sources)
+        missing = missing_cases(cases, names, claimed, reporter)
+        if there := len(cases) - len(missing):
+            reporter.say(f"Note: {there} of {len(cases)} predictions from these weights are already in {home}.")
+        missing += unmeasured(cases, missing, table, reporter)
+        with written(table, reporter, cases):
+            predict_each(missing, OutputFolder(names, claimed, reporter), problems)
+    return Predictions([home / names[case.id][0] for case in cases], table, cases)
+
+
 def _into_file(
     path: Path,
     case: Case,
@@ -158,15 +187,17 @@ def _into_file(
     outputs: Sequence[str],
     predict_each: Predicting,
     problems: Sequence[Problem],
-) -> list[Path]:
+) -> Predictions:
     """Predict one case into a new file, with its probabilities next to it."""
     require_ending(path, label_ending(grids[case.id].unit))
     kind = predict_each.probabilities
     beside = file_names(kind, image_stem(path), outputs, in_folder=False) if kind else []
-    require_new([path.parent / name for name in beside])
+    table = predict_each.quality
+    require_new([*(path.parent / name for name in beside), *([] if table is None else [table.path])])
     require_file(path)
-    predict_each([case], NewFile(path, beside), problems)
-    return [path]
+    with written(table, predict_each.reporter, [case]):
+        predict_each([case], NewFile(path, beside), problems)
+    return Predictions([path], table, [case])
 
 
 def _format(asked: str | None) -> Format | None:

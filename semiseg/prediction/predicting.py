@@ -8,16 +8,19 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import torch
+from torch import Tensor
 
 from semiseg.data.verify import problems_of
 from semiseg.engine.memory import NEW_IMAGE_FIX, raising_on_oom
 from semiseg.errors import DataError, Problem, TrainingError, raise_all
 from semiseg.inference.image import Ensemble, Receive
+from semiseg.inference.windows import Part
 from semiseg.io.labels import label_bytes
 from semiseg.messages import counted
 from semiseg.pipeline.model import Model
 from semiseg.pipeline.predictions import predicted, stored_values
 from semiseg.prediction.probabilities import Format, ProbabilityWriter
+from semiseg.prediction.quality import Measuring, QualityTable
 from semiseg.prediction.targets import Target
 from semiseg.progress import Reporter
 from semiseg.types import Case, Volume
@@ -32,6 +35,7 @@ class Predicting:
     device: torch.device
     reporter: Reporter
     probabilities: Format | None = None
+    quality: QualityTable | None = None
 
     def __call__(self, cases: Sequence[Case], target: Target, problems: Sequence[Problem]) -> None:
         """Predict each case and write its files.
@@ -64,11 +68,18 @@ class Predicting:
         background = coding.background(self.ensemble.n_outputs)
 
         def receiver(volume: Volume) -> Receive:
-            made.writer = ProbabilityWriter(made.temporary, volume.geometry, background, kind or "npz", coding)
-            return made.writer.receive
+            receivers = list[Receive]()
+            if self.quality is not None:
+                made.measuring = self.quality.begin(volume, f"case {case.id}")
+                receivers.append(made.measuring.receive)
+            if kind:
+                made.writer = ProbabilityWriter(made.temporary, volume.geometry, background, kind, coding)
+                receivers.append(made.writer.receive)
+            return partial(_to_all, receivers)
 
+        wanted = kind is not None or self.quality is not None
         with raising_on_oom(self.device, NEW_IMAGE_FIX):
-            labels, grid = predicted(case, model.components.dataset, self.ensemble, receiver if kind else None)
+            labels, grid = predicted(case, model.components.dataset, self.ensemble, receiver if wanted else None)
             made.content = label_bytes(stored_values(labels, model.info), grid)
 
     def _write(self, case: Case, made: "_Made", target: Target) -> None:
@@ -78,19 +89,27 @@ class Predicting:
             with TemporaryDirectory(prefix=f".tmp-{os.getpid()}-", dir=target.home) as folder:
                 files = made.writer.write(Path(folder), tuple(self.model.task.regions or self.model.task.classes))
                 target.place(case, files)
+        if self.quality is not None and made.measuring is not None:
+            self.quality.add(case.id, made.measuring.measured())
         target.write(case, made.content)
 
 
 @dataclass(slots=True)
 class _Made:
-    """What was made of a case: the content of its label file, and its probabilities."""
+    """What was made of a case: the content of its label file, its probabilities, and its measured quality."""
 
     temporary: Path
     content: bytes | None = None
     writer: ProbabilityWriter | None = None
+    measuring: Measuring | None = None
 
     def close(self) -> None:
         """Remove the temporary file."""
         if self.writer is not None:
             self.writer.close()
         self.temporary.unlink(missing_ok=True)
+
+
+def _to_all(receivers: Sequence[Receive], part: Part, probabilities: Tensor) -> None:
+    for receive in receivers:
+        receive(part, probabilities)

@@ -61,7 +61,7 @@ class Calibration(BaseModel):
     """The calibration of some weights with some settings.
 
     ``known`` has the features of training and validation cases; without it, ``unchecked`` says why new cases are not
-    compared with them.
+    compared with them. ``encoder`` is the digest of the weights that give the features, of one of several runs.
     """
 
     key: Key
@@ -69,6 +69,7 @@ class Calibration(BaseModel):
     cases: list[MeasuredCase]
     known: KnownCases | None = None
     unchecked: str = ""
+    encoder: str = ""
 
     @classmethod
     def of(

@@ -66,11 +66,10 @@ def expected(case: str, measured: Measured, calibration: Calibration) -> list[Qu
         elif curve is None:
             note = calibration.too_few(name)
         else:
-            found, (least, most) = curve(agreement), curve.range
+            found = curve(agreement)
             figures = found.dice, found.low, found.high
-            if not least <= agreement <= most:
-                which = "below" if agreement < least else "above"
-                note = f"agreement {which} the {least:.3f} to {most:.3f} of the validation cases: extrapolated"
+            if agreement < curve.least:
+                note = f"agreement below the lowest of the validation cases, {curve.least:.3f}: extrapolated"
         rows.append(Quality(case, name, *figures, agreement, likeness, note))
     return rows
 

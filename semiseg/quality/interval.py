@@ -75,7 +75,7 @@ class Curve:
             raise ValueError(f"{len(names)} patients; at least {FEWEST} are needed")
         weights = 1 / counts[unit]
         self.patients = len(names)
-        self.range = float(x.min()), float(x.max())
+        self.least = float(x.min())
         self._line = Line.through(x, y, weights)
         without = [Line.through(*(part[unit != one] for part in (x, y, weights))) for one in range(len(names))]
         self._lines = [without[one] for one in unit]

@@ -13,7 +13,7 @@ from semiseg.engine.runtime import Runtime
 from semiseg.inference.image import Ensemble, Receive
 from semiseg.pipeline.model import Model, load_weights
 from semiseg.pipeline.plan import Plan
-from semiseg.pipeline.predictions import CHECKPOINTS, predicted, own_ensemble, weights_digest
+from semiseg.pipeline.predictions import CHECKPOINTS, own_ensemble, predicted, weights_digest
 from semiseg.progress import Reporter
 from semiseg.quality.agreement import Agreement, Structure, structures_of
 from semiseg.quality.calibration import Calibration, Key, MeasuredCase, key_of, read_calibration, write_calibration
@@ -60,7 +60,7 @@ def new_calibration(
 
     Raises DataError for an unusable case.
     """
-    structures, role = structures_of(plan.task, plan.regions), feature_role(ensemble)
+    structures, role = structures_of(plan.task, plan.regions), feature_role(ensemble.members[0])
     training = chosen((*plan.split.labeled, *plan.split.unlabeled)) if role else []
     found, features = [], []
     with reporter.work("calibrating expected Dice", len(cases) + len(training), unit="case") as meter:

@@ -27,7 +27,7 @@ def test_an_interval_by_hand():
     assert found.dice == pytest.approx(dice.mean() + 0.05)
     assert found.high == pytest.approx((middles + residuals).max() + 0.05)  # the 10th of ceil(0.9 x 11) = 10
     assert found.low == pytest.approx((middles - residuals).min() + 0.05)  # the 1st
-    assert curve.range == (0.7, 0.7)
+    assert curve.least == 0.7
     # With 20 patients, the ends are the 19th of 20 values: ceil(0.9 x 21) = 19.
     twice = Curve([0.7] * 20, np.tile(dice, 2), [str(n) for n in range(20)])
     middles = (2 * dice.sum() - dice) / 19
