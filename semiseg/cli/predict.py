@@ -91,6 +91,7 @@ def predict(
         postprocess=postprocess,
         probabilities=probabilities,
         memory_gib=None if memory is None else memory_limit(memory),
+        quality=quality,
         reporter=make_reporter(quiet),
     )
     for path in predicted:

@@ -7,8 +7,10 @@ from typing import Any
 from semiseg.pipeline.initial_weights.kept import initial_weights
 from semiseg.pipeline.plan import Plan
 from semiseg.pipeline.predictions import CHECKPOINTS, prediction_path
+from semiseg.pipeline.quality.section import quality_section
+from semiseg.quality.held_out import read_tested
 from semiseg.render.case_scores import worst_cases
-from semiseg.render.document import ViewedCase
+from semiseg.render.document import Section, ViewedCase
 from semiseg.render.page import write_page
 from semiseg.render.run_page import run_page
 from semiseg.render.viewer_case import view_case
@@ -30,9 +32,19 @@ def write_run_report(plan: Plan, folder: RunFolder, scores: Sequence[Score], sum
     """
     environment = json.loads(folder.environment.read_text(encoding="utf-8"))
     about = {**_about(plan), **initial_weights(folder)}
-    cases = _worst(plan, folder, scores, shown(CHECKPOINTS, summary["best_is_last"]))
-    page = run_page(summary, scores, folder.log_records(), cases, plan.info.classes, about, environment)
+    titles = shown(CHECKPOINTS, summary["best_is_last"])
+    cases = _worst(plan, folder, scores, titles)
+    quality = _quality(folder, titles)
+    page = run_page(summary, scores, folder.log_records(), cases, plan.info.classes, about, environment, quality)
     write_page(folder.report, page)
+
+
+def _quality(folder: RunFolder, titles: Mapping[str, str]) -> list[Section]:
+    if not folder.expected.exists():
+        return []
+    tested = read_tested(folder.expected)
+    sections = [quality_section(tested.get(name, ()), name, title) for name, title in titles.items()]
+    return [section for section in sections if section is not None]
 
 
 def _about(plan: Plan) -> dict[str, str]:

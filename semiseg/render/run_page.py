@@ -25,6 +25,7 @@ def run_page(
     classes: tuple[str, ...],
     about: Mapping[str, str],
     environment: Mapping[str, Any],
+    further: Sequence[Section] = (),
 ) -> Page:
     """Return the page of a run.
 
@@ -36,6 +37,7 @@ def run_page(
         classes: names by index, background first.
         about: main settings of the recipe, label to text; they open the protocol.
         environment: content of environment.json.
+        further: sections after the scores.
     """
     labeled, unlabeled = summary["cases"]["labeled"], summary["cases"]["unlabeled"]
     figure = run_figure(TrainingLogs(about.get("strategy", "run"), labeled, labeled + unlabeled, (log,)))
@@ -45,6 +47,7 @@ def run_page(
     networks = _networks(each_network(log), classes)
     sections = (
         Section("Scores", tuple(filter(None, (sentence(summary), ignored_note(summary["scores"])))), tables),
+        *further,
         Section("Training", tables=networks, figures=() if figure is None else (figure,)),
     )
     return Page(

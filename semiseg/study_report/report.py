@@ -18,6 +18,7 @@ from semiseg.study_report.figures.study_figures import study_figures, write_figu
 from semiseg.study_report.findings import findings, next_labels
 from semiseg.study_report.first_cases import write_first_cases
 from semiseg.study_report.provenance import environment, protocol
+from semiseg.study_report.quality import quality_section
 from semiseg.study_report.results import StudyResults
 from semiseg.study_report.study_controls import controlled
 from semiseg.study_report.study_metric import study_metric
@@ -87,12 +88,13 @@ def report_study(
             comparisons(controls, metric, "its control"),
             savings_sentences(found, results.baseline),
         )
+        quality = tuple(filter(None, [quality_section(results)]))
         cases, unseen = worst_cases_of(folder, results, metric)
         shown, cut = page_scores(results)
         page = Page(
             title=f"{results.name}: {', '.join(results.methods) or 'nothing'} compared with {results.baseline}",
             summary=said,
-            sections=_sections(tables, of_findings, others, (*savings, *figures), details),
+            sections=(*_sections(tables, of_findings, others, (*savings, *figures), details), *quality),
             scores=shown,
             cases=cases.cases,
             classes=cases.classes,
@@ -100,7 +102,14 @@ def report_study(
             environment=environment(folder, results),
         )
         meter.advance()
-        written = _write(target, page, (*tables, *of_findings, *others), (*savings, *figures))
+        expected_tables = [table for section in quality for table in section.tables]
+        expected_figures = [figure for section in quality for figure in section.figures]
+        written = _write(
+            target,
+            page,
+            (*tables, *of_findings, *others, *expected_tables),
+            (*savings, *figures, *expected_figures),
+        )
         write_scores(target / "scores.csv", all_scores(folder, scores))
         if note := write_first_cases(target / "preview.png", results):
             reporter.say(f"Note: {note}")
