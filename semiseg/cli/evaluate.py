@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from semiseg.scoring.evaluate import Evaluation
 
 
@@ -92,10 +94,10 @@ def evaluate(
         workers=workers,
         reporter=make_reporter(quiet),
     )
-    _show(evaluation, output)
+    _show(evaluation, output, predictions / "quality.csv")
 
 
-def _show(evaluation: "Evaluation", output: Path | None) -> None:
+def _show(evaluation: "Evaluation", output: Path | None, expected: Path) -> None:
     from rich.console import Console
 
     from semiseg.scoring.show import summary_table, worst_table
@@ -103,9 +105,32 @@ def _show(evaluation: "Evaluation", output: Path | None) -> None:
     console = Console()
     console.print(summary_table(evaluation.summary))
     console.print(worst_table(evaluation.summary))
+    if expected.exists():
+        _show_expected(evaluation, expected, console)
     lines = [f"No reference for {path}: not scored." for path in evaluation.unmatched_predictions]
     lines += [f"No prediction for {path}: not scored." for path in evaluation.unmatched_references]
     if output is not None:
         lines.append(f"Wrote {output / 'scores.csv'} and {output / 'summary.json'}")
     for line in lines:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def _show_expected(evaluation: "Evaluation", path: Path, console: "Console") -> None:
+    """Show how the expected Dice of predictions compares with the true one."""
+    from semiseg.errors import RunError
+    from semiseg.quality.expected import read_quality
+    from semiseg.quality.held_out import compare, held_out
+    from semiseg.quality.show import held_out_table
+
+    try:
+        rows = read_quality(path)
+    except RunError as error:
+        console.print(f"Note: {path}: {error.problems[0].what}.", markup=False, highlight=False, soft_wrap=True)
+        return
+    figures = held_out(compare(rows, evaluation.scores))
+    if figures:
+        console.print(held_out_table(figures))
+        return
+    names = ", ".join(dict.fromkeys(row.structure for row in rows))
+    said = f"Note: {path} has the expected Dice of {names}: compared with dice, if --labels names the classes so."
+    console.print(said, markup=False, highlight=False, soft_wrap=True)

@@ -25,7 +25,7 @@ from semiseg.pipeline.model import Model, load_weights
 from semiseg.pipeline.plan import Plan
 from semiseg.progress import Meter, Reporter
 from semiseg.quality.agreement import Agreement
-from semiseg.quality.calibration import Calibration, key_of, read_calibration
+from semiseg.quality.calibration import Calibration, CaseAgreement, key_of, read_calibration
 from semiseg.runs.checkpoint import file_digest, same_weights
 from semiseg.runs.folder import RunFolder
 from semiseg.runs.postprocessing import largest_classes, read_decision
@@ -34,7 +34,6 @@ from semiseg.scoring.same_weights import shown
 from semiseg.types import Case, DatasetInfo, Geometry, Volume
 
 CHECKPOINTS = ("last", "best")
-AGREEMENT = "agreement"
 Receiver = Callable[[Volume], Receive]
 """Returns the receiver of an image's probabilities."""
 
@@ -69,11 +68,10 @@ def predict_test_cases(
         folder.open_test_set("run", {"weights": digests})
         for checkpoint in CHECKPOINTS:
             discard_others(
-                folder.predictions / checkpoint,
-                digests[checkpoint],
-                *(f"*{ending}" for ending in LABEL_ENDINGS),
-                f"{AGREEMENT}/*.json",
+                folder.predictions / checkpoint, digests[checkpoint], *(f"*{ending}" for ending in LABEL_ENDINGS)
             )
+            if folder.quality.exists():
+                discard_others(folder.agreement / checkpoint, digests[checkpoint], "*.json")
             _remove_damaged(plan, folder, checkpoint, reporter)
     runtime.barrier()
     checkpoints = shown(CHECKPOINTS, same)
@@ -126,7 +124,7 @@ def calibration_of(plan: Plan, folder: RunFolder, checkpoint: str, ensemble: Ens
 
 def agreement_path(folder: RunFolder, checkpoint: str, case: Case) -> Path:
     """Return the path of a test case's agreement by structure."""
-    return folder.predictions / checkpoint / AGREEMENT / f"{case.id}.json"
+    return folder.agreement / checkpoint / f"{case.id}.json"
 
 
 def _predict_measured(
@@ -135,7 +133,8 @@ def _predict_measured(
     """Predict a test case, and write its agreement before its prediction."""
     agreement = Agreement(calibration.used, ensemble.members[0].predictor.strategy.coding)
     labels, geometry = predicted(case, plan.components.dataset, ensemble, lambda _: agreement.receive)
-    write_json(measures, {"key": calibration.key.model_dump(mode="json"), "agreement": agreement.values()})
+    measured = CaseAgreement(key=calibration.key, agreement=agreement.values())
+    write_json(measures, measured.model_dump(mode="json"))
     write_label(path, stored_values(labels, plan.info), geometry)
 
 

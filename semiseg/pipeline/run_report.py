@@ -8,7 +8,7 @@ from semiseg.pipeline.initial_weights.kept import initial_weights
 from semiseg.pipeline.plan import Plan
 from semiseg.pipeline.predictions import CHECKPOINTS, prediction_path
 from semiseg.pipeline.quality.section import quality_section
-from semiseg.quality.held_out import read_tested
+from semiseg.quality.held_out import read_compared
 from semiseg.render.case_scores import worst_cases
 from semiseg.render.document import Section, ViewedCase
 from semiseg.render.page import write_page
@@ -42,7 +42,7 @@ def write_run_report(plan: Plan, folder: RunFolder, scores: Sequence[Score], sum
 def _quality(folder: RunFolder, titles: Mapping[str, str]) -> list[Section]:
     if not folder.expected.exists():
         return []
-    tested = read_tested(folder.expected)
+    tested = read_compared(folder.expected)
     sections = [quality_section(tested.get(name, ()), name, title) for name, title in titles.items()]
     return [section for section in sections if section is not None]
 

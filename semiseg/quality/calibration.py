@@ -44,6 +44,13 @@ class MeasuredCase(BaseModel):
     dice: dict[str, float | None]
 
 
+class CaseAgreement(BaseModel):
+    """A test case's agreement by structure, and the calibration with which it becomes an expected Dice."""
+
+    key: Key
+    agreement: dict[str, float | None]
+
+
 class KeptStructure(BaseModel):
     """A structure, as in ``agreement.Structure``."""
 

@@ -141,25 +141,28 @@ def write_quality(path: Path, rows: Iterable[Quality]) -> None:
         temporary.write_text("\n".join(filter(None, [",".join(COLUMNS), as_text(rows)])) + "\n", encoding="utf-8")
 
 
-def read_measured(path: Path) -> dict[str, Measured]:
-    """Return what a quality.csv has measured, by case; an incomplete last line of a killed writer does not count.
+def read_quality(path: Path) -> list[Quality]:
+    """Return the rows of a quality.csv; an incomplete last line of a killed writer does not count.
 
     Raises RunError if the file is something else.
     """
-    found: dict[str, Measured] = {}
     try:
         with path.open(encoding="utf-8", newline="") as file:
             lines = csv.DictReader(file)
             if tuple(lines.fieldnames or ()) != COLUMNS:
                 raise ValueError("its columns are others")
-            for line in lines:
-                if None not in line.values():
-                    row = of_cells(line)
-                    one = found.setdefault(row.case, Measured({}, row.likeness))
-                    found[row.case] = Measured({**one.agreement, row.structure: row.agreement}, row.likeness)
+            return [of_cells(line) for line in lines if None not in line.values()]
     except (OSError, ValueError, csv.Error) as error:
         fix = "Nothing was changed. Choose another --output, or use --no-quality."
         raise RunError(Problem(str(path), f"it is not a table of expected Dice: {error}", fix)) from error
+
+
+def read_measured(path: Path) -> dict[str, Measured]:
+    """Return what a quality.csv has measured, by case. Raises RunError if the file is something else."""
+    found: dict[str, Measured] = {}
+    for row in read_quality(path):
+        one = found.setdefault(row.case, Measured({}, row.likeness))
+        found[row.case] = Measured({**one.agreement, row.structure: row.agreement}, row.likeness)
     return found
 
 

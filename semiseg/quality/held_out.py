@@ -1,6 +1,7 @@
 """Expected against true Dice on labeled cases that the calibration has not seen."""
 
 import csv
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,10 +11,11 @@ import numpy as np
 
 from semiseg.io.atomic import atomic_file
 from semiseg.quality.expected import COLUMNS, Quality, cells, of_cells
+from semiseg.scoring.score_case import Score
 
 
 @dataclass(frozen=True, slots=True)
-class Tested:
+class Compared:
     """A case's expected Dice for a structure, and its true Dice; None if the structure is in neither label."""
 
     quality: Quality
@@ -48,15 +50,26 @@ class HeldOut:
     width: float
 
 
-def held_out(tested: Iterable[Tested]) -> list[HeldOut]:
+def compare(rows: Iterable[Quality], scores: Iterable[Score], checkpoint: str = "") -> list[Compared]:
+    """Return rows of expected Dice with the true Dice among the scores of a checkpoint."""
+    dice = {
+        (score.case, score.class_name): score.value
+        for score in scores
+        if score.checkpoint == checkpoint and score.definition.split()[:1] == ["Dice"]
+    }
+    found = ((row, dice.get((row.case, row.structure), math.nan)) for row in rows)
+    return [Compared(row, None if math.isnan(value) else value) for row, value in found]
+
+
+def held_out(tested: Iterable[Compared]) -> list[HeldOut]:
     """Return the figures of each structure that has an expected and a true Dice in some case."""
-    by_structure: dict[str, list[Tested]] = {}
+    by_structure: dict[str, list[Compared]] = {}
     for one in tested:
         by_structure.setdefault(one.quality.structure, []).append(one)
     return [_figures(name, cases) for name, cases in by_structure.items() if any(case.is_pair for case in cases)]
 
 
-def _figures(structure: str, cases: Sequence[Tested]) -> HeldOut:
+def _figures(structure: str, cases: Sequence[Compared]) -> HeldOut:
     pairs = [(c.quality.expected_dice, c.quality.low, c.quality.high, c.dice) for c in cases if c.is_pair]
     expected, low, high, dice = np.array(pairs, float).T
     return HeldOut(
@@ -78,7 +91,7 @@ def _spearman(one: Any, other: Any) -> float | None:
     return float(np.corrcoef(rankdata(one), rankdata(other))[0, 1])
 
 
-def write_tested(path: Path, tested: Mapping[str, Sequence[Tested]]) -> None:
+def write_compared(path: Path, tested: Mapping[str, Sequence[Compared]]) -> None:
     """Write a run's quality.csv: rows as ``semiseg predict`` writes, with checkpoint and true Dice."""
     with atomic_file(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
@@ -87,11 +100,11 @@ def write_tested(path: Path, tested: Mapping[str, Sequence[Tested]]) -> None:
             writer.writerows([checkpoint, *cells(one.quality), "" if one.dice is None else one.dice] for one in rows)
 
 
-def read_tested(path: Path) -> dict[str, list[Tested]]:
+def read_compared(path: Path) -> dict[str, list[Compared]]:
     """Return the rows of a run's quality.csv by checkpoint. Raises ValueError or KeyError for another file."""
-    found: dict[str, list[Tested]] = {}
+    found: dict[str, list[Compared]] = {}
     with path.open(encoding="utf-8", newline="") as file:
         for line in csv.DictReader(file):
             dice = float(line["dice"]) if line["dice"] else None
-            found.setdefault(line["checkpoint"], []).append(Tested(of_cells(line), dice))
+            found.setdefault(line["checkpoint"], []).append(Compared(of_cells(line), dice))
     return found

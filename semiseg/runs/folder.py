@@ -58,6 +58,7 @@ class RunFolder:
         self.pseudo_labels = self.path / "pseudo_labels"
         self.pseudo_label_files = self.path / "pseudo_label_files.json"
         self.predictions = self.path / "predictions"
+        self.agreement = self.path / "agreement"
         self.postprocessing = self.path / "postprocessing.json"
         self.quality = self.path / "quality.json"
         self.expected = self.path / "quality.csv"

@@ -72,7 +72,7 @@ def test_a_run_calibrates_itself_and_shows_expected_against_true_dice(tmp_path):
             assert one.expected_dice == (pytest.approx(float(given)) if given else None)
     # A run that was stopped before it was scored measures what is missing, and nothing else.
     before = {path: path.read_bytes() for path in (folder.expected, folder.quality)}
-    lost, *others = sorted((folder.predictions / "last").rglob("*.json"))
+    lost, *others = sorted((folder.agreement / "last").rglob("*.json"))
     times = {path: path.stat().st_mtime_ns for path in others}
     lost.unlink()
     folder.summary.unlink()
@@ -178,5 +178,16 @@ def test_the_command_prints_the_cases_to_look_at(drawn, tmp_path):
     done = semiseg("predict", run, "-i", new, "-o", tmp_path / "out")
     assert "Expected Dice with its 90 % interval" in done.stderr
     assert (tmp_path / "out" / "quality.csv").exists()
+    labels = tmp_path / "labels"
+    labels.mkdir()
+    for case in make_plan(library.load_recipe(ENOUGH)).split.test:
+        shutil.copy(case.label, labels)
+    evaluated = [tmp_path / "out", labels, "--metric", "dice", "--labels"]
+    compared = semiseg("evaluate", *evaluated, "1=necrosis,2=edema,4=enhancing,3=enhancing").stdout
+    assert "Expected against true Dice" in compared
+    assert (
+        "has the expected Dice of necrosis, edema, enhancing"
+        in semiseg("evaluate", *evaluated, "1=a,other=background").stdout
+    )
     semiseg("predict", run, "-i", new, "-o", tmp_path / "plain", "--no-quality")
     assert not (tmp_path / "plain" / "quality.csv").exists()

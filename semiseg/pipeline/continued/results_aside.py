@@ -16,7 +16,7 @@ def scores_of(folder: RunFolder) -> tuple[Path, ...]:
 
 def results_of(folder: RunFolder) -> tuple[Path, ...]:
     """Return the files that follow from the weights."""
-    return *scores_of(folder), folder.predictions, folder.postprocessing, folder.quality
+    return *scores_of(folder), folder.predictions, folder.agreement, folder.postprocessing, folder.quality
 
 
 def keep_results(folder: RunFolder, aside: Path, results: Sequence[Path]) -> bool:

@@ -5,7 +5,8 @@ from functools import partial
 
 from matplotlib.axes import Axes
 
-from semiseg.quality.held_out import HeldOut, Tested, held_out
+from semiseg.messages import counted
+from semiseg.quality.held_out import Compared, HeldOut, held_out
 from semiseg.render import cells
 from semiseg.render.document import Cell, Figure, Section, Table
 from semiseg.render.figure_style import BASELINE_COLOR, COLORS, draw
@@ -22,7 +23,7 @@ _MOST_PANELS = 9
 _MOST_BARS = 150
 
 
-def quality_section(rows: Sequence[Tested], checkpoint: str, title: str) -> Section | None:
+def quality_section(rows: Sequence[Compared], checkpoint: str, title: str) -> Section | None:
     """Return the section of a run's report for a checkpoint, shown by its ``title``; None without pairs of values."""
     found = held_out(rows)
     if not found:
@@ -50,7 +51,7 @@ def figures(one: HeldOut) -> tuple[Cell, ...]:
     )
 
 
-def quality_figure(rows: Sequence[Tested], key: str) -> Figure:
+def quality_figure(rows: Sequence[Compared], key: str) -> Figure:
     """Draw expected against true Dice, a panel per structure (at most nine), with intervals if cases are few."""
     structures = list(dict.fromkeys(one.quality.structure for one in rows if one.is_pair))
     shown, said = structures[:_MOST_PANELS], []
@@ -59,7 +60,7 @@ def quality_figure(rows: Sequence[Tested], key: str) -> Figure:
     least = max(min(v for v in values if v is not None) - 0.05, 0.0)
     for name, some in pairs.items():
         inside = sum(_inside(one) for one in some)
-        said.append(f"{name}: {len(some)} cases, {inside} with the true Dice within the interval.")
+        said.append(f"{name}: {counted(len(some), 'case')}, {inside} with the true Dice within the interval.")
     left = len(structures) - len(shown)
     bars = "Bars: 90 % intervals. " if any(len(some) <= _MOST_BARS for some in pairs.values()) else ""
     note = f"{bars}Dashed: expected equals true.{f' {left} more in the table.' if left else ''}"
@@ -68,12 +69,12 @@ def quality_figure(rows: Sequence[Tested], key: str) -> Figure:
     return draw(key, "Expected and true Dice", alt, panels, note=note, y_label="true Dice")
 
 
-def _inside(one: Tested) -> bool:
+def _inside(one: Compared) -> bool:
     low, high, dice = one.quality.low, one.quality.high, one.dice
     return low is not None and high is not None and dice is not None and low <= dice <= high
 
 
-def _panel(ax: Axes, title: str, rows: Sequence[Tested], least: float) -> None:
+def _panel(ax: Axes, title: str, rows: Sequence[Compared], least: float) -> None:
     ax.plot([least, 1], [least, 1], linestyle="--", color=BASELINE_COLOR, linewidth=0.8)
     for one in rows if len(rows) <= _MOST_BARS else ():
         low, high = one.quality.low, one.quality.high
