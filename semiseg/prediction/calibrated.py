@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from semiseg.errors import RunError, SemisegError, StorageError
+from semiseg.errors import Problem, RunError, SemisegError, StorageError
 from semiseg.inference.image import Ensemble
 from semiseg.io.lock import locked
 from semiseg.messages import counted
@@ -34,8 +34,7 @@ def calibration_for(
         cases = [case for case in plan.split.validation if case.id in ids]
         made = new_calibration(key, plan, ensemble, cases, runs[0].runtime, reporter)
     except SemisegError as error:
-        reasons = " ".join(str(replace(problem, fix="")) for problem in error.problems)
-        reporter.say(f"Note: no expected Dice: {reasons.removesuffix('.')}.")
+        reporter.say(f"Note: no expected Dice: {_reason(error.problems)}.")
         return None
     if len(runs) > 1:
         made = made.model_copy(update={"encoder": runs[0].weights})
@@ -47,6 +46,14 @@ def calibration_for(
     return made
 
 
+def _reason(problems: Sequence[Problem]) -> str:
+    """Return the first problem in a line, with the number of the others."""
+    first = problems[0]
+    text = str(replace(first, fix="")).removesuffix(".")
+    more = f", and {counted(len(problems) - 1, 'more problem')}" if len(problems) > 1 else ""
+    return f"{text}{more}{f'. {first.fix}' if first.fix else ''}".removesuffix(".")
+
+
 def _validation(runs: Sequence[LoadedRun]) -> set[str]:
     """Return the ids of the cases that are validation cases of every run. Raises RunError for too few patients."""
     found = [{case["id"]: case for case in run.kept.folder.read_split()["validation"]} for run in runs]
@@ -54,6 +61,6 @@ def _validation(runs: Sequence[LoadedRun]) -> set[str]:
     patients = {found[0][case].get("patient", case) for case in shared}
     if len(patients) < FEWEST:
         have = f"{counted(len(patients), 'validation patient')}"
-        whose = f"{runs[0].name} has {have}" if len(runs) == 1 else f"the runs have {have} in common"
+        whose = f"the run has {have}" if len(runs) == 1 else f"the runs have {have} in common"
         raise RunError(f"{whose}; a {LEVEL:.0%} interval needs at least {FEWEST}".replace("%", " %"))
     return shared

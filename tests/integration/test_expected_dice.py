@@ -161,7 +161,7 @@ def test_too_few_validation_patients_or_absent_data_are_told_once(tmp_path):
     paths = library.predict(few, new, tmp_path / "out", reporter=heard)
     assert paths.quality == ()
     assert not (tmp_path / "out" / "quality.csv").exists()
-    said = f"Note: no expected Dice: {few} has 1 validation patient; a 90 % interval needs at least 10."
+    said = "Note: no expected Dice: the run has 1 validation patient; a 90 % interval needs at least 10."
     assert heard.said.count(said) == 1
     absent = drawn_run(
         tmp_path / "absent", {**ENOUGH, "dataset": {**ENOUGH["dataset"], "root": str(tmp_path / "data")}}
@@ -170,7 +170,12 @@ def test_too_few_validation_patients_or_absent_data_are_told_once(tmp_path):
         case.label.write_bytes(b"")
     heard = Heard()
     assert len(library.predict(absent, new, tmp_path / "other", reporter=heard)) == 1
-    assert any(text.startswith("Note: no expected Dice: ") for text in heard.said)
+    (said,) = [text for text in heard.said if text.startswith("Note: no expected Dice: ")]
+    assert "\n" not in said
+    RunFolder(absent).quality.write_text("{}")
+    library.predict(absent, new, tmp_path / "third", reporter=heard)
+    assert f"no expected Dice: {RunFolder(absent).quality}: is not what semiseg wrote" in heard.said[-1]
+    assert heard.said[-1].endswith("Delete it: the calibration is then made again.")
 
 
 def test_the_command_prints_the_cases_to_look_at(drawn, tmp_path):

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from semiseg.io.json import read_json
 from semiseg.pipeline.plan import Plan
 from semiseg.pipeline.predictions import agreement_path
-from semiseg.quality.calibration import CaseAgreement, read_calibration
+from semiseg.quality.calibration import Calibration, CaseAgreement, Key, read_calibration
 from semiseg.quality.expected import Measured, Quality, expected
 from semiseg.quality.held_out import Compared, compare, write_compared
 from semiseg.runs.folder import RunFolder
@@ -22,6 +22,7 @@ def compare_with_true_dice(
     It is empty, and not written, without a calibration. Test cases are not compared with the training cases.
     """
     found: dict[str, list[Compared]] = {}
+    read: dict[Key, Calibration | None] = {}
     for checkpoint in checkpoints:
         rows: list[Quality] = []
         for case in plan.split.test:
@@ -29,7 +30,9 @@ def compare_with_true_dice(
             if case.label is None or not measures.exists():
                 continue
             measured = CaseAgreement.model_validate(read_json(measures, CaseAgreement, _AGAIN))
-            calibration = read_calibration(folder, measured.key)
+            if measured.key not in read:
+                read[measured.key] = read_calibration(folder, measured.key)
+            calibration = read[measured.key]
             if calibration is not None:
                 rows += expected(case.id, Measured(measured.agreement), calibration)
         if rows:
