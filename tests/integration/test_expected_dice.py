@@ -196,3 +196,15 @@ def test_the_command_prints_the_cases_to_look_at(drawn, tmp_path):
     )
     semiseg("predict", run, "-i", new, "-o", tmp_path / "plain", "--no-quality")
     assert not (tmp_path / "plain" / "quality.csv").exists()
+
+
+@pytest.mark.parametrize("change", ["training.outputs=regions", "training.patch_size=[16,16]"])
+def test_regions_as_outputs_and_networks_of_slices(tmp_path, change):
+    run = drawn_run(tmp_path / "run", ENOUGH, change)
+    plan = make_plan(library.load_recipe(ENOUGH, [change]))
+    found = library.predict(run, copied_to(tmp_path / "new", plan.split.test[:1]), tmp_path / "out").quality
+    names = {*plan.task.regions} or {*CLASSES, *plan.regions}
+    assert {one.structure for one in found} == names
+    assert all(one.likeness is not None for one in found)
+    (kept,) = json.loads(RunFolder(run).quality.read_text())["calibrations"]
+    assert all({*case["dice"]} == names for case in kept["cases"])
