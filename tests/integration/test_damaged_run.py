@@ -63,7 +63,7 @@ def refused(run, images, tmp_path, checkpoint="best"):
 def test_a_finished_run_predicts_and_has_nothing_to_say_of_itself(run, images, tmp_path):
     heard = Heard()
     for checkpoint in ("last", "best"):
-        assert library.predict(run, images, tmp_path / checkpoint, checkpoint=checkpoint, reporter=heard)
+        assert library.predict(run, images, tmp_path / checkpoint, checkpoint=checkpoint, quality=False, reporter=heard)
     assert heard.said == []
 
 
@@ -156,7 +156,7 @@ def older(run):
 def test_a_run_of_an_earlier_version_predicts_with_a_note(run, images, tmp_path):
     (before,) = library.predict(run, images, tmp_path / "before")
     heard = Heard()
-    (after,) = library.predict(older(run), images, tmp_path / "after", reporter=heard)
+    (after,) = library.predict(older(run), images, tmp_path / "after", quality=False, reporter=heard)
     assert after.read_bytes() == before.read_bytes()
     (note,) = heard.said
     assert note.startswith("Note: best.pt or model.json is from an earlier version")
@@ -373,9 +373,9 @@ def test_a_summary_that_does_not_fit_is_told_in_a_sentence(run, text, said):
 
 def test_a_drawn_run_belongs_together(images, tmp_path):
     heard, drawn = Heard(), drawn_run(tmp_path / "drawn", SMALL)
-    library.predict(drawn, images, tmp_path / "a", reporter=heard)
+    library.predict(drawn, images, tmp_path / "a", quality=False, reporter=heard)
     tied(drawn, precision="32")
-    library.predict(drawn, images, tmp_path / "b", reporter=heard)
+    library.predict(drawn, images, tmp_path / "b", quality=False, reporter=heard)
     assert heard.said == []
 
 

@@ -65,7 +65,7 @@ def test_what_the_device_lacks_is_said_and_done_in_float32(run, images, tmp_path
     found = labels(trained_on_gpu, images, tmp_path, "a", device="cpu", reporter=heard)
     in_float = labels(with_precision(run, tmp_path / "32", "32", "32"), images, tmp_path, "b", device="cpu")
     assert all(np.array_equal(a, b) for a, b in zip(found, in_float, strict=True))
-    (said, _) = heard.said  # and that one image has the name of a training case
+    said, _, _ = heard.said  # and that one image has the name of a training case, and that no Dice is expected
     assert said.startswith(f"Note: The run used {had}, which is meant for GPUs. These predictions use float32")
 
 
