@@ -16,7 +16,9 @@ from semiseg.own_plugins import PACKAGES, answer, not_installed
 from semiseg.registry import GROUPS, find
 
 ROOT = Path(__file__).parents[2]
-PLUGINS = sorted(path.parent for path in ROOT.glob("plugins/*/pyproject.toml"))
+PACKAGED = sorted(path.parent for path in ROOT.glob("plugins/*/pyproject.toml"))
+PLUGINS = [folder for folder in PACKAGED if (folder / "recipes").is_dir()]
+"""Those with components; the others are programs."""
 
 
 def metadata(folder):
@@ -88,6 +90,14 @@ def test_the_table_of_our_plugins_is_what_they_declare():
         held["recipe"] = tuple(sorted(path.stem for path in folder.glob("recipes/*.yaml")))
         declared[folder.name] = held
     assert declared == PACKAGES
+
+
+def test_a_package_without_recipes_is_a_program_without_components():
+    programs = [metadata(folder)["project"] for folder in PACKAGED if folder not in PLUGINS]
+    assert programs
+    for project in programs:
+        assert project["scripts"]
+        assert not [group for group in project.get("entry-points", ()) if group.startswith("semiseg.")]
 
 
 def test_the_extra_methods_is_all_plugins_and_no_other_extra_has_any():

@@ -1,0 +1,5 @@
+"""``python -m semiseg_monai_label``."""
+
+from semiseg_monai_label.cli import main
+
+main()
