@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import shutil
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -57,9 +58,14 @@ def serve(
     settings = Settings(
         runs=folders, images=None if images is None else images.resolve(), by=by, n=n, seed=seed, show=shown
     )
-    served = new_app(output.resolve(), settings)
-    cases = Rounds(served, _Lines()).cases(by)
-    print(f"{len(cases)} cases by {by}, the first {cases[0].case}; shown: {shown}", file=sys.stderr)
+    served, is_new = new_app(output.resolve(), settings)
+    try:
+        cases = Rounds(served, _Lines()).cases(by)
+    except semiseg.SemisegError:
+        if is_new:
+            shutil.rmtree(served.home)
+        raise
+    print(f"Cases by {by}: {len(cases)}, the first {cases[0].case}. Shown: {shown}.", file=sys.stderr)
     print(f"Starting http://{host}:{port}, without passwords or encryption.", file=sys.stderr)
     arguments = ["start_server", "--app", str(served.home), "--studies", str(served.studies)]
     command = [sys.executable, "-m", "monailabel.main", *arguments, "--host", host, "--port", str(port)]

@@ -91,8 +91,8 @@ def model_record(run: Path) -> Mapping[str, Any]:
     return found
 
 
-def new_app(home: Path, settings: Settings) -> Served:
-    """Write the folder of an app, or return the one that is there with the same settings.
+def new_app(home: Path, settings: Settings) -> tuple[Served, bool]:
+    """Write the folder of an app, or return the one that is there with the same settings; and whether it is new.
 
     Raises RunError if the folder holds anything else.
     """
@@ -101,13 +101,13 @@ def new_app(home: Path, settings: Settings) -> Served:
         if served.settings != settings:
             what = "it serves something else: other runs, images, rule, number, seed or modality"
             raise RunError(Problem(str(home), what, "Nothing was changed. Choose another --output."))
-        return served
+        return served, False
     if home.exists() and (not home.is_dir() or any(home.iterdir())):
         raise RunError(f"{home} is not an empty folder.", "Nothing was changed. Choose another --output.")
     (home / STUDIES).mkdir(parents=True)
     (home / "main.py").write_text(_MAIN, encoding="utf-8")
     (home / SETTINGS).write_text(settings.model_dump_json(indent=2) + "\n", encoding="utf-8")
-    return Served(home, settings)
+    return Served(home, settings), True
 
 
 def read_app(home: Path) -> Served:
