@@ -34,15 +34,6 @@ GROUPS: Mapping[Kind, str] = {
     "launcher": "semiseg.launchers",
     "acquisition": "semiseg.acquisitions",
 }
-_INTERFACES: Mapping[Kind, str] = {
-    "backbone": "semiseg.interfaces.backbone:Backbone",
-    "dataset": "semiseg.interfaces.dataset:Dataset",
-    "strategy": "semiseg.interfaces.strategy:Strategy",
-    "augmentation": "semiseg.interfaces.augmentation:Augmentation",
-    "metric": "semiseg.interfaces.metric:Metric",
-    "launcher": "semiseg.interfaces.launcher:Launcher",
-    "acquisition": "semiseg.interfaces.acquisition:Acquisition",
-}
 RENAMED: Mapping[Kind, Mapping[str, str]] = {"augmentation": {"paper": "luque2023"}}
 """Current names by former names, of which recipes may contain both."""
 
@@ -201,7 +192,7 @@ def load(kind: Kind, name: str | type, where: str = "") -> type:
 
 def interface(kind: Kind) -> type:
     """Return the base class of a component kind. For backbones, strategies and acquisitions this imports torch."""
-    cls: type = _resolve(_INTERFACES[kind])
+    cls: type = _resolve(f"semiseg.interfaces.{kind}:{kind.capitalize()}")
     return cls
 
 

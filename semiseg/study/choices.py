@@ -20,7 +20,7 @@ from semiseg.recipe.yaml import read_yaml
 from semiseg.registry import create
 from semiseg.runs.folder import RunFolder
 from semiseg.study.folder import StudyFolder
-from semiseg.study.models import StudyModel
+from semiseg.study.models import StudyModel, named_rule
 from semiseg.suggestion.candidates import Candidates, unlabeled_candidates
 
 
@@ -61,16 +61,16 @@ def _settled(model: StudyModel, folder: StudyFolder, places: Mapping[str, str]) 
     return model.with_labeled(record["labeled"])
 
 
-def choose_cases(model: StudyModel, before: RunFolder, folder: StudyFolder, reporter: Reporter) -> StudyModel:
-    """Let a model's rule choose among the unlabeled cases of the run before it; return the model with its cases.
+def choose_cases(model: StudyModel, before: RunFolder, folder: StudyFolder, reporter: Reporter) -> None:
+    """Let a model's rule choose among the unlabeled cases of the run before it, and keep the choice in the folder.
 
-    The choice is kept in the study's folder. The rule gets the run's last weights and the model's seed. Patients are
+    The rule gets the run's last weights and the model's seed. Patients are
     taken in its order as long as their cases fit into the count. Raises DataError if whole patients cannot meet it.
     """
     how = model.acquired
     assert how is not None
-    reporter.say(f"{model.name}: {how.rule['name']} chooses {counted(how.count, 'case')} with {how.after}.")
-    name, options = str(how.rule["name"]), {key: value for key, value in how.rule.items() if key != "name"}
+    name, options = named_rule(how.rule)
+    reporter.say(f"{model.name}: {name} chooses {counted(how.count, 'case')} with {how.after}.")
     rule: Acquisition = create("acquisition", name, options)
     (run,) = load_runs([before.path], "last", "auto", None, reporter)
     pool = unlabeled_candidates(run, rule, name, "last", reporter)
@@ -98,7 +98,6 @@ def choose_cases(model: StudyModel, before: RunFolder, folder: StudyFolder, repo
         ],
     }
     write_json(folder.choice(model.name), record)
-    return model.with_labeled(labeled)
 
 
 def _fitting(rule: Acquisition, pool: Candidates, count: int, model: StudyModel) -> list[Choice]:

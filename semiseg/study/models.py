@@ -128,10 +128,15 @@ def method_of(strategy: str, values: Varied, varied: Sequence[str]) -> str:
     return " ".join([strategy, *options])
 
 
+def named_rule(rule: Varied) -> tuple[str, dict[str, Any]]:
+    """Return the name and the options of a rule."""
+    return str(rule["name"]), {key: value for key, value in rule.items() if key != "name"}
+
+
 def chosen_by(method: str, rule: Varied) -> str:
     """Return a method's name with the rule that chooses its labeled cases: ``cps by hybrid pool=2``."""
-    options = [f"{key}={_text(value)}" for key, value in rule.items() if key != "name"]
-    return " ".join([method, "by", _text(rule["name"]), *options])
+    name, options = named_rule(rule)
+    return " ".join([method, "by", name, *(f"{key}={_text(value)}" for key, value in options.items())])
 
 
 def setting_of(recipe: Recipe, varied: Sequence[str]) -> str:

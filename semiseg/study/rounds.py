@@ -17,7 +17,7 @@ from semiseg.recipe.components import resolve
 from semiseg.recipe.source_locations import Places
 from semiseg.registry import load, make_options
 from semiseg.study.matrix import Point
-from semiseg.study.models import Acquired, StudyModel
+from semiseg.study.models import Acquired, StudyModel, named_rule
 
 
 def chained(spanned: Sequence[Point], models: Sequence[StudyModel], places: Places) -> tuple[StudyModel, ...]:
@@ -87,7 +87,7 @@ def _problems(chain: Sequence[tuple[Point, StudyModel]], drawn: Mapping[str, str
 
 
 def _of_rule(rule: Mapping[str, Any], model: StudyModel, where: str) -> Iterator[Problem]:
-    name, options = str(rule["name"]), {key: value for key, value in rule.items() if key != "name"}
+    name, options = named_rule(rule)
     try:
         cls: Any = load("acquisition", name)
         make_options(cls, options)

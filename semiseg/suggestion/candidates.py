@@ -1,6 +1,6 @@
-"""The unlabeled cases of a run as candidates of a rule, measured in memory: for rounds that are simulated."""
+"""The unlabeled cases of runs as candidates of a rule, measured by their networks."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -13,7 +13,7 @@ from semiseg.prediction.ensemble import LoadedRun
 from semiseg.progress import Reporter
 from semiseg.suggestion.measuring import Measured, Measuring
 from semiseg.suggestion.networks import find_networks, require_fitting
-from semiseg.suggestion.pool import find_pool
+from semiseg.suggestion.pool import Pool, find_pool
 from semiseg.types import Case
 
 
@@ -35,26 +35,48 @@ def unlabeled_candidates(
     networks = find_networks([run], checkpoint, None, reporter)
     require_fitting(rule, name, networks, [run])
     pool = find_pool([run], None, with_labeled=rule.uses_features)
-    measuring = Measuring(rule, rule, networks, run.runtime.device)
-    measured: dict[str, Measured] = {}
+    return measured_candidates(Measuring(rule, rule, networks, run.runtime.device), pool, reporter)
+
+
+def measured_candidates(
+    measuring: Measuring,
+    pool: Pool,
+    reporter: Reporter,
+    known: Mapping[str, Measured] | None = None,
+    keep: Callable[[str, Measured], None] = lambda case, measured: None,
+) -> Candidates:
+    """Return the patients of a pool and the features of its labeled cases, as far as the rule needs them.
+
+    ``known`` are cases measured before; ``keep`` is called with each one that is measured now. Raises DataError, with
+    all problems.
+    """
+    rule, found = measuring.rule, dict(known or {})
     labeled: list[Features] = []
-    problems: list[Problem] = []
 
     def measure(case: Case) -> None:
-        measured[case.id] = measuring.measure(case, pool.dataset)
+        found[case.id] = measuring.measure(case, pool.dataset)
+        keep(case.id, found[case.id])
 
-    def features(case: Case) -> None:
-        labeled.append(np.array(measuring.features(case, pool.dataset)))
+    if rule.members or rule.uses_features:
+        _work("measuring cases", measure, pool.cases, found.keys(), reporter)
+    if rule.uses_features and (own := pool.own) is not None:
 
-    works = [(measure, pool.cases)] if rule.members or rule.uses_features else []
-    works += [(features, pool.labeled)] if rule.uses_features else []
-    with reporter.work("measuring cases", sum(len(cases) for _, cases in works), unit="case") as meter:
-        for work, cases in works:
-            for case in cases:
-                problems += problems_of(case, partial(work, case))
-                meter.advance()
+        def features(case: Case) -> None:
+            labeled.append(np.array(measuring.features(case, own)))
+
+        _work("measuring labeled cases", features, pool.labeled, (), reporter)
+    return Candidates(tuple(patients(pool.cases, found)), tuple(labeled))
+
+
+def _work(
+    name: str, measure: Callable[[Case], None], cases: Sequence[Case], done: Collection[str], reporter: Reporter
+) -> None:
+    left, problems = [case for case in cases if case.id not in done], list[Problem]()
+    with reporter.work(name, len(cases), len(cases) - len(left), unit="case") as meter:
+        for case in left:
+            problems += problems_of(case, partial(measure, case))
+            meter.advance()
     raise_all(problems, DataError)
-    return Candidates(tuple(patients(pool.cases, measured)), tuple(labeled))
 
 
 def patients(cases: Sequence[Case], measured: Mapping[str, Measured]) -> list[Candidate]:

@@ -16,7 +16,7 @@ import numpy as np
 
 from semiseg.csv_cells import as_cell
 from semiseg.data.verify import problems_of
-from semiseg.errors import DataError, Problem, raise_all
+from semiseg.errors import DataError, raise_all
 from semiseg.interfaces.acquisition import Acquisition, Choice
 from semiseg.io.atomic import append_line, make_folder, write_text
 from semiseg.messages import counted
@@ -24,7 +24,7 @@ from semiseg.prediction.ensemble import LoadedRun
 from semiseg.progress import Reporter
 from semiseg.registry import load
 from semiseg.render.page import write_page
-from semiseg.suggestion.candidates import patients
+from semiseg.suggestion.candidates import measured_candidates
 from semiseg.suggestion.files import write_case
 from semiseg.suggestion.measuring import Measured, Measuring
 from semiseg.suggestion.networks import Networks
@@ -58,18 +58,16 @@ class Making:
 
     def __call__(self, request: Mapping[str, Any]) -> Suggestion:
         """Return the suggestion for a request, after writing its files; ``suggestion.json`` is complete last."""
-        measured = self._measure() if self.rule.members or self.rule.uses_features else {}
-        labeled = [np.array(one) for one in self._labeled_features()] if self.rule.uses_features else []
-        candidates = patients(self.pool.cases, measured)
+        pool = measured_candidates(self.measuring, self.pool, self.reporter, self._kept(), self._keep)
         generator = np.random.default_rng(request["seed"])
-        choices = self.rule.choose(candidates, request["n"], generator, labeled)
+        choices = self.rule.choose(pool.candidates, request["n"], generator, pool.labeled)
         if len(choices) < request["n"]:
             self.reporter.say(f"Note: there are only {counted(len(choices), 'patient')} to choose from.")
         cases, drawn = self._write(choices)
         counts = {
-            "patients": len(candidates),
+            "patients": len(pool.candidates),
             "cases": len(self.pool.cases),
-            "empty": sum(len(one.empty) for one in candidates),
+            "empty": sum(len(one.empty) for one in pool.candidates),
             "networks": len(self.networks.names),
         }
         date = datetime.now(UTC).isoformat(timespec="seconds")
@@ -82,22 +80,8 @@ class Making:
         (self.home / PROGRESS).unlink(missing_ok=True)
         return found
 
-    def _measure(self) -> dict[str, Measured]:
-        """Return the numbers of all cases; those of an earlier call are read, and each new one is kept at once."""
-        known = self._kept()
-        missing = [case for case in self.pool.cases if case.id not in known]
-        problems: list[Problem] = []
-        total = len(self.pool.cases)
-        with self.reporter.work("measuring cases", total, total - len(missing), unit="case") as meter:
-            for case in missing:
-                problems += problems_of(case, partial(self._measure_one, case, known))
-                meter.advance()
-        raise_all(problems, DataError)
-        return known
-
-    def _measure_one(self, case: Case, known: dict[str, Measured]) -> None:
-        known[case.id] = self.measuring.measure(case, self.pool.dataset)
-        append_line(self.home / PROGRESS, json.dumps(known[case.id].record(case.id)))
+    def _keep(self, case: str, measured: Measured) -> None:
+        append_line(self.home / PROGRESS, json.dumps(measured.record(case)))
 
     def _kept(self) -> dict[str, Measured]:
         """Return what an earlier call measured; a line that a kill cut off is skipped."""
@@ -107,22 +91,6 @@ class Making:
                 record = json.loads(line)
                 known[record["case"]] = Measured.of_record(record)
         return known
-
-    def _labeled_features(self) -> list[tuple[float, ...]]:
-        found: list[tuple[float, ...]] = []
-        if self.pool.own is None:
-            return found
-        own, problems = self.pool.own, list[Problem]()
-
-        def measure(case: Case) -> None:
-            found.append(self.measuring.features(case, own))
-
-        with self.reporter.work("measuring labeled cases", len(self.pool.labeled), unit="case") as meter:
-            for case in self.pool.labeled:
-                problems += problems_of(case, partial(measure, case))
-                meter.advance()
-        raise_all(problems, DataError)
-        return found
 
     def _write(self, choices: Sequence[Choice]) -> tuple[tuple[SuggestedCase, ...], dict[str, Drawn]]:
         by_id = {case.id: case for case in self.pool.cases}
