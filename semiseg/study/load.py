@@ -13,6 +13,7 @@ from semiseg.messages import Place, explain
 from semiseg.recipe.find import find_recipe
 from semiseg.recipe.overrides import apply_overrides
 from semiseg.recipe.schema import Recipe
+from semiseg.recipe.shipped import find_shipped
 from semiseg.recipe.source_locations import Places
 from semiseg.recipe.yaml import read_yaml
 from semiseg.study.conflicts import conflicts, notes_on
@@ -132,11 +133,31 @@ def _published(recipe: StudyRecipe, source: Path, places: Places, problems: list
 
 
 def _base(recipe: StudyRecipe, source: Path, places: Places) -> tuple[dict[Any, Any], Places]:
-    if isinstance(recipe.base, str):
-        return read_yaml(source.parent / recipe.base)
-    base = deepcopy(dict(recipe.base))
+    """Return the base recipe and its places. The base of another study is that study's own."""
+    base: Any = recipe.base
+    followed = {source.resolve()}
+    while isinstance(base, str):
+        source = _base_file(base, source, places)
+        if source.resolve() in followed:
+            raise RecipeError(f"base ({places.where('base')}): {base} leads back to a study that names it.")
+        followed.add(source.resolve())
+        data, places = read_yaml(source)
+        if "matrix" not in data:
+            return data, places
+        base = data.get("base")
+    if not isinstance(base, dict):
+        raise RecipeError(f"{places.where('base')}: a study's base is a recipe, or the path or name of one.")
+    base = deepcopy(dict(base))
     base.setdefault("name", recipe.name)
     return base, places.below("base")
+
+
+def _base_file(base: str, source: Path, places: Places) -> Path:
+    beside = source.parent / base
+    if beside.is_file() or Path(base).suffix or beside.name != base:
+        return beside
+    unknown = f"base ({places.where('base')}): there is neither a file {beside} nor a shipped recipe of this name."
+    return find_shipped(base, unknown).path
 
 
 def _recipes(

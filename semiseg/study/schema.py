@@ -50,7 +50,8 @@ class StudyRecipe(BaseModel):
     name: FolderName
     """Name of the study."""
     base: dict[str, Any] | str
-    """Recipe shared by all models: its content, or the path of its file, relative to this one."""
+    """Recipe shared by all models: its content, the path of its file, relative to this one, or the name of a shipped
+    recipe. Another study stands for its base."""
     matrix: list[Annotated[dict[str, Any], AfterValidator(_checked)]] = Field(min_length=1)
     """Blocks of varied values, by the recipe's dotted keys. A list takes each of its values in turn, combined with all
     values of the other keys; a key whose value is itself a list takes a list of lists. ``method`` names the block's

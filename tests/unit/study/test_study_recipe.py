@@ -11,6 +11,7 @@ from semiseg.errors import DataError, RecipeError
 from semiseg.recipe.dump import to_yaml
 from semiseg.recipe.load import load_recipe
 from semiseg.recipe.yaml import read_yaml
+from semiseg.registry import installed
 from semiseg.study.forecast import forecasts
 from semiseg.study.load import load_study
 from semiseg.study.schema import study_schema
@@ -18,6 +19,7 @@ from semiseg.types import Case
 
 RECIPES = Path(__file__).parents[3] / "recipes"
 STUDIES = sorted(RECIPES.glob("*_study.yaml"))
+OF_PACKAGES = "acdc_methods_study"  # of methods in packages that need not be installed
 
 BASE = """
 base:
@@ -105,6 +107,12 @@ class TestTheReferenceStudy:
 @pytest.mark.slow
 @pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
 def test_shipped_studies_load_and_fit_the_schema(path):
+    if path.stem == OF_PACKAGES:
+        strategies = {entry.name for entry in installed("strategy")}
+        if not {"cps_cutmix", "bcp", "ad_mt"} <= strategies:
+            with pytest.raises(RecipeError, match=r"(?s)semiseg-copy-paste.*semiseg-mean-teacher"):
+                load_study(path, expand=False)
+            return
     assert load_study(path, expand=False).name == path.stem
     assert [error.message for error in Draft7Validator(study_schema()).iter_errors(read_yaml(path)[0])] == []
 
@@ -220,6 +228,32 @@ class TestMatrix:
         (tmp_path / "one.yaml").write_text("name: one\n" + BASE.replace("base:\n", "").replace("\n  ", "\n"))
         found = study("base: one.yaml\nmatrix:\n  - {split.labeled: [2, 4]}", base="")
         assert names(found) == ["supervised_2_s0", "supervised_4_s0"]
+
+    def test_the_base_may_be_that_of_another_study(self, study, tmp_path):
+        (tmp_path / "other.yaml").write_text("name: other\nmatrix: [{split.labeled: [5]}]\n" + BASE)
+        (tmp_path / "third.yaml").write_text("name: third\nmatrix: [{split.labeled: [6]}]\nbase: other.yaml\n")
+        own, other, third = (
+            study("matrix:\n  - {split.labeled: [2, 4]}", "training.epochs=7", base=base)
+            for base in (BASE, "base: other.yaml", "base: third.yaml")
+        )
+        assert [(m.name, m.hash) for m in own.models] == [(m.name, m.hash) for m in other.models]
+        assert [(m.name, m.hash) for m in own.models] == [(m.name, m.hash) for m in third.models]
+
+    def test_the_base_may_be_a_shipped_recipe_by_name(self, study):
+        by_name = study("baseline: cps\nmatrix:\n  - {split.labeled: [2, 4]}", base="base: quickstart")
+        file = RECIPES / "quickstart.yaml"
+        by_path = study("baseline: cps\nmatrix:\n  - {split.labeled: [2, 4]}", base=f"base: {file}")
+        assert [m.hash for m in by_name.models] == [m.hash for m in by_path.models]
+
+    def test_a_base_that_is_none_is_refused_with_its_place(self, study, tmp_path):
+        for base, said in (
+            ("base: quickstrat", r"base \(.*my_study.yaml:3\): there is neither .*Did you mean 'quickstart'"),
+            ("base: my_study.yaml", r"base \(.*my_study.yaml:3\): my_study.yaml leads back"),
+            ("base: other.yaml", r"other.yaml:1: a study's base is a recipe"),
+        ):
+            (tmp_path / "other.yaml").write_text("base: [1]\nmatrix: [{split.labeled: [5]}]\n")
+            with pytest.raises(RecipeError, match=said):
+                study("matrix: [{split.labeled: [2, 4]}]", base=base)
 
 
 def test_steps_are_timed_once_for_models_that_differ_in_cases_and_seed_only(study, monkeypatch):
