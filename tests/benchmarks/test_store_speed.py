@@ -193,7 +193,7 @@ def test_memory_does_not_grow_with_the_number_of_cases(tmp_path):
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True, timeout=300)
     used = json.loads(done.stdout)
     print(used)
-    assert used["few"]["MiB"] > ONE_CASE
+    assert used["few"]["MiB"] > ONE_CASE / 2  # the measure sees a case; part of it may lie in pages that are there already
     # Half of what the others would take if they were kept; the peak itself comes out some MiB apart from run to run.
     assert used["many"]["MiB"] < used["few"]["MiB"] + (MANY - FEW) / 2 * ONE_CASE
 
@@ -207,7 +207,7 @@ def fill(dataset, root, n_cases):
     started = time.perf_counter()
     store.fill(dataset.cases(), workers=1)
     seconds = time.perf_counter() - started
-    return {"MiB": round((memory("VmHWM") - before) / 2**20, 1), "seconds": round(seconds, 2)}
+    return {"MiB": round((memory("VmHWM") - before) / 2**20, 2), "seconds": round(seconds, 2)}
 
 
 if __name__ == "__main__":
