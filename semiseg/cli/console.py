@@ -4,6 +4,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from importlib.util import find_spec
 from typing import Any
 
 from semiseg.progress import Meter, Reporter, duration
@@ -20,6 +21,18 @@ def make_reporter(quiet: bool = False) -> Reporter:
     return RichReporter() if sys.stderr.isatty() else PlainReporter()
 
 
+def show_progress() -> Reporter:
+    """Return a reporter for programs and notebooks: live bars where there can be any, otherwise lines.
+
+    Bars need a terminal, or a notebook with ipywidgets. Lines go to standard error, in a notebook to standard output.
+    """
+    from rich.console import Console
+
+    if Console().is_jupyter:
+        return RichReporter() if find_spec("ipywidgets") else PlainReporter(to_output=True)
+    return make_reporter()
+
+
 def figures(info: Mapping[str, float | str] | None) -> str:
     """Format figures as text: ``epoch 3/10  loss 0.412``."""
     shown = (
@@ -29,7 +42,13 @@ def figures(info: Mapping[str, float | str] | None) -> str:
 
 
 class PlainReporter(Reporter):
-    """Lines for logs: the start and end of each piece of work, and occasional lines between them."""
+    """Lines for logs: the end of each piece of work, and occasional lines before.
+
+    They go to standard error, or ``to_output``.
+    """
+
+    def __init__(self, to_output: bool = False) -> None:
+        self.to_output = to_output
 
     @contextmanager
     def work(self, title: str, total: int, done: int = 0, unit: str = "") -> Iterator[Meter]:
@@ -40,7 +59,7 @@ class PlainReporter(Reporter):
 
     def say(self, text: str) -> None:
         """Print one line."""
-        print(text, file=sys.stderr, flush=True)
+        print(text, file=sys.stdout if self.to_output else sys.stderr, flush=True)
 
 
 class _PlainMeter(Meter):

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from semiseg.csv_cells import as_cell
 from semiseg.io.atomic import atomic_file, write_json
+from semiseg.tabular import as_html, data_frame
 
 Verdict = Literal["better", "worse", "mixed", ""]
 Interval = tuple[float, float]
@@ -121,6 +122,16 @@ class Comparison:
                 {key: as_cell(value) if isinstance(value, str) else value for key, value in record.items()}
                 for record in self._records()
             )
+
+    def to_dataframe(self) -> Any:
+        """Return the rows of compare.csv as a pandas.DataFrame. Raises ComponentError without pandas."""
+        return data_frame({key: record[key] for key in COLUMNS} for record in self._records())
+
+    def _repr_html_(self) -> str:
+        """Return the tables for a notebook."""
+        from semiseg.comparison.show import comparison_tables
+
+        return as_html(comparison_tables(self))
 
     def _records(self) -> Iterator[dict[str, Any]]:
         for metric in self.metrics:

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from semiseg.seeding import derive_seed
+from semiseg.types import IGNORE
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -69,6 +70,24 @@ class Batch:
     labeled: LabeledStream
     unlabeled: UnlabeledStream
 
+    @classmethod
+    def of(cls, images: Tensor, labels: Tensor, unlabeled: Tensor | None = None) -> "Batch":
+        """Return a whole step's batch, for training loops other than semiseg's.
+
+        Args:
+            images: the labeled samples, (b, C, \\*spatial) float32.
+            labels: their classes, (b, \\*spatial) int64, or IGNORE at voxels that count in no loss.
+            unlabeled: the unlabeled samples, (u, C, \\*spatial) float32; by default none.
+        """
+        others = images[:0] if unlabeled is None else unlabeled
+        n, m = len(images), len(others)
+        ids = tuple(f"sample {slot}" for slot in range(n + m))
+        has_ignored = bool((labels == IGNORE).any())
+        return cls(
+            LabeledStream(images, n, tuple(range(n)), ids[:n], labels, has_ignored=has_ignored),
+            UnlabeledStream(others, m, tuple(range(n, n + m)), ids[n:]),
+        )
+
     def images(self) -> Tensor:
         """Return all images, labeled first: (n_labeled + n_unlabeled, C, \\*spatial)."""
         return torch.cat([self.labeled.image, self.unlabeled.image])
@@ -121,6 +140,14 @@ class Step:
     stage_index: int = 0
     stage_total: int = 0
     seed: int = 0
+
+    @classmethod
+    def of(cls, index: int, total: int, epoch_length: int | None = None, seed: int = 0) -> "Step":
+        """Return the step of a training with a single stage, for training loops other than semiseg's.
+
+        ``epoch_length``: the number of steps in an epoch; by default all are one epoch.
+        """
+        return cls(index, total, epoch_length or total, stage_index=index, stage_total=total, seed=seed)
 
     @property
     def epoch(self) -> int:

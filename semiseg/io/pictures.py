@@ -138,14 +138,18 @@ def _open(stream: Any, kind: str, start: bytes) -> _Opened:
     return _Opened(image, kind, max(image.tag_v2.get(258, (1,))))
 
 
+def picture_grid(width: int, height: int) -> Geometry:
+    """Return the grid of a picture, as of ``read_picture``."""
+    return Geometry((width, height, 1), _LEFT_POSTERIOR.copy(), "pixel")
+
+
 def _shape(picture: _Opened) -> tuple[int, ...]:
     width, height = picture.image.size
     return (width, height, 1, 3) if picture.image.mode == "RGB" else (width, height, 1)
 
 
 def _grid(picture: _Opened) -> Geometry:
-    width, height = picture.image.size
-    return Geometry((width, height, 1), _LEFT_POSTERIOR.copy(), "pixel")
+    return picture_grid(*picture.image.size)
 
 
 def _stored(pixels: NDArray[Any], picture: _Opened) -> NDArray[Any]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,10 +31,12 @@ from semiseg.runs.belonging import require_same_model
 from semiseg.runs.checkpoint import file_digest, mend_weights
 from semiseg.runs.environment import note_resumption
 from semiseg.runs.folder import RunFolder
-from semiseg.scoring.score_case import Score
+from semiseg.scoring.scores import Scores
+from semiseg.scoring.show import summary_table
 from semiseg.scoring.summary_form import RunSummary
 from semiseg.scoring.table import read_scores
 from semiseg.signals import interruptible
+from semiseg.tabular import as_html
 
 
 @dataclass(frozen=True)
@@ -42,8 +44,16 @@ class RunResult:
     """Results of a run: its folder, the scores of every test case, and their summary (as in summary.json)."""
 
     folder: Path
-    scores: tuple[Score, ...]
-    summary: Mapping[str, Any]
+    scores: Scores
+    summary: Mapping[str, Any] = field(repr=False)
+
+    def to_dataframe(self) -> Any:
+        """Return the scores as a pandas.DataFrame, a row each. Raises ComponentError without pandas."""
+        return self.scores.to_dataframe()
+
+    def _repr_html_(self) -> str:
+        """Return the summary of the scores as a table for a notebook."""
+        return as_html([summary_table(self.summary["scores"], self.summary.get("best_is_last", False))])
 
 
 def run(
@@ -147,7 +157,7 @@ def _run(
             reporter.say(f"Note: {note}.")
         if not (folder.report.exists() and folder.preview.exists()):
             show_scores(plan, folder, scores, summary, reporter)  # lost since then, or not written at the time
-    return RunResult(folder.path, tuple(scores), summary)
+    return RunResult(folder.path, Scores(scores), summary)
 
 
 def _summary(folder: RunFolder) -> dict[str, Any]:

@@ -1,19 +1,22 @@
 """The models of several runs that predict together."""
 
 import hashlib
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from semiseg.engine.runtime import Runtime
 from semiseg.errors import Problem, RunError, raise_all
-from semiseg.inference.image import Member
+from semiseg.inference.image import Limit, Member
 from semiseg.messages import some
 from semiseg.pipeline.model import KeptModel, Model, kept_model
-from semiseg.pipeline.predictions import weights_digest
+from semiseg.pipeline.predictions import CHECKPOINTS, weights_digest
 from semiseg.prediction.precision import runtime_for
+from semiseg.preprocessing.spacing import spacing_note
 from semiseg.progress import Reporter
+from semiseg.types import Geometry
 
 _RUN = "model.json"
 
@@ -33,22 +36,34 @@ class LoadedRun:
         """The run folder."""
         return str(self.kept.folder.path)
 
+    def spacing_note(self, grids: Mapping[str, Geometry]) -> str:
+        """Return a note on images, by name, whose spacing is unlike that of the training cases; empty without."""
+        options = self.model.recipe.preprocessing
+        slices = options.slice_axis if self.model.task.spatial_dims == 2 else None
+        return spacing_note(self.kept.record.get("spacing"), grids, slices, options.resamples)
+
     def member(self) -> Member:
         """Return the model for predicting images, together with others."""
         return self.model.member(self.runtime.device, self.mirror)
 
 
 def load_runs(
-    runs: Sequence[Path], checkpoint: str, device: str, mirror: bool | None, reporter: Reporter
+    run: str | Path | Sequence[str | Path], checkpoint: str, device: str, mirror: bool | None, reporter: Reporter
 ) -> list[LoadedRun]:
-    """Load the models of runs, which must have the same modalities and outputs.
+    """Load the model of a run, or those of several, which must have the same modalities and outputs.
 
     ``mirror``: mirror, or not; by default as each run's recipe says.
 
-    Raises RunError, with all differences, if the runs do not belong together or cannot be mirrored.
+    Raises RunError for an unknown checkpoint or no run, and, with all differences, if the runs do not belong together
+    or cannot be mirrored.
     """
+    if checkpoint not in CHECKPOINTS:
+        raise RunError(f"There is no checkpoint {checkpoint!r}.", f"Choose one of {', '.join(CHECKPOINTS)}.")
+    runs = [Path(run)] if isinstance(run, str | Path) else [Path(path) for path in run]
+    if not runs:
+        raise RunError("No run is given.", "Name a run folder.")
     require_runs(runs)
-    kept = [kept_model(run) for run in runs]
+    kept = [kept_model(path) for path in runs]
     raise_all([problem for other in kept[1:] for problem in _differences(kept[0], other)], RunError)
     said: list[str] = []
     loaded = []
@@ -81,6 +96,16 @@ def require_runs(runs: Sequence[Path]) -> None:
     twice = sorted({str(run) for run in resolved if resolved.count(run) > 1})
     problems += [Problem(run, "the run is given more than once", "Name each run once.") for run in twice]
     raise_all(problems, RunError)
+
+
+def limit_of(runs: Sequence[LoadedRun], asked: float | Literal["auto"] | None) -> Limit:
+    """Return the limit of memory for an image, as asked in GiB, or the lowest of the runs' recipes. Raises RunError."""
+    if asked is not None:
+        if asked != "auto" and not 0 < asked < math.inf:
+            raise RunError(f"The limit of memory is {asked} GiB.", "Give a number above 0, or auto.")
+        return Limit.of(asked)
+    limits = [Limit.of(run.model.recipe.inference.memory_gib) for run in runs]
+    return min(limits, key=lambda limit: (not limit.strict, limit.bytes))
 
 
 def weights_of(runs: Sequence[LoadedRun]) -> str:

@@ -1,13 +1,12 @@
 """Prediction of new images with one finished run, or several together."""
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
 from semiseg.errors import DataError, Problem, RunError, SomeCasesError
-from semiseg.inference.image import Ensemble, Limit
+from semiseg.inference.image import Ensemble
 from semiseg.interfaces.dataset import Dataset
 from semiseg.io.atomic import make_folder, require_file
 from semiseg.io.finding import find
@@ -17,9 +16,8 @@ from semiseg.io.lock import locked
 from semiseg.io.names import image_stem, volume_stem
 from semiseg.messages import counted, some
 from semiseg.pipeline.cost import cost_note
-from semiseg.pipeline.predictions import CHECKPOINTS
 from semiseg.prediction.calibrated import calibration_for
-from semiseg.prediction.ensemble import LoadedRun, load_runs, weights_of
+from semiseg.prediction.ensemble import LoadedRun, limit_of, load_runs, weights_of
 from semiseg.prediction.known_cases import known_cases_note
 from semiseg.prediction.look import Look, look_at
 from semiseg.prediction.postprocessing import largest_for, mode_of
@@ -35,7 +33,6 @@ from semiseg.prediction.targets import (
     require_ending,
     require_new,
 )
-from semiseg.preprocessing.spacing import spacing_note
 from semiseg.progress import Reporter
 from semiseg.runs.provenance import Maker, claim
 from semiseg.types import Case, Geometry
@@ -95,18 +92,13 @@ def predict(
         TrainingError: images for which memory ran out, or that take more than the limit. In both cases the others are
             predicted first, and all problems are reported.
     """
-    if checkpoint not in CHECKPOINTS:
-        raise RunError(f"There is no checkpoint {checkpoint!r}.", f"Choose one of {', '.join(CHECKPOINTS)}.")
     kind = _format(probabilities)
     reporter = reporter or Reporter()
     home = Path(output)
     if home.exists() and not home.is_dir():
         raise RunError(f"{home} already exists and is a file.", "Nothing was changed. Choose another --output.")
     paths = [Path(images)] if isinstance(images, str | Path) else [Path(p) for p in images]
-    folders = [Path(run)] if isinstance(run, str | Path) else [Path(p) for p in run]
-    if not folders:
-        raise RunError("No run is given.", "Name a run folder.")
-    runs = load_runs(folders, checkpoint, device, mirror, reporter)
+    runs = load_runs(run, checkpoint, device, mirror, reporter)
     model = runs[0].model
     dataset = model.components.dataset
     cases, problems = _new_cases(dataset, paths)
@@ -125,12 +117,12 @@ def predict(
     problems += unreadable
     if not seen:
         raise DataError(problems)
-    limit = _limit(runs, memory_gib)
+    limit = limit_of(runs, memory_gib)
     largest = largest_for(runs, mode, checkpoint, limit, reporter)
     ensemble = Ensemble([run.member() for run in runs], model.task.out_channels, limit, largest)
     grids = {name: look.grid for name, look in seen.items()}
     cost = cost_note(grids, ensemble, model.task)
-    for note in dict.fromkeys((*(_spacing(run, grids) for run in runs), known_cases_note(runs, grids), cost)):
+    for note in dict.fromkeys((*(run.spacing_note(grids) for run in runs), known_cases_note(runs, grids), cost)):
         if note:
             reporter.say(f"Note: {note.removesuffix('.')}.")
     usable = [case for case in cases if case.id in seen]
@@ -207,21 +199,6 @@ def _format(asked: str | None) -> Format | None:
     if found is None:
         raise RunError(f"There is no format {asked!r} of probabilities.", f"Choose one of {', '.join(FORMATS)}.")
     return found
-
-
-def _limit(runs: Sequence[LoadedRun], asked: float | Literal["auto"] | None) -> Limit:
-    """Return the limit as asked, or the lowest of the runs' recipes."""
-    if asked is not None:
-        if asked != "auto" and not 0 < asked < math.inf:
-            raise RunError(f"The limit of memory is {asked} GiB.", "Give a number above 0, or auto.")
-        return Limit.of(asked)
-    limits = [Limit.of(run.model.recipe.inference.memory_gib) for run in runs]
-    return min(limits, key=lambda limit: (not limit.strict, limit.bytes))
-
-
-def _spacing(run: LoadedRun, grids: Mapping[str, Geometry]) -> str:
-    slices = run.model.recipe.preprocessing.slice_axis if run.model.task.spatial_dims == 2 else None
-    return spacing_note(run.kept.record.get("spacing"), grids, slices, run.model.recipe.preprocessing.resamples)
 
 
 def _maker(runs: Sequence[LoadedRun], ensemble: Ensemble, checkpoint: str, mode: str) -> Maker:

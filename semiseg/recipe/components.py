@@ -72,23 +72,36 @@ class Found:
 
 def resolve(recipe: Recipe) -> Components:
     """Return a recipe's components. Raises RecipeError with every problem of their names, options and roles."""
-    wanted = list(slots(plain(recipe)))
-    found, problems = find_components(wanted, recipe.where)
-    raise_all(problems, RecipeError)
+    found = find_all(recipe, recipe.where)
     strategy = found[("strategy",)]
-    found |= _find_each(list(_chosen_by_roles(strategy, wanted)), recipe.where)[0]
     roles = strategy.component.roles(strategy.options)
-    default = found[("backbone",)].make()
-    own = {role.name: found.get(("strategy", ROLES, role.name)) for role in roles if role.standalone is None}
     return Components(
         dataset=_with_adopted(found[("dataset",)].make(), recipe.dataset.adopted),
         augmentation=found[("augmentation",)].make(),
         strategy=strategy.component,
         strategy_options=strategy.options,
         roles=roles,
-        backbones={name: other.make() if other else default for name, other in own.items()},
+        backbones=backbones_of(roles, found),
         metrics={metric.title(f.slot.title): metric for f, metric in _metrics(found)},
     )
+
+
+def find_all(data: Any, where: Where) -> dict[tuple[str, ...], Found]:
+    """Return the components that a recipe, or a part of one, names, by key, with those that roles choose.
+
+    Raises RecipeError with every problem of names, options and roles.
+    """
+    wanted = list(slots(plain(data)))
+    found, problems = find_components(wanted, where)
+    raise_all(problems, RecipeError)
+    return found | _find_each(list(_chosen_by_roles(found[("strategy",)], wanted)), where)[0]
+
+
+def backbones_of(roles: "Sequence[Role]", found: Mapping[tuple[str, ...], Found]) -> "dict[str, Backbone]":
+    """Return the backbone of each role that has one, by role: its own, or that of the recipe."""
+    default = found[("backbone",)].make()
+    own = {role.name: found.get(("strategy", ROLES, role.name)) for role in roles if role.standalone is None}
+    return {name: other.make() if other else default for name, other in own.items()}
 
 
 def find_components(wanted: Sequence[Slot], where: Where) -> tuple[dict[tuple[str, ...], Found], list[Problem]]:

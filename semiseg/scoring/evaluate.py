@@ -1,7 +1,7 @@
 """Evaluation of a folder of predictions, from any source, against a folder of references."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -23,8 +23,11 @@ from semiseg.scoring.parallel import map_cases
 from semiseg.scoring.policy import find_policy
 from semiseg.scoring.presets import find_preset
 from semiseg.scoring.score_case import Score, find_regions, score_case
+from semiseg.scoring.scores import Scores
+from semiseg.scoring.show import summary_table
 from semiseg.scoring.summary import summarize
 from semiseg.scoring.table import write_scores
+from semiseg.tabular import as_html
 from semiseg.types import Geometry, Volume
 
 T = TypeVar("T")
@@ -34,10 +37,18 @@ T = TypeVar("T")
 class Evaluation:
     """Result of ``evaluate``: scores, their summary, and the files without a counterpart."""
 
-    scores: tuple[Score, ...]
-    summary: Mapping[str, Any]
+    scores: Scores
+    summary: Mapping[str, Any] = field(repr=False)
     unmatched_predictions: tuple[Path, ...]
     unmatched_references: tuple[Path, ...]
+
+    def to_dataframe(self) -> Any:
+        """Return the scores as a pandas.DataFrame, a row each. Raises ComponentError without pandas."""
+        return self.scores.to_dataframe()
+
+    def _repr_html_(self) -> str:
+        """Return the summary as a table for a notebook."""
+        return as_html([summary_table(self.summary)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +111,7 @@ def evaluate(
     find_regions(regions or {}, label_map.classes)
     with reporter.work("scoring", len(cases), unit="case") as meter:
         rows = map_cases(lambda files: _score(files, label_map, regions, chosen), cases, workers, meter.advance)
-    scores = tuple(score for row in rows for score in row)
+    scores = Scores(score for row in rows for score in row)
     unmatched = [
         tuple(path for case, path in side.items() if case not in other) for side, other in (found, found[::-1])
     ]

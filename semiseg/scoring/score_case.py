@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from semiseg.errors import ArgumentError, ComponentError, DataError, Problem, SemisegError, raise_all
 from semiseg.interfaces.metric import MaskPair, Metric, Status
 from semiseg.scoring.ignored import Ignored, without_ignored
-from semiseg.scoring.masks import Kind, LabelPair, Target
+from semiseg.scoring.masks.label_pair import Kind, LabelPair, Target
 from semiseg.types import Geometry, Unit
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from semiseg.errors import DataError, Problem, raise_all
 from semiseg.interfaces.metric import Status
 from semiseg.scoring.ignored import count_ignored
-from semiseg.scoring.masks import Kind
+from semiseg.scoring.masks.label_pair import Kind
 from semiseg.scoring.policy import find_policy
 from semiseg.scoring.score_case import Score
 from semiseg.statistics.bootstrap import RESAMPLES, SEED, case_samples, has_spread, interval_of, mean_of_means

@@ -10,7 +10,7 @@ from semiseg.csv_cells import as_cell, from_cell
 from semiseg.errors import DataError, Problem, raise_all
 from semiseg.interfaces.metric import Status
 from semiseg.io.atomic import atomic_file
-from semiseg.scoring.masks import Kind
+from semiseg.scoring.masks.label_pair import Kind
 from semiseg.scoring.score_case import Score
 
 COLUMNS = (
@@ -29,7 +29,7 @@ COLUMNS = (
     "definition",
     "reference_digest",
 )
-_IGNORED = "n_ignored"
+IGNORED_COLUMN = "n_ignored"
 """A further column, written only if some voxel is ignored."""
 _REQUIRED = COLUMNS[:-3]  # a table from elsewhere may lack the others
 
@@ -45,7 +45,7 @@ def write_scores(path: Path, scores: Iterable[Score]) -> None:
     scores = list(scores)
     with atomic_file(Path(path)) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
-        columns = (*COLUMNS, _IGNORED) if any(score.n_ignored for score in scores) else COLUMNS
+        columns = (*COLUMNS, IGNORED_COLUMN) if any(score.n_ignored for score in scores) else COLUMNS
         writer.writerow(columns)
         rows = (astuple(score)[: len(columns)] for score in scores)
         writer.writerows([as_cell(v) if isinstance(v, str) else v for v in row] for row in rows)
@@ -95,7 +95,7 @@ def _score(row: Mapping[str, str]) -> Score:
         kind=kind,
         definition=row.get("definition", ""),
         reference_digest=row.get("reference_digest", ""),
-        n_ignored=int(row.get(_IGNORED) or 0),
+        n_ignored=int(row.get(IGNORED_COLUMN) or 0),
     )
 
 

@@ -72,7 +72,7 @@ def choose_cases(model: StudyModel, before: RunFolder, folder: StudyFolder, repo
     name, options = named_rule(how.rule)
     reporter.say(f"{model.name}: {name} chooses {counted(how.count, 'case')} with {how.after}.")
     rule: Acquisition = create("acquisition", name, options)
-    (run,) = load_runs([before.path], "last", "auto", None, reporter)
+    (run,) = load_runs(before.path, "last", "auto", None, reporter)
     pool = unlabeled_candidates(run, rule, name, "last", reporter)
     chosen = _fitting(rule, pool, how.count, model)
     known = [case["id"] for case in before.read_split()["labeled"]]

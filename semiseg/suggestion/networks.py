@@ -6,11 +6,11 @@ from typing import Literal
 
 from semiseg.codings.coding import Coding
 from semiseg.errors import Problem, RunError
-from semiseg.inference.image import Ensemble, Limit, Member
+from semiseg.inference.image import Ensemble, Member
 from semiseg.interfaces.acquisition import Acquisition
 from semiseg.interfaces.split import SplitNetwork
 from semiseg.messages import counted
-from semiseg.prediction.ensemble import LoadedRun
+from semiseg.prediction.ensemble import LoadedRun, limit_of
 from semiseg.prediction.postprocessing import largest_for, mode_of
 from semiseg.progress import Reporter
 
@@ -50,8 +50,7 @@ def find_networks(
             predictor = model.predictor(run.runtime.device, role, mirror=run.mirror)
             members.append(Member(predictor, model.recipe.preprocessing, model.info.modalities))
             names.append(f"{role} of {run.name}" if role else run.name)
-    limits = [Limit.of(run.model.recipe.inference.memory_gib if memory is None else memory) for run in runs]
-    limit = min(limits, key=lambda one: (not one.strict, one.bytes))
+    limit = limit_of(runs, memory)
     largest = largest_for(runs, mode_of(runs, None), checkpoint, limit, reporter)
     model = runs[0].model
     return Networks(

@@ -9,7 +9,6 @@ from semiseg.errors import ComponentError, DataError, RunError, raise_all
 from semiseg.interfaces.acquisition import Acquisition
 from semiseg.io.lock import locked
 from semiseg.pipeline.cost import cost_note
-from semiseg.pipeline.predictions import CHECKPOINTS
 from semiseg.prediction.ensemble import load_runs
 from semiseg.prediction.look import look_at
 from semiseg.progress import Reporter
@@ -64,17 +63,12 @@ def suggest(
         DataError: images that cannot be read or do not match the model; none is suggested then.
         TrainingError: an image for which memory ran out.
     """
-    if checkpoint not in CHECKPOINTS:
-        raise RunError(f"There is no checkpoint {checkpoint!r}.", f"Choose one of {', '.join(CHECKPOINTS)}.")
     if n < 1 or slices < 1:
         raise RunError(f"{n} patients and {slices} slices were asked for.", "Ask for at least one of each.")
     reporter, home = reporter or Reporter(), Path(output)
     rule = find_rule(by, options or {})
-    folders = [Path(run)] if isinstance(run, str | Path) else [Path(path) for path in run]
-    if not folders:
-        raise RunError("No run is given.", "Name a run folder.")
     require_usable(home)
-    runs = load_runs(folders, checkpoint, device, None, reporter)
+    runs = load_runs(run, checkpoint, device, None, reporter)
     networks = find_networks(runs, checkpoint, memory_gib, reporter)
     require_fitting(rule, by, networks, runs)
     pool = find_pool(runs, None if images is None else Path(images), with_labeled=rule.uses_features)

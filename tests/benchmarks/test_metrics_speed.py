@@ -22,7 +22,7 @@ from scipy.ndimage import distance_transform_edt, find_objects, gaussian_filter
 from semiseg.io.nifti import read_nifti
 from semiseg.metrics import points
 from semiseg.registry import create
-from semiseg.scoring import boxes
+from semiseg.scoring.masks import boxes
 from semiseg.scoring.score_case import score_case
 from semiseg.types import Geometry
 

@@ -193,7 +193,9 @@ def test_memory_does_not_grow_with_the_number_of_cases(tmp_path):
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True, timeout=300)
     used = json.loads(done.stdout)
     print(used)
-    assert used["few"]["MiB"] > ONE_CASE / 2  # the measure sees a case; part of it may lie in pages that are there already
+    assert (
+        used["few"]["MiB"] > ONE_CASE / 2
+    )  # the measure sees a case; part of it may lie in pages that are there already
     # Half of what the others would take if they were kept; the peak itself comes out some MiB apart from run to run.
     assert used["many"]["MiB"] < used["few"]["MiB"] + (MANY - FEW) / 2 * ONE_CASE
 

@@ -8,7 +8,7 @@ import pytest
 from semiseg.errors import ComponentError, DataError
 from semiseg.metrics.distances import HD95
 from semiseg.metrics.overlap import Dice
-from semiseg.scoring import boxes
+from semiseg.scoring.masks import boxes
 from semiseg.scoring.score_case import score_case
 from semiseg.types import Geometry
 

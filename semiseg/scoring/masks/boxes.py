@@ -35,7 +35,7 @@ def union(boxes: Iterable[Box | None]) -> Box:
 
 
 def _kernels() -> ModuleType | None:
-    return compiled_loops("semiseg.scoring.kernels")
+    return compiled_loops("semiseg.scoring.masks.kernels")
 
 
 def _by_scipy(labels: NDArray[np.uint8], n_classes: int) -> list[Box | None]:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semiseg.interfaces.metric import MaskPair
-from semiseg.scoring.boxes import Box, class_boxes, union
+from semiseg.scoring.masks.boxes import Box, class_boxes, union
 from semiseg.types import Geometry
 
 Labels = NDArray[np.uint8]

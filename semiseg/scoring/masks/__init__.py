@@ -1,0 +1,1 @@
+"""The masks of the classes in a pair of label maps, cut to boxes."""
