@@ -43,6 +43,6 @@ def test_the_page_s_code_runs_in_order(home, monkeypatch, capsys):
     assert "{1: 'necrosis', 2: 'edema', 4: 'enhancing'}" in said
     assert "True" in said  # a file and its array have the same label map
     assert {*names["scores"].to_dataframe()["metric"]} == {"dice", "hd95", "nsd tolerance=2.0"}
-    assert names["labels"].shape == nib.load(home / "new/scan_01.nii.gz").shape
+    assert str(nib.load(home / "new/scan_01.nii.gz").shape) in said
     assert names["probabilities"].shape == (2, 3, 16, 16, 16)
     assert names["index"] == 3
