@@ -56,6 +56,15 @@ class Figure:
 
 
 @dataclass(frozen=True, slots=True)
+class Card:
+    """A number at the top of a page: what it is, its value, and its uncertainty or comparison below."""
+
+    title: str
+    value: str
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Picture:
     """A picture of an image: ``png`` is a complete file, ``alt`` describes it, ``note`` goes below the title."""
 
@@ -122,6 +131,9 @@ class Page:
     Attributes:
         title: title of the page.
         summary: sentences with the main results.
+        answer: one sentence with the main result, at the top; then the summary is a section of its own.
+        cards: its numbers, next to each other.
+        first: figures and tables below them, without a heading.
         sections: tables and figures.
         scores: every value of every test case, for sorting and filtering.
         cases: worst cases, worst first, for the slice viewer.
@@ -138,3 +150,6 @@ class Page:
     classes: tuple[str, ...] = ()
     protocol: Mapping[str, str] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
+    answer: str = ""
+    cards: tuple[Card, ...] = ()
+    first: Section = Section("")

@@ -13,8 +13,10 @@ from semiseg.render.page_tables import column_kinds, print_size
 from semiseg.render.preview import COLORS
 
 TEMPLATES = Path(__file__).parent / "templates"
-SCRIPTS = ("sorting.js", "tables.js", "scores.js", "viewer.js", "print.js")
+SCRIPTS = ("sorting.js", "tables.js", "saving.js", "scores.js", "viewer.js", "print.js")
 FIRST_ROWS = 200
+MANY_ROWS = 40
+"""Rows from which on a table is scrolled in a box of its own."""
 SUMMARY_SENTENCES, SECTION_SENTENCES = 5, 6
 """Number of sentences shown at once; the others are folded."""
 
@@ -62,6 +64,7 @@ def _content(page: Page) -> Mapping[str, Any]:
         "page": page,
         "SUMMARY_SENTENCES": SUMMARY_SENTENCES,
         "SECTION_SENTENCES": SECTION_SENTENCES,
+        "MANY_ROWS": MANY_ROWS,
         "sections": [section for section in page.sections if _has_content(section)],
         "scores": score_data(page.scores, FIRST_ROWS),
         "first_rows": page.scores[:FIRST_ROWS],

@@ -17,6 +17,7 @@ from semiseg.study_report.figures.finding_figures import savings_of
 from semiseg.study_report.figures.study_figures import study_figures, write_figures
 from semiseg.study_report.findings import findings, next_labels
 from semiseg.study_report.first_cases import write_first_cases
+from semiseg.study_report.overview import overview
 from semiseg.study_report.provenance import environment, protocol
 from semiseg.study_report.quality import quality_section
 from semiseg.study_report.results import StudyResults
@@ -29,7 +30,7 @@ from semiseg.study_report.tables.published_tables import published_applies
 from semiseg.study_report.tables.study_tables import arms_tables, study_tables
 from semiseg.study_report.tables.table_formats import write_tables
 from semiseg.study_report.text.headlines import headlines
-from semiseg.study_report.text.sentences import comparisons, savings_sentences
+from semiseg.study_report.text.sentences import savings_sentences
 from semiseg.study_report.untrained import pair_maker
 from semiseg.study_report.worst_cases import all_scores, page_scores, worst_cases_of
 
@@ -83,23 +84,26 @@ def report_study(
         figures, savings = study_figures(results), savings_of(results, found, metric)
         meter.advance()
         said = headlines(results, found, metric, chosen, make)
-        details = (
-            comparisons(found, metric, results.baseline),
-            comparisons(controls, metric, "its control"),
-            savings_sentences(found, results.baseline),
-        )
+        top = overview(results, found, controls, metric)
+        drawn = (*savings, *figures)
         quality = tuple(filter(None, [quality_section(results)]))
         cases, unseen = worst_cases_of(folder, results, metric)
         shown, cut = page_scores(results)
         page = Page(
             title=f"{results.name}: {', '.join(results.methods) or 'nothing'} compared with {results.baseline}",
             summary=said,
-            sections=(*_sections(tables, of_findings, others, (*savings, *figures), details), *quality),
+            sections=(
+                *_sections(tables, of_findings, others, drawn[1:], savings_sentences(found, results.baseline)),
+                *quality,
+            ),
             scores=shown,
             cases=cases.cases,
             classes=cases.classes,
             protocol={**protocol(folder, results, chosen), **_notes(results, (*unseen, *cut))},
             environment=environment(folder, results),
+            answer=top.answer,
+            cards=top.cards,
+            first=Section("", (), tuple(filter(None, [top.table])), drawn[:1]),
         )
         meter.advance()
         expected_tables = [table for section in quality for table in section.tables]
@@ -107,8 +111,8 @@ def report_study(
         written = _write(
             target,
             page,
-            (*tables, *of_findings, *others, *expected_tables),
-            (*savings, *figures, *expected_figures),
+            (*page.first.tables, *tables, *of_findings, *others, *expected_tables),
+            (*drawn, *expected_figures),
         )
         write_scores(target / "scores.csv", all_scores(folder, scores))
         if note := write_first_cases(target / "preview.png", results):
@@ -151,7 +155,7 @@ def _sections(
     of_findings: Sequence[Table],
     others: Sequence[Table],
     figures: Sequence[Figure],
-    details: tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]],
+    saved: tuple[str, ...],
 ) -> tuple[Section, ...]:
     def having(found: Sequence[Table], *keys: str) -> tuple[Table, ...]:
         return tuple(table for table in found if table.key.startswith(keys))
@@ -159,12 +163,9 @@ def _sections(
     def drawn(*keys: str) -> tuple[Figure, ...]:
         return tuple(figure for figure in figures if figure.key.startswith(keys))
 
-    compared, controls, saved = details
     return (
-        Section(
-            "Methods compared with the baseline", compared, having(tables, "compared_", "published_"), drawn("curves_")
-        ),
-        Section("Methods compared with their controls", controls, having(tables, "control_")),
+        Section("Methods compared with the baseline", (), having(tables, "compared_", "published_"), drawn("curves_")),
+        Section("Methods compared with their controls", (), having(tables, "control_")),
         Section("Label savings", saved, having(of_findings, "label_savings", "gap_closed"), drawn("savings")),
         Section("Number of unlabeled cases", (), having(tables, "totals_"), drawn("totals_")),
         Section("Cross-validation", (), having(tables, "cross_validation")),

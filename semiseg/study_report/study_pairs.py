@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from semiseg.comparison.chance import are_untrained
-from semiseg.comparison.metric import verdict_of
+from semiseg.comparison.metric import SIGNIFICANT, verdict_of
 from semiseg.comparison.result import Entry, MetricComparison, Row
 from semiseg.statistics.paired import holm
 from semiseg.study_report.results import StudyArm, StudyResults
@@ -127,6 +127,28 @@ def verdict_on(pair: Pair, p: float | None, metric: StudyMetric) -> str:
     if verdict == "mixed" or (verdict and excludes_zero(entry)):
         return verdict
     return NOT_SIGNIFICANT
+
+
+def verdict_text(pair: Pair, p: float | None, metric: StudyMetric) -> str:
+    """Return the verdict with its reason, where the difference and its interval do not say it: for a table's cell."""
+    verdict = verdict_on(pair, p, metric)
+    if verdict == NOT_JUDGED:
+        return f"{verdict}: {pair.withheld}"
+    if verdict == "mixed":
+        return f"{verdict}: ranks and mean point in opposite directions"
+    entry = pair.entry(pair.mean)
+    if verdict != NOT_SIGNIFICANT or entry is None:
+        return verdict
+    reasons = []
+    if p is None:
+        reasons.append("no test")
+    elif p >= SIGNIFICANT:
+        reasons.append(f"p is {p:.2f}" if p >= 0.1 else f"p is {p:.3f}")
+    if entry.interval is None:
+        reasons.append("no interval")
+    elif not excludes_zero(entry):
+        reasons.append("the interval includes 0")
+    return f"{verdict}: {' and '.join(reasons)}"
 
 
 def verdicts_on(pairs: Sequence[Pair], metric: StudyMetric) -> list[str]:

@@ -270,6 +270,38 @@ def test_the_page_never_scrolls_sideways(shown, width):
         shown.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
 
 
+def test_on_a_telephone_no_table_of_a_section_is_scrolled_sideways(shown):
+    size = {"width": 390, "height": 740, "deviceScaleFactor": 1, "mobile": False}
+    shown.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    try:
+        script = """return [...document.querySelectorAll("table.sortable")].map((table) =>
+            [table.closest(".scroll").scrollWidth, table.closest(".scroll").clientWidth])"""
+        found = shown.execute_script(script)
+        assert len(found) == 3
+        assert all(content <= room for content, room in found)
+        title = "return getComputedStyle(document.querySelector('table.sortable td'), '::before').content"
+        assert shown.execute_script(title) == '"Dice"'
+    finally:
+        shown.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+def test_tables_and_figures_are_saved_as_shown(shown):
+    shown.execute_script("window.saveText = (name, text) => { window.saved = [name, text]; }; window.save = saveText;")
+
+    def pressed(title):
+        button = shown.find_element(By.XPATH, f"//div[@class='saves']/button[text()='{title}']")
+        shown.execute_script("arguments[0].click()", button)
+        return shown.execute_script("return window.saved")
+
+    assert pressed("CSV") == ["table.csv", "Method,Dice\nb,b\na,a\nc,c\n"]
+    name, latex = pressed("LaTeX")
+    assert name == "table.tex"
+    assert latex.splitlines()[:3] == ["\\begin{tabular}{ll}", "\\hline", "Method & Dice \\\\"]
+    name, address = pressed("SVG")
+    assert name == "figure.svg"
+    assert address.startswith("data:image/svg+xml;base64,")
+
+
 def layout(browser, width, height, media=""):
     """The page at a size, on screen or as printed."""
     size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}

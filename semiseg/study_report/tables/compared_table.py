@@ -6,7 +6,7 @@ from semiseg.render import cells
 from semiseg.render.document import Cell, Table
 from semiseg.study_report.results import StudyArm, StudyResults
 from semiseg.study_report.study_metric import StudyMetric, arm_counts
-from semiseg.study_report.study_pairs import Pair, adjusted_p, verdict_on
+from semiseg.study_report.study_pairs import Pair, adjusted_p, verdict_text
 from semiseg.study_report.tables import table_cells as study_cells
 
 
@@ -22,7 +22,7 @@ def compared_table(results: StudyResults, metric: StudyMetric, pairs: Sequence[P
     rows = [
         (*names(results, pair.shown), *mean_cells(pair, metric, p, verdict), *_classes(pair, metric))
         for pair, p in zip(pairs, adjusted, strict=True)
-        for verdict in [cells.NONE if pair.entry(pair.mean) is None else verdict_on(pair, p, metric)]
+        for verdict in [cells.NONE if pair.entry(pair.mean) is None else verdict_text(pair, p, metric)]
     ]
     methods = results.methods[0] if len(results.methods) == 1 else "each method"
     gain = study_cells.gain_title(metric)

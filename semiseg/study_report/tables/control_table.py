@@ -7,7 +7,7 @@ from semiseg.render.document import Cell, Table
 from semiseg.study_report.results import StudyArm, StudyResults
 from semiseg.study_report.study_controls import controlled
 from semiseg.study_report.study_metric import StudyMetric
-from semiseg.study_report.study_pairs import MakePair, Pair, adjusted_p, make_pair, verdict_on
+from semiseg.study_report.study_pairs import MakePair, Pair, adjusted_p, make_pair, verdict_text
 from semiseg.study_report.tables import table_cells as study_cells
 from semiseg.study_report.tables.compared_table import mean_cells
 
@@ -58,7 +58,7 @@ def _named(results: StudyResults, arm: StudyArm) -> tuple[Cell, ...]:
 
 
 def _row(pair: Pair, metric: StudyMetric, p: float | None) -> Iterator[Cell]:
-    verdict = _LACKING if pair.baseline is None else verdict_on(pair, p, metric)
+    verdict = _LACKING if pair.baseline is None else verdict_text(pair, p, metric)
     return mean_cells(pair, metric, p, verdict, _CONTROL)
 
 

@@ -183,9 +183,9 @@ def test_columns_of_words_are_text_and_intervals_are_numbers():
     assert column_kinds(without)[4:] == ("number", "number")
     assert column_kinds(replace(without, text_at_end=1))[4:] == ("number", "text")
     page_text = render_page(Page("t", sections=(Section("s", tables=(TABLE,)),)))
-    assert '<td class="text">the curve ends at 32</td>' in page_text
+    assert '<td class="text" data-title="note">the curve ends at 32</td>' in page_text
     assert '<th scope="col" class="text">verdict</th>' in page_text
-    assert '<td class="number">0.612 to 0.660</td>' in page_text
+    assert '<td class="number" data-title="interval">0.612 to 0.660</td>' in page_text
 
 
 def test_wide_tables_have_smaller_letters_in_print():

@@ -8,7 +8,6 @@ from semiseg.study_report.study_controls import controlled
 from semiseg.study_report.study_metric import study_metric
 from semiseg.study_report.summary_json import numbers
 from semiseg.study_report.text.headlines import headlines
-from semiseg.study_report.text.sentences import comparisons
 
 
 def seeds(value, n=3):
@@ -109,16 +108,6 @@ def test_other_metrics_are_told_in_short():
     assert line(made, "HD95") == (
         "HD95: compared with supervised, better in 1 of 1 comparison; "
         "compared with controls, better in 1 of 1 comparison."
-    )
-
-
-def test_each_comparison_with_a_control_is_a_sentence():
-    found = results(cps(4, 0.7), cps(4, 0.6, total=4), cps(8, 0.75))
-    metric = study_metric(found, "dice")
-    assert comparisons(controlled(found, metric), metric, "its control") == (
-        "With 4 labeled cases cps has 0.700, its control 0.600: +0.100 "
-        "(95 % interval +0.100 to +0.100, p 0.008): better.",  # p is 2 / 2^8
-        "With 8 labeled cases cps has 0.750; its control has no scores.",
     )
 
 

@@ -48,7 +48,7 @@ def test_a_method_may_beat_the_baseline_and_not_its_control():
     found = {table.key: table for table in study_tables(study(*arms, training_cases=50))}
     assert texts(found["compared_dice"], "labeled", "verdict")[0] == ("4", "better")
     assert texts(found["control_dice"], "difference (95 % interval)", "verdict") == [
-        ("0.000 (0.000 to 0.000)", "not significantly different")
+        ("0.000 (0.000 to 0.000)", "not significantly different: p is 1.00 and the interval includes 0")
     ]
 
 
@@ -99,7 +99,9 @@ def test_cases_and_seeds_are_paired():
     assert texts(table, "difference (95 % interval)", "seeds") == [("+0.100 (+0.100 to +0.100)", "3")]
     others = tuple(replace(run, recipe={**run.recipe, "seed": run.seed + 1}) for run in method.runs)
     table = control_table(*SUPERVISED, control, StudyArm("", "cps", 4, 50, others))
-    assert texts(table, "verdict", "seeds") == [("not significantly different", "3/3 (differ)")]
+    assert texts(table, "verdict", "seeds") == [
+        ("not significantly different: the interval includes 0", "3/3 (differ)")
+    ]
     assert "Seeds 3/3: not the same labeled sets." in table.notes
 
 

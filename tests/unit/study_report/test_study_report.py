@@ -66,7 +66,6 @@ def test_the_method_stands_beside_its_control_on_the_page_and_in_files(folder):
     for text in (
         told,
         "Methods compared with their controls",
-        "With 8 labeled cases cps has 0.750; its control has no scores.",
         "Dice of methods compared with their controls, which have no unlabeled cases",
         "no control</td>",
     ):

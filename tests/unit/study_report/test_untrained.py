@@ -11,7 +11,7 @@ from semiseg.study_report.study_metric import study_metric
 from semiseg.study_report.summary_json import numbers
 from semiseg.study_report.tables.study_tables import study_tables
 from semiseg.study_report.text.headlines import headlines
-from semiseg.study_report.text.sentences import comparisons, savings_sentences
+from semiseg.study_report.text.sentences import savings_sentences
 from semiseg.study_report.untrained import pair_maker
 
 
@@ -33,8 +33,6 @@ class Reported:
         self.findings, controls = findings(results, metric, make), controlled(results, metric, make)
         self.said = headlines(results, self.findings, metric, "last", make)
         self.details = [
-            *comparisons(self.findings, metric, "supervised"),
-            *comparisons(controls, metric, "its control"),
             *savings_sentences(self.findings, "supervised"),
         ]
         self.following = next_labels(results, metric)
@@ -54,13 +52,10 @@ def test_where_no_model_has_learned_that_is_all_that_is_said():
         "No model here has learned to segment: the best baseline, supervised with 8 labels, has a Dice of 0.09 "
         "(up to 0.1 may be chance). No conclusions are drawn. Train longer.",
     )
-    assert found.details == [
-        "With 4 labeled cases cps has 0.080, supervised 0.050: not judged, since neither has learned to segment.",
-        "With 8 labeled cases cps has 0.095, supervised 0.090: not judged, since neither has learned to segment.",
-        "With 4 labeled cases cps has 0.080, its control 0.060: not judged, since neither has learned to segment.",
-        "With 8 labeled cases cps has 0.095; its control has no scores.",
-        "Not computed for cps: no supervised model has learned to segment",
-    ]
+    assert found.details == ["Not computed for cps: no supervised model has learned to segment"]
+    neither = "not judged: neither has learned to segment"
+    assert [cell.text for cell in found.column("compared_dice", "verdict")] == [neither, neither]
+    assert [cell.text for cell in found.column("control_dice", "verdict")] == [neither, "no control"]
     assert found.following == ()
     (finding,) = found.record["answers"]
     assert (finding["label_savings"], finding["gap_closed"], finding["power"]) == ([], [], [])
@@ -99,7 +94,9 @@ def test_a_count_at_which_neither_has_learned_is_not_judged_and_the_others_are()
     assert [one.labeled for one in finding.savings] == [8]
     assert [one.labeled for one in finding.gaps] == [8]
     assert [labeled for labeled, *_ in finding.power] == [8]
-    assert [cell.text for cell in found.column("compared_dice", "verdict")] == ["–", "not judged", "better", "–"]
+    assert [cell.text for cell in found.column("compared_dice", "verdict")] == [
+        *("–", "not judged: neither has learned to segment", "better", "–")
+    ]
     assert [cell.bold for cell in found.column("compared_dice", "gain %")][1:3] == [False, True]
     assert any(
         "Not judged: neither has learned to segment (mean Dice up to 0.1)." in n
@@ -114,7 +111,8 @@ def test_a_method_that_learned_beside_a_baseline_that_did_not_is_no_success():
         "0.1 may be chance). No conclusions are drawn about methods compared with it. cps with 4 labels has 0.50, but "
         "nothing to be compared with. Train longer, or with more labels.",
     )
-    assert found.details[0].endswith(": not judged, since the baseline has not learned to segment.")
+    (verdict,) = found.column("compared_dice", "verdict")
+    assert verdict.text == "not judged: the baseline has not learned to segment"
 
 
 def test_a_method_that_did_not_learn_beside_a_baseline_that_did_is_worse():
