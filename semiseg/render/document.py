@@ -1,7 +1,7 @@
 """Content of reports: tables, figures, cases to view. Independent of how they are displayed."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -28,7 +28,8 @@ class Table:
     """A table; every row has one cell per column.
 
     The ``text_columns`` first and ``text_at_end`` last columns, such as a column of notes, are left-aligned text.
-    ``key`` is a file name without its suffix; ``notes`` explain how the numbers were computed.
+    ``key`` is a file name without its suffix; ``notes`` explain how the numbers were computed. A page shows only the
+    first ``page_columns``, if set; files have all.
     """
 
     key: str
@@ -38,6 +39,14 @@ class Table:
     notes: tuple[str, ...] = ()
     text_columns: int = 1
     text_at_end: int = 0
+    page_columns: int | None = None
+
+    def on_page(self) -> "Table":
+        """Return the table as a page shows it."""
+        if self.page_columns is None:
+            return self
+        rows = tuple(row[: self.page_columns] for row in self.rows)
+        return replace(self, columns=self.columns[: self.page_columns], rows=rows, page_columns=None)
 
 
 @dataclass(frozen=True, slots=True)

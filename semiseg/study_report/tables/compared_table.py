@@ -27,24 +27,16 @@ def compared_table(results: StudyResults, metric: StudyMetric, pairs: Sequence[P
     methods = results.methods[0] if len(results.methods) == 1 else "each method"
     gain = study_cells.gain_title(metric)
     classes = pairs[0].classes if len(pairs[0].classes) > 1 else ()
+    columns = (
+        *name_columns(results),
+        *("baseline mean", "method mean", gain, "difference (95 % interval)", "p", "verdict", "n"),
+        f"{results.repeated}s",
+        *(["missed (baseline/method)"] if metric.is_distance else []),
+    )
     return Table(
         key=f"compared_{metric.key}",
         title=metric.directed(f"{metric.axis} on the test cases, {results.baseline}/{methods}"),
-        columns=(
-            *name_columns(results),
-            *(
-                "baseline mean",
-                "method mean",
-                gain,
-                "difference (95 % interval)",
-                "p",
-                "verdict",
-                "n",
-                f"{results.repeated}s",
-            ),
-            *(["missed (baseline/method)"] if metric.is_distance else []),
-            *(title for row in classes for title in (row.name, f"{row.name} {gain}")),
-        ),
+        columns=(*columns, *(title for row in classes for title in (row.name, f"{row.name} {gain}"))),
         rows=tuple(rows),
         notes=(
             f"Mean: over the test cases by class, then over classes; baseline: {results.baseline}.",
@@ -58,6 +50,7 @@ def compared_table(results: StudyResults, metric: StudyMetric, pairs: Sequence[P
             *study_cells.differing_seeds_note(pairs),
         ),
         text_columns=text_columns(results),
+        page_columns=len(columns),
     )
 
 
