@@ -164,7 +164,12 @@ def _sections(
         return tuple(figure for figure in figures if figure.key.startswith(keys))
 
     return (
-        Section("Methods compared with the baseline", (), having(tables, "compared_", "published_"), drawn("curves_")),
+        Section(
+            "Methods compared with the baseline",
+            (),
+            having(tables, "compared_", "published_"),
+            drawn("curves_", "paired_"),
+        ),
         Section("Methods compared with their controls", (), having(tables, "control_")),
         Section("Label savings", saved, having(of_findings, "label_savings", "gap_closed"), drawn("savings")),
         Section("Number of unlabeled cases", (), having(tables, "totals_"), drawn("totals_")),

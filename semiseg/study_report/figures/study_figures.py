@@ -6,6 +6,7 @@ from pathlib import Path
 from semiseg.io.atomic import atomic_file
 from semiseg.render.document import Figure
 from semiseg.study_report.figures.curves import curves_figure
+from semiseg.study_report.figures.paired import paired_figure
 from semiseg.study_report.figures.totals import totals_figure
 from semiseg.study_report.figures.training import training_figure
 from semiseg.study_report.results import StudyResults
@@ -18,6 +19,7 @@ def study_figures(results: StudyResults) -> tuple[Figure, ...]:
     By key, where METRIC is each metric's name:
 
     - ``curves_METRIC``: by number of labeled cases;
+    - ``paired_METRIC``: every test case, for the first metric;
     - ``training``: losses and validation Dice by epoch;
     - ``totals_METRIC``: by total number of cases.
 
@@ -44,5 +46,6 @@ def write_figures(folder: Path, figures: Iterable[Figure]) -> tuple[Path, ...]:
 def _figures(results: StudyResults) -> Iterator[Figure | None]:
     metrics = [study_metric(results, name) for name in results.metrics]
     yield from (curves_figure(results, metric) for metric in metrics)
+    yield paired_figure(results, metrics[0]) if metrics else None
     yield training_figure(results)
     yield from (totals_figure(results, metric) for metric in metrics)

@@ -181,7 +181,7 @@ def test_what_the_study_does_not_have_is_not_drawn():
     alone = study(arm("supervised", 12, flat(0.5)), arm("supervised", 25, flat(0.6)))
     assert study_figures(alone) == ()
     pair = study(arm("supervised", 12, flat(0.5)), arm("cps", 12, flat(0.6), total=50))
-    assert [figure.key for figure in study_figures(pair)] == ["curves_dice"]
+    assert [figure.key for figure in study_figures(pair)] == ["curves_dice", "paired_dice"]
     assert training_figure(small(logs=LOGS), labeled=13) is None
     assert savings_figure([]) is None
     assert savings_figure([SavingsPanel("", "cps", [], CURVE)]) is None
@@ -296,7 +296,7 @@ def test_savings_of_a_study_are_one_figure_with_cases_and_seeds():
 def test_files_are_whole_and_the_same_every_time(tmp_path):
     before = dict(matplotlib.rcParams)
     figures = study_figures(small("unetr", LOGS))
-    assert [figure.key for figure in figures] == ["curves_dice", "training", "totals_dice"]
+    assert [figure.key for figure in figures] == ["curves_dice", "paired_dice", "training", "totals_dice"]
     again = study_figures(small("unetr", LOGS))
     assert again == figures
     assert [figure.png() for figure in again] == [figure.png() for figure in figures]
