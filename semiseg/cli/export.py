@@ -12,9 +12,9 @@ app = typer.Typer(no_args_is_help=True)
 
 @app.callback()
 def export() -> None:
-    """Write data or predictions in the form of another tool.
+    """Write data, predictions or a trained model in the form of another tool.
 
-    Example: semiseg export nnunet my_scans.yaml -o nnUNet_raw/
+    Example: semiseg export nnunet my_scans.yaml -o nnUNet_raw/ · semiseg export onnx runs/first -o first_onnx/
     """
 
 
@@ -82,3 +82,55 @@ def nnunet(
     typer.echo(
         f"  nnUNet_raw={home.parent} nnUNetv2_plan_and_preprocess -d {int(home.name[7:10])} --verify_dataset_integrity"
     )
+
+
+Run = Annotated[Path, typer.Argument(metavar="RUN", help="Run folder.")]
+Folder = Annotated[Path, typer.Option("--output", "-o", help="A new folder.")]
+Checkpoint = Annotated[str, typer.Option("--checkpoint", help="best or last weights.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show only the result and errors.")]
+
+
+@app.command()
+def onnx(run: Run, output: Folder, checkpoint: Checkpoint = "best", quiet: Quiet = False) -> None:
+    """Write a run's networks as ONNX, with their weights as safetensors and a description in model.json.
+
+    The model maps preprocessed patches to probabilities; model.json says how an image is preprocessed and how windows
+    are combined. It is compared with torch after it is written. Needs semiseg[onnx].
+
+    Example: semiseg export onnx runs/first -o first_onnx/
+    """
+    from semiseg.cli.console import make_reporter
+    from semiseg.export.portable.formats import ONNX, export_onnx
+
+    apart = export_onnx(run, output, checkpoint=checkpoint, reporter=make_reporter(quiet))
+    typer.echo(f"Wrote {output / ONNX}: its probabilities differ from torch's by at most {apart:.0e}.")
+
+
+@app.command()
+def torchscript(run: Run, output: Folder, checkpoint: Checkpoint = "best", quiet: Quiet = False) -> None:
+    """Write a run's networks as TorchScript, with their weights as safetensors and a description in model.json.
+
+    As for ONNX: the model maps preprocessed patches to probabilities.
+
+    Example: semiseg export torchscript runs/first -o first_ts/
+    """
+    from semiseg.cli.console import make_reporter
+    from semiseg.export.portable.formats import TORCHSCRIPT, export_torchscript
+
+    apart = export_torchscript(run, output, checkpoint=checkpoint, reporter=make_reporter(quiet))
+    typer.echo(f"Wrote {output / TORCHSCRIPT}: its probabilities differ from torch's by at most {apart:.0e}.")
+
+
+@app.command()
+def huggingface(run: Run, output: Folder, checkpoint: Checkpoint = "best", quiet: Quiet = False) -> None:
+    """Write a run as a repository for the Hugging Face Hub, which `semiseg predict` reads like a run folder.
+
+    With model.safetensors, config.json and a model card, without names of cases and paths of data.
+
+    Example: semiseg export huggingface runs/first -o first_hf/ && semiseg predict first_hf/ -i new/ -o predictions/
+    """
+    from semiseg.cli.console import make_reporter
+    from semiseg.export.portable.huggingface import CARD, export_huggingface
+
+    home = export_huggingface(run, output, checkpoint=checkpoint, reporter=make_reporter(quiet))
+    typer.echo(f"Wrote {home}. Complete {home / CARD}: the license, and what you know of the model's limits.")

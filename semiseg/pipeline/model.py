@@ -141,6 +141,9 @@ class KeptModel:
         """
         record, weights = self.record, self.folder.weights(checkpoint)
         state = _saved(weights)
+        if state.get("checkpoint", checkpoint) != checkpoint:
+            what = f"it has only the {state['checkpoint']} weights of its run, and {checkpoint} is asked for"
+            raise RunError(Problem(str(weights), what, f"Use --checkpoint {state['checkpoint']}."))
         for note in require_belonging(self.folder.model, record, weights, state):
             say(f"Note: {note}.")
         self.folder.kept_recipe()

@@ -74,6 +74,8 @@ class TrainedModel:
     def __init__(self, runs: Sequence[LoadedRun], ensemble: Ensemble, reporter: Reporter) -> None:
         self._runs, self._ensemble, self._reporter = tuple(runs), ensemble, reporter
         self._first = runs[0].model
+        for run in runs:
+            run.model.strategy.eval()
 
     @property
     def task(self) -> Task:
@@ -97,7 +99,7 @@ class TrainedModel:
 
     @property
     def networks(self) -> dict[str, nn.Module]:
-        """The networks by role, on their device; of several runs, by ``RUN:ROLE``.
+        """The networks by role, on their device, in evaluation mode; of several runs, by ``RUN:ROLE``.
 
         They map preprocessed patches (B, C, \\*patch_size) to logits (B, K, \\*patch_size) or to ``Outputs``. Roles
         that do not predict, such as a critic, are among them.

@@ -132,6 +132,11 @@ def read_calibration(folder: RunFolder, key: Key) -> Calibration | None:
     return next((one for one in _read(folder) if one.key == key), None)
 
 
+def calibrations_of(folder: RunFolder) -> list[Calibration]:
+    """Return all calibrations of a run. Raises RunError for a damaged file."""
+    return _read(folder)
+
+
 def write_calibration(folder: RunFolder, *calibrations: Calibration) -> None:
     """Record calibrations of a run or of an ensemble with it; others stay, and those of the same key are replaced."""
     keys = {one.key for one in calibrations}

@@ -66,7 +66,7 @@ def require_belonging(model: Path, record: Mapping[str, Any], weights: Path, sta
 
     Returns notes if weights of an earlier version have no such record. Raises RunError.
     """
-    ended = _ended_with(model.with_name("summary.json"), weights.stem)
+    ended = _ended_with(model.with_name("summary.json"), str(state.get("checkpoint", weights.stem)))
     if ended is not None and ended != file_digest(weights):
         what = "it does not match its digest in summary.json: it was changed or is from another run"
         raise RunError(Problem(str(weights), what, _BACK))

@@ -52,6 +52,8 @@ def load_state(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]
     """Read a state. Raises RunError if the file is missing, damaged, holds more than data, or holds no state."""
     if not path.exists():
         raise RunError(f"There is no checkpoint {path}.")
+    if path.suffix == ".safetensors":
+        return _published(path, device)
     if not is_whole(path):
         raise RunError(f"The checkpoint {path} is damaged: it does not match its checksum.", _BACK)
     try:
@@ -61,6 +63,19 @@ def load_state(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]
     if not isinstance(state, dict):
         raise RunError(f"The checkpoint {path} contains a {type(state).__name__}, not a state saved by semiseg.", _BACK)
     return state
+
+
+def _published(path: Path, device: torch.device | str) -> dict[str, Any]:
+    """Read the weights of a published run, with the checkpoint they are from and the digest of its model.json."""
+    from safetensors import safe_open
+
+    try:
+        with safe_open(path, framework="pt", device=str(device)) as file:
+            about = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except Exception as error:  # whatever error the reader raises, the file is damaged
+        raise RunError(f"The weights {path} cannot be read: {error}", "Download them again.") from error
+    return {"strategy": tensors, **{key: about[key] for key in ("checkpoint", "model") if key in about}}
 
 
 def load_weights_of(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:

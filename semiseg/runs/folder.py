@@ -55,6 +55,7 @@ class RunFolder:
         self.plan = self.path / "plan.txt"
         self.log = self.path / "log.jsonl"
         self.checkpoints = self.path / "checkpoints"
+        self.published_weights = self.path / "model.safetensors"
         self.pseudo_labels = self.path / "pseudo_labels"
         self.pseudo_label_files = self.path / "pseudo_label_files.json"
         self.predictions = self.path / "predictions"
@@ -69,8 +70,13 @@ class RunFolder:
         self.test_openings = self.path / "test_openings.jsonl"
 
     def weights(self, checkpoint: str) -> Path:
-        """Return the path of ``last`` or ``best``."""
-        return weights_file(self.checkpoints, checkpoint)
+        """Return the path of ``last`` or ``best``; in a published run, of its only weights."""
+        return self.published_weights if self.is_published else weights_file(self.checkpoints, checkpoint)
+
+    @property
+    def is_published(self) -> bool:
+        """Whether this is not a run folder but a model repository made from one (``semiseg export huggingface``)."""
+        return self.published_weights.exists() and not self.checkpoints.exists()
 
     @property
     def is_finished(self) -> bool:

@@ -92,6 +92,11 @@ def read_decision(
     return found
 
 
+def decision_of(folder: RunFolder, checkpoint: str) -> Decision | None:
+    """Return the decision recorded for a checkpoint, or None. Raises RunError if damaged."""
+    return _read(folder).get(checkpoint)
+
+
 def write_decision(folder: RunFolder, checkpoints: Iterable[str], decision: Decision) -> None:
     """Record a decision for some checkpoints; others stay."""
     known = _read(folder) | dict.fromkeys(checkpoints, decision)

@@ -124,6 +124,7 @@ def test_the_networks_are_plain_modules_with_the_run_s_weights(runs, case):
     weights = torch.load(runs[0] / "checkpoints" / "best.pt", weights_only=True)["strategy"]
     for role, network in model.networks.items():
         assert isinstance(network, nn.Module)
+        assert not network.training
         for name, value in network.state_dict().items():
             assert torch.equal(value, weights[f"networks.{role}.{name}"])
     both = library.load(runs)
