@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from semiseg.interfaces.launcher import Job, Launcher, Running
     from semiseg.interfaces.losses import Losses, Term
     from semiseg.interfaces.metric import MaskPair, Metric
+    from semiseg.interfaces.observer import ObservedRun, Observer
     from semiseg.interfaces.roles import Role, RoleOptimizer
     from semiseg.interfaces.split import Level, Outputs, SplitNetwork, Upsampling
     from semiseg.interfaces.strategy import (
@@ -113,6 +114,8 @@ __all__ = [
     "MoreDecoders",
     "MoreHeads",
     "MoreScales",
+    "ObservedRun",
+    "Observer",
     "Outputs",
     "Problem",
     "ProtocolError",
@@ -204,6 +207,7 @@ _HOMES = {
     "semiseg.interfaces.losses": "Losses Term",
     "semiseg.interfaces.launcher": "Job Launcher Running",
     "semiseg.interfaces.metric": "MaskPair Metric",
+    "semiseg.interfaces.observer": "ObservedRun Observer",
     "semiseg.interfaces.co_training": "CoTraining",
     "semiseg.interfaces.roles": "Role RoleOptimizer",
     "semiseg.interfaces.split": "Level Outputs SplitNetwork Upsampling",

@@ -19,6 +19,7 @@ INTERFACES: Mapping[str, str] = {
     "metric": "0.2",
     "launcher": "0.2",
     "acquisition": "0.2",
+    "observer": "0.2",
 }
 """For each kind of component, the semiseg version in which its interface last changed incompatibly."""
 _ON_SEMISEG = re.compile(r"\s*semiseg\s*([\[(<>=!~;@]|$)", re.IGNORECASE)

@@ -23,7 +23,7 @@ from semiseg.messages import Place, closest, explain
 from semiseg.own_plugins import answer, names_of
 from semiseg.plugin_versions import Refusal, missing_requirements, on_semiseg, refusal, stated
 
-Kind = Literal["backbone", "dataset", "strategy", "augmentation", "metric", "launcher", "acquisition"]
+Kind = Literal["backbone", "dataset", "strategy", "augmentation", "metric", "launcher", "acquisition", "observer"]
 
 GROUPS: Mapping[Kind, str] = {
     "backbone": "semiseg.backbones",
@@ -33,6 +33,7 @@ GROUPS: Mapping[Kind, str] = {
     "metric": "semiseg.metrics",
     "launcher": "semiseg.launchers",
     "acquisition": "semiseg.acquisitions",
+    "observer": "semiseg.observers",
 }
 RENAMED: Mapping[Kind, Mapping[str, str]] = {"augmentation": {"paper": "luque2023"}}
 """Current names by former names, of which recipes may contain both."""

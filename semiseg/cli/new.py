@@ -8,7 +8,8 @@ import typer
 
 def new(
     kind: Annotated[
-        str, typer.Argument(help="strategy, backbone, dataset, metric, augmentation, launcher or acquisition.")
+        str,
+        typer.Argument(help="strategy, backbone, dataset, metric, augmentation, launcher, acquisition or observer."),
     ],
     name: Annotated[str, typer.Argument(help="Its name in recipes, such as mean_teacher.")],
     output: Annotated[

@@ -11,6 +11,15 @@ Overrides = Annotated[
     typer.Option("--set", metavar="KEY=VALUE", help="Change the recipe: --set training.epochs=10. Repeatable."),
 ]
 
+Observe = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--observe",
+        metavar="NAME[:OPTION=VALUE,…]",
+        help="Follow the run with an installed observer, such as tensorboard or mlflow. Repeatable.",
+    ),
+]
+
 
 def run(
     recipe: Annotated[Path, typer.Argument(help="Recipe file, or the name of a shipped recipe.")],
@@ -21,7 +30,8 @@ def run(
     resume: Annotated[
         bool, typer.Option("--resume", help="Resume the run in this folder, or start one if there is none.")
     ] = False,
-    tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Write curves for TensorBoard.")] = False,
+    observe: Observe = None,
+    tensorboard: Annotated[bool, typer.Option("--tensorboard", help="The same as --observe tensorboard.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show only the result and errors.")] = False,
 ) -> None:
     """Train, predict the test cases and score them.
@@ -38,7 +48,9 @@ def run(
     reporter = make_reporter(quiet)
     if resume and not RunFolder(folder).recipe.exists() and os.environ.get("RANK", "0") == "0":  # of torchrun
         reporter.say(f"Note: no run to resume in {folder}; starting a new one.")
-    result = run_recipe(loaded, folder, resume=resume, reporter=reporter, tensorboard=tensorboard)
+    result = run_recipe(
+        loaded, folder, resume=resume, reporter=reporter, observers=observe or (), tensorboard=tensorboard
+    )
     if os.environ.get("RANK", "0") == "0":
         _show(result, folder)
 

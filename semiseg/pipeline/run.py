@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from semiseg.engine.runtime import Runtime
+from semiseg.interfaces.observer import ObservedRun
 from semiseg.io.atomic import make_folder
 from semiseg.io.json import read_json
 from semiseg.io.lock import locked
@@ -14,6 +15,7 @@ from semiseg.pipeline.continued.extension import extend, require_one_stage
 from semiseg.pipeline.continued.rescoring import take_other_results
 from semiseg.pipeline.initial_weights.kept import from_folder, keep
 from semiseg.pipeline.model import Model, new_model
+from semiseg.pipeline.observing import Named, Observers, find_observers
 from semiseg.pipeline.plan import Plan, make_plan
 from semiseg.pipeline.postprocessing import decide_postprocessing
 from semiseg.pipeline.predictions import best_is_last, predict_test_cases
@@ -25,6 +27,7 @@ from semiseg.pipeline.train import fill_store, train
 from semiseg.preprocessing.spacing import training_spacing
 from semiseg.progress import Reporter
 from semiseg.recipe.diff import Continuation
+from semiseg.recipe.dump import resolved
 from semiseg.recipe.load import load_recipe
 from semiseg.recipe.schema import Recipe
 from semiseg.runs.belonging import require_same_model
@@ -63,6 +66,7 @@ def run(
     overrides: Sequence[str] = (),
     resume: bool = False,
     reporter: Reporter | None = None,
+    observers: Sequence[Named] = (),
     tensorboard: bool = False,
 ) -> RunResult:
     """Train, predict the test cases with the last and the best weights, and score them (once, if they are the same).
@@ -76,7 +80,10 @@ def run(
             ``inference.postprocess`` and ``evaluation`` change, its test cases are predicted and scored again. Earlier
             scores are kept in a subfolder.
         reporter: receives progress; silent by default.
-        tensorboard: write curves to ``output/tensorboard`` (extra ``tensorboard``).
+        observers: follow the run, in trackers of experiments: installed ones, each as ``NAME`` or
+            ``NAME:OPTION=VALUE,…``, classes or objects. One that fails is left out; the run goes on.
+        tensorboard: the same as the observer ``tensorboard``, which writes curves to ``output/tensorboard`` (extra
+            ``tensorboard``).
 
     Raises:
         SemisegError: with a message for the user; see ``semiseg.errors`` for its kinds. ``Interrupted`` after Ctrl-C.
@@ -89,6 +96,8 @@ def run(
     runtime = Runtime(options.device, options.precision, options.deterministic)
     reporter = reporter if reporter is not None and runtime.is_main else Reporter()
     folder = RunFolder(Path(output))
+    named = (*observers, *(["tensorboard"] if tensorboard else []))
+    following = find_observers(named if runtime.is_main else (), reporter)
     if runtime.is_main:
         make_folder(folder.path)
     with interruptible(folder.path), locked(folder.path) if runtime.is_main else nullcontext():
@@ -109,7 +118,7 @@ def run(
             reporter.say(f"Note: {note}.")
         if plan.initial.starts:
             plan = _with_initial_weights(plan, folder, runtime)
-        return _run(plan, folder, runtime, reporter, tensorboard, continued)
+        return _run(plan, folder, runtime, reporter, following, continued)
 
 
 def _with_initial_weights(plan: Plan, folder: RunFolder, runtime: Runtime) -> Plan:
@@ -121,7 +130,7 @@ def _with_initial_weights(plan: Plan, folder: RunFolder, runtime: Runtime) -> Pl
 
 
 def _run(
-    plan: Plan, folder: RunFolder, runtime: Runtime, reporter: Reporter, tensorboard: bool, continued: Continuation
+    plan: Plan, folder: RunFolder, runtime: Runtime, reporter: Reporter, observers: Observers, continued: Continuation
 ) -> RunResult:
     has_ended = folder.is_finished and not continued
     model = new_model(plan, runtime, is_trained=not has_ended)
@@ -136,6 +145,7 @@ def _run(
             store = fill_store(plan, reporter)
         grids = [store.image(case.id).preparation.geometry for case in (*plan.split.labeled, *plan.split.unlabeled)]
         model = replace(model, spacing=training_spacing(grids))
+        resumed = folder.recipe.exists()
         if runtime.is_main:  # after reading the data: if these have problems, the recipe may still be changed
             _begin(plan, folder, model, store.pseudo_digests(), reporter)
             if continued.epochs:
@@ -143,14 +153,20 @@ def _run(
             elif continued:
                 take_other_results(plan, folder, continued, reporter)
         runtime.barrier()
-        train(plan, model, store, folder, runtime, reporter, tensorboard)
-        same = best_is_last(folder, runtime)
-        decide_postprocessing(plan, model, folder, same, runtime, reporter)
-        calibrate(plan, model, folder, same, runtime, reporter)
-        predict_test_cases(plan, model, folder, same, runtime, reporter)
-        if runtime.is_main:
-            score_predictions(plan, folder, same, reporter)
+        observers.begin(ObservedRun(plan.recipe.name, folder.path, resolved(plan.recipe), resumed))
+        try:
+            train(plan, model, store, folder, runtime, reporter, observers.record)
+            same = best_is_last(folder, runtime)
+            decide_postprocessing(plan, model, folder, same, runtime, reporter)
+            calibrate(plan, model, folder, same, runtime, reporter)
+            predict_test_cases(plan, model, folder, same, runtime, reporter)
+            if runtime.is_main:
+                score_predictions(plan, folder, same, reporter)
+        except BaseException as error:
+            observers.fail(error)
+            raise
         runtime.barrier()
+        observers.end(Scores(read_scores(folder.scores)), folder)
     summary, scores = _summary(folder), read_scores(folder.scores)
     if finished and runtime.is_main:
         for note in mend_weights(folder.checkpoints, summary["weights"]):

@@ -70,9 +70,9 @@ def train(
     folder: RunFolder,
     runtime: Runtime,
     reporter: Reporter,
-    tensorboard: bool,
+    observe: Callable[[int, Mapping[str, Any]], None],
 ) -> None:
-    """Train to the end, resuming from the newest checkpoint if there is one."""
+    """Train to the end, resuming from the newest checkpoint if there is one; ``observe`` gets each epoch's record."""
     options, split = plan.recipe.training, plan.split
     batches = training_batches(plan, store, runtime)
     timetable = timetable_of(plan, model.strategy)
@@ -100,7 +100,7 @@ def train(
         runtime=runtime,
         folder=folder.path,
         reporter=reporter,
-        observe=_tensorboard(folder) if tensorboard and runtime.is_main else _ignore,
+        observe=observe,
         model=record_digest(read_json(folder.model)),
     )
     if options.compile:
@@ -184,33 +184,3 @@ def validator(plan: Plan, model: Model, store: CaseStore, runtime: Runtime) -> V
         return validate(cases, predict, plan.task, model.strategy.coding, runtime, after_case, plan.info.has_ignored)
 
     return score
-
-
-def _ignore(step: int, record: Mapping[str, Any]) -> None:
-    pass
-
-
-def _tensorboard(folder: RunFolder) -> Callable[[int, Mapping[str, Any]], None]:
-    try:
-        from torch.utils.tensorboard.writer import SummaryWriter
-    except ImportError as error:
-        raise RecipeError("TensorBoard is not installed.", 'pip install "semiseg[tensorboard]"') from error
-    writers: list[SummaryWriter] = []
-
-    def write(step: int, record: Mapping[str, Any]) -> None:
-        if not writers:  # a resumed run drops the curves' points after its checkpoint
-            writers.append(SummaryWriter(str(folder.path / "tensorboard"), purge_step=step))
-        writer = writers[0]
-        for name, value in record["train"].items():
-            writer.add_scalar(f"train/{name}", value, step)
-        writer.add_scalar("lr", record["lr"], step)
-        if "validation" in record:
-            writer.add_scalar("validation/loss", record["validation"]["loss"], step)
-            for name, value in record["validation"]["dice"].items():
-                writer.add_scalar(f"validation/dice/{name}", value, step)
-            for role, dice in record["validation"].get("networks", {}).items():
-                for name, value in dice.items():
-                    writer.add_scalar(f"validation/dice/{name}/{role}", value, step)
-        writer.flush()
-
-    return write

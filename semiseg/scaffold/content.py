@@ -48,6 +48,9 @@ CONTENT: Mapping[Kind, Content] = {
         "the margin between the two most probable classes",
         run="semiseg run recipes/{name}.yaml && semiseg suggest runs/{name} -n 2 --by {name} -o suggested",
     ),
+    "observer": Content(
+        "curves and scores as JSON lines in the run folder", run="semiseg run recipes/{name}.yaml --observe {name}"
+    ),
     "launcher": Content(
         "processes of low priority",
         check="semiseg study plan recipes/{name}.yaml",

@@ -42,12 +42,17 @@ def choose_metrics(metrics: Metrics | None, preset: Preset | None) -> dict[str, 
 
 def parse_metric(text: str) -> tuple[str, dict[str, str]]:
     """Parse name and options from ``nsd`` or ``nsd:tolerance=2,kind=area``. Raises ArgumentError if invalid."""
+    return parse_named(text, "metrics", "nsd:tolerance=2")
+
+
+def parse_named(text: str, where: str, example: str) -> tuple[str, dict[str, str]]:
+    """Parse name and options from ``NAME`` or ``NAME:OPTION=VALUE,…``. Raises ArgumentError, with an example."""
     name, _, rest = text.partition(":")
     pairs = [part.partition("=") for part in rest.split(",")] if rest else []
     wrong = ["=".join(filter(None, pair)) for pair in pairs if not (pair[0].strip() and pair[1])]
     if wrong or not name.strip():
         what = f"{text!r} is not NAME or NAME:OPTION=VALUE,…"
-        raise ArgumentError(Problem("metrics", what, "Example: nsd:tolerance=2."))
+        raise ArgumentError(Problem(where, what, f"Example: {example}."))
     return name.strip(), {key.strip(): value.strip() for key, _, value in pairs}
 
 

@@ -3,7 +3,7 @@
 The caller (semiseg.testing.run_suite) provides the fixture ``subject``; without it there is nothing to test here.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
@@ -15,6 +15,7 @@ from semiseg.interfaces.backbone import Backbone
 from semiseg.interfaces.dataset import Dataset
 from semiseg.interfaces.launcher import Launcher
 from semiseg.interfaces.metric import Metric
+from semiseg.interfaces.observer import Observer
 from semiseg.interfaces.split import Upsampling
 from semiseg.interfaces.strategy import Strategy
 from semiseg.registry import create
@@ -24,6 +25,7 @@ from semiseg.testing.backbone import BackboneContract
 from semiseg.testing.dataset import DatasetContract
 from semiseg.testing.launcher import LauncherContract
 from semiseg.testing.metric import MetricContract
+from semiseg.testing.observer import ObserverContract
 from semiseg.testing.run_suite import SMALL_UNET, Subject
 from semiseg.testing.strategy import StrategyContract
 from semiseg.testing.tiny import EMPTY_BATCH
@@ -103,6 +105,15 @@ class TestMetric(_Declared, MetricContract):
         """Return the metric under test."""
         metric: Metric = subject.make()
         return metric
+
+
+class TestObserver(_Declared, ObserverContract):
+    """An installed observer."""
+
+    @pytest.fixture
+    def observer(self, subject: Subject) -> Callable[[], Observer]:
+        """Return a function that makes the observer under test."""
+        return subject.make
 
 
 class TestStrategy(_Declared, StrategyContract):

@@ -5,6 +5,7 @@ import csv
 import json
 import shutil
 from dataclasses import replace
+from typing import ClassVar
 
 import nibabel as nib
 import numpy as np
@@ -15,9 +16,10 @@ from small_run import SMALL
 
 import semiseg as library
 from semiseg.datasets.brats import REGIONS
-from semiseg.errors import DataError, ProtocolError, RunError
+from semiseg.errors import DataError, ProtocolError, RecipeError, RunError
 from semiseg.interfaces.augmentation import Augmentation
 from semiseg.interfaces.losses import Losses, Term
+from semiseg.interfaces.observer import Observer
 from semiseg.interfaces.roles import Role
 from semiseg.interfaces.strategy import Strategy, StrategyOptions
 from semiseg.losses.named import named_loss
@@ -184,6 +186,50 @@ def test_poisoned_labels_of_unlabeled_cases_change_nothing(tmp_path):
     assert one.scores == two.scores
 
 
-def test_tensorboard_curves(tmp_path):
-    result = library.run(SMALL, tmp_path / "run", tensorboard=True)
+class Followed(Observer):
+    """Keeps what it is told."""
+
+    told: ClassVar[list] = []
+
+    def begin(self, run):
+        self.told.append(("begin", run.resumed, run.recipe["training"]["epochs"]))
+
+    def record(self, step, values):
+        self.told.append(("record", step, {*values}))
+
+    def end(self, scores, files):
+        self.told.append(("end", {*scores}, [path.name for path in files]))
+
+    def fail(self, reason):
+        self.told.append(("fail", reason))
+
+
+def test_observers_follow_a_run_to_its_end_and_through_an_interruption(tmp_path, monkeypatch):
+    Followed.told.clear()
+    result = library.run(SMALL, tmp_path / "run", observers=["tensorboard", Followed])
     assert list((result.folder / "tensorboard").glob("events.*"))
+    (begin, *epochs, (what, scores, files)) = Followed.told
+    assert begin == ("begin", False, 3)
+    assert [(what, step) for what, step, _ in epochs] == [("record", 4 * n) for n in (1, 2, 3)]
+    assert {"train/loss", "lr", "validation/dice/edema"} <= epochs[0][2]
+    assert what == "end"
+    assert {"test/last/dice/edema", "test/best/hd95/whole tumor"} <= scores
+    assert files == ["recipe.yaml", "report.html", "preview.png", "scores.csv"]
+    Followed.told.clear()
+    library.run(SMALL, tmp_path / "run", observers=[Followed], resume=True)
+    assert Followed.told == []  # nothing happened
+    monkeypatch.setattr("semiseg.pipeline.run.predict_test_cases", lambda *a: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        library.run(SMALL, tmp_path / "other", observers=[Followed])
+    assert Followed.told[-1] == ("fail", "division by zero")
+    monkeypatch.undo()
+    Followed.told.clear()
+    library.run(SMALL, tmp_path / "other", observers=[Followed], resume=True)
+    assert [what for what, *_ in Followed.told] == ["begin", "end"]
+    assert Followed.told[0][1]
+
+
+def test_an_unknown_observer_is_told_before_anything_is_written(tmp_path):
+    with pytest.raises(RecipeError, match="Did you mean 'tensorboard'"):
+        library.run(SMALL, tmp_path / "run", observers=["tensorbored"])
+    assert not (tmp_path / "run").exists()

@@ -68,7 +68,7 @@ def test_all_components_are_listed_with_package_version_and_first_line(call):
     )
     assert f"supervised semiseg {OWN} One network, trained on labeled cases alone." in lines
     assert [line for line in lines if " " not in line] == [
-        "backbone", "dataset", "strategy", "augmentation", "metric", "launcher", "acquisition", "",
+        "backbone", "dataset", "strategy", "augmentation", "metric", "launcher", "acquisition", "observer", "",
     ]  # fmt: skip
 
 
@@ -237,7 +237,7 @@ def test_an_unknown_name_is_answered_with_the_nearest_and_all_there_are(call):
     assert f" cps (semiseg {OWN}), " in told
     assert refusal(call, "plugins", "show", "cps", "--kind", "stratgy") == (
         "Unknown kind 'stratgy'. Did you mean 'strategy'?\n"
-        "    Kinds: backbone, dataset, strategy, augmentation, metric, launcher, acquisition."
+        "    Kinds: backbone, dataset, strategy, augmentation, metric, launcher, acquisition, observer."
     )
 
 

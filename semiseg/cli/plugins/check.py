@@ -27,7 +27,8 @@ def check(
     kind: Annotated[
         str | None,
         typer.Option(
-            help="backbone, dataset, strategy, augmentation, metric, launcher or acquisition, if several have the name."
+            help="backbone, dataset, strategy, augmentation, metric, launcher, acquisition or observer, if several "
+            "have the name."
         ),
     ] = None,
     settings: Annotated[

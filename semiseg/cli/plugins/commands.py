@@ -66,7 +66,7 @@ def show(
     kind: Annotated[
         str | None,
         typer.Option(
-            help="backbone, dataset, strategy, augmentation, metric, launcher or acquisition; by default all."
+            help="backbone, dataset, strategy, augmentation, metric, launcher, acquisition or observer; by default all."
         ),
     ] = None,
 ) -> None:
