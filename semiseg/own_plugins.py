@@ -13,12 +13,14 @@ PACKAGES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "strategy": ("ad_mt", "ict", "mean_teacher", "ua_mt"),
         "recipe": ("ad_mt", "ict", "mean_teacher", "ua_mt"),
     },
+    "semiseg-mlflow": {"observer": ("mlflow",)},
     "semiseg-multi-head": {"strategy": ("dtc", "mc_net", "urpc"), "recipe": ("dtc", "mc_net", "urpc")},
     "semiseg-nnunet": {
         "augmentation": ("nnunet",),
         "backbone": ("nnunet_plain", "nnunet_resenc"),
         "recipe": ("nnunet_cps", "nnunet_like"),
     },
+    "semiseg-wandb": {"observer": ("wandb",)},
 }
 """The names in each package by kind: a component kind, or ``recipe``."""
 
@@ -39,7 +41,9 @@ def answer(kind: str, name: str) -> tuple[str, str] | None:
                 again = f"pip install --upgrade --force-reinstall --no-deps {package}"
                 what = f"It is in the package {package}, but the installed version {there} does not register it."
                 return what, f"Install it again: {again}, from a checkout: pip install plugins/{package}."
-            fix = f'From a checkout: pip install plugins/{package}. All of our plugins: pip install "semiseg[methods]".'
+            fix = f"From a checkout: pip install plugins/{package}."
+            if {*held} != {"observer"}:  # the extra has the packages of methods
+                fix += ' All of our plugins: pip install "semiseg[methods]".'
             return f"It is in the package {package}: pip install {package}.", fix
     return None
 

@@ -22,6 +22,7 @@ class Job:
         log: file for its output.
         epochs: number of epochs of its recipe.
         again: whether it has scores, but its test cases are to be predicted or scored in another way.
+        observers: those that follow the run, each as ``NAME`` or ``NAME:OPTION=VALUE,…``.
     """
 
     name: str
@@ -30,11 +31,13 @@ class Job:
     log: Path
     epochs: int
     again: bool = field(default=False, kw_only=True)
+    observers: tuple[str, ...] = field(default=(), kw_only=True)
 
     @property
     def arguments(self) -> list[str]:
         """Arguments of ``semiseg``, which starts the run or resumes it."""
-        return ["run", str(self.recipe), "--output", str(self.folder), "--resume", "--quiet"]
+        observed = [word for one in self.observers for word in ("--observe", one)]
+        return ["run", str(self.recipe), "--output", str(self.folder), "--resume", "--quiet", *observed]
 
     @property
     def command(self) -> list[str]:

@@ -15,6 +15,7 @@ from semiseg.interfaces.launcher import Job, Launcher
 from semiseg.io.atomic import make_folder
 from semiseg.io.lock import is_of_lock, locked
 from semiseg.messages import Place, counted, explain
+from semiseg.pipeline.observing import find_observers
 from semiseg.pipeline.plan import Plan, make_plan
 from semiseg.pipeline.train import fill_store
 from semiseg.progress import Reporter
@@ -45,6 +46,7 @@ def run_study(
     only: Sequence[str] = (),
     jobs: int | None = None,
     launcher: str = "local",
+    observers: Sequence[str] = (),
     reporter: Reporter | None = None,
     watch: Watcher = lambda statuses: None,
 ) -> StudyRun:
@@ -60,6 +62,7 @@ def run_study(
         only: names of models to run, or patterns such as ``"cps_*_s1"``; all if empty.
         jobs: number of models at a time; by default one per GPU, or one without a GPU; on SLURM all.
         launcher: name of an installed launcher: ``local`` for processes, ``slurm`` for SLURM jobs by submitit.
+        observers: follow each run, in trackers of experiments, each as ``NAME`` or ``NAME:OPTION=VALUE,…``.
         reporter: receives the progress of the preparations.
         watch: called with the state of all models about once a second.
 
@@ -70,6 +73,7 @@ def run_study(
     """
     reporter = reporter or Reporter()
     cls: Any = load("launcher", launcher)
+    find_observers(observers, reporter)  # before any model starts, and refused by its own run
     study = load_study(recipe, overrides)
     options = _options(study, launcher, cls)
     folder = StudyFolder(Path("runs") / study.name if output is None else Path(output))
@@ -80,7 +84,7 @@ def run_study(
         _refuse_rounds_elsewhere(study, launcher, cls)
         for note in (*study.notes, *_unused_options(study)):
             reporter.say(f"Note: {note}.")
-        wave = _Wave(study, folder, chosen, reporter)
+        wave = _Wave(study, folder, chosen, reporter, tuple(observers))
         while True:
             work = wave.prepare(on_this_machine=cls.here)
             starter: Launcher = cls(options, folder=folder.jobs / launcher, jobs=jobs)
@@ -97,8 +101,16 @@ def run_study(
 class _Wave:
     """The models that can be trained now: those whose labeled cases are known."""
 
-    def __init__(self, study: Study, folder: StudyFolder, chosen: Sequence[str], reporter: Reporter) -> None:
+    def __init__(
+        self,
+        study: Study,
+        folder: StudyFolder,
+        chosen: Sequence[str],
+        reporter: Reporter,
+        observers: tuple[str, ...],
+    ) -> None:
         self.study, self.folder, self.chosen, self.reporter = study, folder, chosen, reporter
+        self._observers = observers
         self.places: dict[str, str] = {}
         self._said: dict[str, None] = {}
 
@@ -122,7 +134,10 @@ class _Wave:
             count = counted(len(outdated), "model")
             what = f"{count} will be predicted or scored again, without new training."
             self._say([f"the study has new settings for test cases: {what}"])
-        jobs = [_job(name, plans[name], places, folder, name in outdated) for name in names]
+        jobs = [
+            replace(_job(name, plans[name], places, folder, name in outdated), observers=self._observers)
+            for name in names
+        ]
         if on_this_machine:
             missing = [name for name in names if not folder.run(places[name]).summary.exists()]
             _fill_stores([plans[name] for name in missing], reporter)

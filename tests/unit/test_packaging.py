@@ -17,8 +17,9 @@ from semiseg.registry import GROUPS, find
 
 ROOT = Path(__file__).parents[2]
 PACKAGED = sorted(path.parent for path in ROOT.glob("plugins/*/pyproject.toml"))
-PLUGINS = [folder for folder in PACKAGED if (folder / "recipes").is_dir()]
-"""Those with components; the others are programs."""
+METHODS = [folder for folder in PACKAGED if (folder / "recipes").is_dir()]
+"""Those with recipes; the others have observers or are programs."""
+OBSERVERS = [folder for folder in PACKAGED if "semiseg.observers" in (folder / "pyproject.toml").read_text()]
 
 
 def metadata(folder):
@@ -70,7 +71,7 @@ def test_a_plugin_s_wheel_carries_its_recipes_and_says_so(tmp_path):
     assert "[semiseg.recipes]\nmean_teacher = semiseg_mean_teacher.recipes\n" in entries
 
 
-@pytest.mark.parametrize("folder", PLUGINS, ids=lambda folder: folder.name)
+@pytest.mark.parametrize("folder", METHODS, ids=lambda folder: folder.name)
 def test_every_plugin_puts_its_recipes_where_its_entry_point_says(folder):
     package, data = folder.name.replace("-", "_"), metadata(folder)
     build = data["tool"]["hatch"]["build"]["targets"]["wheel"]
@@ -84,26 +85,33 @@ def test_every_plugin_puts_its_recipes_where_its_entry_point_says(folder):
 
 def test_the_table_of_our_plugins_is_what_they_declare():
     declared = {}
-    for folder in PLUGINS:
+    for folder in (*METHODS, *OBSERVERS):
         points = metadata(folder)["project"]["entry-points"]
         held = {kind: tuple(sorted(points[group])) for kind, group in GROUPS.items() if group in points}
-        held["recipe"] = tuple(sorted(path.stem for path in folder.glob("recipes/*.yaml")))
+        if recipes := sorted(path.stem for path in folder.glob("recipes/*.yaml")):
+            held["recipe"] = tuple(recipes)
         declared[folder.name] = held
     assert declared == PACKAGES
 
 
-def test_a_package_without_recipes_is_a_program_without_components():
-    programs = [metadata(folder)["project"] for folder in PACKAGED if folder not in PLUGINS]
+def test_packages_of_observers_have_nothing_else():
+    assert OBSERVERS
+    for folder in OBSERVERS:
+        assert [*metadata(folder)["project"]["entry-points"]] == ["semiseg.observers"]
+
+
+def test_a_package_without_recipes_and_observers_is_a_program_without_components():
+    programs = [metadata(folder)["project"] for folder in PACKAGED if folder not in (*METHODS, *OBSERVERS)]
     assert programs
     for project in programs:
         assert project["scripts"]
         assert not [group for group in project.get("entry-points", ()) if group.startswith("semiseg.")]
 
 
-def test_the_extra_methods_is_all_plugins_and_no_other_extra_has_any():
+def test_the_extra_methods_is_all_methods_and_no_other_extra_has_any():
     extras = metadata(ROOT)["project"]["optional-dependencies"]
 
-    assert {name.partition(">=")[0] for name in extras["methods"]} == {folder.name for folder in PLUGINS}
+    assert {name.partition(">=")[0] for name in extras["methods"]} == {folder.name for folder in METHODS}
     others = [name for extra, names in extras.items() if extra != "methods" for name in names]
     assert not [name for name in others if name.startswith("semiseg-") or "methods" in name]
 
@@ -120,6 +128,15 @@ class TestNamesThatAreNotInstalled:
         assert str(raised.value) == (
             "Unknown strategy 'own_teacher' (x.yaml:3). It is in the package semiseg-own: pip install semiseg-own.\n"
             '    From a checkout: pip install plugins/semiseg-own. All of our plugins: pip install "semiseg[methods]".'
+        )
+
+    def test_of_observers_are_not_said_to_be_methods(self, monkeypatch):
+        monkeypatch.setattr("semiseg.own_plugins.PACKAGES", {"semiseg-own": {"observer": ("own_tracker",)}})
+        with pytest.raises(ComponentError) as raised:
+            find("observer", "own_tracker")
+        assert str(raised.value) == (
+            "Unknown observer 'own_tracker'. It is in the package semiseg-own: pip install semiseg-own.\n"
+            "    From a checkout: pip install plugins/semiseg-own."
         )
 
     def test_in_a_recipe_s_blocks_and_networks(self):

@@ -159,5 +159,7 @@ def test_the_version_is_the_same_wherever_it_is_stated():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert project["version"] == NOW
     plugins = [tomllib.loads(path.read_text())["project"] for path in ROOT.glob("plugins/*/pyproject.toml")]
-    with_components = {f"{plugin['name']}>={NOW}" for plugin in plugins if "entry-points" in plugin}
-    assert with_components == {*project["optional-dependencies"]["methods"]}
+    with_recipes = {
+        f"{plugin['name']}>={NOW}" for plugin in plugins if "semiseg.recipes" in plugin.get("entry-points", {})
+    }
+    assert with_recipes == {*project["optional-dependencies"]["methods"]}

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from semiseg.cli.run import Overrides
+from semiseg.cli.run import Observe, Overrides
 
 app = typer.Typer(
     help="Plan, run and report a study: many models from one recipe.\n\n"
@@ -67,6 +67,7 @@ def run(
         list[str] | None,
         typer.Option(metavar="NAME", help="Run only these models: a name or a pattern such as 'cps_*_s1'. Repeatable."),
     ] = None,
+    observe: Observe = None,
     quiet: Quiet = False,
 ) -> None:
     """Train and score every model that has no scores yet. Run the same command again to resume.
@@ -86,6 +87,7 @@ def run(
             only=only or [],
             jobs=jobs,
             launcher=launcher,
+            observers=observe or (),
             reporter=make_reporter(quiet),
             watch=watch,
         )

@@ -1,0 +1,1 @@
+"""Runs of semiseg in Weights & Biases."""
