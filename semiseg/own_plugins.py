@@ -42,7 +42,7 @@ def answer(kind: str, name: str) -> tuple[str, str] | None:
                 what = f"It is in the package {package}, but the installed version {there} does not register it."
                 return what, f"Install it again: {again}, from a checkout: pip install plugins/{package}."
             fix = f"From a checkout: pip install plugins/{package}."
-            if {*held} != {"observer"}:  # the extra has the packages of methods
+            if "observer" not in held:  # trackers are not in the extra
                 fix += ' All of our plugins: pip install "semiseg[methods]".'
             return f"It is in the package {package}: pip install {package}.", fix
     return None

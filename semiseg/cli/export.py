@@ -92,10 +92,10 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show only the result
 
 @app.command()
 def onnx(run: Run, output: Folder, checkpoint: Checkpoint = "best", quiet: Quiet = False) -> None:
-    """Write a run's networks as ONNX, with their weights as safetensors and a description in model.json.
+    """Write a run's networks as ONNX, with their weights as safetensors and a description in description.json.
 
-    The model maps preprocessed patches to probabilities; model.json says how an image is preprocessed and how windows
-    are combined. It is compared with torch after it is written. Needs semiseg[onnx].
+    The model maps preprocessed patches to probabilities; description.json says how an image is preprocessed and how
+    windows are combined. It is compared with torch after it is written. Needs semiseg[onnx].
 
     Example: semiseg export onnx runs/first -o first_onnx/
     """
@@ -108,7 +108,7 @@ def onnx(run: Run, output: Folder, checkpoint: Checkpoint = "best", quiet: Quiet
 
 @app.command()
 def torchscript(run: Run, output: Folder, checkpoint: Checkpoint = "best", quiet: Quiet = False) -> None:
-    """Write a run's networks as TorchScript, with their weights as safetensors and a description in model.json.
+    """Write a run's networks as TorchScript, with their weights as safetensors and a description in description.json.
 
     As for ONNX: the model maps preprocessed patches to probabilities.
 

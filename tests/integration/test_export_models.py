@@ -45,6 +45,18 @@ def finished(tmp_path_factory):
     return library.run(recipe, tmp_path_factory.mktemp("finished") / "run").folder
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("dims", [2, 3])
+@pytest.mark.parametrize("backbone", ["basic_unet", "unet", "unetr", "vnet", "vnet_la"])
+def test_every_backbone_can_be_exported(backbone, dims, tmp_path):
+    """With batch normalization where the backbone has it, and a patch with sides of 32 voxels."""
+    norm = [f"backbone.norm={name}" for name in ("batch",) if backbone in {"basic_unet", "unet"}]
+    changes = [f"training.patch_size={[32] * dims}", "strategy.name=supervised", f"backbone.name={backbone}", *norm]
+    run = drawn_run(tmp_path / "run", SMALL, *changes)
+    assert export_onnx(run, tmp_path / "onnx") <= 1e-4
+    assert export_torchscript(run, tmp_path / "ts") <= 1e-4
+
+
 def onnx_model(folder):
     import onnxruntime
 
@@ -65,7 +77,7 @@ def torchscript_model(folder):
 )
 def test_the_file_predicts_what_the_run_predicts(run, tmp_path, export, load):
     said = export(run, tmp_path / "out")
-    about = json.loads((tmp_path / "out/model.json").read_text())
+    about = json.loads((tmp_path / "out/description.json").read_text())
     assert about["largest_difference_from_torch"] == said <= 1e-4
     predictor = library.load(run, device="cpu")._ensemble.members[0].predictor
     shape = about["input"]["shape"][1:]
@@ -87,7 +99,7 @@ def test_the_file_predicts_what_the_run_predicts(run, tmp_path, export, load):
 
 def test_the_description_has_all_that_a_prediction_takes(run, tmp_path):
     export_torchscript(run, tmp_path / "out", checkpoint="last")
-    about = json.loads((tmp_path / "out/model.json").read_text())
+    about = json.loads((tmp_path / "out/description.json").read_text())
     task = library.load(run).task
     assert about["checkpoint"] == "last"
     assert about["labels"] == {"1": "necrosis", "2": "edema", "4": "enhancing"}
@@ -121,7 +133,7 @@ def test_a_file_that_predicts_something_else_is_not_kept(run, tmp_path, monkeypa
     with pytest.raises(RunError, match="differ by"):
         export_torchscript(run, tmp_path / "out")
     assert not (tmp_path / "out/model.ts").exists()
-    assert not (tmp_path / "out/model.json").exists()
+    assert not (tmp_path / "out/description.json").exists()
 
 
 def test_a_repository_predicts_and_expects_what_the_run_does(finished, tmp_path):

@@ -2,6 +2,7 @@
 
 import json
 import struct
+import time
 
 import pytest
 from wandb.proto.wandb_internal_pb2 import Record
@@ -44,9 +45,19 @@ def records(path):
 
 
 def parts(folder):
-    """Of each process of a run, in order: its records."""
-    found = sorted(folder.glob("wandb/offline-run-*/run-*.wandb"), key=lambda path: path.stat().st_mtime_ns)
-    return [list(records(path)) for path in found]
+    """Of each process of a run, in order: its records, as soon as W&B's own process has written the last one."""
+    until = time.monotonic() + 30
+    while True:
+        found = [list(records(path)) for path in folder.glob("wandb/offline-run-*/run-*.wandb")]
+        if all(part and part[-1].WhichOneof("record_type") == "exit" for part in found):
+            return sorted(found, key=begun_at)
+        assert time.monotonic() < until, "W&B has not written the end of a run"
+        time.sleep(0.05)
+
+
+def begun_at(part):
+    (begun,) = [record.run for record in part if record.WhichOneof("record_type") == "run"]
+    return begun.start_time.ToNanoseconds()
 
 
 def history(part, name):

@@ -15,7 +15,7 @@ FORMAT = 1
 
 
 def description(run: LoadedRun, checkpoint: str, axes: tuple[int, ...], reporter: Reporter) -> dict[str, Any]:
-    """Return the content of model.json; ``axes`` are those along which the model predicts mirrored."""
+    """Return the content of description.json; ``axes`` are those along which the model predicts mirrored."""
     model, task = run.model, run.model.task
     largest = largest_for([run], mode_of([run], None), checkpoint, limit_of([run], None), reporter)
     options = model.recipe.preprocessing

@@ -20,7 +20,7 @@ ONNX, TORCHSCRIPT = "model.onnx", "model.ts"
 def export_onnx(
     run: str | Path, output: str | Path, *, checkpoint: str = "best", reporter: Reporter | None = None
 ) -> float:
-    """Write a run's networks as ONNX (``model.onnx``), their weights (safetensors), and model.json.
+    """Write a run's networks as ONNX (``model.onnx``), their weights (safetensors), and description.json.
 
     Returns the largest difference of probabilities between onnxruntime and torch on random patches.
 

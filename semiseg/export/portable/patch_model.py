@@ -20,7 +20,7 @@ from semiseg.progress import Reporter
 
 MOST_APART = 1e-4
 """Largest difference of probabilities between an exported file and torch, in float32."""
-NAME, WEIGHTS = "model.json", "networks.safetensors"
+NAME, WEIGHTS = "description.json", "networks.safetensors"
 IMAGES, PROBABILITIES = "images", "probabilities"
 Predict = Callable[[Tensor], Tensor]
 
@@ -43,7 +43,7 @@ class PatchModel(nn.Module):
 
 @dataclass(frozen=True)
 class Portable:
-    """A run that is exported: its module on the CPU, in float32, and its description for model.json."""
+    """A run that is exported: its module on the CPU, in float32, and its description for description.json."""
 
     run: LoadedRun
     module: PatchModel

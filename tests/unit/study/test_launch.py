@@ -79,6 +79,14 @@ def jobs(tmp_path):
     return make
 
 
+def test_a_job_s_command_names_its_observers(tmp_path):
+    job = Job(
+        "m", tmp_path / "m.yaml", tmp_path / "m", tmp_path / "m.log", 1, observers=("mlflow:experiment=a", "wandb")
+    )
+    assert job.arguments[-4:] == ["--observe", "mlflow:experiment=a", "--observe", "wandb"]
+    assert replace(job, observers=()).arguments[-1] == "--quiet"
+
+
 def test_no_more_run_at_a_time_than_there_are_slots(jobs):
     running = []
 

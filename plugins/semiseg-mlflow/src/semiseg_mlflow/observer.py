@@ -35,14 +35,16 @@ class MLflow(Observer):
 
     def __init__(self, options: Options | None = None) -> None:
         super().__init__(options)
-        from mlflow.tracking import MlflowClient  # here, because lists of components import this module, too
-
-        self._client: Any = MlflowClient(tracking_uri=self.options.tracking_uri or None)
+        self._client: Any = None
         self._run = ""
         self._last = 0
 
     def begin(self, run: ObservedRun) -> None:
         """Create the run in MLflow, or continue the one whose id is in the run folder."""
+        from mlflow.tracking import MlflowClient  # here, because lists of components import this module, too
+
+        # Not earlier: it connects to databases, and an error from here on costs the observer, not the run.
+        self._client = MlflowClient(tracking_uri=self.options.tracking_uri or None)
         kept = run.folder / KEPT
         found = self._existing(kept) if run.resumed else None
         if found is None:
@@ -94,7 +96,7 @@ class MLflow(Observer):
 
     def _experiment(self) -> str:
         found = self._client.get_experiment_by_name(self.options.experiment)
-        return found.experiment_id if found else self._client.create_experiment(self.options.experiment)
+        return str(found.experiment_id if found else self._client.create_experiment(self.options.experiment))
 
     def _last_step(self, run: Any) -> int:
         histories = (self._client.get_metric_history(run.info.run_id, key) for key in run.data.metrics)

@@ -4,7 +4,7 @@ import json
 import secrets
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from semiseg.plugin import ComponentError, ComponentOptions, ObservedRun, Observer
 
@@ -15,8 +15,8 @@ KEPT = "wandb.json"
 class WandB(Observer):
     """Keeps recipe, curves, test scores and report in Weights & Biases; a resumed run stays one run there.
 
-    Source: W&B, https://docs.wandb.ai. Without a connection, ``mode=offline`` writes to ``wandb`` in the run folder,
-    for ``wandb sync``.
+    Source: W&B, https://docs.wandb.ai. Without a connection, ``mode=offline`` writes to ``wandb`` in the run
+    folder, for ``wandb sync``.
     """
 
     class Options(ComponentOptions):
@@ -28,6 +28,9 @@ class WandB(Observer):
         """The team or user; if empty, that of the API key."""
         mode: Literal["online", "offline"] | None = None
         """Whether to send the run or to write it to the run folder alone; by default as WANDB_MODE says, or online."""
+
+    _open: ClassVar[dict[str, Any]] = {}
+    """Runs of this process that have not ended, by id: W&B refuses to open one twice."""
 
     def __init__(self, options: Options | None = None) -> None:
         super().__init__(options)
@@ -52,6 +55,8 @@ class WandB(Observer):
         else:
             self._id, self._last = secrets.token_hex(4), 0
             self._keep()
+        if left := self._open.pop(self._id, None):  # as after an error of W&B itself
+            left.finish(exit_code=1)
         settings = self._wandb.Settings(silent=True, console="off", disable_git=True, save_code=False)
         self._run = self._wandb.init(
             project=self.options.project,
@@ -64,6 +69,7 @@ class WandB(Observer):
             reinit="create_new",  # a run of the user's own program stays as it is
             settings=settings,
         )
+        self._open[self._id] = self._run
         self._run.config.update({**run.recipe}, allow_val_change=True)  # a resumed run may have more epochs
 
     def record(self, step: int, values: Mapping[str, float]) -> None:
@@ -78,12 +84,16 @@ class WandB(Observer):
         self._run.summary.update(dict(scores))
         for path in files:
             self._run.save(str(path.absolute()), base_path=str(path.absolute().parent), policy="now")
-        self._run.finish(exit_code=0)
+        self._finish(0)
 
     def fail(self, reason: str) -> None:
         """Mark the run as failed, with the reason in its summary."""
         self._run.summary["failure"] = reason
-        self._run.finish(exit_code=1)
+        self._finish(1)
+
+    def _finish(self, code: int) -> None:
+        self._run.finish(exit_code=code)
+        self._open.pop(self._id, None)
 
     def _keep(self) -> None:
         self._kept.write_text(json.dumps({"id": self._id, "last_step": self._last}) + "\n", encoding="utf-8")
