@@ -1,5 +1,6 @@
 """``semiseg evaluate``."""
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,6 +10,9 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from semiseg.scoring.evaluate import Evaluation
+
+_NAMED = 10
+"""Number of files without a counterpart that are named."""
 
 
 def evaluate(
@@ -107,12 +111,20 @@ def _show(evaluation: "Evaluation", output: Path | None, expected: Path) -> None
     console.print(worst_table(evaluation.summary))
     if expected.exists():
         _show_expected(evaluation, expected, console)
-    lines = [f"No reference for {path}: not scored." for path in evaluation.unmatched_predictions]
-    lines += [f"No prediction for {path}: not scored." for path in evaluation.unmatched_references]
+    lines = list(_unmatched("reference", evaluation.unmatched_predictions))
+    lines += _unmatched("prediction", evaluation.unmatched_references)
     if output is not None:
         lines.append(f"Wrote {output / 'scores.csv'} and {output / 'summary.json'}")
     for line in lines:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def _unmatched(lacking: str, paths: Sequence[Path]) -> Iterator[str]:
+    """Yield a line for each file without a counterpart, the first ones of many; summary.json has all."""
+    for path in paths[:_NAMED]:
+        yield f"No {lacking} for {path}: not scored."
+    if len(paths) > _NAMED:
+        yield f"No {lacking} for {len(paths) - _NAMED} more: not scored."
 
 
 def _show_expected(evaluation: "Evaluation", path: Path, console: "Console") -> None:

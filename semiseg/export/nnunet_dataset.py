@@ -9,6 +9,7 @@ from typing import Any
 
 from semiseg.data.verify import problems_of
 from semiseg.errors import ArgumentError, DataError, Problem, StorageError, raise_all
+from semiseg.export.new_folder import require_empty
 from semiseg.export.nnunet_files import Files, file_ending
 from semiseg.export.nnunet_folds import Folds, nnunet_folds
 from semiseg.export.nnunet_labels import Labels, nnunet_labels
@@ -117,15 +118,6 @@ def _home(output: Path, number: int | None, name: str | None, recipe_name: str) 
         raise StorageError(what, "Choose another number with --id.")
     require_empty(home)
     return home
-
-
-def require_empty(home: Path) -> None:
-    """Raise StorageError if something exists at this path that is not an empty folder."""
-    if home.exists() and not home.is_dir():
-        raise StorageError(f"{home} is a file.", "Choose another --output.")
-    if home.exists() and any(home.iterdir()):
-        whole = "" if (home / "dataset.json").exists() else ", and has no dataset.json: an export may have been killed"
-        raise StorageError(f"{home} is not empty{whole}.", "Choose another folder, or remove it first.")
 
 
 def _write_cases(plan: Plan, labels: Labels, home: Path, link: bool, reporter: Reporter) -> Files:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from semiseg.errors import ArgumentError, DataError, Problem, RunError
-from semiseg.export.nnunet_dataset import require_empty
+from semiseg.export.new_folder import require_empty
 from semiseg.export.nnunet_files import file_ending, label_content
 from semiseg.export.nnunet_labels import nnunet_labels
 from semiseg.io.atomic import make_folder, write_bytes, write_json

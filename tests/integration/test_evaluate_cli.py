@@ -182,6 +182,18 @@ def test_real_cases_against_perturbed_copies_of_themselves(app, tmp_path):
     assert all(0 < part["mean"] <= 2 and part["n"] == 3 for part in hd95.values())
 
 
+def test_of_many_files_without_a_counterpart_the_first_are_named(app, tmp_path):
+    for name, count in (("predictions", 1), ("references", 14)):
+        (tmp_path / name).mkdir()
+        for number in range(count):
+            label = nibabel.Nifti1Image(np.ones((3, 3, 3), np.uint8), np.eye(4))
+            nibabel.save(label, tmp_path / name / f"case_{number:02d}.nii.gz")
+    result = run(app, tmp_path / "predictions", tmp_path / "references", "--labels", "1=a")
+    assert result.exit_code == 0
+    assert result.stdout.count("No prediction for") == 11
+    assert "No prediction for 3 more: not scored." in result.stdout
+
+
 def test_the_installed_command_shows_errors_without_a_traceback(folders):
     command = [sys.executable, "-m", "semiseg.cli.main", "evaluate", str(folders / "nowhere"), str(folders / "truth")]
     result = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)

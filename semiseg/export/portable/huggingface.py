@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from semiseg.errors import ArgumentError
-from semiseg.export.nnunet_dataset import require_empty
+from semiseg.export.new_folder import require_empty
 from semiseg.export.portable.card import card
 from semiseg.export.portable.description import description
 from semiseg.io.atomic import make_folder, write_bytes, write_json, write_text
@@ -48,7 +48,7 @@ def export_huggingface(
         raise ArgumentError(f"{run} is a model repository already.", "Export the run folder.")
     axes = loaded.model.flipped_axes if loaded.mirror else ()
     about = description(loaded, checkpoint, axes, reporter)  # before anything is written; makes the decision on "auto"
-    require_empty(home.path)
+    require_empty(home.path, CARD)
     make_folder(home.path)
     recipe = _without_places(kept.folder.kept_recipe(), kept.record.get("data_paths", ["dataset.root"]))
     places = ["dataset.root"] if "root" in recipe["dataset"] else []

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from semiseg.errors import RunError
-from semiseg.export.nnunet_dataset import require_empty
+from semiseg.export.new_folder import require_empty
 from semiseg.export.portable.description import description
 from semiseg.inference.mirroring import mirrored
 from semiseg.interfaces.strategy import Strategy
@@ -75,7 +75,7 @@ class Portable:
         """
         from safetensors.torch import save
 
-        require_empty(output)
+        require_empty(output, NAME)
         make_folder(output)
         predicting = self.run.model.strategy.predicting or tuple(self.run.model.strategy.networks)
         networks = self.run.model.strategy.networks
