@@ -87,7 +87,7 @@ def _rank(one: _Judged, metric: StudyMetric) -> int:
 def _answer(results: StudyResults, best: _Judged, count: int, metric: StudyMetric) -> str:
     name, labels = named(best.finding.method, best.finding.setting), counted(best.pair.shown.labeled, "label")
     difference = f"{metric.title} {_signed(best.pair, metric)}"
-    rule, few = results.rules.get(best.finding.method), f" Of {counted(count, 'comparison')}." if count > 1 else ""
+    rule, few = results.rules.get(best.finding.method), f" One of {count} comparisons." if count > 1 else ""
     baseline = f"{results.baseline} with cases drawn at random" if rule else results.baseline
     if _rank(best, metric) == 0:
         return (

@@ -38,7 +38,7 @@ def test_a_gain_over_baseline_and_control_is_the_unlabeled_cases():
     found = shown(*SUPERVISED, cps(4, 0.75), cps(4, 0.65, total=4), cps(8, 0.78), cps(8, 0.72, total=8))
     assert found.answer == (
         "Unlabeled cases paid. With 4 labels, cps is better than supervised (Dice +0.150), and better than the same "
-        "method without the unlabeled cases (+0.100). Of 2 comparisons."
+        "method without the unlabeled cases (+0.100). One of 2 comparisons."
     )
     saved, gap = found.cards
     # 0.75 is halfway between 8 and 16 labels, on a logarithmic axis: 11.3
@@ -67,7 +67,7 @@ def test_a_gain_over_baseline_and_control_is_the_unlabeled_cases():
         (
             [cps(4, 0.6), cps(8, 0.69)],
             "No method is shown to be better than supervised: the largest difference is Dice 0.000 (cps, 4 labels). "
-            "Of 2 comparisons.",
+            "One of 2 comparisons.",
         ),
     ],
 )
