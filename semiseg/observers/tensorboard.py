@@ -35,9 +35,12 @@ class TensorBoard(Observer):
 
     def end(self, scores: Mapping[str, float], files: object) -> None:
         """Close the writer."""
-        self.fail("")
+        self._close()
 
     def fail(self, reason: str) -> None:
         """Close the writer."""
+        self._close()
+
+    def _close(self) -> None:
         if self._writer is not None:
             self._writer.close()

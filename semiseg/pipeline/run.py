@@ -166,14 +166,15 @@ def _run(
             observers.fail(error)
             raise
         runtime.barrier()
-        observers.end(Scores(read_scores(folder.scores)), folder)
-    summary, scores = _summary(folder), read_scores(folder.scores)
+    summary, scores = _summary(folder), Scores(read_scores(folder.scores))
+    if not finished:
+        observers.end(scores, folder)
     if finished and runtime.is_main:
         for note in mend_weights(folder.checkpoints, summary["weights"]):
             reporter.say(f"Note: {note}.")
         if not (folder.report.exists() and folder.preview.exists()):
             show_scores(plan, folder, scores, summary, reporter)  # lost since then, or not written at the time
-    return RunResult(folder.path, Scores(scores), summary)
+    return RunResult(folder.path, scores, summary)
 
 
 def _summary(folder: RunFolder) -> dict[str, Any]:

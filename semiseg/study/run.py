@@ -134,10 +134,7 @@ class _Wave:
             count = counted(len(outdated), "model")
             what = f"{count} will be predicted or scored again, without new training."
             self._say([f"the study has new settings for test cases: {what}"])
-        jobs = [
-            replace(_job(name, plans[name], places, folder, name in outdated), observers=self._observers)
-            for name in names
-        ]
+        jobs = [_job(name, plans[name], places, folder, name in outdated, self._observers) for name in names]
         if on_this_machine:
             missing = [name for name in names if not folder.run(places[name]).summary.exists()]
             _fill_stores([plans[name] for name in missing], reporter)
@@ -222,10 +219,18 @@ def _choose(names: Sequence[str], patterns: Sequence[str]) -> list[str]:
     return [name for name in names if not patterns or any(fnmatch.fnmatchcase(name, p) for p in patterns)]
 
 
-def _job(name: str, plan: Plan, places: Mapping[str, str], folder: StudyFolder, again: bool) -> Job:
+def _job(
+    name: str, plan: Plan, places: Mapping[str, str], folder: StudyFolder, again: bool, observers: tuple[str, ...]
+) -> Job:
     run = places[name]
     return Job(
-        name, folder.recipe(run), folder.run(run).path, folder.log(run), plan.recipe.training.epochs, again=again
+        name,
+        folder.recipe(run),
+        folder.run(run).path,
+        folder.log(run),
+        plan.recipe.training.epochs,
+        again=again,
+        observers=observers,
     )
 
 

@@ -14,11 +14,9 @@ from semiseg.study_report.study_controls import Controlled
 from semiseg.study_report.study_metric import StudyMetric, estimate
 from semiseg.study_report.study_pairs import Pair, adjusted_p, verdict_on, verdict_text
 from semiseg.study_report.tables import table_cells
-from semiseg.study_report.text.savings_sentences import interval_text, worth_text
+from semiseg.study_report.text.savings_sentences import INTERVAL, interval_text, percents, worth_text
 from semiseg.study_report.text.sentences import named
 from semiseg.study_report.untrained import nothing_is_judged
-
-_INTERVAL = "95 % interval"
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,21 +110,18 @@ def _cards(results: StudyResults, best: _Judged, metric: StudyMetric) -> Iterato
     saved = next((one for one in finding.savings if one.labeled == labeled and one.worth is not None), None)
     if saved is not None:
         title = f"labels that {results.baseline} needs to match {name} with {labeled}"
-        yield Card(title, worth_text(saved), f"{_INTERVAL} {interval_text(saved)}")
+        yield Card(title, worth_text(saved), f"{INTERVAL} {interval_text(saved)}")
     else:
         entry = best.pair.entry(best.pair.mean)
         low_high = None if entry is None else entry.interval
-        interval = (
-            "" if low_high is None else f"{_INTERVAL} {cells.interval(low_high, metric.digits, signed=True).text}"
-        )
+        interval = "" if low_high is None else f"{INTERVAL} {cells.interval(low_high, metric.digits, signed=True).text}"
         title = f"{metric.title}: {name} minus {results.baseline}, {counted(labeled, 'label')}"
         yield Card(title, _signed(best.pair, metric), interval)
     gap = next((one for one in finding.gaps if one.labeled == labeled and one.share is not None), None)
     if gap is not None and gap.share is not None:
         interval = "no interval"
         if gap.interval is not None:
-            low, high = (f"{100 * end:.0f}" for end in gap.interval)
-            interval = f"{_INTERVAL} {low} to {high} %"
+            interval = f"{INTERVAL} {percents(gap.interval)}"
         title = f"of the gap to {results.baseline} with all {gap.full_labeled} labels closed by {name}"
         yield Card(title, f"{100 * gap.share:.0f} %", interval)
     if best.pair.baseline is not None and best.pair.arm is not None:

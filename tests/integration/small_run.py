@@ -18,3 +18,14 @@ SMALL = {
     },
     "inference": {"overlap": 0.0},
 }
+
+
+def of_pictures(root, split, **dataset):
+    """The same for RGB pictures of disks, as ``helpers_pictures.write_pictures`` makes them."""
+    modalities = ["red", "green", "blue"]
+    return {
+        **SMALL,
+        "dataset": {"name": "folder", "root": str(root), "classes": {"disk": 255}, "modalities": modalities, **dataset},
+        "split": split,
+        "training": {**SMALL["training"], "patch_size": [16, 16]},
+    }

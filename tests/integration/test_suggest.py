@@ -15,7 +15,7 @@ from helpers_processes import Command
 from helpers_processes import run as semiseg
 from helpers_reporter import Heard
 from PIL import Image
-from small_run import SMALL
+from small_run import SMALL, of_pictures
 
 import semiseg as library
 from semiseg.errors import ComponentError, DataError, RunError
@@ -195,18 +195,8 @@ def test_patients_stay_together(tmp_path):
         path.rename(path.with_name(f"q{number // 2}_{number % 2}.png"))
     for path in (tmp_path / "photos/labeled").rglob("*.png"):
         path.rename(path.with_name(path.name.replace("p_0", "p").replace(".png", "_0.png")))
-    recipe = {
-        **SMALL,
-        "dataset": {
-            "name": "folder",
-            "root": str(tmp_path / "photos"),
-            "classes": {"disk": 255},
-            "modalities": ["red", "green", "blue"],
-            "patient": "(.+)_",
-        },
-        "split": {"labeled": 2, "validation": 1, "test": 1},
-        "training": {**SMALL["training"], "patch_size": [16, 16]},
-    }
+    split = {"labeled": 2, "validation": 1, "test": 1}
+    recipe = of_pictures(tmp_path / "photos", split, patient="(.+)_")
     run = drawn_run(tmp_path / "run", recipe)
     for place in (None, tmp_path / "photos/unlabeled/images"):
         found = library.suggest(run, tmp_path / f"out-{place is None}", by="entropy", n=2, images=place)

@@ -8,7 +8,7 @@ import torch
 from drawn_run import drawn_run, tied
 from helpers_reporter import Heard
 from PIL import Image
-from small_run import SMALL
+from small_run import SMALL, of_pictures
 from torch import nn
 
 import semiseg as library
@@ -90,17 +90,7 @@ def test_spacing_means_axes_to_the_right_front_and_top(runs, case):
 
 def test_a_picture_is_rows_and_columns(tmp_path):
     pictures.write_pictures(tmp_path / "photos")
-    recipe = {
-        **SMALL,
-        "dataset": {
-            "name": "folder",
-            "root": str(tmp_path / "photos"),
-            "classes": {"disk": 255},
-            "modalities": ["r", "g", "b"],
-        },
-        "split": {"labeled": 2, "validation": 1, "test": 1, "draw": 0},
-        "training": {**SMALL["training"], "patch_size": [16, 16]},
-    }
+    recipe = of_pictures(tmp_path / "photos", {"labeled": 2, "validation": 1, "test": 1, "draw": 0})
     run = drawn_run(tmp_path / "run", recipe)
     tied(run, spacing={"unit": "pixel"})
     file = pictures.save(tmp_path / "new.png", pictures.disk(9)[0])

@@ -86,9 +86,11 @@ def _without_places(recipe: dict[Any, Any], data_paths: list[str]) -> dict[Any, 
 def _write_weights(home: RunFolder, loaded: LoadedRun, checkpoint: str, record: Mapping[str, Any]) -> None:
     from safetensors.torch import save
 
-    tensors = {name: value.detach().cpu().contiguous() for name, value in loaded.model.strategy.state_dict().items()}
+    state = loaded.model.strategy.state_dict()
+    # Copies, since safetensors refuses tensors that share memory.
+    tensors = {name: value.detach().cpu().clone().contiguous() for name, value in state.items()}
     about = {"format": "pt", "checkpoint": checkpoint, "model": record_digest(record)}
-    write_bytes(home.published_weights, save({name: value.clone() for name, value in tensors.items()}, about))
+    write_bytes(home.published_weights, save(tensors, about))
 
 
 def _write_what_was_measured(home: RunFolder, loaded: LoadedRun, checkpoint: str, digest: str) -> None:

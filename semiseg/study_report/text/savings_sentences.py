@@ -5,7 +5,8 @@ from semiseg.statistics.gap_closed import GapClosed
 from semiseg.statistics.label_curve import LEVEL
 from semiseg.statistics.label_savings import LabelSavings, Side
 
-_LEVEL = f"{100 * LEVEL:g} % interval"
+INTERVAL = f"{100 * LEVEL:g} % interval"
+"""What intervals are called."""
 
 
 def savings_sentence(one: LabelSavings, method: str, baseline: str) -> str:
@@ -61,14 +62,14 @@ def gap_sentence(gap: GapClosed, method: str, baseline: str) -> str:
         return f"{arm} closes {closes} (no interval: {gap.reason})."
     of = " of the share closed" if gap.share < 0 else ""
     doubt = ", possibly none" if gap.interval[0] <= 0 <= gap.interval[1] else ""
-    return f"{arm} closes {closes} ({_LEVEL}{of} {_percents(gap.interval)}){doubt}."
+    return f"{arm} closes {closes} ({INTERVAL}{of} {percents(gap.interval)}){doubt}."
 
 
 def gap_clause(gap: GapClosed) -> str:
     """Return the same in short: ``50 % with 8 labels (41 to 62 %)``."""
     if gap.share is None:
         return f"undefined with {gap.labeled} labels"
-    interval = "no interval" if gap.interval is None else _percents(gap.interval)
+    interval = "no interval" if gap.interval is None else percents(gap.interval)
     return f"{100 * gap.share:.0f} % with {gap.labeled} labels ({interval})"
 
 
@@ -85,8 +86,8 @@ def _unknown(one: LabelSavings, baseline: str) -> str:
 
 def _interval(one: LabelSavings) -> str:
     if one.low_side and one.low_side == one.high_side:
-        return f"the whole {_LEVEL} is {_end(one, None, one.low_side)}"
-    return f"{_LEVEL} {interval_text(one)}"
+        return f"the whole {INTERVAL} is {_end(one, None, one.low_side)}"
+    return f"{INTERVAL} {interval_text(one)}"
 
 
 def _end(one: LabelSavings, value: float | None, side: Side) -> str:
@@ -96,6 +97,7 @@ def _end(one: LabelSavings, value: float | None, side: Side) -> str:
     return f"more than {one.curve_ends[1]}" if side == "above" else f"fewer than {one.curve_ends[0]}"
 
 
-def _percents(interval: tuple[float, float]) -> str:
+def percents(interval: tuple[float, float]) -> str:
+    """Return an interval of shares in percent: ``41 to 62 %``."""
     low, high = (f"{100 * end:.0f}" for end in interval)
     return f"{low} to {high} %"

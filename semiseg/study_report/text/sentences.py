@@ -19,8 +19,4 @@ def savings_sentences(found: Sequence[Finding], baseline: str) -> tuple[str, ...
 
 def named(method: str, setting: str) -> str:
     """Return a method's name, with the setting if the study has several: ``cps (unetr)``."""
-    return method + _where(setting)
-
-
-def _where(setting: str) -> str:
-    return f" ({setting})" if setting else ""
+    return f"{method} ({setting})" if setting else method
